@@ -1,0 +1,39 @@
+"""Run ZenML steps as Azure Machine Learning jobs.
+
+The public names are loaded on first use: `import zenml` imports this package for its init hook, and must
+neither pay for the rest nor find a half-imported ZenML in it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zenml_azureml.flavor import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor
+    from zenml_azureml.settings import AzureMLStepOperatorSettings
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+__all__ = [
+    "AzureMLStepOperator",
+    "AzureMLStepOperatorConfig",
+    "AzureMLStepOperatorFlavor",
+    "AzureMLStepOperatorSettings",
+]
+
+_HOME_OF = {
+    "AzureMLStepOperator": "zenml_azureml.step_operator",
+    "AzureMLStepOperatorConfig": "zenml_azureml.flavor",
+    "AzureMLStepOperatorFlavor": "zenml_azureml.flavor",
+    "AzureMLStepOperatorSettings": "zenml_azureml.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

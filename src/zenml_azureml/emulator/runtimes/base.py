@@ -1,0 +1,75 @@
+"""What the emulator asks of whatever executes a job, and what it gets back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class JobLaunch:
+    """Everything a runtime needs to know to execute a job.
+
+    Attributes:
+        name: The job's name.
+        command: The shell command of the job, its inputs and outputs already put in.
+        image: The image of the job's environment; None where the environment names none.
+        environment: Every environment variable that the command sees beyond what the runtime itself must
+            set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets: never log it.
+        folder: The job's own folder; it exists, and nothing is written outside of it.
+        node_count: Number of nodes.
+    """
+
+    name: str
+    command: str
+    image: str | None
+    environment: Mapping[str, str]
+    folder: Path
+    node_count: int = 1
+
+    @property
+    def log_file(self) -> Path:
+        """Where stdout and stderr go, as Azure ML names it: `user_logs/std_log.txt`."""
+        return self.folder / "user_logs" / "std_log.txt"
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended.
+
+    Attributes:
+        exit_code: Of the command, negative for a signal as in `subprocess`; None where it never started.
+        error_code: Code of the failure in run history, e.g. `UserError`; None for success.
+        message: Azure ML's words for the failure; None for success.
+    """
+
+    exit_code: int | None
+    error_code: str | None = None
+    message: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether Azure ML would call it Completed."""
+        return self.error_code is None
+
+
+class RunningJob(Protocol):
+    """A job that a runtime has started."""
+
+    async def wait(self) -> JobEnd:
+        """Wait for the end; may be called once, also after `terminate`."""
+
+    async def terminate(self) -> None:
+        """End it and everything it started: asked first, killed after a grace time."""
+
+
+class Runtime(Protocol):
+    """Something that executes jobs."""
+
+    async def start(self, launch: JobLaunch) -> RunningJob:
+        """Start a job; returns as soon as it runs."""
+
+    async def close(self) -> None:
+        """End every job that still runs."""

@@ -1,0 +1,157 @@
+"""What the emulated workspaces hold.
+
+Everything lives in memory, on the event loop's one thread: handlers change these objects between two
+`await`s and need no lock. What a job writes lives in its folder below the emulator's state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+PROVIDER = "Microsoft.MachineLearningServices"
+
+#: Job states after which nothing changes any more.
+TERMINAL_STATES = frozenset({"Completed", "Failed", "Canceled"})
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Job:
+    """A command job.
+
+    Attributes:
+        name: As given in the URL of its PUT.
+        request: `properties` of the PUT that made it, as sent.
+        properties: `properties` as the service answers them, without `status`.
+        created_at: When the PUT was accepted.
+        status: One of the states of the Azure ML SDK's `JobStatus`.
+        folder: Where everything that the job writes goes.
+        log_token: The secret part of its logs' SAS URLs.
+        started_at: When its command began to run.
+        ended_at: When it reached a terminal state.
+        error: What run history says of a failure: `{"code", "message", ...}`; ARM never shows it.
+        cancel_requested: Set by a cancel; the lifecycle waits on it.
+        task: The lifecycle that drives it.
+    """
+
+    name: str
+    request: Json
+    properties: Json
+    created_at: datetime
+    folder: Path
+    status: str = "Starting"
+    log_token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: Json | None = None
+    cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in TERMINAL_STATES
+
+    @property
+    def log_folder(self) -> Path:
+        """Where `std_log.txt` is."""
+        return self.folder / "user_logs"
+
+
+@dataclass
+class EnvironmentVersion:
+    """One version of an environment; immutable once made, but for description, tags and archiving."""
+
+    name: str
+    version: str
+    properties: Json
+    created_at: datetime
+    modified_at: datetime
+
+
+@dataclass
+class Compute:
+    """A compute instance or a compute cluster (`AmlCompute`).
+
+    Attributes:
+        name: Its name in the workspace.
+        body: Resource body as the service answers it (`location`, `tags`, `identity`, `properties`...).
+        busy_nodes: Nodes that run a job now, by job name.
+    """
+
+    name: str
+    body: Json
+    busy_nodes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """`ComputeInstance` or `AmlCompute`."""
+        return str(self.body["properties"]["computeType"])
+
+    @property
+    def provisioning_state(self) -> str:
+        """`Creating`, `Updating`, `Deleting`, `Succeeded` or `Failed`."""
+        return str(self.body["properties"]["provisioningState"])
+
+    @property
+    def inner(self) -> Json:
+        """The kind's own properties: size, state, scale settings."""
+        inner: Json = self.body["properties"]["properties"]
+        return inner
+
+
+@dataclass
+class Operation:
+    """A long-running operation on a compute: the SDK polls it until its status is terminal."""
+
+    id: str
+    status: str = "InProgress"
+    error: Json | None = None
+
+
+@dataclass
+class Workspace:
+    """An Azure ML workspace."""
+
+    subscription_id: str
+    resource_group: str
+    name: str
+    location: str
+    created_at: datetime
+    workspace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    jobs: dict[str, Job] = field(default_factory=dict)
+    environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
+    computes: dict[str, Compute] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The ARM id."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/{PROVIDER}/workspaces/{self.name}"
+        )
+
+
+@dataclass
+class Store:
+    """All that the emulator holds. ARM compares ids without regard to case, so do the look-ups."""
+
+    workspaces: list[Workspace] = field(default_factory=list)
+    operations: dict[str, Operation] = field(default_factory=dict)
+
+    def find_workspace(
+        self, subscription_id: str, resource_group: str, name: str
+    ) -> Workspace | None:
+        """The workspace of that ARM id, or None."""
+        wanted = (subscription_id.lower(), resource_group.lower(), name.lower())
+        for workspace in self.workspaces:
+            mine = (workspace.subscription_id, workspace.resource_group, workspace.name)
+            if tuple(part.lower() for part in mine) == wanted:
+                return workspace
+        return None

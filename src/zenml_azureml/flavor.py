@@ -1,0 +1,114 @@
+"""The `azureml` step operator flavor: what ZenML stores of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zenml.logger import get_logger
+from zenml.models import FlavorRequest, ServiceConnectorRequirements
+from zenml.step_operators.base_step_operator import (
+    BaseStepOperatorConfig,
+    BaseStepOperatorFlavor,
+)
+from zenml.utils.secret_utils import SecretField
+
+from zenml_azureml.endpoint import is_loopback, resource_manager_endpoint
+from zenml_azureml.registration import BUILT_IN_MODULE
+from zenml_azureml.settings import AzureMLStepOperatorSettings, normalise
+
+if TYPE_CHECKING:
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+logger = get_logger(__name__)
+
+FLAVOR_NAME = "azureml"
+
+#: Resource type of the service connectors that fit (ZenML's Azure service connector).
+CONNECTOR_RESOURCE_TYPE = "azure-generic"
+
+
+class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLStepOperatorSettings):
+    """Configuration of an `azureml` step operator: the workspace, and defaults for its steps' settings.
+
+    What ZenML stores of it are the built-in flavor's words only, since a server without this package checks
+    them: the built-in has every field that is kept here. What the built-in lacks is a step setting.
+
+    Attributes:
+        subscription_id: Azure subscription of the workspace.
+        resource_group: Resource group of the workspace.
+        workspace_name: Name of the Azure ML workspace.
+        tenant_id: Microsoft Entra tenant of the service principal.
+        service_principal_id: Application (client) id of the service principal.
+        service_principal_password: Its client secret.
+    """
+
+    subscription_id: str
+    resource_group: str
+    workspace_name: str
+
+    tenant_id: str | None = SecretField(default=None)
+    service_principal_id: str | None = SecretField(default=None)
+    service_principal_password: str | None = SecretField(default=None, repr=False)
+
+    @classmethod
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        # ZenML refuses unknown keys when a component is registered or updated. One that is stored all the
+        # same was written by a newer ZenML: the stack must still load.
+        unknown = sorted(set(data) - set(cls.model_fields))
+        if unknown:
+            logger.warning(
+                "The azureml step operator's configuration has keys that this version of zenml-azureml does not know "
+                "and ignores: %s. Update zenml-azureml to use them.",
+                ", ".join(f"`{key}`" for key in unknown),
+            )
+        return normalise({key: value for key, value in data.items() if key not in unknown})
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs run on another machine, so that ZenML demands a server they can reach."""
+        return not is_loopback(resource_manager_endpoint())
+
+
+class AzureMLStepOperatorFlavor(BaseStepOperatorFlavor):
+    """The `azureml` step operator flavor; it takes the place of ZenML's own (see `registration.py`)."""
+
+    @property
+    def name(self) -> str:
+        """The flavor's name."""
+        return FLAVOR_NAME
+
+    @property
+    def display_name(self) -> str:
+        """What the dashboard shows."""
+        return "AzureML"
+
+    @property
+    def service_connector_requirements(self) -> ServiceConnectorRequirements:
+        """Which service connectors fit."""
+        return ServiceConnectorRequirements(resource_type=CONNECTOR_RESOURCE_TYPE)
+
+    @property
+    def logo_url(self) -> str:
+        """The logo that the dashboard shows: the one ZenML publishes for Azure ML."""
+        return "https://public-flavor-logos.s3.eu-central-1.amazonaws.com/step_operator/azureml.png"
+
+    @property
+    def config_class(self) -> type[AzureMLStepOperatorConfig]:
+        """The configuration model."""
+        return AzureMLStepOperatorConfig
+
+    @property
+    def implementation_class(self) -> type[AzureMLStepOperator]:
+        """The step operator."""
+        from zenml_azureml.step_operator import AzureMLStepOperator
+
+        return AzureMLStepOperator
+
+    def to_model(self, integration: str | None = None, is_custom: bool = True) -> FlavorRequest:
+        """What ZenML stores of the flavor: under the built-in's path, where every environment finds a class.
+
+        Without that, a stack would be dead wherever this package is not installed.
+        """
+        model = super().to_model(integration=integration, is_custom=is_custom)
+        model.source = f"{BUILT_IN_MODULE}.{type(self).__name__}"
+        return model

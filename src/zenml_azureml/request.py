@@ -1,0 +1,99 @@
+"""What a step asks of Azure ML: plain data between ZenML's settings and the Azure SDK.
+
+Imports neither side, so that the one can be tested without the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Serverless:
+    """Compute that Azure ML brings up for the job and takes down after it."""
+
+
+@dataclass(frozen=True)
+class ComputeInstance:
+    """The compute instance of that name, created with these properties where it is missing.
+
+    Attributes:
+        name: Its name in the workspace.
+        size: VM size, e.g. `Standard_DS3_v2`; None leaves it to Azure.
+        idle_time_before_shutdown: How long it may be idle before it shuts itself down; None for ever.
+    """
+
+    name: str
+    size: str | None = None
+    idle_time_before_shutdown: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class ComputeCluster:
+    """The compute cluster of that name, created with these properties where it is missing.
+
+    Attributes:
+        name: Its name in the workspace.
+        size: VM size of its nodes; None leaves it to Azure.
+        location: Azure region; None for the workspace's own.
+        min_instances: Nodes that are kept even when idle; None leaves it to Azure (0).
+        max_instances: Nodes at the most; None leaves it to Azure (4).
+        idle_time_before_scale_down: How long a node may be idle before it is released.
+        tier: `dedicated` or `low_priority`.
+    """
+
+    name: str
+    size: str | None = None
+    location: str | None = None
+    min_instances: int | None = None
+    max_instances: int | None = None
+    idle_time_before_scale_down: timedelta | None = None
+    tier: str | None = None
+
+
+@dataclass(frozen=True)
+class ExistingCompute:
+    """Whatever compute target exists under that name, instance or cluster; nothing is created."""
+
+    name: str
+
+
+ComputeRequest = Union[Serverless, ComputeInstance, ComputeCluster, ExistingCompute]
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What a job is asked to be, apart from where it runs.
+
+    Attributes:
+        shm_size: Shared memory of the container in Docker's notation, e.g. `2g`; None leaves it to Azure.
+    """
+
+    shm_size: str | None = None
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """Everything about one job that is known before it is submitted.
+
+    Attributes:
+        name: Name of the job: a function of the step run, so that submitting twice gives one job.
+        display_name: What Studio shows.
+        experiment: Experiment the job belongs to.
+        image: Docker image it runs.
+        command: Shell command it runs.
+        environment_variables: For the command. May hold secrets, hence not in the `repr`.
+        tags: Shown in Studio; how the job is found again.
+        options: Everything else.
+    """
+
+    name: str
+    display_name: str
+    experiment: str
+    image: str
+    command: str
+    environment_variables: dict[str, str] = field(repr=False)
+    tags: dict[str, str]
+    options: JobOptions = JobOptions()
