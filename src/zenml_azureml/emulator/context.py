@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -21,12 +24,16 @@ class Settings:
         compute_provisioning: How long creating, starting, stopping or deleting a compute takes.
         job_preparation: How long a job is Starting or Preparing before it runs, a free node given.
         page_size: Items on one page of a listing.
+        token_lifetime: How long a new access token is valid.
+        sas_lifetime: How long a new SAS URL is valid.
     """
 
     latency: float = 0.0
     compute_provisioning: float = 2.0
     job_preparation: float = 0.5
     page_size: int = 20
+    token_lifetime: float = 3600.0
+    sas_lifetime: float = 8 * 3600.0
 
 
 @dataclass
@@ -36,18 +43,29 @@ class Context:
     Attributes:
         folder: The state folder; nothing is written outside of it.
         base_url: `https://127.0.0.1:PORT`, without a slash at the end.
+        tenant_id: The Microsoft Entra tenant of everything in it.
         store: The workspaces and what is in them.
         runtime: Executes the jobs.
         clock: The time.
         settings: What can be changed while it runs.
+        tasks: What runs in the background; cancelled when the emulator is closed or reset.
     """
 
     folder: Path
     base_url: str
+    tenant_id: str
     store: Store
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)
     settings: Settings = field(default_factory=Settings)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` in the background, until it is done or the emulator ends it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -1,7 +1,8 @@
 """What the emulated workspaces hold.
 
-Everything lives in memory, on the event loop's one thread: handlers change these objects between two
-`await`s and need no lock. What a job writes lives in its folder below the emulator's state folder.
+Everything lives in memory, on the event loop's one thread: handlers change these objects between
+two `await`s and need no lock. What a job writes lives in its folder below the emulator's state
+folder.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Job:
 
 @dataclass
 class EnvironmentVersion:
-    """One version of an environment; immutable once made, but for description, tags and archiving."""
+    """One version of an environment; only description, tags and archiving can change."""
 
     name: str
     version: str
@@ -81,7 +82,7 @@ class Compute:
 
     Attributes:
         name: Its name in the workspace.
-        body: Resource body as the service answers it (`location`, `tags`, `identity`, `properties`...).
+        body: Resource body as the service answers it: `location`, `tags`, `properties` and so on.
         busy_nodes: Nodes that run a job now, by job name.
     """
 
@@ -113,6 +114,16 @@ class Operation:
     id: str
     status: str = "InProgress"
     error: Json | None = None
+
+
+@dataclass(frozen=True)
+class WorkspaceName:
+    """What an emulated workspace is called, and the Azure region it claims to be in."""
+
+    subscription_id: str = "00000000-0000-0000-0000-00000000a271"
+    resource_group: str = "emulator"
+    name: str = "emulator"
+    location: str = "westeurope"
 
 
 @dataclass

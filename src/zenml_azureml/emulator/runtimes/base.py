@@ -16,8 +16,9 @@ class JobLaunch:
         name: The job's name.
         command: The shell command of the job, its inputs and outputs already put in.
         image: The image of the job's environment; None where the environment names none.
-        environment: Every environment variable that the command sees beyond what the runtime itself must
-            set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets: never log it.
+        environment: Every environment variable that the command sees beyond what the runtime itself
+            must set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets:
+            never log it.
         folder: The job's own folder; it exists, and nothing is written outside of it.
         node_count: Number of nodes.
     """
@@ -40,7 +41,8 @@ class JobEnd:
     """How a job ended.
 
     Attributes:
-        exit_code: Of the command, negative for a signal as in `subprocess`; None where it never started.
+        exit_code: Of the command, negative for a signal as in `subprocess`; None where it never
+            started.
         error_code: Code of the failure in run history, e.g. `UserError`; None for success.
         message: Azure ML's words for the failure; None for success.
     """

@@ -1,0 +1,54 @@
+"""The emulator's web application: every route, and what happens around each request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.middlewares import answer_refusals
+
+#: The `routes` of every module with handlers.
+_MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = ()
+
+
+def build_app(context: Context) -> web.Application:
+    """Put the application together.
+
+    Args:
+        context: What its handlers see.
+    """
+    app = web.Application(middlewares=[answer_refusals], client_max_size=16 * 1024**2)
+    app[CONTEXT] = context
+    app.router.add_get("/_emulator/health", _health)
+    for module in _MODULES:
+        for route in module():
+            app.router.add_route(route.method, any_case(route.path), route.handler)
+    app.on_response_prepare.append(_hide_server)
+    return app
+
+
+def any_case(path: str) -> str:
+    """A route's path whose fixed words match in any case, as ARM compares them.
+
+    Only paths below `/subscriptions` are changed.
+    """
+    if not path.startswith("/subscriptions"):
+        return path
+    words = path.strip("/").split("/")
+    return "".join(
+        f"/{word}" if "{" in word else f"/{{_{index}:(?i:{re.escape(word)})}}"
+        for index, word in enumerate(words)
+    )
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:
+    """Take away the header that names aiohttp: Azure ML sends none."""
+    if "aiohttp" in response.headers.get("Server", ""):
+        del response.headers["Server"]

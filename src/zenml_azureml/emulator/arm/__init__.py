@@ -1,0 +1,1 @@
+"""What Azure Resource Manager serves for Azure ML: one module per kind of resource."""

@@ -1,0 +1,139 @@
+"""The emulator as one object: started, used and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+
+from aiohttp import web
+
+from zenml_azureml.emulator.app import build_app
+from zenml_azureml.emulator.clock import Clock, SystemClock
+from zenml_azureml.emulator.context import Context, Settings
+from zenml_azureml.emulator.files import private_folder
+from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
+from zenml_azureml.emulator.tls import certificates
+
+#: The one address that the emulator listens on.
+HOST = "127.0.0.1"
+
+
+class Emulator:
+    """Azure ML on this machine.
+
+    In a program of its own, `async with emulator.serve(): ...` runs it on the program's event loop;
+    as a plain context manager (`with Emulator(folder) as emulator: ...`) it runs in a thread.
+
+    Args:
+        folder: The state folder: everything it writes goes there. Its certificates and credentials
+            are kept for the next start, its jobs are not.
+        port: To listen on; 0 takes a free one.
+        workspaces: Those that exist in it.
+        runtime: Executes the jobs.
+        clock: The time.
+        settings: How it behaves at first.
+
+    Attributes:
+        base_url: `https://127.0.0.1:PORT`.
+        context: What it holds; only to be touched on its own event loop.
+        ca_file: The certificate of its CA alone.
+        ca_bundle: certifi's certificates and that one.
+
+    Raises:
+        OSError: If the port is taken, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        workspaces: Sequence[WorkspaceName] = (WorkspaceName(),),
+        runtime: Runtime | None = None,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        folder = private_folder(folder.resolve())
+        shutil.rmtree(folder / "jobs", ignore_errors=True)
+        self._certificates = certificates(folder)
+        self.ca_file = self._certificates.ca_file
+        self.ca_bundle = self._certificates.ca_bundle
+        clock = clock or SystemClock()
+        self._socket = socket.create_server((HOST, port))
+        self.base_url = f"https://{HOST}:{self._socket.getsockname()[1]}"
+        self.context = Context(
+            folder=folder,
+            base_url=self.base_url,
+            tenant_id="00000000-0000-0000-0000-0000000000aa",
+            store=Store([_workspace(name, clock) for name in workspaces]),
+            runtime=runtime or SimulatedRuntime(clock),
+            clock=clock,
+            settings=settings or Settings(),
+        )
+        self._thread: threading.Thread | None = None
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[None]:
+        """Serve on the running event loop for the length of an `async with`; then end every job."""
+        runner = web.AppRunner(build_app(self.context), access_log=None, shutdown_timeout=1)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._socket, ssl_context=self._certificates.server).start()
+            yield
+        finally:
+            tasks = tuple(self.context.tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.context.runtime.close()
+            await runner.cleanup()
+            self._socket.close()
+
+    def __enter__(self) -> Emulator:
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve_until_closed(started)), name="emulator"
+        )
+        self._thread.start()
+        started.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every job and stop serving; only for an emulator that runs in a thread."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join()
+            self._thread = None
+
+    async def _serve_until_closed(self, started: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._closing = asyncio.Event()
+        async with self.serve():
+            started.set()
+            await self._closing.wait()
+
+
+def _workspace(name: WorkspaceName, clock: Clock) -> Workspace:
+    return Workspace(
+        subscription_id=name.subscription_id,
+        resource_group=name.resource_group,
+        name=name.name,
+        location=name.location,
+        created_at=clock.now(),
+    )
