@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Union
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class ExistingCompute:
     name: str
 
 
-ComputeRequest = Union[Serverless, ComputeInstance, ComputeCluster, ExistingCompute]
+ComputeRequest = Serverless | ComputeInstance | ComputeCluster | ExistingCompute
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from zenml.config.base_settings import BaseSettings
 
 from zenml_azureml.request import (
@@ -62,6 +69,8 @@ _CLUSTER_ONLY = frozenset(
     }
 )
 _COMPUTE = frozenset({"compute_name", "size", "compute_target_name"})
+
+_TARGET = frozenset({"mode"}) | _COMPUTE | _INSTANCE_ONLY | _CLUSTER_ONLY
 
 #: Settings that mean nothing in a mode.
 IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
@@ -126,6 +135,11 @@ class AzureMLStepOperatorSettings(BaseSettings):
         _require_compute_name(settings)
         return settings
 
+    @model_serializer(mode="wrap")
+    def _only_what_was_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # ZenML stores settings with all their defaults, which then would hide those of the step operator.
+        return {key: value for key, value in serialize(self).items() if key in self.model_fields_set}
+
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
         """The values under the names they are kept under."""
@@ -157,6 +171,46 @@ def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
             )
         settings[name] = value
     return settings
+
+
+def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> dict[str, Any]:
+    """The settings that a step has for a step operator.
+
+    Args:
+        settings: All settings of the step, as ZenML keeps them.
+        operator_name: The step operator.
+
+    Returns:
+        What was set; empty if nothing was. The keys are ZenML's canonical ones: by name, and by flavor in
+        what older versions of ZenML stored.
+    """
+    for key in (f"step_operator:{operator_name}", "step_operator.azureml"):
+        if key in settings:
+            return {name: value for name, value in settings[key].model_dump().items() if value is not None}
+    return {}
+
+
+def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOperatorSettings:
+    """A step's settings on top of those of its step operator.
+
+    A step that chooses another mode, or a compute target by name, inherits nothing that describes the compute
+    of the step operator's own mode.
+
+    Args:
+        defaults: What the step operator's configuration sets.
+        own: What the step sets.
+
+    Returns:
+        The settings in force.
+
+    Raises:
+        AzureMLSettingsError: If together they make no sense.
+    """
+    inherited, chosen = normalise(defaults), normalise(own)
+    other_mode = "mode" in chosen and chosen["mode"] != inherited.get("mode")
+    if other_mode or "compute_target_name" in chosen:
+        inherited = {name: value for name, value in inherited.items() if name not in _TARGET}
+    return AzureMLStepOperatorSettings(**{**inherited, **chosen})
 
 
 def _refuse_unknown(data: Mapping[str, Any], known: set[str]) -> None:
@@ -219,7 +273,7 @@ def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
         compute=_compute_request(settings, by_target_name),
         options=JobOptions(shm_size=settings.shm_size),
         warnings=tuple(
-            f"`{name}` is ignored: {_why_ignored(name, settings, by_target_name)}."
+            f"{_spellings(name)} is ignored: {_why_ignored(name, settings, by_target_name)}."
             for name in sorted(ignored)
         ),
     )
@@ -269,3 +323,9 @@ def _why_ignored(name: str, settings: AzureMLStepOperatorSettings, by_target_nam
         return f"the mode is `{settings.mode}`, which uses `compute_name`"
     other = "compute-instance" if name in _INSTANCE_ONLY else "compute-cluster"
     return f"the mode is `{settings.mode}`; it belongs to `mode={other!r}`"
+
+
+def _spellings(name: str) -> str:
+    """The setting's name, with the others it may have been given by."""
+    others = [f"`{alias}`" for alias, kept in ALIASES.items() if kept == name]
+    return f"`{name}`" + (f" (or {', '.join(others)})" if others else "")

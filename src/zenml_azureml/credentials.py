@@ -1,0 +1,66 @@
+"""Which credential a step operator uses, in this order: service connector, service principal, environment."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, TokenCredential
+
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+
+def credential_of(operator: AzureMLStepOperator) -> TokenCredential:
+    """The credential of a step operator.
+
+    Args:
+        operator: The step operator.
+
+    Returns:
+        A credential that renews itself for as long as its source allows.
+    """
+    from zenml_azureml.workspace.connection import ServicePrincipal, credential_for
+
+    if operator.connector:
+        return _ConnectorCredential(operator)
+    config = operator.config
+    if config.tenant_id and config.service_principal_id and config.service_principal_password:
+        return credential_for(
+            ServicePrincipal(
+                tenant_id=config.tenant_id,
+                client_id=config.service_principal_id,
+                client_secret=config.service_principal_password,
+            )
+        )
+    return credential_for(None)
+
+
+class _ConnectorCredential:
+    """Tokens of a service connector, connected again when what it gave has expired.
+
+    Thread-safe: reconnecting is guarded by a lock.
+    """
+
+    def __init__(self, operator: AzureMLStepOperator) -> None:
+        self._operator = operator
+        self._lock = threading.Lock()
+        self._credential: TokenCredential | None = None
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """A token for these scopes."""
+        with self._lock:
+            if self._credential is None or self._operator.connector_has_expired():
+                self._credential = self._connect()
+            credential = self._credential
+        return credential.get_token(*scopes, **options)
+
+    def _connect(self) -> TokenCredential:
+        connector = self._operator.get_connector()
+        if connector is None:
+            raise RuntimeError(
+                f"The service connector of the step operator `{self._operator.name}` is gone. Connect one: "
+                f"`zenml step-operator connect {self._operator.name} --connector NAME`."
+            )
+        credential: TokenCredential = connector.connect()
+        return credential

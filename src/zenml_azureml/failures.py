@@ -1,0 +1,42 @@
+"""The one error that users of a step operator see: what failed, Azure's words, what to do next."""
+
+from __future__ import annotations
+
+
+class AzureMLError(RuntimeError):
+    """Something failed on the way to Azure ML or on it.
+
+    ZenML's server stores an exception's message and builds the exception again from it, so one argument
+    must be enough.
+
+    Args:
+        what: What failed, as a sentence.
+        azure_says: Azure's own words.
+        log_tail: The last lines of the job's log.
+        studio_url: Where to look further.
+        do_next: What to do next, as a sentence.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        azure_says: str = "",
+        log_tail: tuple[str, ...] = (),
+        studio_url: str = "",
+        do_next: str = "",
+    ) -> None:
+        parts = [what]
+        if azure_says:
+            parts.append(f"Azure says: {azure_says}")
+        if log_tail:
+            parts.append("\n".join([f"Last {len(log_tail)} lines of its log:", *_indented(log_tail)]))
+        if studio_url:
+            parts.append(f"Studio: {studio_url}")
+        if do_next:
+            parts.append(f"What to do: {do_next}")
+        super().__init__("\n".join(parts))
+
+
+def _indented(lines: tuple[str, ...]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -1,0 +1,99 @@
+"""What the state of a job means for its step run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zenml.enums import ExecutionStatus
+
+from zenml_azureml import step_runs
+from zenml_azureml.failures import AzureMLError
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.workspace.monitor import WatchedJob
+
+#: By name of the job's phase. These six are the only statuses after which ZenML's runner of dynamic
+#: pipelines goes on asking or publishes an end; any other makes it drop the step for good.
+_STATUS_BY_PHASE = {
+    "WAITING": ExecutionStatus.INITIALIZING,
+    "PREPARING": ExecutionStatus.PROVISIONING,
+    "RUNNING": ExecutionStatus.RUNNING,
+    "COMPLETED": ExecutionStatus.COMPLETED,
+    "FAILED": ExecutionStatus.FAILED,
+    "CANCELED": ExecutionStatus.STOPPED,
+}
+
+#: Statuses of a step run whose code has not reported its end.
+_UNREPORTED = frozenset({ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING, ExecutionStatus.RUNNING})
+
+
+def status_of(job: WatchedJob) -> ExecutionStatus:
+    """The step's status as its job shows it.
+
+    An end counts only when it is settled: until then its log may still be read.
+    """
+    if job.error is not None:
+        return ExecutionStatus.FAILED
+    if job.phase.ended and not job.settled:
+        return ExecutionStatus.RUNNING
+    return _STATUS_BY_PHASE[job.phase.name]
+
+
+def conclude(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
+    """Compare the end of a job with what the step reported, and tell the server what it does not know.
+
+    Args:
+        job: A settled job.
+        step_run: Its step run.
+
+    Returns:
+        Why the step did not succeed; None if it did.
+    """
+    error = _failure(job, step_run)
+    if error is not None and step_runs.reported_status(step_run) in _UNREPORTED:
+        if status_of(job) is ExecutionStatus.STOPPED:
+            step_runs.publish_stopped(step_run)
+        else:
+            step_runs.publish_failure(step_run, error)
+    return error
+
+
+def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
+    if job.error is not None:
+        return job.error
+    azure_says = job.details.error if job.details else ""
+    step = f"step `{step_run.name}`"
+    status = status_of(job)
+    if status is ExecutionStatus.FAILED:
+        reported = step_runs.reported_failure(step_run)
+        return AzureMLError(
+            f"The Azure ML job of {step} failed{': ' + reported if reported else ''}.",
+            azure_says=azure_says,
+            log_tail=job.log_tail,
+            studio_url=job.studio_url,
+            do_next="Mend what the log shows, and run the pipeline again."
+            if reported
+            else "The step's code did not get to report an error: look at the log above and, in Studio, at the "
+            "job's `system_logs`.",
+        )
+    if status is ExecutionStatus.STOPPED:
+        return AzureMLError(
+            f"The Azure ML job of {step} was cancelled.",
+            azure_says=azure_says,
+            studio_url=job.studio_url,
+            do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
+        )
+    # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
+    reports_itself = step_run.config.command is None
+    if reports_itself and step_runs.reported_status(step_run) in _UNREPORTED:
+        return AzureMLError(
+            f"The Azure ML job of {step} completed, but its container never told ZenML that the step ended.",
+            azure_says=azure_says,
+            log_tail=job.log_tail,
+            studio_url=job.studio_url,
+            do_next="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
+            "the step's function return.",
+        )
+    return None

@@ -1,0 +1,300 @@
+"""`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
+
+Thread-safe, since ZenML uses one operator from many threads: the workspace is made once under a lock and
+guards itself; the warnings already given are only added to.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from zenml.client import Client
+from zenml.config.build_configuration import BuildConfiguration
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
+from zenml.logger import get_logger
+from zenml.stack import StackValidator
+from zenml.step_operators import BaseStepOperator
+
+from zenml_azureml import step_runs
+from zenml_azureml.advice import steps_without_operator
+from zenml_azureml.credentials import credential_of
+from zenml_azureml.distribution import image_requirements
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.flavor import AzureMLStepOperatorConfig
+from zenml_azureml.outcome import conclude, status_of
+from zenml_azureml.request import JobRequest
+from zenml_azureml.settings import (
+    AzureMLStepOperatorSettings,
+    Resolution,
+    merge,
+    resolve,
+    step_settings,
+)
+from zenml_azureml.validation import check_stack
+
+if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
+    from zenml.models import PipelineSnapshotBase, StepRunResponse
+    from zenml.stack import Stack
+
+    from zenml_azureml.workspace.monitor import WatchedJob
+    from zenml_azureml.workspace.workspace import Workspace
+
+logger = get_logger(__name__)
+
+DOCKER_IMAGE_KEY = "azureml_step_operator"
+
+#: Time between two looks at whether somebody has stopped the run on the server.
+STOP_CHECK_INTERVAL = timedelta(seconds=2)
+
+#: How long to wait for Azure to confirm a cancel before saying that it has not.
+CANCEL_CONFIRMATION = timedelta(seconds=60)
+
+#: How long `get_status` waits for the first look at a job that another process submitted.
+FIRST_LOOK = timedelta(seconds=10)
+
+
+class AzureMLStepOperator(BaseStepOperator):
+    """Runs steps as command jobs of an Azure ML workspace."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lock = threading.Lock()
+        self._workspace: Workspace | None = None
+        self._warned: set[str] = set()
+
+    @property
+    def config(self) -> AzureMLStepOperatorConfig:
+        """The configuration of this component."""
+        return cast("AzureMLStepOperatorConfig", self._config)
+
+    @property
+    def settings_class(self) -> type[AzureMLStepOperatorSettings]:
+        """The model of the settings that steps can have for it."""
+        return AzureMLStepOperatorSettings
+
+    @property
+    def requirements(self) -> set[str]:
+        """What pip installs in the images of the stack, so that steps find this package there."""
+        return image_requirements()
+
+    @property
+    def validator(self) -> StackValidator:
+        """Checks that the stack has what jobs on Azure ML need."""
+
+        def check(stack: Stack) -> tuple[bool, str]:
+            return check_stack(stack, jobs_run_here=not self.config.is_remote)
+
+        return StackValidator(custom_validation_function=check)
+
+    def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
+        """The settings in force for a step: its own on top of this component's configuration.
+
+        ZenML's own way lets a default of the step's settings hide what the configuration sets.
+
+        Raises:
+            AzureMLSettingsError: If they make no sense.
+        """
+        own = container.config if hasattr(container, "config") else container.pipeline_configuration
+        names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
+        defaults = self.config.model_dump(include=names, exclude_none=True)
+        return merge(defaults, step_settings(own.settings, self.name))
+
+    def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
+        """The images that the pipeline's steps need. Called before a run starts, hence the checks.
+
+        Raises:
+            AzureMLSettingsError: If a step's settings make no sense.
+        """
+        for warning in steps_without_operator(snapshot, self.name):
+            self._warn_once(warning)
+        builds = []
+        for name, step in snapshot.step_configurations.items():
+            if step.config.uses_step_operator(self.name):
+                self._resolve(step, name)
+                builds.append(
+                    BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
+                )
+        return builds
+
+    def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
+        """Submit a step run as a command job, and return.
+
+        Args:
+            info: The step run.
+            entrypoint_command: What to run in the job.
+            environment: Environment variables for it.
+
+        Raises:
+            AzureMLError: If it cannot be submitted; the server is told why.
+        """
+        try:
+            self._submit(info, entrypoint_command, environment)
+        except AzureMLError as error:
+            step_runs.publish_failure(info.step_run, error)
+            raise
+        except NotImplementedError as error:
+            # ZenML would take it to mean that this operator has no `submit`.
+            raise AzureMLError(f"Submitting the step failed: {error!r}") from error
+
+    def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """The step's status, as its job shows it. Takes no request: the monitor looks all the time."""
+        operator = self._operator_of(step_run)
+        if operator is not self:
+            return operator.get_status(step_run)
+        job = self._watch(step_run)
+        job.wait_for_first_look(FIRST_LOOK)
+        if job.settled and conclude(job, step_run) is not None:
+            stopped = status_of(job) is ExecutionStatus.STOPPED
+            return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
+        return status_of(job)
+
+    def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """Wait for the end of a step, and end its job if the waiting ends before it.
+
+        Raises:
+            AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
+            RunStoppedException: If somebody stopped the run.
+        """
+        job = self._watch(step_run)
+        try:
+            while not job.wait(STOP_CHECK_INTERVAL):
+                if self._is_stopping(step_run):
+                    raise RunStoppedException("The pipeline run was stopped.")
+        except BaseException as interruption:
+            self._cancel_and_confirm(job)
+            if isinstance(interruption, RunStoppedException):
+                step_runs.publish_stopped(step_run)
+            raise
+        error = conclude(job, step_run)
+        if error is not None:
+            raise error
+        return status_of(job)
+
+    def cancel(self, step_run: StepRunResponse) -> None:
+        """Cancel the step's job.
+
+        Raises:
+            AzureMLError: If Azure refuses; the message says how to do it by hand.
+        """
+        operator = self._operator_of(step_run)
+        if operator is not self:
+            operator.cancel(step_run)
+        else:
+            self.workspace.cancel(self._job_name(step_run))
+
+    def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
+        """Forget a finished step."""
+        self.workspace.forget(self._job_name(step_run))
+
+    @property
+    def workspace(self) -> Workspace:
+        """The Azure ML workspace; connecting to it is left to its first use."""
+        from zenml_azureml.workspace.connection import WorkspaceAddress
+        from zenml_azureml.workspace.workspace import Workspace
+
+        with self._lock:
+            if self._workspace is None:
+                address = WorkspaceAddress(
+                    subscription_id=self.config.subscription_id,
+                    resource_group=self.config.resource_group,
+                    name=self.config.workspace_name,
+                )
+                self._workspace = Workspace(address, lambda: credential_of(self))
+            return self._workspace
+
+    def _submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
+        resolution = self._resolve(info, info.pipeline_step_name)
+        request = JobRequest(
+            name=step_runs.job_name_of(info.step_run_id),
+            display_name=f"{info.pipeline_step_name} ({info.run_name})",
+            experiment=experiment_name(info.pipeline.name),
+            image=info.get_image(DOCKER_IMAGE_KEY),
+            command=shlex.join(entrypoint_command),
+            environment_variables=environment,
+            tags={
+                "zenml_pipeline": info.pipeline.name,
+                "zenml_run": info.run_name,
+                "zenml_run_id": str(info.run_id),
+                "zenml_step": info.pipeline_step_name,
+                "zenml_step_run_id": str(info.step_run_id),
+            },
+            options=resolution.options,
+        )
+        job = self.workspace.submit(request, resolution.compute)
+        logger.info("Azure ML job `%s`: %s", job.name, job.studio_url)
+        try:
+            step_runs.record_job(info.step_run, self.id, job)
+        except BaseException:
+            self._cancel_and_confirm(self._watch(info.step_run))
+            raise
+        # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
+        self._watch(info.step_run)
+
+    def _resolve(self, step: Any, step_name: str) -> Resolution:
+        resolution = resolve(self.get_settings(step))
+        for warning in resolution.warnings:
+            self._warn_once(f"Step `{step_name}`: {warning}")
+        return resolution
+
+    def _watch(self, step_run: StepRunResponse) -> WatchedJob:
+        def show(line: str) -> None:
+            logger.info("[%s] %s", step_run.name, line)
+
+        return self.workspace.watch(self._job_name(step_run), on_line=show)
+
+    def _cancel_and_confirm(self, job: WatchedJob) -> None:
+        try:
+            self.workspace.cancel(job.name)
+        except AzureMLError as error:
+            logger.error("%s", error)
+            return
+        if job.wait(CANCEL_CONFIRMATION) and job.error is None:
+            logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+        else:
+            logger.warning(
+                "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                job.name,
+                self.workspace.how_to_cancel(job.name),
+            )
+
+    def _is_stopping(self, step_run: StepRunResponse) -> bool:
+        try:
+            return step_runs.is_stopping(step_run)
+        except Exception as error:  # noqa: BLE001 - the job goes on while ZenML's server is away
+            logger.debug("Could not ask the server whether the run was stopped: %s", error)
+            return False
+
+    def _job_name(self, step_run: StepRunResponse) -> str:
+        # What is recorded wins, so that a later version may name jobs otherwise.
+        recorded = step_run.run_metadata.get(step_runs.JOB_NAME_KEY)
+        return str(recorded) if recorded else step_runs.job_name_of(step_run.id)
+
+    def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
+        """The operator that runs a step: ZenML's dynamic runner asks the stack's default one about every step."""
+        name = step_run.config.step_operator
+        if not isinstance(name, str) or name == self.name:
+            return self
+        return Client().active_stack.step_operators.get(name, self)
+
+    def _warn_once(self, warning: str) -> None:
+        if warning not in self._warned:
+            self._warned.add(warning)
+            logger.warning(warning)
+
+
+def experiment_name(pipeline_name: str) -> str:
+    """The experiment of a pipeline's jobs: its name, in the characters that Azure ML allows in one.
+
+    Args:
+        pipeline_name: Name of the pipeline.
+
+    Returns:
+        Letters, digits, `-` and `_`, beginning with a letter or digit; at most 255 characters.
+    """
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", pipeline_name).strip("-_")[:255] or "zenml"

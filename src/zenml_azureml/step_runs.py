@@ -1,0 +1,87 @@
+"""What this package tells ZenML's server about a step run, and asks it. The server has the last word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.metadata.metadata_types import Uri
+from zenml.models import ExceptionInfo
+from zenml.orchestrators.publish_utils import (
+    publish_step_run_metadata,
+    publish_step_run_status_update,
+)
+
+from zenml_azureml.failures import AzureMLError
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.workspace.job import SubmittedJob
+
+# The metadata of all components of a stack share one flat dictionary per step run: hence the prefix.
+JOB_NAME_KEY = "azureml_job_name"
+JOB_ID_KEY = "azureml_job_id"
+STUDIO_URL_KEY = "azureml_studio_url"
+
+_FINAL_STEPS_OF_STOPPED_RUNS = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
+
+
+def job_name_of(step_run_id: UUID) -> str:
+    """The name of a step run's job: known without asking anybody, by every process, before and after it exists."""
+    return f"zenml-{step_run_id}"
+
+
+def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob) -> None:
+    """Save where a step run's job is, on the server and in the object at hand.
+
+    Args:
+        step_run: The step run.
+        component_id: The step operator.
+        job: Its job.
+    """
+    metadata: dict[str, Any] = {JOB_NAME_KEY: job.name, JOB_ID_KEY: job.id}
+    if job.studio_url:
+        metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
+    publish_step_run_metadata(step_run.id, {component_id: metadata})
+    step_run.run_metadata.update(metadata)
+
+
+def is_stopping(step_run: StepRunResponse) -> bool:
+    """Whether somebody has stopped the run, as `zenml pipeline runs stop` does."""
+    run = Client().get_pipeline_run(step_run.pipeline_run_id, hydrate=False)
+    return run.status in _FINAL_STEPS_OF_STOPPED_RUNS
+
+
+def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
+    """The step run's status as its container, or ZenML, reported it."""
+    return Client().get_run_step(step_run.id, hydrate=False).status
+
+
+def reported_failure(step_run: StepRunResponse) -> str:
+    """What the step's own code reported of its failure: `ValueError: ...`; empty if it reported nothing."""
+    info = Client().get_run_step(step_run.id).exception_info
+    if info is None:
+        return ""
+    kind = (info.source or "").rpartition(".")[2]
+    return ": ".join(part for part in (kind, info.message or "") if part)
+
+
+def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:
+    """Let the server know why a step failed whose own code could not tell it."""
+    publish_step_run_status_update(
+        step_run.id,
+        ExecutionStatus.FAILED,
+        exception_info=ExceptionInfo(
+            traceback=f"{type(error).__name__}: {error}",
+            source=f"{type(error).__module__}.{type(error).__qualname__}",
+            message=str(error),
+        ),
+    )
+
+
+def publish_stopped(step_run: StepRunResponse) -> None:
+    """Let the server know that a step was stopped."""
+    publish_step_run_status_update(step_run.id, ExecutionStatus.STOPPED)

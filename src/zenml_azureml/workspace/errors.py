@@ -1,0 +1,107 @@
+"""What went wrong on Azure's side, in Azure's own words, and what to do next."""
+
+from __future__ import annotations
+
+import json
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from zenml_azureml.endpoint import ENDPOINT_VARIABLE, resource_manager_endpoint
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.workspace.connection import WorkspaceAddress
+
+#: Codes by which Resource Manager says that a part of the workspace's address leads nowhere.
+#: Source: recorded and quoted answers of Resource Manager.
+_ADDRESS_CODES = {
+    "SubscriptionNotFound": "subscription_id",
+    "InvalidSubscriptionId": "subscription_id",
+    "ResourceGroupNotFound": "resource_group",
+    "ResourceNotFound": "workspace_name",
+    "ParentResourceNotFound": "workspace_name",
+}
+
+
+def explain(doing: str, error: AzureError, address: WorkspaceAddress) -> AzureMLError:
+    """The error to show for one that the SDK raised.
+
+    Args:
+        doing: What was being done, as a phrase: `submitting the job`.
+        error: What the SDK raised.
+        address: The workspace it was done in.
+
+    Returns:
+        An error that names what failed, Azure's words and the next thing to do.
+    """
+    where = f"{doing} in the Azure ML workspace `{address.name}` (resource group `{address.resource_group}`, "
+    where += f"subscription `{address.subscription_id}`)"
+    return AzureMLError(f"Failed: {where}.", azure_says=azure_words(error), do_next=_advice(error, address))
+
+
+def azure_words(error: AzureError) -> str:
+    """Azure's own message, without the SDK's decoration."""
+    if isinstance(error, HttpResponseError):
+        code, message = _body_error(error)
+        if message:
+            return f"({code}) {message}" if code else message
+    return str(error.message or error).strip()
+
+
+def is_missing_workspace(error: AzureError) -> bool:
+    """Whether it was the workspace that was not found, rather than something in it."""
+    return isinstance(error, HttpResponseError) and _body_error(error)[0] in _ADDRESS_CODES
+
+
+def _body_error(error: HttpResponseError) -> tuple[str, str]:
+    """Code and message of an error body; empty where there is none (a missing compute has no body)."""
+    try:
+        body = json.loads(error.response.text()) if error.response is not None else {}
+    except (ValueError, TypeError, AttributeError):
+        body = {}
+    inner = body.get("error") if isinstance(body, dict) else None
+    if isinstance(inner, dict):
+        return str(inner.get("code") or ""), str(inner.get("message") or "").strip()
+    return str(getattr(error.error, "code", "") or ""), ""
+
+
+def _advice(error: AzureError, address: WorkspaceAddress) -> str:
+    if isinstance(error, ClientAuthenticationError):
+        return (
+            "Check the credentials. The step operator uses, in this order: its service connector, the service "
+            "principal in its configuration, and what the environment offers (environment variables, workload or "
+            "managed identity, `az login`). An expired login is renewed by `az login`, a service connector by "
+            "`zenml service-connector verify NAME`."
+        )
+    if isinstance(error, (ServiceRequestError, ServiceResponseError)):
+        endpoint = resource_manager_endpoint()
+        return (
+            f"Azure could not be reached at {endpoint}. Check the network, a proxy, and its certificate "
+            f"(REQUESTS_CA_BUNDLE); {ENDPOINT_VARIABLE} is the environment variable that sets the endpoint."
+        )
+    if isinstance(error, HttpResponseError):
+        return _advice_on_answer(error, address)
+    return "Try again; if it stays, report it with the lines above."
+
+
+def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> str:
+    code, _ = _body_error(error)
+    if code in _ADDRESS_CODES:
+        return (
+            f"Check the step operator's `{_ADDRESS_CODES[code]}` with `zenml step-operator describe NAME`, and correct "
+            f"it with `zenml step-operator update NAME --{_ADDRESS_CODES[code]}=...`."
+        )
+    if error.status_code == 401:
+        return "The credential's token was refused: log in again (`az login`), or renew the service connector."
+    if error.status_code == 403:
+        return (
+            "The credential may not do that. Its identity needs the roles `AzureML Data Scientist` and `AzureML "
+            f"Compute Operator` on {address.path}."
+        )
+    if error.status_code == 429 or (error.status_code or 0) >= 500:
+        return "Azure is busy or has a fault of its own: try again in some minutes (https://status.azure.com)."
+    return "Change what Azure names above, and run the step again."

@@ -1,0 +1,124 @@
+"""The command job: its environment, and everything that is sent. Pure builders, and one submit."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from dataclasses import dataclass
+
+from azure.ai.ml import command
+from azure.ai.ml.entities import Command, Environment
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from zenml_azureml.request import JobRequest
+from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.errors import explain, is_missing_workspace
+
+ENVIRONMENT_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """A job that Azure ML has accepted.
+
+    Attributes:
+        name: Its name in the workspace.
+        id: Its ARM id.
+        studio_url: Its page in Azure ML Studio; empty if Azure gave none.
+    """
+
+    name: str
+    id: str
+    studio_url: str
+
+
+def environment_name(image: str) -> str:
+    """The name of the environment for an image: a function of its reference alone.
+
+    One environment per image, whoever registers it and however often: none piles up in the workspace.
+    Names are at most 255 letters, digits, `-` and `_` (measured at the service; the SDK does not check).
+
+    Args:
+        image: Image reference, e.g. `registry.azurecr.io/zenml:train-1`.
+
+    Returns:
+        e.g. `zenml-zenml-train-1-3f6c9d5a0b12`.
+    """
+    last = image.split("@", maxsplit=1)[0].rpartition("/")[2]
+    readable = re.sub(r"[^a-zA-Z0-9]+", "-", last).strip("-").lower()[:60]
+    digest = hashlib.sha256(image.encode()).hexdigest()[:12]
+    return f"zenml-{readable}-{digest}" if readable else f"zenml-{digest}"
+
+
+def build_command_job(request: JobRequest, compute: str | None) -> Command:
+    """The job as the SDK sends it.
+
+    Args:
+        request: What is known of the job.
+        compute: Name of the compute target; None for serverless.
+
+    Returns:
+        An entity for `MLClient.jobs.create_or_update`. It refers to its environment by name and version, so
+        that submitting it is one request.
+    """
+    return command(
+        name=request.name,
+        display_name=request.display_name,
+        experiment_name=request.experiment,
+        command=request.command,
+        environment=f"azureml:{environment_name(request.image)}:{ENVIRONMENT_VERSION}",
+        environment_variables=request.environment_variables,
+        compute=compute,
+        tags=request.tags,
+        shm_size=request.options.shm_size,
+    )
+
+
+class JobSubmitter:
+    """Submits jobs to one workspace. Thread-safe: what it remembers is guarded by one lock.
+
+    Args:
+        connection: The workspace.
+    """
+
+    def __init__(self, connection: WorkspaceConnection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._known_environments: set[str] = set()
+
+    def submit(self, request: JobRequest, compute: str | None) -> SubmittedJob:
+        """Submit a job; one request, once the image's environment is known.
+
+        Args:
+            request: The job.
+            compute: Name of the compute target; None for serverless.
+
+        Returns:
+            What Azure ML made of it.
+
+        Raises:
+            AzureMLError: If Azure ML refuses the job or cannot be reached.
+        """
+        try:
+            self._ensure_environment(request.image)
+            job = self._connection.client.jobs.create_or_update(build_command_job(request, compute))
+        except AzureError as error:
+            raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
+        studio = (job.services or {}).get("Studio")
+        return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=str(studio.endpoint) if studio else "")
+
+    def _ensure_environment(self, image: str) -> None:
+        name = environment_name(image)
+        # Held while asking, so that a hundred steps with one image ask once.
+        with self._lock:
+            if name in self._known_environments:
+                return
+            environments = self._connection.client.environments
+            try:
+                environments.get(name, version=ENVIRONMENT_VERSION)
+            except ResourceNotFoundError as error:
+                if is_missing_workspace(error):
+                    raise
+                environments.create_or_update(Environment(name=name, version=ENVIRONMENT_VERSION, image=image))
+            self._known_environments.add(name)

@@ -1,0 +1,73 @@
+"""An Azure ML workspace as the step operator uses it: submit, watch, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from zenml_azureml.request import ComputeRequest, JobRequest
+from zenml_azureml.workspace.compute import ensure_compute
+from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.workspace.errors import explain
+from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
+from zenml_azureml.workspace.monitor import JobMonitor, LineHandler, WatchedJob
+from zenml_azureml.workspace.status import phase_of
+
+
+class Workspace:
+    """One workspace, and what goes on in it. Thread-safe, as each of its parts is.
+
+    Args:
+        address: Which workspace.
+        credential: Makes the credential when it is first needed.
+    """
+
+    def __init__(self, address: WorkspaceAddress, credential: Callable[[], TokenCredential]) -> None:
+        self.address = address
+        self._connection = WorkspaceConnection(address, credential)
+        self._submitter = JobSubmitter(self._connection)
+        self._monitor = JobMonitor(self._connection)
+
+    def submit(self, request: JobRequest, compute: ComputeRequest) -> SubmittedJob:
+        """Submit a job to the compute it asks for, which is created where that is asked for.
+
+        Raises:
+            AzureMLError: If the compute cannot be had, or the job is refused.
+        """
+        return self._submitter.submit(request, ensure_compute(self._connection, compute))
+
+    def watch(self, job_name: str, on_line: LineHandler | None = None) -> WatchedJob:
+        """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
+        return self._monitor.watch(job_name, on_line)
+
+    def forget(self, job_name: str) -> None:
+        """Stop watching a job."""
+        self._monitor.forget(job_name)
+
+    def cancel(self, job_name: str) -> None:
+        """Ask Azure to cancel a job, and return; a job that has ended stays as it is.
+
+        Raises:
+            AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
+        """
+        jobs = self._connection.client.jobs
+        try:
+            try:
+                jobs.begin_cancel(job_name)
+            except HttpResponseError:
+                status = jobs.get(job_name).status
+                if not phase_of(str(getattr(status, "value", status))).ended:
+                    raise
+        except AzureError as error:
+            failure = explain(f"cancelling the job `{job_name}`", error, self.address)
+            raise type(failure)(f"{failure}\n{self.how_to_cancel(job_name)}") from error
+
+    def how_to_cancel(self, job_name: str) -> str:
+        """The command that cancels a job by hand, as a sentence."""
+        address = self.address
+        return (
+            f"To cancel it by hand: az ml job cancel --name {job_name} --workspace-name {address.name} "
+            f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
+        )
