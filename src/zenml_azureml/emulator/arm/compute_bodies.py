@@ -1,0 +1,291 @@
+"""Computes as the service answers them, at each point of their life (recorded: compute_*.json)."""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from datetime import datetime
+
+from zenml_azureml.emulator.arm.quota import Refusal, node_count
+from zenml_azureml.emulator.http import timestamp
+from zenml_azureml.emulator.state import PROVIDER, Compute, Json, Workspace
+
+#: Properties of an instance that newer api-versions know: answered as sent, left out where not sent.
+_NEWER_INSTANCE_KEYS = (
+    "enableNodePublicIp",
+    "enableOSPatching",
+    "enableRootAccess",
+    "enableSSO",
+    "idleTimeBeforeShutdown",
+    "releaseQuotaOnStop",
+)
+
+# Who acts in the emulator: it has one user.
+_USER_ID = "4ce6c0c6-6f6f-47f4-b4f7-58c73129265b"
+
+
+def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, now: datetime) -> Json:
+    """The answer to a PUT: much of what was sent is still null in it.
+
+    Args:
+        workspace: Where it is made.
+        name: As in the URL.
+        request: Body of the PUT.
+        tenant_id: The Microsoft Entra tenant of the workspace.
+        now: When it was accepted.
+    """
+    sent = request["properties"]
+    kind = sent["computeType"]
+    inner = sent["properties"]
+    identity = request.get("identity")
+    return {
+        "id": f"{workspace.path}/computes/{name}",
+        "name": name,
+        "type": f"{PROVIDER}/workspaces/computes",
+        "location": request.get("location") or workspace.location,
+        "tags": request.get("tags"),
+        **({"identity": _identity(identity, tenant_id)} if identity else {}),
+        "properties": {
+            "createdOn": timestamp(now),
+            "modifiedOn": timestamp(now),
+            "disableLocalAuth": bool(sent.get("disableLocalAuth")),
+            "description": sent.get("description"),
+            "resourceId": None,
+            "computeType": kind,
+            "provisioningState": "Creating",
+            "provisioningErrors": None,
+            "isAttachedCompute": False,
+            "properties": (
+                _accepted_instance(inner, tenant_id) if kind == "ComputeInstance" else _accepted_cluster(inner)
+            ),
+        },
+    }
+
+
+def in_creation(answer: Json) -> Json:
+    """What a GET answers to begin with, made of the answer to the PUT."""
+    return {**copy.deepcopy(answer), "tags": answer["tags"] or {}}
+
+
+def created(body: Json, request: Json, *, now: datetime) -> Json:
+    """A compute that is there, made of one in creation and the body of its PUT."""
+    body = copy.deepcopy(body)
+    sent = request["properties"]["properties"]
+    properties = body["properties"]
+    inner = properties["properties"]
+    if properties["computeType"] == "ComputeInstance":
+        inner = _created_instance(inner, sent, body["name"], body["location"], now)
+    else:
+        inner = _created_cluster(inner, sent, properties["createdOn"])
+    properties.update(modifiedOn=timestamp(now), provisioningState="Succeeded", properties=inner)
+    body["properties"] = _insert(properties, "computeLocation", body["location"], after="computeType")
+    return body
+
+
+def failed(body: Json, refusal: Refusal, *, now: datetime) -> Json:
+    """A compute that could not be made; it stays, as Failed, until it is deleted."""
+    body = copy.deepcopy(body)
+    cause = {"error": {"code": refusal.code, "message": refusal.message}}
+    body["properties"].update(modifiedOn=timestamp(now), provisioningState="Failed", provisioningErrors=[cause])
+    return body
+
+
+def in_update(body: Json, answer: Json, *, state: str) -> Json:
+    """A cluster that is being changed to what the answer to a PUT or PATCH says of it."""
+    body = copy.deepcopy(body)
+    properties = body["properties"]
+    properties.update(
+        modifiedOn=answer["properties"]["modifiedOn"],
+        provisioningState=state,
+        provisioningErrors=None,
+        description=answer["properties"]["description"],
+    )
+    for key in ("scaleSettings", "idleTimeBeforeShutdown"):
+        if key in answer["properties"]["properties"]:
+            properties["properties"][key] = answer["properties"]["properties"][key]
+    body["tags"] = answer["tags"] or {}
+    if "identity" in answer:
+        body["identity"] = answer["identity"]
+    return body
+
+
+def with_nodes(compute: Compute) -> Json:
+    """A compute with the nodes that it has at this moment."""
+    body = copy.deepcopy(compute.body)
+    inner = body["properties"]["properties"]
+    if compute.kind == "AmlCompute" and inner["currentNodeCount"] is not None:
+        running = sum(compute.busy_nodes.values())
+        nodes = node_count(compute)
+        inner["currentNodeCount"] = inner["targetNodeCount"] = nodes
+        inner["nodeStateCounts"].update(runningNodeCount=running, idleNodeCount=nodes - running)
+    return body
+
+
+def nodes_body(compute: Compute) -> Json:
+    """The nodes of a cluster (official example: example_compute_listnodes.json)."""
+    runs = [name for name, count in compute.busy_nodes.items() for _ in range(count)]
+    nodes: list[Json] = []
+    for index in range(node_count(compute)):
+        node = uuid.uuid5(uuid.NAMESPACE_URL, f"{compute.body['id']}/{index}")
+        nodes.append(
+            {
+                "nodeId": f"tvmps_{node.hex}_d",
+                "privateIpAddress": f"10.0.0.{4 + index}",
+                "publicIpAddress": "203.0.113.10",
+                "port": 50000 + index,
+                "nodeState": "running" if index < len(runs) else "idle",
+                **({"runId": runs[index]} if index < len(runs) else {}),
+            }
+        )
+    return {"nodes": nodes}
+
+
+def last_operation(name: str, status: str, now: datetime) -> Json:
+    """What an instance says of the last thing that was done to it."""
+    return {
+        "operationName": name,
+        "operationTime": timestamp(now),
+        "operationStatus": status,
+        "operationTrigger": "User",
+    }
+
+
+def _accepted_cluster(sent: Json) -> Json:
+    scale = sent["scaleSettings"]
+    return {
+        "vmSize": sent["vmSize"].upper(),
+        "vmPriority": sent.get("vmPriority") or "Dedicated",
+        "scaleSettings": {
+            "maxNodeCount": scale["maxNodeCount"],
+            "minNodeCount": scale.get("minNodeCount") or 0,
+            # Guess: what the service takes where nothing is sent; the SDK always sends something.
+            "nodeIdleTimeBeforeScaleDown": scale.get("nodeIdleTimeBeforeScaleDown") or "PT2M",
+        },
+        "subnet": sent.get("subnet"),
+        "currentNodeCount": None,
+        "targetNodeCount": None,
+        "nodeStateCounts": None,
+        "allocationState": None,
+        "errors": None,
+        "remoteLoginPortPublicAccess": sent.get("remoteLoginPortPublicAccess") or "NotSpecified",
+        "osType": sent.get("osType") or "Linux",
+        "virtualMachineImage": sent.get("virtualMachineImage"),
+        "isolatedNetwork": bool(sent.get("isolatedNetwork")),
+        "enableNodePublicIp": sent.get("enableNodePublicIp", True),
+    }
+
+
+def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
+    credentials = sent.get("userAccountCredentials")
+    inner = {
+        **inner,
+        "currentNodeCount": 0,
+        "targetNodeCount": 0,
+        "nodeStateCounts": {
+            "preparingNodeCount": 0,
+            "runningNodeCount": 0,
+            "idleNodeCount": 0,
+            "unusableNodeCount": 0,
+            "leavingNodeCount": 0,
+            "preemptedNodeCount": 0,
+        },
+        "allocationState": "Resizing",
+        "propertyBag": {},
+    }
+    inner = _insert(inner, "allocationStateTransitionTime", since, after="allocationState")
+    # Guess: null where no credentials were sent.
+    shown = credentials and {
+        "adminUserName": credentials.get("adminUserName"),
+        "adminUserPassword": None,
+        "adminUserSshPublicKey": credentials.get("adminUserSshPublicKey"),
+    }
+    return _insert(inner, "userAccountCredentials", shown, after="scaleSettings")
+
+
+def _accepted_instance(sent: Json, tenant_id: str) -> Json:
+    return {
+        "vmSize": sent["vmSize"].upper(),
+        "subnet": sent.get("subnet"),
+        "sshSettings": None,
+        "autologgerSettings": None,
+        "errors": None,
+        "connectivityEndpoints": None,
+        "applications": None,
+        "state": None,
+        "lastOperation": None,
+        "createdBy": {"userOrgId": tenant_id, "userId": _USER_ID},
+        "applicationSharingPolicy": None,
+        "computeInstanceAuthorizationType": (sent.get("computeInstanceAuthorizationType") or "personal"),
+        "personalComputeInstanceSettings": sent.get("personalComputeInstanceSettings"),
+        "setupScripts": sent.get("setupScripts"),
+        "dataMounts": None,
+        "dataDisks": None,
+        "containers": None,
+        "updateStatus": None,
+        "versions": None,
+        "customServices": None,
+        "osImageMetadata": None,
+        **{key: sent[key] for key in _NEWER_INSTANCE_KEYS if key in sent},
+    }
+
+
+def _created_instance(inner: Json, sent: Json, name: str, location: str, now: datetime) -> Json:
+    site = f"https://{name}.{location}.instances.azureml.ms"
+    ssh = sent.get("sshSettings") or {}
+    inner = {
+        **inner,
+        "sshSettings": {
+            "sshPublicAccess": ssh.get("sshPublicAccess") or "Disabled",
+            "adminUserName": "azureuser",
+            "sshPort": 4000,
+            "adminPublicKey": None,
+        },
+        "errors": [],
+        "connectivityEndpoints": {
+            "publicIpAddress": "203.0.113.10",
+            "privateIpAddress": "10.0.0.4",
+        },
+        "applications": [
+            {"displayName": "Jupyter", "endpointUri": f"{site}/tree/"},
+            {"displayName": "Jupyter Lab", "endpointUri": f"{site}/lab"},
+        ],
+        "state": "Running",
+        "lastOperation": last_operation("Create", "Succeeded", now),
+        "applicationSharingPolicy": sent.get("applicationSharingPolicy") or "Shared",
+        "versions": {"runtime": "3.0.02094.0004"},
+        "customServices": [],
+        "osImageMetadata": {
+            "currentImageVersion": "22.09.21",
+            "latestImageVersion": "22.09.21",
+            "isLatestOsImageVersion": True,
+        },
+    }
+    schedules = sent.get("schedules") or {"computeStartStop": []}
+    return _insert(inner, "schedules", schedules, after="setupScripts")
+
+
+def _identity(sent: Json, tenant_id: str) -> Json:
+    """An identity with the ids that the service gives it."""
+    if sent["type"] == "SystemAssigned":
+        return {"type": "SystemAssigned", "principalId": str(uuid.uuid4()), "tenantId": tenant_id}
+    # Guess: user-assigned identities of a compute were never recorded; this is ARM's usual form.
+    return {
+        "type": sent["type"],
+        "userAssignedIdentities": {
+            path: {
+                "principalId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path}/principal")),
+                "clientId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path}/client")),
+            }
+            for path in sent.get("userAssignedIdentities") or {}
+        },
+    }
+
+
+def _insert(body: Json, key: str, value: object, *, after: str) -> Json:
+    """`body` with one more key, at the place where the service has it."""
+    result: Json = {}
+    for name, old in body.items():
+        result[name] = old
+        if name == after:
+            result[key] = value
+    return result
