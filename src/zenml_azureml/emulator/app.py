@@ -7,11 +7,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm import environments, jobs, workspaces
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.middlewares import answer_refusals
 
 #: The `routes` of every module with handlers.
-_MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = ()
+_MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
+    environments.routes,
+    jobs.routes,
+    workspaces.routes,
+)
 
 
 def build_app(context: Context) -> web.Application:
@@ -39,8 +44,7 @@ def any_case(path: str) -> str:
         return path
     words = path.strip("/").split("/")
     return "".join(
-        f"/{word}" if "{" in word else f"/{{_{index}:(?i:{re.escape(word)})}}"
-        for index, word in enumerate(words)
+        f"/{word}" if "{" in word else f"/{{_{index}:(?i:{re.escape(word)})}}" for index, word in enumerate(words)
     )
 
 

@@ -23,6 +23,7 @@ class Settings:
         latency: Added to every answer.
         compute_provisioning: How long creating, starting, stopping or deleting a compute takes.
         job_preparation: How long a job is Starting or Preparing before it runs, a free node given.
+        job_finalization: How long a job is Finalizing after its command has ended.
         page_size: Items on one page of a listing.
         token_lifetime: How long a new access token is valid.
         sas_lifetime: How long a new SAS URL is valid.
@@ -31,6 +32,7 @@ class Settings:
     latency: float = 0.0
     compute_provisioning: float = 2.0
     job_preparation: float = 0.5
+    job_finalization: float = 0.2
     page_size: int = 20
     token_lifetime: float = 3600.0
     sas_lifetime: float = 8 * 3600.0
@@ -44,6 +46,7 @@ class Context:
         folder: The state folder; nothing is written outside of it.
         base_url: `https://127.0.0.1:PORT`, without a slash at the end.
         tenant_id: The Microsoft Entra tenant of everything in it.
+        client_id: The one application that can sign in, and so makes everything.
         store: The workspaces and what is in them.
         runtime: Executes the jobs.
         clock: The time.
@@ -54,6 +57,7 @@ class Context:
     folder: Path
     base_url: str
     tenant_id: str
+    client_id: str
     store: Store
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)

@@ -23,8 +23,7 @@ from zenml_azureml.emulator.state import PROVIDER, Json, Workspace
 
 #: Prefix of every route below a workspace. `app.py` makes its fixed words match in any case.
 WORKSPACE = (
-    "/subscriptions/{subscription}/resourceGroups/{resource_group}"
-    f"/providers/{PROVIDER}/workspaces/{{workspace}}"
+    f"/subscriptions/{{subscription}}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 )
 
 #: Key of the request's own storage: the monotonic second at which it came in.
@@ -73,9 +72,7 @@ class GatewayError(Exception):
         headers: Further headers of the answer.
     """
 
-    def __init__(
-        self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
@@ -100,9 +97,7 @@ def workspace_of(request: web.Request) -> Workspace:
     if not mine:
         raise subscription_not_found(subscription)
     if all(w.resource_group.lower() != group.lower() for w in mine):
-        raise GatewayError(
-            404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found."
-        )
+        raise GatewayError(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
     raise GatewayError(
         404,
         "ResourceNotFound",
@@ -113,9 +108,7 @@ def workspace_of(request: web.Request) -> Workspace:
 
 def subscription_not_found(subscription: str) -> GatewayError:
     """ARM's 404 for a subscription that it does not know."""
-    return GatewayError(
-        404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found."
-    )
+    return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
 async def json_body(request: web.Request) -> Json:
@@ -159,13 +152,9 @@ def aml_json(
     )
 
 
-def aml_empty(
-    request: web.Request, *, status: int, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def aml_empty(request: web.Request, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
     """Azure ML's answer without a body: Content-Length 0, no Content-Type."""
-    return web.Response(
-        status=status, headers={**_aml_headers(request, "standard"), **(headers or {})}
-    )
+    return web.Response(status=status, headers={**_aml_headers(request, "standard"), **(headers or {})})
 
 
 def aml_error(request: web.Request, error: ServiceError) -> web.Response:
@@ -176,9 +165,7 @@ def aml_error(request: web.Request, error: ServiceError) -> web.Response:
         {"type": "ComponentName", "info": {"value": "managementfrontend"}},
         {
             "type": "Correlation",
-            "info": {
-                "value": {"operation": secrets.token_hex(16), "request": secrets.token_hex(8)}
-            },
+            "info": {"value": {"operation": secrets.token_hex(16), "request": secrets.token_hex(8)}},
         },
         {"type": "Environment", "info": {"value": location}},
         {"type": "Location", "info": {"value": location}},
@@ -267,9 +254,7 @@ def _location_of(request: web.Request) -> str:
     store = request.app[CONTEXT].store
     if "workspace" in request.match_info:
         info = request.match_info
-        found = store.find_workspace(
-            info["subscription"], info["resource_group"], info["workspace"]
-        )
+        found = store.find_workspace(info["subscription"], info["resource_group"], info["workspace"])
         if found is not None:
             return found.location
     return store.workspaces[0].location

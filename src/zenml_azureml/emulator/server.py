@@ -73,6 +73,7 @@ class Emulator:
             folder=folder,
             base_url=self.base_url,
             tenant_id="00000000-0000-0000-0000-0000000000aa",
+            client_id="00000000-0000-0000-0000-0000000000bb",
             store=Store([_workspace(name, clock) for name in workspaces]),
             runtime=runtime or SimulatedRuntime(clock),
             clock=clock,
@@ -99,9 +100,7 @@ class Emulator:
 
     def __enter__(self) -> Emulator:
         started = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve_until_closed(started)), name="emulator"
-        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve_until_closed(started)), name="emulator")
         self._thread.start()
         started.wait()
         return self

@@ -84,11 +84,13 @@ class Compute:
         name: Its name in the workspace.
         body: Resource body as the service answers it: `location`, `tags`, `properties` and so on.
         busy_nodes: Nodes that run a job now, by job name.
+        queue: Names of the jobs that wait for nodes, the longest waiting first.
     """
 
     name: str
     body: Json
     busy_nodes: dict[str, int] = field(default_factory=dict)
+    queue: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -128,7 +130,13 @@ class WorkspaceName:
 
 @dataclass
 class Workspace:
-    """An Azure ML workspace."""
+    """An Azure ML workspace.
+
+    Attributes:
+        jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
+        environments: By name, then by version, oldest first.
+        computes: By name.
+    """
 
     subscription_id: str
     resource_group: str
@@ -148,6 +156,17 @@ class Workspace:
             f"/providers/{PROVIDER}/workspaces/{self.name}"
         )
 
+    def find_job(self, name: str) -> Job | None:
+        """The job of that name in any case, or None."""
+        return self.jobs.get(name.lower())
+
+    def find_compute(self, name: str) -> Compute | None:
+        """The compute of that name in any case, or None."""
+        for compute in self.computes.values():
+            if compute.name.lower() == name.lower():
+                return compute
+        return None
+
 
 @dataclass
 class Store:
@@ -156,9 +175,7 @@ class Store:
     workspaces: list[Workspace] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
 
-    def find_workspace(
-        self, subscription_id: str, resource_group: str, name: str
-    ) -> Workspace | None:
+    def find_workspace(self, subscription_id: str, resource_group: str, name: str) -> Workspace | None:
         """The workspace of that ARM id, or None."""
         wanted = (subscription_id.lower(), resource_group.lower(), name.lower())
         for workspace in self.workspaces:

@@ -1,0 +1,117 @@
+"""Workspaces: they exist from the start, and can be read only.
+
+Sources: workspace_list_2026.json (the keys of today), workspace_get_200_2022.json.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http import (
+    WORKSPACE,
+    aml_json,
+    gateway_json,
+    subscription_not_found,
+    timestamp,
+    workspace_of,
+)
+from zenml_azureml.emulator.state import PROVIDER, Json, Workspace
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of workspaces."""
+    subscription = "/subscriptions/{subscription}"
+    return [
+        web.get(WORKSPACE, _get),
+        web.get(f"{subscription}/providers/{PROVIDER}/workspaces", _list),
+        web.get(
+            f"{subscription}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces",
+            _list,
+        ),
+    ]
+
+
+async def _get(request: web.Request) -> web.Response:
+    return aml_json(request, _render(workspace_of(request), request.app[CONTEXT]))
+
+
+async def _list(request: web.Request) -> web.Response:
+    """Put together by ARM, and so compact."""
+    context = request.app[CONTEXT]
+    subscription = request.match_info["subscription"].lower()
+    found = [w for w in context.store.workspaces if w.subscription_id.lower() == subscription]
+    if not found:
+        raise subscription_not_found(request.match_info["subscription"])
+    group = request.match_info.get("resource_group")
+    if group is not None:
+        found = [w for w in found if w.resource_group.lower() == group.lower()]
+    return gateway_json(request, {"value": [_render(w, context) for w in found]})
+
+
+def _render(workspace: Workspace, context: Context) -> Json:
+    created = timestamp(workspace.created_at).replace("+00:00", "Z")
+    group = f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
+    plain = workspace.name.replace("-", "").replace("_", "").lower()
+    return {
+        "id": workspace.path,
+        "name": workspace.name,
+        "type": f"{PROVIDER}/workspaces",
+        "location": workspace.location,
+        "tags": {},
+        "etag": None,
+        "properties": {
+            "friendlyName": workspace.name,
+            "description": "",
+            "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/{plain}storage",
+            "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{plain}vault",
+            "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
+            "hbiWorkspace": False,
+            "tenantId": context.tenant_id,
+            "imageBuildCompute": None,
+            "provisioningState": "Succeeded",
+            "managedNetwork": {
+                "changeableIsolationModes": ["AllowInternetOutbound", "AllowOnlyApprovedOutbound"],
+                "isolationMode": "Disabled",
+                "enableNetworkMonitor": False,
+                "enableFirewallLog": False,
+            },
+            "allowRoleAssignmentOnRG": True,
+            "v1LegacyMode": False,
+            "softDeleteEnabled": False,
+            "creationTime": created,
+            "notebookInfo": {
+                "resourceId": uuid.UUID(workspace.workspace_id).hex,
+                "fqdn": f"ml-{plain}-{workspace.location}-{workspace.workspace_id}"
+                f".{workspace.location}.notebooks.azure.net",
+                "isPrivateLinkEnabled": False,
+                "notebookPreparationError": None,
+            },
+            "storageHnsEnabled": False,
+            "workspaceId": workspace.workspace_id,
+            "linkedModelInventoryArmId": None,
+            "privateLinkCount": 0,
+            "publicNetworkAccess": "Enabled",
+            "discoveryUrl": f"{context.base_url}/discovery",
+            "mlFlowTrackingUri": f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}",
+            "sdkTelemetryAppInsightsKey": str(uuid.UUID(int=0)),
+            "enableDataIsolation": False,
+        },
+        "identity": {
+            "type": "SystemAssigned",
+            "principalId": str(uuid.uuid5(uuid.UUID(workspace.workspace_id), "identity")),
+            "tenantId": context.tenant_id,
+        },
+        "kind": "Default",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "systemData": {
+            "createdAt": created,
+            "createdBy": context.client_id,
+            "createdByType": "Application",
+            "lastModifiedAt": created,
+            "lastModifiedBy": context.client_id,
+            "lastModifiedByType": "Application",
+        },
+    }

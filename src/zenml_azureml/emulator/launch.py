@@ -1,0 +1,147 @@
+"""From a job as it was sent to what a runtime executes: pure but for the job's own folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from zenml_azureml.emulator.runtimes.base import JobLaunch
+from zenml_azureml.emulator.state import Job, Json, Workspace
+
+_BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
+_ENVIRONMENT_ID = re.compile(
+    r"(?:.*/environments/|azureml:)(?P<name>[^/:]+)(?:(?:/versions/|:)(?P<version>[^/:]+))?$",
+    re.IGNORECASE,
+)
+
+
+def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
+    """What a runtime shall execute for a job.
+
+    Args:
+        job: The job; its folder exists.
+        workspace: Where it is.
+        base_url: Where the emulator is reached.
+    """
+    values = _bound_values(job)
+    return JobLaunch(
+        name=job.name,
+        command=put_in(job.properties["command"], values),
+        image=_image(job, workspace),
+        environment={
+            **azure_ml_variables(job, workspace, base_url),
+            **(job.properties["environmentVariables"] or {}),
+        },
+        folder=job.folder,
+        node_count=job.properties["resources"]["instanceCount"],
+    )
+
+
+def put_in(command: str, values: dict[tuple[str, str], str]) -> str:
+    """The command with its `${{inputs.NAME}}` and `${{outputs.NAME}}` replaced; unknown ones stay."""
+    return _BINDING.sub(
+        lambda found: values.get((found[1], found[2]), found[0]),
+        command,
+    )
+
+
+def environment_of(environment_id: str) -> tuple[str, str | None] | None:
+    """Name and version in an environment's id: an ARM id, `azureml:NAME:VERSION`, or `azureml:NAME`.
+
+    Returns:
+        `(name, version)`, the version None where the id has none; None where it is no such id.
+    """
+    found = _ENVIRONMENT_ID.match(environment_id)
+    return (found["name"], found["version"]) if found else None
+
+
+def timeout_of(limits: Json | None) -> float | None:
+    """Seconds that a job may run, from `limits.timeout` (ISO 8601, e.g. `PT5M`); None for no limit.
+
+    Raises:
+        pydantic.ValidationError: If it is no ISO 8601 duration.
+    """
+    if not limits or limits.get("timeout") is None:
+        return None
+    return TypeAdapter(timedelta).validate_python(limits["timeout"]).total_seconds()
+
+
+def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
+    """The environment variables that Azure ML sets in every command job.
+
+    Names and meaning are those that public programs read in jobs: `azureml-assets` (AZUREML_ARM_*,
+    AZUREML_RUN_ID), the Azure ML SDKs (AZUREML_WORKSPACE_ID, AZUREML_*_ENDPOINT), training scripts
+    (AZUREML_CR_NODE_RANK, AZUREML_NODE_COUNT, MLFLOW_*). The run's own token (AZUREML_RUN_TOKEN) is
+    left out: nothing here would accept it.
+    """
+    properties = job.properties
+    experiment = properties["experimentName"]
+    variables = {
+        "AZUREML_RUN_ID": job.name,
+        "AZUREML_ARM_SUBSCRIPTION": workspace.subscription_id,
+        "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
+        "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
+        "AZUREML_ARM_PROJECT_NAME": experiment,
+        "AZUREML_WORKSPACE_ID": workspace.workspace_id,
+        "AZUREML_WORKSPACE_SCOPE": workspace.path,
+        "AZUREML_EXPERIMENT_SCOPE": f"{workspace.path}/experiments/{experiment}",
+        "AZUREML_SERVICE_ENDPOINT": base_url,
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{base_url}/discovery",
+        "AZUREML_NODE_COUNT": str(properties["resources"]["instanceCount"]),
+        "AZUREML_CR_NODE_RANK": "0",
+        "AZ_BATCHAI_JOB_NAME": job.name,
+        "MLFLOW_TRACKING_URI": properties["services"]["Tracking"]["endpoint"].rstrip("?"),
+        "MLFLOW_RUN_ID": job.name,
+        "MLFLOW_EXPERIMENT_NAME": experiment,
+    }
+    target = compute_name(properties["computeId"])
+    if target is not None:
+        variables["AZUREML_CR_COMPUTE_CONTEXT"] = json.dumps({"cluster_name": target})
+    return variables
+
+
+def compute_name(compute_id: str | None) -> str | None:
+    """Name of the compute that a job names, or None where it is serverless."""
+    name = (compute_id or "serverless").rsplit("/", 1)[-1]
+    return None if name.lower() == "serverless" else name
+
+
+def _bound_values(job: Job) -> dict[tuple[str, str], str]:
+    """What each binding stands for: a literal's value, or a folder of the job.
+
+    Guess: real jobs see a mount of the data at a path of the service's choosing; here is no data, and so
+    inputs are empty folders.
+    """
+    values: dict[tuple[str, str], str] = {}
+    for name, sent in job.properties["inputs"].items():
+        if sent["jobInputType"] == "literal":
+            values["inputs", name] = str(sent["value"])
+        else:
+            values["inputs", name] = str(_folder(job.folder / "inputs" / name))
+    for name in job.properties["outputs"]:
+        values["outputs", name] = str(_folder(job.folder / "outputs" / name))
+    return values
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _image(job: Job, workspace: Workspace) -> str | None:
+    found = environment_of(job.properties["environmentId"])
+    if found is None:
+        return None
+    name, version = found
+    versions = workspace.environments.get(name, {})
+    if version is None:
+        # Guess: the newest one, as for `@latest`.
+        version = next(reversed(versions), None)
+    if version not in versions:
+        return None
+    image: str | None = versions[version].properties.get("image")
+    return image

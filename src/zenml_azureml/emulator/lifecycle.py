@@ -1,0 +1,208 @@
+"""The life of a job: Starting, Queued, Preparing, Running, Finalizing, and its end.
+
+States and properties as recorded in job_list_mixed_states.json; how long each lasts is the emulator's
+own (`Settings`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any
+
+from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
+from zenml_azureml.emulator.state import Compute, Job, Workspace
+
+#: Seconds between two looks at whether a node is free.
+_QUEUE_INTERVAL = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+async def live(context: Context, workspace: Workspace, job: Job) -> None:
+    """Take a job from its acceptance to its end.
+
+    Cancelling this coroutine ends the job's command too.
+
+    Args:
+        context: The emulator.
+        workspace: Where the job is.
+        job: A job that was just made.
+    """
+    name = compute_name(job.properties["computeId"])
+    try:
+        await _live(context, workspace, job, name)
+    except _CanceledError:
+        _end(context, job, "Canceled")
+    except _FailedError as failure:
+        _end(context, job, "Failed", code=failure.code, message=failure.message)
+    except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job
+        _log.exception("Job %s could not be run", job.name)
+        message = f"{type(error).__name__}: {error}"
+        _end(context, job, "Failed", code="SystemError", message=message)
+    finally:
+        compute = workspace.find_compute(name) if name else None
+        if compute is not None:
+            _give_back(compute, job)
+
+
+class _CanceledError(Exception):
+    """Somebody asked for the job's end, or its time ran out."""
+
+
+class _FailedError(Exception):
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+async def _live(context: Context, workspace: Workspace, job: Job, target: str | None) -> None:
+    settings = context.settings
+    await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    if target is not None:
+        await _wait_for_nodes(context, workspace, job, target)
+    job.status = "Preparing"
+    await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    running = await context.runtime.start(build_launch(job, workspace, context.base_url))
+    try:
+        job.started_at = context.clock.now()
+        job.status = "Running"
+        job.properties["properties"].update(
+            ProcessInfoFile="azureml-logs/process_info.json",
+            ProcessStatusFile="azureml-logs/process_status.json",
+            StartTimeUtc=_utc(job.started_at),
+        )
+        end = await _until_end(context, job, running)
+    except BaseException:
+        await running.terminate()
+        raise
+    job.status = "Finalizing"
+    await context.clock.sleep(settings.job_finalization)
+    if not end.succeeded:
+        raise _FailedError(end.error_code or "UserError", end.message or "")
+    _end(context, job, "Completed")
+
+
+async def _until_end(context: Context, job: Job, running: RunningJob) -> JobEnd:
+    """The command's end; raises `_CanceledError` where a cancel or the time limit comes first."""
+    ended = asyncio.ensure_future(running.wait())
+    stop = asyncio.ensure_future(job.cancel_requested.wait())
+    waiting: set[asyncio.Future[Any]] = {ended, stop}
+    timeout = timeout_of(job.properties["limits"])
+    if timeout is not None:
+        waiting.add(asyncio.ensure_future(context.clock.sleep(timeout)))
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for other in waiting - {ended}:
+            other.cancel()
+    if not ended.done():
+        # Past `limits.timeout` a job is canceled: so says Microsoft's description of the field.
+        await running.terminate()
+        await ended
+        raise _CanceledError
+    return ended.result()
+
+
+async def _unless_canceled(job: Job, work: Awaitable[object]) -> None:
+    """Wait for `work`; raises `_CanceledError` as soon as the job is to be canceled."""
+    done = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(job.cancel_requested.wait())
+    try:
+        await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            raise _CanceledError
+    finally:
+        done.cancel()
+        stop.cancel()
+
+
+async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, target: str) -> None:
+    """Wait in the compute's queue until it has room, then take the nodes."""
+    while True:
+        compute = workspace.find_compute(target)
+        if compute is None:
+            # The words are quoted in a public report (MachineLearningNotebooks, report 906).
+            raise _FailedError("UserError", f"AzureMLCompute cluster {target} does not exist")
+        _check_usable(compute, job)
+        if job.name not in compute.queue:
+            compute.queue.append(job.name)
+        if compute.queue[0] == job.name and _free_nodes(compute) >= _nodes(job):
+            break
+        job.status = "Queued"
+        await _unless_canceled(job, context.clock.sleep(_QUEUE_INTERVAL))
+    compute.queue.remove(job.name)
+    compute.busy_nodes[job.name] = _nodes(job)
+    job.properties["properties"]["_azureml.ClusterName"] = compute.name
+    if compute.kind == "AmlCompute":
+        job.properties["tags"]["_aml_system_ComputeTargetStatus"] = json.dumps(
+            {
+                "AllocationState": "steady",
+                "PreparingNodeCount": 0,
+                "RunningNodeCount": 0,
+                "CurrentNodeCount": 0,
+            },
+            separators=(",", ":"),
+        )
+
+
+def _check_usable(compute: Compute, job: Job) -> None:
+    """Refuse what waiting cannot mend."""
+    if compute.kind == "ComputeInstance" and compute.inner["state"] in {"Stopped", "Failed"}:
+        # Guess: nobody has recorded what becomes of a job on a stopped instance.
+        raise _FailedError(
+            "UserError",
+            f"Compute instance {compute.name} is not running: its state is "
+            f"{compute.inner['state']}. Start it and submit the job again.",
+        )
+    if _nodes(job) > _all_nodes(compute):
+        # Guess: that the service refuses it is documented, its words are not.
+        raise _FailedError(
+            "UserError",
+            f"The job needs {_nodes(job)} nodes, and {compute.name} has at most {_all_nodes(compute)}.",
+        )
+
+
+def _free_nodes(compute: Compute) -> int:
+    """Nodes that a job can have now; none while the compute is not ready."""
+    if compute.provisioning_state != "Succeeded":
+        return 0
+    if compute.kind == "ComputeInstance" and compute.inner["state"] != "Running":
+        return 0
+    return _all_nodes(compute) - sum(compute.busy_nodes.values())
+
+
+def _all_nodes(compute: Compute) -> int:
+    if compute.kind == "ComputeInstance":
+        return 1
+    return int(compute.inner["scaleSettings"]["maxNodeCount"])
+
+
+def _nodes(job: Job) -> int:
+    return int(job.properties["resources"]["instanceCount"])
+
+
+def _give_back(compute: Compute, job: Job) -> None:
+    compute.busy_nodes.pop(job.name, None)
+    if job.name in compute.queue:
+        compute.queue.remove(job.name)
+
+
+def _end(context: Context, job: Job, status: str, *, code: str | None = None, message: str = "") -> None:
+    job.ended_at = context.clock.now()
+    job.status = status
+    if job.started_at is not None:
+        job.properties["properties"]["EndTimeUtc"] = _utc(job.ended_at)
+    if code is not None:
+        job.error = {"code": code, "message": message}
+
+
+def _utc(moment: datetime) -> str:
+    """`2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
