@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Set up .venv with everything that the other targets need
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
+	$(VENV)/bin/zenml-azureml demo
+
+test: setup ## Run all tests
+	$(RUN) -m pytest -n auto
+
+lint: setup ## Check style and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+format: setup ## Bring the code into its style
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+lock: ## Choose the newest versions within the bounds of pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.10 \
+		--generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+
+clean: ## Remove what the targets above have made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
