@@ -7,15 +7,32 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator.arm import environments, jobs, workspaces
+from zenml_azureml.emulator import blobs, history
+from zenml_azureml.emulator import status
+from zenml_azureml.emulator.arm import (
+    computes,
+    datastores,
+    environments,
+    jobs,
+    operations,
+    sizes,
+    workspaces,
+)
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.middlewares import answer_refusals
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
+    blobs.routes,
+    computes.routes,
+    datastores.routes,
     environments.routes,
+    history.routes,
     jobs.routes,
+    operations.routes,
+    sizes.routes,
     workspaces.routes,
+    status.routes,
 )
 
 

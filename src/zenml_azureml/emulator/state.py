@@ -8,6 +8,7 @@ folder.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +34,6 @@ class Job:
         created_at: When the PUT was accepted.
         status: One of the states of the Azure ML SDK's `JobStatus`.
         folder: Where everything that the job writes goes.
-        log_token: The secret part of its logs' SAS URLs.
         started_at: When its command began to run.
         ended_at: When it reached a terminal state.
         error: What run history says of a failure: `{"code", "message", ...}`; ARM never shows it.
@@ -47,7 +47,6 @@ class Job:
     created_at: datetime
     folder: Path
     status: str = "Starting"
-    log_token: str = field(default_factory=lambda: uuid.uuid4().hex)
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: Json | None = None
@@ -136,6 +135,7 @@ class Workspace:
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
         environments: By name, then by version, oldest first.
         computes: By name.
+        storage_key: The key of the storage account that its jobs' files are in.
     """
 
     subscription_id: str
@@ -144,6 +144,7 @@ class Workspace:
     location: str
     created_at: datetime
     workspace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    storage_key: bytes = field(default_factory=lambda: secrets.token_bytes(64), repr=False)
     jobs: dict[str, Job] = field(default_factory=dict)
     environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)

@@ -72,7 +72,7 @@ def check_name_free(store: Store, workspace: Workspace, name: str, location: str
         ServiceError: 400.
     """
     for other in store.workspaces:
-        found = find_compute(other, name) if other is not workspace else None
+        found = other.find_compute(name) if other is not workspace else None
         if found and found.kind == "ComputeInstance" and found.body["location"] == location:
             raise _user_error(
                 # Guess: quoted by a user of the first SDK, never recorded as the answer to a PUT.
@@ -153,12 +153,6 @@ def refuse_action(compute: Compute, action: str) -> Refusal | None:
         f"{verb} Azure ML Compute Instance is only allowed when the instance {compute.name} is in "
         f"'{needed.lower()}' state",
     )
-
-
-def find_compute(workspace: Workspace, name: str) -> Compute | None:
-    """The compute of that name, in any case, as ARM compares ids."""
-    wanted = name.lower()
-    return next((c for c in workspace.computes.values() if c.name.lower() == wanted), None)
 
 
 def _check_scale(scale: Json) -> None:

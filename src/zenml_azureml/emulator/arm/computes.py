@@ -13,7 +13,6 @@ from zenml_azureml.emulator.arm.compute_rules import (
     check_name_free,
     check_put,
     check_scale_change,
-    find_compute,
     not_supported,
     refuse_action,
     refuse_compute,
@@ -56,7 +55,7 @@ async def list_computes(request: web.Request) -> web.StreamResponse:
 
 async def get_compute(request: web.Request) -> web.StreamResponse:
     """One compute; a missing one is a 404 without a body (recorded: compute_get_404_empty.json)."""
-    compute = find_compute(workspace_of(request), request.match_info["compute"])
+    compute = workspace_of(request).find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
     return aml_json(request, compute_bodies.with_nodes(compute))
@@ -66,7 +65,7 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
     """Create a compute or change one: 201 either way, and an operation to poll."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     name, sent = request.match_info["compute"], await json_body(request)
-    existing = find_compute(workspace, name)
+    existing = workspace.find_compute(name)
     check_put(name, sent, existing)
     answer = compute_bodies.accepted(workspace, name, sent, tenant_id=context.tenant_id, now=context.clock.now())
     if existing is None or existing.provisioning_state == "Failed":
@@ -83,7 +82,7 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
 async def patch_compute(request: web.Request) -> web.StreamResponse:
     """Change the scale settings of a cluster."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
-    compute = find_compute(workspace, request.match_info["compute"])
+    compute = workspace.find_compute(request.match_info["compute"])
     sent = await json_body(request)
     if compute is None:
         return aml_empty(request, status=404)
@@ -100,7 +99,7 @@ async def patch_compute(request: web.Request) -> web.StreamResponse:
 async def delete_compute(request: web.Request) -> web.StreamResponse:
     """Delete a compute: 202, no body, an operation to poll (recorded: compute_aml_delete.json)."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
-    compute = find_compute(workspace, request.match_info["compute"])
+    compute = workspace.find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
     if request.query.get("underlyingResourceAction", "").lower() not in {"delete", "detach"}:
@@ -124,7 +123,7 @@ async def act_on_instance(request: web.Request) -> web.StreamResponse:
     """Start, stop or restart an instance (recorded: compute_ci_start.json, compute_ci_stop.json)."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     action = request.match_info["action"].lower()
-    compute = find_compute(workspace, request.match_info["compute"])
+    compute = workspace.find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
     if compute.kind != "ComputeInstance":
@@ -137,7 +136,7 @@ async def act_on_instance(request: web.Request) -> web.StreamResponse:
 
 async def list_nodes(request: web.Request) -> web.StreamResponse:
     """The nodes of a cluster."""
-    compute = find_compute(workspace_of(request), request.match_info["compute"])
+    compute = workspace_of(request).find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
     if compute.kind != "AmlCompute":

@@ -1,0 +1,246 @@
+"""Jobs' logs as blobs of the workspace's storage account: read in ranges by SAS URL, and listed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from aiohttp import web
+
+from zenml_azureml.emulator.blob_errors import (
+    BlobError,
+    authentication_failed,
+    blob_headers,
+    error_response,
+    xml_bytes,
+)
+from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.storage import (
+    CONTAINER,
+    StorageAccount,
+    account_folder,
+    account_of,
+    sas_period,
+)
+
+_ACCOUNT = "/{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container}"
+_BLOB_NAME = re.compile(r"ExperimentRun/dcid\.(?P<job>[^/]+)/(?P<path>user_logs/.+)")
+_RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
+_CHUNK = 256 * 1024
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this module; a SAS or the account's key stands for the token of other routes."""
+    return [
+        web.get(f"{_ACCOUNT}/{{blob:.+}}", get_blob),
+        web.head(f"{_ACCOUNT}/{{blob:.+}}", get_blob),
+        web.get(_ACCOUNT, list_blobs),
+    ]
+
+
+@dataclass(frozen=True)
+class LogBlob:
+    """A file that a job has written to its log folder.
+
+    Attributes:
+        name: Of the blob.
+        file: Where it is.
+        size: In bytes.
+        modified: When it was last written.
+        etag: Changes with every write, as that of an append blob does.
+    """
+
+    name: str
+    file: Path
+    size: int
+    modified: datetime
+    etag: str
+
+
+def log_blobs(job: Job) -> list[LogBlob]:
+    """The logs of a job, by name."""
+    folder = job.log_folder
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        _blob(f"{blob_folder(job)}/user_logs/{path.relative_to(folder).as_posix()}", path)
+        for path in files
+        if _is_inside(path, folder)
+    ]
+
+
+def blob_folder(job: Job) -> str:
+    """Where a job's files are in the container (recorded: history_batchGetResolvedUris.json)."""
+    return f"ExperimentRun/dcid.{job.name}"
+
+
+async def get_blob(request: web.Request) -> web.StreamResponse:
+    """A blob, or the part of it that a range asks for; HEAD gives the headers alone."""
+    try:
+        workspace, account = _account_of(request)
+        name = request.match_info["blob"]
+        _check_sas(request, account, name)
+        return await _send(request, _find_blob(workspace, name))
+    except BlobError as error:
+        return error_response(request, error, request.app[CONTEXT].clock.now())
+
+
+async def list_blobs(request: web.Request) -> web.StreamResponse:
+    """The blobs of the container whose names begin with `prefix`, all on one page."""
+    try:
+        workspace, account = _account_of(request)
+        if not account.accepts_shared_key(request.method, request.rel_url.raw_path, request.query, request.headers):
+            raise authentication_failed("The MAC signature found in the HTTP request is not valid.")
+        prefix = request.query.get("prefix", "")
+        found = [blob for job in workspace.jobs.values() for blob in log_blobs(job) if blob.name.startswith(prefix)]
+        return web.Response(
+            body=xml_bytes(_listing(account, prefix, found)),
+            content_type="application/xml",
+            headers=blob_headers(request),
+        )
+    except BlobError as error:
+        return error_response(request, error, request.app[CONTEXT].clock.now())
+
+
+def _account_of(request: web.Request) -> tuple[Workspace, StorageAccount]:
+    context, info = request.app[CONTEXT], request.match_info
+    for workspace in context.store.workspaces:
+        if info["account"] == account_folder(workspace) and info["container"] == CONTAINER:
+            return workspace, account_of(workspace, context.base_url)
+    raise BlobError(404, "ContainerNotFound", "The specified container does not exist.")
+
+
+def _check_sas(request: web.Request, account: StorageAccount, name: str) -> None:
+    query = request.query
+    if "sig" not in query:
+        raise BlobError(
+            409,
+            "PublicAccessNotPermitted",
+            "Public access is not permitted on this storage account.",
+        )
+    if not account.accepts_sas(name, query):
+        raise authentication_failed("Signature did not match.")
+    try:
+        start, expiry = sas_period(query)
+    except ValueError:
+        raise authentication_failed("Signature fields not well formed.") from None
+    now = request.app[CONTEXT].clock.now()
+    if not start <= now <= expiry:
+        raise authentication_failed(
+            f"Signature not valid in the specified time frame: Start [{_http_date(start)}] - "
+            f"Expiry [{_http_date(expiry)}] - Current [{_http_date(now)}]"
+        )
+    if "r" not in query.get("sp", ""):
+        raise BlobError(
+            403,
+            "AuthorizationPermissionMismatch",
+            "This request is not authorized to perform this operation using this permission.",
+        )
+
+
+def _find_blob(workspace: Workspace, name: str) -> LogBlob:
+    parts = _BLOB_NAME.fullmatch(name)
+    job = workspace.find_job(parts["job"]) if parts else None
+    if parts and job and job.name == parts["job"]:
+        file = job.folder / parts["path"]
+        if file.is_file() and _is_inside(file, job.log_folder):
+            return _blob(name, file)
+    raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
+
+
+def _is_inside(file: Path, folder: Path) -> bool:
+    """Whether a file is in a folder, links followed: a job must not show what is elsewhere."""
+    return file.resolve().is_relative_to(folder.resolve())
+
+
+def _blob(name: str, file: Path) -> LogBlob:
+    status = file.stat()
+    return LogBlob(
+        name=name,
+        file=file,
+        size=status.st_size,
+        modified=datetime.fromtimestamp(status.st_mtime, timezone.utc),
+        etag=f'"0x8D{status.st_mtime_ns + status.st_size:013X}"',
+    )
+
+
+async def _send(request: web.Request, blob: LogBlob) -> web.StreamResponse:
+    """Answer with the blob as it is now: what is written meanwhile is for the next request."""
+    if request.headers.get("If-Match", blob.etag) not in {blob.etag, "*"}:
+        raise BlobError(
+            412,
+            "ConditionNotMet",
+            "The condition specified using HTTP conditional header(s) is not met.",
+        )
+    first, last = 0, blob.size - 1
+    # `x-ms-range` wins over `Range`: so says Microsoft's description of the service.
+    wanted = request.headers.get("x-ms-range") or request.headers.get("Range") or ""
+    asked = _RANGE.fullmatch(wanted)
+    if asked:
+        first = int(asked["first"])
+        last = min(last, int(asked["last"])) if asked["last"] else last
+        if first > last:
+            raise BlobError(
+                416,
+                "InvalidRange",
+                "The range specified is invalid for the current size of the resource.",
+                headers={"Content-Range": f"bytes */{blob.size}"},
+            )
+    # Guess: any other form of range is overlooked, as HTTP allows.
+    response = web.StreamResponse(status=206 if asked else 200, headers={**blob_headers(request), **_properties(blob)})
+    if asked:
+        response.headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
+    response.content_length = left = last - first + 1
+    await response.prepare(request)
+    if request.method == "GET":
+        with blob.file.open("rb") as content:
+            content.seek(first)
+            while left > 0 and (chunk := content.read(min(left, _CHUNK))):
+                await response.write(chunk)
+                left -= len(chunk)
+    return response
+
+
+def _properties(blob: LogBlob) -> dict[str, str]:
+    return {
+        "Accept-Ranges": "bytes",
+        "Content-Type": "application/octet-stream",
+        "ETag": blob.etag,
+        "Last-Modified": _http_date(blob.modified),
+        "x-ms-blob-type": "AppendBlob",
+        "x-ms-lease-state": "available",
+        "x-ms-lease-status": "unlocked",
+        "x-ms-server-encrypted": "true",
+    }
+
+
+def _listing(account: StorageAccount, prefix: str, blobs: list[LogBlob]) -> ET.Element:
+    """The body of a listing, as Microsoft describes "List Blobs"."""
+    root = ET.Element("EnumerationResults", ServiceEndpoint=f"{account.address}/", ContainerName=CONTAINER)
+    ET.SubElement(root, "Prefix").text = prefix
+    items = ET.SubElement(root, "Blobs")
+    for blob in blobs:
+        item = ET.SubElement(items, "Blob")
+        ET.SubElement(item, "Name").text = blob.name
+        properties = ET.SubElement(item, "Properties")
+        for key, value in {
+            "Last-Modified": _http_date(blob.modified),
+            "Etag": blob.etag.strip('"'),
+            "Content-Length": str(blob.size),
+            "Content-Type": "application/octet-stream",
+            "BlobType": "AppendBlob",
+            "LeaseStatus": "unlocked",
+            "LeaseState": "available",
+            "ServerEncrypted": "true",
+        }.items():
+            ET.SubElement(properties, key).text = value
+    ET.SubElement(root, "NextMarker")
+    return root
+
+
+def _http_date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)

@@ -1,0 +1,149 @@
+"""The storage account of a workspace: what it is called, and signatures that it accepts.
+
+The account of a real workspace has a host of its own. Here it is a folder of the emulator's address, as
+with Azurite: the datastore's `accountName` is `127.0.0.1:PORT/NAME`, of which the SDK makes the address
+`https://127.0.0.1:PORT/NAME.blob.core.windows.net`.
+
+How signatures are made is documented by Microsoft: "Create a service SAS" (versions from 2020-12-06)
+and "Authorize with Shared Key".
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from urllib.parse import quote, unquote, urlencode
+
+from zenml_azureml.emulator.state import Workspace
+
+#: The container that jobs' files are in (recorded: datastore_get_artifactstore.json).
+CONTAINER = "azureml"
+
+#: Version of the storage service that signs, and the oldest whose signatures are understood.
+_SIGNED_VERSION = "2021-12-02"
+_OLDEST_VERSION = "2020-12-06"
+
+#: How long before its making a SAS URL begins to be valid (quoted_rundetails_v1_logfiles.json).
+_SAS_HEAD_START = timedelta(minutes=10)
+
+# The fields of a service SAS in the order in which they are signed; `None` is the resource.
+_SAS_FIELDS = (
+    *("sp", "st", "se", None, "si", "sip", "spr", "sv", "sr"),
+    *("snapshot", "ses", "rscc", "rscd", "rsce", "rscl", "rsct"),
+)
+
+# The headers that Shared Key signs by position.
+_SHARED_KEY_HEADERS = (
+    *("Content-Encoding", "Content-Language", "Content-Length", "Content-MD5", "Content-Type"),
+    *("Date", "If-Modified-Since", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range"),
+)
+
+
+@dataclass(frozen=True)
+class StorageAccount:
+    """A storage account.
+
+    Attributes:
+        address: Where it is reached, without a slash at the end.
+        name: As the datastore names it; signatures cover it.
+        key: Its secret key.
+    """
+
+    address: str
+    name: str
+    key: bytes
+
+    def sas_url(self, blob: str, *, now: datetime, lifetime: timedelta) -> str:
+        """A URL with which anybody can read one blob for a while.
+
+        Args:
+            blob: Name of the blob.
+            now: When it is made.
+            lifetime: How long it is valid.
+        """
+        fields = {
+            "sv": _SIGNED_VERSION,
+            "sr": "b",
+            "st": _sas_time(now - _SAS_HEAD_START),
+            "se": _sas_time(now + lifetime),
+            "sp": "r",
+        }
+        fields["sig"] = self._sas_signature(blob, fields)
+        return f"{self.address}/{CONTAINER}/{quote(blob)}?{urlencode(fields)}"
+
+    def accepts_sas(self, blob: str, query: Mapping[str, str]) -> bool:
+        """Whether a SAS was signed with the account's key for this blob, valid now or not."""
+        if query.get("sv", "") < _OLDEST_VERSION:
+            return False
+        return hmac.compare_digest(query.get("sig", ""), self._sas_signature(blob, query))
+
+    def accepts_shared_key(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+        """Whether a request was signed with the account's key.
+
+        Args:
+            method: Of the request.
+            path: As sent, still quoted.
+            query: Of the request.
+            headers: Of the request; their names in any case.
+        """
+        account = path.split("/")[1]
+        lines = [method, *(headers.get(name, "") for name in _SHARED_KEY_HEADERS)]
+        lines += sorted(
+            f"{name.lower()}:{value}" for name, value in headers.items() if name.lower().startswith("x-ms-")
+        )
+        lines.append(f"/{account}{path}")
+        lines += [f"{name.lower()}:{unquote(value)}" for name, value in sorted(query.items())]
+        expected = f"SharedKey {account}:{self._sign(lines)}"
+        return hmac.compare_digest(headers.get("Authorization", ""), expected)
+
+    def _sas_signature(self, blob: str, fields: Mapping[str, str]) -> str:
+        resource = f"/blob/{self.name}/{CONTAINER}/{blob}"
+        return self._sign([resource if f is None else fields.get(f, "") for f in _SAS_FIELDS])
+
+    def _sign(self, lines: list[str]) -> str:
+        digest = hmac.digest(self.key, "\n".join(lines).encode(), hashlib.sha256)
+        return base64.b64encode(digest).decode()
+
+
+def account_of(workspace: Workspace, base_url: str) -> StorageAccount:
+    """The storage account of a workspace.
+
+    Args:
+        workspace: The workspace.
+        base_url: Where the emulator is reached.
+    """
+    folder = account_folder(workspace)
+    return StorageAccount(
+        address=f"{base_url}/{folder}.blob.core.windows.net",
+        name=f"{base_url.removeprefix('https://')}/{folder}",
+        key=workspace.storage_key,
+    )
+
+
+def account_folder(workspace: Workspace) -> str:
+    """What a workspace's storage account is called below the emulator's address."""
+    return f"st{workspace.workspace_id.replace('-', '')[:12]}"
+
+
+def sas_period(query: Mapping[str, str]) -> tuple[datetime, datetime]:
+    """From when to when a SAS is valid.
+
+    Raises:
+        ValueError: If it does not say so in one of the two forms that clients use.
+    """
+    expiry = _parse_sas_time(query.get("se", ""))
+    start = query.get("st")
+    return _parse_sas_time(start) if start else datetime.min.replace(tzinfo=timezone.utc), expiry
+
+
+def _sas_time(moment: datetime) -> str:
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _parse_sas_time(text: str) -> datetime:
+    layout = "%Y-%m-%dT%H:%M:%SZ" if "T" in text else "%Y-%m-%d"
+    return datetime.strptime(text, layout).replace(tzinfo=timezone.utc)
