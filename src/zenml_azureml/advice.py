@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from zenml_azureml.settings import step_settings
 
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase
 
 
-def steps_without_operator(snapshot: PipelineSnapshotBase, operator_name: str) -> list[str]:
+def steps_without_operator(
+    snapshot: PipelineSnapshotBase, operator_name: str, defaults: Mapping[str, Any]
+) -> list[str]:
     """The steps that have settings for a step operator but will not run on any.
 
     ZenML runs such a step in the orchestrator and says nothing.
@@ -18,13 +21,21 @@ def steps_without_operator(snapshot: PipelineSnapshotBase, operator_name: str) -
     Args:
         snapshot: The compiled pipeline.
         operator_name: The step operator.
+        defaults: What its configuration sets: ZenML's compiler puts that into the settings of every step, as it
+            does with the settings of the pipeline. Neither is a wish of the step.
 
     Returns:
         A warning for each.
     """
-    return [
-        f"The step `{name}` has Azure ML settings but no `step_operator`, so it runs in the orchestrator, not on Azure "
-        f'ML. To run it there, write `@step(step_operator="{operator_name}", settings=...)`.'
-        for name, step in snapshot.step_configurations.items()
-        if not step.config.step_operator and step_settings(step.config.settings, operator_name)
-    ]
+    of_pipeline = step_settings(snapshot.pipeline_configuration.settings, operator_name)
+    not_its_own = {**defaults, **of_pipeline}
+    warnings = []
+    for name, step in snapshot.step_configurations.items():
+        settings = step_settings(step.config.settings, operator_name)
+        own = {key for key, value in settings.items() if not_its_own.get(key) != value}
+        if own and not step.config.step_operator:
+            warnings.append(
+                f"The step `{name}` has Azure ML settings but no `step_operator`, so it runs in the orchestrator, not "
+                f'on Azure ML. To run it there, write `@step(step_operator="{operator_name}", settings=...)`.'
+            )
+    return warnings

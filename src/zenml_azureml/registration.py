@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -51,13 +52,14 @@ def _replace_flavor(module: ModuleType) -> None:
 
 
 def _keep_built_in(error: Exception) -> None:
-    warnings.warn(
-        "zenml-azureml could not replace ZenML's built-in `azureml` step operator, which therefore stays in use: "
-        f"{type(error).__name__}: {error}. Reinstall with `pip install --force-reinstall zenml-azureml`, or remove it "
-        "with `pip uninstall zenml-azureml`.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    with suppress(Warning):  # `python -W error` makes an exception of it
+        warnings.warn(
+            "zenml-azureml could not replace ZenML's built-in `azureml` step operator, which therefore stays in use: "
+            f"{type(error).__name__}: {error}. Reinstall with `pip install --force-reinstall zenml-azureml`, or "
+            "remove it with `pip uninstall zenml-azureml`.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 class _FlavorFinder(MetaPathFinder):

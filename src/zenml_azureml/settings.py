@@ -193,12 +193,13 @@ def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> d
 def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOperatorSettings:
     """A step's settings on top of those of its step operator.
 
-    A step that chooses another mode, or a compute target by name, inherits nothing that describes the compute
-    of the step operator's own mode.
+    What the step operator's configuration sets and the step's own choice of compute makes meaningless is left
+    out in silence: the user of the step did not write it.
 
     Args:
         defaults: What the step operator's configuration sets.
-        own: What the step sets.
+        own: What the step sets. ZenML's compiler has put the defaults among it, so a value that is equal to its
+            default counts as inherited.
 
     Returns:
         The settings in force.
@@ -206,11 +207,16 @@ def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOpe
     Raises:
         AzureMLSettingsError: If together they make no sense.
     """
-    inherited, chosen = normalise(defaults), normalise(own)
-    other_mode = "mode" in chosen and chosen["mode"] != inherited.get("mode")
-    if other_mode or "compute_target_name" in chosen:
-        inherited = {name: value for name, value in inherited.items() if name not in _TARGET}
-    return AzureMLStepOperatorSettings(**{**inherited, **chosen})
+    inherited = normalise(defaults)
+    chosen = {name: value for name, value in normalise(own).items() if inherited.get(name) != value}
+    if "mode" in chosen:
+        meaningless = IGNORED_BY_MODE[AzureMLComputeMode(chosen["mode"])]
+    elif "compute_target_name" in chosen:
+        meaningless = _TARGET
+    else:
+        meaningless = frozenset()
+    kept = {name: value for name, value in inherited.items() if name not in meaningless}
+    return AzureMLStepOperatorSettings(**{**kept, **chosen})
 
 
 def _refuse_unknown(data: Mapping[str, Any], known: set[str]) -> None:

@@ -101,9 +101,7 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLSettingsError: If they make no sense.
         """
         own = container.config if hasattr(container, "config") else container.pipeline_configuration
-        names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
-        defaults = self.config.model_dump(include=names, exclude_none=True)
-        return merge(defaults, step_settings(own.settings, self.name))
+        return merge(self._defaults, step_settings(own.settings, self.name))
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
         """The images that the pipeline's steps need. Called before a run starts, hence the checks.
@@ -111,7 +109,7 @@ class AzureMLStepOperator(BaseStepOperator):
         Raises:
             AzureMLSettingsError: If a step's settings make no sense.
         """
-        for warning in steps_without_operator(snapshot, self.name):
+        for warning in steps_without_operator(snapshot, self.name, self._defaults):
             self._warn_once(warning)
         builds = []
         for name, step in snapshot.step_configurations.items():
@@ -207,6 +205,12 @@ class AzureMLStepOperator(BaseStepOperator):
                 )
                 self._workspace = Workspace(address, lambda: credential_of(self))
             return self._workspace
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        """The settings that the configuration of this component sets for all of its steps."""
+        names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
+        return self.config.model_dump(include=names, exclude_none=True)
 
     def _submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         resolution = self._resolve(info, info.pipeline_step_name)

@@ -38,9 +38,12 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress) -> AzureML
     Returns:
         An error that names what failed, Azure's words and the next thing to do.
     """
-    where = f"{doing} in the Azure ML workspace `{address.name}` (resource group `{address.resource_group}`, "
-    where += f"subscription `{address.subscription_id}`)"
-    return AzureMLError(f"Failed: {where}.", azure_says=azure_words(error), do_next=_advice(error, address))
+    return AzureMLError(
+        f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
+        f"`{address.resource_group}`, subscription `{address.subscription_id}`).",
+        azure_says=azure_words(error),
+        do_next=_advice(error, address),
+    )
 
 
 def azure_words(error: AzureError) -> str:

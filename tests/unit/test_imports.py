@@ -1,0 +1,112 @@
+"""What importing costs, and that a broken plugin breaks nothing. Each in a Python of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run_python(code: str, tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter with a ZenML configuration of its own."""
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "ZENML_CONFIG_PATH": str(tmp_path / "zenml"),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_LOGGING_COLORS_DISABLED": "true",
+    }
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+
+def loaded_modules(code: str, tmp_path: Path) -> list[str]:
+    """The modules that are loaded after running code."""
+    result = run_python(f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))", tmp_path)
+    assert result.returncode == 0, result.stderr
+    modules: list[str] = json.loads(result.stdout.splitlines()[-1])
+    return modules
+
+
+def test_importing_zenml_loads_nothing_of_ours_but_the_registration(tmp_path: Path) -> None:
+    ours = [name for name in loaded_modules("import zenml", tmp_path) if name.startswith("zenml_azureml")]
+
+    assert ours == ["zenml_azureml", "zenml_azureml.registration"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from zenml_azureml import *",
+        "import zenml; from zenml_azureml import *",
+        "from zenml.integrations.azure.flavors import *",
+        "from zenml_azureml import AzureMLStepOperatorFlavor as F; F().implementation_class; F().config_class",
+    ],
+    ids=["ours first", "zenml first", "the built-in's path", "through the flavor"],
+)
+def test_flavor_settings_and_operator_load_no_azure_module(code: str, tmp_path: Path) -> None:
+    modules = loaded_modules(code, tmp_path)
+
+    assert "zenml_azureml.flavor" in modules
+    assert [name for name in modules if name == "azure" or name.startswith("azure.")] == []
+
+
+def test_the_built_in_names_are_ours_in_whichever_order_they_are_imported(tmp_path: Path) -> None:
+    for code in (
+        "import zenml_azureml; ours = zenml_azureml.AzureMLStepOperatorSettings; "
+        "from zenml.integrations.azure.flavors import AzureMLStepOperatorSettings as theirs",
+        "from zenml.integrations.azure.flavors import AzureMLStepOperatorSettings as theirs; "
+        "from zenml_azureml import AzureMLStepOperatorSettings as ours",
+    ):
+        result = run_python(f"{code}; assert ours is theirs", tmp_path)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("broken", ["zenml_azureml.flavor", "zenml_azureml.settings"])
+@pytest.mark.parametrize("options", [(), ("-W", "error::RuntimeWarning")], ids=["", "warnings are errors"])
+def test_a_broken_plugin_leaves_the_built_in_flavor_in_place(
+    broken: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    result = run_python(
+        f"import sys; sys.modules[{broken!r}] = None\n"  # importing it raises ImportError
+        "from zenml.integrations.azure.flavors import AzureMLStepOperatorFlavor\n"
+        "print(AzureMLStepOperatorFlavor().config_class.__module__)",
+        tmp_path,
+        *options,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "zenml.integrations.azure.flavors.azureml_step_operator_flavor"
+
+
+def test_a_broken_plugin_says_what_to_do(tmp_path: Path) -> None:
+    result = run_python(
+        "import sys; sys.modules['zenml_azureml.flavor'] = None\nimport zenml.integrations.azure.flavors", tmp_path
+    )
+
+    said = result.stdout + result.stderr
+    assert "zenml-azureml could not replace ZenML's built-in `azureml` step operator" in said
+    assert "pip uninstall zenml-azureml" in said
+
+
+def test_installing_the_hook_twice_changes_nothing(tmp_path: Path) -> None:
+    result = run_python(
+        "import sys, zenml\nfrom zenml_azureml.registration import install\n"
+        "before = list(sys.meta_path); install(); assert sys.meta_path == before",
+        tmp_path,
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_source_of_the_built_in_module_can_still_be_read(tmp_path: Path) -> None:
+    result = run_python(
+        "import inspect\nfrom zenml.integrations.azure.flavors import azureml_step_operator_flavor as module\n"
+        "assert 'class AzureMLStepOperatorFlavor' in inspect.getsource(module)",
+        tmp_path,
+    )
+
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,185 @@
+"""What users may write in a step's settings, and what that asks of Azure ML."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.request import ComputeCluster, ComputeInstance, ExistingCompute, Serverless
+from zenml_azureml.settings import (
+    ALIASES,
+    IGNORED_BY_MODE,
+    AzureMLComputeMode,
+    AzureMLSettingsError,
+    merge,
+    resolve,
+)
+
+
+def test_serverless_is_the_default() -> None:
+    assert resolve(AzureMLStepOperatorSettings()).compute == Serverless()
+
+
+def test_the_documented_example_asks_for_its_instance_and_its_size() -> None:
+    settings = AzureMLStepOperatorSettings(
+        mode="compute-instance",
+        compute_name="MyComputeInstance",
+        compute_size="Standard_NC6s_v3",
+    )
+
+    resolution = resolve(settings)
+
+    assert resolution.compute == ComputeInstance(name="MyComputeInstance", size="Standard_NC6s_v3")
+    assert resolution.warnings == ()
+
+
+def test_every_setting_of_a_cluster_reaches_the_request() -> None:
+    resolution = resolve(
+        AzureMLStepOperatorSettings(
+            mode=AzureMLComputeMode.COMPUTE_CLUSTER,
+            compute_name="gpus",
+            size="Standard_NC6s_v3",
+            location="westeurope",
+            min_instances=1,
+            max_instances=8,
+            idle_time_before_scaledown_down=600,
+            tier="low_priority",
+            shm_size="4g",
+        )
+    )
+
+    assert resolution.compute == ComputeCluster(
+        name="gpus",
+        size="Standard_NC6s_v3",
+        location="westeurope",
+        min_instances=1,
+        max_instances=8,
+        idle_time_before_scale_down=timedelta(minutes=10),
+        tier="low_priority",
+    )
+    assert resolution.options.shm_size == "4g"
+    assert resolution.warnings == ()
+
+
+def test_the_documented_idle_time_is_in_minutes() -> None:
+    settings = AzureMLStepOperatorSettings(
+        mode=AzureMLComputeMode.COMPUTE_INSTANCE, compute_name="ci", idle_type_before_shutdown_minutes=90
+    )
+
+    assert resolve(settings).compute == ComputeInstance("ci", idle_time_before_shutdown=timedelta(hours=1.5))
+
+
+def test_a_compute_target_name_uses_what_exists_under_it() -> None:
+    assert resolve(AzureMLStepOperatorSettings(compute_target_name="shared")).compute == ExistingCompute("shared")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"compute_sise": "x"}, "there is no `compute_sise`. Did you mean `compute_size`?"),
+        ({"moed": "serverless"}, "there is no `moed`. Did you mean `mode`?"),
+        (
+            {"mode": "cluster"},
+            "`mode='cluster'`: input should be 'serverless', 'compute-instance' or 'compute-cluster'",
+        ),
+        ({"mode": "compute-cluster"}, "`mode='compute-cluster'` needs a `compute_name`"),
+        ({"size": "a", "compute_size": "b"}, "are two names of one setting with different values"),
+        ({"mode": "compute-cluster", "compute_name": "c", "max_instances": 0}, "`max_instances=0`"),
+    ],
+)
+def test_what_cannot_be_meant_is_an_error_that_says_what_to_write(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(AzureMLSettingsError) as raised:
+        AzureMLStepOperatorSettings(**settings)
+
+    assert message in str(raised.value)
+
+
+def test_a_setting_that_resembles_nothing_is_answered_with_the_list_of_all() -> None:
+    with pytest.raises(AzureMLSettingsError, match=r"there is no `zzz`\. Settings: .*compute_name.*tier"):
+        AzureMLStepOperatorSettings(zzz=1)
+
+
+@pytest.mark.parametrize("mode", list(AzureMLComputeMode))
+def test_a_setting_that_the_mode_ignores_is_named_with_the_mode_it_belongs_to(mode: AzureMLComputeMode) -> None:
+    values: dict[str, Any] = {
+        "compute_name": "name",
+        "size": "Standard_DS3_v2",
+        "idle_time_before_shutdown_minutes": 5,
+        "idle_time_before_scaledown_down": 5,
+        "location": "westeurope",
+        "min_instances": 1,
+        "max_instances": 2,
+        "tier": "dedicated",
+        "compute_target_name": "other",
+    }
+
+    warnings = resolve(AzureMLStepOperatorSettings(mode=mode, **values)).warnings
+
+    named = {name for name in values for warning in warnings if warning.startswith(f"`{name}`")}
+    assert named == IGNORED_BY_MODE[mode]
+    assert len(warnings) == len(named)
+    for warning in warnings:
+        assert str(mode) in warning
+
+
+def test_a_warning_also_names_the_spelling_that_the_user_may_have_used() -> None:
+    (warning,) = resolve(AzureMLStepOperatorSettings(compute_size="Standard_DS3_v2")).warnings
+
+    assert "`compute_size`" in warning
+    assert "mode='compute-cluster'" in warning
+
+
+def test_only_what_was_set_is_stored() -> None:
+    settings = AzureMLStepOperatorSettings(compute_size="Standard_DS3_v2")
+
+    assert settings.model_dump() == {"size": "Standard_DS3_v2"}
+    assert AzureMLStepOperatorSettings(**settings.model_dump()) == settings
+
+
+@given(st.sampled_from(sorted(ALIASES)), st.integers(min_value=1, max_value=10**6))
+def test_an_alias_means_the_same_as_the_name_it_stands_for(alias: str, number: int) -> None:
+    value = str(number) if alias == "compute_size" else number
+
+    by_alias = AzureMLStepOperatorSettings(**{alias: value})
+    by_name = AzureMLStepOperatorSettings(**{ALIASES[alias]: value})
+
+    assert by_alias.model_dump() == by_name.model_dump()
+    assert resolve(by_alias) == resolve(by_name)
+
+
+CLUSTER = {"mode": "compute-cluster", "compute_name": "shared", "size": "Standard_DS3_v2", "max_instances": 4}
+
+
+def test_a_step_inherits_what_it_does_not_set() -> None:
+    merged = merge(CLUSTER, {"shm_size": "2g", "max_instances": 8})
+
+    assert resolve(merged).compute == ComputeCluster("shared", size="Standard_DS3_v2", max_instances=8)
+    assert merged.shm_size == "2g"
+
+
+def test_a_step_that_goes_serverless_is_not_told_about_the_operators_cluster() -> None:
+    # ZenML's compiler puts the operator's values among those of the step.
+    resolution = resolve(merge(CLUSTER, {**CLUSTER, "mode": "serverless"}))
+
+    assert resolution.compute == Serverless()
+    assert resolution.warnings == ()
+
+
+def test_a_step_that_names_an_existing_compute_leaves_the_operators_mode() -> None:
+    resolution = resolve(merge(CLUSTER, {**CLUSTER, "compute_target_name": "mine"}))
+
+    assert resolution.compute == ExistingCompute("mine")
+    assert resolution.warnings == ()
+
+
+def test_what_a_step_itself_sets_in_vain_is_warned_about() -> None:
+    resolution = resolve(merge(CLUSTER, {**CLUSTER, "idle_time_before_shutdown_minutes": 5}))
+
+    assert [warning.split(" is ")[0] for warning in resolution.warnings] == [
+        "`idle_time_before_shutdown_minutes` (or `idle_type_before_shutdown_minutes`)"
+    ]
