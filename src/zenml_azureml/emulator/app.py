@@ -7,33 +7,32 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator import blobs, history
-from zenml_azureml.emulator import status
-from zenml_azureml.emulator.arm import (
-    computes,
-    datastores,
-    environments,
-    jobs,
-    operations,
-    sizes,
-    workspaces,
-)
+from zenml_azureml.emulator import admin, blobs, history, status, tokens
+from zenml_azureml.emulator.arm import computes, datastores, environments, jobs, operations, sizes, workspaces
 from zenml_azureml.emulator.context import CONTEXT, Context
-from zenml_azureml.emulator.middlewares import answer_refusals
+from zenml_azureml.emulator.faults import FAULTS, Faults, inject
+from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
+from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.tokens import demand_token
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
-    blobs.routes,
-    computes.routes,
-    datastores.routes,
-    environments.routes,
-    history.routes,
     jobs.routes,
+    environments.routes,
+    computes.routes,
     operations.routes,
     sizes.routes,
     workspaces.routes,
+    datastores.routes,
+    history.routes,
+    blobs.routes,
+    tokens.routes,
+    admin.routes,
     status.routes,
 )
+
+#: What a request passes on its way to its handler, in this order.
+_MIDDLEWARES = (record, inject, answer_refusals, demand_token, demand_api_version)
 
 
 def build_app(context: Context) -> web.Application:
@@ -42,11 +41,12 @@ def build_app(context: Context) -> web.Application:
     Args:
         context: What its handlers see.
     """
-    app = web.Application(middlewares=[answer_refusals], client_max_size=16 * 1024**2)
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=16 * 1024**2)
     app[CONTEXT] = context
-    app.router.add_get("/_emulator/health", _health)
-    for module in _MODULES:
-        for route in module():
+    app[RECORDER] = Recorder()
+    app[FAULTS] = Faults()
+    for routes in _MODULES:
+        for route in routes():
             app.router.add_route(route.method, any_case(route.path), route.handler)
     app.on_response_prepare.append(_hide_server)
     return app
@@ -63,10 +63,6 @@ def any_case(path: str) -> str:
     return "".join(
         f"/{word}" if "{" in word else f"/{{_{index}:(?i:{re.escape(word)})}}" for index, word in enumerate(words)
     )
-
-
-async def _health(_request: web.Request) -> web.Response:
-    return web.json_response({"status": "ok"})
 
 
 async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:

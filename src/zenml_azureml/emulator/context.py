@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
 from zenml_azureml.emulator.clock import Clock, SystemClock
+from zenml_azureml.emulator.identity import Identity
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.state import Store
 
 
-@dataclass
-class Settings:
+class Settings(BaseModel):
     """What `POST /_emulator/settings` can change while the emulator runs. All times in seconds.
 
     Attributes:
@@ -27,15 +28,23 @@ class Settings:
         page_size: Items on one page of a listing.
         token_lifetime: How long a new access token is valid.
         sas_lifetime: How long a new SAS URL is valid.
+        simulated_seconds: How long a simulated job lasts that does not say it itself.
+        simulated_lines: How many lines such a job logs.
+        simulated_exit_code: What such a job ends with.
     """
 
-    latency: float = 0.0
-    compute_provisioning: float = 2.0
-    job_preparation: float = 0.5
-    job_finalization: float = 0.2
-    page_size: int = 20
-    token_lifetime: float = 3600.0
-    sas_lifetime: float = 8 * 3600.0
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    latency: float = Field(0.0, ge=0)
+    compute_provisioning: float = Field(2.0, ge=0)
+    job_preparation: float = Field(0.5, ge=0)
+    job_finalization: float = Field(0.2, ge=0)
+    page_size: int = Field(20, ge=1)
+    token_lifetime: float = Field(3600.0, gt=0)
+    sas_lifetime: float = Field(8 * 3600.0, gt=0)
+    simulated_seconds: float = Field(0.0, ge=0)
+    simulated_lines: int = Field(1, ge=0)
+    simulated_exit_code: int = 0
 
 
 @dataclass
@@ -45,8 +54,7 @@ class Context:
     Attributes:
         folder: The state folder; nothing is written outside of it.
         base_url: `https://127.0.0.1:PORT`, without a slash at the end.
-        tenant_id: The Microsoft Entra tenant of everything in it.
-        client_id: The one application that can sign in, and so makes everything.
+        identity: The tenant, and the one application that can sign in and so makes everything.
         store: The workspaces and what is in them.
         runtime: Executes the jobs.
         clock: The time.
@@ -56,13 +64,22 @@ class Context:
 
     folder: Path
     base_url: str
-    tenant_id: str
-    client_id: str
+    identity: Identity
     store: Store
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)
     settings: Settings = field(default_factory=Settings)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def tenant_id(self) -> str:
+        """The Microsoft Entra tenant of everything in it."""
+        return self.identity.tenant_id
+
+    @property
+    def client_id(self) -> str:
+        """The application that makes everything."""
+        return self.identity.client_id
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` in the background, until it is done or the emulator ends it."""
@@ -70,6 +87,14 @@ class Context:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+    async def end_all(self) -> None:
+        """End what runs in the background, and every job."""
+        tasks = tuple(self.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.runtime.close()
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

@@ -1,23 +1,22 @@
-"""What happens around each request, whatever its handler."""
+"""How refusals become answers: Azure ML's, Azure Resource Manager's, and those of a path that nobody serves."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator.http import (
-    GatewayError,
-    ServiceError,
-    aml_error,
-    gateway_error,
-)
+from zenml_azureml.emulator.http import GatewayError, ServiceError, aml_error, gateway_error
+from zenml_azureml.emulator.state import PROVIDER
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 
 
 @web.middleware
-async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answer_refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Turn what handlers raise into the answers that Azure gives."""
     try:
         return await handler(request)
@@ -25,3 +24,46 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
         return aml_error(request, error)
     except GatewayError as error:
         return gateway_error(request, error)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+        if not _is_arm(request):
+            raise
+        return gateway_error(request, _unserved(request, error.status))
+
+
+@web.middleware
+async def demand_api_version(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Let nothing through to Azure Resource Manager without an `api-version`.
+
+    Raises:
+        GatewayError: 400, where it is missing or no version.
+    """
+    if _is_arm(request):
+        version = request.query.get("api-version")
+        if not version:
+            raise GatewayError(
+                400,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            )
+        if not _API_VERSION.fullmatch(version):
+            # Guess: ARM goes on to list the versions that it supports.
+            raise GatewayError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
+    return await handler(request)
+
+
+def _is_arm(request: web.Request) -> bool:
+    return request.path.lower().startswith("/subscriptions")
+
+
+def _unserved(request: web.Request, status: int) -> GatewayError:
+    """Guess: ARM's words for a type that a provider does not have; it lists the known versions too."""
+    if status == 405:
+        return GatewayError(405, "MethodNotAllowed", f"The method {request.method} is not supported here.")
+    _, _, tail = request.path.lower().partition(f"/providers/{PROVIDER.lower()}/")
+    kind = "/".join(tail.split("/")[::2])
+    return GatewayError(
+        404,
+        "InvalidResourceType",
+        f"The resource type '{kind}' could not be found in the namespace '{PROVIDER}' for api version "
+        f"'{request.query.get('api-version')}'.",
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import socket
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -17,10 +19,16 @@ from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.context import Context, Settings
 from zenml_azureml.emulator.files import private_folder
+from zenml_azureml.emulator.identity import identity
+from zenml_azureml.emulator.recorder import FinishRecord
 from zenml_azureml.emulator.runtimes.base import Runtime
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
 from zenml_azureml.emulator.tls import certificates
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 #: The one address that the emulator listens on.
 HOST = "127.0.0.1"
@@ -37,7 +45,7 @@ class Emulator:
             are kept for the next start, its jobs are not.
         port: To listen on; 0 takes a free one.
         workspaces: Those that exist in it.
-        runtime: Executes the jobs.
+        runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
         settings: How it behaves at first.
 
@@ -46,6 +54,10 @@ class Emulator:
         context: What it holds; only to be touched on its own event loop.
         ca_file: The certificate of its CA alone.
         ca_bundle: certifi's certificates and that one.
+        tenant_id: Where the application signs in.
+        client_id: The application that can sign in.
+        client_secret: Its secret.
+        federated_token_file: What it can sign in with too (`AZURE_FEDERATED_TOKEN_FILE`).
 
     Raises:
         OSError: If the port is taken, or the folder cannot be written.
@@ -66,35 +78,38 @@ class Emulator:
         self._certificates = certificates(folder)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
+        found = identity(folder)
+        self.tenant_id = found.tenant_id
+        self.client_id = found.client_id
+        self.client_secret = found.client_secret
+        self.federated_token_file = found.federated_token_file
         clock = clock or SystemClock()
+        settings = settings or Settings()
         self._socket = socket.create_server((HOST, port))
         self.base_url = f"https://{HOST}:{self._socket.getsockname()[1]}"
         self.context = Context(
             folder=folder,
             base_url=self.base_url,
-            tenant_id="00000000-0000-0000-0000-0000000000aa",
-            client_id="00000000-0000-0000-0000-0000000000bb",
+            identity=found,
             store=Store([_workspace(name, clock) for name in workspaces]),
-            runtime=runtime or SimulatedRuntime(clock),
+            runtime=runtime or ProcessRuntime(),
             clock=clock,
-            settings=settings or Settings(),
+            settings=settings,
         )
         self._thread: threading.Thread | None = None
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
         """Serve on the running event loop for the length of an `async with`; then end every job."""
-        runner = web.AppRunner(build_app(self.context), access_log=None, shutdown_timeout=1)
+        runner = web.AppRunner(
+            build_app(self.context), access_log=_log, access_log_class=FinishRecord, shutdown_timeout=1
+        )
         await runner.setup()
         try:
             await web.SockSite(runner, self._socket, ssl_context=self._certificates.server).start()
             yield
         finally:
-            tasks = tuple(self.context.tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.context.runtime.close()
+            await self.context.end_all()
             await runner.cleanup()
             self._socket.close()
 
@@ -119,6 +134,14 @@ class Emulator:
             self._loop.call_soon_threadsafe(self._closing.set)
             self._thread.join()
             self._thread = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on its event loop and wait for it; only for an emulator that runs in a thread.
+
+        Args:
+            work: E.g. something that looks into `context`.
+        """
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _serve_until_closed(self, started: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,0 +1,106 @@
+"""The emulator's own interface, below `/_emulator/`: what was served, what shall go wrong, how it behaves.
+
+It needs no token; who can reach it is on this machine, because the emulator listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from zenml_azureml.emulator.context import CONTEXT, Settings
+from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
+from zenml_azureml.emulator.recorder import RECORDER
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of the emulator's own interface."""
+    return [
+        web.get("/_emulator/health", _health),
+        web.get("/_emulator/requests", _requests),
+        web.get("/_emulator/faults", _list_faults),
+        web.post("/_emulator/faults", _arm),
+        web.get("/_emulator/settings", _get_settings),
+        web.post("/_emulator/settings", _set_settings),
+        web.post("/_emulator/reset", _reset),
+    ]
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _requests(request: web.Request) -> web.Response:
+    """Every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
+    return web.json_response([entry.as_json() for entry in request.app[RECORDER].requests])
+
+
+async def _list_faults(request: web.Request) -> web.Response:
+    return web.json_response([armed.as_json() for armed in request.app[FAULTS].armed])
+
+
+async def _arm(request: web.Request) -> web.Response:
+    try:
+        fault = Fault.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    armed = ArmedFault(fault)
+    request.app[FAULTS].armed.append(armed)
+    return web.json_response(armed.as_json(), status=201)
+
+
+async def _get_settings(request: web.Request) -> web.Response:
+    return web.json_response(request.app[CONTEXT].settings.model_dump())
+
+
+async def _set_settings(request: web.Request) -> web.Response:
+    """Change the settings that are named; all or, where one is wrong, none."""
+    settings = request.app[CONTEXT].settings
+    changes = await _json(request)
+    try:
+        wanted = Settings.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    # In place: the parts of the emulator that read the settings hold this very object.
+    for name in changes:
+        setattr(settings, name, getattr(wanted, name))
+    return await _get_settings(request)
+
+
+async def _reset(request: web.Request) -> web.Response:
+    """Forget all jobs, environments, computes, requests and faults; settings stay."""
+    context = request.app[CONTEXT]
+    await context.end_all()
+    for workspace in context.store.workspaces:
+        workspace.jobs.clear()
+        workspace.environments.clear()
+        workspace.computes.clear()
+    context.store.operations.clear()
+    shutil.rmtree(context.folder / "jobs", ignore_errors=True)
+    request.app[RECORDER].requests.clear()
+    request.app[FAULTS].armed.clear()
+    return web.Response(status=204)
+
+
+async def _json(request: web.Request) -> Mapping[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise _refuse(f"The body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise _refuse("The body is not a JSON object.")
+    return body
+
+
+def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
+    """Every field that is wrong, and why."""
+    lines = [f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors()]
+    return _refuse("; ".join(lines))
+
+
+def _refuse(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=web.json_response({"error": message}).text, content_type="application/json")

@@ -1,0 +1,154 @@
+"""The emulator's one tenant of Microsoft Entra, with one application in it: what it signs, and what it accepts."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from zenml_azureml.emulator.files import write_private
+
+#: Audience of the assertions that stand in for a secret, as Microsoft Entra demands it.
+EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
+
+#: What a token for Azure Resource Manager may be made out to, in the order that ARM's refusal names them.
+ARM_AUDIENCES = (
+    "https://management.core.windows.net/",
+    "https://management.core.windows.net",
+    "https://management.azure.com/",
+    "https://management.azure.com",
+)
+
+_ALGORITHM = "RS256"
+
+
+class InvalidTokenError(Exception):
+    """A token that nobody here has signed, or that is not a token."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The tenant, its application, and the key that signs tokens.
+
+    Attributes:
+        tenant_id: Of the tenant.
+        client_id: Of the application.
+        object_id: Of the application's service principal.
+        client_secret: With which it signs in.
+        federated_token_file: Holds an assertion with which it signs in too.
+    """
+
+    tenant_id: str
+    client_id: str
+    object_id: str
+    client_secret: str = field(repr=False)
+    federated_token_file: Path
+    _key: rsa.RSAPrivateKey = field(repr=False)
+
+    @property
+    def key_id(self) -> str:
+        """`kid` of the key."""
+        return uuid.uuid5(uuid.UUID(self.tenant_id), self.client_id).hex
+
+    def issuer(self) -> str:
+        """`iss` of access tokens."""
+        return f"https://sts.windows.net/{self.tenant_id}/"
+
+    def public_key(self) -> dict[str, Any]:
+        """The signing key's public half as a JSON web key."""
+        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
+
+    def access_token(self, audience: str, now: datetime, lifetime: timedelta, *, method: str) -> str:
+        """A signed access token.
+
+        Args:
+            audience: What it is for, e.g. `https://management.azure.com`.
+            now: When it begins to be valid.
+            lifetime: How long it is valid.
+            method: How the application signed in: `1` by secret, `2` by assertion.
+        """
+        claims = {
+            "aud": audience,
+            "iss": self.issuer(),
+            "iat": now,
+            "nbf": now,
+            "exp": now + lifetime,
+            "appid": self.client_id,
+            "appidacr": method,
+            "idp": self.issuer(),
+            "idtyp": "app",
+            "oid": self.object_id,
+            "sub": self.object_id,
+            "tid": self.tenant_id,
+            "uti": secrets.token_urlsafe(16),
+            "ver": "1.0",
+        }
+        return self._sign(claims)
+
+    def is_secret(self, secret: str) -> bool:
+        """Whether it is the application's secret."""
+        return hmac.compare_digest(secret.encode(), self.client_secret.encode())
+
+    def is_assertion(self, assertion: str) -> bool:
+        """Whether it is an assertion of the kind that `federated_token_file` holds."""
+        try:
+            claims = self.claims(assertion)
+        except InvalidTokenError:
+            return False
+        return claims.get("aud") == EXCHANGE_AUDIENCE and claims.get("sub") == self.client_id
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that was signed here; whether it is still valid is for the caller.
+
+        Raises:
+            InvalidTokenError: For any other text.
+        """
+        options: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+        try:
+            return jwt.decode(token, self._key.public_key(), algorithms=[_ALGORITHM], options=options)
+        except jwt.InvalidTokenError as error:
+            raise InvalidTokenError(str(error)) from error
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        headers = {"kid": self.key_id, "x5t": self.key_id}
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
+
+
+def identity(folder: Path) -> Identity:
+    """The identity in `folder`, made there at first: what was configured with it keeps working.
+
+    Args:
+        folder: Where it is kept; it exists.
+    """
+    key_file, names_file = folder / "token.key", folder / "identity.json"
+    if not names_file.exists():
+        made = {name: str(uuid.uuid4()) for name in ("tenant_id", "client_id", "object_id")}
+        write_private(key_file, _new_key())
+        write_private(names_file, json.dumps({**made, "client_secret": secrets.token_urlsafe(30)}).encode())
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
+    token_file = folder / "federated-token"
+    found = Identity(**json.loads(names_file.read_text(encoding="utf-8")), federated_token_file=token_file, _key=key)
+    now = datetime.now(timezone.utc)
+    # Without an end: nothing here would renew the file of an emulator that runs for days.
+    assertion = {"iss": found.issuer(), "aud": EXCHANGE_AUDIENCE, "sub": found.client_id, "iat": now}
+    write_private(token_file, found._sign(assertion).encode())
+    return found
+
+
+def _new_key() -> bytes:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

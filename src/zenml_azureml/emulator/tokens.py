@@ -1,0 +1,246 @@
+"""Signing in: Microsoft Entra's token endpoint, and the check of tokens by Azure Resource Manager.
+
+Words and codes of the refusals are Microsoft's, as their documentation and public reports quote them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http import GatewayError
+from zenml_azureml.emulator.identity import ARM_AUDIENCES, InvalidTokenError
+
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+#: The other services that an application may ask a token for.
+_OTHER_AUDIENCES = frozenset({"https://storage.azure.com", "https://ml.azure.com", "https://vault.azure.net"})
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of Microsoft Entra."""
+    return [
+        web.post("/{tenant}/oauth2/v2.0/token", _token),
+        web.get("/{tenant}/v2.0/.well-known/openid-configuration", _openid_configuration),
+        web.get("/{tenant}/discovery/v2.0/keys", _keys),
+    ]
+
+
+@web.middleware
+async def demand_token(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let nothing through to Azure Resource Manager or run history without a valid token.
+
+    Raises:
+        GatewayError: 401, with the reason in Azure Resource Manager's words.
+    """
+    if request.path.lower().startswith(("/subscriptions", "/history/")):
+        _check(request.headers.get("Authorization"), request.app[CONTEXT])
+    return await handler(request)
+
+
+def _check(authorization: str | None, context: Context) -> None:
+    if authorization is None:
+        raise _unauthorized(
+            context,
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing.",
+            challenge="The authentication failed because of missing 'Authorization' header.",
+        )
+    scheme, _, token = authorization.partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise InvalidTokenError
+        claims = context.identity.claims(token)
+    except InvalidTokenError:
+        raise _unauthorized(context, "InvalidAuthenticationToken", "The access token is invalid.") from None
+    audience = str(claims.get("aud"))
+    if audience not in ARM_AUDIENCES:
+        allowed = ",".join(f"'{name}'" for name in ARM_AUDIENCES)
+        raise _unauthorized(
+            context,
+            "InvalidAuthenticationTokenAudience",
+            f"The access token has been obtained for wrong audience or resource '{audience}'. "
+            f"It should exactly match with one of the allowed audiences {allowed}.",
+        )
+    expiry, now = datetime.fromtimestamp(claims["exp"], timezone.utc), context.clock.now()
+    if expiry <= now:
+        raise _unauthorized(
+            context,
+            "ExpiredAuthenticationToken",
+            f"The access token expiry UTC time '{_american(expiry)}' is earlier than current UTC time "
+            f"'{_american(now)}'.",
+        )
+
+
+def _unauthorized(context: Context, code: str, message: str, *, challenge: str | None = None) -> GatewayError:
+    header = (
+        f'Bearer authorization_uri="{context.base_url}/{context.tenant_id}", '
+        f'error="invalid_token", error_description="{challenge or message}"'
+    )
+    return GatewayError(401, code, message, headers={"WWW-Authenticate": header})
+
+
+def _american(moment: datetime) -> str:
+    """`6/15/2026 8:22:51 AM`, as Azure Resource Manager writes the time."""
+    hour = moment.hour % 12 or 12
+    return f"{moment.month}/{moment.day}/{moment.year} {hour}:{moment:%M:%S %p}"
+
+
+class _EntraError(Exception):
+    def __init__(self, status: int, error: str, number: int, description: str) -> None:
+        super().__init__(description)
+        self.status = status
+        self.error = error
+        self.number = number
+        self.description = description
+
+
+async def _token(request: web.Request) -> web.Response:
+    context = request.app[CONTEXT]
+    form = {key: str(value) for key, value in (await request.post()).items()}
+    try:
+        method = _sign_in(form, request.match_info["tenant"], context)
+        audience = _audience(form.get("scope", ""), context)
+    except _EntraError as error:
+        return _entra_error(request, error)
+    lifetime = context.settings.token_lifetime
+    token = context.identity.access_token(audience, context.clock.now(), timedelta(seconds=lifetime), method=method)
+    body = {
+        "token_type": "Bearer",
+        "expires_in": int(lifetime),
+        "ext_expires_in": int(lifetime),
+        "access_token": token,
+    }
+    return web.json_response(body, headers={"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
+
+
+def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
+    """How the application signed in: `1` by secret, `2` by assertion."""
+    identity = context.identity
+    if tenant != identity.tenant_id:
+        raise _unknown_tenant(tenant)
+    if form.get("grant_type") != "client_credentials":
+        raise _EntraError(
+            400,
+            "unsupported_grant_type",
+            70003,
+            f"The app requested an unsupported grant type '{form.get('grant_type')}'.",
+        )
+    client_id = form.get("client_id", "")
+    if client_id != identity.client_id:
+        raise _EntraError(
+            400,
+            "unauthorized_client",
+            700016,
+            f"Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can "
+            "happen if the application has not been installed by the administrator of the tenant or "
+            "consented to by any user in the tenant. You may have sent your authentication request to the "
+            "wrong tenant.",
+        )
+    if form.get("client_assertion_type") == _ASSERTION:
+        if not identity.is_assertion(form.get("client_assertion", "")):
+            # Guess: Microsoft Entra tells apart a bad signature, issuer and subject.
+            raise _EntraError(
+                400,
+                "invalid_request",
+                70021,
+                "No matching federated identity record found for presented assertion.",
+            )
+        return "2"
+    if "client_secret" not in form:
+        raise _EntraError(
+            401,
+            "invalid_client",
+            7000218,
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+        )
+    if not identity.is_secret(form["client_secret"]):
+        raise _EntraError(
+            401,
+            "invalid_client",
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
+            f"value, not the client secret ID, for a secret added to app '{client_id}'.",
+        )
+    return "1"
+
+
+def _audience(scope: str, context: Context) -> str:
+    """What the token is for: the scope without its `/.default`, a slash before which is kept."""
+    resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default")
+    if resource in ARM_AUDIENCES or resource.rstrip("/") in _OTHER_AUDIENCES:
+        return resource
+    raise _EntraError(
+        400,
+        "invalid_resource",
+        500011,
+        f"The resource principal named {resource} was not found in the tenant named {context.tenant_id}. This "
+        "can happen if the application has not been installed by the administrator of the tenant or consented "
+        "to by any user in the tenant. You might have sent your authentication request to the wrong tenant.",
+    )
+
+
+def _unknown_tenant(tenant: str) -> _EntraError:
+    return _EntraError(
+        400,
+        "invalid_request",
+        90002,
+        f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into "
+        "the correct cloud. Check with your subscription administrator, this may happen if there are no active "
+        "subscriptions for the tenant.",
+    )
+
+
+def _entra_error(request: web.Request, error: _EntraError) -> web.Response:
+    moment = f"{request.app[CONTEXT].clock.now():%Y-%m-%d %H:%M:%SZ}"
+    trace, correlation = str(uuid.uuid4()), request.headers.get("client-request-id") or str(uuid.uuid4())
+    body = {
+        "error": error.error,
+        "error_description": f"AADSTS{error.number}: {error.description} Trace ID: {trace} "
+        f"Correlation ID: {correlation} Timestamp: {moment}",
+        "error_codes": [error.number],
+        "timestamp": moment,
+        "trace_id": trace,
+        "correlation_id": correlation,
+        "error_uri": f"https://login.microsoftonline.com/error?code={error.number}",
+    }
+    return web.json_response(body, status=error.status, headers={"x-ms-request-id": secrets.token_hex(16)})
+
+
+async def _openid_configuration(request: web.Request) -> web.Response:
+    """What msal reads before it asks for a token."""
+    context = request.app[CONTEXT]
+    tenant = request.match_info["tenant"]
+    if tenant != context.tenant_id:
+        return _entra_error(request, _unknown_tenant(tenant))
+    authority = f"{context.base_url}/{tenant}"
+    return web.json_response(
+        {
+            "token_endpoint": f"{authority}/oauth2/v2.0/token",
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_post",
+                "private_key_jwt",
+                "client_secret_basic",
+            ],
+            "jwks_uri": f"{authority}/discovery/v2.0/keys",
+            "response_modes_supported": ["query", "fragment", "form_post"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "scopes_supported": ["openid", "profile", "email", "offline_access"],
+            "issuer": f"{authority}/v2.0",
+            "authorization_endpoint": f"{authority}/oauth2/v2.0/authorize",
+            "tenant_region_scope": None,
+        }
+    )
+
+
+async def _keys(request: web.Request) -> web.Response:
+    return web.json_response({"keys": [request.app[CONTEXT].identity.public_key()]})
