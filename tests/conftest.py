@@ -1,0 +1,66 @@
+"""An emulator for whoever asks, and the clients that talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.identity import ClientSecretCredential
+
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.clock import SystemClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+
+
+@pytest.fixture
+def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator whose jobs are simulated and whose computes and jobs need no time to prepare.
+
+    For the length of the test the environment points Azure's clients at it.
+    """
+    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
+    clock = SystemClock()
+    runtime = SimulatedRuntime(clock, settings)
+    with Emulator(tmp_path / "emulator", runtime=runtime, clock=clock, settings=settings) as emulator:
+        point_clients_at(emulator, monkeypatch)
+        yield emulator
+
+
+def point_clients_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the environment variables with which Azure's clients find and trust the emulator."""
+    monkeypatch.setenv("AZUREML_DEV_URL_MFE", emulator.base_url)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # MLClient sets it for good; so it is gone after the test.
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")
+
+
+@pytest.fixture
+def credential(emulator: Emulator) -> ClientSecretCredential:
+    """The real credential of the emulator's one application."""
+    return ClientSecretCredential(
+        emulator.tenant_id,
+        emulator.client_id,
+        emulator.client_secret,
+        authority=emulator.base_url,
+        disable_instance_discovery=True,
+    )
+
+
+@pytest.fixture
+def ml_client(emulator: Emulator, credential: ClientSecretCredential) -> MLClient:
+    """The real SDK, on the emulator's first workspace."""
+    workspace = emulator.context.store.workspaces[0]
+    return MLClient(
+        credential,
+        workspace.subscription_id,
+        workspace.resource_group,
+        workspace.name,
+        cloud="AzureCloud",
+        enable_telemetry=False,
+        # Seconds between two looks at a long-running operation; the SDK's default is 30.
+        polling_interval=0.05,
+    )
