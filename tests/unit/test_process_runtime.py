@@ -24,9 +24,7 @@ Launch = Callable[..., JobLaunch]
 def launch(tmp_path: Path) -> Iterator[Launch]:
     """Makes launches, each with a folder of its own; nothing that they start outlives the test."""
 
-    def make(
-        command: str, *, name: str = "job", image: str | None = None, **variables: str
-    ) -> JobLaunch:
+    def make(command: str, *, name: str = "job", image: str | None = None, **variables: str) -> JobLaunch:
         folder = tmp_path / "jobs" / name
         folder.mkdir(parents=True)
         return JobLaunch(name, command, image, variables, folder)
@@ -86,9 +84,7 @@ class TestWhatAJobSees:
 
         assert log_of(job) == "line 1\nline 2\n"
 
-    def test_nothing_of_the_emulators_environment(
-        self, launch: Launch, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_nothing_of_the_emulators_environment(self, launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZENML_STORE_API_TOKEN", "secret")
         monkeypatch.setenv("AZURE_CLIENT_SECRET", "secret")
         job = launch("env", AZUREML_RUN_ID="job")
@@ -108,9 +104,7 @@ class TestWhatAJobSees:
             "TMPDIR",
         }
 
-    def test_home_temporary_files_and_working_directory_are_in_its_folder(
-        self, launch: Launch
-    ) -> None:
+    def test_home_temporary_files_and_working_directory_are_in_its_folder(self, launch: Launch) -> None:
         job = launch(
             python(
                 """
@@ -133,9 +127,7 @@ class TestWhatAJobSees:
 
         assert log_of(job) == f"{sys.prefix}\n" * 2
 
-    def test_python_is_the_interpreter_mapped_to_the_image(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_python_is_the_interpreter_mapped_to_the_image(self, launch: Launch, tmp_path: Path) -> None:
         other = tmp_path / "other-python"
         other.write_text('#!/bin/sh\necho mapped "$@"\n')
         other.chmod(0o755)
@@ -149,9 +141,7 @@ class TestWhatAJobSees:
         assert log_of(mapped) == "mapped -m train\nmapped -m pip list\n"
         assert log_of(default) == "1\n"
 
-    def test_pip_installs_into_the_job_and_not_into_the_interpreter(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_pip_installs_into_the_job_and_not_into_the_interpreter(self, launch: Launch, tmp_path: Path) -> None:
         package = tmp_path / "package"
         package.mkdir()
         (package / "only_in_the_job.py").write_text("print('imported from', __file__)")
@@ -169,18 +159,14 @@ class TestWhatAJobSees:
                 """
             )
         )
-        job = launch(
-            f"pip install -q --no-index --no-build-isolation {package} && python -m only_in_the_job"
-        )
+        job = launch(f"pip install -q --no-index --no-build-isolation {package} && python -m only_in_the_job")
 
         end = run(job)
 
         assert end.succeeded, end.message
         assert f"imported from {job.folder.resolve() / 'packages'}" in log_of(job)
 
-    def test_importing_leaves_no_bytecode_beside_the_users_modules(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_importing_leaves_no_bytecode_beside_the_users_modules(self, launch: Launch, tmp_path: Path) -> None:
         (tmp_path / "theirs.py").write_text("")
 
         run(launch("python -c 'import theirs'", PYTHONPATH=str(tmp_path)))
@@ -189,9 +175,7 @@ class TestWhatAJobSees:
 
 
 class TestHowAJobEnds:
-    def test_a_failure_is_worded_as_azure_ml_words_it_with_the_traceback(
-        self, launch: Launch
-    ) -> None:
+    def test_a_failure_is_worded_as_azure_ml_words_it_with_the_traceback(self, launch: Launch) -> None:
         job = launch("python -c 'print(1); raise SystemExit(1/0)'")
 
         end = run(job)
@@ -215,9 +199,7 @@ class TestHowAJobEnds:
     def test_a_signal_is_a_negative_exit_code(self, launch: Launch) -> None:
         assert run(launch("kill -9 $$")).exit_code == -9
 
-    def test_processes_left_in_the_background_end_with_the_command(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_processes_left_in_the_background_end_with_the_command(self, launch: Launch, tmp_path: Path) -> None:
         job = launch("sleep 600 & setsid sleep 600 & echo started")
 
         assert run(job) == JobEnd(exit_code=0)
@@ -267,9 +249,7 @@ class TestTerminating:
     def test_what_does_not_listen_is_killed_after_the_grace_time(
         self, launch: Launch, terminate: Callable[..., tuple[JobEnd, float]]
     ) -> None:
-        job = launch(
-            "trap '' TERM; (trap '' TERM; sleep 600) & echo ready; while :; do sleep 1; done"
-        )
+        job = launch("trap '' TERM; (trap '' TERM; sleep 600) & echo ready; while :; do sleep 1; done")
 
         end, seconds = terminate(job, grace=0.3)
 
@@ -316,9 +296,7 @@ class TestEachJobHasAnAppOfItsOwn:
         yield
         assert (app.stat().st_mtime_ns if app.exists() else None) == before
 
-    def test_two_jobs_at_once_each_import_their_own_code(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_two_jobs_at_once_each_import_their_own_code(self, launch: Launch, tmp_path: Path) -> None:
         # Each job waits, with its code extracted, until the other has extracted its own.
         script = ENTRYPOINT + textwrap.dedent(
             """
@@ -358,10 +336,8 @@ class TestEachJobHasAnAppOfItsOwn:
         [
             "open('/app/f', 'w').write('x'); print(open('/app/f').read())",
             "import io; io.open('/app/f', 'w').write('x'); print('x')",
-            "from pathlib import Path; path = Path('/app/f'); path.write_text('x'); "
-            "print(path.read_text())",
-            "from pathlib import Path; path = Path('/app/d/e'); path.mkdir(parents=True); "
-            "path.rmdir(); print('x')",
+            "from pathlib import Path; path = Path('/app/f'); path.write_text('x'); print(path.read_text())",
+            "from pathlib import Path; path = Path('/app/d/e'); path.mkdir(parents=True); path.rmdir(); print('x')",
             "import os; os.mkdir(b'/app/d'); print('x' * os.path.isdir(b'/app/d'))",
             "import shutil, os; os.makedirs('/app/d/e'); shutil.rmtree('/app/d'); "
             "print('x' * (not os.path.exists('/app/d')))",
@@ -370,8 +346,7 @@ class TestEachJobHasAnAppOfItsOwn:
             "import os; open('/app/a', 'w').close(); os.replace(src='/app/a', dst='/app/b'); "
             "print('x' * (os.listdir('/app') == ['b']))",
             "import tempfile; print('x' * len(tempfile.mkdtemp(dir='/app')[:1]))",
-            "open('/app/m.py', 'w').write(\"print('x')\"); import sys; sys.path.insert(0, '/app'); "
-            "import m",
+            "open('/app/m.py', 'w').write(\"print('x')\"); import sys; sys.path.insert(0, '/app'); import m",
             "open('/app/m', 'w').write('print(\"x\")'); import runpy; runpy.run_path('/app/m')",
         ],
     )
@@ -417,9 +392,7 @@ class TestEachJobHasAnAppOfItsOwn:
         assert end.succeeded, end.message
         assert log_of(job) == "x"
 
-    def test_processes_of_multiprocessing_see_it_and_functions_still_pickle(
-        self, launch: Launch
-    ) -> None:
+    def test_processes_of_multiprocessing_see_it_and_functions_still_pickle(self, launch: Launch) -> None:
         job = launch(
             "cat > main.py <<'EOF' && python main.py\n"
             "import multiprocessing, os\n"
@@ -451,9 +424,7 @@ class TestEachJobHasAnAppOfItsOwn:
 
         assert log_of(job) == "False True\n"
 
-    def test_a_sitecustomize_of_the_interpreters_own_still_runs(
-        self, launch: Launch, tmp_path: Path
-    ) -> None:
+    def test_a_sitecustomize_of_the_interpreters_own_still_runs(self, launch: Launch, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text("print('their own')")
 
         job = launch("python -c 'import sitecustomize'", PYTHONPATH=str(tmp_path))
@@ -470,9 +441,7 @@ def archive(folder: Path, files: Mapping[str, str]) -> Path:
     return Path(shutil.make_archive(str(folder), "gztar", folder))
 
 
-def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(
-    launch: Launch, tmp_path: Path
-) -> None:
+def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch: Launch, tmp_path: Path) -> None:
     job = launch("echo ready; sleep 600")
     program = (
         "import asyncio, sys\n"

@@ -117,9 +117,7 @@ def install(app: str) -> None:
 
     fork_exec = _posixsubprocess.fork_exec
 
-    def mapped_fork_exec(
-        args: Any, programs: Any, close_fds: Any, fds: Any, cwd: Any, *rest: Any
-    ) -> Any:
+    def mapped_fork_exec(args: Any, programs: Any, close_fds: Any, fds: Any, cwd: Any, *rest: Any) -> Any:
         args = [below(argument, app) for argument in args]
         programs = [below(program, app) for program in programs]
         return fork_exec(args, programs, close_fds, fds, below(cwd, app), *rest)

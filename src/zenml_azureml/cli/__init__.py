@@ -1,0 +1,18 @@
+"""The `zenml-azureml` command."""
+
+from __future__ import annotations
+
+import click
+
+from zenml_azureml.cli.demo import demo
+from zenml_azureml.cli.emulator import emulator
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zenml-azureml")
+def main() -> None:
+    """Run ZenML steps as Azure Machine Learning jobs, and try it without Azure."""
+
+
+main.add_command(demo)
+main.add_command(emulator)

@@ -1,0 +1,277 @@
+"""`zenml-azureml emulator`: start, stop and look at an Azure ML on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from zenml_azureml.cli.extras import require_extra
+
+if TYPE_CHECKING:
+    from zenml_azureml.emulator.daemon import Running
+
+DEFAULT_PORT = 10443
+
+_FOLLOW_SECONDS = 0.2
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _default_state() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("zenml-azureml") / "emulator"
+
+
+def state_option(command: _Command) -> _Command:
+    """Add `--state`, which says which emulator is meant."""
+    return click.option(
+        "--state",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="ZENML_AZUREML_EMULATOR_STATE",
+        default=_default_state,
+        show_default="a folder in your home",
+        help="The one folder that the emulator keeps everything in.",
+    )(command)
+
+
+@click.group()
+def emulator() -> None:
+    """Azure ML on this machine, for the real SDK."""
+    require_extra("emulator", "aiohttp", "certifi", "jwt", "platformdirs", "psutil", "trustme")
+
+
+@emulator.command()
+@state_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="To listen on, on 127.0.0.1; 0 takes a free one.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["process", "simulated"]),
+    default="process",
+    show_default=True,
+    help="Run jobs as processes of this machine, or only pretend to.",
+)
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    metavar="[IMAGE=]INTERPRETER",
+    help="What `python` is in jobs of that image, or in all others. May be repeated.  [default: the emulator's own]",
+)
+@click.option("--subscription", default="00000000-0000-0000-0000-000000000001", show_default=True)
+@click.option("--resource-group", default="emulator", show_default=True)
+@click.option("--workspace", default="emulator", show_default=True)
+@click.option("--location", default="westeurope", show_default=True, help="Azure region of the workspace.")
+@click.option("--foreground", is_flag=True, help="Serve in this process until Ctrl+C.")
+def start(
+    *,
+    state: Path,
+    port: int,
+    runtime: Any,
+    pythons: tuple[str, ...],
+    subscription: str,
+    resource_group: str,
+    workspace: str,
+    location: str,
+    foreground: bool,
+) -> None:
+    """Start it; returns when it serves."""
+    from zenml_azureml.emulator import daemon
+
+    if (running := daemon.find(state)) is not None:
+        click.echo(f"It already runs: {running.base_url} (process {running.pid}).")
+        return
+    default, interpreters = _interpreters(pythons)
+    options = daemon.Options(
+        port=port,
+        runtime=runtime,
+        interpreters=interpreters,
+        default_interpreter=default,
+        subscription_id=subscription,
+        resource_group=resource_group,
+        workspace_name=workspace,
+        location=location,
+    )
+    try:
+        if foreground:
+            daemon.serve(state, options, announce=_announce)
+        else:
+            _announce(daemon.start(state, options))
+    except daemon.DaemonError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@emulator.command()
+@state_option
+def stop(state: Path) -> None:
+    """Stop it and end all its jobs."""
+    from zenml_azureml.emulator import daemon
+
+    ran = daemon.stop(state)
+    click.echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
+
+
+@emulator.command()
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(state: Path, as_json: bool) -> None:
+    """Show whether it runs, its jobs and computes; exits with 1 if it does not run."""
+    from zenml_azureml.emulator import daemon
+
+    running = daemon.find(state)
+    if running is None:
+        click.echo(json.dumps({"running": False, "state": str(state)}) if as_json else f"No emulator runs in {state}.")
+        sys.exit(1)
+    held = _ask(running, "/_emulator/status")
+    uptime = datetime.now(timezone.utc) - datetime.fromisoformat(running.started_at)
+    if as_json:
+        facts = {
+            "running": True,
+            "state": str(running.state),
+            "endpoint": running.base_url,
+            "pid": running.pid,
+            "uptime_seconds": round(uptime.total_seconds(), 1),
+            "subscription_id": running.options.subscription_id,
+            "resource_group": running.options.resource_group,
+            "workspace_name": running.options.workspace_name,
+            **held,
+        }
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _show_status(running, uptime, held)
+
+
+@emulator.command()
+@state_option
+@click.option("--unset", is_flag=True, help="Print the lines that undo it.")
+def env(state: Path, unset: bool) -> None:
+    """Print shell lines with which scripts use it: eval "$(zenml-azureml emulator env)"."""
+    from zenml_azureml.emulator import environment
+
+    if unset:
+        lines = environment.unset_lines(os.environ)
+    else:
+        running = _running(state)
+        bundle = environment.ca_bundle(running, os.environ)
+        lines = environment.set_lines(environment.variables(running, bundle, os.environ), os.environ)
+    click.echo("\n".join(lines))
+
+
+@emulator.command()
+@state_option
+@click.argument("job")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+def logs(state: Path, job: str, follow: bool) -> None:
+    """Print what a job has printed."""
+    log_file = _log_file(state, job)
+    printed = 0
+    while True:
+        # Asked first: what the job wrote at its end is then still read.
+        going_on = follow and not _has_ended(state, job)
+        if log_file.exists():
+            with log_file.open("rb") as log:
+                log.seek(printed)
+                printed += sys.stdout.buffer.write(log.read())
+            sys.stdout.flush()
+        if not going_on:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """What `--python` was given: the interpreter of all images, and those of some."""
+    default, by_image = sys.executable, {}
+    for given in pythons:
+        image, has_image, interpreter = given.rpartition("=")
+        # Not resolved: a virtual environment's interpreter is a link, and known by its place.
+        path = os.path.abspath(Path(interpreter).expanduser())  # noqa: PTH100
+        if not os.access(path, os.X_OK) or not Path(path).is_file():
+            raise click.BadParameter(f"`{interpreter}` is not an interpreter that can be run.", param_hint="--python")
+        if has_image:
+            by_image[image] = path
+        else:
+            default = path
+    return default, by_image
+
+
+def _running(state: Path) -> Running:
+    from zenml_azureml.emulator import daemon
+
+    running = daemon.find(state)
+    if running is None:
+        raise click.ClickException(
+            f"No emulator runs in {state}. Start one: zenml-azureml emulator start --state {state}"
+        )
+    return running
+
+
+def _log_file(state: Path, job: str) -> Path:
+    """Where a job's log is or will be."""
+    folder = state / "jobs" / job
+    if folder.parent != state / "jobs" or not folder.is_dir():
+        raise click.ClickException(
+            f"There is no job `{job}` in {state}. An emulator keeps its jobs until it is started again."
+        )
+    return folder / "user_logs" / "std_log.txt"
+
+
+def _has_ended(state: Path, job: str) -> bool:
+    from zenml_azureml.emulator import daemon
+    from zenml_azureml.emulator.state import TERMINAL_STATES
+
+    running = daemon.find(state)
+    return running is None or _ask(running, f"/_emulator/jobs/{job}")["status"] in TERMINAL_STATES
+
+
+def _announce(running: Running) -> None:
+    name = running.options.workspace_name
+    click.echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
+    click.echo(f'Use it in this shell: eval "$(zenml-azureml emulator env --state {running.state})"')
+
+
+def _ask(running: Running, path: str) -> dict[str, Any]:
+    """Get one of the emulator's own answers."""
+    https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=running.ca_file))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
+    with opener.open(running.base_url + path, timeout=30) as answer:
+        content: dict[str, Any] = json.load(answer)
+        return content
+
+
+def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    jobs = ", ".join(f"{number} {state}" for state, number in held["jobs"].items())
+    computes = [f"{c['name']} ({c['kind']}, {c['size']}, {c['state']})" for c in held["computes"]]
+    options = running.options
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in (
+        ("Endpoint", running.base_url),
+        ("Process", f"{running.pid}, up {timedelta(seconds=int(uptime.total_seconds()))}"),
+        ("Subscription", options.subscription_id),
+        ("Resource group", options.resource_group),
+        ("Workspace", f"{options.workspace_name} ({options.location})"),
+        ("Runtime", options.runtime),
+        ("Jobs", jobs or "none"),
+        ("Computes", "\n".join(computes) or "none"),
+        ("State", str(running.state)),
+    ):
+        table.add_row(name, value)
+    Console(soft_wrap=True).print(table)

@@ -1,0 +1,24 @@
+"""Commands that need an optional part of the package."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import click
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Check that an extra of the package is installed.
+
+    Args:
+        extra: Its name.
+        modules: What it brings.
+
+    Raises:
+        click.ClickException: If it is not, with the command that installs it.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise click.ClickException(
+            f"This needs {', '.join(missing)}. Install it with: pip install 'zenml-azureml[{extra}]'"
+        )

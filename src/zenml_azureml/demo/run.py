@@ -1,0 +1,254 @@
+"""Runs the demo: an emulator, a ZenML stack and a pipeline that leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+
+from zenml_azureml.demo.output import worth_showing
+from zenml_azureml.emulator import daemon, environment
+
+STEP_OPERATOR = "azureml"
+_PIPELINE = Path(__file__).with_name("pipeline.py")
+
+# Seconds that the pipeline has to cancel its job when the demo is interrupted.
+_PATIENCE = 30.0
+
+_console = Console(highlight=False, soft_wrap=True)
+
+
+class DemoError(Exception):
+    """The demo could not be run; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Where the demo keeps everything."""
+
+    root: Path
+
+    @property
+    def emulator(self) -> Path:
+        return self.root / "emulator"
+
+    @property
+    def project(self) -> Path:
+        return self.root / "project"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def zenml(self) -> Path:
+        return self.root / "zenml"
+
+
+def run_demo(folder: Path | None, *, keep: bool) -> bool:
+    """Run the demo.
+
+    Args:
+        folder: Where it works, empty or missing; None for a temporary folder.
+        keep: Leave the emulator running, and the folder in place.
+
+    Returns:
+        Whether every step succeeded.
+
+    Raises:
+        DemoError: If the folder is not empty, or something but the pipeline failed.
+        KeyboardInterrupt: If it was interrupted; by then everything is cleaned up.
+    """
+    folders = _Folders(_new_folder(folder))
+    # Whatever ends the demo, it is ended in the same way.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        succeeded = _run(folders)
+        if keep:
+            _tell_what_is_kept(folders)
+        return succeeded
+    finally:
+        if not keep:
+            _clean_up(folders)
+
+
+def _run(folders: _Folders) -> bool:
+    _say("An Azure ML workspace on this machine")
+    try:
+        emulator = daemon.start(folders.emulator, daemon.Options())
+    except daemon.DaemonError as error:
+        raise DemoError(str(error)) from error
+    _console.print(f"  {emulator.base_url}, workspace `{emulator.options.workspace_name}`")
+
+    _say("A ZenML stack that uses it")
+    variables = child_environment(os.environ, emulator, folders.zenml)
+    for command in registration_commands(emulator, folders.artifacts):
+        _console.print(f"  $ {shlex.join(command)}", style="dim")
+        _zenml(command, variables, folders.root)
+
+    _say(f"A pipeline whose steps run there ({_PIPELINE.name})")
+    folders.project.mkdir()
+    shutil.copy(_PIPELINE, folders.project)
+    succeeded = _call([sys.executable, _PIPELINE.name], variables, folders.project) == 0
+
+    _say("What ran where")
+    quiet = {**variables, "ZENML_LOGGING_VERBOSITY": "ERROR"}
+    _call([sys.executable, "-m", "zenml_azureml.demo.report"], quiet, folders.root)
+    return succeeded
+
+
+def registration_commands(emulator: daemon.Running, artifacts: Path) -> list[list[str]]:
+    """The commands that a user would type to register a stack.
+
+    Args:
+        emulator: Whose workspace the step operator is to use.
+        artifacts: Where artifacts go: absolute, since jobs have a home of their own.
+    """
+    options = emulator.options
+    return [
+        ["zenml", "artifact-store", "register", "files", "--flavor=local", f"--path={artifacts}"],
+        ["zenml", "image-builder", "register", "builder", "--flavor=local"],
+        ["zenml", "container-registry", "register", "registry", "--flavor=default", "--uri=localhost:5000"],
+        [
+            *("zenml", "step-operator", "register", STEP_OPERATOR, "--flavor=azureml"),
+            f"--subscription_id={options.subscription_id}",
+            f"--resource_group={options.resource_group}",
+            f"--workspace_name={options.workspace_name}",
+        ],
+        [
+            *("zenml", "stack", "register", "azureml-demo", "-o", "default", "-a", "files"),
+            *("-i", "builder", "-c", "registry", "-s", STEP_OPERATOR, "--set"),
+        ],
+    ]
+
+
+def child_environment(own: Mapping[str, str], emulator: daemon.Running, zenml_configuration: Path) -> dict[str, str]:
+    """The environment of what the demo starts: the user's, without a trace of their ZenML and Azure.
+
+    Args:
+        own: The environment of this process.
+        emulator: What stands for Azure.
+        zenml_configuration: Where ZenML is to keep its configuration and database.
+    """
+    kept = {name: value for name, value in own.items() if not name.startswith(("ZENML_", "AZURE"))}
+    return {
+        **kept,
+        **environment.variables(emulator, environment.ca_bundle(emulator, own), own),
+        "ZENML_CONFIG_PATH": str(zenml_configuration),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "ZENML_LOGGING_COLORS_DISABLED": str(not _console.is_terminal),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _new_folder(folder: Path | None) -> Path:
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="zenml-azureml-demo-")).resolve()
+    if folder.exists() and any(folder.iterdir()):
+        raise DemoError(f"{folder} is not empty. Name a new folder, or none for a temporary one.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()
+
+
+def _zenml(command: list[str], variables: Mapping[str, str], folder: Path) -> None:
+    program = Path(sysconfig.get_path("scripts")) / "zenml"
+    done = subprocess.run(
+        [str(program), *command[1:]],
+        env=variables,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise DemoError(f"`{shlex.join(command)}` failed:\n{done.stdout.strip()}")
+
+
+def _call(command: list[str], variables: Mapping[str, str], folder: Path) -> int:
+    """Run a program and show its output; if the demo is interrupted, interrupt it and wait for its end.
+
+    Returns:
+        Its exit code.
+    """
+    process = subprocess.Popen(
+        command,
+        env=variables,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A session of its own: Ctrl+C in a terminal must reach it once, from here.
+        start_new_session=True,
+    )
+    showing = threading.Thread(target=_show, args=(process.stdout,))
+    showing.start()
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with _uninterrupted():
+            _console.print("\nInterrupted: ending the running jobs.")
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        showing.join()
+
+
+def _show(output: IO[str]) -> None:
+    for line in worth_showing(output):
+        sys.stdout.write(f"  {line}")
+        sys.stdout.flush()
+
+
+def _clean_up(folders: _Folders) -> None:
+    with _uninterrupted():
+        daemon.stop(folders.emulator)
+        shutil.rmtree(folders.root)
+    _console.print("\nThe emulator is stopped and everything it wrote is removed.", style="dim")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl+C leave things half-ended."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, former, strict=True):
+            signal.signal(number, handler)
+
+
+def _tell_what_is_kept(folders: _Folders) -> None:
+    _say("Kept")
+    state = shlex.quote(str(folders.emulator))
+    _console.print(f"  Everything: {folders.root}")
+    _console.print(f"  Look at the emulator: zenml-azureml emulator status --state {state}")
+    _console.print(
+        f'  Use it: eval "$(zenml-azureml emulator env --state {state})"; export ZENML_CONFIG_PATH={folders.zenml}'
+    )
+    _console.print(f"  End it: zenml-azureml emulator stop --state {state}; rm -r {folders.root}")
+
+
+def _say(heading: str) -> None:
+    _console.print(f"\n[bold]{heading}[/bold]")

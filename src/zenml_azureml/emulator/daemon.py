@@ -1,0 +1,290 @@
+"""An emulator as a process of its own: started, found and stopped through its state folder.
+
+While an emulator runs it holds a lock on a file in the folder, which the system takes from it however
+it ends. So "does one run?" needs no process id that may have been given to somebody else since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from zenml_azureml.emulator.files import private_folder, write_private
+from zenml_azureml.emulator.runtimes.processes import end_processes
+
+if TYPE_CHECKING:
+    from zenml_azureml.emulator import Emulator
+
+RuntimeName = Literal["process", "simulated"]
+
+_LOCK = "lock"
+_RECORD = "emulator.json"
+_LOG = "emulator.log"
+_POLL_SECONDS = 0.05
+_LOG_LINES_SHOWN = 15
+
+
+class DaemonError(Exception):
+    """An emulator could not be started or stopped; the message says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an emulator is to be started.
+
+    Attributes:
+        port: To listen on; 0 takes a free one.
+        runtime: What executes the jobs: processes of this machine, or nothing (they only pretend).
+        interpreters: By image: the Python that stands for it.
+        default_interpreter: The Python of every other image; by default the emulator's own.
+        subscription_id: Of the one workspace.
+        resource_group: Of the one workspace.
+        workspace_name: Of the one workspace.
+        location: Of the one workspace.
+    """
+
+    port: int = 0
+    runtime: RuntimeName = "process"
+    interpreters: Mapping[str, str] = field(default_factory=dict)
+    default_interpreter: str = sys.executable
+    subscription_id: str = "00000000-0000-0000-0000-000000000001"
+    resource_group: str = "emulator"
+    workspace_name: str = "emulator"
+    location: str = "westeurope"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An emulator that runs, as it describes itself in its state folder. No secret is in it.
+
+    Attributes:
+        state: The state folder.
+        pid: Its process.
+        base_url: `https://127.0.0.1:PORT`.
+        started_at: When it began to serve: ISO 8601, UTC.
+        ca_file: The certificate of its CA.
+        ca_bundle: certifi's certificates and that one.
+        tenant_id: Of the app registration that it knows.
+        client_id: Of the same.
+        federated_token_file: What proves to be that app (workload identity).
+        options: How it was started.
+    """
+
+    state: Path
+    pid: int
+    base_url: str
+    started_at: str
+    ca_file: Path
+    ca_bundle: Path
+    tenant_id: str
+    client_id: str
+    federated_token_file: Path
+    options: Options
+
+
+def find(state: Path) -> Running | None:
+    """The emulator that serves from a state folder, or None.
+
+    Args:
+        state: The state folder; need not exist.
+    """
+    if not _is_locked(state):
+        return None
+    try:
+        content = json.loads((state / _RECORD).read_text())
+    except FileNotFoundError:  # it is starting
+        return None
+    paths = {name: Path(content[name]) for name in ("state", "ca_file", "ca_bundle", "federated_token_file")}
+    return Running(**{**content, **paths, "options": Options(**content["options"])})
+
+
+def start(state: Path, options: Options) -> Running:
+    """Start an emulator in the background, unless one runs there already.
+
+    Args:
+        state: The state folder; made where it is missing.
+        options: How to start it.
+
+    Returns:
+        The emulator, which serves.
+
+    Raises:
+        DaemonError: If it could not be started; with the end of its log.
+    """
+    state = private_folder(state.resolve())
+    with (state / _LOG).open("ab") as log:
+        log_begins = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(state), json.dumps(asdict(options))],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=state,
+            start_new_session=True,
+        )
+    # Locked without our process: somebody else's start at the same moment was faster.
+    while process.poll() is None or _is_locked(state):
+        if (running := find(state)) is not None:
+            return running
+        time.sleep(_POLL_SECONDS)
+    said = (state / _LOG).read_bytes()[log_begins:].decode(errors="replace").strip()
+    raise DaemonError(f"The emulator did not start:\n{_last_lines(said)}\nIts log: {state / _LOG}")
+
+
+def stop(state: Path, *, patience: float = 30.0) -> bool:
+    """Stop the emulator of a state folder and end all its jobs, those too that a killed one left behind.
+
+    Args:
+        state: The state folder; need not exist.
+        patience: Seconds to wait for it to end itself, before it is killed.
+
+    Returns:
+        Whether one ran.
+    """
+    state = state.resolve()
+    running = find(state)
+    if running is not None:
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        while _is_locked(state):
+            if time.monotonic() > deadline:
+                with suppress(ProcessLookupError):
+                    os.kill(running.pid, signal.SIGKILL)
+            time.sleep(_POLL_SECONDS)
+    end_processes(state / "jobs", grace=0)
+    (state / _RECORD).unlink(missing_ok=True)
+    return running is not None
+
+
+def serve(state: Path, options: Options, *, announce: Callable[[Running], None] | None = None) -> None:
+    """Serve in this process until SIGTERM, SIGINT or SIGHUP; then end all jobs.
+
+    Args:
+        state: The state folder; made where it is missing.
+        options: How to serve.
+        announce: Called once it serves.
+
+    Raises:
+        DaemonError: If another emulator serves from that folder, or the port is taken.
+    """
+    state = private_folder(state.resolve())
+    with _locked(state):
+        (state / _RECORD).unlink(missing_ok=True)
+        end_processes(state / "jobs", grace=0)
+        asyncio.run(_serve(state, options, announce))
+        (state / _RECORD).unlink(missing_ok=True)
+
+
+async def _serve(state: Path, options: Options, announce: Callable[[Running], None] | None) -> None:
+    emulator = _emulator(state, options)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with emulator.serve():
+        running = Running(
+            state=state,
+            pid=os.getpid(),
+            base_url=emulator.base_url,
+            started_at=datetime.now(timezone.utc).isoformat(),
+            ca_file=emulator.ca_file,
+            ca_bundle=emulator.ca_bundle,
+            tenant_id=emulator.tenant_id,
+            client_id=emulator.client_id,
+            federated_token_file=emulator.federated_token_file,
+            options=options,
+        )
+        write_private(state / _RECORD, json.dumps(asdict(running), indent=2, default=str).encode())
+        if announce is not None:
+            announce(running)
+        await stopping.wait()
+
+
+def _emulator(state: Path, options: Options) -> Emulator:
+    from zenml_azureml.emulator import Emulator, WorkspaceName
+    from zenml_azureml.emulator.clock import SystemClock
+    from zenml_azureml.emulator.context import Settings
+    from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+    from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+
+    clock, settings = SystemClock(), Settings()
+    interpreters = {image: Path(python) for image, python in options.interpreters.items()}
+    workspace = WorkspaceName(options.subscription_id, options.resource_group, options.workspace_name, options.location)
+    try:
+        return Emulator(
+            state,
+            port=options.port,
+            workspaces=[workspace],
+            runtime=(
+                SimulatedRuntime(clock, settings)
+                if options.runtime == "simulated"
+                else ProcessRuntime(interpreters, Path(options.default_interpreter))
+            ),
+            clock=clock,
+            settings=settings,
+        )
+    except OSError as error:
+        raise DaemonError(
+            f"Cannot listen on port {options.port}: {error.strerror}. "
+            "Another program has it; `--port 0` takes a free one."
+        ) from error
+
+
+def _is_locked(state: Path) -> bool:
+    try:
+        with (state / _LOCK).open("rb") as file:
+            return not _try_lock(file, fcntl.LOCK_SH)
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _locked(state: Path) -> Iterator[None]:
+    with (state / _LOCK).open("ab") as file:
+        # More than once: `_is_locked` in another process holds it for a moment.
+        for _ in range(20):
+            if _try_lock(file, fcntl.LOCK_EX):
+                break
+            time.sleep(_POLL_SECONDS)
+        else:
+            raise DaemonError(f"Another emulator serves from {state}.")
+        yield
+
+
+def _try_lock(file: IO[Any], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines()[-_LOG_LINES_SHOWN:])
+
+
+def main() -> None:
+    """Serve as `start` asks: `python -m zenml_azureml.emulator.daemon STATE OPTIONS`."""
+    state, options = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        serve(Path(state), Options(**json.loads(options)))
+    except DaemonError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The shell variables with which an unmodified script finds the emulator, and how they are undone."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from zenml_azureml.emulator.daemon import Running
+from zenml_azureml.emulator.files import write_private
+
+#: What has the CLI's `--state` as its value, and tells that these variables are set.
+STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
+#: Begins the names under which a shell keeps the values that were there before.
+_KEPT = "ZENML_AZUREML_KEPT_"
+_ACTIVE = "ZENML_AZUREML_EMULATOR_ENV"
+
+# What `DefaultAzureCredential` and `MLClient` would follow instead of what is exported.
+_UNSET = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
+    "AZURE_USERNAME",
+    "AZURE_PASSWORD",
+    "AZURE_TOKEN_CREDENTIALS",
+    "AZURE_REGIONAL_AUTHORITY_NAME",
+    "AZUREML_CURRENT_CLOUD",
+    "ARM_CLOUD_METADATA_URL",
+)
+_EXPORTED = (
+    "AZUREML_DEV_URL_MFE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "AZUREML_ARM_SUBSCRIPTION",
+    "AZUREML_ARM_RESOURCEGROUP",
+    "AZUREML_ARM_WORKSPACE_NAME",
+    STATE_VARIABLE,
+)
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+_TOUCHED = (*_EXPORTED, *_NO_PROXY, *_UNSET)
+
+
+def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> dict[str, str]:
+    """What a script needs to find the emulator.
+
+    Args:
+        emulator: The emulator.
+        ca_bundle: The certificates to trust, the emulator's among them.
+        shell: The variables of the shell that the script will run in.
+
+    Returns:
+        The variables to set. Those about proxies are among them only where the shell has a proxy.
+    """
+    options = emulator.options
+    values = (
+        emulator.base_url,
+        emulator.base_url,
+        emulator.tenant_id,
+        emulator.client_id,
+        str(emulator.federated_token_file),
+        str(ca_bundle),
+        options.subscription_id,
+        options.resource_group,
+        options.workspace_name,
+        str(emulator.state),
+    )
+    result = dict(zip(_EXPORTED, values, strict=True))
+    if any(shell.get(name) for name in _PROXIES):
+        for name in _NO_PROXY:
+            hosts = _before(shell, name).split(",")
+            result[name] = ",".join([*filter(None, hosts), "127.0.0.1"])
+    return result
+
+
+def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
+    """Shell lines that set the variables and keep what was there before.
+
+    Args:
+        values: What `variables` gave.
+        shell: The variables of the shell that will evaluate the lines.
+
+    Returns:
+        Lines for sh, bash and zsh. A former value is kept by reference: no secret is in them.
+    """
+    keep = []
+    if _ACTIVE not in shell:
+        keep = [f'export {_KEPT}{name}="${name}"' for name in _TOUCHED if name in shell]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    return [*keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(_UNSET)}"]
+
+
+def unset_lines(shell: Mapping[str, str]) -> list[str]:
+    """Shell lines that undo `set_lines`.
+
+    Args:
+        shell: The variables of the shell that will evaluate the lines.
+
+    Returns:
+        Lines for sh, bash and zsh; none where there is nothing to undo.
+    """
+    if _ACTIVE not in shell:
+        return []
+    lines = []
+    for name in _TOUCHED:
+        if f"{_KEPT}{name}" in shell:
+            lines += [f'export {name}="${_KEPT}{name}"', f"unset {_KEPT}{name}"]
+        else:
+            lines.append(f"unset {name}")
+    return [*lines, f"unset {_ACTIVE}"]
+
+
+def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
+    """The certificates that a script is to trust: everybody's, the emulator's, and the shell's own.
+
+    Args:
+        emulator: The emulator.
+        shell: The variables of the shell that the script will run in.
+
+    Returns:
+        A PEM file in the state folder.
+    """
+    # In the order in which requests looks at them.
+    own = _before(shell, "REQUESTS_CA_BUNDLE") or _before(shell, "CURL_CA_BUNDLE")
+    if not own or not Path(own).exists():
+        return emulator.ca_bundle
+    # requests takes a folder of certificates too.
+    files = [Path(own)] if Path(own).is_file() else sorted(Path(own).glob("*.pem"))
+    content = b"\n".join(file.read_bytes() for file in (emulator.ca_bundle, *files))
+    bundle = emulator.state / f"ca-bundle-{hashlib.sha256(content).hexdigest()[:12]}.pem"
+    write_private(bundle, content)
+    return bundle
+
+
+def _before(shell: Mapping[str, str], name: str) -> str:
+    """A variable's value before `set_lines`."""
+    if _ACTIVE in shell and name in _TOUCHED:
+        return shell.get(f"{_KEPT}{name}", "")
+    return shell.get(name, "")
