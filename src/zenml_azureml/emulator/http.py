@@ -26,10 +26,10 @@ WORKSPACE = (
     f"/subscriptions/{{subscription}}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 )
 
-#: Key of the request's own storage: the monotonic second at which it came in.
-STARTED = "started"
-#: Key of the request's own storage: its `x-ms-request-id`.
-REQUEST_ID = "request_id"
+#: The monotonic second at which a request came in.
+STARTED: web.RequestKey[float] = web.RequestKey("started", float)
+#: A request's `x-ms-request-id`.
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 
 T = TypeVar("T")
 
@@ -265,6 +265,7 @@ def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
 
     Recorded: compute_op_inprogress_all_headers.json (2022), job_get_completed.json (2026).
     """
+    context = request.app[CONTEXT]
     location = _location_of(request)
     elapsed = time.monotonic() - request.get(STARTED, time.monotonic())
     trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
@@ -274,6 +275,8 @@ def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
         "Server-Timing": f'traceparent;desc="{trace}"',
         "Vary": "Accept-Encoding",
         "azureml-served-by-cluster": f"vienna-{location}-01",
+        "x-ms-operation-identifier": f"tenantId={context.tenant_id},"
+        f"objectId={context.identity.object_id}/{location}/{uuid.uuid4()}",
         "x-ms-response-type": response_type,
         "x-request-time": f"{elapsed:.3f}",
     }
@@ -283,13 +286,17 @@ def _gateway_headers(request: web.Request) -> dict[str, str]:
     """What ARM puts on every answer; the rate limits of 2026 (job_cancel_running_202.json)."""
     context = request.app[CONTEXT]
     request_id = request.get(REQUEST_ID) or str(uuid.uuid4())
-    routed = f"{_location_of(request).upper()}:{context.clock.now():%Y%m%dT%H%M%SZ}:{request_id}"
+    now = context.clock.now()
+    reference = f"Ref A: {secrets.token_hex(16).upper()} Ref B: EMULATOR Ref C: {now:%Y-%m-%dT%H:%M:%SZ}"
+    routed = f"{_location_of(request).upper()}:{now:%Y%m%dT%H%M%SZ}:{request_id}"
     return {
         "Cache-Control": "no-cache",
         "Expires": "-1",
         "Pragma": "no-cache",
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+        "X-Cache": "CONFIG_NOCACHE",
         "X-Content-Type-Options": "nosniff",
+        "X-MSEdge-Ref": reference,
         "x-ms-correlation-request-id": request_id,
         "x-ms-request-id": request_id,
         "x-ms-routing-request-id": routed,

@@ -106,6 +106,7 @@ async def _until_end(context: Context, job: Job, running: RunningJob) -> JobEnd:
         # Past `limits.timeout` a job is canceled: so says Microsoft's description of the field.
         await running.terminate()
         await ended
+        await context.clock.sleep(context.settings.job_finalization)
         raise _CanceledError
     return ended.result()
 

@@ -20,10 +20,6 @@ from zenml_azureml.emulator.http import REQUEST_ID, STARTED, timestamp
 
 #: Requests that are remembered; older ones are forgotten.
 _LIMIT = 200_000
-#: Key of the request's own storage: its line in the record.
-_RECORDED = "recorded"
-#: Key of the request's own storage: set where its connection was reset instead of answered.
-RESET = "reset"
 _SIGNATURE = re.compile(r"((?:^|&)sig=)[^&]*", re.IGNORECASE)
 
 
@@ -56,6 +52,11 @@ class RecordedRequest:
     def as_json(self) -> dict[str, Any]:
         """For `GET /_emulator/requests`."""
         return asdict(self)
+
+
+#: Set where a request's connection was reset instead of answered.
+RESET: web.RequestKey[bool] = web.RequestKey("reset", bool)
+_RECORDED: web.RequestKey[RecordedRequest] = web.RequestKey("recorded", RecordedRequest)
 
 
 class Recorder:
@@ -107,7 +108,7 @@ class FinishRecord(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Note how the request ended."""
         entry = request.get(_RECORDED)
-        if isinstance(entry, RecordedRequest):
+        if entry is not None:
             entry.duration = time
             if not request.get(RESET):
                 entry.status = response.status

@@ -5,6 +5,7 @@ Sources: the recordings job_put_*.json, job_get_*.json and job_list_mixed_states
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
     return {
         "description": sent.get("description"),
         "tags": dict(sent.get("tags") or {}),
-        "properties": {
-            **(sent.get("properties") or {}),
-            "_azureml.ComputeTargetType": "amlctrain",
-        },
+        "properties": {**(sent.get("properties") or {}), **_own_properties(sent)},
         # Guess: the service makes up a name of two words; nobody recorded how.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
@@ -179,6 +177,13 @@ _FIRST_VERSION: dict[str, tuple[str | None, str]] = {
     "queueSettings": ("2023-10-01", "2023-04-01"),
     "secretsConfiguration": (None, "2023-04-01"),
 }
+
+
+def _own_properties(sent: Mapping[str, Any]) -> Json:
+    own = {"_azureml.ComputeTargetType": "amlctrain"}
+    if sent.get("codeId"):
+        own["ContentSnapshotId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, sent["codeId"]))
+    return own
 
 
 def _services(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:

@@ -1,0 +1,54 @@
+"""Emulators for comparing answers with recorded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import point_clients_at
+from tests.contract.arm import Arm
+from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.clock import ManualClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+
+#: The workspace of the recordings, whose names were masked before they were published.
+MASKED = WorkspaceName("00000000-0000-0000-0000-000000000", "00000", "00000", "eastus")
+
+
+@pytest.fixture
+def arm(emulator: Emulator) -> Arm:
+    return Arm(emulator)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def slow(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator whose time only passes when the test says so."""
+    settings = Settings(compute_provisioning=60, job_preparation=60, job_finalization=10)
+    runtime = SimulatedRuntime(clock, settings)
+    with Emulator(tmp_path / "slow", runtime=runtime, clock=clock, settings=settings) as emulator:
+        point_clients_at(emulator, monkeypatch)
+        yield emulator
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Iterator[Arm]:
+    """An emulator with the workspace of the recordings, and the computes that they name."""
+    settings = Settings(compute_provisioning=0, job_preparation=3600)
+    clock = ManualClock()
+    runtime = SimulatedRuntime(clock, settings)
+    folder = tmp_path / "masked"
+    with Emulator(folder, workspaces=[MASKED], runtime=runtime, clock=clock, settings=settings) as emulator:
+        arm = Arm(emulator)
+        for name in ("testCompute", "DataFactory"):
+            cluster = {"vmSize": "STANDARD_DS2_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}}
+            body = {"location": "eastus", "properties": {"computeType": "AmlCompute", "properties": cluster}}
+            assert arm.call("PUT", f"computes/{name}", body, api_version="2023-04-01").status == 201
+        yield arm

@@ -1,0 +1,467 @@
+"""The emulator's jobs against recorded answers of the real service, and through the real SDK."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from azure.ai.ml import MLClient, command
+from azure.ai.ml.entities import Command, Environment
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.identity import ClientSecretCredential
+from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient, models
+
+from tests.contract.arm import Arm, recorded, shape
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.clock import ManualClock
+
+JOB: dict[str, Any] = {"jobType": "Command", "command": "echo hello", "environmentId": "azureml:some:1"}
+
+
+def put_job(arm: Arm, name: str, **properties: Any) -> Any:
+    answer = arm.call("PUT", f"jobs/{name}", {"properties": {**JOB, **properties}})
+    assert answer.status == 201, answer.text
+    return answer.body
+
+
+def put_cluster(arm: Arm, name: str, *, nodes: int) -> str:
+    inner = {"vmSize": "STANDARD_DS2_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": nodes}}
+    body = {"location": "westeurope", "properties": {"computeType": "AmlCompute", "properties": inner}}
+    assert arm.call("PUT", f"computes/{name}", body, api_version="2023-04-01").status == 201
+    return f"{arm.workspace}/computes/{name}"
+
+
+def status_of(arm: Arm, name: str) -> str:
+    return str(arm.call("GET", f"jobs/{name}").body["properties"]["status"])
+
+
+# What the service fills in
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "job_put_cluster_mpi",
+        "job_put_services_resources",
+        "job_put_minimal_fields",
+        "job_put_serverless",
+        "job_put_cluster_identity_input",
+        "job_put_invalid_input_uri_201",
+    ],
+)
+def test_an_accepted_job_is_answered_as_recorded(masked: Arm, name: str) -> None:
+    exchange = recorded(name)
+
+    answer = masked.call("PUT", exchange["path"], exchange["request_body"])
+
+    assert answer.status == exchange["status"]
+    assert answer.headers["Location"] == masked.emulator.base_url + exchange["path"]
+    assert "Azure-AsyncOperation" not in answer.headers
+    assert _without_accidents(answer.body) == _without_accidents(exchange["response_body"])
+    assert set(answer.body["systemData"]) == {"createdAt", "createdBy", "createdByType"}
+    assert answer.text.startswith('{\n  "id": ')
+
+
+def _without_accidents(body: dict[str, Any]) -> dict[str, Any]:
+    """Without who, when and in which region; without ids that the service draws by lot."""
+    properties = dict(body["properties"])
+    properties["services"] = {
+        key: {**service, "endpoint": re.sub(r"//[\w.-]+", "//HOST", service["endpoint"])}
+        for key, service in properties["services"].items()
+    }
+    own = {key: value for key, value in properties["properties"].items() if key != "ContentSnapshotId"}
+    # A kind of compute that is no more (a data factory).
+    own["_azureml.ComputeTargetType"] = "amlctrain"
+    properties["properties"] = own
+    return {**body, "properties": properties, "systemData": None}
+
+
+@pytest.mark.parametrize("name", ["job_get_completed", "job_get_completed_ray"])
+def test_a_completed_job_has_the_recorded_keys(arm: Arm, name: str) -> None:
+    exchange = recorded(name)
+    theirs = exchange["response_body"]["properties"]
+    put_job(
+        arm,
+        "done",
+        computeId=put_cluster(arm, "cpu", nodes=2),
+        resources=theirs["resources"],
+        distribution=theirs["distribution"],
+    )
+    _wait_for(arm, "done", "Completed")
+
+    mine = arm.call("GET", "jobs/done", api_version=exchange["api_version"]).body["properties"]
+
+    assert set(mine) == set(theirs)
+    for key in ("resources", "outputs", "tags"):
+        assert shape(mine[key]) == shape(theirs[key])
+    assert shape(mine["services"]["Tracking"]) == shape(theirs["services"]["Tracking"])
+    # Times came to the properties between the two recordings, of 2023 and 2026.
+    assert set(mine["properties"]) == set(recorded("job_get_completed")["response_body"]["properties"]["properties"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", mine["properties"]["EndTimeUtc"])
+
+
+def _wait_for(arm: Arm, name: str, status: str) -> None:
+    while status_of(arm, name) != status:
+        assert status_of(arm, name) not in {"Completed", "Failed", "Canceled"} - {status}
+
+
+# A name that is taken
+
+
+def test_the_same_content_again_is_an_update_without_location(arm: Arm) -> None:
+    put_job(arm, "twice", tags={"a": "1"})
+
+    again = arm.call("PUT", "jobs/twice", {"properties": {**JOB, "tags": {"b": "2"}, "displayName": "Second"}})
+
+    assert again.status == 200
+    assert "Location" not in again.headers
+    assert again.body["properties"]["tags"] == {"a": "1", "b": "2"}
+    assert again.body["properties"]["displayName"] == "Second"
+
+
+def test_what_the_service_answered_can_be_sent_back(arm: Arm) -> None:
+    job = put_job(arm, "round", environmentVariables={"A": "1"})
+
+    assert arm.call("PUT", "jobs/round", {"properties": job["properties"]}).status == 200
+
+
+def test_other_content_is_refused_in_the_recorded_words(arm: Arm) -> None:
+    put_job(arm, "taken", inputs={"x": {"jobInputType": "literal", "value": "1"}})
+
+    refused = arm.call("PUT", "jobs/taken", {"properties": {**JOB, "environmentVariables": {"A": "1"}}})
+
+    theirs = recorded("quoted_put_immutable")["response_body"]["error"]
+    assert refused.status == 400
+    assert refused.body["error"]["code"] == theirs["code"]
+    assert refused.body["error"]["message"] == re.sub(
+        "job's .* cannot", "job's Inputs,  EnvironmentVariables cannot", theirs["message"]
+    )
+    assert _inner_error(refused.body) == {
+        "code": "Immutable",
+        "innerError": {"code": "JobPropertyImmutable", "innerError": None},
+    }
+
+
+def test_a_name_in_another_case_is_the_same_job(arm: Arm) -> None:
+    put_job(arm, "Mixed-Case")
+
+    assert arm.call("GET", "jobs/mixed-case").body["name"] == "Mixed-Case"
+    assert arm.call("PUT", "jobs/MIXED-CASE", {"properties": JOB}).status == 200
+
+
+# What is refused at once
+
+
+def test_a_job_on_a_compute_that_does_not_exist_is_refused(arm: Arm) -> None:
+    job = {**JOB, "computeId": f"{arm.workspace}/computes/nowhere"}
+
+    refused = arm.call("PUT", "jobs/lost", {"properties": job})
+
+    assert (refused.status, refused.body["error"]["message"]) == (400, "Unknown compute target 'nowhere'.")
+    assert arm.call("GET", "jobs/lost").status == 404
+
+
+def test_a_full_environment_id_must_exist(arm: Arm) -> None:
+    job = {**JOB, "environmentId": f"{arm.workspace}/environments/missing/versions/7"}
+
+    refused = arm.call("PUT", "jobs/lost", {"properties": job})
+
+    assert refused.status == 404
+    assert refused.body["error"]["message"] == "No environment exists for name: missing, version: 7, label: "
+
+
+@pytest.mark.parametrize("name", ["-a", "a.b", "a" * 256, "%C3%A4"])
+def test_an_illegal_name_is_refused(arm: Arm, name: str) -> None:
+    refused = arm.call("PUT", f"jobs/{name}", {"properties": JOB})
+
+    assert refused.status == 400
+    assert "is invalid" in refused.body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "complaint"),
+    [
+        ({"command": ""}, "command"),
+        ({"environmentId": None}, "environmentId"),
+        ({"limits": {"jobLimitsType": "Command", "timeout": "an hour"}}, "limits.timeout"),
+        ({"jobType": "Sweep"}, "Sweep"),
+    ],
+)
+def test_an_incomplete_job_is_refused(arm: Arm, properties: dict[str, Any], complaint: str) -> None:
+    refused = arm.call("PUT", "jobs/lost", {"properties": {**JOB, **properties}})
+
+    assert refused.status == 400
+    assert complaint in refused.body["error"]["message"]
+
+
+# Cancel
+
+
+def test_cancelling_a_running_job_is_an_operation_as_recorded(slow: Emulator, clock: ManualClock) -> None:
+    arm, exchange = Arm(slow), recorded("job_cancel_running_202")
+    put_job(arm, "long", environmentVariables={"SIMULATE_SECONDS": "1000"})
+    slow.run(clock.advance(60))
+    assert status_of(arm, "long") == "Running"
+
+    accepted = arm.call("POST", "jobs/long/cancel", api_version="2023-04-01")
+
+    assert (accepted.status, accepted.text) == (202, "null")
+    theirs = {key.lower() for key in exchange["response_headers"]}
+    assert theirs - {key.lower() for key in accepted.headers} == set()
+    location = accepted.headers["Location"]
+    assert re.search(r"/mfeOperationResults/jc:[0-9a-f-]{36}:long\?api-version=2023-04-01&t=.+&c=.+&s=.+&h=", location)
+    assert status_of(arm, "long") == "CancelRequested"
+
+    waiting = arm.call("GET", location)
+    assert (waiting.status, waiting.body, waiting.headers["Location"]) == (202, {}, location)
+
+    slow.run(clock.advance(10))
+    done = arm.call("GET", location)
+    assert (done.status, done.text, done.headers["Content-Length"]) == (200, "", "0")
+    assert status_of(arm, "long") == "Canceled"
+
+
+def test_cancelling_a_starting_job_is_done_at_once(slow: Emulator) -> None:
+    arm, exchange = Arm(slow), recorded("job_cancel_starting_200")
+    put_job(arm, "early")
+
+    answer = arm.call("POST", "jobs/early/cancel")
+
+    assert (answer.status, answer.text) == (exchange["status"], "")
+    assert "Content-Type" not in answer.headers
+    assert status_of(arm, "early") == "Canceled"
+
+
+def test_cancelling_a_job_that_has_ended_is_refused(arm: Arm) -> None:
+    put_job(arm, "over")
+    _wait_for(arm, "over", "Completed")
+
+    refused = arm.call("POST", "jobs/over/cancel")
+
+    assert (refused.status, refused.body["error"]["code"]) == (400, "UserError")
+
+
+# The life of a job
+
+
+def test_a_job_passes_through_the_recorded_states(slow: Emulator, clock: ManualClock) -> None:
+    arm = Arm(slow)
+    put_job(arm, "life", environmentVariables={"SIMULATE_SECONDS": "100"})
+    seen = [status_of(arm, "life")]
+    for seconds in (30, 30, 100, 10):
+        slow.run(clock.advance(seconds))
+        seen.append(status_of(arm, "life"))
+
+    assert seen == ["Starting", "Preparing", "Running", "Finalizing", "Completed"]
+
+
+def test_jobs_wait_for_a_free_node_in_the_order_they_came(slow: Emulator, clock: ManualClock) -> None:
+    arm = Arm(slow)
+    compute_id = put_cluster(arm, "cpu", nodes=1)
+    for name in ("first", "second", "third"):
+        put_job(arm, name, computeId=compute_id, environmentVariables={"SIMULATE_SECONDS": "100"})
+
+    def states() -> list[str]:
+        return [status_of(arm, name) for name in ("first", "second", "third")]
+
+    slow.run(clock.advance(100))
+    assert states() == ["Running", "Queued", "Queued"]
+    slow.run(clock.advance(150))
+    assert states() == ["Completed", "Running", "Queued"]
+    slow.run(clock.advance(300))
+    assert states() == ["Completed", "Completed", "Completed"]
+
+
+def test_a_queued_job_can_be_cancelled_and_lets_others_pass(slow: Emulator, clock: ManualClock) -> None:
+    arm = Arm(slow)
+    compute_id = put_cluster(arm, "cpu", nodes=1)
+    for name in ("first", "second", "third"):
+        put_job(arm, name, computeId=compute_id, environmentVariables={"SIMULATE_SECONDS": "100"})
+    slow.run(clock.advance(100))
+
+    assert arm.call("POST", "jobs/second/cancel").status == 200
+    slow.run(clock.advance(150))
+
+    assert [status_of(arm, name) for name in ("second", "third")] == ["Canceled", "Running"]
+
+
+def test_a_job_that_needs_more_nodes_than_there_are_fails(arm: Arm) -> None:
+    put_job(arm, "wide", computeId=put_cluster(arm, "cpu", nodes=1), resources={"instanceCount": 2})
+
+    _wait_for(arm, "wide", "Failed")
+
+
+def test_past_its_time_limit_a_job_is_cancelled(slow: Emulator, clock: ManualClock) -> None:
+    arm = Arm(slow)
+    put_job(
+        arm,
+        "slow",
+        limits={"jobLimitsType": "Command", "timeout": "PT5M"},
+        environmentVariables={"SIMULATE_SECONDS": "1000"},
+    )
+
+    slow.run(clock.advance(60 + 299))
+    assert status_of(arm, "slow") == "Running"
+    slow.run(clock.advance(11))
+    assert status_of(arm, "slow") == "Canceled"
+
+
+def test_a_failed_job_says_no_reason_in_arm(arm: Arm) -> None:
+    put_job(arm, "bad", environmentVariables={"SIMULATE_EXIT_CODE": "3"})
+    _wait_for(arm, "bad", "Failed")
+
+    body = arm.call("GET", "jobs/bad").text
+
+    assert "error" not in body.replace("errorMessage", "")
+    job = arm.emulator.context.store.workspaces[0].jobs["bad"]
+    assert job.error is not None
+    assert "exited with status code 3" in job.error["message"]
+
+
+# Listings
+
+
+def test_a_listing_is_as_recorded(arm: Arm) -> None:
+    for name in ("older", "newer"):
+        put_job(arm, name)
+
+    listing = arm.call("GET", "jobs", api_version="2023-04-01").body
+
+    assert [job["name"] for job in listing["value"]] == ["newer", "older"]
+    theirs = recorded("job_list_mixed_states")["response_body"]
+    assert set(listing) == set(theirs) == {"value"}
+    assert set(listing["value"][0]["properties"]) == set(theirs["value"][0]["properties"])
+
+
+def test_a_listing_filters_by_tag_key_property_and_view(arm: Arm) -> None:
+    put_job(arm, "tagged", tags={"run": "1"})
+    put_job(arm, "property", properties={"stage": "train"})
+    put_job(arm, "hidden", isArchived=True)
+
+    def names(query: str) -> list[str]:
+        return [job["name"] for job in arm.call("GET", f"jobs?{query}").body["value"]]
+
+    assert names("tag=run") == ["tagged"]
+    assert names("tag=1") == []
+    assert names("properties=stage") == ["property"]
+    assert names("properties=stage=train") == ["property"]
+    assert names("properties=stage=test") == []
+    assert names("jobType=Sweep") == []
+    assert names("jobType=Command") == ["property", "tagged"]
+    assert names("listViewType=ArchivedOnly") == ["hidden"]
+    assert names("listViewType=All") == ["hidden", "property", "tagged"]
+
+
+def test_pages_neither_repeat_nor_miss_a_job_when_one_is_made_in_between(arm: Arm) -> None:
+    arm.emulator.context.settings.page_size = 2
+    for number in range(5):
+        put_job(arm, f"job-{number}", tags={"run": "1"})
+
+    page = arm.call("GET", "jobs?tag=run").body
+    names = [job["name"] for job in page["value"]]
+    put_job(arm, "latecomer", tags={"run": "1"})
+    while "nextLink" in page:
+        page = arm.call("GET", page["nextLink"]).body
+        names += [job["name"] for job in page["value"]]
+
+    assert names == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
+
+
+# The real SDK
+
+
+@pytest.fixture
+def environment(ml_client: MLClient) -> str:
+    made = ml_client.environments.create_or_update(Environment(name="ours", version="1", image="repo/image:1"))
+    return f"azureml:{made.name}:{made.version}"
+
+
+def submit(ml_client: MLClient, environment: str, name: str, **variables: str) -> Command:
+    job = command(name=name, command="echo", environment=environment, environment_variables=variables)
+    submitted = ml_client.jobs.create_or_update(job)
+    assert isinstance(submitted, Command)
+    return submitted
+
+
+def test_the_sdk_submits_and_finds_its_job(ml_client: MLClient, environment: str) -> None:
+    submitted = submit(ml_client, environment, "My-Job")
+
+    assert submitted.name == "my-job"
+    assert "/runs/my-job?wsid=/subscriptions/" in str(submitted.studio_url)
+    assert ml_client.jobs.get("my-job").id == submitted.id
+    assert [job.name for job in ml_client.jobs.list()] == ["my-job"]
+
+
+def test_the_sdk_says_that_a_job_failed(ml_client: MLClient, environment: str) -> None:
+    submit(ml_client, environment, "fails", SIMULATE_EXIT_CODE="9")
+
+    with pytest.raises(Exception, match="exited with status code 9"):
+        ml_client.jobs.stream("fails")
+
+
+def test_the_sdk_cancels_a_running_job(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
+    submit(ml_client, environment, "long", SIMULATE_SECONDS="1000")
+    _wait_for(Arm(emulator), "long", "Running")
+
+    ml_client.jobs.begin_cancel("long").result()
+
+    assert ml_client.jobs.get("long").status == "Canceled"
+
+
+def test_the_sdk_archives_and_restores_a_job(ml_client: MLClient, environment: str) -> None:
+    submit(ml_client, environment, "old")
+
+    ml_client.jobs.archive("old")
+    assert list(ml_client.jobs.list()) == []
+
+    ml_client.jobs.restore("old")
+    assert [job.name for job in ml_client.jobs.list()] == ["old"]
+
+
+def test_the_sdk_reads_all_pages(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
+    emulator.context.settings.page_size = 2
+    for number in range(5):
+        submit(ml_client, environment, f"job-{number}")
+
+    assert len(list(ml_client.jobs.list())) == 5
+
+
+def test_the_sdk_tells_a_missing_job_from_a_refused_one(ml_client: MLClient, environment: str) -> None:
+    with pytest.raises(ResourceNotFoundError, match=r"\(UserError\) Job nobody not found"):
+        ml_client.jobs.get("nobody")
+    submit(ml_client, environment, "taken")
+    with pytest.raises(HttpResponseError, match="EnvironmentVariables cannot be changed"):
+        submit(ml_client, environment, "taken", A="1")
+
+
+# A client that nobody here wrote, of another age
+
+
+def test_an_independent_client_submits_lists_and_cancels(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    workspace = emulator.context.store.workspaces[0]
+    where = {"resource_group_name": workspace.resource_group, "workspace_name": workspace.name}
+    client = MachineLearningServicesMgmtClient(
+        credential, workspace.subscription_id, base_url=emulator.base_url, polling_interval=0
+    )
+    job = models.CommandJob(
+        command="sleep", environment_id="azureml:some:1", environment_variables={"SIMULATE_SECONDS": "1000"}
+    )
+
+    made = client.jobs.create_or_update(**where, id="theirs", body=models.JobBase(properties=job))
+    assert isinstance(made.properties, models.CommandJob)
+    assert made.properties.resources is not None
+    assert made.properties.resources.shm_size == "2g"
+    assert [found.name for found in client.jobs.list(**where)] == ["theirs"]
+    _wait_for(Arm(emulator), "theirs", "Running")
+    client.jobs.begin_cancel(**where, id="theirs").result()
+
+    assert client.jobs.get(**where, id="theirs").properties.status == "Canceled"
+
+
+def _inner_error(body: dict[str, Any]) -> Any:
+    info = {item["type"]: item["info"]["value"] for item in body["error"]["additionalInfo"]}
+    assert {"ComponentName", "Correlation", "Environment", "Location", "Time"} < set(info)
+    return info["InnerError"]
