@@ -158,7 +158,7 @@ def _create(context: Context, workspace: Workspace, answer: Json, sent: Json) ->
         else:
             compute.body = compute_bodies.created(compute.body, sent, now=now)
             if compute.kind == "AmlCompute":
-                context.spawn(_steady(context, compute))
+                _later(context, lambda: _become_steady(context, compute))
         return refusal
 
     return _begin(context, finish)
@@ -202,18 +202,23 @@ def _act(context: Context, compute: Compute, action: str) -> Operation:
 def _begin(context: Context, finish: Callable[[], Refusal | None]) -> Operation:
     """A new operation that ends, with `finish`, once the time for it has passed."""
     operation = operations.begin(context)
-
-    async def run() -> None:
-        await context.clock.sleep(context.settings.compute_provisioning)
-        operations.end(operation, finish())
-
-    context.spawn(run())
+    _later(context, lambda: operations.end(operation, finish()))
     return operation
 
 
-async def _steady(context: Context, compute: Compute) -> None:
+def _later(context: Context, work: Callable[[], None]) -> None:
+    """Do `work` in the background, as long from now as provisioning takes."""
+    due = context.clock.monotonic() + context.settings.compute_provisioning
+
+    async def run() -> None:
+        await context.clock.sleep(due - context.clock.monotonic())
+        work()
+
+    context.spawn(run())
+
+
+def _become_steady(context: Context, compute: Compute) -> None:
     """End the resizing that a new cluster is in for a while (recorded: compute_aml_get_*.json)."""
-    await context.clock.sleep(context.settings.compute_provisioning)
     compute.inner["allocationState"] = "Steady"
     compute.inner["allocationStateTransitionTime"] = timestamp(context.clock.now())
 
