@@ -1,13 +1,10 @@
-"""Answers that the real service gave, and what in them is different each time."""
+"""What in two answers of the service is different each time."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
-
-_FOLDER = Path(__file__).parent / "recorded"
 
 # What no two answers have in common, and what stands for it in a comparison.
 _VARIABLE = (
@@ -16,12 +13,6 @@ _VARIABLE = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>"),
     (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b(?!\.)", "<ip>"),
 )
-
-
-def recorded(name: str) -> dict[str, Any]:
-    """A recorded exchange by the name of its file."""
-    exchange: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    return exchange
 
 
 def comparable(body: Any) -> str:

@@ -14,7 +14,7 @@ from azure.identity import ClientSecretCredential
 from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient
 from azure.mgmt.machinelearningservices import models as rest
 
-from tests.contract.arm_client import eventually
+from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 
 
@@ -161,8 +161,8 @@ def test_the_independent_client_stops_and_starts_an_instance(
     )
 
     created = management.compute.begin_create_or_update(*where, body).result()
-    assert created.identity is not None
-    assert created.identity.principal_id
+    identity: Any = created.identity
+    assert identity.principal_id
     management.compute.begin_stop(*where).result()
     stopped = management.compute.get(*where)
     assert inner(stopped).state == "Stopped"

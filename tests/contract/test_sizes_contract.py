@@ -1,0 +1,158 @@
+"""VM sizes and quota, against Microsoft's examples and as the SDK reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import AmlCompute, ComputeInstance
+from azure.identity import ClientSecretCredential
+from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient
+
+from tests.contract.arm import Arm, recorded, shape
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.arm.catalogue import catalogue
+
+
+def sizes_in(arm: Arm, location: str) -> dict[str, dict[str, Any]]:
+    answer = arm.call("GET", f"{subscription(arm)}/locations/{location}/vmSizes")
+    return {size["name"]: size for size in answer.body["value"]}
+
+
+def usages(arm: Arm, location: str = "westeurope") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = arm.call("GET", f"{subscription(arm)}/locations/{location}/usages").body["value"]
+    return rows
+
+
+def subscription(arm: Arm) -> str:
+    return arm.workspace.split("/resourceGroups")[0] + "/providers/Microsoft.MachineLearningServices"
+
+
+def used(rows: list[dict[str, Any]], name: str, kind: str) -> int:
+    (row,) = [row for row in rows if row["name"]["value"] == name and row["type"].endswith(f"/{kind}/usages")]
+    return int(row["currentValue"])
+
+
+def test_a_size_is_described_as_in_microsofts_example(arm: Arm) -> None:
+    example = recorded("example_vmsizes_list")["response_body"]
+    offered = sizes_in(arm, "westeurope")
+
+    for described in example["value"]:
+        answered = offered[described["name"]]
+        assert list(answered) == list(described)
+        for size in (described, answered):  # prices and kinds are in no particular order
+            size["estimatedVMPrices"]["values"].sort(key=str)
+            size["supportedComputeTypes"].sort()
+        assert answered == described
+
+
+def test_the_catalogue_has_what_people_train_on(arm: Arm) -> None:
+    offered = sizes_in(arm, "westeurope")
+
+    assert len(offered) > 60
+    assert offered["Standard_NC6s_v3"]["gpus"] == 1
+    assert offered["Standard_NC24ads_A100_v4"]["memoryGB"] == 220
+    assert offered["Standard_NC4as_T4_v3"]["family"] == "Standard NCASv3_T4 Family"
+    assert offered["Standard_HB120rs_v2"]["supportedComputeTypes"] == ["AmlCompute"]
+
+
+def test_regions_differ(arm: Arm) -> None:
+    assert "Standard_ND96isr_H100_v5" in sizes_in(arm, "eastus2")
+    assert "Standard_ND96isr_H100_v5" not in sizes_in(arm, "westeurope")
+    assert "Standard_DS3_v2" in sizes_in(arm, "polandcentral")
+
+
+def test_a_usage_row_is_built_as_in_microsofts_example(arm: Arm) -> None:
+    example = recorded("example_usages_list")["response_body"]["value"]
+
+    for row in usages(arm):
+        assert shape(row) == shape(example[0])
+        assert set(row["name"]) == set(example[0]["name"])
+        assert row["unit"] == "Count"
+    family = next(row for row in usages(arm) if row["name"]["value"] == "standardDSv2Family")
+    assert family["id"].endswith("/usages/Standard_DSv2_Family_Cluster_Dedicated_vCPUs")
+    assert family["name"]["localizedValue"] == example[3]["name"]["value"]
+
+
+def test_usage_is_counted_by_family_workspace_and_compute(ml_client: MLClient, arm: Arm) -> None:
+    cluster = AmlCompute(name="cpu", size="Standard_DS3_v2", min_instances=2, max_instances=4)
+    spot = AmlCompute(name="spot", size="Standard_DS2_v2", min_instances=1, max_instances=4, tier="low_priority")
+    instance = ComputeInstance(name="inst", size="Standard_DS2_v2")
+    for compute in (cluster, spot, instance):
+        ml_client.compute.begin_create_or_update(compute).result()
+
+    rows = usages(arm)
+
+    assert used(rows, "TotalClusters", "totalClusters") == 3
+    assert used(rows, "TotalDedicatedCores", "totalDedicatedCores") == 2 * 4 + 2
+    assert used(rows, "standardDSv2Family", "dedicatedCores") == 2 * 4 + 2
+    assert used(rows, "TotalLowPriorityCores", "totalLowPriorityCores") == 2
+    assert used(rows, "standardDSv2Family", "lowPriorityCores") == 2
+    by_path = {row["id"].removeprefix(arm.workspace): row["currentValue"] for row in rows}
+    words = "usages/Standard_DSv2_Family_Cluster_Dedicated_vCPUs"
+    assert by_path[f"/{words}"] == 10
+    assert by_path[f"/computes/cpu/{words}"] == 8
+    assert by_path[f"/computes/inst/{words}"] == 2
+
+
+def test_a_stopped_instance_keeps_its_quota(ml_client: MLClient, arm: Arm) -> None:
+    ml_client.compute.begin_create_or_update(ComputeInstance(name="inst", size="Standard_DS3_v2")).result()
+
+    ml_client.compute.begin_stop("inst").result()
+
+    assert used(usages(arm), "standardDSv2Family", "dedicatedCores") == 4
+
+
+def test_families_have_little_or_no_quota_for_gpus() -> None:
+    limits = {size.family.name: size.family.dedicated_limit for size in catalogue().sizes if size.gpus}
+
+    assert min(limits.values()) == 0
+    assert max(limits.values()) <= 72
+    assert all(100 <= size.family.dedicated_limit <= 350 for size in catalogue().sizes if size.name.startswith("D"))
+
+
+def test_the_sdk_lists_sizes_and_usages(ml_client: MLClient) -> None:
+    sizes = {size.name: size for size in ml_client.compute.list_sizes()}
+    only_clusters = {size.name for size in ml_client.compute.list_sizes(compute_type="AmlCompute")}
+    only_instances = {size.name for size in ml_client.compute.list_sizes(compute_type="ComputeInstance")}
+
+    assert sizes["Standard_DS3_v2"].gpus == 0
+    assert {"Standard_DS3_v2", "Standard_HB120rs_v2"} <= only_clusters
+    assert "Standard_HB120rs_v2" not in only_instances
+    limits = {usage.name["value"]: usage.limit for usage in ml_client.compute.list_usage(location="westeurope")}
+    assert limits["TotalDedicatedCores"] == catalogue().total_dedicated_cores
+
+
+def test_the_independent_client_lists_sizes_and_usages(emulator: Emulator, credential: ClientSecretCredential) -> None:
+    workspace = emulator.context.store.workspaces[0]
+    with MachineLearningServicesMgmtClient(
+        credential,
+        workspace.subscription_id,
+        base_url=emulator.base_url,
+        credential_scopes=["https://management.azure.com/.default"],
+    ) as client:
+        sizes: dict[str, Any] = {str(s.name): s for s in client.virtual_machine_sizes.list("eastus").value or []}
+        rows = list(client.usages.list("eastus"))
+
+    assert sizes["Standard_NC6s_v3"].v_cp_us == 6
+    prices = sizes["Standard_NC6s_v3"].estimated_vm_prices.values
+    assert {(price.os_type, price.vm_tier) for price in prices} == {
+        (system, tier) for system in ("Linux", "Windows") for tier in ("Standard", "LowPriority")
+    }
+    assert "standardNCSv3Family" in {row.name.value for row in rows if row.name}
+
+
+def test_another_subscription_is_not_known(arm: Arm) -> None:
+    path = re.sub("/subscriptions/[^/]+", "/subscriptions/11111111-1111-1111-1111-111111111111", subscription(arm))
+
+    answer = arm.call("GET", f"{path}/locations/eastus/vmSizes")
+
+    assert answer.status == 404
+    assert answer.body["error"]["code"] == "SubscriptionNotFound"
+
+
+@pytest.mark.parametrize("path", ["vmsizes", "VMSIZES", "Usages"])
+def test_words_of_a_path_match_in_any_case(arm: Arm, path: str) -> None:
+    assert arm.call("GET", f"{subscription(arm)}/Locations/eastus/{path}").status == 200
