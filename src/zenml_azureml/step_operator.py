@@ -218,7 +218,7 @@ class AzureMLStepOperator(BaseStepOperator):
             name=step_runs.job_name_of(info.step_run_id),
             display_name=f"{info.pipeline_step_name} ({info.run_name})",
             experiment=experiment_name(info.pipeline.name),
-            image=info.get_image(DOCKER_IMAGE_KEY),
+            image=_image_of(info),
             command=shlex.join(entrypoint_command),
             environment_variables=environment,
             tags={
@@ -290,6 +290,18 @@ class AzureMLStepOperator(BaseStepOperator):
         if warning not in self._warned:
             self._warned.add(warning)
             logger.warning(warning)
+
+
+def _image_of(info: StepRunInfo) -> str:
+    try:
+        return info.get_image(DOCKER_IMAGE_KEY)
+    except (RuntimeError, KeyError) as error:
+        # ZenML builds nothing for the steps of a dynamic pipeline that it is not told of beforehand.
+        advice = f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{info.pipeline_step_name}])`."
+        raise AzureMLError(
+            f"There is no image for the step `{info.pipeline_step_name}`: {error}",
+            do_next=advice if info.snapshot.is_dynamic else "Run the pipeline again without `build=`.",
+        ) from error
 
 
 def experiment_name(pipeline_name: str) -> str:

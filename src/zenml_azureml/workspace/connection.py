@@ -6,7 +6,6 @@ by any number of threads.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -220,9 +219,6 @@ def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequ
     response.raise_for_status()
     return response
 
-
-# azure-identity logs every credential that it tries in vain, and then raises the same as one error.
-logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 _cloud_variable_lock = threading.Lock()
 

@@ -17,6 +17,9 @@ from zenml_azureml.workspace.connection import WorkspaceConnection
 #: Source: Azure ML names them `user_logs/std_log.txt`, `user_logs/std_log_process_0.txt`, ...
 _USER_LOG = re.compile(r"^user_logs/std_log.*\.txt$")
 
+#: What programs write to colour a terminal; not for an error message that is stored and mailed.
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
 #: Lines kept for the account of a failure.
 TAIL_LINES = 20
 
@@ -79,7 +82,7 @@ class LogFollower:
         job_name: The job.
 
     Attributes:
-        tail: The last lines read.
+        tail: The last lines read, without terminal codes.
     """
 
     def __init__(self, connection: WorkspaceConnection, job_name: str) -> None:
@@ -108,10 +111,9 @@ class LogFollower:
         """
         details = fetch_run_details(self._connection, self._job_name)
         lines = self._read(details.log_urls)
-        for file in self._files.values():
-            lines += file.flush()
-        self.tail.extend(lines[-TAIL_LINES:])
-        return lines, details
+        unfinished = [line for file in self._files.values() for line in file.flush()]
+        self._remember(unfinished)
+        return lines + unfinished, details
 
     def _read(self, urls: Mapping[str, str]) -> list[str]:
         lines: list[str] = []
@@ -126,8 +128,11 @@ class LogFollower:
                     self._urls = {}
                     break
                 raise
-        self.tail.extend(lines[-TAIL_LINES:])
+        self._remember(lines)
         return lines
+
+    def _remember(self, lines: list[str]) -> None:
+        self.tail.extend(_TERMINAL_CODES.sub("", line) for line in lines[-TAIL_LINES:])
 
 
 class _FollowedFile:

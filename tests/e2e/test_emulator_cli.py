@@ -1,0 +1,339 @@
+"""`zenml-azureml emulator`, as a user types it: real processes, the real SDK, a real shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import certifi
+import psutil
+import pytest
+import trustme
+
+from zenml_azureml.emulator import daemon, environment
+from zenml_azureml.emulator.runtimes.processes import processes_of
+
+#: The environment of commands: the test's own, without what other tests or the machine may have set.
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "AZURE", "REQUESTS_"))}
+
+
+def cli(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zenml_azureml.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env or CLEAN, timeout=120, check=False)
+
+
+def emulator(verb: str, state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return cli("emulator", verb, "--state", state, *arguments)
+
+
+def started(state: Path, *arguments: str) -> daemon.Running:
+    done = emulator("start", state, "--port", "0", *arguments)
+    assert done.returncode == 0, done.stderr
+    running = daemon.find(state)
+    assert running is not None
+    return running
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state folder that no process uses any more after the test."""
+    folder = (tmp_path / "state").resolve()
+    yield folder
+    daemon.stop(folder)
+
+
+Submit = Callable[[daemon.Running, str], str]
+
+
+@pytest.fixture
+def submit(monkeypatch: pytest.MonkeyPatch) -> Submit:
+    """Submits a command through the SDK; gives the job's name once the job runs."""
+
+    def submit_and_wait_until_it_runs(running: daemon.Running, command: str) -> str:
+        from azure.ai.ml import MLClient
+        from azure.ai.ml import command as command_job
+        from azure.ai.ml.entities import Environment
+        from azure.identity import DefaultAzureCredential
+
+        for name, value in environment.variables(running, running.ca_bundle, {}).items():
+            monkeypatch.setenv(name, value)
+        options = running.options
+        client = MLClient(
+            DefaultAzureCredential(), options.subscription_id, options.resource_group, options.workspace_name
+        )
+        job = client.jobs.create_or_update(
+            command_job(command=command, environment=Environment(name="any", version="1", image="any"))
+        )
+        wait_until(lambda: client.jobs.get(job.name).status not in {"Starting", "Preparing", "Queued"})
+        return str(job.name)
+
+    return submit_and_wait_until_it_runs
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+class TestStartingAndStopping:
+    def test_it_serves_when_start_returns_and_not_any_more_when_stop_does(self, state: Path) -> None:
+        running = started(state)
+
+        status = json.loads(emulator("status", state, "--json").stdout)
+        assert status.pop("uptime_seconds") < 60
+        assert status == {
+            "running": True,
+            "state": str(state),
+            "endpoint": running.base_url,
+            "pid": running.pid,
+            "subscription_id": running.options.subscription_id,
+            "resource_group": "emulator",
+            "workspace_name": "emulator",
+            "jobs": {},
+            "computes": [],
+        }
+
+        stopped = emulator("stop", state)
+
+        assert (stopped.returncode, stopped.stdout) == (0, f"Stopped the emulator of {state}.\n")
+        assert not psutil.pid_exists(running.pid)
+        assert emulator("status", state).returncode == 1
+
+    def test_starting_twice_starts_one(self, state: Path) -> None:
+        running = started(state)
+
+        again = emulator("start", state)
+
+        assert (again.returncode, again.stdout) == (
+            0,
+            f"It already runs: {running.base_url} (process {running.pid}).\n",
+        )
+
+    def test_starting_twice_at_the_same_moment_starts_one(self, state: Path) -> None:
+        found: list[daemon.Running] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(daemon.start(state, daemon.Options()))) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len({running.pid for running in found}) == 1
+        assert len(found) == 3
+
+    def test_two_states_are_two_emulators(self, state: Path, tmp_path: Path) -> None:
+        first = started(state)
+        second = started(tmp_path / "other", "--workspace", "other")
+        try:
+            assert first.base_url != second.base_url
+            assert daemon.stop(state)
+            status = json.loads(emulator("status", tmp_path / "other", "--json").stdout)
+            assert status["workspace_name"] == "other"
+        finally:
+            daemon.stop(tmp_path / "other")
+
+    def test_certificates_and_credentials_outlive_a_restart(self, state: Path) -> None:
+        first = started(state)
+        ca = first.ca_file.read_text()
+        daemon.stop(state)
+
+        second = started(state)
+
+        assert (second.client_id, second.ca_file.read_text()) == (first.client_id, ca)
+
+    def test_a_port_that_is_taken_is_said_with_a_way_out(self, state: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = emulator("start", state, "--port", str(port))
+
+        assert done.returncode == 1
+        assert f"Cannot listen on port {port}" in done.stderr
+        assert "--port 0" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_an_interpreter_that_is_none_is_refused(self, state: Path, tmp_path: Path) -> None:
+        done = emulator("start", state, "--python", f"image:1={tmp_path / 'missing'}")
+
+        assert done.returncode == 2
+        assert "is not an interpreter" in done.stderr
+        assert not state.exists()
+
+    def test_the_foreground_ends_with_an_interrupt(self, state: Path) -> None:
+        command = [sys.executable, "-m", "zenml_azureml.cli", "emulator", "start", "--state", str(state)]
+        process = psutil.Popen([*command, "--port", "0", "--foreground"], stdout=subprocess.PIPE, env=CLEAN)
+        assert process.stdout.readline().startswith(b"Azure ML emulator: https://127.0.0.1:")
+
+        process.send_signal(2)
+
+        assert process.wait(30) == 0
+        assert daemon.find(state) is None
+
+    def test_a_record_that_a_killed_emulator_left_misleads_nobody(self, state: Path) -> None:
+        running = started(state)
+        record = (state / "emulator.json").read_text()
+        psutil.Process(running.pid).kill()
+        wait_until(lambda: daemon.find(state) is None)
+        # The worst case: its process id now is somebody else's.
+        (state / "emulator.json").write_text(record.replace(str(running.pid), str(os.getpid())))
+
+        assert emulator("status", state).returncode == 1
+        assert emulator("stop", state).stdout == f"No emulator runs in {state}.\n"
+        assert started(state).pid != os.getpid()
+
+    def test_all_of_it_is_in_the_state_folder_and_only_for_its_owner(self, state: Path, tmp_path: Path) -> None:
+        home = tmp_path / "home"
+        home.mkdir()
+
+        done = cli("emulator", "start", "--state", state, "--port", "0", env={**CLEAN, "HOME": str(home)})
+
+        assert done.returncode == 0
+        assert list(home.rglob("*")) == []
+        assert state.stat().st_mode & 0o777 == 0o700
+
+
+class TestJobs:
+    def test_stopping_ends_every_process_of_every_job(self, state: Path, submit: Submit) -> None:
+        submit(started(state), "sleep 600 & setsid --fork sleep 600; wait")
+        assert processes_of(state)
+
+        emulator("stop", state)
+
+        assert processes_of(state) == []
+
+    @pytest.mark.parametrize("verb", ["start", "stop"])
+    def test_what_a_killed_emulator_left_running_is_ended_next_time(
+        self, state: Path, submit: Submit, verb: str
+    ) -> None:
+        running = started(state)
+        submit(running, "sleep 600")
+        psutil.Process(running.pid).kill()
+        wait_until(lambda: daemon.find(state) is None)
+        assert processes_of(state)
+
+        emulator(verb, state, *(["--port", "0"] if verb == "start" else []))
+
+        assert processes_of(state) == []
+
+    def test_its_log_is_printed_and_followed_to_its_end(self, state: Path, submit: Submit, tmp_path: Path) -> None:
+        go_on = tmp_path / "go-on"
+        job = submit(started(state), f"echo first; until [ -e {go_on} ]; do sleep 0.05; done; echo last")
+        wait_until(lambda: emulator("logs", state, job).stdout == "first\n")
+        command = [sys.executable, "-m", "zenml_azureml.cli", "emulator", "logs", "--state", str(state), "-f", job]
+
+        following = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CLEAN)
+        assert following.stdout is not None
+        assert following.stdout.readline() == "first\n"
+        go_on.touch()
+
+        assert following.communicate(timeout=30)[0] == "last\n"
+        assert following.returncode == 0
+
+    def test_an_unknown_job_has_no_log(self, state: Path) -> None:
+        started(state)
+
+        done = emulator("logs", state, "../jobs")
+
+        assert done.returncode == 1
+        assert "There is no job `../jobs`" in done.stderr
+
+    def test_the_status_counts_them(self, state: Path, submit: Submit) -> None:
+        submit(started(state), "sleep 600")
+
+        assert json.loads(emulator("status", state, "--json").stdout)["jobs"] == {"Running": 1}
+
+
+SCRIPT = """
+import os
+from azure.ai.ml import MLClient
+from azure.identity import DefaultAzureCredential
+
+client = MLClient(
+    DefaultAzureCredential(),
+    os.environ["AZUREML_ARM_SUBSCRIPTION"],
+    os.environ["AZUREML_ARM_RESOURCEGROUP"],
+    os.environ["AZUREML_ARM_WORKSPACE_NAME"],
+)
+print(client.workspaces.get(os.environ["AZUREML_ARM_WORKSPACE_NAME"]).location)
+"""
+
+
+class TestTheShell:
+    def test_an_unmodified_script_finds_it_and_other_hosts_are_still_trusted(self, state: Path, tmp_path: Path) -> None:
+        started(state, "--location", "swedencentral")
+        script = tmp_path / "script.py"
+        script.write_text(SCRIPT)
+        theirs = trustme.CA()
+        theirs.cert_pem.write_to_path(tmp_path / "theirs.pem")
+        run = f"{sys.executable} -m zenml_azureml.cli emulator env --state {state}"
+        with https_server(theirs) as other_host:
+            program = textwrap.dedent(
+                f"""
+                set -eu
+                export REQUESTS_CA_BUNDLE={tmp_path / "theirs.pem"} AZURE_CLIENT_SECRET=hush
+                env | sort > {tmp_path / "before"}
+                eval "$({run})"
+                {sys.executable} {script}
+                {sys.executable} -c 'import requests; print(requests.get("{other_host}").text)'
+                cp "$REQUESTS_CA_BUNDLE" {tmp_path / "bundle"}
+                eval "$({run} --unset)"
+                env | sort > {tmp_path / "after"}
+                """
+            )
+            done = subprocess.run(["/bin/bash", "-c", program], env=CLEAN, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == "swedencentral\nthe other host\n"
+        assert Path(certifi.where()).read_text() in (tmp_path / "bundle").read_text()
+        assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text()
+
+    def test_without_an_emulator_nothing_is_set_and_the_way_to_start_one_is_said(self, state: Path) -> None:
+        done = emulator("env", state)
+
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"zenml-azureml emulator start --state {state}" in done.stderr
+
+
+def test_the_command_line_is_there_at_once() -> None:
+    slow = "{'zenml', 'azure', 'aiohttp', 'rich', 'psutil'}"
+    program = f"import sys, zenml_azureml.cli; print({slow} & {{name.split('.')[0] for name in sys.modules}})"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
+
+
+@contextmanager
+def https_server(ca: trustme.CA) -> Iterator[str]:
+    """Some other host, whose certificate is one that the user trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    server = HTTPServer(("127.0.0.1", 0), _OtherHost)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+class _OtherHost(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the other host")
+
+    def log_message(self, *_: object) -> None:
+        pass
