@@ -112,6 +112,8 @@ async def inject(
     fault = request.app[FAULTS].fire(request.method, request.path)
     if fault is None:
         return await handler(request)
+    # A client that is still sending would not see what was armed, but an error of its own.
+    await request.read()
     answer: web.StreamResponse | None = None
     if fault.processed or not (fault.reset or fault.status):
         answer = await handler(request)

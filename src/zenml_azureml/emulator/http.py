@@ -247,6 +247,14 @@ def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) 
     return aml_json(request, body)
 
 
+def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
+    """What `listViewType` shows, asked of a resource's `properties`; without it `ActiveOnly`."""
+    if list_view_type == "All":
+        return lambda _properties: True
+    archived = list_view_type == "ArchivedOnly"
+    return lambda properties: properties["isArchived"] is archived
+
+
 def _location_of(request: web.Request) -> str:
     """Where it was handled: the region in its path, its workspace's, or the emulator's first."""
     if "location" in request.match_info:

@@ -36,7 +36,7 @@ class RecordedRequest:
         status: HTTP status of the answer; None while there is none, or where the connection was reset.
         start: When it came in, by the emulator's clock.
         duration: Seconds until the answer was sent; None while it is being served.
-        bytes_sent: Length of the answer's body.
+        bytes_sent: Length of the answer in bytes, headers and body.
     """
 
     id: str

@@ -19,6 +19,7 @@ from zenml_azureml.emulator.http import (
     WORKSPACE,
     ServiceError,
     aml_json,
+    in_view,
     json_body,
     paged,
     timestamp,
@@ -57,9 +58,9 @@ async def _put_version(request: web.Request) -> web.Response:
     if existing is None:
         versions[version] = EnvironmentVersion(name, version, wanted, now, now)
     elif _fixed(existing.properties) != _fixed(wanted):
-        # Guess: that versions do not change is documented, the refusal's words are not.
+        # Guess: the words. The status is the one on which the SDK goes on to the next version.
         raise ServiceError(
-            400,
+            409,
             "UserError",
             f"Environment {name} with version {version} already exists and cannot be changed. Use another version.",
         )
@@ -88,7 +89,8 @@ async def _list_versions(request: web.Request) -> web.Response:
     versions = workspace.environments.get(name)
     if not versions:
         raise _missing(name)
-    newest_first = list(reversed(versions.values()))
+    is_shown = in_view(request.query.get("listViewType"))
+    newest_first = [version for version in reversed(versions.values()) if is_shown(version.properties)]
     if "$top" in request.query:
         newest_first = newest_first[: int(request.query["$top"])]
     client_id = request.app[CONTEXT].client_id

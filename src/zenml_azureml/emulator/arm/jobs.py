@@ -23,6 +23,7 @@ from zenml_azureml.emulator.http import (
     ServiceError,
     aml_empty,
     aml_json,
+    in_view,
     json_body,
     paged,
     workspace_of,
@@ -102,7 +103,8 @@ async def _list(request: web.Request) -> web.Response:
     """Newest first; `tag` filters by the tag's key alone, `properties` by `key` or `key=value`."""
     workspace = workspace_of(request)
     query = request.query
-    tests: list[Callable[[Job], bool]] = [_view(query.get("listViewType", "ActiveOnly"))]
+    is_shown = in_view(query.get("listViewType"))
+    tests: list[Callable[[Job], bool]] = [lambda job: is_shown(job.properties)]
     if "jobType" in query:
         tests.append(lambda job: job.properties["jobType"] == query["jobType"])
     if "tag" in query:
@@ -220,13 +222,6 @@ def _immutable(changed: list[str]) -> ServiceError:
 
 def _user_error(message: str) -> ServiceError:
     return ServiceError(400, "UserError", message)
-
-
-def _view(list_view_type: str) -> Callable[[Job], bool]:
-    if list_view_type == "All":
-        return lambda _job: True
-    archived = list_view_type == "ArchivedOnly"
-    return lambda job: job.properties["isArchived"] is archived
 
 
 def _has_properties(job: Job, wanted: str) -> bool:

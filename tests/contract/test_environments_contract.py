@@ -1,0 +1,118 @@
+"""The emulator's environments against recorded answers, and through the real SDK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Environment
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from tests.contract.arm import Arm, recorded, shape
+
+CONDA = {"name": "ours", "channels": ["conda-forge"], "dependencies": ["python=3.11"]}
+
+
+def test_an_environment_with_conda_is_answered_as_recorded(masked: Arm) -> None:
+    exchange = recorded("environment_put_conda_201")
+
+    answer = masked.call("PUT", exchange["path"], exchange["request_body"])
+
+    theirs = exchange["response_body"]
+    assert answer.status == 201
+    assert answer.headers["Location"] == masked.emulator.base_url + exchange["path"]
+    assert {**answer.body, "systemData": None} == {**theirs, "systemData": None}
+    assert shape(answer.body["systemData"]) == shape(theirs["systemData"])
+
+
+def test_a_missing_environment_is_answered_as_recorded(masked: Arm) -> None:
+    exchange = recorded("environment_get_container_404")
+
+    answer = masked.call("GET", exchange["path"])
+
+    theirs = exchange["response_body"]
+    assert answer.status == 404
+    assert answer.headers["x-ms-response-type"] == "error"
+    assert answer.body["error"]["message"] == theirs["error"]["message"]
+    assert answer.body["error"]["code"] == theirs["error"]["code"] == "UserError"
+    kinds = [item["type"] for item in theirs["error"]["additionalInfo"]]
+    assert [item["type"] for item in answer.body["error"]["additionalInfo"]] == kinds
+    assert answer.body["error"]["additionalInfo"][-1] == theirs["error"]["additionalInfo"][-1]
+
+
+def test_the_newest_version_is_listed_first_and_top_hides_the_rest(masked: Arm) -> None:
+    exchange = recorded("environment_versions_list_latest")
+    (theirs,) = exchange["response_body"]["value"]
+    folder = exchange["path"].partition("?")[0]
+    sent = {key: theirs["properties"][key] for key in ("description", "image", "condaFile")}
+    for version in ("foo", "bar"):
+        masked.call("PUT", f"{folder}/{version}", {"properties": sent})
+
+    answer = masked.call("GET", f"{folder}?$orderBy=createdtime%20desc&$top=1")
+
+    assert set(answer.body) == {"value"}
+    assert [{**version, "systemData": None} for version in answer.body["value"]] == [{**theirs, "systemData": None}]
+
+
+def test_a_version_can_be_put_again_but_not_with_another_image(arm: Arm) -> None:
+    def put(**properties: Any) -> int:
+        return arm.call("PUT", "environments/ours/versions/1", {"properties": properties}).status
+
+    assert put(image="image:1") == 201
+    assert put(image="image:1", description="better") == 201
+    assert put(image="image:2") == 409
+    assert arm.call("GET", "environments/ours/versions/1").body["properties"]["image"] == "image:1"
+
+
+def test_a_conda_file_that_is_no_yaml_is_refused(arm: Arm) -> None:
+    refused = arm.call("PUT", "environments/ours/versions/1", {"properties": {"condaFile": "a: [b"}})
+
+    assert (refused.status, refused.body["error"]["message"]) == (400, "The conda file is not valid YAML.")
+
+
+def test_a_build_context_is_kept_and_needs_no_image(arm: Arm) -> None:
+    build = {"contextUri": "https://example.org/context", "dockerfilePath": "Dockerfile"}
+
+    made = arm.call("PUT", "environments/built/versions/1", {"properties": {"build": build}}).body["properties"]
+
+    assert made["build"] == build
+    assert "image" not in made
+
+
+# The real SDK
+
+
+def test_the_sdk_makes_and_finds_environments(ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(Environment(name="ours", version="1", image="image:1"))
+    ml_client.environments.create_or_update(
+        Environment(name="ours", version="2", image="image:2", conda_file=CONDA, tags={"a": "b"})
+    )
+
+    latest = ml_client.environments.get("ours", label="latest")
+    assert (latest.version, latest.image, latest.conda_file, latest.tags) == ("2", "image:2", CONDA, {"a": "b"})
+    assert [found.version for found in ml_client.environments.list("ours")] == ["2", "1"]
+    assert [found.name for found in ml_client.environments.list()] == ["ours"]
+
+
+def test_the_sdk_gives_an_environment_without_version_one_of_its_own(ml_client: MLClient) -> None:
+    first = ml_client.environments.create_or_update(Environment(name="ours", image="image:1"))
+    second = ml_client.environments.create_or_update(Environment(name="ours", image="image:2"))
+
+    assert first.version == "1"
+    assert second.version not in {None, "1"}
+
+
+def test_the_sdk_archives_an_environment_version(ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(Environment(name="ours", version="1", image="image:1"))
+
+    ml_client.environments.archive("ours", version="1")
+
+    assert list(ml_client.environments.list("ours")) == []
+
+
+def test_the_sdk_tells_a_missing_environment(ml_client: MLClient) -> None:
+    with pytest.raises(ResourceNotFoundError, match="No environment exists for name: nobody"):
+        ml_client.environments.get("nobody", version="1")
+    with pytest.raises(HttpResponseError):
+        list(ml_client.environments.list("nobody"))
