@@ -89,6 +89,8 @@ def test_a_cluster_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
     deletion = recorded("compute_aml_delete")
     answer = arm.call("DELETE", f"computes/{name}?underlyingResourceAction=Delete")
     assert (answer.status, answer.text) == (deletion["status"], "")
+    counter = "x-ms-ratelimit-remaining-subscription-deletes"
+    assert answer.headers[counter] == deletion["response_headers"][counter]
     assert arm.call("GET", f"computes/{name}").body["properties"]["provisioningState"] == ("Deleting")
     finish(arm, clock, answer)
     gone = arm.call("GET", f"computes/{name}")

@@ -134,14 +134,14 @@ def test_the_independent_client_lists_sizes_and_usages(emulator: Emulator, crede
         credential_scopes=["https://management.azure.com/.default"],
     ) as client:
         sizes: dict[str, Any] = {str(s.name): s for s in client.virtual_machine_sizes.list("eastus").value or []}
-        rows = list(client.usages.list("eastus"))
+        rows: list[Any] = list(client.usages.list("eastus"))
 
     assert sizes["Standard_NC6s_v3"].v_cp_us == 6
     prices = sizes["Standard_NC6s_v3"].estimated_vm_prices.values
     assert {(price.os_type, price.vm_tier) for price in prices} == {
         (system, tier) for system in ("Linux", "Windows") for tier in ("Standard", "LowPriority")
     }
-    assert "standardNCSv3Family" in {row.name.value for row in rows if row.name}
+    assert "standardNCSv3Family" in {row.name.value for row in rows}
 
 
 def test_another_subscription_is_not_known(arm: Arm) -> None:

@@ -316,6 +316,8 @@ def _rate_limits(method: str) -> dict[str, str]:
     prefix = "x-ms-ratelimit-remaining-subscription"
     if method in {"GET", "HEAD"}:
         return {f"{prefix}-global-reads": "3749"}
+    if method == "DELETE":  # recorded: compute_aml_delete.json
+        return {f"{prefix}-deletes": "14999"}
     return {f"{prefix}-global-writes": "2999", f"{prefix}-writes": "199"}
 
 

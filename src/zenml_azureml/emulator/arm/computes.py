@@ -114,8 +114,6 @@ async def delete_compute(request: web.Request) -> web.StreamResponse:
 
     operation = _begin(context, finish)
     headers = operations.async_headers(request, workspace, operation)
-    # Recorded on this answer alone, in place of the counters of reads and writes.
-    headers["x-ms-ratelimit-remaining-subscription-deletes"] = "14999"
     return aml_empty(request, status=202, headers=headers)
 
 
