@@ -88,6 +88,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: one that has ended, but that nobody has asked about yet, does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 class TestStartingAndStopping:
     def test_it_serves_when_start_returns_and_not_any_more_when_stop_does(self, state: Path) -> None:
         running = started(state)
@@ -109,7 +114,7 @@ class TestStartingAndStopping:
         stopped = emulator("stop", state)
 
         assert (stopped.returncode, stopped.stdout) == (0, f"Stopped the emulator of {state}.\n")
-        assert not psutil.pid_exists(running.pid)
+        wait_until(lambda: not is_alive(running.pid))
         assert emulator("status", state).returncode == 1
 
     def test_starting_twice_starts_one(self, state: Path) -> None:

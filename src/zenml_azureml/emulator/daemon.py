@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -125,6 +125,18 @@ def start(state: Path, options: Options) -> Running:
         DaemonError: If it could not be started; with the end of its log.
     """
     state = private_folder(state.resolve())
+    while True:
+        if (running := find(state)) is not None:
+            return running
+        with (state / _LOCK).open("ab") as lock:
+            # Taken here and handed on: of several starts at once, all but one wait for that one's emulator.
+            if _try_lock(lock, fcntl.LOCK_EX):
+                return _spawn(state, options, lock.fileno())
+        time.sleep(_POLL_SECONDS)
+
+
+def _spawn(state: Path, options: Options, lock: int) -> Running:
+    (state / _RECORD).unlink(missing_ok=True)
     with (state / _LOG).open("ab") as log:
         log_begins = log.tell()
         process = subprocess.Popen(
@@ -134,9 +146,9 @@ def start(state: Path, options: Options) -> Running:
             stderr=log,
             cwd=state,
             start_new_session=True,
+            pass_fds=[lock],
         )
-    # Locked without our process: somebody else's start at the same moment was faster.
-    while process.poll() is None or _is_locked(state):
+    while process.poll() is None:
         if (running := find(state)) is not None:
             return running
         time.sleep(_POLL_SECONDS)
@@ -160,7 +172,7 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
         with suppress(ProcessLookupError):
             os.kill(running.pid, signal.SIGTERM)
         deadline = time.monotonic() + patience
-        while _is_locked(state):
+        while (found := find(state)) is not None and found.pid == running.pid:
             if time.monotonic() > deadline:
                 with suppress(ProcessLookupError):
                     os.kill(running.pid, signal.SIGKILL)
@@ -182,11 +194,17 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
         DaemonError: If another emulator serves from that folder, or the port is taken.
     """
     state = private_folder(state.resolve())
-    with _locked(state):
-        (state / _RECORD).unlink(missing_ok=True)
-        end_processes(state / "jobs", grace=0)
-        asyncio.run(_serve(state, options, announce))
-        (state / _RECORD).unlink(missing_ok=True)
+    with (state / _LOCK).open("ab") as lock:
+        if not _try_lock(lock, fcntl.LOCK_EX):
+            raise DaemonError(f"Another emulator serves from {state}.")
+        _serve_locked(state, options, announce)
+
+
+def _serve_locked(state: Path, options: Options, announce: Callable[[Running], None] | None) -> None:
+    (state / _RECORD).unlink(missing_ok=True)
+    end_processes(state / "jobs", grace=0)
+    asyncio.run(_serve(state, options, announce))
+    (state / _RECORD).unlink(missing_ok=True)
 
 
 async def _serve(state: Path, options: Options, announce: Callable[[Running], None] | None) -> None:
@@ -251,19 +269,6 @@ def _is_locked(state: Path) -> bool:
         return False
 
 
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    with (state / _LOCK).open("ab") as file:
-        # More than once: `_is_locked` in another process holds it for a moment.
-        for _ in range(20):
-            if _try_lock(file, fcntl.LOCK_EX):
-                break
-            time.sleep(_POLL_SECONDS)
-        else:
-            raise DaemonError(f"Another emulator serves from {state}.")
-        yield
-
-
 def _try_lock(file: IO[Any], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
@@ -277,11 +282,11 @@ def _last_lines(text: str) -> str:
 
 
 def main() -> None:
-    """Serve as `start` asks: `python -m zenml_azureml.emulator.daemon STATE OPTIONS`."""
+    """Serve as `start` asks: `python -m zenml_azureml.emulator.daemon STATE OPTIONS`, the lock inherited."""
     state, options = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        serve(Path(state), Options(**json.loads(options)))
+        _serve_locked(Path(state), Options(**json.loads(options)), announce=None)
     except DaemonError as error:
         sys.exit(str(error))
 
