@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient, command
-from azure.core.exceptions import HttpResponseError
 
 from tests.contract.arm import Arm
 
@@ -69,15 +68,6 @@ def test_the_sdk_sends_a_job_again_whose_answer_was_cut_off(arm: Arm, ml_client:
     assert job.name == "again"
     puts = [entry for entry in requests(arm) if entry["method"] == "PUT"]
     assert [entry["status"] for entry in puts] == [None, 200]
-
-
-def test_the_sdk_gives_up_after_four_tries(arm: Arm, ml_client: MLClient) -> None:
-    arm_fault(arm, method="GET", path="/jobs/any", status=503, times=10, headers={"Retry-After": "0"})
-
-    with pytest.raises(HttpResponseError):
-        ml_client.jobs.get("any")
-
-    assert [entry["status"] for entry in requests(arm) if entry["path"].endswith("/any")] == [503] * 4
 
 
 def test_a_delay_holds_the_answer_back(arm: Arm) -> None:

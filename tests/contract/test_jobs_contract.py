@@ -409,14 +409,23 @@ def test_the_sdk_cancels_a_running_job(emulator: Emulator, ml_client: MLClient, 
     assert ml_client.jobs.get("long").status == "Canceled"
 
 
-def test_the_sdk_archives_and_restores_a_job(ml_client: MLClient, environment: str) -> None:
+def test_the_sdk_archives_and_restores_a_job(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
     submit(ml_client, environment, "old")
 
     ml_client.jobs.archive("old")
     assert list(ml_client.jobs.list()) == []
+    assert "PATCH" in {entry["method"] for entry in Arm(emulator).call("GET", "/_emulator/requests").body}
 
     ml_client.jobs.restore("old")
     assert [job.name for job in ml_client.jobs.list()] == ["old"]
+
+
+def test_the_sdk_changes_what_can_be_changed(ml_client: MLClient, environment: str) -> None:
+    submit(ml_client, environment, "named")
+
+    changed = ml_client.jobs.update("named", display_name="Better", tags={"a": "1"})
+
+    assert (changed.display_name, changed.tags["a"]) == ("Better", "1")
 
 
 def test_the_sdk_reads_all_pages(emulator: Emulator, ml_client: MLClient, environment: str) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.job_bodies import update
 from zenml_azureml.emulator.blobs import blob_folder, log_blobs
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import STARTED, WORKSPACE, json_body, workspace_of
@@ -40,6 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_HISTORY}/rundata", get_run_data),
         *(web.get(f"{_HISTORY}{owner}{_RUN}", get_run) for owner in owners),
         *(web.get(f"{_HISTORY}{owner}{_RUN}/details", get_details) for owner in owners),
+        web.patch(f"{_HISTORY}/experiments/{{experiment}}{_RUN}", change_run),
     ]
 
 
@@ -62,6 +64,17 @@ async def get_run(request: web.Request) -> web.StreamResponse:
     job = _find_run(request, workspace, request.match_info["run"])
     if job is None:
         return _not_found(request, workspace, request.match_info["run"])
+    return _answer(request, _metadata(request, job, workspace))
+
+
+async def change_run(request: web.Request) -> web.StreamResponse:
+    """Archive, restore, tag or rename a job: the SDK's way since 1.35, instead of a PUT of the job."""
+    workspace = workspace_of(request)
+    job = _find_run(request, workspace, request.match_info["run"])
+    if job is None:
+        return _not_found(request, workspace, request.match_info["run"])
+    changes = await json_body(request)
+    update(job, {**changes, "isArchived": changes.get("hidden")})
     return _answer(request, _metadata(request, job, workspace))
 
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -109,15 +110,15 @@ class Emulator:
             await web.SockSite(runner, self._socket, ssl_context=self._certificates.server).start()
             yield
         finally:
-            await self.context.end_all()
             await runner.cleanup()
+            await self.context.end_all()
             self._socket.close()
 
     def __enter__(self) -> Emulator:
-        started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve_until_closed(started)), name="emulator")
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve_until_closed(ready)), name="emulator")
         self._thread.start()
-        started.wait()
+        ready.result()
         return self
 
     def __exit__(
@@ -129,11 +130,13 @@ class Emulator:
         self.close()
 
     def close(self) -> None:
-        """End every job and stop serving; only for an emulator that runs in a thread."""
-        if self._thread is not None:
-            self._loop.call_soon_threadsafe(self._closing.set)
-            self._thread.join()
-            self._thread = None
+        """End every job and stop serving, where it runs in a thread; else only give the port back."""
+        if self._thread is None:
+            self._socket.close()
+            return
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+        self._thread = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on its event loop and wait for it; only for an emulator that runs in a thread.
@@ -143,12 +146,17 @@ class Emulator:
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _serve_until_closed(self, started: threading.Event) -> None:
+    async def _serve_until_closed(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._closing = asyncio.Event()
-        async with self.serve():
-            started.set()
-            await self._closing.wait()
+        try:
+            async with self.serve():
+                ready.set_result(None)
+                await self._closing.wait()
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
 
 
 def _workspace(name: WorkspaceName, clock: Clock) -> Workspace:

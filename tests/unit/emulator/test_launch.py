@@ -1,0 +1,138 @@
+"""From a job as it was sent to what is executed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from zenml_azureml.emulator.arm.job_bodies import complete
+from zenml_azureml.emulator.launch import build_launch, compute_name, environment_of, put_in, timeout_of
+from zenml_azureml.emulator.state import EnvironmentVersion, Job, Workspace
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return Workspace("sub", "group", "ws", "westeurope", NOW)
+
+
+def make_job(workspace: Workspace, folder: Path, **sent: Any) -> Job:
+    request = {"command": "echo", "environmentId": "azureml:ours:1", **sent}
+    return Job("job", request, complete(request, "job", workspace), NOW, folder)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("echo ${{inputs.x}}", "echo 1"),
+        ("echo ${{ inputs.x }} ${{outputs.model}}", "echo 1 /out"),
+        ("echo ${{inputs.y}} $HOME ${x}", "echo ${{inputs.y}} $HOME ${x}"),
+    ],
+)
+def test_bindings_are_put_into_the_command(command: str, expected: str) -> None:
+    assert put_in(command, {("inputs", "x"): "1", ("outputs", "model"): "/out"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment_id", "expected"),
+    [
+        ("/subscriptions/s/resourceGroups/g/providers/P/workspaces/w/environments/ours/versions/7", ("ours", "7")),
+        ("/subscriptions/s/resourceGroups/g/providers/P/workspaces/w/Environments/ours/Versions/7", ("ours", "7")),
+        ("/subscriptions/s/resourceGroups/g/providers/P/workspaces/w/environments/ours", ("ours", None)),
+        ("azureml:ours:7", ("ours", "7")),
+        ("azureml:ours", ("ours", None)),
+        ("azureml://registries/azureml/environments/shared/versions/2", ("shared", "2")),
+        ("ours", None),
+    ],
+)
+def test_every_form_of_environment_id_is_read(environment_id: str, expected: tuple[str, str | None] | None) -> None:
+    assert environment_of(environment_id) == expected
+
+
+@pytest.mark.parametrize(
+    ("limits", "seconds"),
+    [(None, None), ({}, None), ({"timeout": None}, None), ({"timeout": "PT5M"}, 300), ({"timeout": "P1DT1S"}, 86401)],
+)
+def test_a_time_limit_is_iso_8601(limits: dict[str, Any] | None, seconds: float | None) -> None:
+    assert timeout_of(limits) == seconds
+
+
+def test_another_time_limit_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        timeout_of({"timeout": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("compute_id", "name"),
+    [(None, None), ("/subscriptions/s/computes/cpu", "cpu"), ("/x/computes/serverless", None), ("Serverless", None)],
+)
+def test_serverless_is_no_compute(compute_id: str | None, name: str | None) -> None:
+    assert compute_name(compute_id) == name
+
+
+def test_a_job_is_told_where_it_runs_and_its_own_variables_win(workspace: Workspace, tmp_path: Path) -> None:
+    job = make_job(
+        workspace,
+        tmp_path,
+        experimentName="digits",
+        computeId="/x/computes/cpu",
+        resources={"instanceCount": 2},
+        environmentVariables={"MINE": "1", "MLFLOW_RUN_ID": "other"},
+    )
+
+    launch = build_launch(job, workspace, "https://127.0.0.1:1")
+
+    expected = {
+        "AZUREML_RUN_ID": "job",
+        "AZUREML_ARM_SUBSCRIPTION": "sub",
+        "AZUREML_ARM_RESOURCEGROUP": "group",
+        "AZUREML_ARM_WORKSPACE_NAME": "ws",
+        "AZUREML_ARM_PROJECT_NAME": "digits",
+        "AZUREML_NODE_COUNT": "2",
+        "AZUREML_CR_NODE_RANK": "0",
+        "AZUREML_CR_COMPUTE_CONTEXT": '{"cluster_name": "cpu"}',
+        "MLFLOW_RUN_ID": "other",
+        "MINE": "1",
+    }
+    assert expected.items() <= launch.environment.items()
+    assert launch.node_count == 2
+
+
+def test_literals_are_put_in_as_they_are_and_data_as_folders_of_the_job(workspace: Workspace, tmp_path: Path) -> None:
+    job = make_job(
+        workspace,
+        tmp_path,
+        command="train ${{inputs.rate}} ${{inputs.data}} ${{outputs.model}}",
+        inputs={
+            "rate": {"jobInputType": "literal", "value": "0.1"},
+            "data": {"jobInputType": "uri_folder", "uri": "azureml://datastores/x/paths/y"},
+        },
+        outputs={"model": {"jobOutputType": "uri_folder"}},
+    )
+
+    command = build_launch(job, workspace, "https://127.0.0.1:1").command
+
+    assert command == f"train 0.1 {tmp_path}/inputs/data {tmp_path}/outputs/model"
+    assert (tmp_path / "outputs" / "model").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("environment_id", "image"),
+    [("azureml:ours:1", "old"), ("azureml:ours", "new"), ("azureml:ours:3", None), ("azureml:theirs:1", None)],
+)
+def test_the_image_is_that_of_the_environment(
+    workspace: Workspace, tmp_path: Path, environment_id: str, image: str | None
+) -> None:
+    versions = {"1": "old", "2": "new"}
+    workspace.environments["ours"] = {
+        version: EnvironmentVersion("ours", version, {"image": name}, NOW, NOW) for version, name in versions.items()
+    }
+
+    launch = build_launch(make_job(workspace, tmp_path, environmentId=environment_id), workspace, "")
+
+    assert launch.image == image
