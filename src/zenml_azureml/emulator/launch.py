@@ -111,11 +111,9 @@ def compute_name(compute_id: str | None) -> str | None:
 
 
 def _bound_values(job: Job) -> dict[tuple[str, str], str]:
-    """What each binding stands for: a literal's value, or a folder of the job.
-
-    Guess: real jobs see a mount of the data at a path of the service's choosing; here is no data, and so
-    inputs are empty folders.
-    """
+    """What each binding stands for: a literal's value, or a folder of the job."""
+    # Guess: real jobs see a mount of their data at a path of the service's choosing; here is no data,
+    # and so inputs are empty folders.
     values: dict[tuple[str, str], str] = {}
     for name, sent in job.properties["inputs"].items():
         if sent["jobInputType"] == "literal":

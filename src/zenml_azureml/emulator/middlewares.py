@@ -56,7 +56,8 @@ def _is_arm(request: web.Request) -> bool:
 
 
 def _unserved(request: web.Request, status: int) -> GatewayError:
-    """Guess: ARM's words for a type that a provider does not have; it lists the known versions too."""
+    """ARM's refusal of a path or a method that nobody serves."""
+    # Guess: both; for an unknown type ARM goes on to list the versions that it knows.
     if status == 405:
         return GatewayError(405, "MethodNotAllowed", f"The method {request.method} is not supported here.")
     _, _, tail = request.path.lower().partition(f"/providers/{PROVIDER.lower()}/")

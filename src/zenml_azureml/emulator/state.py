@@ -29,7 +29,6 @@ class Job:
 
     Attributes:
         name: As given in the URL of its PUT.
-        request: `properties` of the PUT that made it, as sent.
         properties: `properties` as the service answers them, without `status`.
         created_at: When the PUT was accepted.
         status: One of the states of the Azure ML SDK's `JobStatus`.
@@ -38,11 +37,9 @@ class Job:
         ended_at: When it reached a terminal state.
         error: What run history says of a failure: `{"code", "message", ...}`; ARM never shows it.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
-        task: The lifecycle that drives it.
     """
 
     name: str
-    request: Json
     properties: Json
     created_at: datetime
     folder: Path
@@ -51,7 +48,6 @@ class Job:
     ended_at: datetime | None = None
     error: Json | None = None
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -23,7 +23,7 @@ def workspace() -> Workspace:
 
 def make_job(workspace: Workspace, folder: Path, **sent: Any) -> Job:
     request = {"command": "echo", "environmentId": "azureml:ours:1", **sent}
-    return Job("job", request, complete(request, "job", workspace), NOW, folder)
+    return Job("job", complete(request, "job", workspace), NOW, folder)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def _complete(sent: Mapping[str, Any]) -> Json:
     for key in ("image", "build"):
         if sent.get(key) is not None:
             properties[key] = sent[key]
+    # Guess: where there is no conda file; recorded is only the empty one of curated environments.
     if sent.get("condaFile") is not None:
         properties["condaFile"] = _conda_as_json(sent["condaFile"])
     properties["osType"] = sent.get("osType") or "Linux"
@@ -180,7 +181,7 @@ def _render_container(request: web.Request, workspace: Workspace, name: str) -> 
             "properties": {},
             "isArchived": False,
             "latestVersion": versions[-1].version,
-            # A timestamp, as recorded; its form is a guess.
+            # Guess: the form; that it is a timestamp was recorded.
             "nextVersion": f"{context.clock.now():%Y-%m-%d-%H-%M-%S-%f}",
         },
         "systemData": _system_data(versions[0].created_at, versions[-1].modified_at, context.client_id),

@@ -180,6 +180,7 @@ _FIRST_VERSION: dict[str, tuple[str | None, str]] = {
 
 
 def _own_properties(sent: Mapping[str, Any]) -> Json:
+    # Guess: for compute instances; recorded are clusters and serverless.
     own = {"_azureml.ComputeTargetType": "amlctrain"}
     if sent.get("codeId"):
         own["ContentSnapshotId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, sent["codeId"]))

@@ -83,14 +83,13 @@ async def _put(request: web.Request) -> web.Response:
         return aml_json(request, _rendered(request, existing))
     job = Job(
         name=name,
-        request=sent,
         properties=wanted,
         created_at=context.clock.now(),
         folder=context.folder / "jobs" / name,
     )
     job.folder.mkdir(parents=True, exist_ok=True)
     workspace.jobs[name.lower()] = job
-    job.task = context.spawn(live(context, workspace, job))
+    context.spawn(live(context, workspace, job))
     location = f"{context.base_url}{workspace.path}/jobs/{name}?{_api_version_query(request)}"
     return aml_json(request, _rendered(request, job), status=201, headers={"Location": location})
 
