@@ -123,7 +123,10 @@ def stop(state: Path) -> None:
     """Stop it and end all its jobs."""
     from zenml_azureml.emulator import daemon
 
-    ran = daemon.stop(state)
+    try:
+        ran = daemon.stop(state)
+    except daemon.DaemonError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
 
 

@@ -12,7 +12,7 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,8 +25,9 @@ from zenml_azureml.emulator import daemon, environment
 STEP_OPERATOR = "azureml"
 _PIPELINE = Path(__file__).with_name("pipeline.py")
 
-# Seconds that the pipeline has to cancel its job when the demo is interrupted.
-_PATIENCE = 30.0
+# How often an interrupt is passed on, and how many seconds the pipeline has each time to cancel its job.
+_INTERRUPTS = 3
+_PATIENCE = 10.0
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -36,26 +37,39 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class _Folders:
-    """Where the demo keeps everything."""
+class Folders:
+    """Where the demo keeps everything.
+
+    Attributes:
+        root: Everything is below it.
+    """
 
     root: Path
 
     @property
     def emulator(self) -> Path:
+        """The emulator's state."""
         return self.root / "emulator"
 
     @property
     def project(self) -> Path:
+        """The pipeline's code."""
         return self.root / "project"
 
     @property
     def artifacts(self) -> Path:
+        """ZenML's artifact store."""
         return self.root / "artifacts"
 
     @property
     def zenml(self) -> Path:
+        """ZenML's configuration and database."""
         return self.root / "zenml"
+
+    @property
+    def cache(self) -> Path:
+        """What programs keep in `~/.cache` otherwise; uv, which ZenML asks for the packages, does."""
+        return self.root / "cache"
 
 
 def run_demo(folder: Path | None, *, keep: bool) -> bool:
@@ -72,7 +86,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
         DemoError: If the folder is not empty, or something but the pipeline failed.
         KeyboardInterrupt: If it was interrupted; by then everything is cleaned up.
     """
-    folders = _Folders(_new_folder(folder))
+    folders = Folders(_new_folder(folder))
     # Whatever ends the demo, it is ended in the same way.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
@@ -86,7 +100,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
             _clean_up(folders)
 
 
-def _run(folders: _Folders) -> bool:
+def _run(folders: Folders) -> bool:
     _say("An Azure ML workspace on this machine")
     try:
         emulator = daemon.start(folders.emulator, daemon.Options())
@@ -95,7 +109,7 @@ def _run(folders: _Folders) -> bool:
     _console.print(f"  {emulator.base_url}, workspace `{emulator.options.workspace_name}`")
 
     _say("A ZenML stack that uses it")
-    variables = child_environment(os.environ, emulator, folders.zenml)
+    variables = child_environment(os.environ, emulator, folders)
     for command in registration_commands(emulator, folders.artifacts):
         _console.print(f"  $ {shlex.join(command)}", style="dim")
         _zenml(command, variables, folders.root)
@@ -136,19 +150,20 @@ def registration_commands(emulator: daemon.Running, artifacts: Path) -> list[lis
     ]
 
 
-def child_environment(own: Mapping[str, str], emulator: daemon.Running, zenml_configuration: Path) -> dict[str, str]:
+def child_environment(own: Mapping[str, str], emulator: daemon.Running, folders: Folders) -> dict[str, str]:
     """The environment of what the demo starts: the user's, without a trace of their ZenML and Azure.
 
     Args:
         own: The environment of this process.
         emulator: What stands for Azure.
-        zenml_configuration: Where ZenML is to keep its configuration and database.
+        folders: Where it all goes that would go to the user's home.
     """
     kept = {name: value for name, value in own.items() if not name.startswith(("ZENML_", "AZURE"))}
     return {
         **kept,
         **environment.variables(emulator, environment.ca_bundle(emulator, own), own),
-        "ZENML_CONFIG_PATH": str(zenml_configuration),
+        "XDG_CACHE_HOME": str(folders.cache),
+        "ZENML_CONFIG_PATH": str(folders.zenml),
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "ZENML_LOGGING_COLORS_DISABLED": str(not _console.is_terminal),
@@ -204,14 +219,21 @@ def _call(command: list[str], variables: Mapping[str, str], folder: Path) -> int
     except KeyboardInterrupt:
         with _uninterrupted():
             _console.print("\nInterrupted: ending the running jobs.")
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+            _interrupt(process)
         raise
     finally:
         showing.join()
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    # More than once: an interrupt that arrives inside some C libraries is lost.
+    for _ in range(_INTERRUPTS):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE)
+            return
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _show(output: IO[str]) -> None:
@@ -220,7 +242,7 @@ def _show(output: IO[str]) -> None:
         sys.stdout.flush()
 
 
-def _clean_up(folders: _Folders) -> None:
+def _clean_up(folders: Folders) -> None:
     with _uninterrupted():
         daemon.stop(folders.emulator)
         shutil.rmtree(folders.root)
@@ -239,7 +261,7 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _tell_what_is_kept(folders: _Folders) -> None:
+def _tell_what_is_kept(folders: Folders) -> None:
     _say("Kept")
     state = shlex.quote(str(folders.emulator))
     _console.print(f"  Everything: {folders.root}")

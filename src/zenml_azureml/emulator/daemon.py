@@ -165,13 +165,19 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
 
     Returns:
         Whether one ran.
+
+    Raises:
+        DaemonError: If one is starting and neither serves nor fails.
     """
     state = state.resolve()
-    running = find(state)
+    deadline = time.monotonic() + patience
+    while (running := find(state)) is None and _is_locked(state):  # it is starting
+        if time.monotonic() > deadline:
+            raise DaemonError(f"An emulator has been starting for {patience:g} s. Its log: {state / _LOG}")
+        time.sleep(_POLL_SECONDS)
     if running is not None:
         with suppress(ProcessLookupError):
             os.kill(running.pid, signal.SIGTERM)
-        deadline = time.monotonic() + patience
         while (found := find(state)) is not None and found.pid == running.pid:
             if time.monotonic() > deadline:
                 with suppress(ProcessLookupError):
