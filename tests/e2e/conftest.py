@@ -7,14 +7,15 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from zenml_azureml.emulator import Emulator
+from tests.e2e.environments import build_wheel
+from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 
@@ -156,31 +157,43 @@ def azure_variables(emulator: Emulator) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def zenml_with_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ZenML configuration with a stack, made once for all workers; copy it before use."""
+    folder = made_once("stack", register_stack, tmp_path_factory)
+    return folder / "zenml"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This package as a wheel, built once for all workers."""
+    (wheel,) = made_once("wheel", build_wheel, tmp_path_factory).glob("*.whl")
+    return wheel
+
+
+def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the first worker to need it fills.
+
+    Args:
+        name: Of the folder.
+        make: Fills the folder, which exists.
+        tmp_path_factory: pytest's.
+    """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    made = shared / "stack" / "zenml"
-    with FileLock(str(shared / "stack.lock")):
-        if not made.exists():
-            folder = shared / "stack"
+    folder, done = shared / name, shared / f"{name}.done"
+    with FileLock(str(shared / f"{name}.lock")):
+        if not done.exists():
             folder.mkdir()
-            from zenml_azureml.emulator import WorkspaceName
+            make(folder)
+            done.touch()
+    return folder
 
-            address = WorkspaceName()
-            script = folder / "register.py"
-            script.write_text(REGISTER_STACK)
-            environment = {**zenml_variables(folder), "AZUREML_DEV_URL_MFE": "https://127.0.0.1:1"}
-            subprocess.run(
-                [
-                    sys.executable,
-                    str(script),
-                    str(folder / "artifacts"),
-                    address.subscription_id,
-                    address.resource_group,
-                    address.name,
-                ],
-                env=environment,
-                cwd=folder,
-                check=True,
-            )
-    return made
+
+def register_stack(folder: Path) -> None:
+    """Make a ZenML configuration, and in it a stack whose step operator leads to an emulated workspace."""
+    address = WorkspaceName()
+    script = folder / "register.py"
+    script.write_text(REGISTER_STACK)
+    workspace = (address.subscription_id, address.resource_group, address.name)
+    environment = {**zenml_variables(folder), "AZUREML_DEV_URL_MFE": "https://127.0.0.1:1"}
+    command = [sys.executable, str(script), str(folder / "artifacts"), *workspace]
+    subprocess.run(command, env=environment, cwd=folder, check=True)

@@ -1,0 +1,83 @@
+"""A ZenML server that is not local: a process of its own, which clients reach over HTTP and sign in to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.contract.waiting import eventually
+
+PASSWORD = "not-a-secret"
+
+
+class ZenMLServer:
+    """A running server.
+
+    Attributes:
+        url: Where it is reached.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def client_variables(self) -> dict[str, str]:
+        """The environment variables of a client that has signed in, with an API key of its own."""
+        login = self._post("login", data={"username": "default", "password": PASSWORD})
+        signed_in = {"Authorization": f"Bearer {login['access_token']}"}
+        account = self._post("service_accounts", headers=signed_in, json={"name": "tests", "active": True})
+        key = self._post(f"service_accounts/{account['id']}/api_keys", headers=signed_in, json={"name": "tests"})
+        return {"ZENML_STORE_URL": self.url, "ZENML_STORE_API_KEY": str(key["body"]["key"])}
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        try:
+            return requests.get(f"{self.url}/health", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def _post(self, path: str, **request: Any) -> dict[str, Any]:
+        answer = requests.post(f"{self.url}/api/v1/{path}", timeout=60, **request)
+        assert answer.ok, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+@contextmanager
+def zenml_server(folder: Path, python: Path) -> Iterator[ZenMLServer]:
+    """A server for the length of a `with`.
+
+    Args:
+        folder: A new folder for its database.
+        python: The interpreter that it runs in, which need not have the plugin.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder.mkdir()
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+        "ZENML_CONFIG_PATH": str(folder / "zenml"),
+        "ZENML_SERVER": "true",
+        "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
+        "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_DEFAULT_USER_PASSWORD": PASSWORD,
+        "ZENML_ANALYTICS_OPT_IN": "false",
+    }
+    command = [str(python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(port)]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    server = ZenMLServer(f"http://127.0.0.1:{port}")
+    try:
+        eventually(lambda: server.answers() or process.poll() is not None, seconds=120)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
