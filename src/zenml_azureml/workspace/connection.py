@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
 from azure.core.pipeline.policies import (
@@ -168,9 +169,18 @@ class WorkspaceConnection:
 
         Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
         """
-        workspace = self.client.workspaces.get(self.address.name)
-        services = self.get_json(str(workspace.discovery_url))
+        services = self.get_json(str(self._workspace.discovery_url))
         return f"{str(services['api']).rstrip('/')}/history/v1.0{self.address.path}"
+
+    @property
+    def location(self) -> str:
+        """The workspace's region, e.g. `westeurope`. Costs a request where the workspace is not known yet."""
+        return str(self._workspace.location)
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        workspace: Workspace = self.client.workspaces.get(self.address.name)
+        return workspace
 
     @cached_property
     def _credential(self) -> TokenCredential:
