@@ -7,11 +7,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Serverless:
     """Compute that Azure ML brings up for the job and takes down after it."""
+
+
+@dataclass(frozen=True)
+class ComputeIdentity:
+    """The managed identity of a compute, for what its jobs do with Azure.
+
+    Attributes:
+        system_assigned: Whether it has one of its own.
+        user_assigned: ARM ids of user-assigned identities.
+    """
+
+    system_assigned: bool = False
+    user_assigned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ComputeSchedule:
+    """When a compute instance starts or stops by itself.
+
+    Attributes:
+        action: What is done.
+        cron: When, as a cron expression: `0 19 * * 1-5`.
+        time_zone: The time zone of `cron`, by the name that Windows gives it: `W. Europe Standard Time`.
+    """
+
+    action: Literal["start", "stop"]
+    cron: str
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -22,11 +51,23 @@ class ComputeInstance:
         name: Its name in the workspace.
         size: VM size, e.g. `Standard_DS3_v2`; None leaves it to Azure.
         idle_time_before_shutdown: How long it may be idle before it shuts itself down; None for ever.
+        ssh_public_key: Public key of whoever may log in by SSH; None for no SSH.
+        vnet_name: Virtual network that it is in, where `subnet` is only a name.
+        subnet: Subnet: its name, or its ARM id.
+        identity: Its managed identity.
+        schedules: When it starts and stops by itself.
+        start_if_stopped: Whether it is started when it is found stopped; otherwise that is an error.
     """
 
     name: str
     size: str | None = None
     idle_time_before_shutdown: timedelta | None = None
+    ssh_public_key: str | None = None
+    vnet_name: str | None = None
+    subnet: str | None = None
+    identity: ComputeIdentity | None = None
+    schedules: tuple[ComputeSchedule, ...] = ()
+    start_if_stopped: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +82,11 @@ class ComputeCluster:
         max_instances: Nodes at the most; None leaves it to Azure (4).
         idle_time_before_scale_down: How long a node may be idle before it is released.
         tier: `dedicated` or `low_priority`.
+        ssh_public_key: Public key of whoever may log in to the nodes by SSH; None for no SSH.
+        ssh_admin_username: Name to log in with; None for `azureuser`.
+        vnet_name: Virtual network that the nodes are in, where `subnet` is only a name.
+        subnet: Subnet: its name, or its ARM id.
+        identity: Its managed identity.
     """
 
     name: str
@@ -50,13 +96,24 @@ class ComputeCluster:
     max_instances: int | None = None
     idle_time_before_scale_down: timedelta | None = None
     tier: str | None = None
+    ssh_public_key: str | None = None
+    ssh_admin_username: str | None = None
+    vnet_name: str | None = None
+    subnet: str | None = None
+    identity: ComputeIdentity | None = None
 
 
 @dataclass(frozen=True)
 class ExistingCompute:
-    """Whatever compute target exists under that name, instance or cluster; nothing is created."""
+    """Whatever compute target exists under that name, of either kind; nothing is created.
+
+    Attributes:
+        name: Its name in the workspace.
+        start_if_stopped: Whether an instance is started when it is found stopped; otherwise that is an error.
+    """
 
     name: str
+    start_if_stopped: bool = True
 
 
 ComputeRequest = Serverless | ComputeInstance | ComputeCluster | ExistingCompute
