@@ -107,8 +107,9 @@ def main() -> None:
     runs_of_steps = sorted(runs[0].steps.values(), key=lambda step: step.created)
     reports = [describe(step, ml_client) for step in runs_of_steps]
     console.print(table(reports))
-    console.print("\nTheir jobs, with the links that open them in Azure ML studio when the workspace is a real one:")
-    console.print("\n".join(links(reports)))
+    if lines := links(reports):
+        console.print("\nTheir jobs; the links open them in Azure ML studio when the workspace is a real one:")
+        console.print("\n".join(lines))
     for step in runs_of_steps:
         if numbers := metrics(step.run_metadata):
             console.print(f"\nMetrics of {step.name}: " + ", ".join(f"{n} {v:.4f}" for n, v in numbers.items()))

@@ -10,24 +10,17 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from rich.console import Console
 
-from zenml_azureml.demo.output import worth_showing
+from zenml_azureml.demo.program import show_program, uninterrupted
 from zenml_azureml.emulator import daemon, environment
 
 STEP_OPERATOR = "azureml"
 _PIPELINE = Path(__file__).with_name("pipeline.py")
-
-# How often an interrupt is passed on, and how many seconds the pipeline has each time to cancel its job.
-_INTERRUPTS = 3
-_PATIENCE = 10.0
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -117,11 +110,11 @@ def _run(folders: Folders) -> bool:
     _say(f"A pipeline whose steps run there ({_PIPELINE.name})")
     folders.project.mkdir()
     shutil.copy(_PIPELINE, folders.project)
-    succeeded = _call([sys.executable, _PIPELINE.name], variables, folders.project) == 0
+    succeeded = show_program([sys.executable, _PIPELINE.name], variables, folders.project) == 0
 
     _say("What ran where")
     quiet = {**variables, "ZENML_LOGGING_VERBOSITY": "ERROR"}
-    _call([sys.executable, "-m", "zenml_azureml.demo.report"], quiet, folders.root)
+    show_program([sys.executable, "-m", "zenml_azureml.demo.report"], quiet, folders.root)
     return succeeded
 
 
@@ -195,70 +188,11 @@ def _zenml(command: list[str], variables: Mapping[str, str], folder: Path) -> No
         raise DemoError(f"`{shlex.join(command)}` failed:\n{done.stdout.strip()}")
 
 
-def _call(command: list[str], variables: Mapping[str, str], folder: Path) -> int:
-    """Run a program and show its output; if the demo is interrupted, interrupt it and wait for its end.
-
-    Returns:
-        Its exit code.
-    """
-    process = subprocess.Popen(
-        command,
-        env=variables,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A session of its own: Ctrl+C in a terminal must reach it once, from here.
-        start_new_session=True,
-    )
-    showing = threading.Thread(target=_show, args=(process.stdout,))
-    showing.start()
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        with _uninterrupted():
-            _console.print("\nInterrupted: ending the running jobs.")
-            _interrupt(process)
-        raise
-    finally:
-        showing.join()
-
-
-def _interrupt(process: subprocess.Popen[str]) -> None:
-    # More than once: an interrupt that arrives inside some C libraries is lost.
-    for _ in range(_INTERRUPTS):
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_PATIENCE)
-            return
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _show(output: IO[str]) -> None:
-    for line in worth_showing(output):
-        sys.stdout.write(f"  {line}")
-        sys.stdout.flush()
-
-
 def _clean_up(folders: Folders) -> None:
-    with _uninterrupted():
+    with uninterrupted():
         daemon.stop(folders.emulator)
         shutil.rmtree(folders.root)
     _console.print("\nThe emulator is stopped and everything it wrote is removed.", style="dim")
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let no second Ctrl+C leave things half-ended."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    former = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, former, strict=True):
-            signal.signal(number, handler)
 
 
 def _tell_what_is_kept(folders: Folders) -> None:
