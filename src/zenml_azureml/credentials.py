@@ -5,24 +5,33 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from zenml_azureml.endpoint import AZURE
+from zenml_azureml.failures import AzureMLError
+
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential
 
+    from zenml_azureml.endpoint import Cloud
     from zenml_azureml.step_operator import AzureMLStepOperator
 
 
-def credential_of(operator: AzureMLStepOperator) -> TokenCredential:
+def credential_of(operator: AzureMLStepOperator, cloud: Cloud) -> TokenCredential:
     """The credential of a step operator.
 
     Args:
         operator: The step operator.
+        cloud: The cloud that it is for.
 
     Returns:
         A credential that renews itself for as long as its source allows.
+
+    Raises:
+        AzureMLError: If the step operator has a service connector, and the cloud is not the public one.
     """
-    from zenml_azureml.workspace.connection import ServicePrincipal, credential_for
+    from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 
     if operator.connector:
+        _check_connector_serves(cloud, operator.name)
         return _ConnectorCredential(operator)
     config = operator.config
     if config.tenant_id and config.service_principal_id and config.service_principal_password:
@@ -31,9 +40,22 @@ def credential_of(operator: AzureMLStepOperator) -> TokenCredential:
                 tenant_id=config.tenant_id,
                 client_id=config.service_principal_id,
                 client_secret=config.service_principal_password,
-            )
+            ),
+            cloud,
         )
-    return credential_for(None)
+    return credential_for(None, cloud)
+
+
+def _check_connector_serves(cloud: Cloud, operator_name: str) -> None:
+    # Source: ZenML's Azure service connector, which knows the public cloud's addresses only.
+    if cloud.name != AZURE.name:
+        raise AzureMLError(
+            f"The step operator `{operator_name}` has a service connector, and ZenML's Azure service connectors sign "
+            f"in to the public cloud only, not to {cloud.name}.",
+            do_next=f"Disconnect it with `zenml step-operator disconnect {operator_name}`. Then give the step operator "
+            "a service principal (its options `tenant_id`, `service_principal_id` and `service_principal_password`), "
+            f"or log in to that cloud on this machine: `az cloud set --name {cloud.name}`, `az login`.",
+        )
 
 
 class _ConnectorCredential:

@@ -1,21 +1,174 @@
-"""Where Azure Resource Manager is. Standard library only: the stack asks before any SDK is loaded."""
+"""Where Azure is: its clouds, and where Azure Resource Manager is reached. Standard library only.
+
+The stack asks before any SDK is loaded.
+"""
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-
-PUBLIC_RESOURCE_MANAGER = "https://management.azure.com"
 
 #: The environment variable by which the Azure ML SDK is pointed at another Resource Manager endpoint.
 #: Source: azure-ai-ml, azure/ai/ml/_azure_environments.py.
 ENDPOINT_VARIABLE = "AZUREML_DEV_URL_MFE"
 
 
+@dataclass(frozen=True)
+class Cloud:
+    """One of Azure's clouds, as one operator sees it. All URLs are without a slash at the end.
+
+    Attributes:
+        name: Azure's name for it, e.g. `AzureCloud`.
+        resource_manager: Where Azure Resource Manager is reached; not the cloud's own address where a custom
+            endpoint was asked for (see `at`).
+        audience: What tokens for Azure Resource Manager are made out to, wherever it is reached.
+        authority: Where Microsoft Entra signs identities in.
+        studio: Azure ML Studio, and what tokens for Azure ML itself are made out to.
+        portal: The Azure portal.
+    """
+
+    name: str
+    resource_manager: str
+    audience: str
+    authority: str
+    studio: str
+    portal: str
+
+    @property
+    def token_scope(self) -> str:
+        """The scope of tokens for Azure Resource Manager, which run history takes too."""
+        return f"{self.audience}/.default"
+
+    @property
+    def studio_scope(self) -> str:
+        """The scope of tokens for Azure ML itself."""
+        return f"{self.studio}/.default"
+
+    def at(self, endpoint: str) -> Cloud:
+        """The same cloud, with its Resource Manager reached at a custom endpoint.
+
+        Args:
+            endpoint: `https://host[:port][/path]`.
+
+        Raises:
+            ValueError: If it is no such URL. Tokens go there, so nothing but TLS will do.
+        """
+        parts = urlsplit(endpoint)
+        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(
+                f"The Resource Manager endpoint (the setting `arm_endpoint`, or the environment variable "
+                f"{ENDPOINT_VARIABLE}) must be a URL like `https://host:port`, not {endpoint!r}."
+            )
+        return replace(self, resource_manager=endpoint.rstrip("/"))
+
+    def own_scope(self, scope: str) -> str:
+        """The scope of this cloud that stands for one of any cloud; others (storage, vaults) stay as they are.
+
+        Args:
+            scope: A scope, e.g. `https://management.azure.com/.default`.
+        """
+        for cloud in CLOUDS.values():
+            if scope == cloud.token_scope:
+                return self.token_scope
+            if scope == cloud.studio_scope:
+                return self.studio_scope
+        return scope
+
+
+def _cloud(name: str, resource_manager: str, authority: str, studio: str, portal: str) -> Cloud:
+    return Cloud(name, resource_manager, resource_manager, authority, studio, portal)
+
+
+#: The public cloud.
+AZURE = _cloud(
+    "AzureCloud",
+    "https://management.azure.com",
+    "https://login.microsoftonline.com",
+    "https://ml.azure.com",
+    "https://portal.azure.com",
+)
+
+#: Azure's clouds by name, with the SDK's own addresses for them.
+#: Source: azure-ai-ml, azure/ai/ml/_azure_environments.py.
+CLOUDS: Mapping[str, Cloud] = {
+    cloud.name: cloud
+    for cloud in (
+        AZURE,
+        _cloud(
+            "AzureChinaCloud",
+            "https://management.chinacloudapi.cn",
+            "https://login.chinacloudapi.cn",
+            "https://ml.azure.cn",
+            "https://portal.azure.cn",
+        ),
+        _cloud(
+            "AzureUSGovernment",
+            "https://management.usgovcloudapi.net",
+            "https://login.microsoftonline.us",
+            "https://ml.azure.us",
+            "https://portal.azure.us",
+        ),
+    )
+}
+
+
+def cloud_named(name: str) -> Cloud:
+    """The cloud of that name, in any case.
+
+    Raises:
+        ValueError: If there is none; the message names the nearest.
+    """
+    by_lower_name = {known.lower(): cloud for known, cloud in CLOUDS.items()}
+    found = by_lower_name.get(name.lower())
+    if found is None:
+        (nearest,) = difflib.get_close_matches(name.lower(), by_lower_name, n=1, cutoff=0)
+        raise ValueError(
+            f"There is no Azure cloud named {name!r}. Did you mean `{by_lower_name[nearest].name}`? "
+            f"Azure's clouds are {', '.join(f'`{known}`' for known in CLOUDS)}."
+        )
+    return found
+
+
+def cloud_of(name: str | None, arm_endpoint: str | None, environ: Mapping[str, str] | None = None) -> Cloud:
+    """The cloud that settings and environment ask for.
+
+    Args:
+        name: Name of the cloud; None for the public one.
+        arm_endpoint: URL of a custom Resource Manager endpoint; None for the one in the environment
+            (AZUREML_DEV_URL_MFE), or else the cloud's own.
+        environ: Environment variables; those of this process by default.
+
+    Raises:
+        ValueError: If the cloud is unknown, or the endpoint is not an `https` URL.
+    """
+    cloud = AZURE if name is None else cloud_named(name)
+    endpoint = arm_endpoint or _endpoint_in(environ)
+    return cloud.at(endpoint) if endpoint else cloud
+
+
+def redirects(cloud: Cloud, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where requests must go instead, so that a custom endpoint gets all that is for Resource Manager.
+
+    Args:
+        cloud: The cloud, with or without a custom endpoint.
+        environ: Environment variables; those of this process by default.
+
+    Returns:
+        The custom endpoint by each address that the SDK may use; empty where there is nothing to redirect.
+    """
+    own = CLOUDS[cloud.name].resource_manager
+    if cloud.resource_manager == own:
+        return {}
+    # The SDK starts at the endpoint in the environment, and follows the service's links to its own address.
+    return {url: cloud.resource_manager for url in (own, _endpoint_in(environ)) if url}
+
+
 def resource_manager_endpoint(environ: Mapping[str, str] | None = None) -> str:
-    """The Resource Manager endpoint that the SDK will talk to.
+    """The Resource Manager endpoint that the SDK will talk to, where settings ask for no other.
 
     Args:
         environ: Environment variables; those of this process by default.
@@ -23,8 +176,12 @@ def resource_manager_endpoint(environ: Mapping[str, str] | None = None) -> str:
     Returns:
         A URL without a slash at its end.
     """
+    return (_endpoint_in(environ) or AZURE.resource_manager).rstrip("/")
+
+
+def _endpoint_in(environ: Mapping[str, str] | None) -> str | None:
     variables = os.environ if environ is None else environ
-    return (variables.get(ENDPOINT_VARIABLE) or PUBLIC_RESOURCE_MANAGER).rstrip("/")
+    return variables.get(ENDPOINT_VARIABLE)
 
 
 def is_loopback(url: str) -> bool:

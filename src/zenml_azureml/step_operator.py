@@ -28,13 +28,8 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
 from zenml_azureml.outcome import conclude, status_of
 from zenml_azureml.request import JobRequest
-from zenml_azureml.settings import (
-    AzureMLStepOperatorSettings,
-    Resolution,
-    merge,
-    resolve,
-    step_settings,
-)
+from zenml_azureml.resolution import Resolution, merge, resolve
+from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.validation import check_stack
 
 if TYPE_CHECKING:
@@ -203,7 +198,7 @@ class AzureMLStepOperator(BaseStepOperator):
                     resource_group=self.config.resource_group,
                     name=self.config.workspace_name,
                 )
-                self._workspace = Workspace(address, lambda: credential_of(self))
+                self._workspace = Workspace(address, lambda: credential_of(self, address.cloud))
             return self._workspace
 
     @property

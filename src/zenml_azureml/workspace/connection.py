@@ -6,14 +6,12 @@ by any number of threads.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
@@ -24,40 +22,37 @@ from azure.core.pipeline.policies import (
     RetryPolicy,
     UserAgentPolicy,
 )
-from azure.core.pipeline.transport import RequestsTransport
+from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
-from zenml_azureml.endpoint import PUBLIC_RESOURCE_MANAGER
+from zenml_azureml.endpoint import Cloud, cloud_of, redirects
+from zenml_azureml.workspace.credentials import OwnCloudCredential
+from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
+from zenml_azureml.workspace.transport import WorkspaceTransport
 
 #: Seconds between two looks at a long-running operation; the SDK's own default is 30.
 OPERATION_POLLING_SECONDS = 1
 
-#: Seconds to wait for a connection and for an answer; the SDK's own defaults are 300.
-CONNECTION_TIMEOUT_SECONDS = 20
-READ_TIMEOUT_SECONDS = 120
 
-TOKEN_SCOPE = f"{PUBLIC_RESOURCE_MANAGER}/.default"
-
-#: Login hosts that azure-identity knows to be Microsoft's. It refuses any other authority unless it is
-#: told not to ask Microsoft about it. Source: azure-identity, AzureAuthorityHosts.
-MICROSOFT_AUTHORITIES = frozenset(
-    {
-        "login.microsoftonline.com",
-        "login.microsoftonline.us",
-        "login.chinacloudapi.cn",
-        "login.partner.microsoftonline.cn",
-    }
-)
+def _cloud_in_environment() -> Cloud:
+    return cloud_of(None, None)
 
 
 @dataclass(frozen=True)
 class WorkspaceAddress:
-    """Which workspace."""
+    """Which workspace.
+
+    Attributes:
+        subscription_id: Its Azure subscription.
+        resource_group: Its resource group.
+        name: Its name.
+        cloud: The cloud it is in; by default the public one, at the endpoint that the environment names.
+    """
 
     subscription_id: str
     resource_group: str
     name: str
+    cloud: Cloud = field(default_factory=_cloud_in_environment)
 
     @property
     def path(self) -> str:
@@ -68,59 +63,45 @@ class WorkspaceAddress:
         )
 
 
-@dataclass(frozen=True)
-class ServicePrincipal:
-    """An application's own identity."""
-
-    tenant_id: str
-    client_id: str
-    client_secret: str = field(repr=False)
-
-
-def credential_for(principal: ServicePrincipal | None) -> TokenCredential:
-    """The credential for a service principal, or the one that the environment offers.
-
-    Args:
-        principal: The service principal; None for `DefaultAzureCredential`: environment variables,
-            workload and managed identity, the Azure CLI's login.
-
-    Returns:
-        A credential of azure-identity. Nothing is asked of the login server yet.
-    """
-    authority = os.environ.get("AZURE_AUTHORITY_HOST")
-    foreign = bool(authority) and _host(str(authority)) not in MICROSOFT_AUTHORITIES
-    if principal is None:
-        return DefaultAzureCredential(disable_instance_discovery=foreign)
-    return ClientSecretCredential(
-        tenant_id=principal.tenant_id,
-        client_id=principal.client_id,
-        client_secret=principal.client_secret,
-        disable_instance_discovery=foreign,
-    )
-
-
-def _host(authority: str) -> str:
-    return urlsplit(authority if "//" in authority else f"https://{authority}").hostname or ""
-
-
 class WorkspaceConnection:
     """The way to one workspace.
 
     Args:
         address: Which workspace.
         credential: Makes the credential when it is first needed.
+        transport: Carries all requests, and waits between them; None for one that goes where the address says.
     """
 
-    def __init__(self, address: WorkspaceAddress, credential: Callable[[], TokenCredential]) -> None:
+    def __init__(
+        self,
+        address: WorkspaceAddress,
+        credential: Callable[[], TokenCredential],
+        transport: HttpTransport[Any, Any] | None = None,
+    ) -> None:
         self.address = address
+        self.transport = transport or WorkspaceTransport(redirects(address.cloud))
         self._make_credential = credential
         self._lock = threading.RLock()
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud that the workspace is in."""
+        return self.address.cloud
 
     @property
     def client(self) -> MLClient:
         """The SDK's client of the workspace."""
         with self._lock:
             return self._client
+
+    def current_cloud(self) -> AbstractContextManager[None]:
+        """Have the SDK take this workspace's cloud for the current one, for the length of a `with`.
+
+        Needed around a submit that carries the user's own identity: the SDK sends a token of Azure ML with it,
+        and refuses one of another cloud than the current.
+        Source: azure-ai-ml, `JobOperations._set_headers_with_user_aml_token`.
+        """
+        return CURRENT_CLOUD.set_to(self.cloud.name)
 
     def get_json(self, url: str) -> dict[str, Any]:
         """GET a service beside Resource Manager that takes the same token, such as run history.
@@ -184,27 +165,21 @@ class WorkspaceConnection:
 
     @cached_property
     def _credential(self) -> TokenCredential:
-        return self._make_credential()
-
-    @cached_property
-    def _transport(self) -> RequestsTransport:
-        transport = RequestsTransport(connection_timeout=CONNECTION_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS)
-        transport.open()  # here, once: opening on first use is not thread-safe
-        return transport
+        return OwnCloudCredential(self._make_credential(), self.cloud)
 
     @cached_property
     def _client(self) -> MLClient:
-        with _cloud_variable_restored():
+        with self.current_cloud():
             return MLClient(
                 credential=self._credential,
                 subscription_id=self.address.subscription_id,
                 resource_group_name=self.address.resource_group,
                 workspace_name=self.address.name,
                 # Without it, the client talks to the cloud of whichever client the process made last.
-                cloud="AzureCloud",
+                cloud=self.cloud.name,
                 show_progress=False,
                 enable_telemetry=False,
-                transport=self._transport,
+                transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
             )
 
@@ -213,38 +188,18 @@ class WorkspaceConnection:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
             RetryPolicy(),
-            BearerTokenCredentialPolicy(self._credential, TOKEN_SCOPE),
+            BearerTokenCredentialPolicy(self._credential, self.cloud.token_scope),
         ]
-        return PipelineClient("", policies=policies, transport=self._transport)
+        return PipelineClient("", policies=policies, transport=self.transport)
 
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
         # A SAS URL is all the permission that is needed: no token may go there.
         policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy()]
-        return PipelineClient("", policies=policies, transport=self._transport)
+        return PipelineClient("", policies=policies, transport=self.transport)
 
 
 def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
     response: HttpResponse = pipeline.send_request(request)
     response.raise_for_status()
     return response
-
-
-_cloud_variable_lock = threading.Lock()
-
-
-@contextmanager
-def _cloud_variable_restored() -> Any:
-    """Keep the SDK from leaving its cloud in the environment, where child processes inherit it.
-
-    Source: azure-ai-ml, `MLClient.__init__` always writes AZUREML_CURRENT_CLOUD.
-    """
-    with _cloud_variable_lock:
-        before = os.environ.get("AZUREML_CURRENT_CLOUD")
-        try:
-            yield
-        finally:
-            if before is None:
-                os.environ.pop("AZUREML_CURRENT_CLOUD", None)
-            else:
-                os.environ["AZUREML_CURRENT_CLOUD"] = before

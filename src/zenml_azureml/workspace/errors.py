@@ -12,7 +12,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from zenml_azureml.endpoint import ENDPOINT_VARIABLE, resource_manager_endpoint
+from zenml_azureml.endpoint import ENDPOINT_VARIABLE
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.workspace.connection import WorkspaceAddress
 
@@ -81,10 +81,10 @@ def _advice(error: AzureError, address: WorkspaceAddress) -> str:
             "`zenml service-connector verify NAME`."
         )
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
-        endpoint = resource_manager_endpoint()
         return (
-            f"Azure could not be reached at {endpoint}. Check the network, a proxy, and its certificate "
-            f"(REQUESTS_CA_BUNDLE); {ENDPOINT_VARIABLE} is the environment variable that sets the endpoint."
+            f"Azure could not be reached at {address.cloud.resource_manager}. Check the network, a proxy, and its "
+            "certificate (REQUESTS_CA_BUNDLE). The setting `arm_endpoint` and the environment variable "
+            f"{ENDPOINT_VARIABLE} set the endpoint."
         )
     if isinstance(error, HttpResponseError):
         return _advice_on_answer(error, address)
