@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,14 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep ZenML from the user's own configuration, whatever a test makes it do in this process."""
+    folder = tempfile.mkdtemp(prefix="zenml-azureml-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["ZENML_CONFIG_PATH"] = folder
+    os.environ["ZENML_ANALYTICS_OPT_IN"] = "false"
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from zenml.utils.secret_utils import SecretField
 
 from zenml_azureml.endpoint import is_loopback, resource_manager_endpoint
 from zenml_azureml.registration import BUILT_IN_MODULE
-from zenml_azureml.settings import AzureMLStepOperatorSettings, normalise
+from zenml_azureml.settings import AzureMLComputeSettings
+from zenml_azureml.spellings import normalise
 
 if TYPE_CHECKING:
     from zenml_azureml.step_operator import AzureMLStepOperator
@@ -27,7 +28,7 @@ FLAVOR_NAME = "azureml"
 CONNECTOR_RESOURCE_TYPE = "azure-generic"
 
 
-class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLStepOperatorSettings):
+class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLComputeSettings):
     """Configuration of an `azureml` step operator: the workspace, and defaults for its steps' settings.
 
     What ZenML stores of it are the built-in flavor's words only, since a server without this package checks

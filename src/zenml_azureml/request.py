@@ -120,14 +120,76 @@ ComputeRequest = Serverless | ComputeInstance | ComputeCluster | ExistingCompute
 
 
 @dataclass(frozen=True)
-class JobOptions:
-    """What a job is asked to be, apart from where it runs.
+class JobIdentity:
+    """Whom a job acts as.
 
     Attributes:
-        shm_size: Shared memory of the container in Docker's notation, e.g. `2g`; None leaves it to Azure.
+        kind: `managed`, `user` or `aml_token`.
+        client_id: Of a user-assigned managed identity; None for the compute's own.
     """
 
+    kind: str
+    client_id: str | None = None
+
+
+@dataclass(frozen=True)
+class JobService:
+    """A service that runs beside a job.
+
+    Attributes:
+        name: As the user calls it.
+        type: `ssh`, `jupyter_lab`, `tensor_board` or `vs_code`.
+        ssh_public_keys: For `ssh`: the keys that may log in.
+        log_dir: For `tensor_board`: the folder to show.
+        port: Port in the container; None leaves it to Azure.
+        nodes: `all`, or None for the first.
+    """
+
+    name: str
+    type: str
+    ssh_public_keys: str | None = None
+    log_dir: str | None = None
+    port: int | None = None
+    nodes: str | None = None
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What a job is asked to be; None leaves a thing to Azure, or to the step operator where that names it.
+
+    Attributes:
+        display_name: What Studio shows as its name.
+        description: What Studio shows as its description.
+        tags: The user's own.
+        experiment: Its experiment.
+        timeout: How long it may run.
+        shm_size: Shared memory of the container in Docker's notation, e.g. `2g`.
+        docker_args: Further arguments of `docker run`.
+        environment_variables: The user's own. May hold secrets, hence not in the `repr`.
+        identity: Whom it acts as.
+        services: What runs beside it.
+        instance_type: VM size of serverless compute.
+        instance_count: Number of nodes.
+        job_tier: `spot`, `basic`, `standard` or `premium` serverless capacity.
+        priority: `low`, `medium` or `high` among waiting serverless jobs.
+        locations: Regions that serverless compute may be in.
+    """
+
+    display_name: str | None = None
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    experiment: str | None = None
+    timeout: timedelta | None = None
     shm_size: str | None = None
+    docker_args: str | None = None
+    environment_variables: dict[str, str] = field(default_factory=dict, repr=False)
+    identity: JobIdentity | None = None
+    services: tuple[JobService, ...] = ()
+    instance_type: str | None = None
+    instance_count: int | None = None
+    job_tier: str | None = None
+    priority: str | None = None
+    locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,8 +198,8 @@ class JobRequest:
 
     Attributes:
         name: Name of the job: a function of the step run, so that submitting twice gives one job.
-        display_name: What Studio shows.
-        experiment: Experiment the job belongs to.
+        display_name: What Studio shows, unless the options say otherwise.
+        experiment: Experiment the job belongs to, unless the options say otherwise.
         image: Docker image it runs.
         command: Shell command it runs.
         environment_variables: For the command. May hold secrets, hence not in the `repr`.
@@ -152,4 +214,4 @@ class JobRequest:
     command: str
     environment_variables: dict[str, str] = field(repr=False)
     tags: dict[str, str]
-    options: JobOptions = JobOptions()
+    options: JobOptions = field(default_factory=JobOptions)

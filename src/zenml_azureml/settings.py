@@ -1,19 +1,17 @@
-"""What a user may ask for, and what that means.
+"""What a user may ask for: the models of the settings, and which values they take.
 
-The settings model accepts every spelling that ZenML's documentation and its built-in operator have used;
-`resolve` turns it into a request. Both are pure: they ask nothing of ZenML's server or of Azure.
+What the settings mean is in `resolution.py`. Both are pure: they ask nothing of ZenML's server or of Azure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from difflib import get_close_matches
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
+    BaseModel,
+    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     SerializerFunctionWrapHandler,
@@ -22,22 +20,10 @@ from pydantic import (
     model_validator,
 )
 from zenml.config.base_settings import BaseSettings
+from zenml.utils.secret_utils import is_secret_reference
 
-from zenml_azureml.request import (
-    ComputeCluster,
-    ComputeInstance,
-    ComputeRequest,
-    ExistingCompute,
-    JobOptions,
-    Serverless,
-)
-
-
-class AzureMLSettingsError(Exception):
-    """A setting that cannot be what was meant; the message says what to write instead.
-
-    Not a `ValueError`: ZenML replaces pydantic's errors by a message without the reason.
-    """
+from zenml_azureml.names import NameRuleError, check_compute_name, check_shm_size
+from zenml_azureml.spellings import AzureMLSettingsError, normalise, refuse_unknown
 
 
 class AzureMLComputeMode(str, Enum):
@@ -51,37 +37,44 @@ class AzureMLComputeMode(str, Enum):
         return self.value
 
 
-#: Other spellings of a setting, each with the name it is kept under: the one of ZenML's built-in operator.
-ALIASES: dict[str, str] = {
-    "compute_size": "size",
-    "idle_type_before_shutdown_minutes": "idle_time_before_shutdown_minutes",
-    "idle_time_before_scale_down": "idle_time_before_scaledown_down",
-}
+class AzureMLJobService(BaseModel):
+    """A service that runs beside a job, to look into it while it runs.
 
-_INSTANCE_ONLY = frozenset({"idle_time_before_shutdown_minutes"})
-_CLUSTER_ONLY = frozenset(
-    {
-        "idle_time_before_scaledown_down",
-        "location",
-        "min_instances",
-        "max_instances",
-        "tier",
-    }
-)
-_COMPUTE = frozenset({"compute_name", "size", "compute_target_name"})
+    Attributes:
+        type: `ssh`, `jupyter_lab`, `tensor_board` or `vs_code`.
+        ssh_public_keys: For `ssh`: the keys that may log in.
+        log_dir: For `tensor_board`: the folder to show.
+        port: Port in the container; None leaves it to Azure.
+        nodes: `all` for every node; None for the first.
+    """
 
-_TARGET = frozenset({"mode"}) | _COMPUTE | _INSTANCE_ONLY | _CLUSTER_ONLY
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-#: Settings that mean nothing in a mode.
-IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
-    AzureMLComputeMode.SERVERLESS: _COMPUTE | _INSTANCE_ONLY | _CLUSTER_ONLY,
-    AzureMLComputeMode.COMPUTE_INSTANCE: _CLUSTER_ONLY | {"compute_target_name"},
-    AzureMLComputeMode.COMPUTE_CLUSTER: _INSTANCE_ONLY | {"compute_target_name"},
-}
+    type: Literal["ssh", "jupyter_lab", "tensor_board", "vs_code"]
+    ssh_public_keys: str | None = None
+    log_dir: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    nodes: Literal["all"] | None = None
 
 
-class AzureMLStepOperatorSettings(BaseSettings):
-    """Where a step runs on Azure ML, and how.
+class AzureMLComputeSchedule(BaseModel):
+    """When a new compute instance is started or stopped.
+
+    Attributes:
+        action: `start` or `stop`.
+        cron: Crontab expression of five fields, e.g. `0 18 * * 1-5`.
+        time_zone: In Windows' or Azure's words, e.g. `UTC`, `W. Europe Standard Time`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: Literal["start", "stop"]
+    cron: str = Field(pattern=r"^\S+(\s+\S+){4}$")
+    time_zone: str = "UTC"
+
+
+class AzureMLComputeSettings(BaseSettings):
+    """The settings that ZenML's built-in operator knows too, which a component's configuration can hold.
 
     Attributes:
         mode: `serverless` (default), `compute-instance` or `compute-cluster`.
@@ -99,10 +92,6 @@ class AzureMLStepOperatorSettings(BaseSettings):
         compute_size: Another name of `size`.
         idle_type_before_shutdown_minutes: Another name of `idle_time_before_shutdown_minutes`.
         idle_time_before_scale_down: Another name of `idle_time_before_scaledown_down`.
-
-    Raises:
-        AzureMLSettingsError: For an unknown or misspelt setting, an unknown mode, a missing compute name, or
-            two spellings of one setting that disagree.
     """
 
     mode: AzureMLComputeMode = AzureMLComputeMode.SERVERLESS
@@ -129,10 +118,10 @@ class AzureMLStepOperatorSettings(BaseSettings):
         if not isinstance(data, Mapping):
             return build(data)
         try:
-            settings = build(cls._prepare(dict(data)))
+            settings = build(_in_azures_case(cls._prepare(dict(data))))
         except ValidationError as error:
             raise AzureMLSettingsError(_explain(error)) from error
-        _require_compute_name(settings)
+        _check_names(settings)
         return settings
 
     @model_serializer(mode="wrap")
@@ -143,34 +132,79 @@ class AzureMLStepOperatorSettings(BaseSettings):
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
         """The values under the names they are kept under."""
-        _refuse_unknown(data, known=set(cls.model_fields))
+        refuse_unknown(data, known=cls.model_fields)
         return normalise(data)
 
 
-def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under the one name that each is kept under.
+class AzureMLStepOperatorSettings(AzureMLComputeSettings):
+    """Where a step runs on Azure ML, and how.
 
-    Args:
-        data: Settings by any of their names.
+    Beyond what `AzureMLComputeSettings` has:
 
-    Returns:
-        The same settings; none of the keys of `ALIASES` is among them.
+    Attributes:
+        instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`.
+        instance_count: Nodes that the job runs on.
+        job_tier: `spot`, `basic`, `standard` or `premium`: the kind of capacity of serverless compute.
+        priority: `low`, `medium` or `high`, among the jobs that wait for serverless compute.
+        locations: Azure regions in which serverless compute may run the job.
+        start_stopped_instance: Whether a stopped compute instance is started; otherwise it is an error.
+        ssh_public_key: Key that may log in to a new compute.
+        ssh_admin_username: User to log in as, on a new compute cluster.
+        vnet_name: Virtual network of a new compute.
+        subnet: Its subnet, by name or ARM id.
+        compute_identity: Identity of a new compute: `system_assigned`, or ARM ids of user-assigned ones.
+        schedules: When a new compute instance is started and stopped.
+        delete_compute_after: Whether a compute that this step created is deleted after it.
+        quota_check: What a missing quota is: `fail` (default), `warn`, or `off` for not looking.
+        queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
+        display_name: What Studio shows as the job's name; by default the step and the run.
+        description: What Studio shows as its description.
+        tags: Tags beside those with pipeline, run and step.
+        experiment_name: Its experiment; by default the pipeline.
+        timeout_minutes: Minutes after which Azure cancels the running job.
+        docker_args: Further arguments of `docker run`, e.g. `--ipc=host`.
+        identity: Whom the job acts as: `managed`, `user` or `aml_token`.
+        identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
+        services: Services beside the job, by a name of your choice.
+        environment_variables: For the step's process.
+        cloud: `AzureCloud` (default), `AzureChinaCloud` or `AzureUSGovernment`.
+        arm_endpoint: URL of another Azure Resource Manager.
 
     Raises:
-        AzureMLSettingsError: If two spellings of a setting have different values.
+        AzureMLSettingsError: For an unknown or misspelt setting, a value that cannot be, a name that Azure
+            refuses, a missing compute name, or two spellings of one setting that disagree.
     """
-    settings = dict(data)
-    for alias, name in ALIASES.items():
-        value = settings.pop(alias, None)
-        if value is None:
-            continue
-        if settings.get(name) not in (None, value):
-            raise AzureMLSettingsError(
-                f"`{alias}={value!r}` and `{name}={settings[name]!r}` are two names of one setting with different "
-                "values. Keep one of them."
-            )
-        settings[name] = value
-    return settings
+
+    instance_type: str | None = None
+    instance_count: int | None = Field(default=None, ge=1)
+    job_tier: Literal["spot", "basic", "standard", "premium"] | None = None
+    priority: Literal["low", "medium", "high"] | None = None
+    locations: list[str] | None = None
+
+    start_stopped_instance: bool = True
+    ssh_public_key: str | None = None
+    ssh_admin_username: str | None = None
+    vnet_name: str | None = None
+    subnet: str | None = None
+    compute_identity: Literal["system_assigned"] | list[str] | None = None
+    schedules: list[AzureMLComputeSchedule] | None = None
+    delete_compute_after: bool = False
+    quota_check: Literal["fail", "warn", "off"] = "fail"
+    queue_timeout_minutes: int | None = Field(default=None, gt=0)
+
+    display_name: str | None = None
+    description: str | None = None
+    tags: dict[str, str] | None = None
+    experiment_name: str | None = None
+    timeout_minutes: int | None = Field(default=None, gt=0)
+    docker_args: str | None = None
+    identity: Literal["managed", "user", "aml_token"] | None = None
+    identity_client_id: str | None = None
+    services: dict[str, AzureMLJobService] | None = None
+    environment_variables: dict[str, str] | None = None
+
+    cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] | None = None
+    arm_endpoint: str | None = Field(default=None, pattern=r"^https://")
 
 
 def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> dict[str, Any]:
@@ -190,51 +224,38 @@ def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> d
     return {}
 
 
-def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOperatorSettings:
-    """A step's settings on top of those of its step operator.
-
-    What the step operator's configuration sets and the step's own choice of compute makes meaningless is left
-    out in silence: the user of the step did not write it.
-
-    Args:
-        defaults: What the step operator's configuration sets.
-        own: What the step sets. ZenML's compiler has put the defaults among it, so a value that is equal to its
-            default counts as inherited.
-
-    Returns:
-        The settings in force.
-
-    Raises:
-        AzureMLSettingsError: If together they make no sense.
-    """
-    inherited = normalise(defaults)
-    chosen = {name: value for name, value in normalise(own).items() if inherited.get(name) != value}
-    if "mode" in chosen:
-        meaningless = IGNORED_BY_MODE[AzureMLComputeMode(chosen["mode"])]
-    elif "compute_target_name" in chosen:
-        meaningless = _TARGET
-    else:
-        meaningless = frozenset()
-    kept = {name: value for name, value in inherited.items() if name not in meaningless}
-    return AzureMLStepOperatorSettings(**{**kept, **chosen})
+#: Settings whose values Azure's documentation, portal and SDK write in different cases.
+_ANY_CASE = ("job_tier", "priority", "tier")
 
 
-def _refuse_unknown(data: Mapping[str, Any], known: set[str]) -> None:
-    for key in data:
-        if key in known:
-            continue
-        nearest = get_close_matches(key, sorted(known), n=1)
-        hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Settings: {', '.join(sorted(known))}."
-        raise AzureMLSettingsError(f"Azure ML step operator settings: there is no `{key}`. {hint}")
+def _in_azures_case(data: dict[str, Any]) -> dict[str, Any]:
+    """The values as the SDK takes them: `Spot` is `spot`, `LowPriority` is `low_priority`."""
+    for name in _ANY_CASE:
+        if isinstance(data.get(name), str):
+            value = data[name].lower().replace("-", "_")
+            data[name] = "low_priority" if value == "lowpriority" else value
+    return data
 
 
-def _require_compute_name(settings: AzureMLStepOperatorSettings) -> None:
-    if settings.mode is not AzureMLComputeMode.SERVERLESS and not settings.compute_name:
-        kind = "instance" if settings.mode is AzureMLComputeMode.COMPUTE_INSTANCE else "cluster"
+def _check_names(settings: AzureMLComputeSettings) -> None:
+    values = dict(settings)  # reading an attribute would ask the server for a secret that it refers to
+    if values["mode"] is not AzureMLComputeMode.SERVERLESS and not values["compute_name"]:
+        kind = "instance" if values["mode"] is AzureMLComputeMode.COMPUTE_INSTANCE else "cluster"
         raise AzureMLSettingsError(
-            f"`mode={settings.mode.value!r}` needs a `compute_name`: the name of the compute {kind} to use, which is "
+            f"`mode={values['mode'].value!r}` needs a `compute_name`: the name of the compute {kind} to use, which is "
             'created if it does not exist, e.g. `compute_name="my-compute"`.'
         )
+    if values["tier"] not in (None, "dedicated", "low_priority"):
+        raise AzureMLSettingsError(f"`tier={values['tier']!r}`: it can be 'dedicated' or 'low_priority'.")
+    rules = {"compute_name": check_compute_name, "compute_target_name": check_compute_name, "shm_size": check_shm_size}
+    for field, check in rules.items():
+        value = values[field]
+        if value is None or is_secret_reference(value):
+            continue
+        try:
+            check(value)
+        except NameRuleError as error:
+            raise AzureMLSettingsError(f"`{field}={value!r}`: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:
@@ -243,95 +264,3 @@ def _explain(error: ValidationError) -> str:
         name = ".".join(str(part) for part in detail["loc"]) or "settings"
         problems.append(f"`{name}={detail['input']!r}`: {detail['msg'][0].lower()}{detail['msg'][1:]}")
     return f"Azure ML step operator settings: {'; '.join(problems)}."
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """What settings mean.
-
-    Attributes:
-        compute: Where the job is to run.
-        options: What it is to be.
-        warnings: What was asked for and will not happen, a sentence each.
-    """
-
-    compute: ComputeRequest
-    options: JobOptions
-    warnings: tuple[str, ...] = ()
-
-
-def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
-    """Settle what settings ask of Azure.
-
-    Args:
-        settings: The settings of a step, those of its step operator underneath.
-
-    Returns:
-        The request, with a warning for each setting that the mode ignores.
-    """
-    given = {name for name in settings.model_fields_set if getattr(settings, name) is not None}
-    by_target_name = settings.compute_target_name is not None and "mode" not in given
-    if by_target_name:
-        ignored = given & IGNORED_BY_MODE[AzureMLComputeMode.SERVERLESS] - {"compute_target_name"}
-    else:
-        ignored = given & IGNORED_BY_MODE[settings.mode]
-    return Resolution(
-        compute=_compute_request(settings, by_target_name),
-        options=JobOptions(shm_size=settings.shm_size),
-        warnings=tuple(
-            f"{_spellings(name)} is ignored: {_why_ignored(name, settings, by_target_name)}."
-            for name in sorted(ignored)
-        ),
-    )
-
-
-def _compute_request(settings: AzureMLStepOperatorSettings, by_target_name: bool) -> ComputeRequest:
-    if by_target_name:
-        return ExistingCompute(settings.compute_target_name or "")
-    if settings.mode is AzureMLComputeMode.SERVERLESS:
-        return Serverless()
-    assert settings.compute_name is not None  # noqa: S101 - _require_compute_name made sure
-    if settings.mode is AzureMLComputeMode.COMPUTE_INSTANCE:
-        return ComputeInstance(
-            name=settings.compute_name,
-            size=settings.size,
-            idle_time_before_shutdown=_span(minutes=settings.idle_time_before_shutdown_minutes),
-        )
-    return ComputeCluster(
-        name=settings.compute_name,
-        size=settings.size,
-        location=settings.location,
-        min_instances=settings.min_instances,
-        max_instances=settings.max_instances,
-        idle_time_before_scale_down=_span(seconds=settings.idle_time_before_scaledown_down),
-        tier=settings.tier,
-    )
-
-
-def _span(*, minutes: int | None = None, seconds: int | None = None) -> timedelta | None:
-    if minutes is None and seconds is None:
-        return None
-    return timedelta(minutes=minutes or 0, seconds=seconds or 0)
-
-
-def _why_ignored(name: str, settings: AzureMLStepOperatorSettings, by_target_name: bool) -> str:
-    if by_target_name:
-        return (
-            f"`compute_target_name` uses the existing `{settings.compute_target_name}` as it is. To have a compute "
-            "created, set `mode` and `compute_name` instead"
-        )
-    if settings.mode is AzureMLComputeMode.SERVERLESS:
-        if name == "compute_target_name":
-            return "the mode is `serverless`. To use an existing compute, leave `mode` away"
-        meant = "compute-instance" if name in _INSTANCE_ONLY else "compute-cluster"
-        return f"the mode is `serverless`. To use a compute of your own, set `mode={meant!r}`"
-    if name == "compute_target_name":
-        return f"the mode is `{settings.mode}`, which uses `compute_name`"
-    other = "compute-instance" if name in _INSTANCE_ONLY else "compute-cluster"
-    return f"the mode is `{settings.mode}`; it belongs to `mode={other!r}`"
-
-
-def _spellings(name: str) -> str:
-    """The setting's name, with the others it may have been given by."""
-    others = [f"`{alias}`" for alias, kept in ALIASES.items() if kept == name]
-    return f"`{name}`" + (f" (or {', '.join(others)})" if others else "")

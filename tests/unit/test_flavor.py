@@ -9,7 +9,7 @@ import pytest
 from zenml.integrations.azure import flavors as built_in_package
 
 from zenml_azureml import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor, AzureMLStepOperatorSettings
-from zenml_azureml.settings import ALIASES
+from zenml_azureml.spellings import ALIASES
 
 WORKSPACE = {"subscription_id": "s", "resource_group": "r", "workspace_name": "w"}
 
@@ -40,7 +40,7 @@ def test_a_stored_configuration_holds_only_words_that_the_built_in_flavor_knows(
     everything: dict[str, Any] = {
         **WORKSPACE,
         "mode": "compute-cluster",
-        "compute_name": "c",
+        "compute_name": "cluster",
         "compute_size": "Standard_DS3_v2",
         "idle_type_before_shutdown_minutes": 5,
         "idle_time_before_scale_down": 60,
@@ -49,7 +49,7 @@ def test_a_stored_configuration_holds_only_words_that_the_built_in_flavor_knows(
         "max_instances": 1,
         "tier": "dedicated",
         "shm_size": "2g",
-        "compute_target_name": "t",
+        "compute_target_name": "target",
         "tenant_id": "t",
         "service_principal_id": "i",
         "service_principal_password": "p",

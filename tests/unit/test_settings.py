@@ -10,15 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.request import ComputeCluster, ComputeInstance, ExistingCompute, Serverless
-from zenml_azureml.settings import (
-    ALIASES,
-    IGNORED_BY_MODE,
-    AzureMLComputeMode,
-    AzureMLSettingsError,
-    merge,
-    resolve,
+from zenml_azureml.request import (
+    ComputeCluster,
+    ComputeIdentity,
+    ComputeInstance,
+    ComputeSchedule,
+    ExistingCompute,
+    JobIdentity,
+    JobOptions,
+    JobService,
+    Serverless,
 )
+from zenml_azureml.resolution import IGNORED_BY_MODE, merge, resolve
+from zenml_azureml.settings import AzureMLComputeMode, AzureMLJobService
+from zenml_azureml.spellings import ALIASES, AzureMLSettingsError
 
 
 def test_serverless_is_the_default() -> None:
@@ -68,10 +73,10 @@ def test_every_setting_of_a_cluster_reaches_the_request() -> None:
 
 def test_the_documented_idle_time_is_in_minutes() -> None:
     settings = AzureMLStepOperatorSettings(
-        mode=AzureMLComputeMode.COMPUTE_INSTANCE, compute_name="ci", idle_type_before_shutdown_minutes=90
+        mode=AzureMLComputeMode.COMPUTE_INSTANCE, compute_name="notebook", idle_type_before_shutdown_minutes=90
     )
 
-    assert resolve(settings).compute == ComputeInstance("ci", idle_time_before_shutdown=timedelta(hours=1.5))
+    assert resolve(settings).compute == ComputeInstance("notebook", idle_time_before_shutdown=timedelta(hours=1.5))
 
 
 def test_a_compute_target_name_uses_what_exists_under_it() -> None:
@@ -89,7 +94,14 @@ def test_a_compute_target_name_uses_what_exists_under_it() -> None:
         ),
         ({"mode": "compute-cluster"}, "`mode='compute-cluster'` needs a `compute_name`"),
         ({"size": "a", "compute_size": "b"}, "are two names of one setting with different values"),
-        ({"mode": "compute-cluster", "compute_name": "c", "max_instances": 0}, "`max_instances=0`"),
+        ({"mode": "compute-cluster", "compute_name": "cluster", "max_instances": 0}, "`max_instances=0`"),
+        ({"mode": "compute-cluster", "compute_name": "ci-1"}, "has 3 to 24 letters, digits and hyphens"),
+        ({"compute_target_name": "1st"}, "begins with a letter"),
+        ({"shm_size": "2 gigabytes"}, "`shm_size='2 gigabytes'`"),
+        ({"mode": "compute-cluster", "compute_name": "cluster", "tier": "cheap"}, "'dedicated' or 'low_priority'"),
+        ({"job_tier": "free"}, "`job_tier='free'`: input should be 'spot', 'basic', 'standard' or 'premium'"),
+        ({"services": {"tb": {"type": "tensorboard"}}}, "`services.tb.type='tensorboard'`"),
+        ({"arm_endpoint": "http://arm.example"}, "`arm_endpoint='http://arm.example'`"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error_that_says_what_to_write(settings: dict[str, Any], message: str) -> None:
@@ -104,34 +116,64 @@ def test_a_setting_that_resembles_nothing_is_answered_with_the_list_of_all() -> 
         AzureMLStepOperatorSettings(zzz=1)
 
 
+#: A value for each setting that some mode ignores.
+ONE_OF_EACH: dict[str, Any] = {
+    "compute_name": "name",
+    "size": "Standard_DS3_v2",
+    "idle_time_before_shutdown_minutes": 5,
+    "idle_time_before_scaledown_down": 5,
+    "location": "westeurope",
+    "min_instances": 1,
+    "max_instances": 2,
+    "tier": "dedicated",
+    "compute_target_name": "other",
+    "instance_type": "Standard_DS3_v2",
+    "instance_count": 2,
+    "job_tier": "spot",
+    "priority": "low",
+    "locations": ["westeurope"],
+    "ssh_public_key": "ssh-ed25519 AAAA",
+    "ssh_admin_username": "me",
+    "vnet_name": "vnet",
+    "subnet": "subnet",
+    "compute_identity": "system_assigned",
+    "schedules": [{"action": "stop", "cron": "0 18 * * 1-5"}],
+    "start_stopped_instance": False,
+    "delete_compute_after": True,
+}
+
+
 @pytest.mark.parametrize("mode", list(AzureMLComputeMode))
 def test_a_setting_that_the_mode_ignores_is_named_with_the_mode_it_belongs_to(mode: AzureMLComputeMode) -> None:
-    values: dict[str, Any] = {
-        "compute_name": "name",
-        "size": "Standard_DS3_v2",
-        "idle_time_before_shutdown_minutes": 5,
-        "idle_time_before_scaledown_down": 5,
-        "location": "westeurope",
-        "min_instances": 1,
-        "max_instances": 2,
-        "tier": "dedicated",
-        "compute_target_name": "other",
-    }
+    warnings = resolve(AzureMLStepOperatorSettings(mode=mode, **ONE_OF_EACH)).warnings
 
-    warnings = resolve(AzureMLStepOperatorSettings(mode=mode, **values)).warnings
-
-    named = {name for name in values for warning in warnings if warning.startswith(f"`{name}`")}
+    named = {name for name in ONE_OF_EACH for warning in warnings if warning.startswith(f"`{name}`")}
     assert named == IGNORED_BY_MODE[mode]
     assert len(warnings) == len(named)
     for warning in warnings:
         assert str(mode) in warning
 
 
-def test_a_warning_also_names_the_spelling_that_the_user_may_have_used() -> None:
+def test_every_mode_uses_what_it_does_not_ignore() -> None:
+    # A setting that no mode used would be one that is dropped in silence.
+    for name in ONE_OF_EACH:
+        if name != "compute_target_name":
+            assert any(name not in ignored for ignored in IGNORED_BY_MODE.values()), name
+
+
+def test_serverless_points_from_a_size_to_the_instance_type() -> None:
     (warning,) = resolve(AzureMLStepOperatorSettings(compute_size="Standard_DS3_v2")).warnings
 
-    assert "`compute_size`" in warning
-    assert "mode='compute-cluster'" in warning
+    assert warning == (
+        "`size` (or `compute_size`) is ignored: the mode is `serverless`, whose VM size is `instance_type`."
+    )
+
+
+def test_a_warning_also_names_the_spelling_that_the_user_may_have_used() -> None:
+    (warning,) = resolve(AzureMLStepOperatorSettings(idle_type_before_shutdown_minutes=5)).warnings
+
+    assert "`idle_type_before_shutdown_minutes`" in warning
+    assert "mode='compute-instance'" in warning
 
 
 def test_only_what_was_set_is_stored() -> None:
@@ -183,3 +225,80 @@ def test_what_a_step_itself_sets_in_vain_is_warned_about() -> None:
     assert [warning.split(" is ")[0] for warning in resolution.warnings] == [
         "`idle_time_before_shutdown_minutes` (or `idle_type_before_shutdown_minutes`)"
     ]
+
+
+def test_everything_a_job_can_carry_reaches_the_request() -> None:
+    options = resolve(
+        AzureMLStepOperatorSettings(
+            display_name="Nightly",
+            description="The nightly training",
+            tags={"team": "vision"},
+            experiment_name="nightly",
+            timeout_minutes=90,
+            shm_size="4g",
+            docker_args="--ipc=host",
+            environment_variables={"LEVEL": "3"},
+            identity="managed",
+            identity_client_id="1234",
+            services={"look": AzureMLJobService(type="tensor_board", log_dir="outputs/tb")},
+            instance_type="Standard_NC6s_v3",
+            instance_count=2,
+            job_tier="Spot",
+            priority="High",
+            locations=["westeurope", "northeurope"],
+        )
+    ).options
+
+    assert options == JobOptions(
+        display_name="Nightly",
+        description="The nightly training",
+        tags={"team": "vision"},
+        experiment="nightly",
+        timeout=timedelta(minutes=90),
+        shm_size="4g",
+        docker_args="--ipc=host",
+        environment_variables={"LEVEL": "3"},
+        identity=JobIdentity("managed", "1234"),
+        services=(JobService("look", "tensor_board", log_dir="outputs/tb"),),
+        instance_type="Standard_NC6s_v3",
+        instance_count=2,
+        job_tier="spot",
+        priority="high",
+        locations=("westeurope", "northeurope"),
+    )
+
+
+def test_everything_a_new_instance_can_have_reaches_the_request() -> None:
+    settings = AzureMLStepOperatorSettings(
+        mode=AzureMLComputeMode.COMPUTE_INSTANCE,
+        compute_name="notebook",
+        ssh_public_key="ssh-ed25519 AAAA",
+        vnet_name="vnet",
+        subnet="subnet",
+        compute_identity=["/subscriptions/s/identities/i"],
+        schedules=[{"action": "stop", "cron": "0 18 * * 1-5", "time_zone": "UTC"}],
+        start_stopped_instance=False,
+    )
+
+    assert resolve(settings).compute == ComputeInstance(
+        "notebook",
+        ssh_public_key="ssh-ed25519 AAAA",
+        vnet_name="vnet",
+        subnet="subnet",
+        identity=ComputeIdentity(user_assigned=("/subscriptions/s/identities/i",)),
+        schedules=(ComputeSchedule("stop", "0 18 * * 1-5", "UTC"),),
+        start_if_stopped=False,
+    )
+    assert resolve(settings).warnings == ()
+
+
+def test_a_value_that_is_a_reference_to_a_secret_is_not_held_against_the_rules() -> None:
+    settings = AzureMLStepOperatorSettings(mode=AzureMLComputeMode.COMPUTE_CLUSTER, compute_name="{{azure.cluster}}")
+
+    assert settings.model_dump()["compute_name"] == "{{azure.cluster}}"
+
+
+def test_a_secret_in_the_environment_is_not_in_the_repr_of_the_request() -> None:
+    options = resolve(AzureMLStepOperatorSettings(environment_variables={"TOKEN": "hunter2"})).options
+
+    assert "hunter2" not in repr(options)

@@ -6,12 +6,23 @@ import hashlib
 import re
 import threading
 from dataclasses import dataclass
+from typing import Literal
 
 from azure.ai.ml import command
-from azure.ai.ml.entities import Command, Environment
+from azure.ai.ml.entities import (
+    AmlTokenConfiguration,
+    Command,
+    Environment,
+    JupyterLabJobService,
+    ManagedIdentityConfiguration,
+    SshJobService,
+    TensorBoardJobService,
+    UserIdentityConfiguration,
+    VsCodeJobService,
+)
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
-from zenml_azureml.request import JobRequest
+from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 
@@ -62,17 +73,61 @@ def build_command_job(request: JobRequest, compute: str | None) -> Command:
         An entity for `MLClient.jobs.create_or_update`. It refers to its environment by name and version, so
         that submitting it is one request.
     """
+    options = request.options
     return command(
         name=request.name,
-        display_name=request.display_name,
-        experiment_name=request.experiment,
+        display_name=options.display_name or request.display_name,
+        description=options.description,
+        experiment_name=options.experiment or request.experiment,
+        tags={**options.tags, **request.tags},
         command=request.command,
         environment=f"azureml:{environment_name(request.image)}:{ENVIRONMENT_VERSION}",
-        environment_variables=request.environment_variables,
+        environment_variables=_environment_variables(request),
         compute=compute,
-        tags=request.tags,
-        shm_size=request.options.shm_size,
+        timeout=None if options.timeout is None else int(options.timeout.total_seconds()),
+        shm_size=options.shm_size,
+        docker_args=options.docker_args,
+        identity=_identity(options.identity),
+        services={service.name: _service(service) for service in options.services} or None,
+        instance_type=options.instance_type,
+        instance_count=options.instance_count,
+        job_tier=options.job_tier,
+        priority=options.priority,
+        locations=list(options.locations) or None,
     )
+
+
+def _environment_variables(request: JobRequest) -> dict[str, str]:
+    identity = request.options.identity
+    variables = {**request.environment_variables, **request.options.environment_variables}
+    if identity is not None and identity.client_id:
+        # Without it, DefaultAzureCredential in the job does not pick a user-assigned identity.
+        variables.setdefault("AZURE_CLIENT_ID", identity.client_id)
+    return variables
+
+
+_Identity = ManagedIdentityConfiguration | UserIdentityConfiguration | AmlTokenConfiguration
+
+
+def _identity(identity: JobIdentity | None) -> _Identity | None:
+    if identity is None:
+        return None
+    if identity.kind == "managed":
+        return ManagedIdentityConfiguration(client_id=identity.client_id)
+    return UserIdentityConfiguration() if identity.kind == "user" else AmlTokenConfiguration()
+
+
+_Service = SshJobService | JupyterLabJobService | TensorBoardJobService | VsCodeJobService
+
+
+def _service(service: JobService) -> _Service:
+    nodes: Literal["all"] | None = "all" if service.nodes else None
+    if service.type == "ssh":
+        return SshJobService(port=service.port, nodes=nodes, ssh_public_keys=service.ssh_public_keys)
+    if service.type == "tensor_board":
+        return TensorBoardJobService(port=service.port, nodes=nodes, log_dir=service.log_dir)
+    kind = JupyterLabJobService if service.type == "jupyter_lab" else VsCodeJobService
+    return kind(port=service.port, nodes=nodes)
 
 
 class JobSubmitter:
