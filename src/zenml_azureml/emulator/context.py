@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from zenml_azureml.emulator.clock import Clock, SystemClock
+from zenml_azureml.emulator.clouds import CLOUDS, EmulatedCloud
 from zenml_azureml.emulator.identity import Identity
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.state import Store
@@ -59,6 +60,7 @@ class Context:
         runtime: Executes the jobs.
         clock: The time.
         settings: What can be changed while it runs.
+        cloud: Which of Azure's clouds it shows.
         tasks: What runs in the background; cancelled when the emulator is closed or reset.
     """
 
@@ -69,6 +71,7 @@ class Context:
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)
     settings: Settings = field(default_factory=Settings)
+    cloud: EmulatedCloud = CLOUDS["AzureCloud"]
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property

@@ -50,12 +50,12 @@ async def discover(request: web.Request) -> web.StreamResponse:
 
     All but the portal is the emulator: a client must not carry its token to Microsoft.
     """
-    base_url = request.app[CONTEXT].base_url
+    context = request.app[CONTEXT]
     names = (
         *("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling"),
         *("modelmanagement", "pipelines"),
     )
-    return _answer(request, {**dict.fromkeys(names, base_url), "studio": "https://ml.azure.com"})
+    return _answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.cloud.studio})
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:

@@ -20,14 +20,6 @@ from zenml_azureml.emulator.files import write_private
 #: Audience of the assertions that stand in for a secret, as Microsoft Entra demands it.
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 
-#: What a token for Azure Resource Manager may be made out to, in the order that ARM's refusal names them.
-ARM_AUDIENCES = (
-    "https://management.core.windows.net/",
-    "https://management.core.windows.net",
-    "https://management.azure.com/",
-    "https://management.azure.com",
-)
-
 _ALGORITHM = "RS256"
 
 

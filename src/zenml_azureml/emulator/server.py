@@ -18,6 +18,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
+from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import Context, Settings
 from zenml_azureml.emulator.files import private_folder
 from zenml_azureml.emulator.identity import identity
@@ -49,6 +50,7 @@ class Emulator:
         runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
         settings: How it behaves at first.
+        cloud: Name of the cloud that it shows: whose tokens it makes and takes, and whose Studio it links to.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
@@ -73,6 +75,7 @@ class Emulator:
         runtime: Runtime | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        cloud: str = "AzureCloud",
     ) -> None:
         folder = private_folder(folder.resolve())
         shutil.rmtree(folder / "jobs", ignore_errors=True)
@@ -92,10 +95,11 @@ class Emulator:
             folder=folder,
             base_url=self.base_url,
             identity=found,
-            store=Store([_workspace(name, clock) for name in workspaces]),
+            store=Store([_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]),
             runtime=runtime or ProcessRuntime(),
             clock=clock,
             settings=settings,
+            cloud=CLOUDS[cloud],
         )
         self._thread: threading.Thread | None = None
 
@@ -159,11 +163,12 @@ class Emulator:
             ready.set_exception(error)
 
 
-def _workspace(name: WorkspaceName, clock: Clock) -> Workspace:
+def _workspace(name: WorkspaceName, clock: Clock, studio: str) -> Workspace:
     return Workspace(
         subscription_id=name.subscription_id,
         resource_group=name.resource_group,
         name=name.name,
         location=name.location,
         created_at=clock.now(),
+        studio=studio,
     )

@@ -128,6 +128,7 @@ class Workspace:
     """An Azure ML workspace.
 
     Attributes:
+        studio: Azure ML Studio in the cloud that it is in.
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
         environments: By name, then by version, oldest first.
         computes: By name.
@@ -139,6 +140,7 @@ class Workspace:
     name: str
     location: str
     created_at: datetime
+    studio: str = "https://ml.azure.com"
     workspace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_key: bytes = field(default_factory=lambda: secrets.token_bytes(64), repr=False)
     jobs: dict[str, Job] = field(default_factory=dict)

@@ -14,12 +14,9 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import GatewayError
-from zenml_azureml.emulator.identity import ARM_AUDIENCES, InvalidTokenError
+from zenml_azureml.emulator.identity import InvalidTokenError
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-#: The other services that an application may ask a token for.
-_OTHER_AUDIENCES = frozenset({"https://storage.azure.com", "https://ml.azure.com", "https://vault.azure.net"})
 
 
 def routes() -> list[web.RouteDef]:
@@ -61,8 +58,8 @@ def _check(authorization: str | None, context: Context) -> None:
     except InvalidTokenError:
         raise _unauthorized(context, "InvalidAuthenticationToken", "The access token is invalid.") from None
     audience = str(claims.get("aud"))
-    if audience not in ARM_AUDIENCES:
-        allowed = ",".join(f"'{name}'" for name in ARM_AUDIENCES)
+    if audience not in context.cloud.arm_audiences:
+        allowed = ",".join(f"'{name}'" for name in context.cloud.arm_audiences)
         raise _unauthorized(
             context,
             "InvalidAuthenticationTokenAudience",
@@ -175,7 +172,7 @@ def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
 def _audience(scope: str, context: Context) -> str:
     """What the token is for: the scope without its `/.default`, a slash before which is kept."""
     resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default")
-    if resource in ARM_AUDIENCES or resource.rstrip("/") in _OTHER_AUDIENCES:
+    if resource in context.cloud.arm_audiences or resource.rstrip("/") in context.cloud.other_audiences:
         return resource
     raise _EntraError(
         400,

@@ -191,7 +191,7 @@ def _services(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
     tracking = f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}?"
     # Lower-case `resourcegroups` and no provider, as recorded.
     studio = (
-        f"https://ml.azure.com/runs/{name}?wsid=/subscriptions/{workspace.subscription_id}"
+        f"{workspace.studio}/runs/{name}?wsid=/subscriptions/{workspace.subscription_id}"
         f"/resourcegroups/{workspace.resource_group}/workspaces/{workspace.name}"
     )
     own = {
