@@ -160,7 +160,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 if self._is_stopping(step_run):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
-            self._cancel_and_confirm(job)
+            self._cancel_and_confirm(step_run)
             if isinstance(interruption, RunStoppedException):
                 step_runs.publish_stopped(step_run)
             raise
@@ -225,15 +225,18 @@ class AzureMLStepOperator(BaseStepOperator):
             },
             options=resolution.options,
         )
-        job = self.workspace.submit(request, resolution.compute)
-        logger.info("Azure ML job `%s`: %s", job.name, job.studio_url)
         try:
+            job = self.workspace.submit(request, resolution.compute)
+            logger.info("Azure ML job `%s`: %s", job.name, job.studio_url)
             step_runs.record_job(info.step_run, self.id, job)
-        except BaseException:
-            self._cancel_and_confirm(self._watch(info.step_run))
+            # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
+            self._watch(info.step_run)
+        except AzureMLError:
             raise
-        # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
-        self._watch(info.step_run)
+        except BaseException:
+            # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
+            self._cancel_and_confirm(info.step_run)
+            raise
 
     def _resolve(self, step: Any, step_name: str) -> Resolution:
         resolution = resolve(self.get_settings(step))
@@ -247,19 +250,22 @@ class AzureMLStepOperator(BaseStepOperator):
 
         return self.workspace.watch(self._job_name(step_run), on_line=show)
 
-    def _cancel_and_confirm(self, job: WatchedJob) -> None:
+    def _cancel_and_confirm(self, step_run: StepRunResponse) -> None:
+        name = self._job_name(step_run)
         try:
-            self.workspace.cancel(job.name)
+            if not self.workspace.cancel(name):
+                return
         except AzureMLError as error:
             logger.error("%s", error)
             return
+        job = self._watch(step_run)
         if job.wait(CANCEL_CONFIRMATION) and job.error is None:
-            logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+            logger.info("The Azure ML job `%s` has ended: %s.", name, job.status)
         else:
             logger.warning(
                 "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
-                job.name,
-                self.workspace.how_to_cancel(job.name),
+                name,
+                self.workspace.how_to_cancel(name),
             )
 
     def _is_stopping(self, step_run: StepRunResponse) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml.request import ComputeRequest, JobRequest
 from zenml_azureml.workspace.compute import ensure_compute
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.errors import explain
+from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
 from zenml_azureml.workspace.monitor import JobMonitor, LineHandler, WatchedJob
 from zenml_azureml.workspace.status import phase_of
@@ -36,7 +36,7 @@ class Workspace:
         Raises:
             AzureMLError: If the compute cannot be had, or the job is refused.
         """
-        return self._submitter.submit(request, ensure_compute(self._connection, compute))
+        return self._submitter.submit(request, ensure_compute(self._connection, compute).name)
 
     def watch(self, job_name: str, on_line: LineHandler | None = None) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
@@ -46,8 +46,11 @@ class Workspace:
         """Stop watching a job."""
         self._monitor.forget(job_name)
 
-    def cancel(self, job_name: str) -> None:
+    def cancel(self, job_name: str) -> bool:
         """Ask Azure to cancel a job, and return; a job that has ended stays as it is.
+
+        Returns:
+            Whether there is such a job.
 
         Raises:
             AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
@@ -56,6 +59,10 @@ class Workspace:
         try:
             try:
                 jobs.begin_cancel(job_name)
+            except ResourceNotFoundError as error:
+                if is_missing_workspace(error):
+                    raise
+                return False
             except HttpResponseError:
                 status = jobs.get(job_name).status
                 if not phase_of(str(getattr(status, "value", status))).ended:
@@ -63,6 +70,7 @@ class Workspace:
         except AzureError as error:
             failure = explain(f"cancelling the job `{job_name}`", error, self.address)
             raise type(failure)(f"{failure}\n{self.how_to_cancel(job_name)}") from error
+        return True
 
     def how_to_cancel(self, job_name: str) -> str:
         """The command that cancels a job by hand, as a sentence."""
