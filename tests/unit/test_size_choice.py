@@ -1,0 +1,442 @@
+"""Which VM size is chosen, what quota has to say, and what an error names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zenml_azureml.emulator.arm.catalogue import catalogue, size_body
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.workspace.gpu_class import gpu_class_of
+from zenml_azureml.workspace.quota import FamilyQuota, Quota, check_quota
+from zenml_azureml.workspace.size_choice import SizeChoice, check_explicit_size, choose_size, find_size
+from zenml_azureml.workspace.vm_size import ComputeKind, ResourceRequest, VmSize
+
+REGION = "westeurope"
+NO_LIMITS = Quota(REGION, ())
+
+
+def offered(body: dict[str, Any]) -> VmSize:
+    """A size as the service answers it, read by hand."""
+    prices = {p["vmTier"]: p["retailPrice"] for p in body["estimatedVMPrices"]["values"] if p["osType"] == "Linux"}
+    return VmSize(
+        name=body["name"],
+        family=body["family"],
+        vcpus=body["vCPUs"],
+        gpus=body["gpus"],
+        memory_gb=body["memoryGB"],
+        low_priority_capable=body["lowPriorityCapable"],
+        compute_types=tuple(body["supportedComputeTypes"]),
+        price_per_hour=prices["Standard"],
+        low_priority_price_per_hour=prices.get("LowPriority"),
+    )
+
+
+SIZES = {size.name: offered(size_body(size)) for size in catalogue().sizes}
+NC6 = SIZES["Standard_NC6s_v3"]
+
+
+def chosen(
+    request: ResourceRequest, quota: Quota = NO_LIMITS, kind: ComputeKind = "compute-cluster", **others: Any
+) -> str:
+    return choose_size(request, list(SIZES.values()), quota, kind=kind, **others).size.name
+
+
+def dedicated(family: str, limit: int, used: int = 0) -> FamilyQuota:
+    return FamilyQuota(family, low_priority=False, limit=limit, used=used)
+
+
+def low_priority(limit: int, used: int = 0) -> FamilyQuota:
+    return FamilyQuota("TotalLowPriorityCores", low_priority=True, limit=limit, used=used)
+
+
+def all_families(limit: int = 1000) -> list[FamilyQuota]:
+    return [dedicated(family, limit) for family in sorted({size.family for size in SIZES.values()})]
+
+
+# What is chosen
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (ResourceRequest(cpus=1), "Standard_DS1_v2"),
+        (ResourceRequest(cpus=7.5, memory_gb=16), "Standard_F8s_v2"),
+        (ResourceRequest(memory_gb=100), "Standard_E16s_v3"),
+        (ResourceRequest(gpus=1), "Standard_NV6ads_A10_v5"),
+        (ResourceRequest(gpus=1, gpu_class="t4"), "Standard_NC4as_T4_v3"),
+        (ResourceRequest(gpu_class="V100"), "Standard_NC6s_v3"),
+        (ResourceRequest(gpus=2, gpu_class="A100"), "Standard_NC48ads_A100_v4"),
+        (ResourceRequest(gpus=8, gpu_class="V100"), "Standard_ND40rs_v2"),
+        (ResourceRequest(gpus=8, gpu_class="H100"), "Standard_ND96isr_H100_v5"),
+    ],
+)
+def test_the_cheapest_size_that_is_big_enough_is_chosen(request_: ResourceRequest, expected: str) -> None:
+    assert chosen(request_) == expected
+
+
+def test_a_request_without_gpus_gets_none_even_where_that_would_be_cheaper() -> None:
+    bargain = replace(NC6, price_per_hour=0.01)
+    cpu = SIZES["Standard_D8s_v3"]
+
+    assert choose_size(ResourceRequest(cpus=2), [bargain, cpu], NO_LIMITS, kind="serverless").size is cpu
+
+
+def test_a_size_that_the_kind_of_compute_cannot_have_is_passed_over() -> None:
+    request = ResourceRequest(cpus=100)
+
+    assert chosen(request, kind="compute-cluster") == "Standard_HB120rs_v2"
+    assert chosen(request, kind="serverless") == "Standard_HB120rs_v2"
+    with pytest.raises(AzureMLError, match=r"Standard_HB120rs_v2 .* has no support for compute-instance"):
+        choose_size(request, [SIZES["Standard_HB120rs_v2"]], NO_LIMITS, kind="compute-instance")
+
+
+def test_low_priority_has_its_own_price_and_passes_over_what_cannot_be_had_so() -> None:
+    sizes = [SIZES["Standard_ND96isr_H100_v5"], replace(NC6, low_priority_price_per_hour=0.4), NC6]
+
+    choice = choose_size(ResourceRequest(gpus=1), sizes, NO_LIMITS, kind="compute-cluster", low_priority=True)
+
+    assert choice.price_per_hour == 0.4
+    assert choice.describe() == (
+        "Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 0.40 USD per hour and node at low priority"
+    )
+
+
+def test_a_family_whose_quota_is_used_up_is_passed_over() -> None:
+    request = ResourceRequest(gpus=1, gpu_class="V100")
+    others = [row for row in all_families() if row.family != NC6.family]
+
+    assert chosen(request, Quota(REGION, (*others, dedicated(NC6.family, 24, used=18)))) == "Standard_NC6s_v3"
+    assert chosen(request, Quota(REGION, (*others, dedicated(NC6.family, 24, used=19)))) == "Standard_ND40rs_v2"
+
+
+def test_all_nodes_have_to_fit_in_the_quota() -> None:
+    quota = Quota(REGION, (*(row for row in all_families() if row.family != NC6.family), dedicated(NC6.family, 24)))
+
+    assert chosen(ResourceRequest(gpu_class="V100"), quota, nodes=4) == "Standard_NC6s_v3"
+    assert chosen(ResourceRequest(gpu_class="V100"), quota, nodes=5) == "Standard_ND40rs_v2"
+
+
+def test_a_family_that_the_quota_does_not_list_is_the_last_resort() -> None:
+    request = ResourceRequest(gpu_class="V100")
+
+    assert chosen(request, Quota(REGION, (dedicated("standardNDSv2Family", 40),))) == "Standard_ND40rs_v2"
+    assert chosen(request, Quota(REGION, (dedicated("standardNDSv2Family", 39),))) == "Standard_NC6s_v3"
+
+
+def test_sizes_without_a_price_come_last_and_ties_go_to_the_smaller_then_by_name() -> None:
+    def size(name: str, vcpus: int, memory_gb: float, price: float | None) -> VmSize:
+        return VmSize(name, "family", vcpus, 0, memory_gb, True, ("AmlCompute",), price, None)
+
+    in_order = [
+        size("Standard_Z", 2, 8, 0.1),
+        size("Standard_Y", 4, 8, 0.1),
+        size("Standard_X", 4, 16, 0.1),
+        size("Standard_A", 4, 32, 0.1),
+        size("Standard_B", 4, 32, 0.1),
+        size("Standard_C", 1, 2, 0.2),
+        size("Standard_D", 1, 2, None),
+    ]
+
+    left = sorted(in_order, key=lambda size: size.memory_gb, reverse=True)
+    for expected in in_order:
+        best = choose_size(ResourceRequest(), left, NO_LIMITS, kind="compute-cluster").size
+        assert best is expected
+        left.remove(best)
+
+
+def test_a_choice_describes_itself() -> None:
+    assert SizeChoice(NC6).describe() == "Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node"
+    assert SizeChoice(replace(SIZES["Standard_DS1_v2"], price_per_hour=None)).describe() == (
+        "Standard_DS1_v2 (1 vCPU, 3.5 GB), price unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "empty"),
+    [
+        (ResourceRequest(), True),
+        (ResourceRequest(gpus=0), True),
+        (ResourceRequest(gpus=1), False),
+        (ResourceRequest(gpu_class="T4"), False),
+        (ResourceRequest(cpus=0.5), False),
+        (ResourceRequest(memory_gb=1), False),
+    ],
+)
+def test_a_request_for_nothing_is_known(request_: ResourceRequest, empty: bool) -> None:
+    assert request_.is_empty is empty
+
+
+def test_a_class_of_no_gpu_is_refused() -> None:
+    with pytest.raises(AzureMLError, match=r"gpu_class='A100'.*gpu_count=0"):
+        ResourceRequest(gpus=0, gpu_class="A100")
+
+
+# What an error names
+
+
+def test_what_nothing_serves_names_the_nearest_and_what_each_lacks() -> None:
+    quota = Quota(REGION, (*(row for row in all_families() if row.family != NC6.family), dedicated(NC6.family, 24, 20)))
+
+    with pytest.raises(AzureMLError) as failed:
+        chosen(ResourceRequest(cpus=4, gpu_class="V100", memory_gb=100), quota, "compute-instance", nodes=30)
+
+    assert str(failed.value).splitlines()[:4] == [
+        "No VM size in `westeurope` that there is quota for offers at least 4 vCPU, 1 V100 GPU, 100 GB "
+        "(30 nodes of compute-instance). The nearest:",
+        "  Standard_ND40rs_v2 (40 vCPU, 8 GPU, 672 GB) has no quota left (limit 1000, used 0, needed 1200 vCPU of "
+        "standardNDSv2Family)",
+        "  Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB) has no quota left (limit 24, used 20, needed 180 vCPU of "
+        "standardNCSv3Family)",
+        "  Standard_NC12s_v3 (12 vCPU, 2 GPU, 224 GB) has no quota left (limit 24, used 20, needed 360 vCPU of "
+        "standardNCSv3Family)",
+    ]
+    assert "https://ml.azure.com/quota" in str(failed.value)
+
+
+def test_the_nearest_size_is_the_one_that_lacks_least() -> None:
+    with pytest.raises(AzureMLError) as failed:
+        chosen(ResourceRequest(memory_gb=500), kind="compute-cluster")
+
+    assert str(failed.value).splitlines()[1] == "  Standard_HB120rs_v2 (120 vCPU, 456 GB) has 456 of 500 GB"
+    assert "quota at" not in str(failed.value)
+
+
+def test_a_gpu_that_the_region_does_not_have_is_answered_with_those_it_has() -> None:
+    here = [SIZES["Standard_NC4as_T4_v3"], NC6]
+
+    with pytest.raises(AzureMLError) as failed:
+        choose_size(ResourceRequest(gpu_class="H200"), here, NO_LIMITS, kind="compute-cluster")
+
+    assert "Standard_NC4as_T4_v3 (4 vCPU, 1 GPU, 28 GB) has GPUs of class T4, not H200" in str(failed.value)
+    assert "GPUs that `westeurope` has: T4, V100" in str(failed.value)
+
+
+def test_a_region_that_offers_nothing_is_an_error_too() -> None:
+    with pytest.raises(AzureMLError, match=r"No VM size in `westeurope`"):
+        choose_size(ResourceRequest(cpus=1), [], NO_LIMITS, kind="serverless")
+
+
+def test_a_size_is_found_in_any_case() -> None:
+    assert find_size("STANDARD_NC6S_V3", list(SIZES.values()), REGION) is NC6
+
+
+def test_an_unknown_size_is_answered_with_the_nearest_names_and_the_region() -> None:
+    with pytest.raises(AzureMLError, match=r"`Standard_NC6_v3` in `westeurope`. Did you mean `Standard_NC6s_v3`"):
+        find_size("Standard_NC6_v3", list(SIZES.values()), REGION)
+
+
+def test_a_size_by_name_that_is_too_small_is_warned_about_once_per_resource() -> None:
+    request = ResourceRequest(cpus=4, gpus=2, gpu_class="A100", memory_gb=200)
+
+    warnings = check_explicit_size(NC6, request)
+
+    assert [warning.split(" has ")[1] for warning in warnings] == [
+        "1 of 2 GPU.",
+        "112 of 200 GB.",
+        "GPUs of class V100, not A100.",
+    ]
+    assert check_explicit_size(SIZES["Standard_ND96asr_v4"], request) == []
+    assert check_explicit_size(NC6, ResourceRequest()) == []
+
+
+# Quota
+
+
+def test_a_family_without_enough_quota_is_a_shortage() -> None:
+    quota = Quota(REGION, (dedicated("STANDARDNCSv3FAMILY", 24, used=20), dedicated("TotalDedicatedCores", 500)))
+
+    shortage = check_quota(NC6, quota, 2, False)
+
+    assert shortage is not None
+    assert (shortage.limit, shortage.used, shortage.needed) == (24, 20, 12)
+    assert "cannot hold 2 nodes of Standard_NC6s_v3 (6 vCPU each): limit 24, used 20, needed 12" in shortage.explain()
+    for named in ("https://ml.azure.com/quota", "how-to-manage-quotas", "quota_check='warn'"):
+        assert named in str(shortage.error())
+
+
+def test_the_regions_total_counts_too() -> None:
+    quota = Quota(REGION, (dedicated(NC6.family, 24), dedicated("TotalDedicatedCores", 100, used=95)))
+
+    shortage = check_quota(NC6, quota, 1, False)
+
+    assert shortage is not None
+    assert shortage.quota.family == "TotalDedicatedCores"
+
+
+def test_low_priority_nodes_count_against_their_own_pool_only() -> None:
+    unlimited = FamilyQuota(NC6.family, low_priority=True, limit=None, used=18)
+    quota = Quota(REGION, (dedicated(NC6.family, 0), unlimited, low_priority(12, used=6)))
+
+    assert check_quota(NC6, quota, 1, True) is None
+    shortage = check_quota(NC6, quota, 2, True)
+    assert shortage is not None
+    assert shortage.quota.family == "TotalLowPriorityCores"
+
+
+def test_nodes_that_a_cluster_may_hold_already_are_not_counted_twice() -> None:
+    quota = Quota(REGION, (dedicated(NC6.family, 24, used=24),))
+
+    assert check_quota(NC6, quota, 4, False) is not None
+    assert check_quota(NC6, quota, 4, False, held_nodes=4) is None
+    assert check_quota(NC6, quota, 5, False, held_nodes=5) is not None
+
+
+def test_what_is_not_listed_is_left_to_azure() -> None:
+    assert check_quota(NC6, NO_LIMITS, 1000, False) is None
+
+
+# GPUs by name
+
+
+@pytest.mark.parametrize(
+    ("size", "gpu"),
+    [
+        ("Standard_NC6", "K80"),
+        ("Standard_NC24r_Promo", "K80"),
+        ("Standard_NC6s_v2", "P100"),
+        ("Standard_NC6s_v3", "V100"),
+        ("STANDARD_NC24RS_V3", "V100"),
+        ("Standard_NC4as_T4_v3", "T4"),
+        ("Standard_NC24ads_A100_v4", "A100"),
+        ("Standard_NC80adis_H100_v5", "H100"),
+        ("Standard_NCC40ads_H100_v5", "H100"),
+        ("Standard_ND6s", "P40"),
+        ("Standard_ND40rs_v2", "V100"),
+        ("Standard_ND96asr_v4", "A100"),
+        ("Standard_ND96amsr_A100_v4", "A100"),
+        ("Standard_ND96isr_H200_v5", "H200"),
+        ("Standard_ND96isr_MI300X_v5", "MI300X"),
+        ("Standard_ND128isr_NDR_GB200_v6", "GB200"),
+        ("Standard_NV6", "M60"),
+        ("Standard_NV12s_v3", "M60"),
+        ("Standard_NV16as_v4", "MI25"),
+        ("Standard_NV36adms_A10_v5", "A10"),
+        ("Standard_NG8ads_V620_v1", "V620"),
+        ("Standard_D8s_v3", None),
+        ("Standard_NP10s", None),
+    ],
+)
+def test_the_gpu_is_read_from_the_sizes_name(size: str, gpu: str | None) -> None:
+    assert gpu_class_of(size) == gpu
+
+
+# Against a brute-force search
+
+#: The GPUs of the emulator's families, as written on Azure's pages of the series.
+GPU_OF_FAMILY = {
+    "standardNCSv3Family": "V100",
+    "Standard NCASv3_T4 Family": "T4",
+    "StandardNCADSA100v4Family": "A100",
+    "StandardNCadsH100v5Family": "H100",
+    "standardNDSv2Family": "V100",
+    "Standard NDASv4_A100 Family": "A100",
+    "Standard NDAMSv4_A100Family": "A100",
+    "standardNDSH100v5Family": "H100",
+    "standardNVSv3Family": "M60",
+    "StandardNVADSA10v5Family": "A10",
+}
+ANSWERS = [size_body(size) for size in catalogue().sizes]
+FAMILIES = list(json.loads(files("zenml_azureml.emulator.arm").joinpath("catalogue.json").read_text())["families"])
+
+limits = st.one_of(st.none(), st.integers(0, 600))
+uses = st.integers(0, 150)
+requests = st.builds(
+    ResourceRequest,
+    cpus=st.none() | st.floats(0.25, 130),
+    gpus=st.none() | st.integers(1, 9),
+    gpu_class=st.none() | st.sampled_from(["v100", "T4", "a100", "H100", "M60", "A10", "B200"]),
+    memory_gb=st.none() | st.floats(0.5, 2000),
+) | st.builds(ResourceRequest, cpus=st.none() | st.floats(0.25, 130), memory_gb=st.none() | st.floats(0.5, 500))
+rows = st.lists(
+    st.builds(FamilyQuota, st.sampled_from([*FAMILIES, "TotalDedicatedCores"]), st.just(False), limits, uses)
+    | st.builds(FamilyQuota, st.sampled_from([*FAMILIES, "TotalLowPriorityCores"]), st.just(True), limits, uses),
+    unique_by=lambda row: (row.family, row.low_priority),
+    max_size=2 * len(FAMILIES) + 2,
+)
+
+
+def by_brute_force(
+    request: ResourceRequest,
+    answers: list[dict[str, Any]],
+    quota: list[FamilyQuota],
+    kind: ComputeKind,
+    nodes: int,
+    spot: bool,
+) -> str | None:
+    """The same by another way: strike out what does not serve, then keep the best by one property at a time."""
+    room: dict[str, float] = {row.family: -1 for row in quota if row.low_priority == spot}
+    for row in quota:
+        if row.low_priority == spot:
+            room[row.family] = float("inf") if row.limit is None else row.limit - row.used
+    total = "TotalLowPriorityCores" if spot else "TotalDedicatedCores"
+    word = "ComputeInstance" if kind == "compute-instance" else "AmlCompute"
+    gpus = request.gpus if request.gpus is not None else int(request.gpu_class is not None)
+
+    left = []
+    for answer in answers:
+        cores = nodes * answer["vCPUs"]
+        if word not in answer["supportedComputeTypes"] or (spot and not answer["lowPriorityCapable"]):
+            continue
+        if cores > room.get(answer["family"], float("inf")) or cores > room.get(total, float("inf")):
+            continue
+        if request.cpus is not None and answer["vCPUs"] < request.cpus:
+            continue
+        if request.memory_gb is not None and answer["memoryGB"] < request.memory_gb:
+            continue
+        if bool(gpus) != bool(answer["gpus"]) or answer["gpus"] < gpus:
+            continue
+        if request.gpu_class is not None and GPU_OF_FAMILY[answer["family"]] != request.gpu_class.upper():
+            continue
+        left.append(answer)
+
+    def price(answer: dict[str, Any]) -> float:
+        tier = "LowPriority" if spot else "Standard"
+        found = [p["retailPrice"] for p in answer["estimatedVMPrices"]["values"] if p["osType"] == "Linux"]
+        kinds = [p["vmTier"] for p in answer["estimatedVMPrices"]["values"] if p["osType"] == "Linux"]
+        return float(found[kinds.index(tier)])
+
+    properties: list[Callable[[dict[str, Any]], Any]] = [
+        lambda answer: answer["family"] not in room,
+        price,
+        lambda answer: answer["vCPUs"],
+        lambda answer: answer["memoryGB"],
+        lambda answer: answer["name"],
+    ]
+    for of in properties:
+        left = [answer for answer in left if of(answer) == min(of(other) for other in left)]
+    return left[0]["name"] if left else None
+
+
+@settings(max_examples=1000, deadline=None, database=None)
+@given(
+    request_=requests,
+    quota=rows,
+    kind=st.sampled_from(["compute-instance", "compute-cluster", "serverless"]),
+    nodes=st.sampled_from([1, 1, 1, 2, 3, 8]),
+    spot=st.booleans(),
+    region=st.sampled_from(["westeurope", "eastus2", "polandcentral"]),
+)
+def test_the_choice_is_that_of_a_brute_force_search(
+    request_: ResourceRequest, quota: list[FamilyQuota], kind: ComputeKind, nodes: int, spot: bool, region: str
+) -> None:
+    here = {size.name for size in catalogue().sizes_in(region)}
+    answers = [answer for answer in ANSWERS if answer["name"] in here]
+    expected = by_brute_force(request_, answers, quota, kind, nodes, spot)
+
+    try:
+        sizes = [offered(answer) for answer in answers]
+        found = choose_size(
+            request_, sizes, Quota(region, tuple(quota)), kind=kind, nodes=nodes, low_priority=spot
+        ).size.name
+    except AzureMLError:
+        found = None
+
+    assert found == expected
