@@ -194,7 +194,7 @@ def test_quota_is_not_asked_for_where_it_is_not_checked(emulator: Emulator, offe
 
 
 def test_a_failure_is_explained_and_asked_again_by_the_next(
-    emulator: Emulator, connection: WorkspaceConnection
+    emulator: Emulator, connection: WorkspaceConnection, credential: ClientSecretCredential
 ) -> None:
     nowhere = WorkspaceAddress(connection.address.subscription_id, connection.address.resource_group, "nowhere")
     broken = SizeCatalogue(WorkspaceConnection(nowhere, lambda: credential))
