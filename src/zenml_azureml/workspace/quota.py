@@ -116,7 +116,7 @@ def check_quota(
     `usages` tells how many vCPUs of a family are held, but not reliably by whom. Nodes that the target itself
     holds would be counted twice, once as used and once as needed, and a warm cluster would look too big for
     its own quota. So for a cluster that exists, pass its `max_instances` as `held_nodes`: all of the use that
-    may be its own is taken to be its own, and only what it could never get is a shortage. A compute instance
+    may be its own is taken to be its own, and only what others certainly hold counts. A compute instance
     that exists has its node, also while it is stopped: there is nothing to check. For a cluster to be made,
     `nodes` is the larger of what the job needs and its `min_instances`.
 
