@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -157,11 +158,17 @@ class JobSubmitter:
         """
         try:
             self._ensure_environment(request.image)
-            job = self._connection.client.jobs.create_or_update(build_command_job(request, compute))
+            with self._cloud_for(request.options.identity):
+                job = self._connection.client.jobs.create_or_update(build_command_job(request, compute))
         except AzureError as error:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
         studio = (job.services or {}).get("Studio")
         return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=str(studio.endpoint) if studio else "")
+
+    def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
+        """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""
+        as_user = identity is not None and identity.kind == "user"
+        return self._connection.current_cloud() if as_user else nullcontext()
 
     def _ensure_environment(self, image: str) -> None:
         name = environment_name(image)

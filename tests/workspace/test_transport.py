@@ -1,0 +1,95 @@
+"""The one transport of a workspace: many threads on one pool, and waiting that is somebody else's business."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from azure.ai.ml.entities import AmlCompute
+from azure.core.credentials import TokenCredential
+
+from tests.conftest import point_clients_at
+from tests.contract.arm import Arm
+from tests.e2e.requests_of import requests_of
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.clock import ManualClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.endpoint import AZURE
+from zenml_azureml.request import JobRequest
+from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
+from zenml_azureml.workspace.job import JobSubmitter
+from zenml_azureml.workspace.transport import WorkspaceTransport
+
+THREADS = 64
+
+
+def connect(
+    emulator: Emulator, credential: TokenCredential, sleeper: Callable[[float], None] | None = None
+) -> WorkspaceConnection:
+    workspace = emulator.context.store.workspaces[0]
+    address = WorkspaceAddress(workspace.subscription_id, workspace.resource_group, workspace.name)
+    transport = None if sleeper is None else WorkspaceTransport(sleeper=sleeper)
+    return WorkspaceConnection(address, lambda: credential, transport)
+
+
+def test_64_threads_that_submit_share_64_connections(
+    emulator: Emulator, credential: TokenCredential, caplog: pytest.LogCaptureFixture
+) -> None:
+    submitter = JobSubmitter(connect(emulator, credential))
+    barrier = threading.Barrier(THREADS)
+    emulator.context.settings.latency = 0.05  # so that all requests of a round are under way at once
+
+    def submit_thrice() -> None:
+        for _ in range(3):
+            barrier.wait()
+            submitter.submit(JobRequest(f"job-{uuid4()}", "shown", "pool", "ubuntu", "echo", {}, {}), None)
+
+    with caplog.at_level(logging.WARNING, "urllib3.connectionpool"), ThreadPoolExecutor(THREADS) as threads:
+        for done in [threads.submit(submit_thrice) for _ in range(THREADS)]:
+            done.result()
+
+    puts = [entry for entry in requests_of(emulator) if entry["method"] == "PUT" and "/jobs/" in entry["path"]]
+    assert len(puts) == 3 * THREADS
+    assert len({entry["connection"] for entry in puts}) <= THREADS
+    assert caplog.messages == []  # urllib3 warns of each connection that finds no place in the pool
+
+
+def test_second_tries_wait_by_the_given_sleeper(emulator: Emulator, credential: TokenCredential) -> None:
+    slept: list[float] = []
+    Arm(emulator).call("POST", "/_emulator/faults", {"method": "GET", "path": "/computes$", "times": 2, "status": 503})
+
+    assert list(connect(emulator, credential, slept.append).client.compute.list()) == []
+
+    assert slept == [1.6]  # azure-core tries at once at first
+
+
+def test_a_created_compute_is_noticed_within_two_seconds_of_the_given_sleepers_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, settings = ManualClock(), Settings(compute_provisioning=91)
+    runtime = SimulatedRuntime(clock, settings)
+    with Emulator(tmp_path / "emulator", runtime=runtime, clock=clock, settings=settings) as emulator:
+        point_clients_at(emulator, monkeypatch)
+        slept: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            emulator.run(clock.advance(seconds))
+
+        credential = credential_for(
+            ServicePrincipal(emulator.tenant_id, emulator.client_id, emulator.client_secret),
+            replace(AZURE, authority=emulator.base_url),
+        )
+        computes = connect(emulator, credential, sleep).client.compute
+
+        computes.begin_create_or_update(AmlCompute(name="cpu", size="Standard_DS2_v2")).result()
+
+    assert 91 <= sum(slept) <= 93
