@@ -52,6 +52,11 @@ def point_clients_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def credential(emulator: Emulator) -> ClientSecretCredential:
     """The real credential of the emulator's one application."""
+    return credential_of(emulator)
+
+
+def credential_of(emulator: Emulator) -> ClientSecretCredential:
+    """The same, of an emulator that a test has started itself."""
     return ClientSecretCredential(
         emulator.tenant_id,
         emulator.client_id,

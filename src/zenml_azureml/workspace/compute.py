@@ -1,13 +1,28 @@
-"""From a compute request to a target that can run a job: look up, start, create."""
+"""From a compute request to a target that can run a job: look up, wait, start, create.
+
+Thread-safe: threads that ask for one compute take turns (see `turns.py`).
+
+Races between processes. Nothing keeps two of them from finding a compute missing at the same moment, and Azure ML's
+PUT creates or changes without telling which. So nobody ever PUTs a compute that a GET has found, nobody PUTs twice,
+and whoever's PUT is refused looks again and takes what has come into being meanwhile. What can still go wrong:
+
+- Two PUTs are accepted. The second one is then a change of the compute that the first one made (recorded: 201 for
+  both). Steps that ask for the same leave it as it was. Steps that ask for different things under one name, within
+  the same second, may change it: Azure ML has no PUT that only creates, and a lock would need a place that all
+  processes share. Both then count as creators; `delete_compute` looks who uses it before it deletes.
+- The answer to a PUT is lost, azure-core sends it again, and that one is refused because of the first. The compute
+  then counts as somebody else's, and is not deleted afterwards: rather that than deleting what is not ours.
+- The compute is deleted by somebody between our look and the submission of the job. Azure then refuses the job.
+"""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import Any
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from azure.ai.ml import entities
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import (
@@ -17,112 +32,225 @@ from zenml_azureml.request import (
     ExistingCompute,
     Serverless,
 )
-from zenml_azureml.workspace.connection import WorkspaceConnection
-from zenml_azureml.workspace.errors import explain, is_missing_workspace
+from zenml_azureml.workspace import compute_errors
+from zenml_azureml.workspace.compute_differences import differences
+from zenml_azureml.workspace.compute_entity import entity_of, found_compute
+from zenml_azureml.workspace.compute_lookup import azure_account, find_compute, type_of
+from zenml_azureml.workspace.compute_state import Action, ComputeKind, FoundCompute, kind_in_words, next_action
+from zenml_azureml.workspace.connection import OPERATION_POLLING_SECONDS, WorkspaceConnection
+from zenml_azureml.workspace.errors import azure_words, explain
+from zenml_azureml.workspace.patience import Patience
+from zenml_azureml.workspace.turns import Turns
 
 logger = logging.getLogger(__name__)
 
-#: The SDK's names of the two kinds of compute, and ours.
-_KINDS = {"computeinstance": "compute-instance", "amlcompute": "compute-cluster"}
+#: Refusals of who asks, or how often, rather than of what is asked for.
+_NOT_ABOUT_THE_COMPUTE = (401, 403, 429)
 
 
-def ensure_compute(connection: WorkspaceConnection, request: ComputeRequest) -> str | None:
-    """Make sure that the compute that a step asks for is there.
+@dataclass(frozen=True)
+class ComputeTarget:
+    """Where a job can run.
+
+    Attributes:
+        name: Name of the compute; None for serverless compute.
+        kind: What it is.
+        size: VM size, as Azure spells it; None where it is not known.
+        created: Whether it was created by the very call that returned this.
+        max_nodes: Nodes at the most; None where there is no such limit.
+        created_on: When it was created, as Azure says it; None where that is not known.
+    """
+
+    name: str | None
+    kind: ComputeKind
+    size: str | None = None
+    created: bool = False
+    max_nodes: int | None = None
+    created_on: str | None = None
+
+
+#: Those who prepare a compute in this process, by workspace and name.
+_TURNS: Turns[ComputeTarget] = Turns()
+
+
+def ensure_compute(
+    connection: WorkspaceConnection,
+    request: ComputeRequest,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ComputeTarget:
+    """Make sure that the compute that a step asks for is there and can run a job.
+
+    Nothing that exists is changed; where it is not what the step asks for, a warning says so.
 
     Args:
         connection: The workspace.
         request: What the step asks for.
+        clock: Seconds since some fixed moment.
+        sleep: Sleeps that many seconds between two looks.
 
     Returns:
-        Name of the compute target; None for serverless compute.
+        The target. One request where it exists and is ready; none for serverless compute.
 
     Raises:
-        AzureMLError: If it is missing and not to be created, is of the other kind, or cannot be had.
+        AzureMLError: If it is missing and not to be created, is of another kind, or cannot be had.
     """
     if isinstance(request, Serverless):
-        return None
-    try:
-        compute = _find(connection, request.name)
-        if compute is None:
-            _create(connection, request)
-        else:
-            _check(compute, request)
-            _start_if_stopped(connection, compute)
-    except AzureError as error:
-        raise explain(f"preparing the compute `{request.name}`", error, connection.address) from error
-    return request.name
+        return ComputeTarget(name=None, kind="serverless")
+
+    def prepare() -> ComputeTarget:
+        try:
+            return _Preparation(connection, request, clock, sleep).run()
+        except AzureError as error:
+            raise explain(f"preparing the compute `{request.name}`", error, connection.address) from error
+
+    # Azure compares names without regard to case.
+    key = (connection.address, request.name.lower())
+    target, own = _TURNS.take(key, (connection, request), prepare)
+    return target if own else replace(target, created=False)
 
 
-def _find(connection: WorkspaceConnection, name: str) -> entities.Compute | None:
-    try:
-        compute: entities.Compute = connection.client.compute.get(name)
-        return compute
-    except ResourceNotFoundError as error:
-        if is_missing_workspace(error):
+class _Preparation:
+    """One request, from the first look at its compute to a target."""
+
+    def __init__(
+        self,
+        connection: WorkspaceConnection,
+        request: ComputeInstance | ComputeCluster | ExistingCompute,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._connection = connection
+        self._address = connection.address
+        self._request = request
+        self._label = f"{kind_in_words(compute_errors.wanted_kind(request))} `{request.name}`"
+        self._patience = Patience(self._label, "Look at it in Azure ML Studio, and run the step again.", clock, sleep)
+        self._made: FoundCompute | None = None
+
+    def run(self) -> ComputeTarget:
+        """Go from state to state until a job can run there, or none ever will."""
+        found = self._find()
+        while True:
+            if found is None:
+                found = self._create()
+            action = next_action(found, start_if_stopped=self._may_start)
+            if not found.is_being_deleted:
+                self._check_kind(found)
+            if action is Action.FAIL:
+                raise self._unusable(found)
+            if action is Action.USE:
+                return self._target(found)
+            if action is Action.START:
+                found = self._start(found)
+            else:
+                self._patience.wait(OPERATION_POLLING_SECONDS, found.condition)
+                found = self._find()
+
+    @property
+    def _may_start(self) -> bool:
+        return isinstance(self._request, ComputeCluster) or self._request.start_if_stopped
+
+    def _find(self) -> FoundCompute | None:
+        return find_compute(self._connection, self._request.name)
+
+    def _create(self) -> FoundCompute:
+        """Create the compute; where another process was first, take what it makes."""
+        if isinstance(self._request, ExistingCompute):
+            raise compute_errors.missing(self._request.name, self._address)
+        if self._made is not None:
+            raise compute_errors.vanished(self._label)
+        entity = entity_of(self._request, self._location)
+        logger.info("Creating the %s; this can take some minutes.", self._label)
+        try:
+            poller = self._connection.client.compute.begin_create_or_update(entity)
+            self._made = found_compute(self._patience.until_done(poller, "Creating"))
+        except AzureError as error:
+            return self._adopted(error)
+        except BaseException:
+            command = compute_errors.az_compute("delete", self._request.name, self._address)
+            logger.warning("The %s may go on being created. If it is not wanted: %s", self._label, command)
             raise
-        return None
+        wanted = self._request.size
+        if wanted is not None and (self._made.size or "").lower() != wanted.lower():
+            raise compute_errors.other_size(wanted, self._made, self._address)
+        logger.info("Azure has created the %s (%s).", self._label, self._made.size)
+        return self._made
 
+    @property
+    def _location(self) -> str:
+        """Region for a cluster that names none; not asked for where nobody needs it."""
+        needed = isinstance(self._request, ComputeCluster) and self._request.location is None
+        return self._connection.location if needed else ""
 
-def _check(compute: entities.Compute, request: ComputeRequest) -> None:
-    found = _KINDS.get(str(compute.type).lower(), str(compute.type))
-    wanted = _mode_of(request)
-    if wanted is not None and found != wanted:
-        raise AzureMLError(
-            f"The step asks for a {wanted} named `{compute.name}`, but the workspace has a {found} of that name.",
-            do_next=f"Set `mode={found!r}`, or another `compute_name`.",
+    def _adopted(self, error: AzureError) -> FoundCompute:
+        """The compute that is there although creating it has failed.
+
+        Whether the service refused because of what another process is creating cannot be told from the refusal
+        alone, of which nobody has recorded the words. Where the answer was lost, the compute may be our own.
+        """
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        if status in _NOT_ABOUT_THE_COMPUTE:
+            raise explain(f"creating the {self._label}", error, self._address) from error
+        found = self._look_again()
+        if found is not None and next_action(found) is not Action.FAIL:
+            logger.info("The %s is there already: another process has asked for it.", found.label)
+            return found
+        advice = compute_errors.after_failed_creation(self._label, azure_words(error), found, self._address)
+        # Where Azure has not answered, or has a fault of its own, what the error itself suggests is better.
+        answered = status is not None and status < 500
+        raise explain(
+            f"creating the {self._label}", error, self._address, do_next=advice if answered else ""
+        ) from error
+
+    def _start(self, found: FoundCompute) -> FoundCompute:
+        """Start a stopped instance; as it is afterwards."""
+        logger.info("The %s is stopped: starting it; this can take some minutes.", found.label)
+        try:
+            self._patience.until_done(self._connection.client.compute.begin_start(found.name), "Starting")
+        except ResourceExistsError:
+            # 409: something is being done to it already (quoted: microsoft/vscode-tools-for-ai issue 2673).
+            return replace(found, state="Starting")
+        except AzureError as error:
+            now = self._look_again()
+            if now is None or next_action(now) in (Action.START, Action.FAIL):
+                raise explain(f"starting the {found.label}", error, self._address) from error
+            # Only a stopped instance can be started, and somebody else was first.
+            return now
+        return replace(found, state="Running")
+
+    def _look_again(self) -> FoundCompute | None:
+        """What there is after a failure; None if that cannot be told either."""
+        try:
+            return self._find()
+        except AzureError:
+            return None
+
+    def _check_kind(self, found: FoundCompute) -> None:
+        wanted = compute_errors.wanted_kind(self._request)
+        if found.kind is not None and wanted in (None, found.kind):
+            return
+        azure_type = "" if found.kind else type_of(self._connection, found.name)
+        if wanted is None:
+            raise compute_errors.cannot_run_jobs(found, azure_type)
+        raise compute_errors.wrong_kind(wanted, found, azure_type)
+
+    def _unusable(self, found: FoundCompute) -> AzureMLError:
+        stopped = found.condition == "Stopped"
+        says = "" if stopped else azure_account(self._connection, found)
+        return compute_errors.unusable(found, says, self._address)
+
+    def _target(self, found: FoundCompute) -> ComputeTarget:
+        assert found.kind is not None  # noqa: S101 - _check_kind made sure
+        for difference in differences(self._request, found):
+            logger.warning("%s", difference)
+        if self._made is None:
+            logger.info("Using the existing %s (%s).", found.label, found.size)
+        return ComputeTarget(
+            name=found.name,
+            kind=found.kind,
+            size=found.size,
+            created=self._made is not None,
+            max_nodes=1 if found.kind == "compute-instance" else found.max_instances,
+            created_on=(self._made or found).created_on,
         )
-    logger.info("Using the existing %s `%s` (%s).", found, compute.name, compute.size)  # type: ignore[attr-defined]
-
-
-def _mode_of(request: ComputeRequest) -> str | None:
-    if isinstance(request, ComputeInstance):
-        return "compute-instance"
-    return "compute-cluster" if isinstance(request, ComputeCluster) else None
-
-
-def _start_if_stopped(connection: WorkspaceConnection, compute: entities.Compute) -> None:
-    if str(compute.type).lower() != "computeinstance":
-        return
-    state = str(compute.state)  # type: ignore[attr-defined]
-    if state == "Stopped":
-        logger.info("The compute instance `%s` is stopped: starting it.", compute.name)
-        connection.client.compute.begin_start(str(compute.name)).result()
-    elif state != "Running":
-        raise AzureMLError(
-            f"The compute instance `{compute.name}` is {state}, so it cannot run a job now.",
-            do_next="Wait until it is Running, or restart it in Azure ML Studio, and run the step again.",
-        )
-
-
-def _create(connection: WorkspaceConnection, request: ComputeInstance | ComputeCluster | ExistingCompute) -> None:
-    if isinstance(request, ExistingCompute):
-        raise AzureMLError(
-            f"There is no compute target named `{request.name}` in the workspace `{connection.address.name}`.",
-            do_next="Correct `compute_target_name`; or, to have it created, set `mode` to `compute-instance` or "
-            f"`compute-cluster` and `compute_name` to {request.name!r}.",
-        )
-    logger.info("Creating the %s `%s`; this can take some minutes.", _mode_of(request), request.name)
-    connection.client.compute.begin_create_or_update(_entity(request)).result()
-
-
-def _entity(request: ComputeInstance | ComputeCluster) -> entities.Compute:
-    if isinstance(request, ComputeInstance):
-        return entities.ComputeInstance(
-            name=request.name,
-            size=request.size,
-            idle_time_before_shutdown_minutes=_seconds(request.idle_time_before_shutdown, per=60),
-        )
-    options: dict[str, Any] = {
-        "location": request.location,
-        "min_instances": request.min_instances,
-        "max_instances": request.max_instances,
-        "idle_time_before_scale_down": _seconds(request.idle_time_before_scale_down),
-        "tier": request.tier,
-    }
-    # None is not "leave it to Azure" here: it would take the place of the SDK's defaults.
-    given = {name: value for name, value in options.items() if value is not None}
-    return entities.AmlCompute(name=request.name, size=request.size, **given)
-
-
-def _seconds(span: timedelta | None, per: int = 1) -> int | None:
-    return None if span is None else int(span.total_seconds()) // per

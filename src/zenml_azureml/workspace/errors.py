@@ -27,13 +27,14 @@ _ADDRESS_CODES = {
 }
 
 
-def explain(doing: str, error: AzureError, address: WorkspaceAddress) -> AzureMLError:
+def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next: str = "") -> AzureMLError:
     """The error to show for one that the SDK raised.
 
     Args:
         doing: What was being done, as a phrase: `submitting the job`.
         error: What the SDK raised.
         address: The workspace it was done in.
+        do_next: What to do next, as a sentence; by default what the error suggests.
 
     Returns:
         An error that names what failed, Azure's words and the next thing to do.
@@ -42,7 +43,7 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress) -> AzureML
         f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
         f"`{address.resource_group}`, subscription `{address.subscription_id}`).",
         azure_says=azure_words(error),
-        do_next=_advice(error, address),
+        do_next=do_next or _advice(error, address),
     )
 
 
@@ -68,8 +69,21 @@ def _body_error(error: HttpResponseError) -> tuple[str, str]:
         body = {}
     inner = body.get("error") if isinstance(body, dict) else None
     if isinstance(inner, dict):
-        return str(inner.get("code") or ""), str(inner.get("message") or "").strip()
+        code, message = str(inner.get("code") or ""), str(inner.get("message") or "").strip()
+        return _cause_in(message) or (code, message)
     return str(getattr(error.error, "code", "") or ""), ""
+
+
+def _cause_in(message: str) -> tuple[str, str] | None:
+    """Code and message of the error that some messages are in JSON: that of a failed operation on a compute.
+
+    Quoted by users of two clients (microsoft/vscode-tools-for-ai issue 2096).
+    """
+    try:
+        cause = json.loads(message).get("error")
+    except (ValueError, AttributeError):
+        return None
+    return (str(cause.get("code") or ""), str(cause.get("message") or "")) if isinstance(cause, dict) else None
 
 
 def _advice(error: AzureError, address: WorkspaceAddress) -> str:

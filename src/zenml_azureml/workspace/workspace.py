@@ -36,7 +36,7 @@ class Workspace:
         Raises:
             AzureMLError: If the compute cannot be had, or the job is refused.
         """
-        return self._submitter.submit(request, ensure_compute(self._connection, compute))
+        return self._submitter.submit(request, ensure_compute(self._connection, compute).name)
 
     def watch(self, job_name: str, on_line: LineHandler | None = None) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
