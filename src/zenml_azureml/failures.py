@@ -30,7 +30,7 @@ class AzureMLError(RuntimeError):
         if azure_says:
             parts.append(f"Azure says: {azure_says}")
         if log_tail:
-            parts.append("\n".join([f"Last {len(log_tail)} lines of its log:", *_indented(log_tail)]))
+            parts.append("\n".join(["The end of its log:", *_indented(log_tail)]))
         if studio_url:
             parts.append(f"Studio: {studio_url}")
         if do_next:

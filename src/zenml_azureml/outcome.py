@@ -54,7 +54,7 @@ def conclude(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
     error = _failure(job, step_run)
     if error is not None and step_runs.reported_status(step_run) in _UNREPORTED:
         if status_of(job) is ExecutionStatus.STOPPED:
-            step_runs.publish_stopped(step_run)
+            step_runs.publish_stopped(step_run, error)
         else:
             step_runs.publish_failure(step_run, error)
     return error
@@ -65,6 +65,8 @@ def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
         return job.error
     azure_says = job.details.error if job.details else ""
     step = f"step `{step_run.name}`"
+    # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
+    reports_itself = step_run.config.command is None
     status = status_of(job)
     if status is ExecutionStatus.FAILED:
         reported = step_runs.reported_failure(step_run)
@@ -74,7 +76,7 @@ def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
             log_tail=job.log_tail,
             studio_url=job.studio_url,
             do_next="Mend what the log shows, and run the pipeline again."
-            if reported
+            if reported or not reports_itself
             else "The step's code did not get to report an error: look at the log above and, in Studio, at the "
             "job's `system_logs`.",
         )
@@ -85,8 +87,6 @@ def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
             studio_url=job.studio_url,
             do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
         )
-    # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
-    reports_itself = step_run.config.command is None
     if reports_itself and step_runs.reported_status(step_run) in _UNREPORTED:
         return AzureMLError(
             f"The Azure ML job of {step} completed, but its container never told ZenML that the step ended.",

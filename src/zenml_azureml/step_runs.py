@@ -71,17 +71,23 @@ def reported_failure(step_run: StepRunResponse) -> str:
 
 def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:
     """Let the server know why a step failed whose own code could not tell it."""
-    publish_step_run_status_update(
-        step_run.id,
-        ExecutionStatus.FAILED,
-        exception_info=ExceptionInfo(
-            traceback=f"{type(error).__name__}: {error}",
-            source=f"{type(error).__module__}.{type(error).__qualname__}",
-            message=str(error),
-        ),
+    publish_step_run_status_update(step_run.id, ExecutionStatus.FAILED, exception_info=_information_on(error))
+
+
+def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
+    """Let the server know that a step was stopped.
+
+    Args:
+        step_run: The step run.
+        reason: What stopped it, where that was not the run's own end.
+    """
+    information = None if reason is None else _information_on(reason)
+    publish_step_run_status_update(step_run.id, ExecutionStatus.STOPPED, exception_info=information)
+
+
+def _information_on(error: AzureMLError) -> ExceptionInfo:
+    return ExceptionInfo(
+        traceback=f"{type(error).__name__}: {error}",
+        source=f"{type(error).__module__}.{type(error).__qualname__}",
+        message=str(error),
     )
-
-
-def publish_stopped(step_run: StepRunResponse) -> None:
-    """Let the server know that a step was stopped."""
-    publish_step_run_status_update(step_run.id, ExecutionStatus.STOPPED)

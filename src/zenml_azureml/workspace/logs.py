@@ -71,7 +71,9 @@ def _failure(error: Any) -> tuple[str, str]:
         error = error["error"]
     if not isinstance(error, dict):
         return "", ""
-    return str(error.get("code") or ""), str(error.get("message") or "").strip()
+    # Azure puts the end of the log into the message, colours and all.
+    message = _TERMINAL_CODES.sub("", str(error.get("message") or ""))
+    return str(error.get("code") or ""), message.strip()
 
 
 class LogFollower:
