@@ -1,0 +1,155 @@
+"""Every failure explains itself: in the client's output, and in the step run on the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.identity import ClientSecretCredential
+
+from tests.conftest import point_clients_at
+from tests.contract.waiting import eventually
+from tests.e2e.conftest import Project
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.state import Job
+
+FAILING = """
+import json, os
+
+@step(step_operator="azureml")
+def raises() -> None:
+    1 / 0
+
+@step(step_operator="azureml")
+def exits_with_3() -> None:
+    print("the last words")
+    os._exit(3)
+
+@step(step_operator="azureml")
+def exits_with_0() -> None:
+    print("nothing wrong here")
+    os._exit(0)
+
+@pipeline(enable_cache=False, settings=NO_BUILD, execution_mode="continue_on_failure")
+def failing():
+    raises()
+    exits_with_3()
+    exits_with_0()
+    CommandStep(["bash", "-c", "echo no such file >&2; exit 7"], name="command", step_operator="azureml")()
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def cancelled_elsewhere():
+    CommandStep(["sleep", "3600"], name="cancelled", step_operator="azureml")()
+
+def told_by_the_server(run):
+    for name, step_run in run.steps.items():
+        info = step_run.exception_info
+        yield name, {"status": step_run.status, "message": info.message, "source": info.source}
+
+if __name__ == "__main__":
+    told = {}
+    for run in (failing, cancelled_elsewhere):
+        try:
+            run()
+        except RuntimeError as error:
+            print("RAISED", error)
+        told.update(told_by_the_server(last_run()))
+    print(json.dumps(told))
+"""
+
+
+def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server(
+    project: Project, jobs: Emulator, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    point_clients_at(jobs, monkeypatch)
+    somebody = threading.Thread(target=cancel_in_studio, args=[jobs, "cancelled"])
+    somebody.start()
+    output = project.succeed(FAILING)
+    somebody.join()
+
+    told: dict[str, dict[str, Any]] = json.loads(output.splitlines()[-1])
+    assert output.count("RAISED Pipeline run has failed due to failure in step(s)") == 2
+    assert "\x1b" not in "".join(info["message"] for info in told.values())
+
+    with subtests.test("the user's exception"):
+        shown = shown_for("raises", output)
+        assert "The Azure ML job of step `raises` failed: ZeroDivisionError: division by zero." in shown
+        assert "Azure says: Execution failed. User process 'python' exited with status code 1." in shown
+        assert "The end of its log:\n  " in shown
+        assert "\n  ZeroDivisionError: division by zero\n" in shown
+        assert studio_url(jobs, "raises") in shown
+        assert "What to do: Mend what the log shows" in shown
+        # What the step itself has reported stays: it has the line of the user's code.
+        assert told["raises"]["status"] == "failed"
+        assert told["raises"]["message"] == "division by zero"
+
+    with subtests.test("an end without a report"):
+        shown = shown_for("exits_with_3", output)
+        assert "The Azure ML job of step `exits_with_3` failed.\n" in shown
+        assert "exited with status code 3" in shown
+        assert "\n  the last words\n" in shown
+        assert studio_url(jobs, "exits_with_3") in shown
+        assert "did not get to report an error" in shown
+        assert_server_was_told(told["exits_with_3"], shown)
+
+    with subtests.test("an end that looks like success"):
+        shown = shown_for("exits_with_0", output)
+        assert "completed, but its container never told ZenML that the step ended" in shown
+        assert "\n  nothing wrong here\n" in shown
+        assert "os._exit(0)" in shown
+        assert_server_was_told(told["exits_with_0"], shown)
+
+    with subtests.test("a command's exit code"):
+        shown = shown_for("command", output)
+        assert "The Azure ML job of step `command` failed.\n" in shown
+        assert "exited with status code 7" in shown
+        assert "\n  no such file\n" in shown
+        assert "What to do: Mend what the log shows" in shown
+        assert_server_was_told(told["command"], shown)
+
+    with subtests.test("cancelled in Studio"):
+        shown = shown_for("cancelled", output)
+        assert "The Azure ML job of step `cancelled` was cancelled." in shown
+        assert studio_url(jobs, "cancelled") in shown
+        assert "Studio shows who did" in shown
+        assert_server_was_told(told["cancelled"], shown, status="stopped")
+
+
+def cancel_in_studio(emulator: Emulator, step: str) -> None:
+    """Cancel a step's job as soon as it runs, with a client of one's own."""
+    (job,) = eventually(lambda: [job for job in jobs_of(emulator, step) if job.status == "Running"], seconds=120)
+    workspace = emulator.context.store.workspaces[0]
+    credential = ClientSecretCredential(
+        emulator.tenant_id,
+        emulator.client_id,
+        emulator.client_secret,
+        authority=emulator.base_url,
+        disable_instance_discovery=True,
+    )
+    address = (workspace.subscription_id, workspace.resource_group, workspace.name)
+    MLClient(credential, *address, cloud="AzureCloud").jobs.begin_cancel(job.name)
+
+
+def jobs_of(emulator: Emulator, step: str) -> list[Job]:
+    jobs = list(emulator.context.store.workspaces[0].jobs.values())
+    return [job for job in jobs if job.properties["tags"]["zenml_step"] == step]
+
+
+def studio_url(emulator: Emulator, step: str) -> str:
+    (job,) = jobs_of(emulator, step)
+    return f"Studio: https://ml.azure.com/runs/{job.name}?"
+
+
+def shown_for(step: str, output: str) -> str:
+    """What the client shows of a step's failure."""
+    _, _, shown = output.partition(f"Failed to run step `{step}`: ")
+    return shown.partition("\nTraceback")[0].partition("\nStep ")[0]
+
+
+def assert_server_was_told(told: dict[str, Any], shown: str, status: str = "failed") -> None:
+    assert told["status"] == status
+    assert told["message"].strip() == shown.strip()
+    assert told["source"] == "zenml_azureml.failures.AzureMLError"
