@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-_COMPUTE = re.compile(r"^[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9\-]{2,23}$")
-_SHM_SIZE = re.compile(r"^\d+[bBkKmMgG]$")
+_COMPUTE = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-[0-9]+$)[a-zA-Z0-9-]{2,23}")
+_SHM_SIZE = re.compile(r"[0-9]+[bBkKmMgG]")
 
 
 class NameRuleError(ValueError):
@@ -21,7 +21,7 @@ def check_compute_name(name: str) -> None:
     Raises:
         NameRuleError: If Azure ML refuses it.
     """
-    if not _COMPUTE.match(name):
+    if not _COMPUTE.fullmatch(name):
         raise NameRuleError(
             "a compute's name has 3 to 24 letters, digits and hyphens, begins with a letter, and does not end in a "
             "hyphen and a number (`ci-1`)."
@@ -34,5 +34,5 @@ def check_shm_size(size: str) -> None:
     Raises:
         NameRuleError: If Azure ML refuses it.
     """
-    if not _SHM_SIZE.match(size):
+    if not _SHM_SIZE.fullmatch(size):
         raise NameRuleError("a size of shared memory is a whole number and one of the units b, k, m, g, e.g. `2g`.")

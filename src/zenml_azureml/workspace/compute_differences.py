@@ -46,7 +46,7 @@ def _of_both(request: ComputeInstance | ComputeCluster, found: FoundCompute) -> 
     return [
         _compare("size", request.size, found.size, same=_same_text),
         _compare("subnet", _subnet(request), found.subnet, same=_same_subnet),
-        _compare("identity", request.identity, found.identity, same=_same_identity, show=_show_identity),
+        _compare("compute_identity", request.identity, found.identity, same=_same_identity, show=_show_identity),
     ]
 
 

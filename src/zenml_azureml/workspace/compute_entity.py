@@ -9,6 +9,7 @@ from typing import Any
 from azure.ai.ml import entities
 from pydantic import TypeAdapter
 
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeSchedule
 from zenml_azureml.workspace.compute_state import FoundCompute
 
@@ -29,6 +30,9 @@ def entity_of(request: ComputeInstance | ComputeCluster, location: str) -> entit
     Returns:
         An entity for `MLClient.compute.begin_create_or_update`. Where the request is None, the SDK's defaults
         stand: Standard_DS3_v2, 0 to 4 nodes, 120 seconds idle (source: azure-ai-ml, ComputeDefaults, AmlCompute).
+
+    Raises:
+        AzureMLError: If its network is named by halves.
     """
     if isinstance(request, ComputeInstance):
         return _instance(request)
@@ -133,8 +137,16 @@ def _cluster(request: ComputeCluster, location: str) -> entities.AmlCompute:
 
 
 def _network(request: ComputeInstance | ComputeCluster) -> entities.NetworkSettings | None:
-    if request.subnet is None:
+    if request.subnet is None and request.vnet_name is None:
         return None
+    is_arm_id = request.subnet is not None and request.subnet.startswith("/")
+    if request.subnet is None or (request.vnet_name is None and not is_arm_id):
+        # The SDK would put the word None into the subnet's ARM id.
+        raise AzureMLError(
+            f"The network of the compute `{request.name}` is incomplete: `vnet_name={request.vnet_name!r}`, "
+            f"`subnet={request.subnet!r}`.",
+            do_next="Set both `vnet_name` and `subnet` to a name, or `subnet` alone to the subnet's ARM id.",
+        )
     return entities.NetworkSettings(vnet_name=request.vnet_name, subnet=request.subnet)
 
 
