@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
@@ -58,6 +59,26 @@ def conclude(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
         else:
             step_runs.publish_failure(step_run, error)
     return error
+
+
+def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | None:
+    """Why a job that still waits for its compute is to be given up; None if it may wait on.
+
+    Args:
+        job: The job.
+        queue_timeout: How long it may wait; None for as long as it takes.
+    """
+    waiting = job.phase.name in ("WAITING", "PREPARING")
+    if queue_timeout is None or not waiting or job.waited < queue_timeout:
+        return None
+    minutes = queue_timeout.total_seconds() / 60
+    return AzureMLError(
+        f"The Azure ML job `{job.name}` was cancelled: after {job.waited.total_seconds():.0f} s it still waited for "
+        f"its compute (state: {job.status}), and `queue_timeout_minutes` is {minutes:g}.",
+        studio_url=job.studio_url,
+        do_next="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
+        "or raise `queue_timeout_minutes`.",
+    )
 
 
 def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:

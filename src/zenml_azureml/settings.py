@@ -155,7 +155,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         compute_identity: Identity of a new compute: `system_assigned`, or ARM ids of user-assigned ones.
         schedules: When a new compute instance is started and stopped.
         delete_compute_after: Whether a compute that this step created is deleted after it.
-        quota_check: What a missing quota is: `fail` (default), `warn`, or `off` for not looking.
+        quota_check: What a missing quota is: an error (`fail`, the default), a warning (`warn`), or nothing that is
+            looked at (`off`).
         queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from zenml_azureml.failures import AzureMLError
 
-class AzureMLSettingsError(Exception):
+
+class AzureMLSettingsError(AzureMLError):
     """A setting that cannot be what was meant; the message says what to write instead.
 
     Not a `ValueError`: ZenML replaces pydantic's errors by a message without the reason.

@@ -1,13 +1,11 @@
 """`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
 
-Thread-safe, since ZenML uses one operator from many threads: the workspace is made once under a lock and
-guards itself; the warnings already given are only added to.
+Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
+lock and guards itself; the warnings already given are only added to.
 """
 
 from __future__ import annotations
 
-import re
-import shlex
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -24,12 +22,14 @@ from zenml_azureml import step_runs
 from zenml_azureml.advice import steps_without_operator
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_requirements
+from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
-from zenml_azureml.outcome import conclude, status_of
-from zenml_azureml.request import JobRequest
+from zenml_azureml.outcome import conclude, overdue, status_of
 from zenml_azureml.resolution import Resolution, merge, resolve
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
+from zenml_azureml.spellings import AzureMLSettingsError
+from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request, resources_of
 from zenml_azureml.validation import check_stack
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.workspace import Workspace
 
 logger = get_logger(__name__)
-
-DOCKER_IMAGE_KEY = "azureml_step_operator"
 
 #: Time between two looks at whether somebody has stopped the run on the server.
 STOP_CHECK_INTERVAL = timedelta(seconds=2)
@@ -60,7 +58,7 @@ class AzureMLStepOperator(BaseStepOperator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock = threading.Lock()
-        self._workspace: Workspace | None = None
+        self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
 
     @property
@@ -142,6 +140,11 @@ class AzureMLStepOperator(BaseStepOperator):
             return operator.get_status(step_run)
         job = self._watch(step_run)
         job.wait_for_first_look(FIRST_LOOK)
+        late = overdue(job, self._queue_timeout(step_run))
+        if late is not None:
+            self._workspace_of(step_run).cancel(job.name)
+            step_runs.publish_failure(step_run, late)
+            return ExecutionStatus.FAILED
         if job.settled and conclude(job, step_run) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
@@ -157,6 +160,10 @@ class AzureMLStepOperator(BaseStepOperator):
         job = self._watch(step_run)
         try:
             while not job.wait(STOP_CHECK_INTERVAL):
+                late = overdue(job, self._queue_timeout(step_run))
+                if late is not None:
+                    step_runs.publish_failure(step_run, late)
+                    raise late
                 if self._is_stopping(step_run):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
@@ -179,27 +186,39 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cancel(step_run)
         else:
-            self.workspace.cancel(self._job_name(step_run))
+            self._workspace_of(step_run).cancel(self._job_name(step_run))
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
-        """Forget a finished step."""
-        self.workspace.forget(self._job_name(step_run))
+        """Forget a finished step, and delete the compute that was created for it if it asked for that."""
+        operator = self._operator_of(step_run)
+        if operator is not self:
+            operator.cleanup_step_submission(step_run)
+        else:
+            self._workspace_of(step_run).release(self._job_name(step_run))
 
-    @property
-    def workspace(self) -> Workspace:
-        """The Azure ML workspace; connecting to it is left to its first use."""
+    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
+        """The Azure ML workspace, in the cloud that settings ask for; connecting to it is left to its first use.
+
+        Raises:
+            AzureMLSettingsError: If there is no such cloud or endpoint.
+        """
         from zenml_azureml.workspace.connection import WorkspaceAddress
         from zenml_azureml.workspace.workspace import Workspace
 
+        try:
+            cloud = cloud_of(settings.cloud, settings.arm_endpoint)
+        except ValueError as error:
+            raise AzureMLSettingsError(str(error)) from error
         with self._lock:
-            if self._workspace is None:
+            if cloud not in self._workspaces:
                 address = WorkspaceAddress(
                     subscription_id=self.config.subscription_id,
                     resource_group=self.config.resource_group,
                     name=self.config.workspace_name,
+                    cloud=cloud,
                 )
-                self._workspace = Workspace(address, lambda: credential_of(self, address.cloud))
-            return self._workspace
+                self._workspaces[cloud] = Workspace(address, lambda: credential_of(self, cloud))
+            return self._workspaces[cloud]
 
     @property
     def _defaults(self) -> dict[str, Any]:
@@ -208,26 +227,19 @@ class AzureMLStepOperator(BaseStepOperator):
         return self.config.model_dump(include=names, exclude_none=True)
 
     def _submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
+        from zenml_azureml.workspace.placement import Demands
+
+        settings = self.get_settings(info)
         resolution = self._resolve(info, info.pipeline_step_name)
-        request = JobRequest(
-            name=step_runs.job_name_of(info.step_run_id),
-            display_name=f"{info.pipeline_step_name} ({info.run_name})",
-            experiment=experiment_name(info.pipeline.name),
-            image=_image_of(info),
-            command=shlex.join(entrypoint_command),
-            environment_variables=environment,
-            tags={
-                "zenml_pipeline": info.pipeline.name,
-                "zenml_run": info.run_name,
-                "zenml_run_id": str(info.run_id),
-                "zenml_step": info.pipeline_step_name,
-                "zenml_step_run_id": str(info.step_run_id),
-            },
-            options=resolution.options,
-        )
+        request = job_request(info, entrypoint_command, environment, resolution.options)
         try:
-            job = self.workspace.submit(request, resolution.compute)
-            logger.info("Azure ML job `%s`: %s", job.name, job.studio_url)
+            job = self.workspace(settings).submit(
+                request,
+                resolution.compute,
+                Demands(resources_of(info.config.resource_settings), settings.quota_check),
+                delete_compute_after=settings.delete_compute_after,
+            )
+            logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
             step_runs.record_job(info.step_run, self.id, job)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
@@ -236,6 +248,7 @@ class AzureMLStepOperator(BaseStepOperator):
         except BaseException:
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
             self._cancel_and_confirm(info.step_run)
+            self.cleanup_step_submission(info.step_run)
             raise
 
     def _resolve(self, step: Any, step_name: str) -> Resolution:
@@ -248,12 +261,19 @@ class AzureMLStepOperator(BaseStepOperator):
         def show(line: str) -> None:
             logger.info("[%s] %s", step_run.name, line)
 
-        return self.workspace.watch(self._job_name(step_run), on_line=show)
+        return self._workspace_of(step_run).watch(self._job_name(step_run), on_line=show, on_progress=show)
+
+    def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
+        return self.workspace(self.get_settings(step_run))
+
+    def _queue_timeout(self, step_run: StepRunResponse) -> timedelta | None:
+        minutes = self.get_settings(step_run).queue_timeout_minutes
+        return None if minutes is None else timedelta(minutes=minutes)
 
     def _cancel_and_confirm(self, step_run: StepRunResponse) -> None:
-        name = self._job_name(step_run)
+        name, workspace = self._job_name(step_run), self._workspace_of(step_run)
         try:
-            if not self.workspace.cancel(name):
+            if not workspace.cancel(name):
                 return
         except AzureMLError as error:
             logger.error("%s", error)
@@ -265,7 +285,7 @@ class AzureMLStepOperator(BaseStepOperator):
             logger.warning(
                 "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
                 name,
-                self.workspace.how_to_cancel(name),
+                workspace.how_to_cancel(name),
             )
 
     def _is_stopping(self, step_run: StepRunResponse) -> bool:
@@ -291,27 +311,3 @@ class AzureMLStepOperator(BaseStepOperator):
         if warning not in self._warned:
             self._warned.add(warning)
             logger.warning(warning)
-
-
-def _image_of(info: StepRunInfo) -> str:
-    try:
-        return info.get_image(DOCKER_IMAGE_KEY)
-    except (RuntimeError, KeyError) as error:
-        # ZenML builds nothing for the steps of a dynamic pipeline that it is not told of beforehand.
-        advice = f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{info.pipeline_step_name}])`."
-        raise AzureMLError(
-            f"There is no image for the step `{info.pipeline_step_name}`: {error}",
-            do_next=advice if info.snapshot.is_dynamic else "Run the pipeline again without `build=`.",
-        ) from error
-
-
-def experiment_name(pipeline_name: str) -> str:
-    """The experiment of a pipeline's jobs: its name, in the characters that Azure ML allows in one.
-
-    Args:
-        pipeline_name: Name of the pipeline.
-
-    Returns:
-        Letters, digits, `-` and `_`, beginning with a letter or digit; at most 255 characters.
-    """
-    return re.sub(r"[^a-zA-Z0-9_-]+", "-", pipeline_name).strip("-_")[:255] or "zenml"

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 JOB_NAME_KEY = "azureml_job_name"
 JOB_ID_KEY = "azureml_job_id"
 STUDIO_URL_KEY = "azureml_studio_url"
+COMPUTE_KEY = "azureml_compute"
+VM_SIZE_KEY = "azureml_vm_size"
+PRICE_KEY = "azureml_usd_per_hour_and_node"
 
 _FINAL_STEPS_OF_STOPPED_RUNS = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
 
@@ -42,7 +45,13 @@ def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob)
         component_id: The step operator.
         job: Its job.
     """
+    place = job.placement
     metadata: dict[str, Any] = {JOB_NAME_KEY: job.name, JOB_ID_KEY: job.id}
+    metadata[COMPUTE_KEY] = place.target.name or place.target.kind
+    if place.size:
+        metadata[VM_SIZE_KEY] = place.size
+    if place.price_per_hour is not None:
+        metadata[PRICE_KEY] = place.price_per_hour
     if job.studio_url:
         metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
     publish_step_run_metadata(step_run.id, {component_id: metadata})

@@ -29,6 +29,7 @@ from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 from zenml_azureml.workspace.current_cloud import CLOUD_VARIABLE, CurrentCloud
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
 from zenml_azureml.workspace.logs import LogFollower
+from zenml_azureml.workspace.placement import ANYWHERE
 
 CHINA = CLOUDS["AzureChinaCloud"]
 SUBSCRIPTIONS = {
@@ -86,7 +87,7 @@ def connect(cloud: Cloud, clouds: dict[Cloud, Emulator], wire: Wire) -> Workspac
 def submit(connection: WorkspaceConnection, *, as_user: bool = False) -> SubmittedJob:
     options = JobOptions(identity=JobIdentity("user") if as_user else None)
     request = JobRequest(f"job-{uuid4()}", "shown", "clouds", "ubuntu", "echo", {}, {}, options)
-    return JobSubmitter(connection).submit(request, None)
+    return JobSubmitter(connection).submit(request, ANYWHERE)
 
 
 def look_at_computes(connection: WorkspaceConnection) -> None:

@@ -69,6 +69,9 @@ class ComputeTarget:
     created_on: str | None = None
 
 
+#: Completes what is asked of a compute that has to be created.
+Settle = Callable[[ComputeInstance | ComputeCluster], ComputeInstance | ComputeCluster]
+
 #: Those who prepare a compute in this process, by workspace and name.
 _TURNS: Turns[ComputeTarget] = Turns()
 
@@ -77,6 +80,7 @@ def ensure_compute(
     connection: WorkspaceConnection,
     request: ComputeRequest,
     *,
+    settle: Settle | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ComputeTarget:
@@ -87,6 +91,7 @@ def ensure_compute(
     Args:
         connection: The workspace.
         request: What the step asks for.
+        settle: Has the last word on what is created, called only where something is.
         clock: Seconds since some fixed moment.
         sleep: Sleeps that many seconds between two looks.
 
@@ -101,7 +106,7 @@ def ensure_compute(
 
     def prepare() -> ComputeTarget:
         try:
-            return _Preparation(connection, request, clock, sleep).run()
+            return _Preparation(connection, request, settle, clock, sleep).run()
         except AzureError as error:
             raise explain(f"preparing the compute `{request.name}`", error, connection.address) from error
 
@@ -118,12 +123,14 @@ class _Preparation:
         self,
         connection: WorkspaceConnection,
         request: ComputeInstance | ComputeCluster | ExistingCompute,
+        settle: Settle | None,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._connection = connection
         self._address = connection.address
         self._request = request
+        self._settle = settle
         self._label = f"{kind_in_words(compute_errors.wanted_kind(request))} `{request.name}`"
         self._patience = Patience(self._label, "Look at it in Azure ML Studio, and run the step again.", clock, sleep)
         self._made: FoundCompute | None = None
@@ -160,6 +167,8 @@ class _Preparation:
             raise compute_errors.missing(self._request.name, self._address)
         if self._made is not None:
             raise compute_errors.vanished(self._label)
+        if self._settle is not None:
+            self._request = self._settle(self._request)
         entity = entity_of(self._request, self._location)
         logger.info("Creating the %s; this can take some minutes.", self._label)
         try:

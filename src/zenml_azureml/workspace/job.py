@@ -26,6 +26,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
+from zenml_azureml.workspace.placement import Placement
 
 ENVIRONMENT_VERSION = "1"
 
@@ -38,11 +39,13 @@ class SubmittedJob:
         name: Its name in the workspace.
         id: Its ARM id.
         studio_url: Its page in Azure ML Studio; empty if Azure gave none.
+        placement: Where it runs.
     """
 
     name: str
     id: str
     studio_url: str
+    placement: Placement
 
 
 def environment_name(image: str) -> str:
@@ -143,12 +146,12 @@ class JobSubmitter:
         self._lock = threading.Lock()
         self._known_environments: set[str] = set()
 
-    def submit(self, request: JobRequest, compute: str | None) -> SubmittedJob:
+    def submit(self, request: JobRequest, placement: Placement) -> SubmittedJob:
         """Submit a job; one request, once the image's environment is known.
 
         Args:
             request: The job.
-            compute: Name of the compute target; None for serverless.
+            placement: Where it is to run.
 
         Returns:
             What Azure ML made of it.
@@ -159,11 +162,12 @@ class JobSubmitter:
         try:
             self._ensure_environment(request.image)
             with self._cloud_for(request.options.identity):
-                job = self._connection.client.jobs.create_or_update(build_command_job(request, compute))
+                job = self._connection.client.jobs.create_or_update(build_command_job(request, placement.target.name))
         except AzureError as error:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
         studio = (job.services or {}).get("Studio")
-        return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=str(studio.endpoint) if studio else "")
+        studio_url = str(studio.endpoint) if studio else ""
+        return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=studio_url, placement=placement)
 
     def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
         """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""

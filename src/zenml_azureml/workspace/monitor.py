@@ -28,6 +28,9 @@ POLL_INTERVAL = timedelta(seconds=1)
 #: How long Azure may be out of reach before a job is given up.
 MAX_UNREACHABLE = timedelta(minutes=30)
 
+#: Time between two accounts of a job that has nothing to show yet.
+PROGRESS_INTERVAL = timedelta(seconds=60)
+
 LineHandler = Callable[[str], None]
 
 
@@ -41,6 +44,7 @@ class WatchedJob:
         studio_url: Its page in Studio; empty until it is known.
         details: Run history's account of it, once it has ended.
         log_tail: The last lines of its log, once it has ended.
+        waited: How long it has been seen waiting for its compute.
         error: Why it can no longer be watched.
     """
 
@@ -49,6 +53,7 @@ class WatchedJob:
     studio_url: str = ""
     details: RunDetails | None = None
     log_tail: tuple[str, ...] = ()
+    waited: timedelta = timedelta()
     error: AzureMLError | None = None
     _looked_at: threading.Event = field(default_factory=threading.Event, repr=False)
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -103,12 +108,15 @@ class JobMonitor:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
-    def watch(self, job_name: str, on_line: LineHandler | None = None) -> WatchedJob:
+    def watch(
+        self, job_name: str, on_line: LineHandler | None = None, on_progress: LineHandler | None = None
+    ) -> WatchedJob:
         """Begin to watch a job, or go on with it.
 
         Args:
             job_name: The job.
             on_line: Called on the monitor's thread with each line of its log.
+            on_progress: Called there with a sentence now and then, while there is no log.
 
         Returns:
             What is known of the job, now and later.
@@ -116,7 +124,7 @@ class JobMonitor:
         with self._lock:
             watch = self._watches.get(job_name)
             if watch is None:
-                watch = _Watch(self._connection, job_name, on_line, self._clock)
+                watch = _Watch(self._connection, job_name, on_line, on_progress, self._clock)
                 self._watches[job_name] = watch
                 self._unsettled.add(job_name)
                 self._wake.set()
@@ -157,6 +165,7 @@ class _Watch:
         connection: WorkspaceConnection,
         job_name: str,
         on_line: LineHandler | None,
+        on_progress: LineHandler | None,
         clock: Callable[[], float],
     ) -> None:
         self.job = WatchedJob(job_name)
@@ -165,6 +174,8 @@ class _Watch:
         self._clock = clock
         self._follower = LogFollower(connection, job_name)
         self._unreachable_since: float | None = None
+        self._progress = Progress(clock)
+        self._on_progress = on_progress
 
     def look(self) -> None:
         """Look at status and log. Never raises: what cannot be mended is the job's `error`."""
@@ -185,6 +196,10 @@ class _Watch:
         studio = (azure_job.services or {}).get("Studio")
         self.job.studio_url = str(studio.endpoint) if studio else ""
         self.job.status = status
+        sentence = self._progress.after(status)
+        self.job.waited = self._progress.waited
+        if sentence and self._on_progress is not None:
+            self._on_progress(sentence)
         if self.job.phase.ended:
             self._emit_rest()
             self._settle()
@@ -217,6 +232,37 @@ class _Watch:
     def _settle(self, error: AzureMLError | None = None) -> None:
         self.job.error = error
         self.job._settled.set()
+
+
+class Progress:
+    """What there is to tell of a job that has not begun to run.
+
+    Args:
+        clock: Seconds since some fixed moment.
+
+    Attributes:
+        waited: How long it has been waiting for its compute.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.waited = timedelta()
+        self._clock = clock
+        self._first: float | None = None
+        self._told_status = ""
+        self._told_at = 0.0
+
+    def after(self, status: str) -> str:
+        """Take in a job's status; returns a sentence if it is time for one, otherwise nothing."""
+        if phase_of(status) not in (JobPhase.WAITING, JobPhase.PREPARING):
+            return ""
+        now = self._clock()
+        self._first = now if self._first is None else self._first
+        self.waited = timedelta(seconds=now - self._first)
+        due = now - self._told_at >= PROGRESS_INTERVAL.total_seconds()
+        if status == self._told_status and not due:
+            return ""
+        self._told_status, self._told_at = status, now
+        return f"{status}, for {self.waited.total_seconds():.0f} s so far"
 
 
 def _is_permanent(error: AzureError) -> bool:

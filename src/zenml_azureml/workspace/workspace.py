@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml.request import ComputeRequest, JobRequest
-from zenml_azureml.workspace.compute import ensure_compute
+from zenml_azureml.workspace.compute_deletion import delete_compute
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
+from zenml_azureml.workspace.leases import ComputeLeases
 from zenml_azureml.workspace.monitor import JobMonitor, LineHandler, WatchedJob
+from zenml_azureml.workspace.placement import Demands, place
 from zenml_azureml.workspace.status import phase_of
 
 
@@ -29,22 +32,55 @@ class Workspace:
         self._connection = WorkspaceConnection(address, credential)
         self._submitter = JobSubmitter(self._connection)
         self._monitor = JobMonitor(self._connection)
+        self._leases = ComputeLeases()
 
-    def submit(self, request: JobRequest, compute: ComputeRequest) -> SubmittedJob:
+    def submit(
+        self,
+        request: JobRequest,
+        compute: ComputeRequest,
+        demands: Demands,
+        *,
+        delete_compute_after: bool = False,
+    ) -> SubmittedJob:
         """Submit a job to the compute it asks for, which is created where that is asked for.
+
+        Args:
+            request: The job.
+            compute: Where it is to run.
+            demands: What is asked of the machines there.
+            delete_compute_after: Whether a compute that has to be created is deleted after its last job.
+
+        Returns:
+            What Azure ML made of it.
 
         Raises:
             AzureMLError: If the compute cannot be had, or the job is refused.
         """
-        return self._submitter.submit(request, ensure_compute(self._connection, compute).name)
+        placement, options = place(self._connection, compute, request.options, demands)
+        self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
+        try:
+            return self._submitter.submit(replace(request, options=options), placement)
+        except BaseException:
+            # Nobody will call for a step that was not submitted.
+            self.release(request.name)
+            raise
 
-    def watch(self, job_name: str, on_line: LineHandler | None = None) -> WatchedJob:
+    def watch(
+        self, job_name: str, on_line: LineHandler | None = None, on_progress: LineHandler | None = None
+    ) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
-        return self._monitor.watch(job_name, on_line)
+        return self._monitor.watch(job_name, on_line, on_progress)
 
-    def forget(self, job_name: str) -> None:
-        """Stop watching a job."""
+    def release(self, job_name: str) -> None:
+        """Stop watching a job, and delete the compute that was created to be deleted after it.
+
+        Raises:
+            AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
+        """
         self._monitor.forget(job_name)
+        target = self._leases.release(job_name)
+        if target is not None:
+            delete_compute(self._connection, target)
 
     def cancel(self, job_name: str) -> bool:
         """Ask Azure to cancel a job, and return; a job that has ended stays as it is.

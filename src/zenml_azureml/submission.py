@@ -1,0 +1,112 @@
+"""From ZenML's account of a step run to a job request."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.utils.dashboard_utils import get_run_url
+
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.request import JobOptions, JobRequest
+from zenml_azureml.step_runs import job_name_of
+from zenml_azureml.workspace.vm_size import ResourceRequest
+
+if TYPE_CHECKING:
+    from zenml.config import ResourceSettings
+    from zenml.config.step_run_info import StepRunInfo
+
+DOCKER_IMAGE_KEY = "azureml_step_operator"
+
+
+def job_request(
+    info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
+) -> JobRequest:
+    """The job of a step run.
+
+    Args:
+        info: The step run.
+        entrypoint_command: What to run in the job.
+        environment: Environment variables that ZenML wants set.
+        options: What the step's settings ask for.
+
+    Returns:
+        All that is sent, but for the compute.
+
+    Raises:
+        AzureMLError: If the step has no image.
+    """
+    tags = {
+        "zenml_pipeline": info.pipeline.name,
+        "zenml_run": info.run_name,
+        "zenml_run_id": str(info.run_id),
+        "zenml_step": info.pipeline_step_name,
+        "zenml_step_run_id": str(info.step_run_id),
+    }
+    run_url = _run_url(info.run_id)
+    if run_url:
+        tags["zenml_run_url"] = run_url
+    return JobRequest(
+        name=job_name_of(info.step_run_id),
+        display_name=f"{info.pipeline_step_name} ({info.run_name})",
+        experiment=experiment_name(info.pipeline.name),
+        image=_image_of(info),
+        command=shlex.join(entrypoint_command),
+        environment_variables=environment,
+        tags=tags,
+        options=options,
+    )
+
+
+def resources_of(settings: ResourceSettings) -> ResourceRequest:
+    """What a step's resource settings ask of the machine it runs on.
+
+    Args:
+        settings: ZenML's resource settings.
+
+    Returns:
+        The same, memory in Azure's GB, which are ZenML's GiB.
+
+    Raises:
+        AzureMLError: If they contradict each other.
+    """
+    return ResourceRequest(
+        cpus=settings.cpu_count,
+        gpus=settings.gpu_count,
+        gpu_class=getattr(settings, "gpu_class", None),  # only some versions of ZenML have it
+        memory_gb=settings.get_memory(unit="GiB"),
+    )
+
+
+def experiment_name(pipeline_name: str) -> str:
+    """The experiment of a pipeline's jobs: its name, in the characters that Azure ML allows in one.
+
+    Args:
+        pipeline_name: Name of the pipeline.
+
+    Returns:
+        Letters, digits, `-` and `_`, beginning with a letter or digit; at most 255 characters.
+    """
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", pipeline_name).strip("-_")[:255] or "zenml"
+
+
+@lru_cache(maxsize=16)
+def _run_url(run_id: UUID) -> str | None:
+    """The run's page in ZenML's dashboard; None where there is no server. Asked once per run, not once per step."""
+    return get_run_url(Client().get_pipeline_run(run_id))
+
+
+def _image_of(info: StepRunInfo) -> str:
+    try:
+        return info.get_image(DOCKER_IMAGE_KEY)
+    except (RuntimeError, KeyError) as error:
+        # ZenML builds nothing for the steps of a dynamic pipeline that it is not told of beforehand.
+        advice = f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{info.pipeline_step_name}])`."
+        raise AzureMLError(
+            f"There is no image for the step `{info.pipeline_step_name}`: {error}",
+            do_next=advice if info.snapshot.is_dynamic else "Run the pipeline again without `build=`.",
+        ) from error

@@ -1,0 +1,151 @@
+"""Where a job runs, and on which VM size: the two are settled together, with as few questions as that takes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
+from zenml_azureml.workspace.compute import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.size_choice import SizeChoice, check_explicit_size, find_size
+from zenml_azureml.workspace.sizes import SizeCatalogue
+from zenml_azureml.workspace.sizing import QuotaCheck, settle_size
+from zenml_azureml.workspace.vm_size import ResourceRequest
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a job runs.
+
+    Attributes:
+        target: The compute.
+        size: VM size of its nodes; empty where Azure chooses it.
+        price_per_hour: US dollars per hour and node, by Azure's estimate; None where it was not asked for.
+    """
+
+    target: ComputeTarget
+    size: str = ""
+    price_per_hour: float | None = None
+
+    def describe(self) -> str:
+        """For a log: `the compute-cluster gpus (Standard_NC6s_v3, about 3.06 USD per hour and node)`."""
+        facts = [self.size] if self.size else []
+        if self.price_per_hour is not None:
+            facts.append(f"about {self.price_per_hour:.2f} USD per hour and node")
+        place = "serverless compute" if self.target.name is None else f"the {self.target.kind} `{self.target.name}`"
+        return f"{place} ({', '.join(facts)})" if facts else place
+
+
+#: Serverless compute of a size that Azure chooses.
+ANYWHERE = Placement(ComputeTarget(name=None, kind="serverless"))
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a step asks of the machines of its job, beyond their kind and name.
+
+    Attributes:
+        resources: What one node must have.
+        quota_check: What a missing quota is: an error, a warning, or nothing that is looked at.
+    """
+
+    resources: ResourceRequest = field(default_factory=ResourceRequest)
+    quota_check: QuotaCheck = "fail"
+
+
+def place(
+    connection: WorkspaceConnection, compute: ComputeRequest, options: JobOptions, demands: Demands
+) -> tuple[Placement, JobOptions]:
+    """Settle where a job runs: find, start or create its compute, and choose its VM size.
+
+    Sizes and quota are asked for only where a size has to be chosen or checked: for serverless compute with a
+    size or resources, for a compute that has to be created with either, and for an existing one where
+    resources ask for something.
+
+    Args:
+        connection: The workspace.
+        compute: The compute that is asked for.
+        options: What the job is asked to be.
+        demands: What is asked of its machines.
+
+    Returns:
+        The place, and the options with the VM size that was chosen.
+
+    Raises:
+        AzureMLError: If the compute cannot be had, no size serves the demands, or quota is missing.
+    """
+    if isinstance(compute, Serverless):
+        return _place_serverless(connection, options, demands)
+    choices: list[SizeChoice] = []
+
+    def settle(missing: ComputeInstance | ComputeCluster) -> ComputeInstance | ComputeCluster:
+        choice = _size_of_new(connection, missing, options, demands)
+        if choice is None:
+            return missing
+        choices.append(choice)
+        return replace(missing, size=choice.size.name)
+
+    target = ensure_compute(connection, compute, settle=settle)
+    if choices:
+        return Placement(target, choices[0].size.name, choices[0].price_per_hour), options
+    if target.size and not target.created and not demands.resources.is_empty:
+        _compare_with_existing(connection, target.size, demands.resources)
+    return Placement(target, target.size or ""), options
+
+
+def _place_serverless(
+    connection: WorkspaceConnection, options: JobOptions, demands: Demands
+) -> tuple[Placement, JobOptions]:
+    # With several locations, Azure chooses among them: any of them has the common sizes, one is looked at.
+    location = options.locations[0] if options.locations else None
+    choice = settle_size(
+        SizeCatalogue(connection, location),
+        size=options.instance_type,
+        request=demands.resources,
+        kind="serverless",
+        nodes=options.instance_count or 1,
+        low_priority=options.job_tier == "spot",
+        quota_check=demands.quota_check,
+    )
+    if choice is None:
+        return replace(ANYWHERE, size=options.instance_type or ""), options
+    placement = replace(ANYWHERE, size=choice.size.name, price_per_hour=choice.price_per_hour)
+    return placement, replace(options, instance_type=choice.size.name)
+
+
+def _size_of_new(
+    connection: WorkspaceConnection,
+    missing: ComputeInstance | ComputeCluster,
+    options: JobOptions,
+    demands: Demands,
+) -> SizeChoice | None:
+    is_cluster = isinstance(missing, ComputeCluster)
+    choice = settle_size(
+        SizeCatalogue(connection, missing.location if isinstance(missing, ComputeCluster) else None),
+        size=missing.size,
+        request=demands.resources,
+        kind="compute-cluster" if is_cluster else "compute-instance",
+        nodes=_nodes_at_once(missing, options),
+        low_priority=isinstance(missing, ComputeCluster) and missing.tier == "low_priority",
+        quota_check=demands.quota_check,
+    )
+    if choice is not None and missing.size is None:
+        logger.info("Chose %s for %s.", choice.describe(), demands.resources.describe())
+    return choice
+
+
+def _nodes_at_once(missing: ComputeInstance | ComputeCluster, options: JobOptions) -> int:
+    if isinstance(missing, ComputeInstance):
+        return 1
+    return max(options.instance_count or 1, missing.min_instances or 0)
+
+
+def _compare_with_existing(connection: WorkspaceConnection, size: str, resources: ResourceRequest) -> None:
+    catalogue = SizeCatalogue(connection)
+    sizes = catalogue.sizes()
+    if sizes is not None:
+        for warning in check_explicit_size(find_size(size, sizes, catalogue.region), resources):
+            logger.warning("%s", warning)
