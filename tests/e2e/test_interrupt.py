@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -122,7 +123,7 @@ def test_a_job_whose_name_cannot_be_saved_is_ended(simulated_project: Project, e
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
 
 
-def inject(emulator: Emulator, **fault: object) -> None:
+def inject(emulator: Emulator, **fault: Any) -> None:
     """Have a fault happen to the next request that matches."""
     answer = requests.post(
         f"{emulator.base_url}/_emulator/faults", json=fault, verify=str(emulator.ca_bundle), timeout=10
