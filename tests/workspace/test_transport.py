@@ -26,6 +26,7 @@ from zenml_azureml.request import JobRequest
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 from zenml_azureml.workspace.job import JobSubmitter
+from zenml_azureml.workspace.placement import ANYWHERE
 from zenml_azureml.workspace.transport import WorkspaceTransport
 
 THREADS = 64
