@@ -117,9 +117,11 @@ class World:
         answer = self.arm.call("POST", f"{self.emulator.base_url}/_emulator/faults", fault)
         assert answer.status == 201
 
-    def while_our_look_is_on_its_way(self, request: ComputeRequest, others: Callable[[], None]) -> ComputeTarget:
-        """Ask for a compute; between our look and what we do next, others do something."""
-        self.arm_fault(method="GET", path="/computes/", delay=5)
+    def while_our_look_is_on_its_way(
+        self, request: ComputeRequest, others: Callable[[], None], *, at: str = "/computes/"
+    ) -> ComputeTarget:
+        """Ask for a compute; between our first look (at its creation, say) and what we do next, others do something."""
+        self.arm_fault(method="GET", path=at, delay=5)
         with ThreadPoolExecutor(1) as pool:
             asking: Future[ComputeTarget] = pool.submit(self.ensure, request)
             eventually(self._a_fault_has_met_its_request)
