@@ -191,7 +191,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     schedules: list[AzureMLComputeSchedule] | None = None
     delete_compute_after: bool = False
     quota_check: Literal["fail", "warn", "off"] = "fail"
-    queue_timeout_minutes: int | None = Field(default=None, gt=0)
+    queue_timeout_minutes: float | None = Field(default=None, gt=0)
 
     display_name: str | None = None
     description: str | None = None
