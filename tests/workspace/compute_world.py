@@ -94,7 +94,7 @@ class World:
 
     def others_change(self, name: str, scale: Json) -> None:
         body = {"properties": {"properties": {"scaleSettings": scale}}}
-        assert self.arm.call("PATCH", f"computes/{name}", body).status == 200
+        assert self.arm.call("PATCH", f"computes/{name}", body).status == 202
 
     def others(self, action: str, name: str) -> None:
         """Somebody else starts, stops or restarts an instance."""

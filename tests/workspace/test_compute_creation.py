@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.ai.ml import command
+from azure.ai.ml.entities import Environment
 
 from tests.workspace.compute_scenarios import CLUSTER, INSTANCE, an_instance_is_stopped
 from tests.workspace.compute_world import World, cluster
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeRequest, ComputeSchedule
 from zenml_azureml.workspace.compute import ensure_compute
+from zenml_azureml.workspace.compute_deletion import delete_compute
 
 KEY = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ me@here"
 IDENTITY = "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/reader"
@@ -165,3 +169,24 @@ def test_an_unreachable_service_is_told_once_the_retries_are_over(world: World) 
         world.ensure(CLUSTER)
 
     assert set(world.sent) == {"GET compute"}
+
+
+def test_a_cluster_that_cannot_be_told_from_another_one_is_not_deleted(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = world.ensure(CLUSTER)
+
+    assert not delete_compute(world.connection, replace(target, created_on=None))
+
+    assert "does not say when it was created" in caplog.text
+    assert world.compute("cpu").provisioning_state == "Succeeded"
+
+
+def test_a_job_runs_on_the_compute_that_was_made_for_it(world: World) -> None:
+    target = world.ensure(CLUSTER)
+
+    job = world.connection.client.jobs.create_or_update(
+        command(command="train", environment=Environment(image="ubuntu"), compute=target.name)
+    )
+
+    assert job.compute == "cpu"

@@ -59,6 +59,9 @@ def delete_compute(
 
 def _why_it_stays(connection: WorkspaceConnection, target: ComputeTarget, found: FoundCompute) -> str:
     """Why a compute must not be deleted, as half a sentence; empty if nothing speaks against it."""
+    if target.created_on is None:
+        # azure-ai-ml 1.23 drops it where a cluster is concerned.
+        return "this version of the Azure ML SDK does not say when it was created, so it may be another one by now"
     if found.kind != target.kind or found.created_on != target.created_on:
         return "it is not the one that was created for this step, but a newer one of that name"
     busy = found.condition == "JobRunning"

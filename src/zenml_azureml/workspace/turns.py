@@ -7,8 +7,6 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from zenml_azureml.failures import AzureMLError
-
 T = TypeVar("T")
 
 
@@ -16,9 +14,8 @@ T = TypeVar("T")
 class _Turn(Generic[T]):
     asked: Hashable
     over: threading.Event = field(default_factory=threading.Event)
-    #: One of the two is set once it is over, unless it was broken off.
+    #: Set once it is over, unless it has failed.
     result: T | None = None
-    error: AzureMLError | None = None
 
 
 class Turns(Generic[T]):
@@ -33,15 +30,13 @@ class Turns(Generic[T]):
 
         Args:
             key: What must not be worked on by two threads at once.
-            asked: What is to come of it. Who asks for the same while somebody is at it takes part in the
-                outcome, be it an error; who asks for something else has a turn of their own afterwards.
-            work: The work.
+            asked: What is to come of it. Who asks for the same while somebody is at it has what comes of it.
+                Who asks for something else has a turn of their own afterwards, and so has everybody where it
+                fails: it may have failed for a reason that is not theirs.
+            work: The work. Whatever it raises is raised.
 
         Returns:
             `(outcome, own)`: what came of it, and whether it was this very call that did it.
-
-        Raises:
-            AzureMLError: As `work` does.
         """
         while True:
             with self._lock:
@@ -50,19 +45,10 @@ class Turns(Generic[T]):
                     mine = self._turns[key] = _Turn[T](asked)
                     break
             turn.over.wait()
-            if turn.asked != asked:
-                continue
-            if turn.error is not None:
-                # An exception belongs to the thread that raises it: its traceback grows there.
-                raise AzureMLError(str(turn.error)) from turn.error
-            if turn.result is not None:
+            if turn.asked == asked and turn.result is not None:
                 return turn.result, False
-            # It was broken off, as by Ctrl+C in its thread: that is no outcome for anybody else.
         try:
             mine.result = work()
-        except AzureMLError as error:
-            mine.error = error
-            raise
         finally:
             with self._lock:
                 del self._turns[key]
