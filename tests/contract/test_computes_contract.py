@@ -63,16 +63,16 @@ def cause(status: dict[str, Any]) -> str:
 
 def test_a_cluster_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
     creation = recorded("compute_aml_put_create")
-    name = creation["response_body"]["name"]
+    name, version = creation["response_body"]["name"], creation["api_version"]
 
-    answer = arm.call("PUT", f"computes/{name}", body=creation["request_body"])
+    answer = arm.call("PUT", f"computes/{name}", body=creation["request_body"], api_version=version)
 
     assert answer.status == 201
     assert comparable(answer.body) == comparable(creation["response_body"])
     poll = arm.call("GET", answer.headers["Azure-AsyncOperation"])
     assert poll.body == recorded("compute_op_inprogress_all_headers")["response_body"]
     assert finish(arm, clock, answer) == recorded("compute_op_succeeded")["response_body"]
-    assert comparable(arm.call("GET", f"computes/{name}").body) == comparable(
+    assert comparable(arm.call("GET", f"computes/{name}", api_version=version).body) == comparable(
         recorded("compute_aml_get_resizing")["response_body"]
     )
 
@@ -82,7 +82,7 @@ def test_a_cluster_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
     assert answer.status == 201
     assert answer.body["properties"]["provisioningState"] == "Creating"
     finish(arm, clock, answer)
-    assert comparable(arm.call("GET", f"computes/{name}").body) == comparable(
+    assert comparable(arm.call("GET", f"computes/{name}", api_version=version).body) == comparable(
         recorded("compute_aml_get_steady")["response_body"]
     )
 
@@ -99,13 +99,13 @@ def test_a_cluster_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
 
 def test_an_instance_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
     creation = recorded("compute_ci_put")
-    name = creation["response_body"]["name"]
+    name, version = creation["response_body"]["name"], creation["api_version"]
 
-    answer = arm.call("PUT", f"computes/{name}", body=creation["request_body"])
+    answer = arm.call("PUT", f"computes/{name}", body=creation["request_body"], api_version=version)
     assert answer.status == 201
     assert comparable(answer.body) == comparable(creation["response_body"])
     finish(arm, clock, answer)
-    assert comparable(arm.call("GET", f"computes/{name}").body) == comparable(
+    assert comparable(arm.call("GET", f"computes/{name}", api_version=version).body) == comparable(
         recorded("compute_ci_get_running")["response_body"]
     )
 
@@ -121,7 +121,7 @@ def test_an_instance_lives_as_recorded(arm: Arm, clock: ManualClock) -> None:
         assert state_of(arm, name) == on_the_way
         finish(arm, clock, answer)
         assert state_of(arm, name) == afterwards
-    assert comparable(arm.call("GET", f"computes/{name}").body) == comparable(
+    assert comparable(arm.call("GET", f"computes/{name}", api_version=version).body) == comparable(
         recorded("compute_ci_get_restarted")["response_body"]
     )
 
@@ -311,7 +311,7 @@ def test_a_cluster_has_the_nodes_that_it_must_keep(arm: Arm, clock: ManualClock)
 
     assert (inner["currentNodeCount"], inner["nodeStateCounts"]["idleNodeCount"]) == (1, 1)
     example = recorded("example_compute_listnodes")["response_body"]["nodes"][1]
-    assert list(nodes) == ["nodes"]
+    assert list(nodes) == ["computeType", "nodes"]
     assert list(nodes["nodes"][0]) == list(example)
     assert nodes["nodes"][0]["nodeState"] == example["nodeState"]
 

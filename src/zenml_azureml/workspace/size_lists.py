@@ -17,7 +17,12 @@ def vm_size(item: object) -> VmSize:
     """
     fields = _fields(item)
     listed = fields.get("estimatedvmprices", {}).get("values", [])
-    prices = {(price["ostype"].lower(), price["vmtier"].lower()): price["retailprice"] for price in listed}
+    prices: dict[str, float] = {}
+    for price in listed:
+        tier = price["vmtier"].lower()
+        if price["ostype"].lower() == "linux":
+            # For some sizes Windows' higher price is listed under Linux too (recorded: vmsizes_list_2025.json).
+            prices[tier] = min(price["retailprice"], prices.get(tier, price["retailprice"]))
     return VmSize(
         name=fields["name"],
         family=fields["family"],
@@ -26,8 +31,8 @@ def vm_size(item: object) -> VmSize:
         memory_gb=fields["memorygb"],
         low_priority_capable=fields.get("lowprioritycapable", False),
         compute_types=tuple(fields.get("supportedcomputetypes", ())),
-        price_per_hour=prices.get(("linux", "standard")),
-        low_priority_price_per_hour=prices.get(("linux", "lowpriority")),
+        price_per_hour=prices.get("standard"),
+        low_priority_price_per_hour=prices.get("lowpriority"),
     )
 
 

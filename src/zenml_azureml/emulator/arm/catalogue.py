@@ -20,12 +20,14 @@ class VmFamily:
 
     Attributes:
         name: As `vmSizes` spells it, e.g. `standardDSv2Family`.
-        title: As usages and refusals spell it, e.g. `Standard DSv2`.
+        usage_name: As `usages` spells it, which for some differs in case.
+        title: As refusals spell it, e.g. `Standard DSv2`.
         dedicated_limit: Quota of a subscription in one region, in vCPUs.
         regions: Where it is offered; None is everywhere.
     """
 
     name: str
+    usage_name: str
     title: str
     dedicated_limit: int
     regions: frozenset[str] | None
@@ -113,7 +115,10 @@ def catalogue() -> Catalogue:
 
 
 def size_body(size: VmSize) -> Json:
-    """A size as `vmSizes` answers it (official example: example_vmsizes_list.json)."""
+    """A size as `vmSizes` answers it (recorded: vmsizes_list_2025.json).
+
+    The service gives no prices for some sizes, and for some twice as many, Windows' under Linux too.
+    """
     return {
         "name": size.name,
         "family": size.family.name,
@@ -130,6 +135,9 @@ def size_body(size: VmSize) -> Json:
             "values": _prices(size),
         },
         "supportedComputeTypes": list(size.compute_types),
+        # Guess: both, which differ in the service for few sizes.
+        "generation": "gen1",
+        "supportsIB": False,
     }
 
 
@@ -147,6 +155,7 @@ def _family(name: str, fields: dict[str, Any]) -> VmFamily:
     regions = fields.get("regions")
     return VmFamily(
         name=name,
+        usage_name=fields.get("usageName", name),
         title=fields["title"],
         dedicated_limit=fields["dedicatedLimit"],
         regions=None if regions is None else frozenset(regions),

@@ -1,4 +1,7 @@
-"""Computes as the service answers them, at each point of their life (recorded: compute_*.json)."""
+"""Computes as the service answers them, at each point of their life (recorded: compute_*.json).
+
+Kept is what api-version 2024-04-01 shows; `compute_versions` takes away what older ones do not know.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ from zenml_azureml.emulator.arm.quota import Refusal, node_count
 from zenml_azureml.emulator.http import timestamp
 from zenml_azureml.emulator.state import PROVIDER, Compute, Json, Workspace
 
-#: Properties of an instance that newer api-versions know: answered as sent, left out where not sent.
-_NEWER_INSTANCE_KEYS = (
-    "enableNodePublicIp",
-    "enableOSPatching",
-    "enableRootAccess",
-    "enableSSO",
-    "idleTimeBeforeShutdown",
-    "releaseQuotaOnStop",
-)
+#: Properties of an instance that have a value where none is sent (recorded: compute_list_2024.json).
+INSTANCE_DEFAULTS: Json = {
+    "enableNodePublicIp": True,
+    "enableBatchPrivateLink": False,
+    "enableOSPatching": False,
+    "releaseQuotaOnStop": False,
+    "enableSSO": True,
+}
+
+#: Properties of an instance that are there only where they are sent.
+# Guess: nobody has recorded them.
+_AS_SENT = ("enableRootAccess", "idleTimeBeforeShutdown")
 
 # Who acts in the emulator: it has one user.
 _USER_ID = "4ce6c0c6-6f6f-47f4-b4f7-58c73129265b"
@@ -54,6 +60,7 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
             "computeType": kind,
             "provisioningState": "Creating",
             "provisioningErrors": None,
+            "provisioningWarnings": None,
             "isAttachedCompute": False,
             "properties": (
                 _accepted_instance(inner, tenant_id) if kind == "ComputeInstance" else _accepted_cluster(inner)
@@ -77,7 +84,9 @@ def created(body: Json, request: Json, *, now: datetime) -> Json:
         inner = _created_instance(inner, sent, body["name"], body["location"], now)
     else:
         inner = _created_cluster(inner, sent, properties["createdOn"])
-    properties.update(modifiedOn=timestamp(now), provisioningState="Succeeded", properties=inner)
+    properties.update(
+        modifiedOn=timestamp(now), provisioningState="Succeeded", provisioningWarnings={}, properties=inner
+    )
     body["properties"] = _insert(properties, "computeLocation", body["location"], after="computeType")
     return body
 
@@ -122,7 +131,7 @@ def with_nodes(compute: Compute) -> Json:
 
 
 def nodes_body(compute: Compute) -> Json:
-    """The nodes of a cluster (official example: example_compute_listnodes.json)."""
+    """The nodes of a cluster (recorded: compute_list_nodes_2024.json; one node: example_compute_listnodes.json)."""
     runs = [name for name, count in compute.busy_nodes.items() for _ in range(count)]
     nodes: list[Json] = []
     for index in range(node_count(compute)):
@@ -137,7 +146,7 @@ def nodes_body(compute: Compute) -> Json:
                 **({"runId": runs[index]} if index < len(runs) else {}),
             }
         )
-    return {"nodes": nodes}
+    return {"computeType": compute.kind, "nodes": nodes}
 
 
 def last_operation(name: str, status: str, now: datetime) -> Json:
@@ -154,12 +163,11 @@ def _accepted_cluster(sent: Json) -> Json:
     scale = sent["scaleSettings"]
     return {
         "vmSize": sent["vmSize"].upper(),
-        "vmPriority": sent.get("vmPriority") or "Dedicated",
+        "vmPriority": sent.get("vmPriority"),
         "scaleSettings": {
             "maxNodeCount": scale["maxNodeCount"],
             "minNodeCount": scale.get("minNodeCount") or 0,
-            # Guess: what the service takes where nothing is sent; the SDK always sends something.
-            "nodeIdleTimeBeforeScaleDown": scale.get("nodeIdleTimeBeforeScaleDown") or "PT2M",
+            "nodeIdleTimeBeforeScaleDown": scale.get("nodeIdleTimeBeforeScaleDown"),
         },
         "subnet": sent.get("subnet"),
         "currentNodeCount": None,
@@ -172,13 +180,22 @@ def _accepted_cluster(sent: Json) -> Json:
         "virtualMachineImage": sent.get("virtualMachineImage"),
         "isolatedNetwork": bool(sent.get("isolatedNetwork")),
         "enableNodePublicIp": sent.get("enableNodePublicIp", True),
+        "enableBatchPrivateLink": bool(sent.get("enableBatchPrivateLink")),
     }
 
 
 def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
     credentials = sent.get("userAccountCredentials")
+    scale, port = inner["scaleSettings"], inner["remoteLoginPortPublicAccess"]
     inner = {
         **inner,
+        # What the service takes where nothing is sent (recorded: compute_aml_get_2025.json).
+        "vmPriority": inner["vmPriority"] or "Dedicated",
+        "scaleSettings": {
+            **scale,
+            "nodeIdleTimeBeforeScaleDown": scale["nodeIdleTimeBeforeScaleDown"] or "PT2M",
+        },
+        "remoteLoginPortPublicAccess": "Enabled" if port == "NotSpecified" else port,
         "currentNodeCount": 0,
         "targetNodeCount": 0,
         "nodeStateCounts": {
@@ -193,8 +210,9 @@ def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
         "propertyBag": {},
     }
     inner = _insert(inner, "allocationStateTransitionTime", since, after="allocationState")
-    # Guess: null where no credentials were sent.
-    shown = credentials and {
+    if not credentials:
+        return inner
+    shown = {
         "adminUserName": credentials.get("adminUserName"),
         "adminUserPassword": None,
         "adminUserSshPublicKey": credentials.get("adminUserSshPublicKey"),
@@ -205,6 +223,7 @@ def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
 def _accepted_instance(sent: Json, tenant_id: str) -> Json:
     return {
         "vmSize": sent["vmSize"].upper(),
+        "imageVersion": None,
         "subnet": sent.get("subnet"),
         "sshSettings": None,
         "autologgerSettings": None,
@@ -215,9 +234,10 @@ def _accepted_instance(sent: Json, tenant_id: str) -> Json:
         "lastOperation": None,
         "createdBy": {"userOrgId": tenant_id, "userId": _USER_ID},
         "applicationSharingPolicy": None,
-        "computeInstanceAuthorizationType": (sent.get("computeInstanceAuthorizationType") or "personal"),
+        "computeInstanceAuthorizationType": sent.get("computeInstanceAuthorizationType"),
         "personalComputeInstanceSettings": sent.get("personalComputeInstanceSettings"),
         "setupScripts": sent.get("setupScripts"),
+        **{key: default if sent.get(key) is None else sent[key] for key, default in INSTANCE_DEFAULTS.items()},
         "dataMounts": None,
         "dataDisks": None,
         "containers": None,
@@ -225,7 +245,7 @@ def _accepted_instance(sent: Json, tenant_id: str) -> Json:
         "versions": None,
         "customServices": None,
         "osImageMetadata": None,
-        **{key: sent[key] for key in _NEWER_INSTANCE_KEYS if key in sent},
+        **{key: sent[key] for key in _AS_SENT if key in sent},
     }
 
 
@@ -258,6 +278,7 @@ def _created_instance(inner: Json, sent: Json, name: str, location: str, now: da
             "currentImageVersion": "22.09.21",
             "latestImageVersion": "22.09.21",
             "isLatestOsImageVersion": True,
+            "osPatchingStatus": None,
         },
     }
     schedules = sent.get("schedules") or {"computeStartStop": []}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator.arm import compute_bodies, operations
+from zenml_azureml.emulator.arm import compute_bodies, compute_versions, operations
 from zenml_azureml.emulator.arm.compute_rules import (
     INSTANCE_ACTIONS,
     check_idle,
@@ -50,7 +50,7 @@ def routes() -> list[web.RouteDef]:
 async def list_computes(request: web.Request) -> web.StreamResponse:
     """The computes of a workspace, the newest first."""
     computes = list(reversed(workspace_of(request).computes.values()))
-    return paged(request, computes, compute_bodies.with_nodes)
+    return paged(request, computes, lambda compute: _shown(request, compute_bodies.with_nodes(compute)))
 
 
 async def get_compute(request: web.Request) -> web.StreamResponse:
@@ -58,7 +58,7 @@ async def get_compute(request: web.Request) -> web.StreamResponse:
     compute = workspace_of(request).find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
-    return aml_json(request, compute_bodies.with_nodes(compute))
+    return aml_json(request, _shown(request, compute_bodies.with_nodes(compute)))
 
 
 async def put_compute(request: web.Request) -> web.StreamResponse:
@@ -76,11 +76,11 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
         answer["properties"]["createdOn"] = existing.body["properties"]["createdOn"]
         operation = _update(context, workspace, existing, answer, state="Creating")
     headers = operations.async_headers(request, workspace, operation)
-    return aml_json(request, answer, status=201, headers=headers)
+    return aml_json(request, _shown(request, answer), status=201, headers=headers)
 
 
 async def patch_compute(request: web.Request) -> web.StreamResponse:
-    """Change the scale settings of a cluster."""
+    """Change the scale settings of a cluster (recorded: compute_aml_patch_2025.json, whose nulls are left out)."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     compute = workspace.find_compute(request.match_info["compute"])
     sent = await json_body(request)
@@ -91,9 +91,11 @@ async def patch_compute(request: web.Request) -> web.StreamResponse:
     wanted["properties"]["modifiedOn"] = timestamp(context.clock.now())
     wanted["properties"]["properties"]["scaleSettings"].update(scale)
     operation = _update(context, workspace, compute, wanted, state="Updating")
-    # Guess: nobody has recorded a PATCH.
     headers = operations.async_headers(request, workspace, operation)
-    return aml_json(request, compute_bodies.with_nodes(compute), headers=headers)
+    body = _shown(request, compute_bodies.with_nodes(compute))
+    # Guess: 200 in older versions, of which Microsoft's description of the API knows no other.
+    status = 202 if compute_versions.is_newer(request.query["api-version"]) else 200
+    return aml_json(request, body, status=status, headers=headers)
 
 
 async def delete_compute(request: web.Request) -> web.StreamResponse:
@@ -140,6 +142,10 @@ async def list_nodes(request: web.Request) -> web.StreamResponse:
     if compute.kind != "AmlCompute":
         raise not_supported("ListNodes", compute)
     return aml_json(request, compute_bodies.nodes_body(compute))
+
+
+def _shown(request: web.Request, body: Json) -> Json:
+    return compute_versions.for_version(body, request.query["api-version"])
 
 
 def _create(context: Context, workspace: Workspace, answer: Json, sent: Json) -> Operation:

@@ -34,6 +34,11 @@ _VERSION = f"{_CONTAINER}/versions/{{version}}"
 _MUTABLE = frozenset({"description", "tags", "properties", "isArchived"})
 
 
+# Guess: the first version with these keys; recorded are 2022-05-01 without, 2024-04-01 with them.
+_NEWER = "2024-04-01"
+_NEWER_PROPERTIES = {"autoRebuild": "Disabled", "provisioningState": "Succeeded", "stage": "Development"}
+
+
 def routes() -> list[web.RouteDef]:
     """The routes of environments."""
     return [
@@ -68,7 +73,7 @@ async def _put_version(request: web.Request) -> web.Response:
         existing.properties = wanted
         existing.modified_at = now
     location = f"{context.base_url}{_version_id(workspace, name, version)}?{request.query_string}"
-    body = _render_version(versions[version], workspace, context.client_id)
+    body = _render_version(request, versions[version], workspace)
     return aml_json(request, body, status=201, headers={"Location": location})
 
 
@@ -78,8 +83,7 @@ async def _get_version(request: web.Request) -> web.Response:
     found = workspace.environments.get(name, {}).get(version)
     if found is None:
         raise _missing(name, version)
-    client_id = request.app[CONTEXT].client_id
-    return aml_json(request, _render_version(found, workspace, client_id))
+    return aml_json(request, _render_version(request, found, workspace))
 
 
 async def _list_versions(request: web.Request) -> web.Response:
@@ -93,8 +97,7 @@ async def _list_versions(request: web.Request) -> web.Response:
     newest_first = [version for version in reversed(versions.values()) if is_shown(version.properties)]
     if "$top" in request.query:
         newest_first = newest_first[: int(request.query["$top"])]
-    client_id = request.app[CONTEXT].client_id
-    return paged(request, newest_first, lambda v: _render_version(v, workspace, client_id))
+    return paged(request, newest_first, lambda version: _render_version(request, version, workspace))
 
 
 async def _get_container(request: web.Request) -> web.Response:
@@ -134,9 +137,8 @@ def _complete(sent: Mapping[str, Any]) -> Json:
     for key in ("image", "build"):
         if sent.get(key) is not None:
             properties[key] = sent[key]
-    # Guess: where there is no conda file; recorded is only the empty one of curated environments.
-    if sent.get("condaFile") is not None:
-        properties["condaFile"] = _conda_as_json(sent["condaFile"])
+    # Empty where there is none (recorded: environment_versions_list_2024.json).
+    properties["condaFile"] = _conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
     properties["osType"] = sent.get("osType") or "Linux"
     return properties
 
@@ -158,12 +160,17 @@ def _version_id(workspace: Workspace, name: str, version: str) -> str:
     return f"{workspace.path}/environments/{name}/versions/{version}"
 
 
-def _render_version(found: EnvironmentVersion, workspace: Workspace, created_by: str) -> Json:
+def _render_version(request: web.Request, found: EnvironmentVersion, workspace: Workspace) -> Json:
+    properties, created_by = found.properties, request.app[CONTEXT].client_id
+    if request.query["api-version"][:10] >= _NEWER:
+        properties = {**properties, **_NEWER_PROPERTIES}
+        if found is list(workspace.environments[found.name].values())[-1]:
+            properties["properties"] = {**properties["properties"], "azureml.labels": "latest"}
     return {
         "id": _version_id(workspace, found.name, found.version),
         "name": found.version,
         "type": f"{PROVIDER}/workspaces/environments/versions",
-        "properties": found.properties,
+        "properties": properties,
         "systemData": _system_data(found.created_at, found.modified_at, created_by),
     }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zenml_azureml.emulator.http import timestamp
+from zenml_azureml.emulator.launch import compute_name
 from zenml_azureml.emulator.state import PROVIDER, Job, Json, Workspace
 
 #: What can still be changed once a job exists, in the words of the service's own refusal.
@@ -50,7 +51,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
     return {
         "description": sent.get("description"),
         "tags": dict(sent.get("tags") or {}),
-        "properties": {**(sent.get("properties") or {}), **_own_properties(sent)},
+        "properties": {**(sent.get("properties") or {}), **_own_properties(sent, workspace)},
         # Guess: the service makes up a name of two words; nobody recorded how.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
@@ -179,9 +180,11 @@ _FIRST_VERSION: dict[str, tuple[str | None, str]] = {
 }
 
 
-def _own_properties(sent: Mapping[str, Any]) -> Json:
-    # Guess: for compute instances; recorded are clusters and serverless.
-    own = {"_azureml.ComputeTargetType": "amlctrain"}
+def _own_properties(sent: Mapping[str, Any], workspace: Workspace) -> Json:
+    target = workspace.find_compute(compute_name(sent.get("computeId")) or "")
+    on_instance = target is not None and target.kind == "ComputeInstance"
+    # Recorded: job_get_instance_2025.json for an instance, the other jobs for clusters and serverless.
+    own = {"_azureml.ComputeTargetType": "amlcdsi" if on_instance else "amlctrain"}
     if sent.get("codeId"):
         own["ContentSnapshotId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, sent["codeId"]))
     return own

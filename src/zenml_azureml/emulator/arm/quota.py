@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from zenml_azureml.emulator.arm.catalogue import VmFamily, VmSize, catalogue
+from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.state import PROVIDER, Compute, Json, Store, Workspace
 
 Priority = Literal["Dedicated", "LowPriority"]
@@ -21,7 +21,6 @@ _HOW_TO_GET_MORE = (
 class Use:
     """What one compute holds of the quota now."""
 
-    workspace: Workspace
     compute: Compute
     size: VmSize
     priority: Priority
@@ -109,16 +108,15 @@ def refuse_nodes(size: VmSize, priority: Priority, minimum: int, others: Sequenc
 def usage_rows(store: Store, subscription: str, location: str) -> list[Json]:
     """All rows of `usages` for a subscription in a region.
 
-    Names and types of the subscription's rows are those that public scripts read from the service
-    in 2024 and later (`TotalDedicatedCores`, `standardDSv2Family`, `.../dedicatedCores/usages`);
-    the official example (example_usages_list.json) has older ones. The rest is the example's.
+    Recorded: usages_list_2025.json, which has none of the rows by workspace and compute that the official
+    example (example_usages_list.json) shows.
     """
     held = uses(store, subscription, location)
     root = f"/subscriptions/{subscription}"
     clusters = _total(
         root,
         name="TotalClusters",
-        title="Clusters",
+        title="Total Clusters",
         used=len(held),
         limit=catalogue().total_clusters,
     )
@@ -133,15 +131,15 @@ def usage_rows(store: Store, subscription: str, location: str) -> list[Json]:
             used=sum(use.cores for use in dedicated),
             limit=catalogue().total_dedicated_cores,
         ),
-        *_family_rows(root, location, "Dedicated", dedicated),
+        *_family_rows(subscription, location, "Dedicated", dedicated),
         _total(
             root,
             name="TotalLowPriorityCores",
-            title="Total Cluster LowPriority Regional vCPUs",
+            title="Total Cluster Low Priority Regional vCPUs",
             used=sum(use.cores for use in low_priority),
             limit=catalogue().total_low_priority_cores,
         ),
-        *_family_rows(root, location, "LowPriority", low_priority),
+        *_family_rows(subscription, location, "LowPriority", low_priority),
     ]
 
 
@@ -151,7 +149,6 @@ def _uses_of(workspace: Workspace, location: str) -> Iterator[Use]:
         if size is None or compute.body["location"].lower() != location.lower():
             continue
         yield Use(
-            workspace=workspace,
             compute=compute,
             size=size,
             priority=priority_of(compute.inner),
@@ -159,39 +156,33 @@ def _uses_of(workspace: Workspace, location: str) -> Iterator[Use]:
         )
 
 
-def _family_rows(root: str, location: str, priority: Priority, held: Sequence[Use]) -> Iterator[Json]:
-    """Per family: a row of the subscription, and of each workspace and compute that uses it."""
+def _family_rows(subscription: str, location: str, priority: Priority, held: Sequence[Use]) -> Iterator[Json]:
     kind = "dedicatedCores" if priority == "Dedicated" else "lowPriorityCores"
     for family in catalogue().families_in(location):
-        mine = [use for use in held if use.size.family == family]
-        yield _family_row(root, f"vmFamily/{kind}", family, priority, used=mine)
-        for workspace in {use.workspace.path: use.workspace for use in mine}.values():
-            inside = [use for use in mine if use.workspace is workspace]
-            yield _family_row(workspace.path, "workspaces", family, priority, used=inside)
-            for use in inside:
-                path = f"{workspace.path}/computes/{use.compute.name}"
-                yield _family_row(path, "workspaces/computes", family, priority, used=[use])
+        name = family.usage_name
+        # With the spaces that the name has around it: `Standard  NCASv3_T4  Family`.
+        short = name.removesuffix("Family").removeprefix("standard").removeprefix("Standard")
+        yield _row(
+            f"/subscriptions/{subscription}/usages/{name.replace(' ', '_')}",
+            f"vmFamily/{kind}",
+            name=name,
+            title=f"Standard {short} Family Cluster {priority} vCPUs",
+            used=sum(use.cores for use in held if use.size.family == family),
+            # -1: no limit of its own, only the one on all low-priority nodes.
+            limit=family.dedicated_limit if priority == "Dedicated" else -1,
+        )
 
 
-def _family_row(path: str, kind: str, family: VmFamily, priority: Priority, *, used: Sequence[Use]) -> Json:
-    title = f"{family.title} Family Cluster {priority} vCPUs"
+def _total(path: str, *, name: str, title: str, used: int, limit: int) -> Json:
+    return _row(path, f"{name[0].lower()}{name[1:]}", name=name, title=title, used=used, limit=limit)
+
+
+def _row(path: str, kind: str, *, name: str, title: str, used: int, limit: int) -> Json:
     return {
-        "id": f"{path}/usages/{title.replace(' ', '_')}",
-        "type": f"{PROVIDER}/{kind}/usages",
-        "currentValue": sum(use.cores for use in used),
-        # -1: no limit of its own, only the one on all low-priority nodes.
-        "limit": family.dedicated_limit if priority == "Dedicated" else -1,
-        "name": {"localizedValue": title, "value": family.name},
         "unit": "Count",
-    }
-
-
-def _total(root: str, *, name: str, title: str, used: int, limit: int) -> Json:
-    return {
-        "id": f"{root}/usages",
-        "type": f"{PROVIDER}/{name[0].lower()}{name[1:]}/usages",
         "currentValue": used,
         "limit": limit,
-        "name": {"localizedValue": title, "value": name},
-        "unit": "Count",
+        "name": {"value": name, "localizedValue": title},
+        "type": f"{PROVIDER}/{kind}/usages",
+        "id": path,
     }
