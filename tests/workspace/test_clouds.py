@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -18,18 +20,22 @@ from azure.identity import ClientSecretCredential
 from tests.contract.waiting import eventually
 from tests.e2e.requests_of import requests_of
 from tests.workspace.wire import Wire
+from zenml_azureml.credentials import credential_of
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 from zenml_azureml.endpoint import AZURE, CLOUDS, Cloud
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobIdentity, JobOptions, JobRequest
+from zenml_azureml.step_operator import AzureMLStepOperator
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 from zenml_azureml.workspace.current_cloud import CLOUD_VARIABLE, CurrentCloud
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
 from zenml_azureml.workspace.logs import LogFollower
 from zenml_azureml.workspace.placement import ANYWHERE
+from zenml_azureml.workspace.workspace import Workspace
 
 CHINA = CLOUDS["AzureChinaCloud"]
 SUBSCRIPTIONS = {
@@ -300,3 +306,23 @@ def test_another_cloud_waits_while_one_is_current_and_the_same_does_not(monkeypa
 
     assert seen == ["AzureCloud", "AzureChinaCloud"]
     assert os.environ[CLOUD_VARIABLE] == "before"
+
+
+def test_a_service_connector_is_refused_outside_of_the_public_cloud() -> None:
+    operator = cast("AzureMLStepOperator", SimpleNamespace(name="gpu", connector=uuid4()))
+
+    with pytest.raises(AzureMLError, match="sign in to the public cloud only") as refusal:
+        credential_of(operator, CHINA)
+
+    assert "zenml step-operator disconnect gpu" in str(refusal.value)
+    assert "az cloud set --name AzureChinaCloud" in str(refusal.value)
+    credential_of(operator, AZURE)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "first"), [(AZURE, "az ml job"), (CHINA, "az cloud set --name AzureChinaCloud; az ml job")]
+)
+def test_how_to_cancel_by_hand_names_the_cloud_where_it_is_not_the_public_one(cloud: Cloud, first: str) -> None:
+    workspace = Workspace(address_in(cloud), lambda: credential_for(None, cloud))
+
+    assert workspace.how_to_cancel("job-1").startswith(f"To cancel it by hand: {first} cancel --name job-1")

@@ -59,7 +59,7 @@ class OwnCloudCredential:
     """A credential that is never asked for a token of another cloud.
 
     Some of the SDK's calls take their scope from the cloud in AZUREML_CURRENT_CLOUD, not from their client: with
-    every job that it returns, it asks for a token of Resource Manager to add the tenant to the Studio URL.
+    every job that it submits or gets, it asks for a token of Resource Manager to add the tenant to the Studio URL.
     Source: azure-ai-ml, `JobOperations._append_tid_to_studio_url`.
 
     Args:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
+from zenml_azureml.endpoint import AZURE
 from zenml_azureml.request import ComputeRequest, JobRequest
 from zenml_azureml.workspace.compute_deletion import delete_compute
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
@@ -111,7 +112,9 @@ class Workspace:
     def how_to_cancel(self, job_name: str) -> str:
         """The command that cancels a job by hand, as a sentence."""
         address = self.address
+        # The Azure CLI has a cloud of its own.
+        there = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
         return (
-            f"To cancel it by hand: az ml job cancel --name {job_name} --workspace-name {address.name} "
+            f"To cancel it by hand: {there}az ml job cancel --name {job_name} --workspace-name {address.name} "
             f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
         )
