@@ -138,19 +138,25 @@ def test_a_cluster_of_another_size_than_asked_for_is_an_error(world: World) -> N
     assert "az ml compute delete --name cpu" in str(error.value)
 
 
-def test_a_creation_that_is_interrupted_is_not_left_in_silence(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    world.provisioning_takes(60)
+@pytest.mark.parametrize(
+    ("begin", "by_hand"),
+    [(create, "az ml compute delete --name cpu"), (start, "az ml compute stop --name inst")],
+)
+def test_what_is_interrupted_is_not_left_in_silence(
+    world: World, begin: Callable[[World], ComputeRequest], by_hand: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = begin(world)
 
     def ctrl_c() -> float:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ensure_compute(world.connection, CLUSTER, clock=ctrl_c, sleep=world.sleep)
+        ensure_compute(world.connection, request, clock=ctrl_c, sleep=world.sleep)
 
-    assert "may go on being created" in caplog.text
-    assert "az ml compute delete --name cpu" in caplog.text
+    assert "may go on being" in caplog.text
+    assert by_hand in caplog.text
     # It does, and the next step waits for it.
-    assert not world.ensure(CLUSTER).created
+    assert not world.ensure(request).created
 
 
 def test_a_missing_workspace_is_not_a_missing_compute(world: World) -> None:

@@ -3,8 +3,9 @@
 Thread-safe: threads that ask for one compute take turns (see `turns.py`).
 
 Races between processes. Nothing keeps two of them from finding a compute missing at the same moment, and Azure ML's
-PUT creates or changes without telling which. So nobody ever PUTs a compute that a GET has found, nobody PUTs twice,
-and whoever's PUT is refused looks again and takes what has come into being meanwhile. What can still go wrong:
+PUT creates or changes without telling which. So nobody ever PUTs a compute that a GET has found, nobody whose PUT was
+accepted PUTs again, and whoever's PUT is refused looks again and takes what has come into being meanwhile. What can
+still go wrong:
 
 - Two PUTs are accepted. The second one is then a change of the compute that the first one made (recorded: 201 for
   both). Steps that ask for the same leave it as it was. Steps that ask for different things under one name, within
@@ -177,8 +178,7 @@ class _Preparation:
         except AzureError as error:
             return self._adopted(error)
         except BaseException:
-            command = compute_errors.az_compute("delete", self._request.name, self._address)
-            logger.warning("The %s may go on being created. If it is not wanted: %s", self._label, command)
+            self._tell_how_to_undo("created", "delete")
             raise
         wanted = self._request.size
         if wanted is not None and (self._made.size or "").lower() != wanted.lower():
@@ -226,7 +226,15 @@ class _Preparation:
                 raise explain(f"starting the {found.label}", error, self._address) from error
             # Only a stopped instance can be started, and somebody else was first.
             return now
+        except BaseException:
+            self._tell_how_to_undo("started", "stop")
+            raise
         return replace(found, state="Running")
+
+    def _tell_how_to_undo(self, done: str, undo: str) -> None:
+        """Say that what was interrupted goes on, and costs money."""
+        command = compute_errors.az_compute(undo, self._request.name, self._address)
+        logger.warning("The %s may go on being %s. If it is not wanted: %s", self._label, done, command)
 
     def _look_again(self) -> FoundCompute | None:
         """What there is after a failure; None if that cannot be told either."""
