@@ -70,7 +70,11 @@ class _ConnectorCredential:
         self._credential: TokenCredential | None = None
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """A token for these scopes."""
+        """A token for these scopes.
+
+        Raises:
+            AzureMLError: If the connector is gone or cannot sign in.
+        """
         with self._lock:
             if self._credential is None or self._operator.connector_has_expired():
                 self._credential = self._connect()
@@ -78,11 +82,18 @@ class _ConnectorCredential:
         return credential.get_token(*scopes, **options)
 
     def _connect(self) -> TokenCredential:
-        connector = self._operator.get_connector()
-        if connector is None:
-            raise RuntimeError(
-                f"The service connector of the step operator `{self._operator.name}` is gone. Connect one: "
-                f"`zenml step-operator connect {self._operator.name} --connector NAME`."
+        name = self._operator.name
+        try:
+            connector = self._operator.get_connector()
+            credential: TokenCredential | None = connector.connect() if connector else None
+        except Exception as error:  # whatever ZenML or its connector raises, the user has to learn why
+            raise AzureMLError(
+                f"The service connector of the step operator `{name}` cannot sign in: {error}",
+                do_next="Look at what is wrong with it: `zenml service-connector verify NAME`.",
+            ) from error
+        if credential is None:
+            raise AzureMLError(
+                f"The service connector of the step operator `{name}` is gone.",
+                do_next=f"Connect one: `zenml step-operator connect {name} --connector NAME`.",
             )
-        credential: TokenCredential = connector.connect()
         return credential
