@@ -104,9 +104,14 @@ def _image_of(info: StepRunInfo) -> str:
     try:
         return info.get_image(DOCKER_IMAGE_KEY)
     except (RuntimeError, KeyError) as error:
-        # ZenML builds nothing for the steps of a dynamic pipeline that it is not told of beforehand.
-        advice = f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{info.pipeline_step_name}])`."
+        name = info.pipeline_step_name
+        if info.snapshot.is_dynamic:
+            # ZenML's own words, that somebody must have deleted the build, would mislead.
+            raise AzureMLError(
+                f"There is no image for the step `{name}`: ZenML builds none for a step of a dynamic pipeline that it "
+                "is not told of beforehand.",
+                do_next=f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
+            ) from error
         raise AzureMLError(
-            f"There is no image for the step `{info.pipeline_step_name}`: {error}",
-            do_next=advice if info.snapshot.is_dynamic else "Run the pipeline again without `build=`.",
+            f"There is no image for the step `{name}`: {error}", do_next="Run the pipeline again without `build=`."
         ) from error
