@@ -7,11 +7,10 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
+from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
@@ -73,11 +72,9 @@ def test_a_signal_while_the_job_runs_ends_the_job(
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
 
 
-def test_a_signal_while_the_job_is_being_submitted_ends_the_job(
-    simulated_project: Project, emulator: Emulator
-) -> None:
+def test_a_signal_while_the_job_is_being_submitted_ends_the_job(simulated_project: Project, emulator: Emulator) -> None:
     """The job is there already, only the answer is still on its way."""
-    inject(emulator, method="PUT", path="/jobs/", delay=30)
+    Arm(emulator).call("POST", "/_emulator/faults", {"method": "PUT", "path": "/jobs/", "delay": 30})
     client = simulated_project.start(LONG)
     eventually(lambda: jobs_of(emulator), seconds=60)
 
@@ -121,11 +118,3 @@ def test_a_job_whose_name_cannot_be_saved_is_ended(simulated_project: Project, e
     assert "the disk of the server is full" in output
     assert code != 0
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
-
-
-def inject(emulator: Emulator, **fault: Any) -> None:
-    """Have a fault happen to the next request that matches."""
-    answer = requests.post(
-        f"{emulator.base_url}/_emulator/faults", json=fault, verify=str(emulator.ca_bundle), timeout=10
-    )
-    answer.raise_for_status()

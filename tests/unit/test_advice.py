@@ -1,0 +1,62 @@
+"""Steps that have Azure ML settings and will not run on Azure ML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zenml.config.base_settings import BaseSettings
+from zenml.config.pipeline_configurations import PipelineConfiguration
+from zenml.config.source import Source, SourceType
+from zenml.config.step_configurations import Step, StepConfiguration, StepSpec
+from zenml.models import PipelineSnapshotBase
+
+from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.advice import steps_without_operator
+
+KEY = "step_operator:azure"
+
+
+def compiled(*steps: Step, **of_pipeline: Any) -> PipelineSnapshotBase:
+    """A pipeline as ZenML's compiler leaves it."""
+    return PipelineSnapshotBase(
+        run_name_template="run",
+        pipeline_configuration=PipelineConfiguration(name="training", settings=settings(of_pipeline)),
+        step_configurations={step.config.name: step for step in steps},
+    )
+
+
+def step(name: str, operator: str | None = None, **own: Any) -> Step:
+    config = StepConfiguration(name=name, step_operator=operator, settings=settings(own))
+    source = Source(module="steps", attribute=name, type=SourceType.USER)
+    spec = StepSpec(source=source, upstream_steps=[], invocation_id=name)
+    return Step(spec=spec, config=config, step_config_overrides=config)
+
+
+def settings(values: dict[str, Any]) -> dict[str, BaseSettings]:
+    return {KEY: AzureMLStepOperatorSettings(**values)} if values else {}
+
+
+def test_a_step_with_settings_but_without_operator_is_named() -> None:
+    snapshot = compiled(step("forgotten", shm_size="2g"), step("fine", "azure", shm_size="2g"), step("plain"))
+
+    (warning,) = steps_without_operator(snapshot, "azure", {})
+
+    assert "The step `forgotten` has Azure ML settings but no `step_operator`" in warning
+    assert '@step(step_operator="azure", settings=...)' in warning
+
+
+def test_settings_of_another_operator_are_none_of_its_business() -> None:
+    assert steps_without_operator(compiled(step("forgotten", shm_size="2g")), "other", {}) == []
+
+
+def test_what_the_operator_or_the_pipeline_sets_for_all_steps_is_no_wish_of_a_step() -> None:
+    # ZenML's compiler has put both into the settings of every step.
+    snapshot = compiled(step("plain", shm_size="2g", display_name="d"), display_name="d")
+
+    assert steps_without_operator(snapshot, "azure", {"shm_size": "2g"}) == []
+
+
+def test_a_step_that_differs_from_what_all_have_is_named() -> None:
+    snapshot = compiled(step("forgotten", shm_size="4g"))
+
+    assert len(steps_without_operator(snapshot, "azure", {"shm_size": "2g"})) == 1

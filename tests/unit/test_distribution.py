@@ -1,0 +1,48 @@
+"""What a step's image has to install so that the step finds this package there."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import Distribution, PathDistribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zenml_azureml.distribution import REQUIREMENT_VARIABLE, image_requirements, requirement_of
+
+
+def installed(folder: Path, origin: dict[str, Any] | None) -> Distribution:
+    """An installed distribution, as pip leaves it: with `direct_url.json` unless it came from an index (PEP 610)."""
+    metadata = folder / "zenml_azureml-1.2.3.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: zenml-azureml\nVersion: 1.2.3\n")
+    if origin is not None:
+        (metadata / "direct_url.json").write_text(json.dumps(origin))
+    return PathDistribution(metadata)
+
+
+@pytest.mark.parametrize(
+    ("origin", "requirement"),
+    [
+        (None, "zenml-azureml==1.2.3"),
+        (
+            {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc123"}},
+            "zenml-azureml @ git+https://example.com/it.git@abc123",
+        ),
+        ({"url": "file:///home/me/it", "dir_info": {"editable": True}}, None),
+        ({"url": "file:///home/me/it", "dir_info": {}}, None),
+        ({"url": "file:///home/me/it-1.2.3-py3-none-any.whl", "archive_info": {}}, None),
+    ],
+    ids=["from an index", "from version control", "editable", "from a folder", "from a file"],
+)
+def test_the_image_installs_what_is_installed_here_if_it_can_be_fetched(
+    origin: dict[str, Any] | None, requirement: str | None, tmp_path: Path
+) -> None:
+    assert requirement_of(installed(tmp_path, origin)) == requirement
+
+
+def test_what_the_image_installs_can_be_said_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REQUIREMENT_VARIABLE, "zenml-azureml @ https://example.com/it-1.2.3-py3-none-any.whl")
+
+    assert image_requirements() == {"zenml-azureml @ https://example.com/it-1.2.3-py3-none-any.whl"}

@@ -1,0 +1,118 @@
+"""The command job: what it is called, what is sent, how often the workspace is asked."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from azure.identity import ClientSecretCredential
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.e2e.requests_of import requests_of
+from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.request import JobRequest
+from zenml_azureml.submission import experiment_name
+from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.workspace.job import JobSubmitter, build_command_job, environment_name
+from zenml_azureml.workspace.placement import ANYWHERE
+
+#: Names of environments, jobs and experiments that Azure ML takes.
+LEGAL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+
+REQUEST = JobRequest(
+    name="zenml-1",
+    display_name="train (run)",
+    experiment="training",
+    image="registry.azurecr.io/zenml:train-1",
+    command="python -m train",
+    environment_variables={"ZENML_STORE_API_TOKEN": "hunter2"},
+    tags={"zenml_step": "train"},
+)
+
+
+@given(st.text())
+def test_every_image_and_every_pipeline_gets_names_that_azure_takes(text: str) -> None:
+    assert LEGAL.fullmatch(environment_name(text))
+    assert LEGAL.fullmatch(experiment_name(text))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("r.io/a:1", "r.io/a:2"), ("r.io/a:1", "s.io/a:1"), ("r.io/a_b:1", "r.io/a-b:1"), ("r.io/a", "r.io/a@sha256:0")],
+)
+def test_other_images_have_other_environments(one: str, other: str) -> None:
+    assert environment_name(one) != environment_name(other)
+
+
+def test_an_image_is_recognised_by_the_name_of_its_environment() -> None:
+    assert re.fullmatch(r"zenml-zenml-train-1-[0-9a-f]{12}", environment_name(REQUEST.image))
+
+
+def test_a_job_names_its_environment_by_version_so_that_nothing_has_to_be_looked_up() -> None:
+    assert build_command_job(REQUEST, None).environment == f"azureml:{environment_name(REQUEST.image)}:1"
+
+
+def test_no_secret_is_in_the_repr_of_a_request() -> None:
+    assert "hunter2" not in repr(REQUEST)
+
+
+def submitter(credential: ClientSecretCredential, workspace: str = "emulator") -> JobSubmitter:
+    name = WorkspaceName()
+    address = WorkspaceAddress(name.subscription_id, name.resource_group, workspace)
+    return JobSubmitter(WorkspaceConnection(address, lambda: credential))
+
+
+def kinds_of_requests(emulator: Emulator) -> Counter[tuple[str, str]]:
+    """How often each kind of resource was asked for or written."""
+    paths = [(r["method"], r["path"].partition("/workspaces/")[2].split("/")) for r in requests_of(emulator)]
+    return Counter((method, path[1]) for method, path in paths if len(path) > 1)
+
+
+def test_steps_that_share_an_image_register_it_once_even_at_the_same_moment(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    ours = submitter(credential)
+    requests = [replace(REQUEST, name=f"zenml-{number}") for number in range(8)]
+
+    with ThreadPoolExecutor(8) as threads:
+        jobs = list(threads.map(lambda request: ours.submit(request, ANYWHERE), requests))
+
+    assert sorted(job.name for job in jobs) == [request.name for request in requests]
+    assert kinds_of_requests(emulator) == {("GET", "environments"): 1, ("PUT", "environments"): 1, ("PUT", "jobs"): 8}
+
+
+def test_an_environment_that_another_process_has_registered_is_taken_as_it_is(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    submitter(credential).submit(REQUEST, ANYWHERE)
+    submitter(credential).submit(replace(REQUEST, name="zenml-2"), ANYWHERE)
+
+    assert kinds_of_requests(emulator)["PUT", "environments"] == 1
+
+
+def test_what_was_sent_is_what_the_job_has(emulator: Emulator, credential: ClientSecretCredential) -> None:
+    job = submitter(credential).submit(REQUEST, ANYWHERE)
+
+    (sent,) = emulator.context.store.workspaces[0].jobs.values()
+    assert sent.name == job.name == "zenml-1"
+    assert sent.properties["command"] == "python -m train"
+    assert sent.properties["displayName"] == "train (run)"
+    assert sent.properties["experimentName"] == "training"
+    assert sent.properties["tags"] == {"zenml_step": "train"}
+    assert sent.properties["environmentVariables"] == {"ZENML_STORE_API_TOKEN": "hunter2"}
+    assert sent.properties["computeId"] is None
+    assert job.studio_url.startswith("https://ml.azure.com/runs/zenml-1?")
+
+
+def test_a_workspace_that_is_missing_is_not_taken_for_a_missing_environment(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    with pytest.raises(AzureMLError, match=r"\(ResourceNotFound\).*\n.*`workspace_name`"):
+        submitter(credential, workspace="elsewhere").submit(REQUEST, ANYWHERE)
+
+    assert all(method == "GET" for method, _ in kinds_of_requests(emulator))

@@ -1,0 +1,92 @@
+"""What a job's status means for its step: only words after which ZenML goes on asking, or ends the step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from azure.identity import ClientSecretCredential
+from azure.mgmt.machinelearningservices.models import JobStatus
+from zenml.enums import ExecutionStatus
+
+from tests.contract.waiting import eventually
+from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.outcome import status_of
+from zenml_azureml.request import JobRequest
+from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.workspace.job import JobSubmitter
+from zenml_azureml.workspace.monitor import JobMonitor, WatchedJob
+from zenml_azureml.workspace.placement import ANYWHERE
+from zenml_azureml.workspace.status import JobPhase, phase_of
+
+EXPECTED = {
+    "NotStarted": ExecutionStatus.INITIALIZING,
+    "Starting": ExecutionStatus.INITIALIZING,
+    "Queued": ExecutionStatus.PROVISIONING,
+    "Provisioning": ExecutionStatus.PROVISIONING,
+    "Preparing": ExecutionStatus.PROVISIONING,
+    "Running": ExecutionStatus.RUNNING,
+    "Finalizing": ExecutionStatus.RUNNING,
+    # Not ends: the job may still hold its compute, or come back.
+    "CancelRequested": ExecutionStatus.RUNNING,
+    "NotResponding": ExecutionStatus.RUNNING,
+    "Paused": ExecutionStatus.RUNNING,
+    "Unknown": ExecutionStatus.RUNNING,
+    "Completed": ExecutionStatus.COMPLETED,
+    "Failed": ExecutionStatus.FAILED,
+    "Canceled": ExecutionStatus.STOPPED,
+}
+
+A_LONG_TIME = timedelta(seconds=30)
+
+
+def test_every_status_that_azure_has_is_known() -> None:
+    assert set(EXPECTED) == {status.value for status in JobStatus}
+
+
+def test_every_status_and_an_unknown_one_reach_zenml_as_a_word_that_it_can_use(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    connection = a_connection(credential)
+    emulator.context.settings.simulated_seconds = 3600
+    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={})
+    JobSubmitter(connection).submit(request, ANYWHERE)
+    (job,) = emulator.context.store.workspaces[0].jobs.values()
+    eventually(lambda: job.status == "Running")
+
+    monitor, seen = JobMonitor(connection), {}
+    for status in [*EXPECTED, "Hibernating"]:
+        job.status = status
+        watched = monitor.watch("job")
+        watched.wait_for_first_look(A_LONG_TIME)
+        seen[status] = status_of(watched)
+        monitor.forget("job")
+
+    assert seen == {**EXPECTED, "Hibernating": ExecutionStatus.RUNNING}
+
+
+def test_an_end_counts_only_when_the_log_was_read() -> None:
+    assert status_of(WatchedJob("job", status="Completed")) is ExecutionStatus.RUNNING
+
+
+def test_only_three_phases_are_ends() -> None:
+    assert {phase for phase in map(phase_of, EXPECTED) if phase.ended} == {
+        JobPhase.COMPLETED,
+        JobPhase.FAILED,
+        JobPhase.CANCELED,
+    }
+
+
+def test_a_job_that_is_gone_is_an_error_and_not_waited_for(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    watched = JobMonitor(a_connection(credential)).watch("no-such-job")
+
+    assert watched.wait(A_LONG_TIME)
+    assert status_of(watched) is ExecutionStatus.FAILED
+    assert "no-such-job not found" in str(watched.error)
+
+
+def a_connection(credential: ClientSecretCredential) -> WorkspaceConnection:
+    name = WorkspaceName()
+    address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
+    return WorkspaceConnection(address, lambda: credential)
