@@ -53,7 +53,15 @@ class PythonEnvironment:
         self._pip("uninstall", "--yes", distribution)
 
     def _pip(self, *arguments: str) -> None:
-        command = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+        command = [
+            str(self.python),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "--no-cache-dir",
+            "--quiet",
+            *arguments,
+        ]
         done = subprocess.run(command, env=_without_settings(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -85,7 +93,7 @@ def environment_without_plugin(folder: Path, *modules: Path) -> PythonEnvironmen
 def build_wheel(folder: Path) -> None:
     """Build this package's wheel into a folder."""
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(SOURCE)]
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", *options]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", "wheel", *options]
     subprocess.run(command, env=_without_settings(), check=True)
 
 

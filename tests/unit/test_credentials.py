@@ -110,9 +110,7 @@ def test_a_connector_that_was_removed_is_told_with_the_command_that_connects_one
 def test_a_connector_that_cannot_log_in_is_told_with_its_reason() -> None:
     credential = credential_of(an_operator(Connector(refusal="the secret has expired")), cloud_of(None, None))
 
-    with pytest.raises(
-        AzureMLError, match="cannot sign in: the secret has expired\n.*service-connector verify"
-    ):
+    with pytest.raises(AzureMLError, match=r"cannot sign in: the secret has expired\n.*service-connector verify"):
         credential.get_token(SCOPE)
 
 
