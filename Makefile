@@ -20,7 +20,7 @@ demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
 
 test: setup ## Run all tests
-	$(RUN) -m pytest -n auto
+	$(RUN) -m pytest -n auto --dist worksteal
 
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check

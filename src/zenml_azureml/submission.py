@@ -14,7 +14,7 @@ from zenml.utils.dashboard_utils import get_run_url
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.step_runs import job_name_of
-from zenml_azureml.workspace.vm_size import ResourceRequest
+from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 if TYPE_CHECKING:
     from zenml.config import ResourceSettings

@@ -18,7 +18,7 @@ from zenml_azureml.emulator.arm import sizes as emulated_sizes
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
-from zenml_azureml.workspace.size_lists import vm_size
+from zenml_azureml.workspace.sizes.lists import vm_size
 
 #: The api-version of these recordings.
 VERSION = "2024-04-01"

@@ -18,10 +18,10 @@ from zenml_azureml.request import (
     ComputeSchedule,
     ExistingCompute,
 )
-from zenml_azureml.workspace import compute_errors
-from zenml_azureml.workspace.compute_differences import differences
-from zenml_azureml.workspace.compute_entity import entity_of, found_compute, span_of
-from zenml_azureml.workspace.compute_state import Action, FoundCompute, is_known, next_action
+from zenml_azureml.workspace.compute import errors as compute_errors
+from zenml_azureml.workspace.compute.differences import differences
+from zenml_azureml.workspace.compute.entity import entity_of, found_compute, span_of
+from zenml_azureml.workspace.compute.state import Action, FoundCompute, is_known, next_action
 from zenml_azureml.workspace.connection import WorkspaceAddress
 
 INSTANCE = FoundCompute("inst", "compute-instance", state="Running", provisioning_state="Succeeded")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.workspace.compute import ComputeTarget
-from zenml_azureml.workspace.leases import ComputeLeases
+from zenml_azureml.workspace.compute.ensure import ComputeTarget
+from zenml_azureml.workspace.compute.leases import ComputeLeases
 
 CREATED = ComputeTarget(name="cpu", kind="compute-cluster", created=True)
 FOUND = ComputeTarget(name="cpu", kind="compute-cluster", created=False)

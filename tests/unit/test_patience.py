@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.patience import Patience
+from zenml_azureml.workspace.compute.patience import Patience
 
 
 class Time:

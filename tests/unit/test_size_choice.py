@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from zenml_azureml.emulator.arm.catalogue import catalogue, size_body
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.gpu_class import gpu_class_of
-from zenml_azureml.workspace.quota import FamilyQuota, Quota, check_quota
-from zenml_azureml.workspace.size_choice import SizeChoice, check_explicit_size, choose_size, find_size
-from zenml_azureml.workspace.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.workspace.sizes.choice import SizeChoice, check_explicit_size, choose_size, find_size
+from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+from zenml_azureml.workspace.sizes.quota import FamilyQuota, Quota, check_quota
+from zenml_azureml.workspace.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 
 REGION = "westeurope"
 NO_LIMITS = Quota(REGION, ())

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.waiting import eventually
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.turns import Turns
+from zenml_azureml.workspace.compute.turns import Turns
 
 
 class Work:

@@ -14,7 +14,7 @@ from azure.identity import DefaultAzureCredential
 
 from tests.workspace.compute_world import ObservedTransport
 from zenml_azureml.request import ComputeCluster
-from zenml_azureml.workspace.compute import ensure_compute
+from zenml_azureml.workspace.compute.ensure import ensure_compute
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 
 if __name__ == "__main__":

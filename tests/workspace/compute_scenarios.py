@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.workspace.compute_world import World, attached, cluster, instance
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, ExistingCompute, Serverless
-from zenml_azureml.workspace.compute import ComputeTarget
-from zenml_azureml.workspace.compute_deletion import delete_compute
+from zenml_azureml.workspace.compute.deletion import delete_compute
+from zenml_azureml.workspace.compute.ensure import ComputeTarget
 
 INSTANCE = ComputeInstance("inst", size="Standard_DS3_v2")
 CLUSTER = ComputeCluster("cpu", size="Standard_DS3_v2", max_instances=2)

@@ -16,7 +16,7 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.state import Compute, Json
 from zenml_azureml.request import ComputeRequest
-from zenml_azureml.workspace.compute import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.transport import WorkspaceTransport
 

@@ -15,8 +15,8 @@ from tests.workspace.compute_scenarios import CLUSTER, INSTANCE, an_instance_is_
 from tests.workspace.compute_world import World, cluster
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeRequest, ComputeSchedule
-from zenml_azureml.workspace.compute import ensure_compute
-from zenml_azureml.workspace.compute_deletion import delete_compute
+from zenml_azureml.workspace.compute.deletion import delete_compute
+from zenml_azureml.workspace.compute.ensure import ensure_compute
 
 KEY = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ me@here"
 IDENTITY = "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/reader"

@@ -23,7 +23,7 @@ from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 from zenml_azureml.request import ComputeCluster, ComputeRequest
-from zenml_azureml.workspace.compute import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 
 THREADS = 64
 PROCESSES = 8

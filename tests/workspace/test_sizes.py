@@ -19,12 +19,12 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.arm.catalogue import catalogue
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.quota import FamilyQuota
-from zenml_azureml.workspace.size_choice import SizeChoice
-from zenml_azureml.workspace.size_lists import quota_rows, vm_size
-from zenml_azureml.workspace.sizes import SizeCatalogue
-from zenml_azureml.workspace.sizing import settle_size
-from zenml_azureml.workspace.vm_size import ResourceRequest
+from zenml_azureml.workspace.sizes.catalogue import SizeCatalogue
+from zenml_azureml.workspace.sizes.choice import SizeChoice
+from zenml_azureml.workspace.sizes.lists import quota_rows, vm_size
+from zenml_azureml.workspace.sizes.quota import FamilyQuota
+from zenml_azureml.workspace.sizes.sizing import settle_size
+from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 NOTHING = ResourceRequest()
 

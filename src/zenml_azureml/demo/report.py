@@ -61,7 +61,11 @@ def links(steps: list[StepReport]) -> list[str]:
 
 def metrics(metadata: Mapping[str, object]) -> dict[str, float]:
     """The numbers among what a step has recorded."""
-    return {name: value for name, value in sorted(metadata.items()) if isinstance(value, float)}
+    return {
+        name: value
+        for name, value in sorted(metadata.items())
+        if isinstance(value, float) and not name.startswith("azureml_")  # those are the step operator's own
+    }
 
 
 def describe(step: StepRunResponse, ml_client: MLClient) -> StepReport:

@@ -11,9 +11,11 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from zenml_azureml.demo.program import show_program, uninterrupted
@@ -191,6 +193,12 @@ def _zenml(command: list[str], variables: Mapping[str, str], folder: Path) -> No
 def _clean_up(folders: Folders) -> None:
     with uninterrupted():
         daemon.stop(folders.emulator)
+        # An interrupt may come just when a program has been started and nobody waits for it yet.
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children)
         shutil.rmtree(folders.root)
     _console.print("\nThe emulator is stopped and everything it wrote is removed.", style="dim")
 

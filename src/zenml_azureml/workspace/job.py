@@ -23,8 +23,9 @@ from azure.ai.ml.entities import (
 )
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from zenml_azureml.endpoint import AZURE
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
-from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.placement import Placement
 
@@ -132,6 +133,15 @@ def _service(service: JobService) -> _Service:
         return TensorBoardJobService(port=service.port, nodes=nodes, log_dir=service.log_dir)
     kind = JupyterLabJobService if service.type == "jupyter_lab" else VsCodeJobService
     return kind(port=service.port, nodes=nodes)
+
+
+def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
+    """The command that cancels a job by hand, as a sentence."""
+    cloud = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
+    return (
+        f"To cancel it by hand: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
+        f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
+    )
 
 
 class JobSubmitter:

@@ -18,6 +18,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain
+from zenml_azureml.workspace.job import how_to_cancel
 from zenml_azureml.workspace.logs import LogFollower, RunDetails
 from zenml_azureml.workspace.status import JobPhase, phase_of
 
@@ -227,7 +228,9 @@ class _Watch:
             )
         out_of_reach = timedelta(seconds=now - self._unreachable_since)
         if _is_permanent(error) or out_of_reach >= MAX_UNREACHABLE:
-            self._settle(explain(f"watching the job `{self.job.name}`", error, self._connection.address))
+            address = self._connection.address
+            failure = explain(f"watching the job `{self.job.name}`", error, address)
+            self._settle(AzureMLError(f"{failure}\nThe job may still run. {how_to_cancel(address, self.job.name)}"))
 
     def _settle(self, error: AzureMLError | None = None) -> None:
         self.job.error = error

@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
-from zenml_azureml.workspace.compute import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 from zenml_azureml.workspace.connection import WorkspaceConnection
-from zenml_azureml.workspace.size_choice import SizeChoice, check_explicit_size, find_size
-from zenml_azureml.workspace.sizes import SizeCatalogue
-from zenml_azureml.workspace.sizing import QuotaCheck, settle_size
-from zenml_azureml.workspace.vm_size import ResourceRequest
+from zenml_azureml.workspace.sizes.catalogue import SizeCatalogue
+from zenml_azureml.workspace.sizes.choice import SizeChoice, check_explicit_size, find_size
+from zenml_azureml.workspace.sizes.sizing import QuotaCheck, settle_size
+from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
-from zenml_azureml.endpoint import AZURE
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeRequest, JobRequest
-from zenml_azureml.workspace.compute_deletion import delete_compute
+from zenml_azureml.workspace.compute.deletion import delete_compute
+from zenml_azureml.workspace.compute.leases import ComputeLeases
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
-from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob
-from zenml_azureml.workspace.leases import ComputeLeases
+from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
 from zenml_azureml.workspace.monitor import JobMonitor, LineHandler, WatchedJob
 from zenml_azureml.workspace.placement import Demands, place
 from zenml_azureml.workspace.status import phase_of
@@ -106,15 +106,9 @@ class Workspace:
                     raise
         except AzureError as error:
             failure = explain(f"cancelling the job `{job_name}`", error, self.address)
-            raise type(failure)(f"{failure}\n{self.how_to_cancel(job_name)}") from error
+            raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
         return True
 
     def how_to_cancel(self, job_name: str) -> str:
         """The command that cancels a job by hand, as a sentence."""
-        address = self.address
-        # The Azure CLI has a cloud of its own.
-        there = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
-        return (
-            f"To cancel it by hand: {there}az ml job cancel --name {job_name} --workspace-name {address.name} "
-            f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
-        )
+        return how_to_cancel(self.address, job_name)

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Literal
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.quota import Quota, check_quota
-from zenml_azureml.workspace.size_choice import SizeChoice, check_explicit_size, choose_size, find_size
-from zenml_azureml.workspace.sizes import SizeCatalogue
-from zenml_azureml.workspace.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.workspace.sizes.catalogue import SizeCatalogue
+from zenml_azureml.workspace.sizes.choice import SizeChoice, check_explicit_size, choose_size, find_size
+from zenml_azureml.workspace.sizes.quota import Quota, check_quota
+from zenml_azureml.workspace.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
-from zenml_azureml.workspace.compute_entity import found_compute
-from zenml_azureml.workspace.compute_errors import errors_of
-from zenml_azureml.workspace.compute_state import FoundCompute
+from zenml_azureml.workspace.compute.entity import found_compute
+from zenml_azureml.workspace.compute.errors import errors_of
+from zenml_azureml.workspace.compute.state import FoundCompute
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import is_missing_workspace
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from zenml_azureml.workspace.compute import ComputeTarget
+from zenml_azureml.workspace.compute.ensure import ComputeTarget
 
 
 class ComputeLeases:

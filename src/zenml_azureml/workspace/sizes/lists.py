@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zenml_azureml.workspace.quota import FamilyQuota
-from zenml_azureml.workspace.vm_size import VmSize
+from zenml_azureml.workspace.sizes.quota import FamilyQuota
+from zenml_azureml.workspace.sizes.vm_size import VmSize
 
 
 def vm_size(item: object) -> VmSize:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.gpu_class import gpu_class_of
-from zenml_azureml.workspace.quota import Quota, check_quota, how_to_get_more
-from zenml_azureml.workspace.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+from zenml_azureml.workspace.sizes.quota import Quota, check_quota, how_to_get_more
+from zenml_azureml.workspace.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 
 #: How many sizes an error names.
 _NEAREST = 3

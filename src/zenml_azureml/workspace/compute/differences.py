@@ -13,7 +13,7 @@ from zenml_azureml.request import (
     ComputeSchedule,
     ExistingCompute,
 )
-from zenml_azureml.workspace.compute_state import FoundCompute
+from zenml_azureml.workspace.compute.state import FoundCompute
 
 T = TypeVar("T")
 

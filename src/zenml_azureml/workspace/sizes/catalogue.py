@@ -12,9 +12,9 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain
-from zenml_azureml.workspace.quota import Quota
-from zenml_azureml.workspace.size_lists import quota_rows, vm_size
-from zenml_azureml.workspace.vm_size import VmSize
+from zenml_azureml.workspace.sizes.lists import quota_rows, vm_size
+from zenml_azureml.workspace.sizes.quota import Quota
+from zenml_azureml.workspace.sizes.vm_size import VmSize
 
 logger = logging.getLogger(__name__)
 

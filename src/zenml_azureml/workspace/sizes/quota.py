@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.vm_size import VmSize
+from zenml_azureml.workspace.sizes.vm_size import VmSize
 
 #: How to ask for more, in every cloud. Source: Azure ML's own words (quoted_quota_error.json).
 HOW_TO_GET_MORE = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases"

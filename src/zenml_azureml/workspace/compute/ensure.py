@@ -33,15 +33,15 @@ from zenml_azureml.request import (
     ExistingCompute,
     Serverless,
 )
-from zenml_azureml.workspace import compute_errors
-from zenml_azureml.workspace.compute_differences import differences
-from zenml_azureml.workspace.compute_entity import entity_of, found_compute
-from zenml_azureml.workspace.compute_lookup import azure_account, find_compute, type_of
-from zenml_azureml.workspace.compute_state import Action, ComputeKind, FoundCompute, kind_in_words, next_action
+from zenml_azureml.workspace.compute import errors as compute_errors
+from zenml_azureml.workspace.compute.differences import differences
+from zenml_azureml.workspace.compute.entity import entity_of, found_compute
+from zenml_azureml.workspace.compute.lookup import azure_account, find_compute, type_of
+from zenml_azureml.workspace.compute.patience import Patience
+from zenml_azureml.workspace.compute.state import Action, ComputeKind, FoundCompute, kind_in_words, next_action
+from zenml_azureml.workspace.compute.turns import Turns
 from zenml_azureml.workspace.connection import OPERATION_POLLING_SECONDS, WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain
-from zenml_azureml.workspace.patience import Patience
-from zenml_azureml.workspace.turns import Turns
 
 logger = logging.getLogger(__name__)
 

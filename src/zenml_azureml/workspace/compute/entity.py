@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeSchedule
-from zenml_azureml.workspace.compute_state import FoundCompute
+from zenml_azureml.workspace.compute.state import FoundCompute
 
 #: Who logs in to the nodes of a cluster, unless somebody else is named. Source: azure-ai-ml, ComputeDefaults.
 SSH_ADMIN = "azureuser"

@@ -6,9 +6,9 @@ from typing import Any
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ExistingCompute
-from zenml_azureml.workspace.compute_state import ComputeKind, FoundCompute, is_known, kind_in_words
+from zenml_azureml.workspace.compute.state import ComputeKind, FoundCompute, is_known, kind_in_words
 from zenml_azureml.workspace.connection import WorkspaceAddress
-from zenml_azureml.workspace.quota import HOW_TO_GET_MORE
+from zenml_azureml.workspace.sizes.quota import HOW_TO_GET_MORE
 
 
 def wanted_kind(request: ComputeInstance | ComputeCluster | ExistingCompute) -> ComputeKind | None:

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from azure.core.exceptions import AzureError
 
-from zenml_azureml.workspace.compute import ComputeTarget
-from zenml_azureml.workspace.compute_errors import az_compute
-from zenml_azureml.workspace.compute_lookup import find_compute
-from zenml_azureml.workspace.compute_state import FoundCompute, kind_in_words
+from zenml_azureml.workspace.compute.ensure import ComputeTarget
+from zenml_azureml.workspace.compute.errors import az_compute
+from zenml_azureml.workspace.compute.lookup import find_compute
+from zenml_azureml.workspace.compute.patience import Patience
+from zenml_azureml.workspace.compute.state import FoundCompute, kind_in_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import explain
-from zenml_azureml.workspace.patience import Patience
 
 logger = logging.getLogger(__name__)
 
