@@ -82,6 +82,8 @@ def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
     ]
     if settings.identity_client_id and settings.identity != "managed":
         warnings.append("`identity_client_id` is ignored: it belongs to `identity='managed'`.")
+    if settings.ssh_admin_username and not settings.ssh_public_key and "ssh_admin_username" not in ignored:
+        warnings.append("`ssh_admin_username` is ignored: without `ssh_public_key` there is no SSH.")
     return Resolution(
         compute=_compute_request(settings, by_target_name),
         options=_job_options(settings, ignored),

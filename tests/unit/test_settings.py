@@ -227,6 +227,20 @@ def test_what_a_step_itself_sets_in_vain_is_warned_about() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"identity_client_id": "1234"}, "identity_client_id"),
+        ({"identity_client_id": "1234", "identity": "user"}, "identity_client_id"),
+        ({"mode": "compute-cluster", "compute_name": "gpus", "ssh_admin_username": "me"}, "ssh_admin_username"),
+    ],
+)
+def test_a_setting_that_needs_another_one_says_so(settings: dict[str, Any], named: str) -> None:
+    (warning,) = resolve(AzureMLStepOperatorSettings(**settings)).warnings
+
+    assert warning.startswith(f"`{named}` is ignored: ")
+
+
 def test_everything_a_job_can_carry_reaches_the_request() -> None:
     options = resolve(
         AzureMLStepOperatorSettings(
