@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import JobRequest
+from zenml_azureml.request import JobIdentity, JobOptions, JobRequest, JobService
 from zenml_azureml.submission import experiment_name
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.job import JobSubmitter, build_command_job, environment_name
@@ -116,3 +116,58 @@ def test_a_workspace_that_is_missing_is_not_taken_for_a_missing_environment(
         submitter(credential, workspace="elsewhere").submit(REQUEST, ANYWHERE)
 
     assert all(method == "GET" for method, _ in kinds_of_requests(emulator))
+
+
+@pytest.mark.parametrize(
+    ("identity", "sent"),
+    [
+        (None, None),
+        (JobIdentity("aml_token"), {"identityType": "AMLToken"}),
+        (JobIdentity("user"), {"identityType": "UserIdentity"}),
+        (JobIdentity("managed"), {"identityType": "Managed"}),
+        (JobIdentity("managed", "1234"), {"identityType": "Managed", "clientId": "1234"}),
+    ],
+)
+def test_a_job_acts_as_whom_it_was_told_to(
+    emulator: Emulator, credential: ClientSecretCredential, identity: JobIdentity | None, sent: dict[str, str] | None
+) -> None:
+    submit(emulator, credential, JobOptions(identity=identity))
+
+    (job,) = emulator.context.store.workspaces[0].jobs.values()
+    assert job.properties["identity"] == sent
+    named = identity is not None and identity.client_id is not None
+    assert ("AZURE_CLIENT_ID" in job.properties["environmentVariables"]) == named
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "properties"),
+    [
+        (JobService("look", "ssh", ssh_public_keys="ssh-ed25519 AAAA"), "SSH", {"sshPublicKeys": "ssh-ed25519 AAAA"}),
+        (JobService("look", "jupyter_lab"), "JupyterLab", None),
+        (JobService("look", "tensor_board", log_dir="outputs/tb"), "TensorBoard", {"logDir": "outputs/tb"}),
+        (JobService("look", "vs_code", nodes="all"), "VSCode", None),
+    ],
+    ids=lambda value: value.type if isinstance(value, JobService) else "",
+)
+def test_a_job_has_the_service_that_was_asked_for(
+    emulator: Emulator,
+    credential: ClientSecretCredential,
+    service: JobService,
+    kind: str,
+    properties: dict[str, str] | None,
+) -> None:
+    submit(emulator, credential, JobOptions(services=(service,)))
+
+    (job,) = emulator.context.store.workspaces[0].jobs.values()
+    look = job.properties["services"]["look"]
+    assert look["jobServiceType"] == kind
+    if properties is not None:
+        assert look["properties"] == properties
+    assert (look["nodes"] is not None) == (service.nodes == "all")
+
+
+def submit(emulator: Emulator, credential: ClientSecretCredential, options: JobOptions) -> None:
+    """Submit a job with these options to the emulator."""
+    name = WorkspaceName()
+    address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
+    JobSubmitter(WorkspaceConnection(address, lambda: credential)).submit(replace(REQUEST, options=options), ANYWHERE)
