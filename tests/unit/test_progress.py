@@ -25,7 +25,7 @@ def test_each_state_is_told_at_once_and_then_once_a_minute() -> None:
         clock.now = 1000.0 + seconds
         told.append(progress.after(status))
 
-    assert told == ["Starting, for 0 s so far", "", "Queued, for 5 s so far", "", "Queued, for 65 s so far"]
+    assert told == ["Starting", "", "Queued, 5 s so far", "", "Queued, 65 s so far"]
     assert progress.waited == timedelta(seconds=65)
 
 

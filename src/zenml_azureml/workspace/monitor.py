@@ -265,7 +265,8 @@ class Progress:
         if status == self._told_status and not due:
             return ""
         self._told_status, self._told_at = status, now
-        return f"{status}, for {self.waited.total_seconds():.0f} s so far"
+        seconds = int(self.waited.total_seconds())
+        return f"{status}, {seconds} s so far" if seconds else status
 
 
 def _is_permanent(error: AzureError) -> bool:
