@@ -8,18 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import requests
 from azure.identity import ClientSecretCredential
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.endpoint import redirects
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobIdentity, JobOptions, JobRequest, JobService
 from zenml_azureml.submission import experiment_name
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.job import JobSubmitter, build_command_job, environment_name
 from zenml_azureml.workspace.placement import ANYWHERE
+from zenml_azureml.workspace.transport import WorkspaceTransport
 
 #: Names of environments, jobs and experiments that Azure ML takes.
 LEGAL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
@@ -171,3 +174,73 @@ def submit(emulator: Emulator, credential: ClientSecretCredential, options: JobO
     name = WorkspaceName()
     address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
     JobSubmitter(WorkspaceConnection(address, lambda: credential)).submit(replace(REQUEST, options=options), ANYWHERE)
+
+
+def arm_fault(emulator: Emulator, **fault: object) -> None:
+    """Let submits go wrong."""
+    answer = requests.post(
+        f"{emulator.base_url}/_emulator/faults",
+        json={"method": "PUT", "path": "/jobs/", **fault},
+        verify=str(emulator.ca_bundle),
+        timeout=10,
+    )
+    answer.raise_for_status()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"reset": True, "times": 1},
+        {"reset": True, "times": 4},
+        {"status": 503, "times": 4},
+        {"status": 500, "times": 4},
+    ],
+    ids=["one answer lost", "every answer lost", "every answer an error", "every answer a fault"],
+)
+def test_a_job_whose_answer_was_lost_is_found_again(
+    emulator: Emulator, credential: ClientSecretCredential, fault: dict[str, object]
+) -> None:
+    arm_fault(emulator, processed=True, **fault)
+
+    job = impatient(credential).submit(REQUEST, ANYWHERE)
+
+    assert list(emulator.context.store.workspaces[0].jobs) == [job.name] == ["zenml-1"]
+    assert job.studio_url
+
+
+def test_submitting_again_with_another_token_gives_the_job_that_is_there(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    first = impatient(credential).submit(REQUEST, ANYWHERE)
+    again = replace(REQUEST, environment_variables={"ZENML_STORE_API_TOKEN": "another one"})
+
+    assert impatient(credential).submit(again, ANYWHERE) == first
+
+    (job,) = emulator.context.store.workspaces[0].jobs.values()
+    assert job.properties["environmentVariables"] == {"ZENML_STORE_API_TOKEN": "hunter2"}
+
+
+def test_a_job_of_that_name_that_is_not_this_steps_is_an_error(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    impatient(credential).submit(REQUEST, ANYWHERE)
+    other = replace(REQUEST, command="python -m other", tags={"zenml_step": "other"})
+
+    with pytest.raises(AzureMLError, match="is not this step's"):
+        impatient(credential).submit(other, ANYWHERE)
+
+
+def test_a_job_that_azure_refuses_is_told_in_its_words(emulator: Emulator, credential: ClientSecretCredential) -> None:
+    refusal = {"error": {"code": "UserError", "message": "Not that image."}}
+    arm_fault(emulator, status=400, body=refusal)
+
+    with pytest.raises(AzureMLError, match="Not that image"):
+        impatient(credential).submit(REQUEST, ANYWHERE)
+
+
+def impatient(credential: ClientSecretCredential) -> JobSubmitter:
+    """A submitter whose second tries do not wait."""
+    name = WorkspaceName()
+    address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
+    transport = WorkspaceTransport(redirects(address.cloud), sleeper=lambda _seconds: None)
+    return JobSubmitter(WorkspaceConnection(address, lambda: credential, transport=transport))

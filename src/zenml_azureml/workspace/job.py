@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ from azure.ai.ml.entities import (
     AmlTokenConfiguration,
     Command,
     Environment,
+    Job,
     JupyterLabJobService,
     ManagedIdentityConfiguration,
     SshJobService,
@@ -21,13 +23,16 @@ from azure.ai.ml.entities import (
     UserIdentityConfiguration,
     VsCodeJobService,
 )
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
 from zenml_azureml.endpoint import AZURE
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.placement import Placement
+
+logger = logging.getLogger(__name__)
 
 ENVIRONMENT_VERSION = "1"
 
@@ -159,6 +164,8 @@ class JobSubmitter:
     def submit(self, request: JobRequest, placement: Placement) -> SubmittedJob:
         """Submit a job; one request, once the image's environment is known.
 
+        Submitting a job again gives the one that is there, also when the answer to the first time was lost.
+
         Args:
             request: The job.
             placement: Where it is to run.
@@ -167,17 +174,48 @@ class JobSubmitter:
             What Azure ML made of it.
 
         Raises:
-            AzureMLError: If Azure ML refuses the job or cannot be reached.
+            AzureMLError: If Azure ML refuses the job or cannot be reached, or has another job of that name.
         """
         try:
             self._ensure_environment(request.image)
-            with self._cloud_for(request.options.identity):
-                job = self._connection.client.jobs.create_or_update(build_command_job(request, placement.target.name))
+            job = self._create(request, placement)
         except AzureError as error:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
         studio = (job.services or {}).get("Studio")
         studio_url = str(studio.endpoint) if studio else ""
         return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=studio_url, placement=placement)
+
+    def _create(self, request: JobRequest, placement: Placement) -> Job:
+        try:
+            with self._cloud_for(request.options.identity):
+                job: Job = self._connection.client.jobs.create_or_update(
+                    build_command_job(request, placement.target.name)
+                )
+                return job
+        except ClientAuthenticationError:
+            raise
+        except AzureError:
+            # Whatever went wrong, the job may be there: the answer was lost, or this is the second try of one whose
+            # answer was, which Azure refuses if so much as a token in the job's environment is another one by now.
+            found = self._find(request.name)
+            if found is None:
+                raise
+            if not request.tags.items() <= (found.tags or {}).items():
+                raise AzureMLError(
+                    f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
+                    "its tags say that it is not this step's.",
+                    do_next="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
+                ) from None
+            logger.info("The job `%s` is there already: going on with it.", request.name)
+            return found
+
+    def _find(self, job_name: str) -> Job | None:
+        """The job of that name; None also where Azure cannot tell now, which leaves the first error to be told."""
+        try:
+            job: Job = self._connection.client.jobs.get(job_name)
+            return job
+        except AzureError:
+            return None
 
     def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
         """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""
