@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import requests
@@ -176,7 +177,7 @@ def submit(emulator: Emulator, credential: ClientSecretCredential, options: JobO
     JobSubmitter(WorkspaceConnection(address, lambda: credential)).submit(replace(REQUEST, options=options), ANYWHERE)
 
 
-def arm_fault(emulator: Emulator, **fault: object) -> None:
+def arm_fault(emulator: Emulator, **fault: Any) -> None:
     """Let submits go wrong."""
     answer = requests.post(
         f"{emulator.base_url}/_emulator/faults",
@@ -198,7 +199,7 @@ def arm_fault(emulator: Emulator, **fault: object) -> None:
     ids=["one answer lost", "every answer lost", "every answer an error", "every answer a fault"],
 )
 def test_a_job_whose_answer_was_lost_is_found_again(
-    emulator: Emulator, credential: ClientSecretCredential, fault: dict[str, object]
+    emulator: Emulator, credential: ClientSecretCredential, fault: dict[str, Any]
 ) -> None:
     arm_fault(emulator, processed=True, **fault)
 
