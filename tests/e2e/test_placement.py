@@ -32,7 +32,7 @@ def test_resources_choose_the_size_of_what_is_created(simulated_project: Project
     assert serverless.properties["resources"]["instanceType"] == "Standard_NC4as_T4_v3"
     # The choice and its price, in the log and in the metadata.
     assert "Chose Standard_D8s_v3 (8 vCPU, 32 GB), about 0." in output
-    assert "on the compute-cluster `chosen` (Standard_D8s_v3, about 0." in output
+    assert "on the compute cluster `chosen` (Standard_D8s_v3, about 0." in output
     assert "'azureml_vm_size': 'Standard_NC4as_T4_v3'" in output
     assert "'azureml_usd_per_hour_and_node'" in output
     assert "on serverless compute (Standard_NC4as_T4_v3, about 0." in output

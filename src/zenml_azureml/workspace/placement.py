@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
 from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.compute.state import kind_in_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.sizes.catalogue import SizeCatalogue
 from zenml_azureml.workspace.sizes.choice import SizeChoice, check_explicit_size, find_size
@@ -31,11 +32,11 @@ class Placement:
     price_per_hour: float | None = None
 
     def describe(self) -> str:
-        """For a log: `the compute-cluster gpus (Standard_NC6s_v3, about 3.06 USD per hour and node)`."""
+        """For a log: `the compute cluster gpus (Standard_NC6s_v3, about 3.06 USD per hour and node)`."""
         facts = [self.size] if self.size else []
         if self.price_per_hour is not None:
             facts.append(f"about {self.price_per_hour:.2f} USD per hour and node")
-        place = "serverless compute" if self.target.name is None else f"the {self.target.kind} `{self.target.name}`"
+        place = "serverless compute" if self.target.name is None else f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
         return f"{place} ({', '.join(facts)})" if facts else place
 
 
