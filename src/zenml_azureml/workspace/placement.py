@@ -36,7 +36,9 @@ class Placement:
         facts = [self.size] if self.size else []
         if self.price_per_hour is not None:
             facts.append(f"about {self.price_per_hour:.2f} USD per hour and node")
-        place = "serverless compute" if self.target.name is None else f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
+        place = "serverless compute"
+        if self.target.name is not None:
+            place = f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
         return f"{place} ({', '.join(facts)})" if facts else place
 
 
