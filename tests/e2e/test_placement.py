@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zenml.config import ResourceSettings
+
 from tests.e2e.conftest import Project
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
@@ -26,16 +28,18 @@ def test_resources_choose_the_size_of_what_is_created(simulated_project: Project
         """
     )
 
+    # ZenML has `gpu_class` since 0.97; before, any GPU will do.
+    gpu_size = "Standard_NC4as_T4_v3" if "gpu_class" in ResourceSettings.model_fields else "Standard_NV6ads_A10_v5"
     workspace = emulator.context.store.workspaces[0]
     assert workspace.computes["chosen"].inner["vmSize"] == "STANDARD_D8S_V3"
     serverless = next(job for job in workspace.jobs.values() if job.properties["tags"]["zenml_step"] == "on_serverless")
-    assert serverless.properties["resources"]["instanceType"] == "Standard_NC4as_T4_v3"
+    assert serverless.properties["resources"]["instanceType"] == gpu_size
     # The choice and its price, in the log and in the metadata.
     assert "Chose Standard_D8s_v3 (8 vCPU, 32 GB), about 0." in output
     assert "on the compute cluster `chosen` (Standard_D8s_v3, about 0." in output
-    assert "'azureml_vm_size': 'Standard_NC4as_T4_v3'" in output
+    assert f"'azureml_vm_size': '{gpu_size}'" in output
     assert "'azureml_usd_per_hour_and_node'" in output
-    assert "on serverless compute (Standard_NC4as_T4_v3, about 0." in output
+    assert f"on serverless compute ({gpu_size}, about 0." in output
     # Once per process and region, for both steps.
     asked = [request["path"].rpartition("/")[2] for request in requests_of(emulator)]
     assert asked.count("vmSizes") == 1
