@@ -1,7 +1,7 @@
 """`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
 
 Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
-lock and guards itself; the warnings already given are only added to.
+lock and guards itself; the warnings given and the runs interrupted are only added to.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException
+from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
@@ -60,6 +61,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
+        self._interrupted_runs: set[UUID] = set()
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -123,7 +125,11 @@ class AzureMLStepOperator(BaseStepOperator):
 
         Raises:
             AzureMLError: If it cannot be submitted; the server is told why.
+            RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
+        if info.run_id in self._interrupted_runs:
+            step_runs.publish_stopped(info.step_run)
+            raise RunStoppedException("The pipeline run was interrupted, so the step is not tried again.")
         try:
             self._submit(info, entrypoint_command, environment)
         except AzureMLError as error:
@@ -167,6 +173,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 if self._is_stopping(step_run):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
+            self._note_interruption(interruption, step_run.pipeline_run_id)
             self._cancel_and_confirm(step_run)
             if isinstance(interruption, RunStoppedException):
                 step_runs.publish_stopped(step_run)
@@ -245,11 +252,16 @@ class AzureMLStepOperator(BaseStepOperator):
             self._watch(info.step_run)
         except AzureMLError:
             raise
-        except BaseException:
+        except BaseException as interruption:
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
+            self._note_interruption(interruption, info.run_id)
             self._cancel_and_confirm(info.step_run)
             self.cleanup_step_submission(info.step_run)
             raise
+
+    def _note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
+        if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
+            self._interrupted_runs.add(run_id)
 
     def _resolve(self, step: Any, step_name: str) -> Resolution:
         resolution = resolve(self.get_settings(step))

@@ -17,6 +17,10 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.state import Job
 
 LONG = """
+from zenml.config.retry_config import StepRetryConfig
+
+RETRIES = StepRetryConfig(max_retries=2, delay=1)
+
 @pipeline(enable_cache=False, settings=NO_BUILD)
 def long():
     CommandStep(["sleep", "3600"], name="sleeper", step_operator="azureml")()
@@ -70,6 +74,23 @@ def test_a_signal_while_the_job_runs_ends_the_job(
     ]
     assert client.returncode != 0
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_step_that_has_retries_left_without_another_job(
+    number: signal.Signals, simulated_project: Project, emulator: Emulator
+) -> None:
+    client = simulated_project.start(LONG.replace('name="sleeper"', 'name="sleeper", retry=RETRIES'))
+    read_until(client, "[sleeper] simulated line")
+
+    client.send_signal(number)
+
+    rest_of(client)
+    (job,) = jobs_of(emulator)
+    assert job.status == "Canceled"
+    assert client.returncode != 0
+    (status,) = simulated_project.succeed('print("RUN", last_run().status)').split("RUN ")[1:]
+    assert status.strip() in ("stopped", "failed")
 
 
 def test_a_signal_while_the_job_is_being_submitted_ends_the_job(simulated_project: Project, emulator: Emulator) -> None:
