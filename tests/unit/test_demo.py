@@ -78,6 +78,19 @@ def test_lines_that_tell_a_newcomer_nothing_are_left_out_with_colours_or_without
     assert list(worth_showing(lines)) == lines[-2:]
 
 
+def test_the_last_words_of_the_logging_library_are_left_out_and_nothing_of_a_step() -> None:
+    before = ["[train] Traceback (most recent call last):", "[train] ValueError: mine"]
+    last_words = [
+        "[train] Exception ignored in atexit callback: <function shutdown at 0x7fc10c841ee0>",
+        "[train] Traceback (most recent call last):",
+        "[train]     h.flush()",
+        "[train] RuntimeError: can't create new thread at interpreter shutdown",
+    ]
+    after = ["Step `train` has finished in `8.496s`."]
+
+    assert list(worth_showing([*before, *last_words, *after])) == [*before, *after]
+
+
 STEPS = [
     StepReport("prepare", "completed", "here", "", 0.52, "", ""),
     StepReport("train", "completed", "serverless", "", 10.04, "zenml-1", "https://ml.azure.com/runs/zenml-1"),

@@ -15,6 +15,14 @@ _TELLS_NOTHING = re.compile(
 )
 
 
+# What OpenTelemetry, which ZenML logs through, says at the end of every program on Python 3.12 and later; no log line
+# is lost by it. From the first line to the last.
+_LAST_WORDS = (
+    re.compile(r"(\[\w+\] )?Exception ignored in atexit callback: <function shutdown "),
+    re.compile(r"(\[\w+\] )?RuntimeError: can't create new thread at interpreter shutdown"),
+)
+
+
 def worth_showing(lines: Iterable[str]) -> Iterator[str]:
     """The lines that are worth a newcomer's time.
 
@@ -24,4 +32,11 @@ def worth_showing(lines: Iterable[str]) -> Iterator[str]:
     Returns:
         Those of them that tell something, unchanged.
     """
-    return (line for line in lines if not _TELLS_NOTHING.match(_ANSI.sub("", line)))
+    first, last = _LAST_WORDS
+    in_last_words = False
+    for line in lines:
+        text = _ANSI.sub("", line)
+        in_last_words = in_last_words or first.match(text) is not None
+        if not in_last_words and not _TELLS_NOTHING.match(text):
+            yield line
+        in_last_words = in_last_words and not last.match(text)
