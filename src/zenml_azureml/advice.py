@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from zenml_azureml.distribution import REQUIREMENT_VARIABLE
 from zenml_azureml.settings import step_settings
 
 if TYPE_CHECKING:
+    from zenml.config.build_configuration import BuildConfiguration
     from zenml.models import PipelineSnapshotBase
+
+
+def package_missing_in_images(builds: Iterable[BuildConfiguration], requirements: set[str]) -> list[str]:
+    """Whether images will be built without this package, which their steps then cannot load.
+
+    Args:
+        builds: What has to be built.
+        requirements: What the step operator has installed in images.
+
+    Returns:
+        One warning, or none.
+    """
+    if requirements or all(build.settings.skip_build for build in builds):
+        return []
+    return [
+        "zenml-azureml is a development install here, which no image build can fetch, so steps will not find it in "
+        f"their images. Set the environment variable {REQUIREMENT_VARIABLE} to a requirement that pip can install there, "
+        "e.g. `zenml-azureml @ git+https://...@COMMIT`."
+    ]
 
 
 def steps_without_operator(

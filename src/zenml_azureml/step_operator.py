@@ -20,7 +20,7 @@ from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml import step_runs
-from zenml_azureml.advice import steps_without_operator
+from zenml_azureml.advice import package_missing_in_images, steps_without_operator
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_requirements
 from zenml_azureml.endpoint import Cloud, cloud_of
@@ -113,6 +113,8 @@ class AzureMLStepOperator(BaseStepOperator):
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
+        for warning in package_missing_in_images(builds, self.requirements):
+            self._warn_once(warning)
         return builds
 
     def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:

@@ -1,17 +1,20 @@
-"""Steps that have Azure ML settings and will not run on Azure ML."""
+"""What a pipeline asks for and will not get."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from zenml.config import DockerSettings
 from zenml.config.base_settings import BaseSettings
+from zenml.config.build_configuration import BuildConfiguration
 from zenml.config.pipeline_configurations import PipelineConfiguration
 from zenml.config.source import Source, SourceType
 from zenml.config.step_configurations import Step, StepConfiguration, StepSpec
 from zenml.models import PipelineSnapshotBase
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.advice import steps_without_operator
+from zenml_azureml.advice import package_missing_in_images, steps_without_operator
 
 KEY = "step_operator:azure"
 
@@ -60,3 +63,19 @@ def test_a_step_that_differs_from_what_all_have_is_named() -> None:
     snapshot = compiled(step("forgotten", shm_size="4g"))
 
     assert len(steps_without_operator(snapshot, "azure", {"shm_size": "2g"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("skip_build", "requirements", "warned"),
+    [(False, set(), True), (True, set(), False), (False, {"zenml-azureml==1.0"}, False)],
+    ids=["built without the package", "nothing is built", "built with the package"],
+)
+def test_images_that_are_built_without_this_package_are_warned_of(
+    skip_build: bool, requirements: set[str], warned: bool
+) -> None:
+    docker = DockerSettings(skip_build=skip_build, parent_image="ubuntu")
+    builds = [BuildConfiguration(key="azureml_step_operator", settings=docker, step_name="train")]
+
+    warnings = package_missing_in_images(builds, requirements)
+
+    assert [("ZENML_AZUREML_REQUIREMENT" in warning) for warning in warnings] == ([True] if warned else [])
