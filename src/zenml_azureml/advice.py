@@ -27,8 +27,8 @@ def package_missing_in_images(builds: Iterable[BuildConfiguration], requirements
         return []
     return [
         "zenml-azureml is a development install here, which no image build can fetch, so steps will not find it in "
-        f"their images. Set the environment variable {REQUIREMENT_VARIABLE} to a requirement that pip can install there, "
-        "e.g. `zenml-azureml @ git+https://...@COMMIT`."
+        f"their images. Set the environment variable {REQUIREMENT_VARIABLE} to a requirement that pip can install "
+        "there, e.g. `zenml-azureml @ git+https://...@COMMIT`."
     ]
 
 
