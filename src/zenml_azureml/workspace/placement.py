@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
 from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 from zenml_azureml.workspace.compute.state import kind_in_words
@@ -15,6 +16,9 @@ from zenml_azureml.workspace.sizes.sizing import QuotaCheck, settle_size
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 logger = logging.getLogger(__name__)
+
+#: `max_instances` of a cluster that names none. Source: azure-ai-ml, `AmlCompute`.
+_SDKS_MAX_INSTANCES = 4
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,10 @@ def place(
     if isinstance(compute, Serverless):
         return _place_serverless(connection, options, demands)
     choices: list[SizeChoice] = []
+    nodes = options.instance_count or 1
 
     def settle(missing: ComputeInstance | ComputeCluster) -> ComputeInstance | ComputeCluster:
+        missing = _with_room_for(missing, nodes)
         choice = _size_of_new(connection, missing, options, demands)
         if choice is None:
             return missing
@@ -92,6 +98,8 @@ def place(
         return replace(missing, size=choice.size.name)
 
     target = ensure_compute(connection, compute, settle=settle)
+    if target.max_nodes is not None and target.max_nodes < nodes:
+        raise _too_few_nodes(str(target.name), target.max_nodes, nodes)
     if choices:
         return Placement(target, choices[0].size.name, choices[0].price_per_hour), options
     if target.size and not target.created and not demands.resources.is_empty:
@@ -117,6 +125,24 @@ def _place_serverless(
         return replace(ANYWHERE, size=options.instance_type or ""), options
     placement = replace(ANYWHERE, size=choice.size.name, price_per_hour=choice.price_per_hour)
     return placement, replace(options, instance_type=choice.size.name)
+
+
+def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:
+    """A new cluster that can hold the job: its maximum, where it is left open, is 4 by the SDK's default."""
+    if not isinstance(missing, ComputeCluster) or nodes <= (missing.max_instances or _SDKS_MAX_INSTANCES):
+        return missing
+    if missing.max_instances is not None:
+        raise _too_few_nodes(missing.name, missing.max_instances, nodes)
+    return replace(missing, max_instances=nodes)
+
+
+def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
+    return AzureMLError(
+        f"The step asks for {needs} nodes (`instance_count`), but the compute `{name}` has {has} at the most, so its "
+        "job would wait for ever.",
+        do_next=f"Lower `instance_count`; or raise the maximum of the compute (`az ml compute update --name {name} "
+        f"--max-instances {needs}`), which for a new one is `max_instances`.",
+    )
 
 
 def _size_of_new(
