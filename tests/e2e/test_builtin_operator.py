@@ -109,6 +109,10 @@ def test_the_built_in_operator_runs_a_step_on_the_emulator_and_then_ours_does(tm
         assert "the answer is 42" in output
         assert f"[train] trained with {environment.python}" in output
         assert [job.status for job in workspace.jobs.values()] == ["Completed", "Completed"]
+        (ours,) = (job for job in workspace.jobs.values() if job is not theirs)
+        tags = ours.properties["tags"]
+        assert tags["zenml_run_url"].startswith(variables["ZENML_STORE_URL"])
+        assert tags["zenml_run_url"].endswith(f"/runs/{tags['zenml_run_id']}")
 
 
 def log_of(job: Job) -> str:
