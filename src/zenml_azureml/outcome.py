@@ -9,21 +9,22 @@ from zenml.enums import ExecutionStatus
 
 from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.workspace.status import JobPhase
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.workspace.monitor import WatchedJob
 
-#: By name of the job's phase. These six are the only statuses after which ZenML's runner of dynamic
+#: These six are the only statuses after which ZenML's runner of dynamic
 #: pipelines goes on asking or publishes an end; any other makes it drop the step for good.
 _STATUS_BY_PHASE = {
-    "WAITING": ExecutionStatus.INITIALIZING,
-    "PREPARING": ExecutionStatus.PROVISIONING,
-    "RUNNING": ExecutionStatus.RUNNING,
-    "COMPLETED": ExecutionStatus.COMPLETED,
-    "FAILED": ExecutionStatus.FAILED,
-    "CANCELED": ExecutionStatus.STOPPED,
+    JobPhase.WAITING: ExecutionStatus.INITIALIZING,
+    JobPhase.PREPARING: ExecutionStatus.PROVISIONING,
+    JobPhase.RUNNING: ExecutionStatus.RUNNING,
+    JobPhase.COMPLETED: ExecutionStatus.COMPLETED,
+    JobPhase.FAILED: ExecutionStatus.FAILED,
+    JobPhase.CANCELED: ExecutionStatus.STOPPED,
 }
 
 #: Statuses of a step run whose code has not reported its end.
@@ -39,7 +40,7 @@ def status_of(job: WatchedJob) -> ExecutionStatus:
         return ExecutionStatus.FAILED
     if job.phase.ended and not job.settled:
         return ExecutionStatus.RUNNING
-    return _STATUS_BY_PHASE[job.phase.name]
+    return _STATUS_BY_PHASE[job.phase]
 
 
 def conclude(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
@@ -68,7 +69,7 @@ def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | 
         job: The job.
         queue_timeout: How long it may wait; None for as long as it takes.
     """
-    waiting = job.phase.name in ("WAITING", "PREPARING")
+    waiting = job.phase in (JobPhase.WAITING, JobPhase.PREPARING)
     if queue_timeout is None or not waiting or job.waited < queue_timeout:
         return None
     minutes = queue_timeout.total_seconds() / 60

@@ -202,7 +202,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     identity: Literal["managed", "user", "aml_token"] | None = None
     identity_client_id: str | None = None
     services: dict[str, AzureMLJobService] | None = None
-    environment_variables: dict[str, str] | None = None
+    environment_variables: dict[str, str] | None = Field(default=None, repr=False)
 
     cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] | None = None
     arm_endpoint: str | None = Field(default=None, pattern=r"^https://")
@@ -224,6 +224,9 @@ def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> d
             return {name: value for name, value in settings[key].model_dump().items() if value is not None}
     return {}
 
+
+#: Settings whose values no message may show.
+_MAY_BE_SECRET = frozenset({"environment_variables", "tenant_id", "service_principal_id", "service_principal_password"})
 
 #: Settings whose values Azure's documentation, portal and SDK write in different cases.
 _ANY_CASE = ("job_tier", "priority", "tier")
@@ -263,5 +266,8 @@ def _explain(error: ValidationError) -> str:
     problems = []
     for detail in error.errors(include_url=False):
         name = ".".join(str(part) for part in detail["loc"]) or "settings"
-        problems.append(f"`{name}={detail['input']!r}`: {detail['msg'][0].lower()}{detail['msg'][1:]}")
+        # Of a missing field, the "input" is everything around it, passwords too.
+        tells = detail["type"] != "missing" and name.partition(".")[0] not in _MAY_BE_SECRET
+        value = f"={detail['input']!r}" if tells and isinstance(detail["input"], str | int | float) else ""
+        problems.append(f"`{name}{value}`: {detail['msg'][0].lower()}{detail['msg'][1:]}")
     return f"Azure ML step operator settings: {'; '.join(problems)}."

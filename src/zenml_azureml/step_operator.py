@@ -142,7 +142,7 @@ class AzureMLStepOperator(BaseStepOperator):
             raise AzureMLError(f"Submitting the step failed: {error!r}") from error
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """The step's status, as its job shows it. Takes no request: the monitor looks all the time."""
+        """The step's status, as its job shows it. Asks Azure nothing: the monitor looks all the time."""
         operator = self._operator_of(step_run)
         if operator is not self:
             return operator.get_status(step_run)

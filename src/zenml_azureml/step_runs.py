@@ -29,7 +29,7 @@ COMPUTE_KEY = "azureml_compute"
 VM_SIZE_KEY = "azureml_vm_size"
 PRICE_KEY = "azureml_usd_per_hour_and_node"
 
-_FINAL_STEPS_OF_STOPPED_RUNS = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
+_STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
 
 
 def job_name_of(step_run_id: UUID) -> str:
@@ -61,7 +61,7 @@ def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob)
 def is_stopping(step_run: StepRunResponse) -> bool:
     """Whether somebody has stopped the run, as `zenml pipeline runs stop` does."""
     run = Client().get_pipeline_run(step_run.pipeline_run_id, hydrate=False)
-    return run.status in _FINAL_STEPS_OF_STOPPED_RUNS
+    return run.status in _STOPPED_RUN_STATUSES
 
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:

@@ -9,7 +9,7 @@ import pytest
 from zenml.integrations.azure import flavors as built_in_package
 
 from zenml_azureml import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor, AzureMLStepOperatorSettings
-from zenml_azureml.spellings import ALIASES
+from zenml_azureml.spellings import ALIASES, AzureMLSettingsError
 
 WORKSPACE = {"subscription_id": "s", "resource_group": "r", "workspace_name": "w"}
 
@@ -66,6 +66,24 @@ def test_the_password_is_not_in_the_repr() -> None:
 
     assert "hunter2" not in repr(config)
     assert "hunter2" not in str(config)
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"resource_group": "r", "workspace_name": "w", "service_principal_password": "hunter2"},
+        {**WORKSPACE, "service_principal_password": ["hunter2"]},
+        {**WORKSPACE, "service_principal_password": 4711},
+    ],
+    ids=["another field is missing", "a list", "a number"],
+)
+def test_no_secret_is_in_the_message_of_an_error(configuration: dict[str, Any]) -> None:
+    with pytest.raises(AzureMLSettingsError) as raised:
+        AzureMLStepOperatorConfig(**configuration)
+
+    assert "hunter2" not in str(raised.value)
+    assert "4711" not in str(raised.value)
+    assert "`subscription_id`" in str(raised.value) or "`service_principal_password`" in str(raised.value)
 
 
 def test_a_key_that_a_newer_zenml_stored_does_not_keep_the_stack_from_loading(

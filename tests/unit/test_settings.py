@@ -312,7 +312,12 @@ def test_a_value_that_is_a_reference_to_a_secret_is_not_held_against_the_rules()
     assert settings.model_dump()["compute_name"] == "{{azure.cluster}}"
 
 
-def test_a_secret_in_the_environment_is_not_in_the_repr_of_the_request() -> None:
-    options = resolve(AzureMLStepOperatorSettings(environment_variables={"TOKEN": "hunter2"})).options
+def test_a_secret_in_the_environment_is_in_no_repr_and_no_error() -> None:
+    settings = AzureMLStepOperatorSettings(environment_variables={"TOKEN": "hunter2"})
+    with pytest.raises(AzureMLSettingsError) as raised:
+        AzureMLStepOperatorSettings(environment_variables={"TOKEN": 4711})
 
-    assert "hunter2" not in repr(options)
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(resolve(settings).options)
+    assert "`environment_variables.TOKEN`" in str(raised.value)
+    assert "4711" not in str(raised.value)

@@ -105,7 +105,6 @@ class JobMonitor:
         self._clock = clock
         self._lock = threading.Lock()
         self._watches: dict[str, _Watch] = {}
-        self._unsettled: set[str] = set()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
 
@@ -127,7 +126,6 @@ class JobMonitor:
             if watch is None:
                 watch = _Watch(self._connection, job_name, on_line, on_progress, self._clock)
                 self._watches[job_name] = watch
-                self._unsettled.add(job_name)
                 self._wake.set()
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-monitor", daemon=True)
@@ -138,12 +136,11 @@ class JobMonitor:
         """Stop watching a job."""
         with self._lock:
             self._watches.pop(job_name, None)
-            self._unsettled.discard(job_name)
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                watches = [self._watches[name] for name in self._unsettled]
+                watches = [watch for watch in self._watches.values() if not watch.job.settled]
                 if not watches:
                     # Ends with its work, so that an idle process has no thread of ours.
                     self._thread = None
@@ -151,9 +148,6 @@ class JobMonitor:
                 self._wake.clear()
             for watch in watches:
                 watch.look()
-                if watch.job.settled:
-                    with self._lock:
-                        self._unsettled.discard(watch.job.name)
             # A new job is looked at without delay.
             self._wake.wait(self._poll_interval.total_seconds())
 
