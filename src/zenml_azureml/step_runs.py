@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,6 +36,16 @@ _STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STO
 def job_name_of(step_run_id: UUID) -> str:
     """The name of a step run's job: known without asking anybody, by every process, before and after it exists."""
     return f"zenml-{step_run_id}"
+
+
+def server_id() -> UUID:
+    """The id of ZenML's server, or of the database that stands in for one. Asked once per process."""
+    return _server_id_at(Client().zen_store.url)
+
+
+@lru_cache
+def _server_id_at(url: str) -> UUID:  # the URL is what tells one server's answer from another's
+    return Client().zen_store.get_store_info().id
 
 
 def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob) -> None:

@@ -11,9 +11,10 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.utils.dashboard_utils import get_run_url
 
+from zenml_azureml import tags
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobOptions, JobRequest
-from zenml_azureml.step_runs import job_name_of
+from zenml_azureml.step_runs import job_name_of, server_id
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 if TYPE_CHECKING:
@@ -40,16 +41,17 @@ def job_request(
     Raises:
         AzureMLError: If the step has no image.
     """
-    tags = {
-        "zenml_pipeline": info.pipeline.name,
-        "zenml_run": info.run_name,
-        "zenml_run_id": str(info.run_id),
-        "zenml_step": info.pipeline_step_name,
-        "zenml_step_run_id": str(info.step_run_id),
+    job_tags = {
+        tags.PIPELINE: info.pipeline.name,
+        tags.RUN: info.run_name,
+        tags.RUN_ID: str(info.run_id),
+        tags.STEP: info.pipeline_step_name,
+        tags.STEP_RUN_ID: str(info.step_run_id),
+        tags.SERVER_ID: str(server_id()),
     }
     run_url = _run_url(info.run_id)
     if run_url:
-        tags["zenml_run_url"] = run_url
+        job_tags[tags.RUN_URL] = run_url
     return JobRequest(
         name=job_name_of(info.step_run_id),
         display_name=f"{info.pipeline_step_name} ({info.run_name})",
@@ -57,7 +59,7 @@ def job_request(
         image=_image_of(info),
         command=shlex.join(entrypoint_command),
         environment_variables=environment,
-        tags=tags,
+        tags=job_tags,
         options=options,
     )
 

@@ -34,6 +34,7 @@ if __name__ == "__main__":
     step_run = last_run().steps["train"]
     print("METADATA", dict(step_run.run_metadata))
     print("STATUS", last_run().status, step_run.status)
+    print("IDS", Client().zen_store.get_store_info().id, last_run().id, step_run.id)
 """
 
 
@@ -48,7 +49,9 @@ def test_a_step_runs_as_a_job_and_its_result_comes_back(project: Project, jobs: 
     assert f"'azureml_job_name': '{job.name}'" in output
     assert "'azureml_studio_url': 'https://ml.azure.com/runs/" in output
     assert stored_type(project, "azureml_studio_url") == "Uri"  # which the dashboard shows as a link
-    assert job.properties["tags"]["zenml_step"] == "train"
+    tags = job.properties["tags"]
+    assert tags["zenml_step"] == "train"
+    assert f"IDS {tags['zenml_server_id']} {tags['zenml_run_id']} {tags['zenml_step_run_id']}" in output
     assert job.properties["experimentName"] == "training"
 
 

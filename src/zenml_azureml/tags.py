@@ -1,0 +1,14 @@
+"""The tags by which a job is found again: which server, run and step run it belongs to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PIPELINE: Final = "zenml_pipeline"
+RUN: Final = "zenml_run"
+RUN_ID: Final = "zenml_run_id"
+RUN_URL: Final = "zenml_run_url"
+STEP: Final = "zenml_step"
+STEP_RUN_ID: Final = "zenml_step_run_id"
+#: Step runs are known to one server only: a workspace may have the jobs of several.
+SERVER_ID: Final = "zenml_server_id"
