@@ -14,7 +14,7 @@ from zenml_azureml.workspace.status import JobPhase
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
-    from zenml_azureml.workspace.monitor import WatchedJob
+    from zenml_azureml.workspace.watched_job import WatchedJob
 
 #: These six are the only statuses after which ZenML's runner of dynamic
 #: pipelines goes on asking or publishes an end; any other makes it drop the step for good.
@@ -43,17 +43,18 @@ def status_of(job: WatchedJob) -> ExecutionStatus:
     return _STATUS_BY_PHASE[job.phase]
 
 
-def conclude(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
+def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "") -> AzureMLError | None:
     """Compare the end of a job with what the step reported, and tell the server what it does not know.
 
     Args:
         job: A settled job.
         step_run: Its step run.
+        because: Why it was cancelled from here, as half a sentence; empty if it was not.
 
     Returns:
         Why the step did not succeed; None if it did.
     """
-    error = _failure(job, step_run)
+    error = _failure(job, step_run, because)
     if error is not None and step_runs.reported_status(step_run) in _UNREPORTED:
         if status_of(job) is ExecutionStatus.STOPPED:
             step_runs.publish_stopped(step_run, error)
@@ -82,7 +83,7 @@ def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | 
     )
 
 
-def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
+def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureMLError | None:
     if job.error is not None:
         return job.error
     azure_says = job.details.error if job.details else ""
@@ -102,6 +103,8 @@ def _failure(job: WatchedJob, step_run: StepRunResponse) -> AzureMLError | None:
             else "The step's code did not get to report an error: look at the log above and, in Studio, at the "
             "job's `system_logs`.",
         )
+    if status is ExecutionStatus.STOPPED and because:
+        return AzureMLError(f"The Azure ML job of {step} was cancelled: {because}.", studio_url=job.studio_url)
     if status is ExecutionStatus.STOPPED:
         return AzureMLError(
             f"The Azure ML job of {step} was cancelled.",

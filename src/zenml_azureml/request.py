@@ -205,6 +205,7 @@ class JobRequest:
         environment_variables: For the command. May hold secrets, hence not in the `repr`.
         tags: Shown in Studio; how the job is found again.
         options: Everything else.
+        own_tag: Key of the tag that tells whose job it is: a job of that name with another value is somebody else's.
     """
 
     name: str
@@ -215,3 +216,4 @@ class JobRequest:
     environment_variables: dict[str, str] = field(repr=False)
     tags: dict[str, str]
     options: JobOptions = field(default_factory=JobOptions)
+    own_tag: str = ""

@@ -158,6 +158,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         quota_check: What a missing quota is: an error (`fail`, the default), a warning (`warn`), or nothing that is
             looked at (`off`).
         queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
+        max_unreachable_minutes: Minutes that Azure may be out of reach before the step is given up.
+        stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.
         tags: Tags beside those with pipeline, run and step.
@@ -192,6 +194,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     delete_compute_after: bool = False
     quota_check: Literal["fail", "warn", "off"] = "fail"
     queue_timeout_minutes: float | None = Field(default=None, gt=0)
+    max_unreachable_minutes: float = Field(default=30, gt=0)
+    stream_logs: bool = True
 
     display_name: str | None = None
     description: str | None = None

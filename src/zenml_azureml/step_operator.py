@@ -1,36 +1,41 @@
 """`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
 
 Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
-lock and guards itself; the warnings given and the runs interrupted are only added to.
+lock and guards itself; the warnings given and the runs ended are only added to.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
 from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
+from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
-from zenml_azureml import step_runs
+from zenml_azureml import step_runs, tags
 from zenml_azureml.advice import package_missing_in_images, steps_without_operator
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_requirements
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
+from zenml_azureml.guard import JobGuard
+from zenml_azureml.interruptions import INTERRUPTIONS
 from zenml_azureml.outcome import conclude, overdue, status_of
 from zenml_azureml.resolution import Resolution, merge, resolve
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.spellings import AzureMLSettingsError
 from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request, resources_of
+from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.validation import check_stack
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import Stack
 
-    from zenml_azureml.workspace.monitor import WatchedJob
+    from zenml_azureml.workspace.watched_job import WatchedJob
     from zenml_azureml.workspace.workspace import Workspace
 
 logger = get_logger(__name__)
@@ -49,19 +54,31 @@ STOP_CHECK_INTERVAL = timedelta(seconds=2)
 #: How long to wait for Azure to confirm a cancel before saying that it has not.
 CANCEL_CONFIRMATION = timedelta(seconds=60)
 
-#: How long `get_status` waits for the first look at a job that another process submitted.
-FIRST_LOOK = timedelta(seconds=10)
+#: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
+SUBMIT_LAG = timedelta(seconds=5)
 
 
 class AzureMLStepOperator(BaseStepOperator):
-    """Runs steps as command jobs of an Azure ML workspace."""
+    """Runs steps as command jobs of an Azure ML workspace.
+
+    Attributes:
+        time: Where all operators take the time from.
+    """
+
+    time: ClassVar[Time] = SYSTEM_TIME
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
-        self._interrupted_runs: set[UUID] = set()
+        #: Why the jobs of a run were ended: no further one is submitted for it.
+        self._ended_runs: dict[UUID, str] = {}
+        #: Why the jobs of single step runs were ended.
+        self._cancelled: dict[UUID, str] = {}
+        self._guard = JobGuard(self._end_jobs, self.time)
+        if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
+            INTERRUPTIONS.notice()
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -129,9 +146,9 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If it cannot be submitted; the server is told why.
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
-        if info.run_id in self._interrupted_runs:
+        if info.run_id in self._ended_runs:
             step_runs.publish_stopped(info.step_run)
-            raise RunStoppedException("The pipeline run was interrupted, so the step is not tried again.")
+            raise RunStoppedException(f"The step is not tried again: {self._ended_runs[info.run_id]}.")
         try:
             self._submit(info, entrypoint_command, environment)
         except AzureMLError as error:
@@ -147,13 +164,17 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             return operator.get_status(step_run)
         job = self._watch(step_run)
-        job.wait_for_first_look(FIRST_LOOK)
         late = overdue(job, self._queue_timeout(step_run))
         if late is not None:
             self._workspace_of(step_run).cancel(job.name)
             step_runs.publish_failure(step_run, late)
             return ExecutionStatus.FAILED
-        if job.settled and conclude(job, step_run) is not None:
+        if not job.settled:
+            # Only a runner of dynamic pipelines asks, and only it knows the jobs of a run that it goes on with.
+            self._guard.take(step_run)
+            return status_of(job)
+        self._guard.release(step_run.id)
+        if conclude(job, step_run, because=self._why_ended(step_run)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
         return status_of(job)
@@ -166,8 +187,10 @@ class AzureMLStepOperator(BaseStepOperator):
             RunStoppedException: If somebody stopped the run.
         """
         job = self._watch(step_run)
+        check_interruption = INTERRUPTIONS.checker()
         try:
             while not job.wait(STOP_CHECK_INTERVAL):
+                check_interruption()
                 late = overdue(job, self._queue_timeout(step_run))
                 if late is not None:
                     step_runs.publish_failure(step_run, late)
@@ -176,7 +199,7 @@ class AzureMLStepOperator(BaseStepOperator):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
             self._note_interruption(interruption, step_run.pipeline_run_id)
-            self._cancel_and_confirm(step_run)
+            self._end_jobs([step_run], "")
             if isinstance(interruption, RunStoppedException):
                 step_runs.publish_stopped(step_run)
             raise
@@ -195,6 +218,8 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cancel(step_run)
         else:
+            # ZenML calls it in dynamic pipelines only, where one of a run's steps has failed and the mode is FAIL_FAST.
+            self._cancelled[step_run.id] = "another step of the run has failed"
             self._workspace_of(step_run).cancel(self._job_name(step_run))
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
@@ -203,6 +228,8 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
+            self._guard.release(step_run.id)
+            self._cancelled.pop(step_run.id, None)
             self._workspace_of(step_run).release(self._job_name(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
@@ -226,7 +253,7 @@ class AzureMLStepOperator(BaseStepOperator):
                     name=self.config.workspace_name,
                     cloud=cloud,
                 )
-                self._workspaces[cloud] = Workspace(address, lambda: credential_of(self, cloud))
+                self._workspaces[cloud] = Workspace(address, lambda: credential_of(self, cloud), self.time)
             return self._workspaces[cloud]
 
     @property
@@ -241,29 +268,42 @@ class AzureMLStepOperator(BaseStepOperator):
         settings = self.get_settings(info)
         resolution = self._resolve(info, info.pipeline_step_name)
         request = job_request(info, entrypoint_command, environment, resolution.options)
+        check_interruption = INTERRUPTIONS.checker()
+
+        def check() -> None:
+            check_interruption()
+            if info.run_id in self._ended_runs:
+                raise RunStoppedException(f"The step is not submitted: {self._ended_runs[info.run_id]}.")
+
+        if info.snapshot.is_dynamic:
+            self._guard.take(info.step_run)  # nobody will wait for it
         try:
             job = self.workspace(settings).submit(
                 request,
                 resolution.compute,
                 Demands(resources_of(info.config.resource_settings), settings.quota_check),
                 delete_compute_after=settings.delete_compute_after,
+                patience=timedelta(minutes=settings.max_unreachable_minutes),
+                check=check,
             )
             logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
             step_runs.record_job(info.step_run, self.id, job)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
+            check()
         except AzureMLError:
+            self._guard.release(info.step_run_id)
             raise
         except BaseException as interruption:
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
             self._note_interruption(interruption, info.run_id)
-            self._cancel_and_confirm(info.step_run)
+            self._end_jobs([info.step_run], "", look_for=SUBMIT_LAG)
             self.cleanup_step_submission(info.step_run)
             raise
 
     def _note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
         if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
-            self._interrupted_runs.add(run_id)
+            self._ended_runs.setdefault(run_id, "the pipeline run was interrupted")
 
     def _resolve(self, step: Any, step_name: str) -> Resolution:
         resolution = resolve(self.get_settings(step))
@@ -272,10 +312,22 @@ class AzureMLStepOperator(BaseStepOperator):
         return resolution
 
     def _watch(self, step_run: StepRunResponse) -> WatchedJob:
+        from zenml_azureml.workspace.watch import WatchOptions
+
         def show(line: str) -> None:
             logger.info("[%s] %s", step_run.name, line)
 
-        return self._workspace_of(step_run).watch(self._job_name(step_run), on_line=show, on_progress=show)
+        settings = self.get_settings(step_run)
+        shown = show if settings.stream_logs else None
+        return self.workspace(settings).watch(
+            self._job_name(step_run),
+            WatchOptions(
+                tag=tags.of_run(step_run.pipeline_run_id),
+                patience=timedelta(minutes=settings.max_unreachable_minutes),
+                on_line=shown,
+                on_progress=shown,
+            ),
+        )
 
     def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
         return self.workspace(self.get_settings(step_run))
@@ -284,27 +336,49 @@ class AzureMLStepOperator(BaseStepOperator):
         minutes = self.get_settings(step_run).queue_timeout_minutes
         return None if minutes is None else timedelta(minutes=minutes)
 
-    def _cancel_and_confirm(self, step_run: StepRunResponse) -> None:
-        name, workspace = self._job_name(step_run), self._workspace_of(step_run)
-        try:
-            if not workspace.cancel(name):
-                return
-        except AzureMLError as error:
-            logger.error("%s", error)
-            return
-        job = self._watch(step_run)
-        if job.wait(CANCEL_CONFIRMATION) and job.error is None:
-            logger.info("The Azure ML job `%s` has ended: %s.", name, job.status)
-        else:
-            logger.warning(
-                "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
-                name,
-                workspace.how_to_cancel(name),
-            )
+    def _end_jobs(self, ended: list[StepRunResponse], reason: str, *, look_for: timedelta = timedelta()) -> None:
+        """Cancel the jobs of step runs, and see to it that they end. What cannot be ended is told, not raised.
+
+        Args:
+            ended: The step runs.
+            reason: Why: no further job is submitted for their runs. Empty where that is known already.
+            look_for: How long a job may take to appear.
+        """
+        if reason:
+            self._ended_runs.update({step_run.pipeline_run_id: reason for step_run in ended})
+        cancelled = []
+        for step_run in ended:
+            try:
+                if self._cancel(step_run, look_for):
+                    cancelled.append(step_run)
+            except AzureMLError as error:
+                logger.error("%s", error)
+        deadline = self.time.monotonic() + CANCEL_CONFIRMATION.total_seconds()
+        for step_run in cancelled:
+            job, left = self._watch(step_run), max(0.0, deadline - self.time.monotonic())
+            if job.wait(timedelta(seconds=left)) and job.error is None:
+                logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+            else:
+                logger.warning(
+                    "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                    job.name,
+                    self._workspace_of(step_run).how_to_cancel(job.name),
+                )
+
+    def _cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
+        workspace, began = self._workspace_of(step_run), self.time.monotonic()
+        while not workspace.cancel(self._job_name(step_run)):
+            if self.time.monotonic() - began >= look_for.total_seconds():
+                return False
+            self.time.sleep(1)
+        return True
+
+    def _why_ended(self, step_run: StepRunResponse) -> str:
+        return self._cancelled.get(step_run.id) or self._ended_runs.get(step_run.pipeline_run_id, "")
 
     def _is_stopping(self, step_run: StepRunResponse) -> bool:
         try:
-            return step_runs.is_stopping(step_run)
+            return step_runs.is_stopping(step_run.pipeline_run_id)
         except Exception as error:  # noqa: BLE001 - the job goes on while ZenML's server is away
             logger.debug("Could not ask the server whether the run was stopped: %s", error)
             return False

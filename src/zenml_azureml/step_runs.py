@@ -30,6 +30,9 @@ COMPUTE_KEY = "azureml_compute"
 VM_SIZE_KEY = "azureml_vm_size"
 PRICE_KEY = "azureml_usd_per_hour_and_node"
 
+#: Why the jobs of a run are ended that somebody has stopped.
+STOPPED_REASON = "the run was stopped"
+
 _STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
 
 
@@ -69,10 +72,20 @@ def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob)
     step_run.run_metadata.update(metadata)
 
 
-def is_stopping(step_run: StepRunResponse) -> bool:
-    """Whether somebody has stopped the run, as `zenml pipeline runs stop` does."""
-    run = Client().get_pipeline_run(step_run.pipeline_run_id, hydrate=False)
-    return run.status in _STOPPED_RUN_STATUSES
+def is_stopping(run_id: UUID) -> bool:
+    """Whether somebody has stopped a run, as `zenml pipeline runs stop` does."""
+    return Client().get_pipeline_run(run_id, hydrate=False).status in _STOPPED_RUN_STATUSES
+
+
+def over(run_id: UUID) -> str:
+    """Why nobody waits for the steps of a dynamic run any more; empty while somebody does.
+
+    The status of a dynamic run is what its runner says, not what follows from its steps.
+    """
+    status = Client().get_pipeline_run(run_id, hydrate=False).status
+    if status in _STOPPED_RUN_STATUSES:
+        return STOPPED_REASON
+    return f"the run is over ({status.value})" if status.is_finished else ""
 
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:

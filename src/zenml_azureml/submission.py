@@ -48,6 +48,7 @@ def job_request(
         tags.STEP: info.pipeline_step_name,
         tags.STEP_RUN_ID: str(info.step_run_id),
         tags.SERVER_ID: str(server_id()),
+        tags.of_run(info.run_id): "",
     }
     run_url = _run_url(info.run_id)
     if run_url:

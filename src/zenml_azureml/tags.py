@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 PIPELINE: Final = "zenml_pipeline"
 RUN: Final = "zenml_run"
@@ -12,3 +13,8 @@ STEP: Final = "zenml_step"
 STEP_RUN_ID: Final = "zenml_step_run_id"
 #: Step runs are known to one server only: a workspace may have the jobs of several.
 SERVER_ID: Final = "zenml_server_id"
+
+
+def of_run(run_id: UUID) -> str:
+    """Key of a tag that only one run's jobs have: Azure ML's listings filter by a tag's key, not by its value."""
+    return f"zenml_run_{run_id.hex}"

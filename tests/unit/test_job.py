@@ -36,6 +36,7 @@ REQUEST = JobRequest(
     command="python -m train",
     environment_variables={"ZENML_STORE_API_TOKEN": "hunter2"},
     tags={"zenml_step": "train"},
+    own_tag="zenml_step",
 )
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from zenml_azureml.workspace.monitor import Progress
+from zenml_azureml.timing import SystemTime
+from zenml_azureml.workspace.watched_job import Progress
 
 
-class Clock:
+class Clock(SystemTime):
     """Time that passes when the test says so; in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:
+    def monotonic(self) -> float:
         return self.now
 
 
@@ -23,16 +24,22 @@ def test_each_state_is_told_at_once_and_then_once_a_minute() -> None:
     told = []
     for seconds, status in [(0, "Starting"), (1, "Starting"), (5, "Queued"), (64, "Queued"), (65, "Queued")]:
         clock.now = 1000.0 + seconds
-        told.append(progress.after(status))
+        told.append(progress.after(status, "gpus"))
 
-    assert told == ["Starting", "", "Queued, 5 s so far", "", "Queued, 65 s so far"]
+    assert told == [
+        "Starting on `gpus`",
+        "",
+        "Queued on `gpus`, 5 s so far",
+        "",
+        "Queued on `gpus`, 65 s so far",
+    ]
     assert progress.waited == timedelta(seconds=65)
 
 
 def test_a_job_that_runs_or_has_ended_is_told_by_its_log() -> None:
     progress = Progress(Clock())
 
-    assert [progress.after(status) for status in ("Running", "Finalizing", "Completed", "Canceled")] == [""] * 4
+    assert [progress.after(status, "") for status in ("Running", "Finalizing", "Completed", "Canceled")] == [""] * 4
     assert progress.waited == timedelta()
 
 
@@ -41,6 +48,6 @@ def test_the_time_of_waiting_stands_still_once_the_job_runs() -> None:
     progress = Progress(clock)
     for seconds, status in [(0, "Queued"), (30, "Queued"), (90, "Running")]:
         clock.now = 1000.0 + seconds
-        progress.after(status)
+        progress.after(status, "")
 
     assert progress.waited == timedelta(seconds=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from azure.identity import ClientSecretCredential
 from azure.mgmt.machinelearningservices.models import JobStatus
@@ -14,9 +15,12 @@ from zenml_azureml.outcome import status_of
 from zenml_azureml.request import JobRequest
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.job import JobSubmitter
-from zenml_azureml.workspace.monitor import JobMonitor, WatchedJob
+from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import ANYWHERE
+from zenml_azureml.workspace.retry import DEFAULT_PATIENCE
 from zenml_azureml.workspace.status import JobPhase, phase_of
+from zenml_azureml.workspace.watch import WatchOptions
+from zenml_azureml.workspace.watched_job import WatchedJob
 
 EXPECTED = {
     "NotStarted": ExecutionStatus.INITIALIZING,
@@ -38,6 +42,8 @@ EXPECTED = {
 
 A_LONG_TIME = timedelta(seconds=30)
 
+OPTIONS = WatchOptions(tag="", patience=DEFAULT_PATIENCE)
+
 
 def test_every_status_that_azure_has_is_known() -> None:
     assert set(EXPECTED) == {status.value for status in JobStatus}
@@ -56,8 +62,8 @@ def test_every_status_and_an_unknown_one_reach_zenml_as_a_word_that_it_can_use(
     monitor, seen = JobMonitor(connection), {}
     for status in [*EXPECTED, "Hibernating"]:
         job.status = status
-        watched = monitor.watch("job")
-        watched.wait_for_first_look(A_LONG_TIME)
+        watched = monitor.watch("job", OPTIONS)
+        eventually(partial(looked_at, watched))
         seen[status] = status_of(watched)
         monitor.forget("job")
 
@@ -79,11 +85,15 @@ def test_only_three_phases_are_ends() -> None:
 def test_a_job_that_is_gone_is_an_error_and_not_waited_for(
     emulator: Emulator, credential: ClientSecretCredential
 ) -> None:
-    watched = JobMonitor(a_connection(credential)).watch("no-such-job")
+    watched = JobMonitor(a_connection(credential)).watch("no-such-job", OPTIONS)
 
     assert watched.wait(A_LONG_TIME)
     assert status_of(watched) is ExecutionStatus.FAILED
     assert "no-such-job not found" in str(watched.error)
+
+
+def looked_at(watched: WatchedJob) -> bool:
+    return watched.settled or (bool(watched.status) and not watched.phase.ended)
 
 
 def a_connection(credential: ClientSecretCredential) -> WorkspaceConnection:

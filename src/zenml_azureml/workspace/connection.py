@@ -26,6 +26,7 @@ from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.endpoint import Cloud, cloud_of, redirects
+from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.credentials import OwnCloudCredential
 from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
 from zenml_azureml.workspace.transport import WorkspaceTransport
@@ -70,6 +71,7 @@ class WorkspaceConnection:
         address: Which workspace.
         credential: Makes the credential when it is first needed.
         transport: Carries all requests, and waits between them; None for one that goes where the address says.
+        time: What that one waits with.
     """
 
     def __init__(
@@ -77,9 +79,10 @@ class WorkspaceConnection:
         address: WorkspaceAddress,
         credential: Callable[[], TokenCredential],
         transport: HttpTransport[Any, Any] | None = None,
+        time: Time = SYSTEM_TIME,
     ) -> None:
         self.address = address
-        self.transport = transport or WorkspaceTransport(redirects(address.cloud))
+        self.transport = transport or WorkspaceTransport(redirects(address.cloud), sleeper=time.sleep)
         self._make_credential = credential
         self._lock = threading.RLock()
 
@@ -90,9 +93,18 @@ class WorkspaceConnection:
 
     @property
     def client(self) -> MLClient:
-        """The SDK's client of the workspace."""
+        """The SDK's client of the workspace; it asks some times before it gives up."""
         with self._lock:
             return self._client
+
+    @property
+    def one_try_client(self) -> MLClient:
+        """The same for whoever decides for themselves when to ask again: it asks once.
+
+        The SDK's own retries would keep the thread for as long as Azure says in a Retry-After, which may be an hour.
+        """
+        with self._lock:
+            return self._one_try_client
 
     def current_cloud(self) -> AbstractContextManager[None]:
         """Have the SDK take this workspace's cloud for the current one, for the length of a `with`.
@@ -169,6 +181,13 @@ class WorkspaceConnection:
 
     @cached_property
     def _client(self) -> MLClient:
+        return self._new_client()
+
+    @cached_property
+    def _one_try_client(self) -> MLClient:
+        return self._new_client(retry_total=0)
+
+    def _new_client(self, **options: Any) -> MLClient:
         with self.current_cloud():
             return MLClient(
                 credential=self._credential,
@@ -181,13 +200,14 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
+                **options,
             )
 
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            RetryPolicy(),
+            RetryPolicy.no_retries(),  # who reads logs decides when to ask again
             BearerTokenCredentialPolicy(self._credential, self.cloud.token_scope),
         ]
         return PipelineClient("", policies=policies, transport=self.transport)
@@ -195,7 +215,7 @@ class WorkspaceConnection:
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
         # A SAS URL is all the permission that is needed: no token may go there.
-        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy()]
+        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries()]
         return PipelineClient("", policies=policies, transport=self.transport)
 
 

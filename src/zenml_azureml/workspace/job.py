@@ -31,6 +31,7 @@ from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.placement import Placement
+from zenml_azureml.workspace.retry import is_transient
 
 logger = logging.getLogger(__name__)
 
@@ -188,34 +189,40 @@ class JobSubmitter:
     def _create(self, request: JobRequest, placement: Placement) -> Job:
         try:
             with self._cloud_for(request.options.identity):
-                job: Job = self._connection.client.jobs.create_or_update(
+                job: Job = self._connection.one_try_client.jobs.create_or_update(
                     build_command_job(request, placement.target.name)
                 )
                 return job
         except ClientAuthenticationError:
             raise
-        except AzureError:
+        except AzureError as refusal:
             # Whatever went wrong, the job may be there: the answer was lost, or this is the second try of one whose
             # answer was, which Azure refuses if so much as a token in the job's environment is another one by now.
-            found = self._find(request.name)
-            if found is None:
-                raise
-            if not request.tags.items() <= (found.tags or {}).items():
+            found = self._find(request.name, refusal)
+            own = request.own_tag
+            if (found.tags or {}).get(own) != request.tags.get(own):
                 raise AzureMLError(
                     f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
-                    "its tags say that it is not this step's.",
+                    f"its tag `{own}` says that it is not this step's.",
                     do_next="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
                 ) from None
             logger.info("The job `%s` is there already: going on with it.", request.name)
             return found
 
-    def _find(self, job_name: str) -> Job | None:
-        """The job of that name; None also where Azure cannot tell now, which leaves the first error to be told."""
+    def _find(self, job_name: str, refusal: AzureError) -> Job:
+        """The job of that name.
+
+        Raises:
+            azure.core.exceptions.AzureError: The refusal, where there is none; what is in the way of knowing, where
+                that may pass: to take it for "there is none" would lose the job.
+        """
         try:
-            job: Job = self._connection.client.jobs.get(job_name)
+            job: Job = self._connection.one_try_client.jobs.get(job_name)
             return job
-        except AzureError:
-            return None
+        except AzureError as error:
+            if is_transient(error):
+                raise error from refusal
+            raise refusal from None
 
     def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
         """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""
@@ -228,7 +235,7 @@ class JobSubmitter:
         with self._lock:
             if name in self._known_environments:
                 return
-            environments = self._connection.client.environments
+            environments = self._connection.one_try_client.environments
             try:
                 environments.get(name, version=ENVIRONMENT_VERSION)
             except ResourceNotFoundError as error:

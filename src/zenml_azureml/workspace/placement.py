@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
+from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 from zenml_azureml.workspace.compute.state import kind_in_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
@@ -64,7 +65,11 @@ class Demands:
 
 
 def place(
-    connection: WorkspaceConnection, compute: ComputeRequest, options: JobOptions, demands: Demands
+    connection: WorkspaceConnection,
+    compute: ComputeRequest,
+    options: JobOptions,
+    demands: Demands,
+    time: Time = SYSTEM_TIME,
 ) -> tuple[Placement, JobOptions]:
     """Settle where a job runs: find, start or create its compute, and choose its VM size.
 
@@ -77,6 +82,7 @@ def place(
         compute: The compute that is asked for.
         options: What the job is asked to be.
         demands: What is asked of its machines.
+        time: Where the time comes from.
 
     Returns:
         The place, and the options with the VM size that was chosen.
@@ -97,7 +103,7 @@ def place(
         choices.append(choice)
         return replace(missing, size=choice.size.name)
 
-    target = ensure_compute(connection, compute, settle=settle)
+    target = ensure_compute(connection, compute, settle=settle, clock=time.monotonic, sleep=time.sleep)
     if target.max_nodes is not None and target.max_nodes < nodes:
         raise _too_few_nodes(str(target.name), target.max_nodes, nodes)
     if choices:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeRequest, JobRequest
+from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.deletion import delete_compute
 from zenml_azureml.workspace.compute.leases import ComputeLeases
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
-from zenml_azureml.workspace.monitor import JobMonitor, LineHandler, WatchedJob
+from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import Demands, place
+from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
 from zenml_azureml.workspace.status import phase_of
+from zenml_azureml.workspace.watch import WatchOptions
+from zenml_azureml.workspace.watched_job import WatchedJob
+
+T = TypeVar("T")
+
+#: How long Azure may be out of reach for a cancel.
+CANCEL_PATIENCE = timedelta(minutes=1)
 
 
 class Workspace:
@@ -26,13 +37,17 @@ class Workspace:
     Args:
         address: Which workspace.
         credential: Makes the credential when it is first needed.
+        time: Where the time comes from.
     """
 
-    def __init__(self, address: WorkspaceAddress, credential: Callable[[], TokenCredential]) -> None:
+    def __init__(
+        self, address: WorkspaceAddress, credential: Callable[[], TokenCredential], time: Time = SYSTEM_TIME
+    ) -> None:
         self.address = address
-        self._connection = WorkspaceConnection(address, credential)
+        self._time = time
+        self._connection = WorkspaceConnection(address, credential, time=time)
         self._submitter = JobSubmitter(self._connection)
-        self._monitor = JobMonitor(self._connection)
+        self._monitor = JobMonitor(self._connection, time)
         self._leases = ComputeLeases()
 
     def submit(
@@ -42,6 +57,8 @@ class Workspace:
         demands: Demands,
         *,
         delete_compute_after: bool = False,
+        patience: timedelta = DEFAULT_PATIENCE,
+        check: Callable[[], None] = lambda: None,
     ) -> SubmittedJob:
         """Submit a job to the compute it asks for, which is created where that is asked for.
 
@@ -50,6 +67,8 @@ class Workspace:
             compute: Where it is to run.
             demands: What is asked of the machines there.
             delete_compute_after: Whether a compute that has to be created is deleted after its last job.
+            patience: How long Azure may be out of reach.
+            check: Called before anything is tried again; ends it by raising.
 
         Returns:
             What Azure ML made of it.
@@ -57,20 +76,25 @@ class Workspace:
         Raises:
             AzureMLError: If the compute cannot be had, or the job is refused.
         """
-        placement, options = place(self._connection, compute, request.options, demands)
+
+        def try_on(doing: str, work: Callable[[], T]) -> T:
+            return patiently(doing, work, patience, self._time, check=check)
+
+        placement, options = try_on(
+            "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
+        )
+        complete = replace(request, options=options)
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
-            return self._submitter.submit(replace(request, options=options), placement)
+            return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
             # Nobody will call for a step that was not submitted.
             self.release(request.name)
             raise
 
-    def watch(
-        self, job_name: str, on_line: LineHandler | None = None, on_progress: LineHandler | None = None
-    ) -> WatchedJob:
+    def watch(self, job_name: str, options: WatchOptions) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
-        return self._monitor.watch(job_name, on_line, on_progress)
+        return self._monitor.watch(job_name, options)
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete the compute that was created to be deleted after it.
@@ -81,7 +105,7 @@ class Workspace:
         self._monitor.forget(job_name)
         target = self._leases.release(job_name)
         if target is not None:
-            delete_compute(self._connection, target)
+            delete_compute(self._connection, target, clock=self._time.monotonic)
 
     def cancel(self, job_name: str) -> bool:
         """Ask Azure to cancel a job, and return; a job that has ended stays as it is.
@@ -92,21 +116,28 @@ class Workspace:
         Raises:
             AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
         """
-        jobs = self._connection.client.jobs
         try:
-            try:
-                jobs.begin_cancel(job_name)
-            except ResourceNotFoundError as error:
-                if is_missing_workspace(error):
-                    raise
-                return False
-            except HttpResponseError:
-                status = jobs.get(job_name).status
-                if not phase_of(str(getattr(status, "value", status))).ended:
-                    raise
+            return patiently(
+                f"cancelling the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
+            )
         except AzureError as error:
             failure = explain(f"cancelling the job `{job_name}`", error, self.address)
             raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
+
+    def _cancel(self, job_name: str) -> bool:
+        jobs = self._connection.one_try_client.jobs
+        try:
+            jobs.begin_cancel(job_name)
+        except ResourceNotFoundError as error:
+            if is_missing_workspace(error):
+                raise
+            return False
+        except HttpResponseError as error:
+            if is_transient(error):
+                raise
+            status = jobs.get(job_name).status
+            if not phase_of(str(getattr(status, "value", status))).ended:
+                raise
         return True
 
     def how_to_cancel(self, job_name: str) -> str:

@@ -1,0 +1,120 @@
+"""Ends the jobs that nobody waits for, when their run is over or the process is interrupted.
+
+In dynamic pipelines ZenML waits for no job: it asks for their status now and then, and leaves them alone when
+the run is stopped or fails, and when the process ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import weakref
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.logger import get_logger
+
+from zenml_azureml import step_runs
+from zenml_azureml.interruptions import INTERRUPTIONS
+from zenml_azureml.timing import Time
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+logger = get_logger(__name__)
+
+#: Time between two looks at whether a signal has come.
+SIGNAL_CHECK_INTERVAL = timedelta(seconds=0.5)
+
+#: Time between two looks at whether a run is over; each is a request to ZenML's server.
+RUN_CHECK_INTERVAL = timedelta(seconds=2)
+
+EndJobs = Callable[[list["StepRunResponse"], str], None]
+
+
+class JobGuard:
+    """The step runs of one operator that have a job and nobody who waits for it.
+
+    Thread-safe: the table is guarded by a lock. Its thread ends with its work.
+
+    Args:
+        end_jobs: Ends the jobs of step runs, given the reason; must not raise.
+        time: Where the time comes from.
+    """
+
+    def __init__(self, end_jobs: EndJobs, time: Time) -> None:
+        self._end_jobs = end_jobs
+        self._time = time
+        self._lock = threading.Lock()
+        self._guarded: dict[UUID, StepRunResponse] = {}
+        self._thread: threading.Thread | None = None
+        self._at_exit_too = False
+        INTERRUPTIONS.guards.add(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are jobs that must not outlive the process."""
+        return bool(self._guarded)
+
+    def take(self, step_run: StepRunResponse) -> None:
+        """Guard the job of a step run, which may be only about to be made."""
+        with self._lock:
+            self._guarded[step_run.id] = step_run
+            if not self._at_exit_too:
+                self._at_exit_too = True
+                atexit.register(_end_at_exit, weakref.ref(self))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-guard", daemon=True)
+                self._thread.start()
+
+    def release(self, step_run_id: UUID) -> None:
+        """Leave the job of a step run alone: it has ended, or somebody else sees to it."""
+        with self._lock:
+            self._guarded.pop(step_run_id, None)
+
+    def end_all(self, reason: str) -> None:
+        """End every job that is guarded."""
+        self._end(list(self._guarded.values()), reason)
+
+    def _run(self) -> None:
+        check, looked_at = INTERRUPTIONS.checker(), self._time.monotonic()
+        while True:
+            with self._lock:
+                if not self._guarded:
+                    self._thread = None
+                    return
+            self._time.sleep(SIGNAL_CHECK_INTERVAL.total_seconds())
+            try:
+                check()
+            except Exception:  # noqa: BLE001 - raised for those whom it interrupts; here it is the news
+                self.end_all("the process that ran the pipeline was interrupted")
+                check = INTERRUPTIONS.checker()
+            if self._time.monotonic() - looked_at >= RUN_CHECK_INTERVAL.total_seconds():
+                self._look_at_runs()
+                looked_at = self._time.monotonic()
+
+    def _look_at_runs(self) -> None:
+        with self._lock:
+            guarded = list(self._guarded.values())
+        for run_id in {step_run.pipeline_run_id for step_run in guarded}:
+            try:
+                over = step_runs.over(run_id)
+            except Exception as error:  # noqa: BLE001 - the jobs go on while ZenML's server is away
+                logger.debug("Could not ask the server whether the run goes on: %s", error)
+                continue
+            if over:
+                self._end([step_run for step_run in guarded if step_run.pipeline_run_id == run_id], over)
+
+    def _end(self, step_runs_: list[StepRunResponse], reason: str) -> None:
+        if step_runs_:
+            self._end_jobs(step_runs_, reason)
+        for step_run in step_runs_:
+            self.release(step_run.id)
+
+
+def _end_at_exit(guard: weakref.ref[JobGuard]) -> None:
+    living = guard()
+    if living is not None:
+        living.end_all("the process that ran the pipeline has ended")

@@ -1,0 +1,191 @@
+"""One job under watch: what each look at it, and each failure to look, means."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from azure.ai.ml.entities import Job
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.timing import Time
+from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
+from zenml_azureml.workspace.job import how_to_cancel
+from zenml_azureml.workspace.logs import LogFollower
+from zenml_azureml.workspace.retry import is_transient, pause_after
+from zenml_azureml.workspace.status import JobPhase
+from zenml_azureml.workspace.watched_job import Progress, WatchedJob
+
+logger = logging.getLogger(__name__)
+
+LineHandler = Callable[[str], None]
+
+#: How long reading the rest of a log may keep an ended job from being settled.
+LOG_PATIENCE = timedelta(minutes=2)
+
+#: Looks in a row that must not find a job before it is taken to be gone: right after its making, a read
+#: may be answered by a part of Azure that has not heard of it.
+MISSING_LOOKS = 3
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """How a job is watched.
+
+    Attributes:
+        tag: Key of a tag that this job shares with those it is watched with; empty for none.
+        patience: How long Azure may be out of reach before the job is given up.
+        on_line: Called with each line of its log, from one thread at a time.
+        on_progress: Called with a sentence now and then, while there is no log.
+    """
+
+    tag: str
+    patience: timedelta
+    on_line: LineHandler | None = None
+    on_progress: LineHandler | None = None
+
+
+class Watch:
+    """One job under watch. `saw` and `cannot_look` are for the monitor's thread, `read_log` for a log reader.
+
+    Args:
+        connection: The workspace.
+        job_name: The job.
+        options: How it is watched.
+        time: Where the time comes from.
+    """
+
+    def __init__(self, connection: WorkspaceConnection, job_name: str, options: WatchOptions, time: Time) -> None:
+        self.job = WatchedJob(job_name, time=time)
+        self.options = options
+        self._connection = connection
+        self._time = time
+        self._progress = Progress(time)
+        self._status_failures = _Failures(time)
+        self._log_failures = _Failures(time)
+        self._missing = 0
+        self._follower = LogFollower(connection, job_name)
+
+    @property
+    def wants_look(self) -> bool:
+        """Whether its status is to be looked at now."""
+        return not self.job.settled and not self.job.phase.ended and self._status_failures.may_try
+
+    @property
+    def wants_log(self) -> bool:
+        """Whether its log is to be read now: while it runs for whoever follows it, at its end in any case."""
+        follows = self.options.on_line is not None and self.job.phase is JobPhase.RUNNING
+        return not self.job.settled and (follows or self.job.phase.ended) and self._log_failures.may_try
+
+    def saw(self, azure_job: Job) -> None:
+        """Take in what Azure says of the job."""
+        self._status_failures.over()
+        self._missing = 0
+        studio = (azure_job.services or {}).get("Studio")
+        self.job.studio_url = str(studio.endpoint) if studio else ""
+        self.job.compute = str(azure_job.compute or "").rpartition("/")[2]
+        # The SDK's status is an Enum whose `str` is not its value.
+        self.job.status = str(getattr(azure_job.status, "value", azure_job.status))
+        sentence = self._progress.after(self.job.status, self.job.compute)
+        self.job.waited = self._progress.waited
+        if sentence and self.options.on_progress is not None:
+            self.options.on_progress(sentence)
+
+    def cannot_look(self, error: Exception) -> None:
+        """Take in that Azure did not tell: try on for as long as there is patience, or give the job up."""
+        first = not self._status_failures.number
+        self._status_failures.add(error, self.options.patience)
+        if self._is_permanent(error) or self._status_failures.lasted >= self.options.patience:
+            address = self._connection.address
+            doing = f"watching the job `{self.job.name}`"
+            failure = explain(doing, error, address) if isinstance(error, AzureError) else error
+            self.job.settle(
+                AzureMLError(
+                    f"{failure}\nThe job may still run. To go on waiting for it: zenml-azureml jobs wait "
+                    f"{self.job.name}\n{how_to_cancel(address, self.job.name)}"
+                )
+            )
+        elif first:
+            logger.warning(
+                "Cannot look at the Azure ML job `%s` for now, and will try on for %.0f minutes: %s",
+                self.job.name,
+                self.options.patience.total_seconds() / 60,
+                _words(error),
+            )
+
+    def read_log(self) -> None:
+        """Read what is new in the log; all that is left of it, and settle, where the job has ended. Never raises."""
+        ended = self.job.phase.ended
+        try:
+            if ended:
+                lines, self.job.details = self._follower.read_rest()
+            else:
+                lines = self._follower.read_new()
+            self._log_failures.over()
+        except Exception as error:  # noqa: BLE001 - the log is not worth the step
+            self._log_failures.add(error, LOG_PATIENCE)
+            hopeless = isinstance(error, AzureError) and not is_transient(error)
+            if ended and (hopeless or self._log_failures.lasted >= LOG_PATIENCE):
+                logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, _words(error))
+                self._settle()
+            return
+        try:
+            for line in lines:
+                if self.options.on_line is not None:
+                    self.options.on_line(line)
+        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
+            self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
+        if ended:
+            self._settle()
+
+    def _settle(self) -> None:
+        self.job.log_tail = tuple(self._follower.tail)
+        self.job.settle()
+
+    def _is_permanent(self, error: Exception) -> bool:
+        """Whether asking again cannot help: the job is gone, access to it is lost, the workspace is deleted."""
+        if not isinstance(error, HttpResponseError) or is_transient(error):
+            return False
+        if isinstance(error, ClientAuthenticationError):
+            return False  # what was refused may be renewed while there is patience
+        if error.status_code == 404 and not is_missing_workspace(error):
+            self._missing += 1
+            return self._missing >= MISSING_LOOKS
+        return True
+
+
+class _Failures:
+    """Failures in a row: since when, and when to try again."""
+
+    def __init__(self, time: Time) -> None:
+        self.number = 0
+        self._time = time
+        self._began = 0.0
+        self._try_again_at = 0.0
+
+    @property
+    def may_try(self) -> bool:
+        return not self.number or self._time.monotonic() >= self._try_again_at
+
+    @property
+    def lasted(self) -> timedelta:
+        return timedelta(seconds=self._time.monotonic() - self._began) if self.number else timedelta()
+
+    def add(self, error: Exception, patience: timedelta) -> None:
+        now = self._time.monotonic()
+        if not self.number:
+            self._began = now
+        self.number += 1
+        # At the end of the patience it is tried for a last time, whatever Azure asks for.
+        self._try_again_at = min(now + pause_after(error, self.number), self._began + patience.total_seconds())
+
+    def over(self) -> None:
+        self.number = 0
+
+
+def _words(error: Exception) -> str:
+    return azure_words(error) if isinstance(error, AzureError) else repr(error)
