@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
+from zenml_azureml.emulator.identity import RevokedAnswer
 from zenml_azureml.emulator.recorder import RECORDER
 
 
@@ -26,8 +27,26 @@ def routes() -> list[web.RouteDef]:
         web.post("/_emulator/faults", _arm),
         web.get("/_emulator/settings", _get_settings),
         web.post("/_emulator/settings", _set_settings),
+        web.post("/_emulator/tokens/revoke", _revoke_tokens),
+        web.post("/_emulator/secret/rotate", _rotate_secret),
         web.post("/_emulator/reset", _reset),
     ]
+
+
+class _TokensRevoked(BaseModel):
+    """What `POST /_emulator/tokens/revoke` takes: how a revoked token is answered (see `bearer.py`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: RevokedAnswer = "insufficient_claims"
+
+
+class _SecretRotated(BaseModel):
+    """What `POST /_emulator/secret/rotate` takes: what becomes of the secret that was valid until now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old: Literal["deleted", "expired"] = "deleted"
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -71,8 +90,29 @@ async def _set_settings(request: web.Request) -> web.Response:
     return await _get_settings(request)
 
 
+async def _revoke_tokens(request: web.Request) -> web.Response:
+    """Revoke all access tokens issued so far; new ones are valid."""
+    context = request.app[CONTEXT]
+    try:
+        wanted = _TokensRevoked.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    revoked = context.identity.revoke_tokens(context.clock.now(), wanted.answer)
+    return web.json_response({"revoked": revoked})
+
+
+async def _rotate_secret(request: web.Request) -> web.Response:
+    """Give the application a new secret. It is not in the answer: it goes to the state folder, for its owner."""
+    try:
+        wanted = _SecretRotated.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    request.app[CONTEXT].identity.rotate_secret(keep_expired=wanted.old == "expired")
+    return web.Response(status=204)
+
+
 async def _reset(request: web.Request) -> web.Response:
-    """Forget all jobs, environments, computes, requests and faults; settings stay."""
+    """Forget all jobs, environments, computes, requests and faults; settings, secret and revocations stay."""
     context = request.app[CONTEXT]
     await context.end_all()
     for workspace in context.store.workspaces:

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from zenml_azureml.emulator import admin, blobs, history, status, tokens
 from zenml_azureml.emulator.arm import computes, datastores, environments, jobs, operations, sizes, workspaces
+from zenml_azureml.emulator.bearer import demand_token
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
 from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
-from zenml_azureml.emulator.tokens import demand_token
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (

@@ -6,10 +6,11 @@ import hmac
 import json
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -21,6 +22,11 @@ from zenml_azureml.emulator.files import write_private
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 
 _ALGORITHM = "RS256"
+_NAMES_FILE = "identity.json"
+
+
+#: How Azure Resource Manager answers a token that was revoked (see `bearer.py`).
+RevokedAnswer = Literal["insufficient_claims", "session_revoked", "invalid_token", "none"]
 
 
 class InvalidTokenError(Exception):
@@ -28,14 +34,30 @@ class InvalidTokenError(Exception):
 
 
 @dataclass(frozen=True)
+class Revocation:
+    """The end of a token before its time.
+
+    Attributes:
+        at: When it was revoked.
+        answer: What Azure Resource Manager says to it from then on.
+    """
+
+    at: datetime
+    answer: RevokedAnswer
+
+
+@dataclass
 class Identity:
     """The tenant, its application, and the key that signs tokens.
+
+    Thread-safe as far as tests need it: tokens may be made on any thread.
 
     Attributes:
         tenant_id: Of the tenant.
         client_id: Of the application.
         object_id: Of the application's service principal.
         client_secret: With which it signs in.
+        expired_secrets: With which it signed in before; Microsoft Entra still knows them as its own.
         federated_token_file: Holds an assertion with which it signs in too.
     """
 
@@ -43,8 +65,13 @@ class Identity:
     client_id: str
     object_id: str
     client_secret: str = field(repr=False)
+    expired_secrets: list[str] = field(repr=False)
     federated_token_file: Path
+    _folder: Path = field(repr=False)
     _key: rsa.RSAPrivateKey = field(repr=False)
+    # By `uti`, which is a token's own id.
+    _issued: set[str] = field(default_factory=set, repr=False)
+    _revoked: dict[str, Revocation] = field(default_factory=dict, repr=False)
 
     @property
     def key_id(self) -> str:
@@ -60,7 +87,9 @@ class Identity:
         key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
 
-    def access_token(self, audience: str, now: datetime, lifetime: timedelta, *, method: str) -> str:
+    def access_token(
+        self, audience: str, now: datetime, lifetime: timedelta, *, method: str, takes_challenges: bool = False
+    ) -> str:
         """A signed access token.
 
         Args:
@@ -68,8 +97,9 @@ class Identity:
             now: When it begins to be valid.
             lifetime: How long it is valid.
             method: How the application signed in: `1` by secret, `2` by assertion.
+            takes_challenges: Whether its client has said that it understands claims challenges.
         """
-        claims = {
+        claims: dict[str, Any] = {
             "aud": audience,
             "iss": self.issuer(),
             "iat": now,
@@ -85,11 +115,48 @@ class Identity:
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
+        if takes_challenges:
+            claims["xms_cc"] = ["CP1"]  # quoted: Azure/azure-cli#23635
+        self._issued.add(claims["uti"])
         return self._sign(claims)
+
+    def revoke_tokens(self, now: datetime, answer: RevokedAnswer) -> int:
+        """Revoke every access token that was issued since the start and is not revoked yet.
+
+        Args:
+            now: The time.
+            answer: What Azure Resource Manager says to them from now on.
+
+        Returns:
+            How many there were.
+        """
+        issued, self._issued = self._issued, set()
+        self._revoked.update(dict.fromkeys(issued, Revocation(now, answer)))
+        return len(issued)
+
+    def revocation(self, claims: dict[str, Any]) -> Revocation | None:
+        """How a token with these claims was revoked; None if it was not."""
+        return self._revoked.get(str(claims.get("uti")))
 
     def is_secret(self, secret: str) -> bool:
         """Whether it is the application's secret."""
         return hmac.compare_digest(secret.encode(), self.client_secret.encode())
+
+    def is_expired_secret(self, secret: str) -> bool:
+        """Whether it was the application's secret, and has expired."""
+        return any(hmac.compare_digest(secret.encode(), old.encode()) for old in self.expired_secrets)
+
+    def rotate_secret(self, *, keep_expired: bool) -> None:
+        """Give the application a new secret in place of its present one. Tokens that it has stay valid.
+
+        Args:
+            keep_expired: Whether the present one stays at the application, expired, or is deleted.
+        """
+        if keep_expired:
+            self.expired_secrets.append(self.client_secret)
+        self.client_secret = secrets.token_urlsafe(30)
+        names = ("tenant_id", "client_id", "object_id", "client_secret", "expired_secrets")
+        _write_names(self._folder, {name: getattr(self, name) for name in names})
 
     def is_assertion(self, assertion: str) -> bool:
         """Whether it is an assertion of the kind that `federated_token_file` holds."""
@@ -122,20 +189,25 @@ def identity(folder: Path) -> Identity:
     Args:
         folder: Where it is kept; it exists.
     """
-    key_file, names_file = folder / "token.key", folder / "identity.json"
+    key_file, names_file = folder / "token.key", folder / _NAMES_FILE
     if not names_file.exists():
         made = {name: str(uuid.uuid4()) for name in ("tenant_id", "client_id", "object_id")}
         write_private(key_file, _new_key())
-        write_private(names_file, json.dumps({**made, "client_secret": secrets.token_urlsafe(30)}).encode())
+        _write_names(folder, {**made, "client_secret": secrets.token_urlsafe(30)})
     key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
     token_file = folder / "federated-token"
-    found = Identity(**json.loads(names_file.read_text(encoding="utf-8")), federated_token_file=token_file, _key=key)
+    names = {"expired_secrets": [], **json.loads(names_file.read_text(encoding="utf-8"))}
+    found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
     now = datetime.now(timezone.utc)
     # Without an end: nothing here would renew the file of an emulator that runs for days.
     assertion = {"iss": found.issuer(), "aud": EXCHANGE_AUDIENCE, "sub": found.client_id, "iat": now}
     write_private(token_file, found._sign(assertion).encode())
     return found
+
+
+def _write_names(folder: Path, names: Mapping[str, Any]) -> None:
+    write_private(folder / _NAMES_FILE, json.dumps(names).encode())
 
 
 def _new_key() -> bytes:

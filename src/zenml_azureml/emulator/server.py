@@ -59,7 +59,6 @@ class Emulator:
         ca_bundle: certifi's certificates and that one.
         tenant_id: Where the application signs in.
         client_id: The application that can sign in.
-        client_secret: Its secret.
         federated_token_file: What it can sign in with too (`AZURE_FEDERATED_TOKEN_FILE`).
 
     Raises:
@@ -85,7 +84,6 @@ class Emulator:
         found = identity(folder)
         self.tenant_id = found.tenant_id
         self.client_id = found.client_id
-        self.client_secret = found.client_secret
         self.federated_token_file = found.federated_token_file
         clock = clock or SystemClock()
         settings = settings or Settings()
@@ -102,6 +100,11 @@ class Emulator:
             cloud=CLOUDS[cloud],
         )
         self._thread: threading.Thread | None = None
+
+    @property
+    def client_secret(self) -> str:
+        """The application's secret; another one after it was rotated."""
+        return self.context.identity.client_secret
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
