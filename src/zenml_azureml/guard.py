@@ -1,7 +1,8 @@
 """Ends the jobs that nobody waits for, when their run is over or the process is interrupted.
 
 In dynamic pipelines ZenML waits for no job: it asks for their status now and then, and leaves them alone when
-the run is stopped or fails, and when the process ends.
+the run is stopped or fails, and when the process ends. In static ones a signal may come just between the submit
+and the waiting.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import atexit
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,6 +19,7 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml import step_runs
+from zenml_azureml.ending import INTERRUPTED
 from zenml_azureml.interruptions import INTERRUPTIONS
 from zenml_azureml.timing import Time
 
@@ -34,6 +37,13 @@ RUN_CHECK_INTERVAL = timedelta(seconds=2)
 EndJobs = Callable[[list["StepRunResponse"], str], None]
 
 
+@dataclass(frozen=True)
+class _Guarded:
+    step_run: StepRunResponse
+    dynamic: bool
+    until_exit: bool
+
+
 class JobGuard:
     """The step runs of one operator that have a job and nobody who waits for it.
 
@@ -48,7 +58,7 @@ class JobGuard:
         self._end_jobs = end_jobs
         self._time = time
         self._lock = threading.Lock()
-        self._guarded: dict[UUID, StepRunResponse] = {}
+        self._guarded: dict[UUID, _Guarded] = {}
         self._thread: threading.Thread | None = None
         self._at_exit_too = False
         INTERRUPTIONS.guards.add(self)
@@ -58,14 +68,20 @@ class JobGuard:
         """Whether there are jobs that must not outlive the process."""
         return bool(self._guarded)
 
-    def take(self, step_run: StepRunResponse) -> None:
-        """Guard the job of a step run, which may be only about to be made."""
+    def take(self, step_run: StepRunResponse, *, dynamic: bool = False, until_exit: bool = False) -> None:
+        """Guard the job of a step run, which may be only about to be made.
+
+        Args:
+            step_run: The step run.
+            dynamic: Whether its run is a dynamic one, of which the status tells whether anybody waits for its steps.
+            until_exit: Whether to leave it to its owner until the process ends.
+        """
         with self._lock:
-            self._guarded[step_run.id] = step_run
+            self._guarded[step_run.id] = _Guarded(step_run, dynamic, until_exit)
             if not self._at_exit_too:
                 self._at_exit_too = True
                 atexit.register(_end_at_exit, weakref.ref(self))
-            if self._thread is None:
+            if self._thread is None and not until_exit:
                 self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-guard", daemon=True)
                 self._thread.start()
 
@@ -76,28 +92,28 @@ class JobGuard:
 
     def end_all(self, reason: str) -> None:
         """End every job that is guarded."""
-        self._end(list(self._guarded.values()), reason)
+        self._end([guarded.step_run for guarded in list(self._guarded.values())], reason)
 
     def _run(self) -> None:
         check, looked_at = INTERRUPTIONS.checker(), self._time.monotonic()
         while True:
             with self._lock:
-                if not self._guarded:
+                if all(guarded.until_exit for guarded in self._guarded.values()):
                     self._thread = None
                     return
             self._time.sleep(SIGNAL_CHECK_INTERVAL.total_seconds())
+            with self._lock:
+                mine = [guarded for guarded in self._guarded.values() if not guarded.until_exit]
             try:
                 check()
             except Exception:  # noqa: BLE001 - raised for those whom it interrupts; here it is the news
-                self.end_all("the process that ran the pipeline was interrupted")
+                self._end([guarded.step_run for guarded in mine], INTERRUPTED)
                 check = INTERRUPTIONS.checker()
             if self._time.monotonic() - looked_at >= RUN_CHECK_INTERVAL.total_seconds():
-                self._look_at_runs()
+                self._look_at_runs([guarded.step_run for guarded in mine if guarded.dynamic])
                 looked_at = self._time.monotonic()
 
-    def _look_at_runs(self) -> None:
-        with self._lock:
-            guarded = list(self._guarded.values())
+    def _look_at_runs(self, guarded: list[StepRunResponse]) -> None:
         for run_id in {step_run.pipeline_run_id for step_run in guarded}:
             try:
                 over = step_runs.over(run_id)

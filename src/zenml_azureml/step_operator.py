@@ -1,22 +1,22 @@
 """`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
 
 Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
-lock and guards itself; the warnings given and the runs ended are only added to.
+lock, and guards itself as do the other parts; the warnings given are only added to.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
-from uuid import UUID
 
 from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
@@ -25,6 +25,7 @@ from zenml_azureml import step_runs, tags
 from zenml_azureml.advice import package_missing_in_images, steps_without_operator
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_requirements
+from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
@@ -51,12 +52,6 @@ logger = get_logger(__name__)
 #: Time between two looks at whether somebody has stopped the run on the server.
 STOP_CHECK_INTERVAL = timedelta(seconds=2)
 
-#: How long to wait for Azure to confirm a cancel before saying that it has not.
-CANCEL_CONFIRMATION = timedelta(seconds=60)
-
-#: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
-SUBMIT_LAG = timedelta(seconds=5)
-
 
 class AzureMLStepOperator(BaseStepOperator):
     """Runs steps as command jobs of an Azure ML workspace.
@@ -72,11 +67,8 @@ class AzureMLStepOperator(BaseStepOperator):
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
-        #: Why the jobs of a run were ended: no further one is submitted for it.
-        self._ended_runs: dict[UUID, str] = {}
-        #: Why the jobs of single step runs were ended.
-        self._cancelled: dict[UUID, str] = {}
-        self._guard = JobGuard(self._end_jobs, self.time)
+        self._ending = Ending(self._watch, self._workspace_of, self.time)
+        self._guard = JobGuard(self._ending.end_runs, self.time)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
             INTERRUPTIONS.notice()
 
@@ -146,11 +138,13 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If it cannot be submitted; the server is told why.
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
-        if info.run_id in self._ended_runs:
-            step_runs.publish_stopped(info.step_run)
-            raise RunStoppedException(f"The step is not tried again: {self._ended_runs[info.run_id]}.")
+        check = self._ending.checker(info.run_id)
         try:
-            self._submit(info, entrypoint_command, environment)
+            check()
+            self._submit(info, entrypoint_command, environment, check)
+        except RunStoppedException:
+            step_runs.publish_stopped(info.step_run)
+            raise
         except AzureMLError as error:
             step_runs.publish_failure(info.step_run, error)
             raise
@@ -170,11 +164,11 @@ class AzureMLStepOperator(BaseStepOperator):
             step_runs.publish_failure(step_run, late)
             return ExecutionStatus.FAILED
         if not job.settled:
-            # Only a runner of dynamic pipelines asks, and only it knows the jobs of a run that it goes on with.
-            self._guard.take(step_run)
+            # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
+            self._guard.take(step_run, dynamic=True)
             return status_of(job)
         self._guard.release(step_run.id)
-        if conclude(job, step_run, because=self._why_ended(step_run)) is not None:
+        if conclude(job, step_run, because=self._ending.why(step_run)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
         return status_of(job)
@@ -186,9 +180,10 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
             RunStoppedException: If somebody stopped the run.
         """
-        job = self._watch(step_run)
         check_interruption = INTERRUPTIONS.checker()
         try:
+            self._guard.take(step_run, until_exit=True)  # from now on it is waited for
+            job = self._watch(step_run)
             while not job.wait(STOP_CHECK_INTERVAL):
                 check_interruption()
                 late = overdue(job, self._queue_timeout(step_run))
@@ -198,11 +193,12 @@ class AzureMLStepOperator(BaseStepOperator):
                 if self._is_stopping(step_run):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
-            self._note_interruption(interruption, step_run.pipeline_run_id)
-            self._end_jobs([step_run], "")
+            self._ending.note_interruption(interruption, step_run.pipeline_run_id)
+            self._end(step_run)
             if isinstance(interruption, RunStoppedException):
                 step_runs.publish_stopped(step_run)
             raise
+        self._guard.release(step_run.id)
         error = conclude(job, step_run)
         if error is not None:
             raise error
@@ -219,8 +215,7 @@ class AzureMLStepOperator(BaseStepOperator):
             operator.cancel(step_run)
         else:
             # ZenML calls it in dynamic pipelines only, where one of a run's steps has failed and the mode is FAIL_FAST.
-            self._cancelled[step_run.id] = "another step of the run has failed"
-            self._workspace_of(step_run).cancel(self._job_name(step_run))
+            self._ending.cancel(step_run, "another step of the run has failed")
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
         """Forget a finished step, and delete the compute that was created for it if it asked for that."""
@@ -229,8 +224,8 @@ class AzureMLStepOperator(BaseStepOperator):
             operator.cleanup_step_submission(step_run)
         else:
             self._guard.release(step_run.id)
-            self._cancelled.pop(step_run.id, None)
-            self._workspace_of(step_run).release(self._job_name(step_run))
+            self._ending.forget(step_run.id)
+            self._workspace_of(step_run).release(step_runs.recorded_job_name(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """The Azure ML workspace, in the cloud that settings ask for; connecting to it is left to its first use.
@@ -262,21 +257,20 @@ class AzureMLStepOperator(BaseStepOperator):
         names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
         return self.config.model_dump(include=names, exclude_none=True)
 
-    def _submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
+    def _submit(
+        self,
+        info: StepRunInfo,
+        entrypoint_command: list[str],
+        environment: dict[str, str],
+        check: Callable[[], None],
+    ) -> None:
         from zenml_azureml.workspace.placement import Demands
 
         settings = self.get_settings(info)
         resolution = self._resolve(info, info.pipeline_step_name)
         request = job_request(info, entrypoint_command, environment, resolution.options)
-        check_interruption = INTERRUPTIONS.checker()
-
-        def check() -> None:
-            check_interruption()
-            if info.run_id in self._ended_runs:
-                raise RunStoppedException(f"The step is not submitted: {self._ended_runs[info.run_id]}.")
-
-        if info.snapshot.is_dynamic:
-            self._guard.take(info.step_run)  # nobody will wait for it
+        # Until somebody waits for it; in dynamic pipelines nobody will.
+        self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
         try:
             job = self.workspace(settings).submit(
                 request,
@@ -290,20 +284,24 @@ class AzureMLStepOperator(BaseStepOperator):
             step_runs.record_job(info.step_run, self.id, job)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
-            check()
+            if info.snapshot.is_dynamic:
+                self._ending.end_if_interrupted(info.step_run, check)
+            else:
+                check()
         except AzureMLError:
             self._guard.release(info.step_run_id)
             raise
         except BaseException as interruption:
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
-            self._note_interruption(interruption, info.run_id)
-            self._end_jobs([info.step_run], "", look_for=SUBMIT_LAG)
+            self._ending.note_interruption(interruption, info.run_id)
+            self._end(info.step_run, look_for=SUBMIT_LAG)
             self.cleanup_step_submission(info.step_run)
             raise
 
-    def _note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
-        if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
-            self._ended_runs.setdefault(run_id, "the pipeline run was interrupted")
+    def _end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
+        self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
+        self._ending.end([step_run], look_for=look_for)
+        self._guard.release(step_run.id)
 
     def _resolve(self, step: Any, step_name: str) -> Resolution:
         resolution = resolve(self.get_settings(step))
@@ -320,7 +318,7 @@ class AzureMLStepOperator(BaseStepOperator):
         settings = self.get_settings(step_run)
         shown = show if settings.stream_logs else None
         return self.workspace(settings).watch(
-            self._job_name(step_run),
+            step_runs.recorded_job_name(step_run),
             WatchOptions(
                 tag=tags.of_run(step_run.pipeline_run_id),
                 patience=timedelta(minutes=settings.max_unreachable_minutes),
@@ -336,57 +334,12 @@ class AzureMLStepOperator(BaseStepOperator):
         minutes = self.get_settings(step_run).queue_timeout_minutes
         return None if minutes is None else timedelta(minutes=minutes)
 
-    def _end_jobs(self, ended: list[StepRunResponse], reason: str, *, look_for: timedelta = timedelta()) -> None:
-        """Cancel the jobs of step runs, and see to it that they end. What cannot be ended is told, not raised.
-
-        Args:
-            ended: The step runs.
-            reason: Why: no further job is submitted for their runs. Empty where that is known already.
-            look_for: How long a job may take to appear.
-        """
-        if reason:
-            self._ended_runs.update({step_run.pipeline_run_id: reason for step_run in ended})
-        cancelled = []
-        for step_run in ended:
-            try:
-                if self._cancel(step_run, look_for):
-                    cancelled.append(step_run)
-            except AzureMLError as error:
-                logger.error("%s", error)
-        deadline = self.time.monotonic() + CANCEL_CONFIRMATION.total_seconds()
-        for step_run in cancelled:
-            job, left = self._watch(step_run), max(0.0, deadline - self.time.monotonic())
-            if job.wait(timedelta(seconds=left)) and job.error is None:
-                logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
-            else:
-                logger.warning(
-                    "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
-                    job.name,
-                    self._workspace_of(step_run).how_to_cancel(job.name),
-                )
-
-    def _cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
-        workspace, began = self._workspace_of(step_run), self.time.monotonic()
-        while not workspace.cancel(self._job_name(step_run)):
-            if self.time.monotonic() - began >= look_for.total_seconds():
-                return False
-            self.time.sleep(1)
-        return True
-
-    def _why_ended(self, step_run: StepRunResponse) -> str:
-        return self._cancelled.get(step_run.id) or self._ended_runs.get(step_run.pipeline_run_id, "")
-
     def _is_stopping(self, step_run: StepRunResponse) -> bool:
         try:
             return step_runs.is_stopping(step_run.pipeline_run_id)
         except Exception as error:  # noqa: BLE001 - the job goes on while ZenML's server is away
             logger.debug("Could not ask the server whether the run was stopped: %s", error)
             return False
-
-    def _job_name(self, step_run: StepRunResponse) -> str:
-        # What is recorded wins, so that a later version may name jobs otherwise.
-        recorded = step_run.run_metadata.get(step_runs.JOB_NAME_KEY)
-        return str(recorded) if recorded else step_runs.job_name_of(step_run.id)
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
         """The operator that runs a step: ZenML's dynamic runner asks the stack's default one about every step."""

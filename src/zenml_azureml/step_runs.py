@@ -41,6 +41,12 @@ def job_name_of(step_run_id: UUID) -> str:
     return f"zenml-{step_run_id}"
 
 
+def recorded_job_name(step_run: StepRunResponse) -> str:
+    """The name of a step run's job: what is recorded wins, so that a later version may name jobs otherwise."""
+    recorded = step_run.run_metadata.get(JOB_NAME_KEY)
+    return str(recorded) if recorded else job_name_of(step_run.id)
+
+
 def server_id() -> UUID:
     """The id of ZenML's server, or of the database that stands in for one. Asked once per process."""
     return _server_id_at(Client().zen_store.url)

@@ -139,3 +139,141 @@ def test_a_job_whose_name_cannot_be_saved_is_ended(simulated_project: Project, e
     assert "the disk of the server is full" in output
     assert code != 0
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
+
+
+DYNAMIC = """
+import sys, time
+
+sleeper = CommandStep(["sleep", "3600"], name="sleeper", step_operator="azureml")
+failing = CommandStep(["false"], name="failing", step_operator="azureml", settings={
+    "step_operator": AzureMLStepOperatorSettings(
+        environment_variables={"SIMULATE_EXIT_CODE": "1", "SIMULATE_SECONDS": "2"}
+    )
+})
+
+def dynamic(mode="continue_on_failure"):
+    return pipeline(
+        dynamic=True, enable_cache=False, settings=NO_BUILD, depends_on=[sleeper, failing], execution_mode=mode
+    )
+
+@dynamic()
+def one_after_the_other():
+    sleeper()
+
+@dynamic()
+def at_once():
+    for future in [sleeper.submit(), sleeper.submit()]:
+        future.wait()
+
+@dynamic("fail_fast")
+def one_fails():
+    for future in [sleeper.submit(), failing.submit()]:
+        future.wait()
+
+@dynamic("fail_fast")
+def raising():
+    sleeper.submit()
+    while [str(step.status) for step in last_run().steps.values()] != ["running"]:
+        time.sleep(0.2)
+    raise ValueError("a mistake in the pipeline")
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
+"""
+
+STATUSES_OF_ALL = """
+run = last_run()
+for name, step_run in sorted(run.steps.items()):
+    print("STEP", name, step_run.status, step_run.exception_info and step_run.exception_info.message)
+print("RUN", run.status)
+"""
+
+
+@pytest.fixture
+def dynamic_project(simulated_project: Project) -> Project:
+    """A project whose dynamic pipelines look at their steps twice a second; ZenML's default is every 10 seconds."""
+    simulated_project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "0.5"
+    return simulated_project
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_jobs_of_a_dynamic_pipeline(
+    number: signal.Signals, dynamic_project: Project, emulator: Emulator
+) -> None:
+    client = dynamic_project.start(DYNAMIC, "at_once")
+    for _ in range(2):
+        read_until(client, "simulated line")
+
+    client.send_signal(number)
+
+    assert_ended(rest_of(client), emulator, 2)
+    assert client.returncode != 0
+    told = dynamic_project.succeed(STATUSES_OF_ALL)
+    assert told.count("stopped The Azure ML job of step") == 2
+    assert told.count("was cancelled: the pipeline run was interrupted.") == 2
+    assert "RUN failed" in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
+    number: signal.Signals, dynamic_project: Project, emulator: Emulator
+) -> None:
+    client = dynamic_project.start(DYNAMIC, "one_after_the_other")
+    read_until(client, "simulated line")
+
+    client.send_signal(number)
+
+    assert_ended(rest_of(client), emulator, 1)
+    assert client.returncode != 0
+    told = dynamic_project.succeed(STATUSES_OF_ALL)
+    assert "STEP sleeper failed" in told
+    assert "RUN failed" in told
+
+
+@pytest.mark.parametrize("how", ["--graceful", None])
+def test_stopping_a_dynamic_run_from_elsewhere_ends_its_jobs(
+    how: str | None, dynamic_project: Project, emulator: Emulator
+) -> None:
+    client = dynamic_project.start(DYNAMIC, "at_once")
+    for _ in range(2):
+        read_until(client, "simulated line")
+    run = dynamic_project.succeed("print(last_run().name)").split()[-1]
+
+    dynamic_project.zenml("pipeline", "runs", "stop", run, *([how] if how else []), "--yes")
+
+    assert_ended(rest_of(client), emulator, 2)
+    told = dynamic_project.succeed(STATUSES_OF_ALL)
+    assert told.count("stopped None") + told.count("was cancelled: the run was stopped.") == 2
+    assert "RUN stopped" in told
+
+
+def test_a_step_that_fails_fast_ends_the_jobs_of_its_siblings(dynamic_project: Project, emulator: Emulator) -> None:
+    client = dynamic_project.start(DYNAMIC, "one_fails")
+
+    output = rest_of(client)
+
+    assert sorted(job.status for job in jobs_of(emulator)) == ["Canceled", "Failed"], output
+    told = dynamic_project.succeed(STATUSES_OF_ALL)
+    assert "STEP failing failed The Azure ML job of step `failing` failed." in told
+    expected = (
+        "STEP sleeper stopped The Azure ML job of step `sleeper` was cancelled: another step of the run has failed."
+    )
+    assert expected in told
+    assert "RUN failed" in told
+
+
+def test_an_exception_in_a_dynamic_pipeline_ends_its_jobs(dynamic_project: Project, emulator: Emulator) -> None:
+    client = dynamic_project.start(DYNAMIC, "raising")
+
+    output = rest_of(client)
+
+    assert "a mistake" in output
+    assert [job.status for job in jobs_of(emulator)] == ["Canceled"], output
+    assert "RUN failed" in dynamic_project.succeed(STATUSES_OF_ALL)
+
+
+def assert_ended(output: str, emulator: Emulator, number: int) -> None:
+    jobs = jobs_of(emulator)
+    assert [job.status for job in jobs] == ["Canceled"] * number, output
+    for job in jobs:
+        assert output.count(f"The Azure ML job `{job.name}` has ended: Canceled.") == 1, output

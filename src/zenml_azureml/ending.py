@@ -1,0 +1,164 @@
+"""Ends jobs before their time: cancelled, seen to end, and not followed by another one of their run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.logger import get_logger
+
+from zenml_azureml import step_runs
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.interruptions import INTERRUPTIONS
+from zenml_azureml.timing import Time
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.workspace.watched_job import WatchedJob
+    from zenml_azureml.workspace.workspace import Workspace
+
+logger = get_logger(__name__)
+
+INTERRUPTED = "the pipeline run was interrupted"
+
+#: How long to wait for Azure to confirm a cancel before saying that it has not.
+CONFIRMATION = timedelta(seconds=60)
+
+#: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
+SUBMIT_LAG = timedelta(seconds=5)
+
+
+class Ending:
+    """What was ended by one operator, and why.
+
+    Thread-safe: its tables are only added to, and entries dropped, one at a time; a lock sees that of several
+    threads one ends a job.
+
+    Args:
+        watch: The watched job of a step run.
+        workspace_of: The workspace of a step run.
+        time: Where the time comes from.
+    """
+
+    def __init__(
+        self,
+        watch: Callable[[StepRunResponse], WatchedJob],
+        workspace_of: Callable[[StepRunResponse], Workspace],
+        time: Time,
+    ) -> None:
+        self._watch = watch
+        self._workspace_of = workspace_of
+        self._time = time
+        self._runs: dict[UUID, str] = {}
+        self._step_runs: dict[UUID, str] = {}
+        self._lock = threading.Lock()
+        self._being_ended: set[UUID] = set()
+
+    def note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
+        """Have no further job submitted for a run, if an exception says that the process is interrupted."""
+        if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
+            self._runs.setdefault(run_id, INTERRUPTED)
+
+    def checker(self, run_id: UUID) -> Callable[[], None]:
+        """Something that raises once a job of a run must not be submitted any more.
+
+        Returns:
+            A function that raises `RunStoppedException` or `RunInterruptedException`.
+        """
+        check_interruption = INTERRUPTIONS.checker()
+
+        def check() -> None:
+            check_interruption()
+            if run_id in self._runs:
+                # ZenML's retries would go on after any other exception.
+                raise RunStoppedException(f"The step is not submitted: {self._runs[run_id]}.")
+
+        return check
+
+    def why(self, step_run: StepRunResponse) -> str:
+        """Why the job of a step run was ended from here, as half a sentence; empty if it was not."""
+        return self._step_runs.get(step_run.id) or self._runs.get(step_run.pipeline_run_id, "")
+
+    def cancel(self, step_run: StepRunResponse, reason: str) -> None:
+        """Cancel one job, and return.
+
+        Raises:
+            AzureMLError: If Azure refuses; the message says how to do it by hand.
+        """
+        self._step_runs[step_run.id] = reason
+        self._cancel(step_run)
+
+    def forget(self, step_run_id: UUID) -> None:
+        """Forget a step run that has ended."""
+        self._step_runs.pop(step_run_id, None)
+        self._being_ended.discard(step_run_id)
+
+    def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
+        """End the job of a step run that was submitted while its run came to its end.
+
+        Args:
+            step_run: The step run.
+            check: What `checker` returned before the submit.
+        """
+        try:
+            check()
+        except (RunInterruptedException, RunStoppedException):
+            self.end_runs([step_run], self.why(step_run) or INTERRUPTED)
+
+    def end_runs(self, ended: Iterable[StepRunResponse], reason: str) -> None:
+        """End the jobs of step runs because their runs are over. Never raises.
+
+        Args:
+            ended: The step runs.
+            reason: Why, as half a sentence.
+        """
+        ended = list(ended)
+        self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
+        self.end(ended)
+
+    def end(self, ended: Iterable[StepRunResponse], *, look_for: timedelta = timedelta()) -> None:
+        """Cancel the jobs of step runs and see that they end. Never raises: what cannot be ended is told in a line.
+
+        Args:
+            ended: The step runs.
+            look_for: How long a job may take to appear.
+        """
+        with self._lock:
+            mine = [step_run for step_run in ended if step_run.id not in self._being_ended]
+            self._being_ended.update(step_run.id for step_run in mine)
+        cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
+        # A job that was not there, or could not be cancelled, may be the next time.
+        self._being_ended.difference_update(
+            {step_run.id for step_run in mine} - {step_run.id for step_run in cancelled}
+        )
+        deadline = self._time.monotonic() + CONFIRMATION.total_seconds()
+        for step_run in cancelled:
+            job, left = self._watch(step_run), max(0.0, deadline - self._time.monotonic())
+            if job.wait(timedelta(seconds=left)) and job.error is None:
+                logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+            else:
+                logger.warning(
+                    "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                    job.name,
+                    self._workspace_of(step_run).how_to_cancel(job.name),
+                )
+
+    def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
+        began = self._time.monotonic()
+        try:
+            while not self._cancel(step_run):
+                if self._time.monotonic() - began >= look_for.total_seconds():
+                    return False
+                self._time.sleep(1)
+        except AzureMLError as error:
+            logger.error("%s", error)
+            return False
+        return True
+
+    def _cancel(self, step_run: StepRunResponse) -> bool:
+        return self._workspace_of(step_run).cancel(step_runs.recorded_job_name(step_run))
