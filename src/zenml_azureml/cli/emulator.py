@@ -182,19 +182,28 @@ def env(state: Path, unset: bool) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
 def logs(state: Path, job: str, follow: bool) -> None:
     """Print what a job has printed."""
-    log_file = _log_file(state, job)
-    printed = 0
+    folder = _log_folder(state, job)
+    printed: dict[Path, int] = {}
     while True:
         # Asked first: what the job wrote at its end is then still read.
         going_on = follow and not _has_ended(state, job)
-        if log_file.exists():
-            with log_file.open("rb") as log:
-                log.seek(printed)
-                printed += sys.stdout.buffer.write(log.read())
-            sys.stdout.flush()
+        for log_file in sorted(folder.rglob("std_log*.txt")):
+            _print_rest(log_file, printed)
         if not going_on:
             return
         time.sleep(_FOLLOW_SECONDS)
+
+
+def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
+    """Print what a log has beyond what was printed of it; several are told apart by a heading."""
+    with log_file.open("rb") as log:
+        log.seek(printed.setdefault(log_file, 0))
+        new = log.read()
+    if new:
+        if len(printed) > 1:
+            click.echo(f"==> {log_file.name} <==")
+        printed[log_file] += sys.stdout.buffer.write(new)
+        sys.stdout.flush()
 
 
 def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
@@ -224,14 +233,14 @@ def _running(state: Path) -> Running:
     return running
 
 
-def _log_file(state: Path, job: str) -> Path:
-    """Where a job's log is or will be."""
+def _log_folder(state: Path, job: str) -> Path:
+    """Where a job's logs are or will be."""
     folder = state / "jobs" / job
     if folder.parent != state / "jobs" or not folder.is_dir():
         raise click.ClickException(
             f"There is no job `{job}` in {state}. An emulator keeps its jobs until it is started again."
         )
-    return folder / "user_logs" / "std_log.txt"
+    return folder / "user_logs"
 
 
 def _has_ended(state: Path, job: str) -> bool:

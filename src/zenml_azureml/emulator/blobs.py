@@ -52,6 +52,7 @@ class LogBlob:
         file: Where it is.
         size: In bytes.
         modified: When it was last written.
+        created: When it was made.
         etag: Changes with every write, as that of an append blob does.
     """
 
@@ -59,6 +60,7 @@ class LogBlob:
     file: Path
     size: int
     modified: datetime
+    created: datetime
     etag: str
 
 
@@ -67,7 +69,7 @@ def log_blobs(job: Job) -> list[LogBlob]:
     folder = job.log_folder
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [
-        _blob(f"{blob_folder(job)}/user_logs/{path.relative_to(folder).as_posix()}", path)
+        _blob(job, f"{blob_folder(job)}/user_logs/{path.relative_to(folder).as_posix()}", path)
         for path in files
         if _is_inside(path, folder)
     ]
@@ -148,7 +150,7 @@ def _find_blob(workspace: Workspace, name: str) -> LogBlob:
     if parts and job and job.name == parts["job"]:
         file = job.folder / parts["path"]
         if file.is_file() and _is_inside(file, job.log_folder):
-            return _blob(name, file)
+            return _blob(job, name, file)
     raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
 
 
@@ -157,13 +159,15 @@ def _is_inside(file: Path, folder: Path) -> bool:
     return file.resolve().is_relative_to(folder.resolve())
 
 
-def _blob(name: str, file: Path) -> LogBlob:
+def _blob(job: Job, name: str, file: Path) -> LogBlob:
     status = file.stat()
+    modified = datetime.fromtimestamp(status.st_mtime, timezone.utc)
     return LogBlob(
         name=name,
         file=file,
         size=status.st_size,
-        modified=datetime.fromtimestamp(status.st_mtime, timezone.utc),
+        modified=modified,
+        created=job.log_files.setdefault((file, status.st_ino), modified),
         etag=f'"0x8D{status.st_mtime_ns + status.st_size:013X}"',
     )
 
@@ -212,6 +216,8 @@ def _properties(blob: LogBlob) -> dict[str, str]:
         "ETag": blob.etag,
         "Last-Modified": _http_date(blob.modified),
         "x-ms-blob-type": "AppendBlob",
+        # Since version 2017-11-09 of the service: so says Microsoft's description of "Get Blob".
+        "x-ms-creation-time": _http_date(blob.created),
         "x-ms-lease-state": "available",
         "x-ms-lease-status": "unlocked",
         "x-ms-server-encrypted": "true",
@@ -228,6 +234,7 @@ def _listing(account: StorageAccount, prefix: str, blobs: list[LogBlob]) -> ET.E
         ET.SubElement(item, "Name").text = blob.name
         properties = ET.SubElement(item, "Properties")
         for key, value in {
+            "Creation-Time": _http_date(blob.created),
             "Last-Modified": _http_date(blob.modified),
             "Etag": blob.etag.strip('"'),
             "Content-Length": str(blob.size),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from zenml_azureml.emulator.log_names import log_names
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
 
@@ -38,6 +39,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
         },
         folder=job.folder,
         node_count=job.properties["resources"]["instanceCount"],
+        log_names=log_names(job.properties["distribution"], job.properties["resources"]["instanceCount"]),
     )
 
 

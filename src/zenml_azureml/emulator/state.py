@@ -37,6 +37,8 @@ class Job:
         ended_at: When it reached a terminal state.
         error: What run history says of a failure: `{"code", "message", ...}`; ARM never shows it.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
+        log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
+            is a new one.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Job:
     ended_at: datetime | None = None
     error: Json | None = None
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
 
     @property
     def is_terminal(self) -> bool:

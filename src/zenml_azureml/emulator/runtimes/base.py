@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from zenml_azureml.emulator.log_names import SINGLE
+
 
 @dataclass(frozen=True)
 class JobLaunch:
@@ -21,6 +23,7 @@ class JobLaunch:
             never log it.
         folder: The job's own folder; it exists, and nothing is written outside of it.
         node_count: Number of nodes.
+        log_names: The files that stdout and stderr of its processes go to, that of the first process first.
     """
 
     name: str
@@ -29,11 +32,17 @@ class JobLaunch:
     environment: Mapping[str, str]
     folder: Path
     node_count: int = 1
+    log_names: tuple[str, ...] = (SINGLE,)
+
+    @property
+    def log_files(self) -> tuple[Path, ...]:
+        """Where stdout and stderr of its processes go."""
+        return tuple(self.folder / "user_logs" / name for name in self.log_names)
 
     @property
     def log_file(self) -> Path:
-        """Where stdout and stderr go, as Azure ML names it: `user_logs/std_log.txt`."""
-        return self.folder / "user_logs" / "std_log.txt"
+        """Where stdout and stderr of the first process go, e.g. `user_logs/std_log.txt`."""
+        return self.log_files[0]
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from pathlib import Path
 
 from zenml_azureml.emulator.clock import Clock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.log_names import retry_folder
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
+from zenml_azureml.emulator.runtimes.simulated_log import SimulatedLog
 
 
 class SimulatedRuntime:
     """Pretends to execute jobs.
 
     A job says how it shall go by its environment variables: `SIMULATE_SECONDS` it lasts,
-    `SIMULATE_LINES` it logs in that time, `SIMULATE_EXIT_CODE` it ends with. What it does not say is
-    taken from the settings (`simulated_seconds` and so on).
+    `SIMULATE_LINES` each of its processes logs in that time (see `SimulatedLog` for more), `SIMULATE_EXIT_CODE`
+    it ends with, `SIMULATE_RETRIES` times it is preempted and begun anew. What it does not say is taken from the
+    settings (`simulated_seconds` and so on).
 
     Args:
         clock: What the seconds are counted on.
@@ -29,7 +33,7 @@ class SimulatedRuntime:
         self._running: set[SimulatedJob] = set()
 
     async def start(self, launch: JobLaunch) -> SimulatedJob:
-        """Start a job; its log file exists when this returns.
+        """Start a job; its log files exist when this returns, unless they are to appear later.
 
         Raises:
             ValueError: If one of its variables is not a number.
@@ -38,9 +42,10 @@ class SimulatedRuntime:
         job = SimulatedJob(
             launch,
             self._clock,
+            SimulatedLog.asked_for(asked, settings.simulated_lines),
             seconds=float(asked.get("SIMULATE_SECONDS", settings.simulated_seconds)),
-            lines=int(asked.get("SIMULATE_LINES", settings.simulated_lines)),
             exit_code=int(asked.get("SIMULATE_EXIT_CODE", settings.simulated_exit_code)),
+            retries=int(asked.get("SIMULATE_RETRIES", 0)),
         )
         self._running.add(job)
         job.task.add_done_callback(lambda _task: self._running.discard(job))
@@ -55,14 +60,18 @@ class SimulatedRuntime:
 class SimulatedJob:
     """A job that pretends to run."""
 
-    def __init__(self, launch: JobLaunch, clock: Clock, *, seconds: float, lines: int, exit_code: int) -> None:
+    def __init__(
+        self, launch: JobLaunch, clock: Clock, log: SimulatedLog, *, seconds: float, exit_code: int, retries: int
+    ) -> None:
         self._launch = launch
         self._clock = clock
+        self._log = log
         self._seconds = seconds
-        self._lines = lines
         self._exit_code = exit_code
-        launch.log_file.parent.mkdir(parents=True, exist_ok=True)
-        launch.log_file.touch()
+        self._retries = retries
+        if not log.delay:
+            for file in launch.log_files:
+                _create(file)
         self.task = asyncio.get_running_loop().create_task(self._run())
 
     async def wait(self) -> JobEnd:
@@ -77,10 +86,23 @@ class SimulatedJob:
         await asyncio.wait([self.task])
 
     async def _run(self) -> int:
-        for number in range(1, self._lines + 1):
-            with self._launch.log_file.open("a", encoding="utf-8") as log:
-                log.write(f"simulated line {number} of {self._lines}\n")
-            await self._clock.sleep(self._seconds / self._lines)
-        if not self._lines:
-            await self._clock.sleep(self._seconds)
+        for attempt in range(self._retries + 1):
+            files = self._launch.log_files
+            await asyncio.gather(*(self._run_process(number, file, attempt) for number, file in enumerate(files)))
         return self._exit_code
+
+    async def _run_process(self, process: int, file: Path, attempt: int) -> None:
+        if attempt:
+            file = file.parent / retry_folder(attempt) / file.name
+        await self._clock.sleep(self._log.delay * (process + 1))
+        _create(file)
+        for number in range(1, self._log.lines + 1):
+            self._log.write(number, file, process=process, attempt=attempt)
+            await self._clock.sleep(self._seconds / self._log.lines)
+        if not self._log.lines:
+            await self._clock.sleep(self._seconds)
+
+
+def _create(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
