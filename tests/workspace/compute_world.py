@@ -44,7 +44,7 @@ class ObservedTransport(WorkspaceTransport):
 
 def place(url: str) -> str:
     """What a request is about: `compute`, `operation`, or the action that it asks for."""
-    parts = urlsplit(url).path.strip("/").split("/")
+    parts = urlsplit(url).path.split("/")
     return _PLACES.get(parts[-2], parts[-1])
 
 
@@ -124,14 +124,15 @@ class World:
         self.arm_fault(method="GET", path=at, delay=5)
         with ThreadPoolExecutor(1) as pool:
             asking: Future[ComputeTarget] = pool.submit(self.ensure, request)
-            eventually(self._a_fault_has_met_its_request)
+            eventually(lambda: any(fault["fired"] for fault in self.faults()))
             others()
             self.sleep(5)
             return asking.result()
 
-    def _a_fault_has_met_its_request(self) -> bool:
-        faults = self.arm.call("GET", f"{self.emulator.base_url}/_emulator/faults").body
-        return any(fault["fired"] for fault in faults)
+    def faults(self) -> list[Json]:
+        """The faults that were armed, and how many requests each has met."""
+        faults: list[Json] = self.arm.call("GET", f"{self.emulator.base_url}/_emulator/faults").body
+        return faults
 
 
 def instance(size: str = "Standard_DS3_v2", **inner: object) -> Json:

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import credential_of, point_clients_at
+from tests.contract.waiting import eventually
 from tests.workspace.compute_world import World
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.state import Job
+from zenml_azureml.request import JobRequest
+from zenml_azureml.workspace.job import JobSubmitter
+from zenml_azureml.workspace.placement import ANYWHERE
 
 
 @pytest.fixture
@@ -24,3 +29,19 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with Emulator(tmp_path / "emulator", runtime=runtime, clock=clock, settings=settings) as emulator:
         point_clients_at(emulator, monkeypatch)
         yield World(emulator, clock, credential_of(emulator))
+
+
+@pytest.fixture
+def job(world: World) -> Job:
+    """A job of that workspace that runs for years, and whose log the test writes."""
+    settings = world.emulator.context.settings
+    settings.simulated_seconds = settings.token_lifetime = 1e9
+    settings.simulated_lines = 0
+    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={})
+    JobSubmitter(world.connection).submit(request, ANYWHERE)
+    (job,) = world.emulator.context.store.workspaces[0].jobs.values()
+    eventually(lambda: job.status == "Running")
+    for file in job.log_folder.iterdir():
+        file.unlink()
+    world.sent.clear()
+    return job

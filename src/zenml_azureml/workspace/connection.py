@@ -27,6 +27,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.endpoint import Cloud, cloud_of, redirects
 from zenml_azureml.timing import SYSTEM_TIME, Time
+from zenml_azureml.workspace.blobs import BlobPart, read_blob
 from zenml_azureml.workspace.credentials import OwnCloudCredential
 from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
 from zenml_azureml.workspace.transport import WorkspaceTransport
@@ -132,29 +133,11 @@ class WorkspaceConnection:
         body: dict[str, Any] = _sent(pipeline, HttpRequest("GET", url)).json()
         return body
 
-    def read_blob(self, url: str, offset: int) -> bytes:
-        """Read a blob by its SAS URL, from an offset to its present end.
-
-        Args:
-            url: SAS URL, which is all the permission that is needed.
-            offset: Bytes to leave out at the beginning.
-
-        Returns:
-            What there is beyond the offset; empty if there is nothing.
-
-        Raises:
-            azure.core.exceptions.AzureError: If the blob cannot be read.
-        """
+    def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
+        """Read a part of a blob by its SAS URL; what `blobs.read_blob` says of arguments, answer and errors holds."""
         with self._lock:
             pipeline = self._storage
-        request = HttpRequest("GET", url, headers={"Range": f"bytes={offset}-"})
-        response: HttpResponse = pipeline.send_request(request)
-        if response.status_code == 416:  # nothing there yet beyond the offset
-            return b""
-        response.raise_for_status()
-        content: bytes = response.content
-        # A server may ignore the range and send everything.
-        return content if response.status_code == 206 else content[offset:]
+        return read_blob(pipeline, url, offset, most_bytes)
 
     @cached_property
     def run_history_url(self) -> str:

@@ -2,156 +2,253 @@
 
 from __future__ import annotations
 
-import codecs
-import re
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Callable
 
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError
 
+from zenml_azureml.workspace.blobs import BlobPart, storage_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.log_files import attempt_of, label_of, order
+from zenml_azureml.workspace.log_lines import LineReader
+from zenml_azureml.workspace.log_tail import LogTail, explaining_tail
+from zenml_azureml.workspace.run_details import RunDetails, fetch_run_details
 
-#: The logs of the user's own processes, one per node and process.
-#: Source: Azure ML names them `user_logs/std_log.txt`, `user_logs/std_log_process_0.txt`, ...
-_USER_LOG = re.compile(r"^user_logs/std_log.*\.txt$")
+__all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
 
-#: What programs write to colour a terminal; not for an error message that is stored and mailed.
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+#: The most that `read_new` reads, whatever there is: it bounds the memory, and how long others have to wait.
+BYTES_PER_LOOK = 4 * 1024 * 1024
 
-#: Lines kept for the account of a failure.
-TAIL_LINES = 20
+#: The most files that `read_new` reads, those of many processes in turn.
+FILES_PER_LOOK = 8
 
+#: Seconds between two looks for further files: the longer, the longer there has been none.
+FIRST_LISTING_INTERVAL = 2.0
+LONGEST_LISTING_INTERVAL = 60.0
 
-@dataclass(frozen=True)
-class RunDetails:
-    """What run history tells of a job.
-
-    Attributes:
-        status: Its status there.
-        log_urls: SAS URL by path, of the logs of the user's processes, in the order of their names.
-        error: Azure's account of a failure; empty where there is none.
-        error_code: Code of the failure, e.g. `UserError`; empty where there is none.
-    """
-
-    status: str
-    log_urls: Mapping[str, str] = field(repr=False)
-    error: str = ""
-    error_code: str = ""
-
-
-def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDetails:
-    """Ask run history about a job.
-
-    Args:
-        connection: The workspace.
-        job_name: The job.
-
-    Returns:
-        Status, logs and the error, which Resource Manager does not tell (recorded: job_get_failed.json).
-
-    Raises:
-        azure.core.exceptions.AzureError: If run history cannot be reached or does not know the job.
-    """
-    body = connection.get_json(f"{connection.run_history_url}/runs/{job_name}/details")
-    logs: dict[str, str] = body.get("logFiles") or {}
-    code, message = _failure(body.get("error"))
-    return RunDetails(
-        status=str(body.get("status") or ""),
-        log_urls={path: logs[path] for path in sorted(logs) if _USER_LOG.match(path)},
-        error=message,
-        error_code=code,
-    )
-
-
-def _failure(error: Any) -> tuple[str, str]:
-    """Code and message of an error, which may stand in another (recorded: error.error)."""
-    while isinstance(error, dict) and isinstance(error.get("error"), dict):
-        error = error["error"]
-    if not isinstance(error, dict):
-        return "", ""
-    # Azure puts the end of the log into the message, colours and all.
-    message = _TERMINAL_CODES.sub("", str(error.get("message") or ""))
-    return str(error.get("code") or ""), message.strip()
+#: What `read_end` reads of each log.
+_END_BYTES = 64 * 1024
 
 
 class LogFollower:
     """Reads what is new in a job's logs. Not thread-safe: one thread at a time may read.
 
+    Every line of every log is told once, those of one log in order. Where there are several logs, each line begins
+    with the name of its own, e.g. `[process 1] `. What was read before a request failed is told by the next call.
+
+    A log that storage does not let us read, though its URL is new, is told of in a line; no error is raised, because
+    the job is not concerned, and it is tried again when next the files are listed.
+
     Args:
         connection: The workspace.
         job_name: The job.
-
-    Attributes:
-        tail: The last lines read, without terminal codes.
+        clock: Seconds since some fixed moment.
     """
 
-    def __init__(self, connection: WorkspaceConnection, job_name: str) -> None:
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+    def __init__(
+        self, connection: WorkspaceConnection, job_name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._connection = connection
         self._job_name = job_name
-        self._urls: Mapping[str, str] = {}
+        self._clock = clock
         self._files: dict[str, _FollowedFile] = {}
+        self._untold: list[str] = []
+        self._turn = 0
+        self._listing_interval = FIRST_LISTING_INTERVAL
+        self._listed_at = 0.0
+        #: Whether none of the URLs has been used with success since they were last asked for.
+        self._urls_are_new = False
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
+        explaining = explaining_tail([file.tail for file in self._files.values()])
+        return list(explaining.lines)
 
     def read_new(self) -> list[str]:
-        """The lines that have been completed since the last call.
+        """Some of the lines that have been completed since the last call: more than a few megabytes take several.
 
         Raises:
-            azure.core.exceptions.AzureError: If run history or the storage cannot be read; nothing is lost,
-                the next call goes on where this one began.
+            azure.core.exceptions.AzureError: If run history or storage cannot be read, and nothing was read
+                before; nothing is lost, the next call goes on where this one began.
         """
-        if not self._urls:
-            self._urls = fetch_run_details(self._connection, self._job_name).log_urls
-        return self._read(self._urls)
+        try:
+            self._look()
+        except AzureError:
+            # Lines do not wait for a file that cannot be read: it is asked for again in the next call.
+            if not self._untold:
+                raise
+        return self._tell()
 
     def read_rest(self) -> tuple[list[str], RunDetails]:
         """What is left when the job has ended, an unfinished last line too, and its final details.
 
+        Where much is left, calling `read_new` first, until it tells nothing, needs less memory.
+
         Raises:
-            azure.core.exceptions.AzureError: As `read_new`.
+            azure.core.exceptions.AzureError: If run history or storage cannot be read; nothing is lost, the next
+                call tells what this one has read.
         """
+        details = self._list_files()
+        for file in self._files.values():
+            while self._read(file, BYTES_PER_LOOK) and file.has_more:
+                pass
+        self._finish_lines()
+        return self._tell(), details
+
+    def read_end(self) -> RunDetails:
+        """Read no more than the last lines of each log, for the tail, when a job has ended that nobody has followed.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `read_rest`.
+        """
+        details = self._list_files()
+        for file in self._files.values():
+            part = self._part_of(file, 1)
+            if part is not None and part.size - file.offset > _END_BYTES:
+                file.skip_to(part.size - _END_BYTES)
+            self._read(file, _END_BYTES)
+        self._finish_lines()
+        self._untold.clear()
+        return details
+
+    def _look(self) -> None:
+        if not self._files:
+            self._list_files()
+        self._read_in_turn()
+        # Last: what is known already can be read though run history cannot.
+        if self._files and self._clock() - self._listed_at >= self._listing_interval:
+            self._list_files()
+
+    def _read_in_turn(self) -> None:
+        files = list(self._files.values())
+        left = BYTES_PER_LOOK
+        for _ in range(min(len(files), FILES_PER_LOOK)):
+            if left <= 0:
+                break
+            file = files[self._turn % len(files)]
+            # First: after a file that cannot be read, the next look begins with another.
+            self._turn += 1
+            left -= self._read(file, left)
+
+    def _list_files(self) -> RunDetails:
         details = fetch_run_details(self._connection, self._job_name)
-        lines = self._read(details.log_urls)
-        unfinished = [line for file in self._files.values() for line in file.flush()]
-        self._remember(unfinished)
-        return lines + unfinished, details
+        self._listed_at, self._urls_are_new = self._clock(), True
+        added = details.log_urls.keys() - self._files.keys()
+        # Where one is new, further ones may follow soon.
+        longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
+        self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
+        for path in added:
+            self._files[path] = _FollowedFile(path, self._clock)
+        for path, url in details.log_urls.items():
+            self._files[path].url = url
+            self._files[path].refused = False
+        self._files = {path: self._files[path] for path in sorted(self._files, key=order)}
+        return details
 
-    def _read(self, urls: Mapping[str, str]) -> list[str]:
-        lines: list[str] = []
-        for path, url in urls.items():
-            file = self._files.setdefault(path, _FollowedFile())
+    def _read(self, file: _FollowedFile, most_bytes: int) -> int:
+        """Read what a file has beyond what was read; returns the number of bytes."""
+        part = self._part_of(file, most_bytes)
+        if part is None:
+            return 0
+        if file.was_replaced(part):
+            self._add(file, file.start_again())
+            part = self._part_of(file, most_bytes)
+            if part is None:
+                return 0
+        self._add(file, file.take(part))
+        return len(part.data)
+
+    def _part_of(self, file: _FollowedFile, most_bytes: int) -> BlobPart | None:
+        """The next part; None where the file was listed before it was written, or storage refuses it."""
+        while not file.refused:
             try:
-                lines += file.feed(self._connection.read_blob(url, file.offset))
-            except ResourceNotFoundError:
-                continue  # named before it was written
+                part = self._connection.read_blob(file.url, file.offset, most_bytes)
             except HttpResponseError as error:
-                if error.status_code == 403:  # the SAS URL has expired: a new one next time
-                    self._urls = {}
-                    break
-                raise
-        self._remember(lines)
-        return lines
+                if error.status_code != 403:
+                    raise
+                if self._urls_are_new:
+                    self._refused(file, error)
+                else:  # the URL has expired
+                    self._list_files()
+            else:
+                self._urls_are_new = file.refusal_was_told = False
+                return part
+        return None
 
-    def _remember(self, lines: list[str]) -> None:
-        self.tail.extend(_TERMINAL_CODES.sub("", line) for line in lines[-TAIL_LINES:])
+    def _refused(self, file: _FollowedFile, error: HttpResponseError) -> None:
+        file.refused = True
+        if not file.refusal_was_told:
+            file.refusal_was_told = True
+            self._add(
+                file,
+                [
+                    f"The log `{file.path}` cannot be read from here: {storage_words(error)} The job is not concerned. "
+                    "Read the log in Azure ML Studio, or let this machine through the firewall of the workspace's "
+                    "storage account."
+                ],
+            )
+
+    def _finish_lines(self) -> None:
+        for file in self._files.values():
+            self._add(file, file.lines.flush())
+
+    def _add(self, file: _FollowedFile, lines: list[str]) -> None:
+        label = f"[{file.label}] " if len(self._files) > 1 else ""
+        for line in lines:
+            file.tail.add(label + line)
+            self._untold.append(label + line)
+
+    def _tell(self) -> list[str]:
+        told, self._untold = self._untold, []
+        return told
 
 
 class _FollowedFile:
-    """How far a file has been read, and the line that is not complete yet."""
+    """How far a file has been read.
 
-    def __init__(self) -> None:
+    Args:
+        path: Its path, e.g. `user_logs/std_log.txt`.
+        clock: Seconds since some fixed moment.
+
+    Attributes:
+        url: SAS URL.
+        offset: Bytes that have been read.
+        has_more: Whether there was more than was read, at the last read.
+        refused: Whether storage has refused a new URL.
+        refusal_was_told: Whether the user has been told so, since it could be read last.
+        lines: Makes lines of its bytes.
+        tail: Its last lines.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+        self.path = path
+        self.label = label_of(path)
+        self.url = ""
         self.offset = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._partial = ""
+        self.has_more = False
+        self.refused = False
+        self.refusal_was_told = False
+        self.lines = LineReader(clock)
+        self.tail = LogTail(attempt_of(path))
+        self._created = ""
 
-    def feed(self, data: bytes) -> list[str]:
-        """Take in bytes that follow those before; returns the lines they complete."""
-        self.offset += len(data)
-        *complete, self._partial = (self._partial + self._decoder.decode(data)).split("\n")
-        return [line.rstrip("\r") for line in complete]
+    def was_replaced(self, part: BlobPart) -> bool:
+        """Whether this is a part of another file than before: a job that is started again may write its log anew."""
+        return part.size < self.offset or ("" not in (part.created, self._created) and part.created != self._created)
 
-    def flush(self) -> list[str]:
-        """The last line, if it never got its end."""
-        rest, self._partial = self._partial + self._decoder.decode(b"", final=True), ""
-        return [rest.rstrip("\r")] if rest else []
+    def start_again(self) -> list[str]:
+        """Begin with the file that has taken the place of the one before; returns the last line of that."""
+        self.offset, self._created = 0, ""
+        return self.lines.flush()
+
+    def skip_to(self, offset: int) -> None:
+        """Leave out what is before an offset."""
+        self.offset = offset
+
+    def take(self, part: BlobPart) -> list[str]:
+        """Take in the next part; returns the lines that it completes."""
+        self.offset += len(part.data)
+        self.has_more = self.offset < part.size
+        self._created = part.created or self._created
+        return self.lines.feed(part.data)

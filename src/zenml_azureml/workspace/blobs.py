@@ -1,0 +1,92 @@
+"""Ranged reads of a blob by its SAS URL."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from azure.core import PipelineClient
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.rest import HttpRequest, HttpResponse
+
+_SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
+_MESSAGE = re.compile(r"<Message>(.*?)(?:\n|</Message>)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class BlobPart:
+    """A part of a blob.
+
+    Attributes:
+        data: The bytes; empty where there are none at that place.
+        size: Bytes of the whole blob.
+        created: When the blob was made, as storage writes it; empty where it does not say. A blob that is
+            deleted and made anew under its old name has another one.
+    """
+
+    data: bytes
+    size: int
+    created: str = ""
+
+
+def read_blob(
+    pipeline: PipelineClient[HttpRequest, HttpResponse], url: str, offset: int, most_bytes: int
+) -> BlobPart | None:
+    """Read a part of a blob.
+
+    Args:
+        pipeline: Sends the request; must not add a token, a SAS URL is all the permission that is needed.
+        url: SAS URL.
+        offset: Bytes to leave out at the beginning.
+        most_bytes: The most bytes to read.
+
+    Returns:
+        The part; None if there is no such blob (yet).
+
+    Raises:
+        azure.core.exceptions.AzureError: If the blob cannot be read. Holds no signature of the URL.
+    """
+    last = offset + most_bytes - 1
+    response = _send(pipeline, HttpRequest("GET", url, headers={"Range": f"bytes={offset}-{last}"}))
+    if response.status_code == 404:
+        return None
+    if response.status_code == 416:  # nothing there; says how much there is (RFC 9110, 15.5.17)
+        return BlobPart(b"", _whole_size(response, unknown=offset))
+    response.raise_for_status()
+    content: bytes = response.content
+    created = str(response.headers.get("x-ms-creation-time") or "")
+    if response.status_code == 206:
+        return BlobPart(content, _whole_size(response, unknown=offset + len(content)), created)
+    # A server may ignore the range and send everything.
+    return BlobPart(content[offset : last + 1], len(content), created)
+
+
+def storage_words(error: HttpResponseError) -> str:
+    """Storage's own words for a refusal, which are in XML: `(AuthorizationFailure) This request is ...`."""
+    response = cast("HttpResponse | None", error.response)
+    if response is None:
+        return str(error.message)
+    code = str(response.headers.get("x-ms-error-code") or "")
+    found = _MESSAGE.search(response.text())
+    message = found[1].strip() if found else str(error.message)
+    return f"({code}) {message}" if code else message
+
+
+def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
+    try:
+        response: HttpResponse = pipeline.send_request(request)
+        return response
+    except HttpResponseError:
+        raise
+    except AzureError as error:
+        # What the network stack says names the whole URL, and so its signature.
+        words = _SIGNATURE.sub("", str(error))
+        kind = ServiceRequestError if isinstance(error, ServiceRequestError) else ServiceResponseError
+    # Out here, so that the first error is not its context.
+    raise kind(words)
+
+
+def _whole_size(response: HttpResponse, *, unknown: int) -> int:
+    total = str(response.headers.get("Content-Range") or "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else unknown
