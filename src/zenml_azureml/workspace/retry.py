@@ -64,7 +64,7 @@ def pause_after(error: BaseException, failures: int, draw: Callable[[], float] =
     Returns:
         About 1, 2, 4, ... at most 30; not less than Azure asks for.
     """
-    longest = min(LONGEST_PAUSE_SECONDS, 2.0 ** (failures - 1))
+    longest = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(failures - 1, 10))
     return max(_retry_after(_cause(error)), longest * (0.5 + draw() / 2))
 
 
