@@ -32,7 +32,7 @@ format: setup ## Bring the code into its style
 	$(VENV)/bin/ruff format
 
 lock: ## Choose the newest versions within the bounds of pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra demo --group dev --universal --python-version 3.10 \
+	uv pip compile pyproject.toml --extra connector --extra demo --group dev --universal --python-version 3.10 \
 		--generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 
 clean: ## Remove what the targets above have made

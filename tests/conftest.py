@@ -40,6 +40,18 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
         yield emulator
 
 
+@pytest.fixture
+def proxied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator that clients of Azure's own addresses reach through its proxy, and no other way."""
+    with Emulator(tmp_path / "proxied", proxy_port=0, environ={}) as emulator:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, str(emulator.proxy_url))
+        for name in ("NO_PROXY", "no_proxy", "AZUREML_DEV_URL_MFE", "AZURE_AUTHORITY_HOST"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+        yield emulator
+
+
 def point_clients_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the environment variables with which Azure's clients find and trust the emulator."""
     monkeypatch.setenv("AZUREML_DEV_URL_MFE", emulator.base_url)

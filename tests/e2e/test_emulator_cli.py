@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import certifi
@@ -21,6 +18,7 @@ import psutil
 import pytest
 import trustme
 
+from tests.https_server import https_server
 from zenml_azureml.emulator import daemon, environment
 from zenml_azureml.emulator.runtimes.processes import processes_of
 
@@ -103,6 +101,7 @@ class TestStartingAndStopping:
             "running": True,
             "state": str(state),
             "endpoint": running.base_url,
+            "proxy": None,
             "pid": running.pid,
             "subscription_id": running.options.subscription_id,
             "resource_group": "emulator",
@@ -319,26 +318,3 @@ def test_the_command_line_is_there_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
-
-
-@contextmanager
-def https_server(ca: trustme.CA) -> Iterator[str]:
-    """Some other host, whose certificate is one that the user trusts."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
-    server = HTTPServer(("127.0.0.1", 0), _OtherHost)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"https://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-class _OtherHost(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"the other host")
-
-    def log_message(self, *_: object) -> None:
-        pass

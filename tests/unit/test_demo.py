@@ -22,6 +22,7 @@ def emulator(tmp_path: Path) -> Running:
         state=tmp_path,
         pid=1,
         base_url="https://127.0.0.1:10443",
+        proxy_url=None,
         started_at="2026-01-01T00:00:00+00:00",
         ca_file=bundle,
         ca_bundle=bundle,

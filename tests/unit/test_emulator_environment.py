@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ EMULATOR = Running(
     state=Path("/home/me/my state"),
     pid=1,
     base_url="https://127.0.0.1:10443",
+    proxy_url=None,
     started_at="2026-01-01T00:00:00+00:00",
     ca_file=Path("/home/me/my state/ca.pem"),
     ca_bundle=Path("/home/me/my state/ca-bundle.pem"),
@@ -25,6 +27,8 @@ EMULATOR = Running(
     federated_token_file=Path("/home/me/my state/token"),
     options=Options(),
 )
+
+PROXIED = replace(EMULATOR, proxy_url="http://127.0.0.1:10444")
 
 
 def evaluate(lines: list[str], shell: Mapping[str, str]) -> dict[str, str]:
@@ -37,8 +41,8 @@ def evaluate(lines: list[str], shell: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in pairs if name not in {"_", "PWD", "SHLVL", "OLDPWD"}}
 
 
-def switch_on(shell: Mapping[str, str]) -> dict[str, str]:
-    values = environment.variables(EMULATOR, EMULATOR.ca_bundle, shell)
+def switch_on(shell: Mapping[str, str], emulator: Running = EMULATOR) -> dict[str, str]:
+    values = environment.variables(emulator, emulator.ca_bundle, shell)
     return evaluate(environment.set_lines(values, shell), shell)
 
 
@@ -93,12 +97,12 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
             "HTTPS_PROXY": VALUES,
         },
     ),
-    times=st.integers(1, 2),
+    emulators=st.lists(st.sampled_from([EMULATOR, PROXIED]), min_size=1, max_size=2),
 )
-def test_undoing_it_leaves_the_shell_as_it_was(before: dict[str, str], times: int) -> None:
+def test_undoing_it_leaves_the_shell_as_it_was(before: dict[str, str], emulators: list[Running]) -> None:
     shell = {**PATH, **before}
-    for _ in range(times):
-        shell = switch_on(shell)
+    for emulator in emulators:
+        shell = switch_on(shell, emulator)
 
     assert evaluate(environment.unset_lines(shell), shell) == {**PATH, **before}
 
@@ -112,6 +116,37 @@ def test_behind_a_proxy_the_emulator_is_reached_without_it() -> None:
 
     assert shell["no_proxy"] == "intranet,127.0.0.1"
     assert shell["NO_PROXY"] == "127.0.0.1"
+
+
+class TestAnEmulatorWithAProxy:
+    def test_clients_find_it_at_azures_own_addresses(self) -> None:
+        shell = switch_on(PATH, PROXIED)
+
+        assert shell["HTTPS_PROXY"] == shell["https_proxy"] == "http://127.0.0.1:10444"
+        assert shell["NO_PROXY"] == shell["no_proxy"] == "127.0.0.1"
+        assert shell["AZURE_AUTHORITY_HOST"] == "https://login.microsoftonline.com"
+
+    def test_in_its_own_cloud(self) -> None:
+        china = replace(PROXIED, options=Options(cloud="AzureChinaCloud"))
+
+        assert switch_on(PATH, china)["AZURE_AUTHORITY_HOST"] == "https://login.partner.microsoftonline.cn"
+
+    def test_the_shells_own_proxy_is_back_when_it_has_none_any_more(self) -> None:
+        shell = {**PATH, "HTTPS_PROXY": "http://proxy:3128"}
+
+        again = switch_on(switch_on(shell, PROXIED))
+
+        assert again == switch_on(shell)
+        assert again["HTTPS_PROXY"] == "http://proxy:3128"
+        assert "https_proxy" not in again
+
+    def test_one_that_is_started_in_such_a_shell_finds_the_shells_own_proxy(self) -> None:
+        shell = {**PATH, "HTTPS_PROXY": "http://proxy:3128"}
+
+        own = environment.own_variables(switch_on(shell, PROXIED))
+
+        assert own["HTTPS_PROXY"] == "http://proxy:3128"
+        assert not {"https_proxy", "NO_PROXY", "AZURE_AUTHORITY_HOST"} & own.keys()
 
 
 class TestTheCertificatesToTrust:

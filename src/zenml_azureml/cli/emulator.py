@@ -61,6 +61,12 @@ def emulator() -> None:
     help="To listen on, on 127.0.0.1; 0 takes a free one.",
 )
 @click.option(
+    "--proxy",
+    is_flag=True,
+    help="Answer for Azure's public hosts too, through a proxy on the next port: for clients that cannot be told "
+    "another address, such as ZenML's service connectors.",
+)
+@click.option(
     "--runtime",
     type=click.Choice(["process", "simulated"]),
     default="process",
@@ -78,17 +84,26 @@ def emulator() -> None:
 @click.option("--resource-group", default="emulator", show_default=True)
 @click.option("--workspace", default="emulator", show_default=True)
 @click.option("--location", default="westeurope", show_default=True, help="Azure region of the workspace.")
+@click.option(
+    "--cloud",
+    type=click.Choice(["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"]),
+    default="AzureCloud",
+    show_default=True,
+    help="The cloud that it shows: its tokens and its Studio.",
+)
 @click.option("--foreground", is_flag=True, help="Serve in this process until Ctrl+C.")
 def start(
     *,
     state: Path,
     port: int,
+    proxy: bool,
     runtime: Any,
     pythons: tuple[str, ...],
     subscription: str,
     resource_group: str,
     workspace: str,
     location: str,
+    cloud: str,
     foreground: bool,
 ) -> None:
     """Start it; returns when it serves."""
@@ -100,6 +115,7 @@ def start(
     default, interpreters = _interpreters(pythons)
     options = daemon.Options(
         port=port,
+        proxy=proxy,
         runtime=runtime,
         interpreters=interpreters,
         default_interpreter=default,
@@ -107,6 +123,7 @@ def start(
         resource_group=resource_group,
         workspace_name=workspace,
         location=location,
+        cloud=cloud,
     )
     try:
         if foreground:
@@ -148,6 +165,7 @@ def status(state: Path, as_json: bool) -> None:
             "running": True,
             "state": str(running.state),
             "endpoint": running.base_url,
+            "proxy": running.proxy_url,
             "pid": running.pid,
             "uptime_seconds": round(uptime.total_seconds(), 1),
             "subscription_id": running.options.subscription_id,
@@ -276,6 +294,7 @@ def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> N
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in (
         ("Endpoint", running.base_url),
+        *([("Proxy", running.proxy_url)] if running.proxy_url else []),
         ("Process", f"{running.pid}, up {timedelta(seconds=int(uptime.total_seconds()))}"),
         ("Subscription", options.subscription_id),
         ("Resource group", options.resource_group),

@@ -8,8 +8,20 @@ from collections.abc import Callable
 from aiohttp import web
 
 from zenml_azureml.emulator import admin, blobs, history, status, tokens
-from zenml_azureml.emulator.arm import computes, datastores, environments, jobs, operations, sizes, workspaces
+from zenml_azureml.emulator.arm import (
+    computes,
+    datastores,
+    environments,
+    jobs,
+    neighbours,
+    operations,
+    sizes,
+    subscriptions,
+    workspaces,
+)
 from zenml_azureml.emulator.bearer import demand_token
+from zenml_azureml.emulator.blob_hosts import blob_service
+from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
@@ -22,6 +34,8 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     computes.routes,
     operations.routes,
     sizes.routes,
+    subscriptions.routes,
+    neighbours.routes,
     workspaces.routes,
     datastores.routes,
     history.routes,
@@ -48,6 +62,8 @@ def build_app(context: Context) -> web.Application:
     for routes in _MODULES:
         for route in routes():
             app.router.add_route(route.method, any_case(route.path), route.handler)
+    for cloud in CLOUDS.values():
+        app.add_domain(cloud.blob_hosts, blob_service(context))
     app.on_response_prepare.append(_hide_server)
     return app
 

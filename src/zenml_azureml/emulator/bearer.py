@@ -27,7 +27,7 @@ async def demand_token(
     Raises:
         GatewayError: 401, with the reason in Azure Resource Manager's words.
     """
-    if request.path.lower().startswith(("/subscriptions", "/history/")):
+    if request.path.lower().startswith(("/subscriptions", "/tenants", "/history/")):
         _check(request.headers.get("Authorization"), request.app[CONTEXT])
     return await handler(request)
 

@@ -14,22 +14,34 @@ class EmulatedCloud:
             refusal names them.
         other_audiences: The other services that an application may ask a token for.
         studio: Azure ML Studio.
+        resource_manager: Host of Azure Resource Manager.
+        login_hosts: Hosts of Microsoft Entra, the one that clients are to use first.
+        blob_hosts: Pattern of the hosts of storage accounts' blobs.
     """
 
     arm_audiences: tuple[str, ...]
     other_audiences: frozenset[str]
     studio: str
+    resource_manager: str
+    login_hosts: tuple[str, ...]
+    blob_hosts: str
 
 
-def _cloud(old_management: str, resource_manager: str, studio: str, vault: str) -> EmulatedCloud:
+def _cloud(
+    old_management: str, resource_manager: str, studio: str, vault: str, *, login: tuple[str, ...], blobs: str
+) -> EmulatedCloud:
     return EmulatedCloud(
         arm_audiences=(f"{old_management}/", old_management, f"{resource_manager}/", resource_manager),
         other_audiences=frozenset({"https://storage.azure.com", studio, vault}),
         studio=studio,
+        resource_manager=resource_manager.removeprefix("https://"),
+        login_hosts=login,
+        blob_hosts=blobs,
     )
 
 
-#: Azure's clouds by name. Source: what `az cloud show` prints, which Microsoft's documentation shows.
+#: Azure's clouds by name. Source: what `az cloud show` prints, which Microsoft's documentation shows; the login hosts
+#: are the aliases that instance discovery names (AzureAD/microsoft-authentication-library-for-js, its metadata).
 # Guess: that the other clouds take the same kinds of audience as the public one, whose refusal is quoted.
 CLOUDS = {
     "AzureCloud": _cloud(
@@ -37,17 +49,28 @@ CLOUDS = {
         "https://management.azure.com",
         "https://ml.azure.com",
         "https://vault.azure.net",
+        login=("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
+        blobs="*.blob.core.windows.net",
     ),
     "AzureChinaCloud": _cloud(
         "https://management.core.chinacloudapi.cn",
         "https://management.chinacloudapi.cn",
         "https://ml.azure.cn",
         "https://vault.azure.cn",
+        login=("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
+        blobs="*.blob.core.chinacloudapi.cn",
     ),
     "AzureUSGovernment": _cloud(
         "https://management.core.usgovcloudapi.net",
         "https://management.usgovcloudapi.net",
         "https://ml.azure.us",
         "https://vault.usgovcloudapi.net",
+        login=("login.microsoftonline.us", "login.usgovcloudapi.net"),
+        blobs="*.blob.core.usgovcloudapi.net",
     ),
 }
+
+#: The hosts that the emulator can answer for, as patterns in which `*` stands for any beginning.
+AZURE_HOSTS = tuple(
+    host for cloud in CLOUDS.values() for host in (*cloud.login_hosts, cloud.resource_manager, cloud.blob_hosts)
+)

@@ -47,6 +47,7 @@ class Options:
 
     Attributes:
         port: To listen on; 0 takes a free one.
+        proxy: Whether a proxy leads Azure's public hosts to it: on the next port, or on a free one too.
         runtime: What executes the jobs: processes of this machine, or nothing (they only pretend).
         interpreters: By image: the Python that stands for it.
         default_interpreter: The Python of every other image; by default the emulator's own.
@@ -54,9 +55,11 @@ class Options:
         resource_group: Of the one workspace.
         workspace_name: Of the one workspace.
         location: Of the one workspace.
+        cloud: Name of the cloud that it shows.
     """
 
     port: int = 0
+    proxy: bool = False
     runtime: RuntimeName = "process"
     interpreters: Mapping[str, str] = field(default_factory=dict)
     default_interpreter: str = sys.executable
@@ -64,6 +67,7 @@ class Options:
     resource_group: str = "emulator"
     workspace_name: str = "emulator"
     location: str = "westeurope"
+    cloud: str = "AzureCloud"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Running:
         state: The state folder.
         pid: Its process.
         base_url: `https://127.0.0.1:PORT`.
+        proxy_url: `http://127.0.0.1:PORT` of its proxy; None where it has none.
         started_at: When it began to serve: ISO 8601, UTC.
         ca_file: The certificate of its CA.
         ca_bundle: certifi's certificates and that one.
@@ -86,6 +91,7 @@ class Running:
     state: Path
     pid: int
     base_url: str
+    proxy_url: str | None
     started_at: str
     ca_file: Path
     ca_bundle: Path
@@ -223,6 +229,7 @@ async def _serve(state: Path, options: Options, announce: Callable[[Running], No
             state=state,
             pid=os.getpid(),
             base_url=emulator.base_url,
+            proxy_url=emulator.proxy_url,
             started_at=datetime.now(timezone.utc).isoformat(),
             ca_file=emulator.ca_file,
             ca_bundle=emulator.ca_bundle,
@@ -241,6 +248,7 @@ def _emulator(state: Path, options: Options) -> Emulator:
     from zenml_azureml.emulator import Emulator, WorkspaceName
     from zenml_azureml.emulator.clock import SystemClock
     from zenml_azureml.emulator.context import Settings
+    from zenml_azureml.emulator.environment import own_variables
     from zenml_azureml.emulator.runtimes.process import ProcessRuntime
     from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 
@@ -259,11 +267,15 @@ def _emulator(state: Path, options: Options) -> Emulator:
             ),
             clock=clock,
             settings=settings,
+            cloud=options.cloud,
+            proxy_port=(options.port and options.port + 1) if options.proxy else None,
+            # The shell that starts it may be using another emulator's proxy, or this one's of yesterday.
+            environ=own_variables(os.environ),
         )
     except OSError as error:
+        ports = f"{options.port} or {options.port + 1}, its proxy's" if options.proxy else f"{options.port}"
         raise DaemonError(
-            f"Cannot listen on port {options.port}: {error.strerror}. "
-            "Another program has it; `--port 0` takes a free one."
+            f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."
         ) from error
 
 

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.daemon import Running
 from zenml_azureml.emulator.files import write_private
 
@@ -41,9 +42,11 @@ _EXPORTED = (
     "AZUREML_ARM_WORKSPACE_NAME",
     STATE_VARIABLE,
 )
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+# requests and curl look at the lower-case ones first, other clients at the upper-case ones only.
+_PROXY = ("HTTPS_PROXY", "https_proxy")
+_OTHER_PROXIES = ("ALL_PROXY", "all_proxy")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
-_TOUCHED = (*_EXPORTED, *_NO_PROXY, *_UNSET)
+_TOUCHED = (*_EXPORTED, *_PROXY, *_NO_PROXY, *_UNSET)
 
 
 def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> dict[str, str]:
@@ -55,12 +58,13 @@ def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> d
         shell: The variables of the shell that the script will run in.
 
     Returns:
-        The variables to set. Those about proxies are among them only where the shell has a proxy.
+        The variables to set. Those about proxies are among them only where the emulator or the shell has one.
     """
     options = emulator.options
     values = (
         emulator.base_url,
-        emulator.base_url,
+        # Behind the proxy there is Microsoft's own address, the only one that azure-identity takes for vouched for.
+        f"https://{CLOUDS[options.cloud].login_hosts[0]}" if emulator.proxy_url else emulator.base_url,
         emulator.tenant_id,
         emulator.client_id,
         str(emulator.federated_token_file),
@@ -71,7 +75,9 @@ def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> d
         str(emulator.state),
     )
     result = dict(zip(_EXPORTED, values, strict=True))
-    if any(shell.get(name) for name in _PROXIES):
+    if emulator.proxy_url:
+        result |= dict.fromkeys(_PROXY, emulator.proxy_url)
+    if emulator.proxy_url or any(_before(shell, name) for name in (*_PROXY, *_OTHER_PROXIES)):
         for name in _NO_PROXY:
             hosts = _before(shell, name).split(",")
             result[name] = ",".join([*filter(None, hosts), "127.0.0.1"])
@@ -88,11 +94,10 @@ def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
     Returns:
         Lines for sh, bash and zsh. A former value is kept by reference: no secret is in them.
     """
-    keep = []
-    if _ACTIVE not in shell:
-        keep = [f'export {_KEPT}{name}="${name}"' for name in _TOUCHED if name in shell]
+    # Undone first: what an emulator has set that ran with other options would stay.
+    keep = [f'export {_KEPT}{name}="${name}"' for name in own_variables(shell) if name in _TOUCHED]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    return [*keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(_UNSET)}"]
+    return [*unset_lines(shell), *keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(_UNSET)}"]
 
 
 def unset_lines(shell: Mapping[str, str]) -> list[str]:
@@ -137,8 +142,18 @@ def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
     return bundle
 
 
+def own_variables(shell: Mapping[str, str]) -> dict[str, str]:
+    """A shell's variables as they were before `set_lines`.
+
+    Args:
+        shell: The variables of the shell now.
+    """
+    if _ACTIVE not in shell:
+        return dict(shell)
+    kept = {name.removeprefix(_KEPT): value for name, value in shell.items() if name.startswith(_KEPT)}
+    others = {name: value for name, value in shell.items() if name not in _TOUCHED and not name.startswith(_KEPT)}
+    return {**others, **kept}
+
+
 def _before(shell: Mapping[str, str], name: str) -> str:
-    """A variable's value before `set_lines`."""
-    if _ACTIVE in shell and name in _TOUCHED:
-        return shell.get(f"{_KEPT}{name}", "")
-    return shell.get(name, "")
+    return own_variables(shell).get(name, "")

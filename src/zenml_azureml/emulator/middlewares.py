@@ -52,7 +52,7 @@ async def demand_api_version(request: web.Request, handler: _Handler) -> web.Str
 
 
 def _is_arm(request: web.Request) -> bool:
-    return request.path.lower().startswith("/subscriptions")
+    return request.path.lower().startswith(("/subscriptions", "/tenants"))
 
 
 def _unserved(request: web.Request, status: int) -> GatewayError:
@@ -60,11 +60,12 @@ def _unserved(request: web.Request, status: int) -> GatewayError:
     # Guess: both; for an unknown type ARM goes on to list the versions that it knows.
     if status == 405:
         return GatewayError(405, "MethodNotAllowed", f"The method {request.method} is not supported here.")
-    _, _, tail = request.path.lower().partition(f"/providers/{PROVIDER.lower()}/")
-    kind = "/".join(tail.split("/")[::2])
+    _, _, tail = request.path.partition("/providers/")
+    namespace, _, names = tail.partition("/")
+    kind = "/".join(names.lower().split("/")[::2])
     return GatewayError(
         404,
         "InvalidResourceType",
-        f"The resource type '{kind}' could not be found in the namespace '{PROVIDER}' for api version "
+        f"The resource type '{kind}' could not be found in the namespace '{namespace or PROVIDER}' for api version "
         f"'{request.query.get('api-version')}'.",
     )

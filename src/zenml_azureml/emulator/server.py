@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import socket
 import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,10 +19,11 @@ from aiohttp import web
 
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
-from zenml_azureml.emulator.clouds import CLOUDS
+from zenml_azureml.emulator.clouds import AZURE_HOSTS, CLOUDS
 from zenml_azureml.emulator.context import Context, Settings
 from zenml_azureml.emulator.files import private_folder
 from zenml_azureml.emulator.identity import identity
+from zenml_azureml.emulator.proxy import Proxy
 from zenml_azureml.emulator.recorder import FinishRecord
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
@@ -51,9 +53,13 @@ class Emulator:
         clock: The time.
         settings: How it behaves at first.
         cloud: Name of the cloud that it shows: whose tokens it makes and takes, and whose Studio it links to.
+        proxy_port: Where a proxy listens that leads Azure's public hosts to it; 0 takes a free port, None makes no
+            proxy.
+        environ: The variables that say how the proxy reaches other hosts; those of this process by default.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
+        proxy_url: `http://127.0.0.1:PORT` of the proxy; None where there is none.
         context: What it holds; only to be touched on its own event loop.
         ca_file: The certificate of its CA alone.
         ca_bundle: certifi's certificates and that one.
@@ -75,10 +81,12 @@ class Emulator:
         clock: Clock | None = None,
         settings: Settings | None = None,
         cloud: str = "AzureCloud",
+        proxy_port: int | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         folder = private_folder(folder.resolve())
         shutil.rmtree(folder / "jobs", ignore_errors=True)
-        self._certificates = certificates(folder)
+        self._certificates = certificates(folder, () if proxy_port is None else AZURE_HOSTS)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
         found = identity(folder)
@@ -88,7 +96,14 @@ class Emulator:
         clock = clock or SystemClock()
         settings = settings or Settings()
         self._socket = socket.create_server((HOST, port))
-        self.base_url = f"https://{HOST}:{self._socket.getsockname()[1]}"
+        address = HOST, self._socket.getsockname()[1]
+        self.base_url = f"https://{HOST}:{address[1]}"
+        try:
+            self._proxy = None if proxy_port is None else Proxy(address, proxy_port, environ or os.environ)
+        except OSError:
+            self._socket.close()
+            raise
+        self.proxy_url = self._proxy.url if self._proxy else None
         self.context = Context(
             folder=folder,
             base_url=self.base_url,
@@ -115,11 +130,12 @@ class Emulator:
         await runner.setup()
         try:
             await web.SockSite(runner, self._socket, ssl_context=self._certificates.server).start()
-            yield
+            async with self._proxy.serve() if self._proxy else nullcontext():
+                yield
         finally:
             await runner.cleanup()
             await self.context.end_all()
-            self._socket.close()
+            self._give_ports_back()
 
     def __enter__(self) -> Emulator:
         ready: Future[None] = Future()
@@ -139,7 +155,7 @@ class Emulator:
     def close(self) -> None:
         """End every job and stop serving, where it runs in a thread; else only give the port back."""
         if self._thread is None:
-            self._socket.close()
+            self._give_ports_back()
             return
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
@@ -152,6 +168,11 @@ class Emulator:
             work: E.g. something that looks into `context`.
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _give_ports_back(self) -> None:
+        self._socket.close()
+        if self._proxy is not None:
+            self._proxy.close()
 
     async def _serve_until_closed(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,12 @@ class Certificates:
     server: ssl.SSLContext
 
 
-def certificates(folder: Path) -> Certificates:
+def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificates:
     """The certificates in `folder`, made there at first: who trusts the CA keeps trusting it.
 
     Args:
         folder: Where they are kept; it exists.
+        further_names: Hosts that the server answers for beside its own address; `*.` stands for any subdomain.
     """
     ca_file, ca_key, ca_bundle = folder / "ca.pem", folder / "ca.key", folder / "ca-bundle.pem"
     if ca_key.exists():
@@ -45,5 +47,5 @@ def certificates(folder: Path) -> Certificates:
     # Written at each start: certifi's part of it is updated with the package.
     write_private(ca_bundle, Path(certifi.where()).read_bytes() + b"\n" + ca.cert_pem.bytes())
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(*_NAMES).configure_cert(server)
+    ca.issue_cert(*_NAMES, *further_names).configure_cert(server)
     return Certificates(ca_file, ca_bundle, server)

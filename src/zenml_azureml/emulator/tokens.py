@@ -9,9 +9,11 @@ import json
 import secrets
 import uuid
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import CONTEXT, Context
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -23,6 +25,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/{tenant}/oauth2/v2.0/token", _token),
         web.get("/{tenant}/v2.0/.well-known/openid-configuration", _openid_configuration),
         web.get("/{tenant}/discovery/v2.0/keys", _keys),
+        web.get("/common/discovery/instance", _discover_instance),
     ]
 
 
@@ -180,13 +183,43 @@ def _entra_error(request: web.Request, error: _EntraError) -> web.Response:
     return web.json_response(body, status=error.status, headers={"x-ms-request-id": secrets.token_hex(16)})
 
 
+async def _discover_instance(request: web.Request) -> web.Response:
+    """Whether an authority is Microsoft's own, and which of its hosts are one and the same.
+
+    Recorded in the tests of Azure/azure-sdk-for-js (ai-metrics-advisor, 2021), the clouds that are gone left out.
+    """
+    asked = urlsplit(request.query.get("authorization_endpoint", ""))
+    if not any(asked.hostname in cloud.login_hosts for cloud in CLOUDS.values()):
+        # Code and error: Microsoft's list of codes, and what msal looks for. Words: Azure/login#419 and others.
+        return _entra_error(request, _EntraError(400, "invalid_instance", 50049, "Unknown or invalid instance."))
+    metadata = [
+        {
+            "preferred_network": cloud.login_hosts[0],
+            # Quoted there: the public cloud's caches go by its second name.
+            "preferred_cache": cloud.login_hosts[cloud is CLOUDS["AzureCloud"]],
+            "aliases": cloud.login_hosts,
+        }
+        for cloud in CLOUDS.values()
+    ]
+    tenant = asked.path.strip("/").split("/")[0]
+    return web.json_response(
+        {
+            "tenant_discovery_endpoint": f"https://{asked.hostname}/{tenant}/v2.0/.well-known/openid-configuration",
+            "api-version": "1.1",
+            "metadata": metadata,
+        },
+        headers={"Cache-Control": "max-age=86400, private"},
+    )
+
+
 async def _openid_configuration(request: web.Request) -> web.Response:
     """What msal reads before it asks for a token."""
     context = request.app[CONTEXT]
     tenant = request.match_info["tenant"]
     if tenant != context.tenant_id:
         return _entra_error(request, _unknown_tenant(tenant))
-    authority = f"{context.base_url}/{tenant}"
+    # At the host that was asked: behind the proxy that is Microsoft's.
+    authority = f"https://{request.host}/{tenant}"
     return web.json_response(
         {
             "token_endpoint": f"{authority}/oauth2/v2.0/token",

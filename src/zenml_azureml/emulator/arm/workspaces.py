@@ -9,6 +9,7 @@ import uuid
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.neighbours import storage_account_id
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import (
     WORKSPACE,
@@ -65,7 +66,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
         "properties": {
             "friendlyName": workspace.name,
             "description": "",
-            "storageAccount": f"{group}/providers/Microsoft.Storage/storageAccounts/{plain}storage",
+            "storageAccount": storage_account_id(workspace),
             "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{plain}vault",
             "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
             "hbiWorkspace": False,

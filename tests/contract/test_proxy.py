@@ -1,0 +1,168 @@
+"""The proxy: Azure's own addresses lead to the emulator, all others where they always lead."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+import trustme
+from azure.ai.ml import MLClient
+from azure.identity import ClientSecretCredential
+
+from tests.e2e.requests_of import requests_of
+from tests.https_server import https_server
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.clouds import AZURE_HOSTS
+
+
+def get(emulator: Emulator, url: str, *, verify: Path | None = None) -> requests.Response:
+    """GET through the emulator's proxy."""
+    proxies = {"https": str(emulator.proxy_url)}
+    return requests.get(url, proxies=proxies, verify=str(verify or emulator.ca_file), timeout=10)
+
+
+@pytest.mark.parametrize("host", [pattern.replace("*", "anybody") for pattern in AZURE_HOSTS])
+def test_each_of_azures_hosts_is_the_emulator(proxied: Emulator, host: str) -> None:
+    get(proxied, f"https://{host}/some/path")  # which raises where the certificate is not that host's
+
+    assert "/some/path" in [request["path"] for request in requests_of(proxied)]
+
+
+def test_clients_that_know_nothing_of_it_sign_in_and_submit(proxied: Emulator) -> None:
+    credential = ClientSecretCredential(proxied.tenant_id, proxied.client_id, proxied.client_secret)
+    workspace = proxied.context.store.workspaces[0]
+    names = (workspace.subscription_id, workspace.resource_group, workspace.name)
+
+    assert list(MLClient(credential, *names, cloud="AzureCloud").jobs.list()) == []
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    """A CA that has nothing to do with the emulator; the key is beside it."""
+    theirs = trustme.CA()
+    theirs.private_key_pem.write_to_path(tmp_path / "theirs.key")
+    theirs.cert_pem.write_to_path(tmp_path / "theirs.pem")
+    return tmp_path / "theirs.pem"
+
+
+@pytest.fixture
+def other_host(ca: Path) -> Iterator[str]:
+    """The URL of a host that is not Azure's."""
+    with https_server(trustme.CA.from_pem(ca.read_bytes(), ca.with_suffix(".key").read_bytes())) as url:
+        yield url
+
+
+def test_another_host_is_itself(proxied: Emulator, other_host: str, ca: Path) -> None:
+    assert get(proxied, other_host, verify=ca).text == "the other host"
+
+
+def test_another_host_is_reached_through_the_shells_own_proxy(
+    proxied: Emulator, tmp_path: Path, other_host: str, ca: Path
+) -> None:
+    behind = {"HTTPS_PROXY": str(proxied.proxy_url)}
+    with Emulator(tmp_path / "second", proxy_port=0, environ=behind) as second:
+        assert get(second, other_host, verify=ca).text == "the other host"
+
+        proxied.close()
+
+        with pytest.raises(requests.ConnectionError, match="502 Cannot reach"):
+            get(second, other_host, verify=ca)
+
+
+def test_but_not_where_the_shell_says_that_it_is_reached_directly(tmp_path: Path, other_host: str, ca: Path) -> None:
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "no_proxy": "example.org,127.0.0.1"}
+    with Emulator(tmp_path / "second", proxy_port=0, environ=nowhere) as emulator:
+        assert get(emulator, other_host, verify=ca).text == "the other host"
+
+
+def test_what_the_shells_own_proxy_refuses_is_told(tmp_path: Path) -> None:
+    with (
+        a_proxy_that_answers("HTTP/1.1 407 Proxy Authentication Required") as url,
+        Emulator(tmp_path / "emulator", proxy_port=0, environ={"HTTPS_PROXY": url}) as emulator,
+        pytest.raises(requests.ConnectionError, match="407 Proxy Authentication Required"),
+    ):
+        get(emulator, "https://example.org/")
+
+
+def test_the_password_of_the_shells_own_proxy_is_lent_to_nobody(tmp_path: Path) -> None:
+    environ = {"HTTPS_PROXY": "http://me:hush@127.0.0.1:9"}
+    with (
+        Emulator(tmp_path / "emulator", proxy_port=0, environ=environ) as emulator,
+        pytest.raises(requests.ConnectionError, match="must be http:// without a password") as refused,
+    ):
+        get(emulator, "https://example.org/")
+
+    assert "hush" not in str(refused.value)
+
+
+def test_a_host_that_is_not_there_is_told(proxied: Emulator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    with pytest.raises(requests.ConnectionError, match=f"502 Cannot reach 127.0.0.1:{port}"):
+        get(proxied, f"https://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n\r\n", b"405"),
+        (b"\x16\x03\x01 what is this\r\n\r\n", b"405"),
+        (b"CONNECT " + b"x" * 100_000, b"400"),
+    ],
+)
+def test_it_does_nothing_but_tunnels(proxied: Emulator, sent: bytes, status: bytes) -> None:
+    address = urlsplit(proxied.proxy_url)
+    with socket.create_connection((str(address.hostname), int(str(address.port)))) as client:
+        client.sendall(sent)
+        answer = client.recv(1000)
+
+    assert answer.split(b" ")[1] == status
+
+
+def test_it_ends_with_the_emulator_its_tunnels_too(tmp_path: Path, other_host: str) -> None:
+    host = urlsplit(other_host).netloc
+    with Emulator(tmp_path / "emulator", proxy_port=0, environ={}) as emulator:
+        address = urlsplit(emulator.proxy_url)
+        proxy = str(address.hostname), int(str(address.port))
+        tunnel = socket.create_connection(proxy)
+        tunnel.sendall(f"CONNECT {host} HTTP/1.1\r\n\r\n".encode())
+        assert b"200" in tunnel.recv(1000)
+
+    with tunnel:
+        assert tunnel.recv(1000) == b""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(proxy)
+
+
+def test_without_being_asked_for_there_is_none(emulator: Emulator) -> None:
+    assert emulator.proxy_url is None
+    assert b"microsoftonline" not in served_certificate(emulator)
+
+
+def served_certificate(emulator: Emulator) -> bytes:
+    address = urlsplit(emulator.base_url)
+    pem = ssl.get_server_certificate((str(address.hostname), int(str(address.port))))
+    return ssl.PEM_cert_to_DER_cert(pem)
+
+
+@contextmanager
+def a_proxy_that_answers(status_line: str) -> Iterator[str]:
+    """Somebody's proxy, which gives one answer once."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            client, _ = listening.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(f"{status_line}\r\n\r\n".encode())
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,0 +1,34 @@
+"""Some other host of the internet, on this machine."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import trustme
+
+
+@contextmanager
+def https_server(ca: trustme.CA) -> Iterator[str]:
+    """Serve `the other host` with a certificate of that CA; gives the URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    server = HTTPServer(("127.0.0.1", 0), _OtherHost)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+class _OtherHost(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the other host")
+
+    def log_message(self, *_: object) -> None:
+        pass
