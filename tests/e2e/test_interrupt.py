@@ -230,6 +230,20 @@ def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
     assert "RUN failed" in told
 
 
+def test_a_signal_whose_exception_gets_lost_ends_the_job(dynamic_project: Project, emulator: Emulator) -> None:
+    """Python drops an exception that a handler raises within a callback of C code; here the handler raises none."""
+    deaf = DYNAMIC.replace(
+        "import sys, time", "import signal, sys, time\nsignal.signal(signal.SIGINT, lambda *_: None)"
+    )
+    client = dynamic_project.start(deaf, "one_after_the_other")
+    read_until(client, "simulated line")
+
+    client.send_signal(signal.SIGINT)
+
+    assert_ended(rest_of(client), emulator, 1)
+    assert client.returncode != 0
+
+
 @pytest.mark.parametrize("how", ["--graceful", None])
 def test_stopping_a_dynamic_run_from_elsewhere_ends_its_jobs(
     how: str | None, dynamic_project: Project, emulator: Emulator
