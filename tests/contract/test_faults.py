@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from http.client import IncompleteRead
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.ai.ml import MLClient, command
 
 from tests.contract.arm import Arm
+from tests.contract.waiting import eventually
 
 JOB = {"properties": {"jobType": "Command", "command": "echo", "environmentId": "azureml:some:1"}}
 
@@ -80,12 +83,52 @@ def test_a_delay_holds_the_answer_back(arm: Arm) -> None:
     assert requests(arm)[0]["duration"] >= 0.2
 
 
+def test_a_fault_waits_until_so_many_requests_have_passed(arm: Arm) -> None:
+    arm_fault(arm, path="/jobs$", after=2, status=500)
+    arm_fault(arm, path="/jobs$", after=2, status=503)
+
+    assert [arm.call("GET", "jobs").status for _ in range(5)] == [200, 200, 500, 503, 200]
+
+
+def test_a_page_is_answered_as_proxies_do(arm: Arm) -> None:
+    arm_fault(arm, path="/jobs$", status=200, html="<html>Please log in</html>")
+
+    answer = arm.call("GET", "jobs")
+
+    assert (answer.status, answer.text) == (200, "<html>Please log in</html>")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_an_answer_is_cut_off_in_the_middle(arm: Arm) -> None:
+    arm_fault(arm, method="PUT", path="/jobs/", truncated=True)
+
+    with pytest.raises((ConnectionResetError, IncompleteRead)):
+        arm.call("PUT", "jobs/cut", JOB)
+
+    assert arm.call("GET", "jobs/cut").status == 200
+    assert requests(arm)[0]["status"] is None
+
+
+def test_a_log_whose_answer_is_lost_is_not_sent_either(arm: Arm) -> None:
+    arm.call("PUT", "jobs/done", JOB)
+    job = arm.emulator.context.store.workspaces[0].jobs["done"]
+    eventually(lambda: job.is_terminal)
+    details = arm.call("GET", f"/history/v1.0{arm.workspace}/runs/done/details").body
+    log = urlsplit(details["logFiles"]["user_logs/std_log.txt"])
+    arm_fault(arm, path="std_log", status=503, processed=True)
+
+    assert arm.call("GET", f"{log.path}?{log.query}").text == "null"
+    assert arm.call("GET", f"{log.path}?{log.query}").text == "simulated line 1 of 1\n"
+
+
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
         ({}, "nothing would go wrong"),
-        ({"status": 200}, "status: Input should be greater than or equal to 400"),
-        ({"status": 500, "reset": True}, "not both"),
+        ({"status": 199}, "status: Input should be greater than or equal to 200"),
+        ({"status": 500, "reset": True}, "exclude each other"),
+        ({"reset": True, "truncated": True}, "exclude each other"),
+        ({"status": 502, "body": {}, "html": "<html>"}, "`body` or `html`, not both"),
         ({"status": 500, "times": 0}, "times"),
         ({"status": 500, "path": "("}, "path: Value error, not a regular expression"),
         ({"reset": True, "headers": {"A": "b"}}, "need a `status`"),
@@ -178,6 +221,20 @@ def test_requests_of_one_connection_carry_its_number(arm: Arm, ml_client: MLClie
     assert len(listings) == 4
     assert len(set(listings[:3])) == 1
     assert listings[3] not in listings[:3]
+
+
+# The jobs
+
+
+def test_every_job_is_told_with_its_state_and_tags(arm: Arm) -> None:
+    for name, tags in (("first", {"a": "1"}), ("second", {})):
+        arm.call("PUT", f"jobs/{name}", {"properties": {**JOB["properties"], "tags": tags}})
+    eventually(lambda: all(job["status"] == "Completed" for job in arm.call("GET", "/_emulator/jobs").body))
+
+    first, second = arm.call("GET", "/_emulator/jobs").body
+
+    assert (first["name"], first["tags"], second["name"]) == ("first", {"a": "1"}, "second")
+    assert first["created"] < second["created"]
 
 
 # Reset

@@ -195,10 +195,16 @@ async def _send(request: web.Request, blob: LogBlob) -> web.StreamResponse:
                 headers={"Content-Range": f"bytes */{blob.size}"},
             )
     # Guess: any other form of range is overlooked, as HTTP allows.
-    response = web.StreamResponse(status=206 if asked else 200, headers={**blob_headers(request), **_properties(blob)})
+    status, headers = 206 if asked else 200, {**blob_headers(request), **_properties(blob)}
     if asked:
-        response.headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
-    response.content_length = left = last - first + 1
+        headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
+    left = last - first + 1
+    if request.method == "GET" and left <= _CHUNK:
+        with blob.file.open("rb") as content:
+            content.seek(first)
+            return web.Response(body=content.read(left), status=status, headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = left
     await response.prepare(request)
     if request.method == "GET":
         with blob.file.open("rb") as content:

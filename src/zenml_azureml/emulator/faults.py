@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import struct
@@ -33,35 +34,43 @@ class Fault(BaseModel):
     Attributes:
         method: Regular expression that the whole HTTP method must match, in any case.
         path: Regular expression that must be found in the path, in any case.
+        after: How many such requests it lets pass first.
         times: How many requests it meets; it is spent after that.
         processed: Whether the request is carried out all the same, so that only its answer is lost.
         delay: Seconds to wait before the answer (or the reset).
         status: HTTP status to answer with.
         body: JSON to answer with.
+        html: A page to answer with instead, as proxies do.
         headers: Headers to answer with, e.g. `{"Retry-After": "2"}`.
         reset: Whether to reset the TCP connection instead of answering.
+        truncated: Whether to carry out the request, and to reset the connection in the middle of the answer's body.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     method: _Pattern = ".*"
     path: _Pattern = ".*"
+    after: int = Field(0, ge=0)
     times: int = Field(1, ge=1)
     processed: bool = False
     delay: float = Field(0.0, ge=0)
-    status: int | None = Field(None, ge=400, le=599)
+    status: int | None = Field(None, ge=200, le=599)
     body: Any = None
+    html: str | None = None
     headers: dict[str, str] = {}
     reset: bool = False
+    truncated: bool = False
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Fault:
-        if self.reset and self.status is not None:
-            raise ValueError("a connection that is reset has no status: give `reset` or `status`, not both")
-        if not self.reset and self.status is None and not self.delay:
-            raise ValueError("nothing would go wrong: give `status`, `reset` or `delay`")
-        if self.status is None and (self.body is not None or self.headers):
-            raise ValueError("`body` and `headers` need a `status`")
+        if (self.status is not None) + self.reset + self.truncated > 1:
+            raise ValueError("an answer, a reset and an answer that is cut off exclude each other: give one of them")
+        if self.status is None and not (self.reset or self.truncated or self.delay):
+            raise ValueError("nothing would go wrong: give `status`, `reset`, `truncated` or `delay`")
+        if self.status is None and (self.body is not None or self.html is not None or self.headers):
+            raise ValueError("`body`, `html` and `headers` need a `status`")
+        if self.body is not None and self.html is not None:
+            raise ValueError("give `body` or `html`, not both")
         return self
 
     def matches(self, method: str, path: str) -> bool:
@@ -71,9 +80,10 @@ class Fault(BaseModel):
 
 @dataclass
 class ArmedFault:
-    """A fault, and how many requests it has met."""
+    """A fault, how many requests it has let pass, and how many it has met."""
 
     fault: Fault
+    passed: int = 0
     fired: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -88,9 +98,15 @@ class Faults:
     armed: list[ArmedFault] = field(default_factory=list)
 
     def fire(self, method: str, path: str) -> Fault | None:
-        """The first unspent fault for such a request, counted as fired; None if there is none."""
+        """The first unspent fault for such a request, counted as fired; None if there is none.
+
+        Those after it do not see the request.
+        """
         for armed in self.armed:
             if armed.fired < armed.fault.times and armed.fault.matches(method, path):
+                if armed.passed < armed.fault.after:
+                    armed.passed += 1
+                    continue
                 armed.fired += 1
                 return armed.fault
         return None
@@ -121,10 +137,27 @@ async def inject(
     if fault.reset:
         _reset(request)
         return web.Response()
+    if fault.html is not None:
+        status = fault.status or 200
+        return web.Response(text=fault.html, content_type="text/html", status=status, headers=fault.headers)
     if fault.status is not None:
         return web.json_response(fault.body, status=fault.status, headers=fault.headers)
     assert answer is not None  # noqa: S101 - a fault without status and reset is a delay
+    if fault.truncated:
+        await _send_half(request, answer)
     return answer
+
+
+async def _send_half(request: web.Request, answer: web.StreamResponse) -> None:
+    """Send the headers and half of the body, then reset; an answer without a body is not sent at all."""
+    if isinstance(answer, web.Response) and isinstance(answer.body, bytes) and len(answer.body) > 1:
+        headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+        half = web.StreamResponse(status=answer.status, headers=headers)
+        await half.prepare(request)
+        await half.write(answer.body[: len(answer.body) // 2])
+        # What is still in the socket's buffer would be lost with the connection.
+        await asyncio.sleep(0)
+    _reset(request)
 
 
 def _reset(request: web.Request) -> None:

@@ -7,12 +7,17 @@ from collections import Counter
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http import timestamp
 from zenml_azureml.emulator.state import Compute
 
 
 def routes() -> list[web.RouteDef]:
-    """The emulator's own `GET /_emulator/status` and `GET /_emulator/jobs/{job}`."""
-    return [web.get("/_emulator/status", get_status), web.get("/_emulator/jobs/{job}", get_job)]
+    """The emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
+    return [
+        web.get("/_emulator/status", get_status),
+        web.get("/_emulator/jobs", list_jobs),
+        web.get("/_emulator/jobs/{job}", get_job),
+    ]
 
 
 async def get_status(request: web.Request) -> web.Response:
@@ -21,6 +26,22 @@ async def get_status(request: web.Request) -> web.Response:
     jobs = Counter(job.status for workspace in workspaces for job in workspace.jobs.values())
     computes = [_describe(compute) for workspace in workspaces for compute in workspace.computes.values()]
     return web.json_response({"jobs": dict(sorted(jobs.items())), "computes": computes})
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """Answer `[{"name", "status", "tags", "created"}]` of every job in any workspace, oldest first."""
+    jobs = [job for workspace in request.app[CONTEXT].store.workspaces for job in workspace.jobs.values()]
+    return web.json_response(
+        [
+            {
+                "name": job.name,
+                "status": job.status,
+                "tags": job.properties["tags"],
+                "created": timestamp(job.created_at),
+            }
+            for job in sorted(jobs, key=lambda job: job.created_at)
+        ]
+    )
 
 
 async def get_job(request: web.Request) -> web.Response:
