@@ -68,7 +68,7 @@ class Watch:
         self._status_failures = _Failures(time)
         self._log_failures = _Failures(time)
         self._missing = 0
-        self._follower = LogFollower(connection, job_name)
+        self._follower = LogFollower(connection, job_name, time.monotonic)
 
     @property
     def wants_look(self) -> bool:
@@ -119,16 +119,19 @@ class Watch:
 
     def read_log(self) -> None:
         """Read what is new in the log; all that is left of it, and settle, where the job has ended. Never raises."""
-        ended = self.job.phase.ended
+        ended, lines = self.job.phase.ended, list[str]()
         try:
-            if ended:
+            if ended and self.options.on_line is None:
+                self.job.details = self._follower.read_end()
+            elif ended:
                 lines, self.job.details = self._follower.read_rest()
             else:
                 lines = self._follower.read_new()
             self._log_failures.over()
         except Exception as error:  # noqa: BLE001 - the log is not worth the step
             self._log_failures.add(error, LOG_PATIENCE)
-            hopeless = isinstance(error, AzureError) and not is_transient(error)
+            may_pass = is_transient(error) or isinstance(error, ClientAuthenticationError)
+            hopeless = isinstance(error, AzureError) and not may_pass
             if ended and (hopeless or self._log_failures.lasted >= LOG_PATIENCE):
                 logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, _words(error))
                 self._settle()
@@ -139,6 +142,7 @@ class Watch:
                     self.options.on_line(line)
         except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
             self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
+            return
         if ended:
             self._settle()
 
