@@ -318,3 +318,26 @@ def test_the_command_line_is_there_at_once() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
+
+
+class TestScenarios:
+    def test_they_are_listed_and_the_next_job_meets_the_one_that_was_asked_for(
+        self, state: Path, submit: Submit
+    ) -> None:
+        running = started(state, "--runtime", "simulated")
+
+        listed = emulator("scenario", state)
+        assert "preempted            Azure takes the low-priority node away" in listed.stdout
+        armed = emulator("scenario", state, "exit-code", "--jobs", ".", "--times", "2")
+
+        assert (armed.returncode, armed.stdout) == (0, "The next 2 jobs of `.`: exit-code.\n")
+        submit(running, "echo")
+        wait_until(lambda: json.loads(emulator("status", state, "--json").stdout)["jobs"] == {"Failed": 1})
+
+    def test_one_that_does_not_exist_is_refused_with_those_that_do(self, state: Path) -> None:
+        started(state)
+
+        refused = emulator("scenario", state, "flood")
+
+        assert refused.returncode == 1
+        assert "there is no scenario 'flood': there are image-pull-refused, " in refused.stderr

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import sys
 import time
-import urllib.request
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zenml_azureml.cli.extras import require_extra
+from zenml_azureml.cli.running import ask, running_in, state_option
+from zenml_azureml.cli.scenario import scenario
 
 if TYPE_CHECKING:
     from zenml_azureml.emulator.daemon import Running
@@ -23,26 +22,6 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 10443
 
 _FOLLOW_SECONDS = 0.2
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _default_state() -> Path:
-    from platformdirs import user_state_path
-
-    return user_state_path("zenml-azureml") / "emulator"
-
-
-def state_option(command: _Command) -> _Command:
-    """Add `--state`, which says which emulator is meant."""
-    return click.option(
-        "--state",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="ZENML_AZUREML_EMULATOR_STATE",
-        default=_default_state,
-        show_default="a folder in your home",
-        help="The one folder that the emulator keeps everything in.",
-    )(command)
 
 
 @click.group()
@@ -158,7 +137,7 @@ def status(state: Path, as_json: bool) -> None:
     if running is None:
         click.echo(json.dumps({"running": False, "state": str(state)}) if as_json else f"No emulator runs in {state}.")
         sys.exit(1)
-    held = _ask(running, "/_emulator/status")
+    held = ask(running, "/_emulator/status")
     uptime = datetime.now(timezone.utc) - datetime.fromisoformat(running.started_at)
     if as_json:
         facts = {
@@ -188,7 +167,7 @@ def env(state: Path, unset: bool) -> None:
     if unset:
         lines = environment.unset_lines(os.environ)
     else:
-        running = _running(state)
+        running = running_in(state)
         bundle = environment.ca_bundle(running, os.environ)
         lines = environment.set_lines(environment.variables(running, bundle, os.environ), os.environ)
     click.echo("\n".join(lines))
@@ -210,6 +189,9 @@ def logs(state: Path, job: str, follow: bool) -> None:
         if not going_on:
             return
         time.sleep(_FOLLOW_SECONDS)
+
+
+emulator.add_command(scenario)
 
 
 def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
@@ -240,17 +222,6 @@ def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     return default, by_image
 
 
-def _running(state: Path) -> Running:
-    from zenml_azureml.emulator import daemon
-
-    running = daemon.find(state)
-    if running is None:
-        raise click.ClickException(
-            f"No emulator runs in {state}. Start one: zenml-azureml emulator start --state {state}"
-        )
-    return running
-
-
 def _log_folder(state: Path, job: str) -> Path:
     """Where a job's logs are or will be."""
     folder = state / "jobs" / job
@@ -266,22 +237,13 @@ def _has_ended(state: Path, job: str) -> bool:
     from zenml_azureml.emulator.state import TERMINAL_STATES
 
     running = daemon.find(state)
-    return running is None or _ask(running, f"/_emulator/jobs/{job}")["status"] in TERMINAL_STATES
+    return running is None or ask(running, f"/_emulator/jobs/{job}")["status"] in TERMINAL_STATES
 
 
 def _announce(running: Running) -> None:
     name = running.options.workspace_name
     click.echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
     click.echo(f'Use it in this shell: eval "$(zenml-azureml emulator env --state {running.state})"')
-
-
-def _ask(running: Running, path: str) -> dict[str, Any]:
-    """Get one of the emulator's own answers."""
-    https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=running.ca_file))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
-    with opener.open(running.base_url + path, timeout=30) as answer:
-        content: dict[str, Any] = json.load(answer)
-        return content
 
 
 def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> None:

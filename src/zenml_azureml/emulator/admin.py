@@ -16,6 +16,8 @@ from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
 from zenml_azureml.emulator.recorder import RECORDER
+from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
+from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 
 
 def routes() -> list[web.RouteDef]:
@@ -25,6 +27,9 @@ def routes() -> list[web.RouteDef]:
         web.get("/_emulator/requests", _requests),
         web.get("/_emulator/faults", _list_faults),
         web.post("/_emulator/faults", _arm),
+        web.get("/_emulator/scenarios", _list_scenarios),
+        web.get("/_emulator/scenario", _list_armed_scenarios),
+        web.post("/_emulator/scenario", _arm_scenario),
         web.get("/_emulator/settings", _get_settings),
         web.post("/_emulator/settings", _set_settings),
         web.post("/_emulator/tokens/revoke", _revoke_tokens),
@@ -72,6 +77,26 @@ async def _arm(request: web.Request) -> web.Response:
     return web.json_response(armed.as_json(), status=201)
 
 
+async def _list_scenarios(_request: web.Request) -> web.Response:
+    """Every scenario that there is: what happens, who has told of it, what is a guess."""
+    return web.json_response([scenario.as_json() for scenario in SCENARIOS.values()])
+
+
+async def _list_armed_scenarios(request: web.Request) -> web.Response:
+    return web.json_response([armed.as_json() for armed in request.app[CONTEXT].scenarios.armed])
+
+
+async def _arm_scenario(request: web.Request) -> web.Response:
+    """Arm a scenario for the next jobs that match."""
+    try:
+        rule = ScenarioRule.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    armed = Armed(rule)
+    request.app[CONTEXT].scenarios.armed.append(armed)
+    return web.json_response(armed.as_json(), status=201)
+
+
 async def _get_settings(request: web.Request) -> web.Response:
     return web.json_response(request.app[CONTEXT].settings.model_dump())
 
@@ -112,7 +137,7 @@ async def _rotate_secret(request: web.Request) -> web.Response:
 
 
 async def _reset(request: web.Request) -> web.Response:
-    """Forget all jobs, environments, computes, requests and faults; settings, secret and revocations stay."""
+    """Forget jobs, environments, computes, requests, faults, scenarios; settings, secret and revocations stay."""
     context = request.app[CONTEXT]
     await context.end_all()
     for workspace in context.store.workspaces:
@@ -123,6 +148,7 @@ async def _reset(request: web.Request) -> web.Response:
     shutil.rmtree(context.folder / "jobs", ignore_errors=True)
     request.app[RECORDER].requests.clear()
     request.app[FAULTS].armed.clear()
+    context.scenarios.armed.clear()
     return web.Response(status=204)
 
 

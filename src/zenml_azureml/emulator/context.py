@@ -15,6 +15,7 @@ from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.clouds import CLOUDS, EmulatedCloud
 from zenml_azureml.emulator.identity import Identity
 from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.scenarios.armed import Scenarios
 from zenml_azureml.emulator.state import Store
 
 
@@ -61,6 +62,7 @@ class Context:
         clock: The time.
         settings: What can be changed while it runs.
         cloud: Which of Azure's clouds it shows.
+        scenarios: What shall go wrong with which jobs.
         tasks: What runs in the background; cancelled when the emulator is closed or reset.
     """
 
@@ -72,6 +74,7 @@ class Context:
     clock: Clock = field(default_factory=SystemClock)
     settings: Settings = field(default_factory=Settings)
     cloud: EmulatedCloud = CLOUDS["AzureCloud"]
+    scenarios: Scenarios = field(default_factory=Scenarios)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property

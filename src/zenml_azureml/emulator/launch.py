@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from zenml_azureml.emulator.log_names import log_names
+from zenml_azureml.emulator.log_names import log_names, retry_folder
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
 
@@ -39,7 +39,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
         },
         folder=job.folder,
         node_count=job.properties["resources"]["instanceCount"],
-        log_names=log_names(job.properties["distribution"], job.properties["resources"]["instanceCount"]),
+        log_names=_log_names(job),
     )
 
 
@@ -130,6 +130,11 @@ def _bound_values(job: Job) -> dict[tuple[str, str], str]:
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _log_names(job: Job) -> tuple[str, ...]:
+    names = log_names(job.properties["distribution"], job.properties["resources"]["instanceCount"])
+    return names if job.attempt == 1 else tuple(f"{retry_folder(job.attempt - 1)}/{name}" for name in names)
 
 
 def _image(job: Job, workspace: Workspace) -> str | None:

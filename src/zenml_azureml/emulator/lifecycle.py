@@ -14,9 +14,13 @@ from datetime import datetime
 from typing import Any
 
 from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
 from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of
 from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
-from zenml_azureml.emulator.state import Compute, Job, Workspace
+from zenml_azureml.emulator.scenarios.armed import ScenarioRule
+from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
+from zenml_azureml.emulator.state import Compute, Job, Json, Workspace
 
 #: Seconds between two looks at whether a node is free.
 _QUEUE_INTERVAL = 0.2
@@ -35,40 +39,37 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
         job: A job that was just made.
     """
     name = compute_name(job.properties["computeId"])
+    rule = context.scenarios.take(job)
     try:
-        await _live(context, workspace, job, name)
-    except _CanceledError:
+        while True:
+            try:
+                return await _live(context, workspace, job, name, rule)
+            except RestartedError:
+                job.status, job.attempt = "Queued", job.attempt + 1
+                rule = None
+            finally:
+                _give_back(workspace, job, name)
+    except CanceledError:
         _end(context, job, "Canceled")
-    except _FailedError as failure:
-        _end(context, job, "Failed", code=failure.code, message=failure.message)
+    except FailedError as failure:
+        error = {"code": failure.code, "message": failure.message, "component": failure.component}
+        _end(context, job, "Failed", error)
     except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job
         _log.exception("Job %s could not be run", job.name)
-        message = f"{type(error).__name__}: {error}"
-        _end(context, job, "Failed", code="SystemError", message=message)
-    finally:
-        compute = workspace.find_compute(name) if name else None
-        if compute is not None:
-            _give_back(compute, job)
+        _end(context, job, "Failed", {"code": "SystemError", "message": f"{type(error).__name__}: {error}"})
 
 
-class _CanceledError(Exception):
-    """Somebody asked for the job's end, or its time ran out."""
-
-
-class _FailedError(Exception):
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-async def _live(context: Context, workspace: Workspace, job: Job, target: str | None) -> None:
+async def _live(
+    context: Context, workspace: Workspace, job: Job, target: str | None, rule: ScenarioRule | None
+) -> None:
     settings = context.settings
     await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    await interrupt_waiting(context, workspace, job, rule, "queued")
     if target is not None:
         await _wait_for_nodes(context, workspace, job, target)
     job.status = "Preparing"
     await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    await interrupt_waiting(context, workspace, job, rule, "preparing")
     running = await context.runtime.start(build_launch(job, workspace, context.base_url))
     try:
         job.started_at = context.clock.now()
@@ -78,47 +79,65 @@ async def _live(context: Context, workspace: Workspace, job: Job, target: str | 
             ProcessStatusFile="azureml-logs/process_status.json",
             StartTimeUtc=_utc(job.started_at),
         )
-        end = await _until_end(context, job, running)
+        end = await _until_end(context, workspace, job, running, rule)
     except BaseException:
         await running.terminate()
         raise
     job.status = "Finalizing"
     await context.clock.sleep(settings.job_finalization)
     if not end.succeeded:
-        raise _FailedError(end.error_code or "UserError", end.message or "")
+        raise FailedError(end.error_code or "UserError", end.message or "")
     _end(context, job, "Completed")
 
 
-async def _until_end(context: Context, job: Job, running: RunningJob) -> JobEnd:
-    """The command's end; raises `_CanceledError` where a cancel or the time limit comes first."""
+async def _until_end(
+    context: Context, workspace: Workspace, job: Job, running: RunningJob, rule: ScenarioRule | None
+) -> JobEnd:
+    """The command's end, or what else ends the job: a cancel, its time limit, what is armed for it.
+
+    Raises:
+        CanceledError: If it is canceled, or its time is over.
+        FailedError: If something other than its command makes it fail.
+        RestartedError: If it begins anew.
+    """
     ended = asyncio.ensure_future(running.wait())
     stop = asyncio.ensure_future(job.cancel_requested.wait())
-    waiting: set[asyncio.Future[Any]] = {ended, stop}
+    strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting: set[asyncio.Future[Any]] = {ended, stop, strike}
     timeout = timeout_of(job.properties["limits"])
     if timeout is not None:
         waiting.add(asyncio.ensure_future(context.clock.sleep(timeout)))
+    if rule is not None and rule.scenario.stage == "running":
+        if rule.after:
+            waiting.add(strike := asyncio.ensure_future(context.clock.sleep(rule.after)))
+        else:
+            strike.set_result(None)  # before a command that takes no time
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for other in waiting - {ended}:
             other.cancel()
+    if rule is not None and strike.done() and not strike.cancelled():
+        await running.terminate()
+        await ended
+        return await interrupt_running(context, workspace, job, rule)
     if not ended.done():
         # Past `limits.timeout` a job is canceled: so says Microsoft's description of the field.
         await running.terminate()
         await ended
         await context.clock.sleep(context.settings.job_finalization)
-        raise _CanceledError
+        raise CanceledError
     return ended.result()
 
 
 async def _unless_canceled(job: Job, work: Awaitable[object]) -> None:
-    """Wait for `work`; raises `_CanceledError` as soon as the job is to be canceled."""
+    """Wait for `work`; raises `CanceledError` as soon as the job is to be canceled."""
     done = asyncio.ensure_future(work)
     stop = asyncio.ensure_future(job.cancel_requested.wait())
     try:
         await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
-            raise _CanceledError
+            raise CanceledError
     finally:
         done.cancel()
         stop.cancel()
@@ -129,8 +148,8 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
     while True:
         compute = workspace.find_compute(target)
         if compute is None:
-            # The words are quoted in a public report (MachineLearningNotebooks, report 906).
-            raise _FailedError("UserError", f"AzureMLCompute cluster {target} does not exist")
+            gone = SCENARIOS["no-such-compute"]
+            raise FailedError(gone.code, gone.message.format(compute=target))
         _check_usable(compute, job)
         if job.name not in compute.queue:
             compute.queue.append(job.name)
@@ -157,16 +176,16 @@ def _check_usable(compute: Compute, job: Job) -> None:
     """Refuse what waiting cannot mend."""
     if compute.kind == "ComputeInstance" and compute.inner["state"] in {"Stopped", "Failed"}:
         # Guess: nobody has recorded what becomes of a job on a stopped instance.
-        raise _FailedError(
+        raise FailedError(
             "UserError",
             f"Compute instance {compute.name} is not running: its state is "
             f"{compute.inner['state']}. Start it and submit the job again.",
         )
     if _nodes(job) > _all_nodes(compute):
-        # Guess: that the service refuses it is documented, its words are not.
-        raise _FailedError(
+        # Users quote the words of clusters in their troubleshooting guides. Guess: instances get them too.
+        raise FailedError(
             "UserError",
-            f"The job needs {_nodes(job)} nodes, and {compute.name} has at most {_all_nodes(compute)}.",
+            f"Requested {_nodes(job)} nodes but AzureMLCompute cluster only has {_all_nodes(compute)} maximum nodes.",
         )
 
 
@@ -189,19 +208,21 @@ def _nodes(job: Job) -> int:
     return int(job.properties["resources"]["instanceCount"])
 
 
-def _give_back(compute: Compute, job: Job) -> None:
-    compute.busy_nodes.pop(job.name, None)
-    if job.name in compute.queue:
-        compute.queue.remove(job.name)
+def _give_back(workspace: Workspace, job: Job, target: str | None) -> None:
+    compute = workspace.find_compute(target) if target else None
+    if compute is not None:
+        compute.busy_nodes.pop(job.name, None)
+        if job.name in compute.queue:
+            compute.queue.remove(job.name)
 
 
-def _end(context: Context, job: Job, status: str, *, code: str | None = None, message: str = "") -> None:
+def _end(context: Context, job: Job, status: str, error: Json | None = None) -> None:
     job.ended_at = context.clock.now()
     job.status = status
+    job.error = error
     if job.started_at is not None:
+        job.properties["properties"]["StartTimeUtc"] = _utc(job.started_at)
         job.properties["properties"]["EndTimeUtc"] = _utc(job.ended_at)
-    if code is not None:
-        job.error = {"code": code, "message": message}
 
 
 def _utc(moment: datetime) -> str:

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from zenml_azureml.emulator.http import timestamp
-from zenml_azureml.emulator.launch import compute_name, environment_of
+from zenml_azureml.emulator.launch import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.state import Job, Json, Workspace
 
 
@@ -79,7 +79,7 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
         "lastModifiedUtc": timestamp(modified),
         "duration": duration,
         "cancelationReason": None,
-        "currentAttemptId": 1,
+        "currentAttemptId": job.attempt,
         "runId": job.name,
         "parentRunId": None,
         "experimentId": experiment_id(workspace, properties["experimentName"]),
@@ -138,6 +138,7 @@ def run_definition(job: Job) -> Json:
         "framework": "Python",
         "communicator": "None",
         "target": _target(job),
+        "maxRunDurationSeconds": _seconds(timeout_of(properties["limits"])),
         "nodeCount": properties["resources"]["instanceCount"],
         "environment": {"name": name, "version": version},
         "docker": {
@@ -175,8 +176,8 @@ def error_body(job: Job, workspace: Workspace) -> Json | None:
             job.error["message"],
             location=workspace.location,
             now=job.ended_at or job.created_at,
-            # Guess: recorded is only `Execution`, for a run that failed before it began.
-            component="CommonRuntime",
+            # Recorded is only `Execution`, of an import; quoted is CommonRuntime (Azure/azureml-examples#3463).
+            component=job.error.get("component", "CommonRuntime"),
         ),
         "correlation": {
             "operation": uuid.uuid5(uuid.NAMESPACE_URL, job.name).hex,
@@ -257,6 +258,10 @@ def _duration(job: Job) -> str | None:
     minutes, rest = divmod(rest, timedelta(minutes=1))
     seconds = f"{rest.total_seconds():09.6f}".rstrip("0").rstrip(".")
     return f"{hours:02}:{minutes:02}:{seconds}"
+
+
+def _seconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -35,7 +35,8 @@ class Job:
         folder: Where everything that the job writes goes.
         started_at: When its command began to run.
         ended_at: When it reached a terminal state.
-        error: What run history says of a failure: `{"code", "message", ...}`; ARM never shows it.
+        error: What run history says of a failure: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
+        attempt: Which attempt it is at, from 1 on.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
         log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
             is a new one.
@@ -49,6 +50,7 @@ class Job:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     error: Json | None = None
+    attempt: int = 1
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
 

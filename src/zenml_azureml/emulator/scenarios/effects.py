@@ -1,0 +1,101 @@
+"""What a scenario does to the job that it meets."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
+from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
+from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.runtimes.base import JobEnd
+from zenml_azureml.emulator.runtimes.failure import end_of_command
+from zenml_azureml.emulator.scenarios.armed import ScenarioRule
+from zenml_azureml.emulator.scenarios.catalogue import Scenario, Stage
+from zenml_azureml.emulator.state import Job, Workspace
+
+#: Seconds that a job is in each of the states that it passes through on the way to its end.
+_STATUS_SECONDS = 0.2
+
+#: What a serverless job gets that names no size. Guess: nobody has recorded it.
+_DEFAULT_SIZE = "Standard_DS3_v2"
+
+
+async def interrupt_waiting(
+    context: Context, workspace: Workspace, job: Job, rule: ScenarioRule | None, stage: Stage
+) -> None:
+    """Let happen to a job that does not run yet what is armed for that stage of its life.
+
+    Raises:
+        FailedError: If it fails by it.
+        CanceledError: If it was canceled, having waited in vain.
+    """
+    if rule is None or rule.scenario.stage != stage:
+        return
+    scenario = rule.scenario
+    if scenario.ending == "never":
+        job.status = "Queued"
+        await job.cancel_requested.wait()
+        raise CanceledError
+    raise _failure(context, workspace, job, scenario)
+
+
+async def interrupt_running(context: Context, workspace: Workspace, job: Job, rule: ScenarioRule) -> JobEnd:
+    """Let happen to a running job what is armed for it; its command has been ended already.
+
+    Returns:
+        How its command has ended, where that is what makes the job's end.
+
+    Raises:
+        FailedError: If the job fails for another reason.
+        CanceledError: If Azure ML cancels it.
+        RestartedError: If it begins anew.
+    """
+    scenario = rule.scenario
+    for status in scenario.statuses:
+        job.status = status
+        await context.clock.sleep(_STATUS_SECONDS)
+    if scenario.ending == "restarted":
+        raise RestartedError
+    if scenario.ending == "canceled":
+        _let_time_have_passed(job)
+        raise CanceledError
+    if scenario.exit_code is None:
+        raise _failure(context, workspace, job, scenario)
+    log_file = build_launch(job, workspace, context.base_url).log_file
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("a", encoding="utf-8") as log:
+        log.write(scenario.log)
+    return end_of_command(job.properties["command"], scenario.exit_code, log_file)
+
+
+def _failure(context: Context, workspace: Workspace, job: Job, scenario: Scenario) -> FailedError:
+    size, nodes = _size(workspace, job), int(job.properties["resources"]["instanceCount"])
+    message = scenario.message.format(
+        compute=compute_name(job.properties["computeId"]),
+        image=build_launch(job, workspace, context.base_url).image,
+        container=uuid.uuid5(uuid.NAMESPACE_URL, job.name).hex,
+        family=size.family.title,
+        nodes=nodes,
+        vcpus=nodes * size.vcpus,
+    )
+    return FailedError(scenario.code, message, scenario.component)
+
+
+def _size(workspace: Workspace, job: Job) -> VmSize:
+    name = compute_name(job.properties["computeId"])
+    compute = workspace.find_compute(name) if name else None
+    wanted = compute.inner["vmSize"] if compute else job.properties["resources"]["instanceType"]
+    known = catalogue()
+    size = known.find(wanted or _DEFAULT_SIZE) or known.find(_DEFAULT_SIZE)
+    assert size is not None  # noqa: S101 - the catalogue has it
+    return size
+
+
+def _let_time_have_passed(job: Job) -> None:
+    """Set a job's start back by its `limits.timeout`, so that it looks as it would after all that time."""
+    timeout = timeout_of(job.properties["limits"])
+    assert timeout is not None  # noqa: S101 - no other job is met
+    assert job.started_at is not None  # noqa: S101 - it ran
+    job.started_at -= timedelta(seconds=timeout)
