@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from zenml_azureml.workspace.log_files import label_of, user_logs
+
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "logs.md"
 
 
 def test_logs_are_those_of_the_users_processes_the_first_attempts_first() -> None:
@@ -53,3 +59,10 @@ def test_the_files_of_old_are_logs_where_there_are_no_others() -> None:
 )
 def test_a_log_is_called_what_its_name_says(path: str, label: str) -> None:
     assert label_of(path) == label
+
+
+def test_the_documentation_names_them_so() -> None:
+    documented = re.findall(r"^\| `(.+?)`.* \| `\[(.+)\]` \|$", DOCUMENTATION.read_text(), re.MULTILINE)
+
+    assert len(documented) == 4
+    assert [label_of(path) for path, _ in documented] == [label for _, label in documented]

@@ -253,6 +253,14 @@ class TestCosts:
         sent = sum(request["bytes_sent"] for request in requests_of(world.emulator))
         assert sent <= 1.02 * 10_000_000
 
+    def test_the_rest_of_a_long_log_is_told_in_parts(self, follower: LogFollower, job: Job) -> None:
+        write(job, b"x\n" * BYTES_PER_LOOK)
+        parts: list[int] = []
+
+        follower.tell_rest(lambda lines: parts.append(len(lines)))
+
+        assert parts == [BYTES_PER_LOOK // 2, BYTES_PER_LOOK // 2, 0]
+
     def test_looking_costs_one_request_and_now_and_then_one_more(
         self, follower: LogFollower, job: Job, world: World
     ) -> None:

@@ -83,18 +83,39 @@ class LogFollower:
     def read_rest(self) -> tuple[list[str], RunDetails]:
         """What is left when the job has ended, an unfinished last line too, and its final details.
 
-        Where much is left, calling `read_new` first, until it tells nothing, needs less memory.
-
         Raises:
             azure.core.exceptions.AzureError: If run history or storage cannot be read; nothing is lost, the next
                 call tells what this one has read.
         """
+        lines: list[str] = []
+        try:
+            details = self.tell_rest(lines.extend)
+        except AzureError:
+            self._untold = lines + self._untold
+            raise
+        return lines, details
+
+    def tell_rest(self, on_lines: Callable[[list[str]], None]) -> RunDetails:
+        """The same, a few megabytes at a time.
+
+        Args:
+            on_lines: Called with the lines of each part.
+
+        Returns:
+            The job's final details.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `read_rest`; what was told is not told again.
+        """
         details = self._list_files()
         for file in self._files.values():
-            while self._read(file, BYTES_PER_LOOK) and file.has_more:
-                pass
+            reads_on = True
+            while reads_on:
+                reads_on = self._read(file, BYTES_PER_LOOK) > 0 and file.has_more
+                on_lines(self._tell())
         self._finish_lines()
-        return self._tell(), details
+        on_lines(self._tell())
+        return details
 
     def read_end(self) -> RunDetails:
         """Read no more than the last lines of each log, for the tail, when a job has ended that nobody has followed.

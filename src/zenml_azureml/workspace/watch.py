@@ -119,14 +119,14 @@ class Watch:
 
     def read_log(self) -> None:
         """Read what is new in the log; all that is left of it, and settle, where the job has ended. Never raises."""
-        ended, lines = self.job.phase.ended, list[str]()
+        ended = self.job.phase.ended
         try:
-            if ended and self.options.on_line is None:
-                self.job.details = self._follower.read_end()
-            elif ended:
-                lines, self.job.details = self._follower.read_rest()
+            if not ended:
+                self._show(self._follower.read_new())
+            elif self.options.on_line is not None:
+                self.job.details = self._follower.tell_rest(self._show)
             else:
-                lines = self._follower.read_new()
+                self.job.details = self._follower.read_end()
             self._log_failures.over()
         except Exception as error:  # noqa: BLE001 - the log is not worth the step
             self._log_failures.add(error, LOG_PATIENCE)
@@ -136,19 +136,22 @@ class Watch:
                 logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, _words(error))
                 self._settle()
             return
-        try:
-            for line in lines:
-                if self.options.on_line is not None:
-                    self.options.on_line(line)
-        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
-            self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
-            return
         if ended:
             self._settle()
 
+    def _show(self, lines: list[str]) -> None:
+        if self.options.on_line is None or self.job.settled:
+            return
+        try:
+            for line in lines:
+                self.options.on_line(line)
+        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
+            self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
+
     def _settle(self) -> None:
         self.job.log_tail = tuple(self._follower.tail)
-        self.job.settle()
+        if not self.job.settled:
+            self.job.settle()
 
     def _is_permanent(self, error: Exception) -> bool:
         """Whether asking again cannot help: the job is gone, access to it is lost, the workspace is deleted."""
