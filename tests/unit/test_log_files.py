@@ -9,7 +9,6 @@ import pytest
 
 from zenml_azureml.workspace.log_files import label_of, user_logs
 
-
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "logs.md"
 
 
