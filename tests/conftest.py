@@ -23,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="zenml-azureml-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["ZENML_CONFIG_PATH"] = folder
+    # Where ZenML takes a user's code to be. It would take this package for such code, and store other names for it.
+    (Path(folder) / ".zen").mkdir()
+    os.environ["ZENML_REPOSITORY_PATH"] = folder
     os.environ["ZENML_ANALYTICS_OPT_IN"] = "false"
 
 
@@ -67,12 +70,12 @@ def credential(emulator: Emulator) -> ClientSecretCredential:
     return credential_of(emulator)
 
 
-def credential_of(emulator: Emulator) -> ClientSecretCredential:
-    """The same, of an emulator that a test has started itself."""
+def credential_of(emulator: Emulator, secret: str | None = None) -> ClientSecretCredential:
+    """The same, of an emulator that a test has started itself; with another secret than its present one."""
     return ClientSecretCredential(
         emulator.tenant_id,
         emulator.client_id,
-        emulator.client_secret,
+        secret or emulator.client_secret,
         authority=emulator.base_url,
         disable_instance_discovery=True,
     )

@@ -50,7 +50,6 @@ def body(code: str, message: str) -> dict[str, Any]:
     ("status", "answer", "words", "advice"),
     [
         (403, body("AuthorizationFailed", "no right"), "(AuthorizationFailed) no right", "`AzureML Data Scientist`"),
-        (401, body("InvalidAuthenticationToken", "bad"), "(InvalidAuthenticationToken) bad", "Check the credentials."),
         (429, body("TooManyRequests", "slow down"), "(TooManyRequests) slow down", "try again in some minutes"),
         (503, None, "Service Unavailable", "try again in some minutes"),
         (400, body("UserError", "not so"), "(UserError) not so", "Change what Azure names above"),
@@ -72,6 +71,22 @@ def test_an_answer_of_azure_is_told_in_its_words_with_what_to_do(
     assert words in told
     assert told.count("What to do: ") == 1
     assert advice in told.partition("What to do: ")[2]
+
+
+def test_an_answer_that_refuses_the_token_names_the_credential(
+    emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    answer = body("InvalidAuthenticationToken", "bad")
+    Arm(emulator).call("POST", "/_emulator/faults", {"path": "/jobs/job$", "status": 401, "body": answer, "times": 2})
+    connection = a_connection(credential)
+
+    told = explained(connection, error_of(connection))
+
+    assert told.startswith(
+        "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, subscription "
+        "`00000000-0000-0000-0000-00000000a271`): the credential `ClientSecretCredential` signed in, but its tokens "
+        "are refused.\nAzure says: (InvalidAuthenticationToken) bad\nWhat to do: Check the credentials."
+    )
 
 
 @pytest.mark.parametrize(

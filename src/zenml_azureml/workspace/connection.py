@@ -19,6 +19,7 @@ from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
+    CustomHookPolicy,
     RetryPolicy,
     UserAgentPolicy,
 )
@@ -28,8 +29,8 @@ from azure.core.rest import HttpRequest, HttpResponse
 from zenml_azureml.endpoint import Cloud, cloud_of, redirects
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.blobs import BlobPart, read_blob
-from zenml_azureml.workspace.credentials import OwnCloudCredential
 from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
+from zenml_azureml.workspace.renewal import RenewingCredential
 from zenml_azureml.workspace.transport import WorkspaceTransport
 
 #: Seconds between two looks at a long-running operation; the SDK's own default is 30.
@@ -70,9 +71,10 @@ class WorkspaceConnection:
 
     Args:
         address: Which workspace.
-        credential: Makes the credential when it is first needed.
+        credential: Makes the credential when it is first needed. It is renewed where Azure refuses it, for whoever
+            uses the connection; see `RenewingCredential`.
         transport: Carries all requests, and waits between them; None for one that goes where the address says.
-        time: What that one waits with.
+        time: Where the time comes from.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class WorkspaceConnection:
         self.address = address
         self.transport = transport or WorkspaceTransport(redirects(address.cloud), sleeper=time.sleep)
         self._make_credential = credential
+        self._time = time
         self._lock = threading.RLock()
 
     @property
@@ -159,8 +162,8 @@ class WorkspaceConnection:
         return workspace
 
     @cached_property
-    def _credential(self) -> TokenCredential:
-        return OwnCloudCredential(self._make_credential(), self.cloud)
+    def _credential(self) -> RenewingCredential:
+        return RenewingCredential(self._make_credential, self.cloud, self._time)
 
     @cached_property
     def _client(self) -> MLClient:
@@ -183,6 +186,7 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
+                raw_response_hook=self._credential.on_response,
                 **options,
             )
 
@@ -192,6 +196,7 @@ class WorkspaceConnection:
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
             RetryPolicy.no_retries(),  # who reads logs decides when to ask again
             BearerTokenCredentialPolicy(self._credential, self.cloud.token_scope),
+            CustomHookPolicy(raw_response_hook=self._credential.on_response),
         ]
         return PipelineClient("", policies=policies, transport=self.transport)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.credentials import TokenCredential
 from azure.core.pipeline.transport import HttpTransport
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
 
@@ -53,28 +53,3 @@ def credential_for(
 
 def _host(authority: str) -> str:
     return urlsplit(authority if "//" in authority else f"https://{authority}").hostname or ""
-
-
-class OwnCloudCredential:
-    """A credential that is never asked for a token of another cloud.
-
-    Some of the SDK's calls take their scope from the cloud in AZUREML_CURRENT_CLOUD, not from their client: with
-    every job that it submits or gets, it asks for a token of Resource Manager to add the tenant to the Studio URL.
-    Source: azure-ai-ml, `JobOperations._append_tid_to_studio_url`.
-
-    Args:
-        credential: Makes the tokens.
-        cloud: The cloud that they are for.
-    """
-
-    def __init__(self, credential: TokenCredential, cloud: Cloud) -> None:
-        self._credential = credential
-        self._cloud = cloud
-
-    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """A token for these scopes, each as it is called in this cloud.
-
-        Raises:
-            azure.core.exceptions.ClientAuthenticationError: If the credential cannot get one.
-        """
-        return self._credential.get_token(*(self._cloud.own_scope(scope) for scope in scopes), **options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -14,7 +12,9 @@ from azure.core.exceptions import (
 
 from zenml_azureml.endpoint import ENDPOINT_VARIABLE
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.workspace.answers import error_in
 from zenml_azureml.workspace.connection import WorkspaceAddress
+from zenml_azureml.workspace.sign_in import SignInError
 
 #: Codes by which Resource Manager says that a part of the workspace's address leads nowhere.
 #: Source: recorded and quoted answers of Resource Manager.
@@ -39,18 +39,21 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next
     Returns:
         An error that names what failed, Azure's words and the next thing to do.
     """
-    return AzureMLError(
+    what = (
         f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
-        f"`{address.resource_group}`, subscription `{address.subscription_id}`).",
-        azure_says=azure_words(error),
-        do_next=do_next or _advice(error, address),
+        f"`{address.resource_group}`, subscription `{address.subscription_id}`)"
     )
+    advice = _advice(error, address)
+    if isinstance(error, SignInError):
+        # First of all the credential: without it, nothing else can be done.
+        return AzureMLError(f"{what}: {error.what}.", azure_says=error.words, do_next=f"{advice} {do_next}".rstrip())
+    return AzureMLError(f"{what}.", azure_says=azure_words(error), do_next=do_next or advice)
 
 
 def azure_words(error: AzureError) -> str:
     """Azure's own message, without the SDK's decoration."""
     if isinstance(error, HttpResponseError):
-        code, message = _body_error(error)
+        code, message = error_in(error)
         if message:
             return f"({code}) {message}" if code else message
     return str(error.message or error).strip()
@@ -58,35 +61,12 @@ def azure_words(error: AzureError) -> str:
 
 def is_missing_workspace(error: AzureError) -> bool:
     """Whether it was the workspace that was not found, rather than something in it."""
-    return isinstance(error, HttpResponseError) and _body_error(error)[0] in _ADDRESS_CODES
-
-
-def _body_error(error: HttpResponseError) -> tuple[str, str]:
-    """Code and message of an error body; empty where there is none (a missing compute has no body)."""
-    try:
-        body = json.loads(error.response.text()) if error.response is not None else {}
-    except (ValueError, TypeError, AttributeError):
-        body = {}
-    inner = body.get("error") if isinstance(body, dict) else None
-    if isinstance(inner, dict):
-        code, message = str(inner.get("code") or ""), str(inner.get("message") or "").strip()
-        return _cause_in(message) or (code, message)
-    return str(getattr(error.error, "code", "") or ""), ""
-
-
-def _cause_in(message: str) -> tuple[str, str] | None:
-    """Code and message of the error that some messages are in JSON: that of a failed operation on a compute.
-
-    Quoted by users of two clients (microsoft/vscode-tools-for-ai issue 2096).
-    """
-    try:
-        cause = json.loads(message).get("error")
-    except (ValueError, AttributeError):
-        return None
-    return (str(cause.get("code") or ""), str(cause.get("message") or "")) if isinstance(cause, dict) else None
+    return isinstance(error, HttpResponseError) and error_in(error)[0] in _ADDRESS_CODES
 
 
 def _advice(error: AzureError, address: WorkspaceAddress) -> str:
+    if isinstance(error, SignInError) and error.do_next:
+        return error.do_next
     if isinstance(error, ClientAuthenticationError):
         return (
             "Check the credentials. The step operator uses, in this order: its service connector, the service "
@@ -106,7 +86,7 @@ def _advice(error: AzureError, address: WorkspaceAddress) -> str:
 
 
 def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> str:
-    code, _ = _body_error(error)
+    code, _ = error_in(error)
     if code in _ADDRESS_CODES:
         return (
             f"Check the step operator's `{_ADDRESS_CODES[code]}` with `zenml step-operator describe NAME`, and correct "

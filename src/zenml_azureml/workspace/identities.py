@@ -1,0 +1,62 @@
+"""Who a token says its owner is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+
+#: Programs that sign users in for `DefaultAzureCredential`, by their application ids at Microsoft Entra.
+#: Source: Microsoft's list of its own applications.
+_PROGRAMS = {
+    "04b07795-8ddb-461a-bbee-02f9e1bf7b46": "the Azure CLI",
+    "1950a258-227b-4e31-a9cf-717495945fc2": "Azure PowerShell",
+}
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who has signed in.
+
+    Attributes:
+        who: In the middle of a sentence, e.g. "`ada@example.org` by the Azure CLI".
+        is_user: Whether it is a person, who can log in again.
+        tenant_id: The Microsoft Entra tenant; empty if the token does not tell.
+    """
+
+    who: str
+    is_user: bool = False
+    tenant_id: str = ""
+
+
+def signed_in_as(token: str) -> SignedIn | None:
+    """Who a token says its owner is.
+
+    Args:
+        token: An access token. What is in it is the business of who it is made out to, so this is for telling people
+            only, never for a decision.
+
+    Returns:
+        The owner; None for a token that cannot be read.
+    """
+    claims = _claims(token)
+    tenant, application = str(claims.get("tid") or ""), str(claims.get("appid") or claims.get("azp") or "")
+    of_tenant = f" of tenant `{tenant}`" if tenant else ""
+    user = claims.get("upn") or claims.get("unique_name") or claims.get("preferred_username")
+    if user:
+        program = _PROGRAMS.get(application)
+        return SignedIn(f"`{user}`{of_tenant}" + (f" by {program}" if program else ""), is_user=True, tenant_id=tenant)
+    if claims.get("xms_mirid"):  # the resource that a managed identity is, or belongs to
+        name = str(claims["xms_mirid"]).rpartition("/")[2]
+        return SignedIn(f"the managed identity `{name}`{of_tenant}", tenant_id=tenant)
+    return SignedIn(f"the application `{application}`{of_tenant}", tenant_id=tenant) if application else None
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        body = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (IndexError, ValueError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
