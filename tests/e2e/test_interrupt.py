@@ -143,8 +143,11 @@ def test_a_job_whose_name_cannot_be_saved_is_ended(simulated_project: Project, e
 
 DYNAMIC = """
 import sys, time
+from zenml.config.retry_config import StepRetryConfig
 
-sleeper = CommandStep(["sleep", "3600"], name="sleeper", step_operator="azureml")
+RETRIES = StepRetryConfig(max_retries=2, delay=1) if "with retries" in sys.argv else None
+
+sleeper = CommandStep(["sleep", "3600"], name="sleeper", step_operator="azureml", retry=RETRIES)
 failing = CommandStep(["false"], name="failing", step_operator="azureml", settings={
     "step_operator": AzureMLStepOperatorSettings(
         environment_variables={"SIMULATE_EXIT_CODE": "1", "SIMULATE_SECONDS": "2"}
@@ -228,6 +231,22 @@ def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
     told = dynamic_project.succeed(STATUSES_OF_ALL)
     assert "STEP sleeper failed" in told
     assert "RUN failed" in told
+
+
+@pytest.mark.parametrize(("function", "steps"), [("one_after_the_other", 1), ("at_once", 2)])
+def test_a_signal_ends_a_dynamic_pipeline_whose_steps_have_retries_left_without_another_job(
+    function: str, steps: int, dynamic_project: Project, emulator: Emulator
+) -> None:
+    client = dynamic_project.start(DYNAMIC, function, "with retries")
+    for _ in range(steps):
+        read_until(client, "simulated line")
+
+    client.send_signal(signal.SIGINT)
+
+    assert_ended(rest_of(client), emulator, steps)
+    assert client.returncode != 0
+    (status,) = dynamic_project.succeed('print("RUN", last_run().status)').split("RUN ")[1:]
+    assert status.strip() in ("stopped", "failed")
 
 
 def test_a_signal_whose_exception_gets_lost_ends_the_job(dynamic_project: Project, emulator: Emulator) -> None:
