@@ -81,7 +81,7 @@ class TestOneLog:
         self, follower: LogFollower, job: Job, world: World
     ) -> None:
         write(job, b"one\n")
-        world.arm_fault(path="std_log", status=404)
+        world.arm_fault(path="std_log", status=404, headers={"x-ms-version": "2021-12-02"})
 
         assert follower.read_new() == []
         assert follower.read_new() == ["one"]
@@ -169,6 +169,18 @@ class TestRequestsThatFail:
         write(job, b"ished\n", "std_log_process_0.txt")
 
         assert follower.read_rest()[0] == ["[process 0] one", "[process 0] unfinished", "[process 1] two"]
+
+    @pytest.mark.parametrize("status", [200, 404, 416])
+    def test_the_page_of_a_proxy_is_no_log(self, status: int, follower: LogFollower, job: Job, world: World) -> None:
+        write(job, b"one\n")
+        assert follower.read_new() == ["one"]
+        write(job, b"two\n")
+        world.arm_fault(path="std_log", html="<p>You are not logged in.</p>", status=status)
+
+        with pytest.raises(HttpResponseError):
+            follower.read_rest()
+
+        assert follower.read_rest()[0] == ["two"]
 
     def test_logs_are_read_while_run_history_cannot_be(self, follower: LogFollower, job: Job, world: World) -> None:
         write(job, b"one\n")

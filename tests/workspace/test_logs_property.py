@@ -22,7 +22,10 @@ FAULTS = (
     {"path": "std_log", "status": 403, "times": 2},  # storage refuses even a new one
     {"path": "std_log", "status": 503},
     {"path": "std_log", "reset": True},
+    {"path": "std_log", "truncated": True},
+    {"path": "std_log", "status": 200, "html": "<p>Log in.</p>"},  # of a proxy
     {"path": "details", "status": 503},
+    {"path": "details", "status": 200, "html": "<p>Log in.</p>"},
     {"path": "details", "status": 403},
 )
 

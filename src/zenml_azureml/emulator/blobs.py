@@ -31,7 +31,6 @@ from zenml_azureml.emulator.storage import (
 _ACCOUNT = "/{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container}"
 _BLOB_NAME = re.compile(r"ExperimentRun/dcid\.(?P<job>[^/]+)/(?P<path>user_logs/.+)")
 _RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
-_CHUNK = 256 * 1024
 
 
 def routes() -> list[web.RouteDef]:
@@ -86,7 +85,7 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
         workspace, account = _account_of(request)
         name = request.match_info["blob"]
         _check_sas(request, account, name)
-        return await _send(request, _find_blob(workspace, name))
+        return _answer(request, _find_blob(workspace, name))
     except BlobError as error:
         return error_response(request, error, request.app[CONTEXT].clock.now())
 
@@ -172,7 +171,7 @@ def _blob(job: Job, name: str, file: Path) -> LogBlob:
     )
 
 
-async def _send(request: web.Request, blob: LogBlob) -> web.StreamResponse:
+def _answer(request: web.Request, blob: LogBlob) -> web.Response:
     """Answer with the blob as it is now: what is written meanwhile is for the next request."""
     if request.headers.get("If-Match", blob.etag) not in {blob.etag, "*"}:
         raise BlobError(
@@ -195,24 +194,13 @@ async def _send(request: web.Request, blob: LogBlob) -> web.StreamResponse:
                 headers={"Content-Range": f"bytes */{blob.size}"},
             )
     # Guess: any other form of range is overlooked, as HTTP allows.
-    status, headers = 206 if asked else 200, {**blob_headers(request), **_properties(blob)}
+    headers = {**blob_headers(request), **_properties(blob)}
     if asked:
         headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
-    left = last - first + 1
-    if request.method == "GET" and left <= _CHUNK:
-        with blob.file.open("rb") as content:
-            content.seek(first)
-            return web.Response(body=content.read(left), status=status, headers=headers)
-    response = web.StreamResponse(status=status, headers=headers)
-    response.content_length = left
-    await response.prepare(request)
-    if request.method == "GET":
-        with blob.file.open("rb") as content:
-            content.seek(first)
-            while left > 0 and (chunk := content.read(min(left, _CHUNK))):
-                await response.write(chunk)
-                left -= len(chunk)
-    return response
+    with blob.file.open("rb") as content:
+        content.seek(first)
+        part = content.read(last - first + 1)
+    return web.Response(status=206 if asked else 200, headers=headers, body=part)
 
 
 def _properties(blob: LogBlob) -> dict[str, str]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from azure.core import PipelineClient
-from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, DecodeError, HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.rest import HttpRequest, HttpResponse
 
 _SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
+#: What every answer of storage has, and a page that a proxy gives in its place has not.
+_VERSION_HEADER = "x-ms-version"
+
 _MESSAGE = re.compile(r"<Message>(.*?)(?:\n|</Message>)", re.DOTALL)
 
 
@@ -49,6 +52,9 @@ def read_blob(
     """
     last = offset + most_bytes - 1
     response = _send(pipeline, HttpRequest("GET", url, headers={"Range": f"bytes={offset}-{last}"}))
+    if _VERSION_HEADER not in response.headers:
+        response.raise_for_status()
+        raise DecodeError("The answer is none of Azure Storage; a proxy may have given it.", response=response)
     if response.status_code == 404:
         return None
     if response.status_code == 416:  # nothing there; says how much there is (RFC 9110, 15.5.17)

@@ -17,6 +17,7 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
+from azure.core.exceptions import DecodeError
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
     CustomHookPolicy,
@@ -129,11 +130,17 @@ class WorkspaceConnection:
             The body, which is a JSON object.
 
         Raises:
-            azure.core.exceptions.AzureError: If the service cannot be reached or answers with an error.
+            azure.core.exceptions.AzureError: If the service cannot be reached or answers with an error, or with
+                anything but JSON.
         """
         with self._lock:
             pipeline = self._services
-        body: dict[str, Any] = _sent(pipeline, HttpRequest("GET", url)).json()
+        response = _sent(pipeline, HttpRequest("GET", url))
+        try:
+            body: dict[str, Any] = response.json()
+        except ValueError as error:
+            words = f"The answer of {url} is not JSON; a proxy may have given it."
+            raise DecodeError(words, response=response, error=error) from error
         return body
 
     def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
