@@ -144,9 +144,13 @@ def zenml_variables(folder: Path) -> dict[str, str]:
 
 def azure_variables(emulator: Emulator) -> dict[str, str]:
     """What `zenml-azureml emulator env` exports."""
+    proxy = {}
+    if emulator.proxy_url is not None:
+        proxy = {"HTTPS_PROXY": emulator.proxy_url, "https_proxy": emulator.proxy_url, "no_proxy": "127.0.0.1"}
     return {
+        **proxy,
         "AZUREML_DEV_URL_MFE": emulator.base_url,
-        "AZURE_AUTHORITY_HOST": emulator.base_url,
+        "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com" if proxy else emulator.base_url,
         "AZURE_TENANT_ID": emulator.tenant_id,
         "AZURE_CLIENT_ID": emulator.client_id,
         "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),

@@ -1,0 +1,175 @@
+"""Signing in by ZenML's own Azure service connector: registered as users do it, connected, and used in a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.contract.arm import Arm
+from tests.e2e.conftest import Project, project_at
+from tests.e2e.requests_of import requests_of
+from zenml_azureml.emulator import Emulator
+
+AZURE = ("--type", "azure", "--resource-type", "azure-generic")
+
+RUN = """
+@step(step_operator="azureml")
+def train() -> int:
+    print("trained")
+    return 6
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def training():
+    train()
+
+if __name__ == "__main__":
+    training()
+    print("STATUS", last_run().status, last_run().steps["train"].outputs["output"][0].load())
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, zenml_with_stack: Path, proxied: Emulator) -> Project:
+    """A project where nobody can sign in to Azure but by a service connector."""
+    project = project_at(tmp_path, zenml_with_stack, proxied)
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"):
+        del project.environment[name]
+    return project
+
+
+def zenml(project: Project, *arguments: str) -> str:
+    """What the `zenml` command says, which has to succeed."""
+    done = project.zenml(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def sign_ins(emulator: Emulator) -> int:
+    return sum(request["path"].endswith("/oauth2/v2.0/token") for request in requests_of(emulator))
+
+
+def test_a_service_principal_signs_in_for_the_steps_and_again_when_its_token_expires(
+    project: Project, proxied: Emulator
+) -> None:
+    principal = (
+        "--auth-method=service-principal",
+        f"--tenant_id={proxied.tenant_id}",
+        f"--client_id={proxied.client_id}",
+        f"--client_secret={proxied.client_secret}",
+    )
+    registered = zenml(project, "service-connector", "register", "principal", *AZURE, *principal)
+    assert re.search(r"azure-generic +Emulator", registered)
+    connected = zenml(project, "step-operator", "connect", "azureml", "--connector", "principal")
+    assert "Successfully connected step operator `azureml`" in connected
+    signed_in_before = sign_ins(proxied)
+    proxied.context.settings.token_lifetime = 5  # seconds: more than one request is made with each
+
+    output = project.succeed(RUN)
+
+    assert "STATUS completed 6" in output
+    assert sign_ins(proxied) > signed_in_before + 1
+    assert proxied.client_secret not in output
+
+
+#: Registers nothing: gives a connector a token that soon expires, and a new one while a job runs.
+TOKEN_EXPIRES = """
+import sys, threading, time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+import requests
+
+base_url, token_url, client_id, secret, folder = sys.argv[1:]
+running, go = Path(folder, "running"), Path(folder, "go")
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def long():
+    waiting = f"touch {running}; until test -e {go}; do sleep 0.1; done"
+    CommandStep(["bash", "-c", waiting], name="it", step_operator="azureml")()
+
+def give_token(lifetime):
+    settings = requests.post(f"{base_url}/_emulator/settings", json={"token_lifetime": lifetime})
+    settings.raise_for_status()
+    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+    form["scope"] = "https://management.azure.com/.default"
+    answer = requests.post(token_url, data=form)
+    answer.raise_for_status()
+    expiry = datetime.now(timezone.utc) + timedelta(seconds=lifetime)
+    Client().update_service_connector(
+        "token",
+        configuration={"token": answer.json()["access_token"]},
+        expires_at=expiry.replace(tzinfo=None),
+        expires_skew_tolerance=15,  # which would otherwise be ZenML's 5 minutes again
+    )
+    return expiry
+
+def renew():
+    while not running.exists():
+        time.sleep(0.1)
+    give_token(3600)
+    while datetime.now(timezone.utc) < expiry + timedelta(seconds=1):
+        time.sleep(0.1)
+    go.touch()
+
+if __name__ == "__main__":
+    from zenml_azureml.workspace import workspace  # so that nothing slow is left to do while the token is valid
+    expiry = give_token(40)
+    threading.Thread(target=renew, daemon=True).start()
+    long()
+    print("STATUS", last_run().status)
+"""
+
+
+def test_an_access_token_that_expires_in_a_run_is_the_new_one_from_then_on(
+    project: Project, proxied: Emulator, tmp_path: Path
+) -> None:
+    token = Arm(proxied).token()
+    token_options = ("--auth-method=access-token", f"--token={token}", "--expires-at=2099-01-01")
+    zenml(project, "service-connector", "register", "token", *AZURE, *token_options)
+    zenml(project, "step-operator", "connect", "azureml", "--connector", "token")
+
+    token_url = f"https://login.microsoftonline.com/{proxied.tenant_id}/oauth2/v2.0/token"
+    output = project.succeed(
+        TOKEN_EXPIRES, proxied.base_url, token_url, proxied.client_id, proxied.client_secret, str(tmp_path)
+    )
+
+    assert "STATUS completed" in output
+
+
+def test_it_is_registered_at_the_terminal_question_by_question(project: Project, proxied: Emulator) -> None:
+    program = str(Path(project.python).parent / "zenml")
+    arguments = ["service-connector", "register", "-i", "--no-docs"]
+    terminal = pexpect.spawn(
+        program,
+        arguments,
+        env={**project.environment, "TERM": "xterm"},
+        cwd=str(project.folder),
+        encoding="utf-8",
+        timeout=120,
+        dimensions=(50, 200),
+    )
+    for question, answer in (
+        ("enter a name", "typed"),
+        ("enter a description", "for the tests"),
+        ("select a service connector type", "azure"),
+        ("select a resource type", "azure-generic"),
+        ("attempt auto-configuration", "n"),
+        ("select an authentication method", "service-principal"),
+        (r"\[client_secret\]", proxied.client_secret),
+        (r"\[subscription_id\]", ""),
+        (r"\[tenant_id\]", proxied.tenant_id),
+        (r"\[resource_group\]", ""),
+        (r"\[storage_account\]", ""),
+        (r"\[client_id\]", proxied.client_id),
+        ("credentials you configured temporary", "n"),
+    ):
+        terminal.expect(question)
+        terminal.expect(": ")
+        terminal.sendline(answer)
+    terminal.expect("Successfully registered service connector `typed`")
+    terminal.expect("azure-generic .*Emulator")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
