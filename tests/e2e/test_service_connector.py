@@ -11,6 +11,7 @@ import pytest
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project, project_at
 from tests.e2e.requests_of import requests_of
+from tests.e2e.test_interrupt import read_until
 from zenml_azureml.emulator import Emulator
 
 AZURE = ("--type", "azure", "--resource-type", "azure-generic")
@@ -74,68 +75,56 @@ def test_a_service_principal_signs_in_for_the_steps_and_again_when_its_token_exp
     assert proxied.client_secret not in output
 
 
-#: Registers nothing: gives a connector a token that soon expires, and a new one while a job runs.
-TOKEN_EXPIRES = """
-import sys, threading, time
-from datetime import datetime, timedelta, timezone
-from pathlib import Path
-import requests
+#: Waits in a job for the file GO, with a token that is valid for long enough to submit the job.
+WAIT = """
+import sys
+from datetime import datetime, timezone
 
-base_url, token_url, client_id, secret, folder = sys.argv[1:]
-running, go = Path(folder, "running"), Path(folder, "go")
+go = sys.argv[1]
 
 @pipeline(enable_cache=False, settings=NO_BUILD)
-def long():
-    waiting = f"touch {running}; until test -e {go}; do sleep 0.1; done"
-    CommandStep(["bash", "-c", waiting], name="it", step_operator="azureml")()
-
-def give_token(lifetime):
-    settings = requests.post(f"{base_url}/_emulator/settings", json={"token_lifetime": lifetime})
-    settings.raise_for_status()
-    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
-    form["scope"] = "https://management.azure.com/.default"
-    answer = requests.post(token_url, data=form)
-    answer.raise_for_status()
-    expiry = datetime.now(timezone.utc) + timedelta(seconds=lifetime)
-    Client().update_service_connector(
-        "token",
-        configuration={"token": answer.json()["access_token"]},
-        expires_at=expiry.replace(tzinfo=None),
-        expires_skew_tolerance=15,  # which would otherwise be ZenML's 5 minutes again
-    )
-    return expiry
-
-def renew():
-    while not running.exists():
-        time.sleep(0.1)
-    give_token(3600)
-    while datetime.now(timezone.utc) < expiry + timedelta(seconds=1):
-        time.sleep(0.1)
-    go.touch()
+def waiting():
+    CommandStep(["bash", "-c", f"until test -e {go}; do sleep 0.1; done"], name="it", step_operator="azureml")()
 
 if __name__ == "__main__":
+    from azure.identity import ClientSecretCredential
     from zenml_azureml.workspace import workspace  # so that nothing slow is left to do while the token is valid
-    expiry = give_token(40)
-    threading.Thread(target=renew, daemon=True).start()
-    long()
+
+    token = ClientSecretCredential(*sys.argv[2:]).get_token("https://management.azure.com/.default")
+    Client().update_service_connector(
+        "token",
+        configuration={"token": token.token},
+        expires_at=datetime.fromtimestamp(token.expires_on, timezone.utc).replace(tzinfo=None),
+        expires_skew_tolerance=5,  # which would otherwise be 5 minutes
+    )
+    waiting()
     print("STATUS", last_run().status)
 """
 
 
-def test_an_access_token_that_expires_in_a_run_is_the_new_one_from_then_on(
+def test_an_access_token_that_expires_in_a_run_is_told_and_a_new_one_used(
     project: Project, proxied: Emulator, tmp_path: Path
 ) -> None:
+    def token_options(token: str) -> tuple[str, ...]:
+        return f"--token={token}", "--expires-at=2099-01-01"
+
     token = Arm(proxied).token()
-    token_options = ("--auth-method=access-token", f"--token={token}", "--expires-at=2099-01-01")
-    zenml(project, "service-connector", "register", "token", *AZURE, *token_options)
+    register = ("service-connector", "register", "token", *AZURE, "--auth-method=access-token")
+    zenml(project, *register, *token_options(token))
     zenml(project, "step-operator", "connect", "azureml", "--connector", "token")
+    proxied.context.settings.token_lifetime = 30
+    principal = (proxied.tenant_id, proxied.client_id, proxied.client_secret)
 
-    token_url = f"https://login.microsoftonline.com/{proxied.tenant_id}/oauth2/v2.0/token"
-    output = project.succeed(
-        TOKEN_EXPIRES, proxied.base_url, token_url, proxied.client_id, proxied.client_secret, str(tmp_path)
-    )
+    run = project.start(WAIT, str(tmp_path / "go"), *principal)
+    said = read_until(run, "Cannot look at the Azure ML job")
+    assert "The service connector of the step operator `azureml` cannot sign in" in said
+    assert "credentials have expired" in said
+    zenml(project, "service-connector", "update", "token", *token_options(Arm(proxied).token()))
+    (tmp_path / "go").touch()
+    rest, _ = run.communicate(timeout=120)
 
-    assert "STATUS completed" in output
+    assert "STATUS completed" in rest
+    assert token not in said + rest
 
 
 def test_it_is_registered_at_the_terminal_question_by_question(project: Project, proxied: Emulator) -> None:
