@@ -117,7 +117,7 @@ def test_an_access_token_that_expires_in_a_run_is_told_and_a_new_one_used(
 
     run = project.start(WAIT, str(tmp_path / "go"), *principal)
     said = read_until(run, "Cannot look at the Azure ML job")
-    assert "The service connector of the step operator `azureml` cannot sign in" in said
+    assert "service connector `token` of the step operator `azureml` could not sign in: " in said
     assert "credentials have expired" in said
     zenml(project, "service-connector", "update", "token", *token_options(Arm(proxied).token()))
     (tmp_path / "go").touch()
