@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import jwt
 import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Environment
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
 from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
@@ -32,8 +33,9 @@ from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnec
 from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 from zenml_azureml.workspace.errors import explain
 from zenml_azureml.workspace.placement import Demands
-from zenml_azureml.workspace.renewal import PAUSE_AFTER_FAILURE
+from zenml_azureml.workspace.renewal import PAUSE_AFTER_FAILURE, RenewingCredential
 from zenml_azureml.workspace.retry import is_transient
+from zenml_azureml.workspace.run_details import fetch_run_details
 from zenml_azureml.workspace.sign_in import SignInError
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 from zenml_azureml.workspace.transport import WorkspaceTransport
@@ -186,7 +188,9 @@ def look_up_compute(connection: WorkspaceConnection) -> None:
 
 
 def read_run_history(connection: WorkspaceConnection) -> None:
-    assert connection.run_history_url
+    with pytest.raises(HttpResponseError) as missing:
+        fetch_run_details(connection, "nobody")
+    assert missing.value.status_code == 404
 
 
 def look_with_the_other_client(connection: WorkspaceConnection) -> None:
@@ -211,10 +215,13 @@ def test_whatever_is_asked_of_azure_is_asked_again_with_another_token(
     answer: str, use: Callable[[WorkspaceConnection], None], stage: Stage
 ) -> None:
     connection = stage.connect()
-    list(connection.client.jobs.list())
-    stage.revoke(answer)
-
     use(connection)
+    before = stage.token_requests
+
+    stage.revoke(answer)
+    use(connection)
+
+    assert stage.token_requests == before + 1
 
 
 def test_tokens_are_renewed_before_they_expire(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +246,13 @@ def test_one_token_serves_all_clients_of_a_connection(stage: Stage) -> None:
         assert connection.run_history_url
 
     assert stage.token_requests == 1
+
+
+def test_tokens_say_that_challenges_are_understood(stage: Stage) -> None:
+    cloud = stage.address.cloud
+    token = RenewingCredential(lambda: credential_of(stage.emulator), cloud).get_token(cloud.token_scope)
+
+    assert jwt.decode(token.token, options={"verify_signature": False})["xms_cc"] == ["CP1"]
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 from azure.core.exceptions import (
     AzureError,
@@ -77,12 +78,20 @@ def outage_behind(error: ClientAuthenticationError) -> AzureError | None:
     Returns:
         An error that says so; None where the credential was refused.
     """
-    cause = error.__cause__
-    if isinstance(cause, (ServiceRequestError, ServiceResponseError)):
-        return cause
-    if isinstance(cause, HttpResponseError) and (cause.status_code == 429 or (cause.status_code or 0) >= 500):
-        return cause
-    # Neither msal's own error for a fault of the server nor that of JSON for a proxy's page has the answer with it.
-    if _SERVER_FAULT.search(str(error.message)) or isinstance(cause, json.JSONDecodeError):
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, (ServiceRequestError, ServiceResponseError)):
+            return cause
+        if isinstance(cause, HttpResponseError) and (cause.status_code == 429 or (cause.status_code or 0) >= 500):
+            return cause
+    a_proxys_page = any(isinstance(cause, json.JSONDecodeError) for cause in causes)
+    if a_proxys_page or _SERVER_FAULT.search(str(error.message)):
         return ServiceResponseError(f"The login server did not answer as it should: {words_of(error)}")
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
