@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test test-docker lint format lock clean
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Set up .venv with everything that the other targets need
 
@@ -22,6 +22,10 @@ demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 test: setup ## Run all tests
 	$(RUN) -m pytest -n auto --dist worksteal
 
+test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
+	tests/docker/install
+	$(RUN) -m pytest -p no:hypothesispytest tests/docker
+
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -32,8 +36,8 @@ format: setup ## Bring the code into its style
 	$(VENV)/bin/ruff format
 
 lock: ## Choose the newest versions within the bounds of pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra connector --extra demo --group dev --universal --python-version 3.10 \
-		--generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --extra connector --extra demo --extra docker --group dev --universal \
+		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 
 clean: ## Remove what the targets above have made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -47,10 +47,15 @@ def emulator() -> None:
 )
 @click.option(
     "--runtime",
-    type=click.Choice(["process", "simulated"]),
+    type=click.Choice(["process", "docker", "simulated"]),
     default="process",
     show_default=True,
-    help="Run jobs as processes of this machine, or only pretend to.",
+    help="Run jobs as processes of this machine, as containers from their images, or only pretend to.",
+)
+@click.option(
+    "--docker-network",
+    metavar="NETWORK",
+    help="Network of the containers: with `host`, jobs reach what listens on this machine's 127.0.0.1.",
 )
 @click.option(
     "--python",
@@ -77,6 +82,7 @@ def start(
     port: int,
     proxy: bool,
     runtime: Any,
+    docker_network: str | None,
     pythons: tuple[str, ...],
     subscription: str,
     resource_group: str,
@@ -88,6 +94,8 @@ def start(
     """Start it; returns when it serves."""
     from zenml_azureml.emulator import daemon
 
+    if runtime == "docker":
+        require_extra("docker", "docker")
     if (running := daemon.find(state)) is not None:
         click.echo(f"It already runs: {running.base_url} (process {running.pid}).")
         return
@@ -98,6 +106,7 @@ def start(
         runtime=runtime,
         interpreters=interpreters,
         default_interpreter=default,
+        docker_network=docker_network,
         subscription_id=subscription,
         resource_group=resource_group,
         workspace_name=workspace,

@@ -23,12 +23,16 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from zenml_azureml.emulator.files import private_folder, write_private
-from zenml_azureml.emulator.runtimes.processes import end_processes
+from zenml_azureml.emulator.runtimes.base import EngineError
+from zenml_azureml.emulator.runtimes.leftovers import end_leftovers
 
 if TYPE_CHECKING:
     from zenml_azureml.emulator import Emulator
+    from zenml_azureml.emulator.clock import Clock
+    from zenml_azureml.emulator.context import Settings
+    from zenml_azureml.emulator.runtimes.base import Runtime
 
-RuntimeName = Literal["process", "simulated"]
+RuntimeName = Literal["process", "docker", "simulated"]
 
 _LOCK = "lock"
 _RECORD = "emulator.json"
@@ -48,9 +52,11 @@ class Options:
     Attributes:
         port: To listen on; 0 takes a free one.
         proxy: Whether a proxy leads Azure's public hosts to it: on the next port, or on a free one too.
-        runtime: What executes the jobs: processes of this machine, or nothing (they only pretend).
+        runtime: What executes the jobs: processes of this machine, containers of its Docker engine, or nothing (they
+            only pretend).
         interpreters: By image: the Python that stands for it.
         default_interpreter: The Python of every other image; by default the emulator's own.
+        docker_network: Network of all containers; None for what each job says.
         subscription_id: Of the one workspace.
         resource_group: Of the one workspace.
         workspace_name: Of the one workspace.
@@ -63,6 +69,7 @@ class Options:
     runtime: RuntimeName = "process"
     interpreters: Mapping[str, str] = field(default_factory=dict)
     default_interpreter: str = sys.executable
+    docker_network: str | None = None
     subscription_id: str = "00000000-0000-0000-0000-000000000001"
     resource_group: str = "emulator"
     workspace_name: str = "emulator"
@@ -173,7 +180,7 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
         Whether one ran.
 
     Raises:
-        DaemonError: If one is starting and neither serves nor fails.
+        DaemonError: If one is starting and neither serves nor fails, or its jobs cannot be ended.
     """
     state = state.resolve()
     deadline = time.monotonic() + patience
@@ -189,7 +196,7 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
                 with suppress(ProcessLookupError):
                     os.kill(running.pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
-    end_processes(state / "jobs", grace=0)
+    _end_leftovers(state)
     (state / _RECORD).unlink(missing_ok=True)
     return running is not None
 
@@ -203,7 +210,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
         announce: Called once it serves.
 
     Raises:
-        DaemonError: If another emulator serves from that folder, or the port is taken.
+        DaemonError: If another emulator serves from that folder, the port is taken, or no Docker engine answers.
     """
     state = private_folder(state.resolve())
     with (state / _LOCK).open("ab") as lock:
@@ -214,7 +221,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
 
 def _serve_locked(state: Path, options: Options, announce: Callable[[Running], None] | None) -> None:
     (state / _RECORD).unlink(missing_ok=True)
-    end_processes(state / "jobs", grace=0)
+    _end_leftovers(state)
     asyncio.run(_serve(state, options, announce))
     (state / _RECORD).unlink(missing_ok=True)
 
@@ -244,27 +251,27 @@ async def _serve(state: Path, options: Options, announce: Callable[[Running], No
         await stopping.wait()
 
 
+def _end_leftovers(state: Path) -> None:
+    try:
+        end_leftovers(state)
+    except EngineError as error:
+        raise DaemonError(f"Containers of jobs may be left, and cannot be removed. {error}") from error
+
+
 def _emulator(state: Path, options: Options) -> Emulator:
     from zenml_azureml.emulator import Emulator, WorkspaceName
     from zenml_azureml.emulator.clock import SystemClock
     from zenml_azureml.emulator.context import Settings
     from zenml_azureml.emulator.environment import own_variables
-    from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-    from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 
     clock, settings = SystemClock(), Settings()
-    interpreters = {image: Path(python) for image, python in options.interpreters.items()}
     workspace = WorkspaceName(options.subscription_id, options.resource_group, options.workspace_name, options.location)
     try:
         return Emulator(
             state,
             port=options.port,
             workspaces=[workspace],
-            runtime=(
-                SimulatedRuntime(clock, settings)
-                if options.runtime == "simulated"
-                else ProcessRuntime(interpreters, Path(options.default_interpreter))
-            ),
+            runtime=_runtime(state, options, clock, settings),
             clock=clock,
             settings=settings,
             cloud=options.cloud,
@@ -277,6 +284,24 @@ def _emulator(state: Path, options: Options) -> Emulator:
         raise DaemonError(
             f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."
         ) from error
+
+
+def _runtime(state: Path, options: Options, clock: Clock, settings: Settings) -> Runtime:
+    if options.runtime == "simulated":
+        from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+
+        return SimulatedRuntime(clock, settings)
+    if options.runtime == "docker":
+        from zenml_azureml.emulator.runtimes.docker import DockerRuntime
+
+        try:
+            return DockerRuntime(state, network=options.docker_network)
+        except EngineError as error:
+            raise DaemonError(str(error)) from error
+    from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+
+    interpreters = {image: Path(python) for image, python in options.interpreters.items()}
+    return ProcessRuntime(interpreters, Path(options.default_interpreter))
 
 
 def _is_locked(state: Path) -> bool:

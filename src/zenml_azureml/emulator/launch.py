@@ -9,9 +9,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.log_names import log_names, retry_folder
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
+
+#: What a serverless job gets that names no size. Guess: nobody has recorded it.
+_SERVERLESS_SIZE = "Standard_DS3_v2"
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
 _ENVIRONMENT_ID = re.compile(
@@ -29,6 +33,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
         base_url: Where the emulator is reached.
     """
     values = _bound_values(job)
+    resources = job.properties["resources"]
     return JobLaunch(
         name=job.name,
         command=put_in(job.properties["command"], values),
@@ -38,9 +43,28 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
             **(job.properties["environmentVariables"] or {}),
         },
         folder=job.folder,
-        node_count=job.properties["resources"]["instanceCount"],
+        node_count=resources["instanceCount"],
         log_names=_log_names(job),
+        memory_gb=vm_size_of(job, workspace).memory_gb,
+        shm_size=resources["shmSize"],
+        docker_args=resources["dockerArgs"],
     )
+
+
+def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
+    """The VM size that a job runs on; serverless' own where the catalogue does not have it.
+
+    Args:
+        job: The job.
+        workspace: Where it is.
+    """
+    name = compute_name(job.properties["computeId"])
+    compute = workspace.find_compute(name) if name else None
+    wanted = compute.inner["vmSize"] if compute else job.properties["resources"]["instanceType"]
+    known = catalogue()
+    size = known.find(wanted or _SERVERLESS_SIZE) or known.find(_SERVERLESS_SIZE)
+    assert size is not None  # noqa: S101 - the catalogue has it
+    return size
 
 
 def put_in(command: str, values: dict[tuple[str, str], str]) -> str:

@@ -24,6 +24,9 @@ class JobLaunch:
         folder: The job's own folder; it exists, and nothing is written outside of it.
         node_count: Number of nodes.
         log_names: The files that stdout and stderr of its processes go to, that of the first process first.
+        memory_gb: Memory of one node, in GB; None for as much as this machine has.
+        shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
+        docker_args: What `docker run` is to be given besides, as one line; None for nothing.
     """
 
     name: str
@@ -33,6 +36,9 @@ class JobLaunch:
     folder: Path
     node_count: int = 1
     log_names: tuple[str, ...] = (SINGLE,)
+    memory_gb: float | None = None
+    shm_size: str | None = None
+    docker_args: str | None = None
 
     @property
     def log_files(self) -> tuple[Path, ...]:
@@ -66,6 +72,10 @@ class JobEnd:
         return self.error_code is None
 
 
+class EngineError(Exception):
+    """What a runtime works with is not there or cannot be used; the message says why."""
+
+
 class RunningJob(Protocol):
     """A job that a runtime has started."""
 
@@ -80,7 +90,11 @@ class Runtime(Protocol):
     """Something that executes jobs."""
 
     async def start(self, launch: JobLaunch) -> RunningJob:
-        """Start a job; returns as soon as it runs."""
+        """Start a job; returns as soon as it runs.
+
+        Raises:
+            FailedError: If it cannot run, in Azure ML's words.
+        """
 
     async def close(self) -> None:
         """End every job that still runs."""

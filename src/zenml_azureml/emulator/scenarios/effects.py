@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
-from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
-from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of, vm_size_of
 from zenml_azureml.emulator.runtimes.base import JobEnd
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.scenarios.armed import ScenarioRule
@@ -17,9 +16,6 @@ from zenml_azureml.emulator.state import Job, Workspace
 
 #: Seconds that a job is in each of the states that it passes through on the way to its end.
 _STATUS_SECONDS = 0.2
-
-#: What a serverless job gets that names no size. Guess: nobody has recorded it.
-_DEFAULT_SIZE = "Standard_DS3_v2"
 
 
 async def interrupt_waiting(
@@ -71,7 +67,7 @@ async def interrupt_running(context: Context, workspace: Workspace, job: Job, ru
 
 
 def _failure(context: Context, workspace: Workspace, job: Job, scenario: Scenario) -> FailedError:
-    size, nodes = _size(workspace, job), int(job.properties["resources"]["instanceCount"])
+    size, nodes = vm_size_of(job, workspace), int(job.properties["resources"]["instanceCount"])
     message = scenario.message.format(
         compute=compute_name(job.properties["computeId"]),
         image=build_launch(job, workspace, context.base_url).image,
@@ -81,16 +77,6 @@ def _failure(context: Context, workspace: Workspace, job: Job, scenario: Scenari
         vcpus=nodes * size.vcpus,
     )
     return FailedError(scenario.code, message, scenario.component)
-
-
-def _size(workspace: Workspace, job: Job) -> VmSize:
-    name = compute_name(job.properties["computeId"])
-    compute = workspace.find_compute(name) if name else None
-    wanted = compute.inner["vmSize"] if compute else job.properties["resources"]["instanceType"]
-    known = catalogue()
-    size = known.find(wanted or _DEFAULT_SIZE) or known.find(_DEFAULT_SIZE)
-    assert size is not None  # noqa: S101 - the catalogue has it
-    return size
 
 
 def _let_time_have_passed(job: Job) -> None:

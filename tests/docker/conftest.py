@@ -1,0 +1,73 @@
+"""Real parts for real pipelines: a Docker engine, a registry, images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import docker
+from docker import DockerClient
+from tests.docker import base_image
+from tests.docker.engine import docker_engine
+from tests.docker.registry import container_registry
+from tests.docker.services import DidNotStartError
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End with one line that says how it went."""
+    stats = terminalreporter.stats
+    passed, skipped = len(stats.get("passed", [])), stats.get("skipped", [])
+    if skipped and not passed:
+        terminalreporter.write_line(f"test-docker: SKIPPED {skipped[0].longrepr[2].removeprefix('Skipped: ')}")
+    elif passed and not any(stats.get(kind) for kind in ("failed", "error", "skipped")):
+        terminalreporter.write_line(f"test-docker: PASS {passed}")
+    else:
+        terminalreporter.write_line("test-docker: FAIL")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """A client of a Docker engine. Only where none can be started, tests are skipped."""
+    with pytest.MonkeyPatch.context() as environment:
+        running = docker_engine()
+        try:
+            address = running.__enter__()
+        except DidNotStartError as error:
+            pytest.skip(f"the Docker engine did not start: {error}")
+        try:
+            environment.setenv("DOCKER_HOST", address)
+            client = docker.from_env(timeout=600)
+            yield client
+            client.close()
+        finally:
+            running.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The `HOST:PORT` of a registry."""
+    with container_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small Debian with Python."""
+    if kept := os.environ.get("TEST_DOCKER_DEBIAN"):  # one made before, to save its minute
+        return Path(kept)
+    root = tmp_path_factory.mktemp("debian")
+    base_image.make_root(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def plain_image(engine: DockerClient, registry: str, debian: Path) -> str:
+    """An image in the registry with a working directory, an entrypoint and a variable of its own."""
+    image = f"{registry}/plain:1"
+    base_image.import_and_push(
+        engine, debian, image, "WORKDIR /of-the-image", 'ENTRYPOINT ["/bin/false"]', "ENV OF_THE_IMAGE=yes"
+    )
+    return image

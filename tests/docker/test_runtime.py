@@ -1,0 +1,271 @@
+"""The Docker runtime: real containers from images that a registry gives."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import platform
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docker import DockerClient
+from tests.contract.waiting import eventually
+from tests.docker.base_image import push
+from zenml_azureml.emulator.endings import FailedError
+from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
+from zenml_azureml.emulator.runtimes.docker import DockerRuntime
+
+LOGS = ("std_log_process_0.txt", "std_log_process_1.txt")
+
+Launch = Callable[..., JobLaunch]
+
+
+@pytest.fixture
+def launch(tmp_path: Path, plain_image: str, engine: DockerClient) -> Iterator[Launch]:
+    """Makes launches, each with a folder of its own; no container of them outlives the test."""
+
+    def make(command: str, *, name: str = "job", image: str = plain_image, **fields: Any) -> JobLaunch:
+        folder = tmp_path / "jobs" / name
+        folder.mkdir(parents=True)
+        return JobLaunch(name, command, image, fields.pop("environment", {}), folder, **fields)
+
+    yield make
+    assert containers(engine, tmp_path) == []
+
+
+def containers(engine: DockerClient, state: Path) -> list[Any]:
+    return engine.containers.list(all=True, sparse=True, filters={"label": f"zenml-azureml.emulator={state}"})  # type: ignore[no-any-return]
+
+
+def run(job: JobLaunch, **options: Any) -> JobEnd:
+    async def start_and_wait() -> JobEnd:
+        runtime = DockerRuntime(job.folder.parents[1], **options)
+        try:
+            return await (await runtime.start(job)).wait()
+        finally:
+            await runtime.close()
+
+    return asyncio.run(start_and_wait())
+
+
+def log_of(job: JobLaunch) -> str:
+    return job.log_file.read_text()
+
+
+class TestWhatAJobSees:
+    def test_its_own_variables_and_the_images(self, launch: Launch) -> None:
+        job = launch("echo $OF_THE_IMAGE $OF_THE_JOB $AZUREML_CR_NODE_RANK", environment={"OF_THE_JOB": "too"})
+
+        assert run(job) == JobEnd(exit_code=0)
+        assert log_of(job) == "yes too 0\n"
+
+    def test_nothing_of_the_emulators_environment(self, launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", "secret")
+        job = launch("env")
+
+        run(job)
+
+        assert "secret" not in log_of(job)
+
+    def test_a_working_directory_that_is_not_the_images(self, launch: Launch) -> None:
+        job = launch("pwd; touch it-can-be-written-to")
+
+        assert run(job).succeeded
+        assert log_of(job).startswith("/mnt/azureml/cr/j/")
+        assert log_of(job).endswith("/exe/wd\n")
+
+    def test_stdout_and_stderr_in_one_log_in_the_order_written(self, launch: Launch) -> None:
+        job = launch("for i in $(seq 20); do echo $i; echo error $i >&2; done")
+
+        run(job)
+
+        assert log_of(job) == "".join(f"{i}\nerror {i}\n" for i in range(1, 21))
+
+    def test_shared_memory_and_docker_arguments_as_asked_for(self, launch: Launch) -> None:
+        job = launch(
+            "df -B1 --output=size /dev/shm | tail -1; echo $FROM_ARGS; ulimit -n; hostname",
+            shm_size="96m",
+            docker_args="-e FROM_ARGS='of the arguments' --ulimit nofile=512:512 --hostname=node --gpus all",
+        )
+
+        assert run(job).succeeded
+        assert log_of(job).split("\n") == [str(96 * 1024**2), "of the arguments", "512", "node", ""]
+
+    def test_its_inputs_and_outputs_where_its_command_says(self, launch: Launch, tmp_path: Path) -> None:
+        output = tmp_path / "jobs" / "job" / "outputs" / "model"
+        job = launch(f"echo trained > {output}/weights")
+        output.mkdir(parents=True)
+
+        assert run(job).succeeded
+        assert (output / "weights").read_text() == "trained\n"
+
+    def test_a_line_is_in_the_log_as_soon_as_it_is_printed(self, launch: Launch) -> None:
+        job = launch("python3 -c \"import time; print('early'); time.sleep(60)\"")
+
+        terminate_when_ready(job, ready="early", grace=0)
+
+
+class TestNodes:
+    def test_each_is_a_container_with_its_rank_and_its_log(self, launch: Launch) -> None:
+        job = launch(
+            "echo node $AZUREML_CR_NODE_RANK of $AZUREML_NODE_COUNT in $(hostname)", node_count=2, log_names=LOGS
+        )
+
+        assert run(job).succeeded
+        logs = [file.read_text() for file in job.log_files]
+        assert [log.split()[:2] for log in logs] == [["node", "0"], ["node", "1"]]
+        assert logs[0].split()[-1] != logs[1].split()[-1]
+
+    def test_when_one_fails_the_others_end(self, launch: Launch) -> None:
+        job = launch('if [ "$AZUREML_CR_NODE_RANK" = 1 ]; then exit 7; fi; sleep 600', node_count=2, log_names=LOGS)
+
+        began = time.monotonic()
+        end = run(job, grace=0)
+
+        assert end.exit_code == 7
+        assert "user_logs/std_log_process_1.txt" in (end.message or "")
+        assert time.monotonic() - began < 60
+
+    def test_without_a_distribution_all_write_to_one_log(self, launch: Launch) -> None:
+        job = launch("echo node $AZUREML_CR_NODE_RANK", node_count=2)
+
+        assert run(job).succeeded
+        assert sorted(log_of(job).splitlines()) == ["node 0", "node 1"]
+
+
+class TestHowAJobEnds:
+    def test_a_failure_is_worded_as_azure_ml_words_it_with_the_traceback(self, launch: Launch) -> None:
+        end = run(launch("python -c 'print(1); raise SystemExit(1/0)'"))
+
+        assert (end.exit_code, end.error_code) == (1, "UserError")
+        assert end.message is not None
+        assert end.message.startswith("Execution failed. User process 'python' exited with status code 1. ")
+        assert end.message.endswith("ZeroDivisionError: division by zero")
+
+    def test_one_that_needs_more_memory_than_its_vm_has_is_killed(self, launch: Launch) -> None:
+        job = launch("python -c 'b = bytearray(512 * 1024**2)'; exit $?", memory_gb=0.0625)
+
+        end = run(job)
+
+        assert end.exit_code == 137
+        assert "exited with status code 137" in (end.message or "")
+
+    def test_what_runs_in_the_background_ends_with_the_command(self, launch: Launch) -> None:
+        assert run(launch("sleep 600 & setsid sleep 600 & echo started")) == JobEnd(exit_code=0)
+
+
+class TestImagesThatCannotBeRun:
+    def test_one_that_the_registry_does_not_have_fails_in_its_words(self, launch: Launch, registry: str) -> None:
+        with pytest.raises(FailedError) as refusal:
+            run(launch("true", image=f"{registry}/nothing:7"))
+
+        assert refusal.value.code == "UserError"
+        assert f"FailedPullingImage: Unable to pull docker image\n\timageName: {registry}/nothing:7" in str(
+            refusal.value
+        )
+        assert f"manifest for {registry}/nothing:7 not found: manifest unknown" in str(refusal.value)
+
+    def test_a_registry_that_does_not_answer_is_told_too(self, launch: Launch) -> None:
+        with pytest.raises(FailedError, match="connection refused"):
+            run(launch("true", image="127.0.0.1:1/nothing:7"))
+
+    def test_one_that_only_this_machine_has_is_not_found(self, launch: Launch, engine: DockerClient) -> None:
+        name = "127.0.0.1:1/only-here:1"
+        engine.api.import_image_from_data(b"\0" * 10240, repository=name.rpartition(":")[0], tag="1")
+
+        with pytest.raises(FailedError, match="FailedPullingImage"):
+            run(launch("true", image=name))
+        engine.images.remove(name)
+
+    def test_one_for_another_architecture_fails_as_azure_ml_words_it(
+        self, launch: Launch, engine: DockerClient, registry: str
+    ) -> None:
+        foreign = "s390x" if platform.machine() != "s390x" else "amd64"
+        image = f"{registry}/foreign:1"
+        engine.images.load(empty_image(image, foreign))
+        push(engine, image)
+
+        with pytest.raises(FailedError, match="exec format error"):
+            run(launch("true", image=image))
+
+    def test_docker_arguments_that_make_no_sense_are_told(self, launch: Launch) -> None:
+        with pytest.raises(FailedError, match="unrecognized arguments: --no-such-option"):
+            run(launch("true", docker_args="--no-such-option"))
+
+    def test_what_the_engine_refuses_is_told_in_its_words(self, launch: Launch) -> None:
+        with pytest.raises(FailedError, match="no-such-network"):
+            run(launch("true", docker_args="--network no-such-network"))
+
+
+def empty_image(name: str, architecture: str) -> bytes:
+    """An image with nothing in it, as `docker save` would have it."""
+    layer = b"\0" * 10240
+    rootfs = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}
+    configuration = {"architecture": architecture, "os": "linux", "config": {}, "rootfs": rootfs}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    files = {
+        "layer.tar": layer,
+        "config.json": json.dumps(configuration).encode(),
+        "manifest.json": json.dumps(manifest).encode(),
+    }
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
+
+
+class TestTerminating:
+    def test_a_job_is_asked_first_and_may_clean_up(self, launch: Launch) -> None:
+        job = launch("trap 'echo cleaned up; exit 0' TERM; echo ready; sleep 600 & wait")
+
+        end, seconds = terminate_when_ready(job, grace=60)
+
+        assert end.exit_code == 0
+        assert log_of(job) == "ready\ncleaned up\n"
+        assert seconds < 30
+
+    def test_what_does_not_listen_is_killed_after_the_grace_time(self, launch: Launch) -> None:
+        job = launch("trap '' TERM; echo ready; while :; do sleep 1; done")
+
+        end, seconds = terminate_when_ready(job, grace=1)
+
+        assert end.exit_code == 137
+        assert seconds < 30
+
+    def test_closing_the_runtime_ends_every_job(self, launch: Launch, tmp_path: Path, engine: DockerClient) -> None:
+        async def scenario() -> None:
+            runtime = DockerRuntime(tmp_path)
+            for name in ("a", "b"):
+                await runtime.start(launch("sleep 600", name=name))
+            assert len(containers(engine, tmp_path)) == 2
+            await runtime.close()
+
+        asyncio.run(scenario())
+
+
+def terminate_when_ready(job: JobLaunch, *, grace: float, ready: str = "ready") -> tuple[JobEnd, float]:
+    """Terminate a job once its log says so; its end, and the seconds that took."""
+
+    async def scenario() -> tuple[JobEnd, float]:
+        runtime = DockerRuntime(job.folder.parents[1], grace=grace)
+        running = await runtime.start(job)
+        waiting = asyncio.ensure_future(running.wait())
+        await asyncio.to_thread(eventually, lambda: ready in log_of(job))
+        began = time.monotonic()
+        await running.terminate()
+        seconds = time.monotonic() - began
+        end = await waiting
+        await runtime.close()
+        return end, seconds
+
+    return asyncio.run(scenario())
