@@ -369,6 +369,9 @@ def test_a_new_token_that_is_refused_too_is_told_with_azures_reason(stage: Stage
     told = str(explain("watching the job `job`", refused.value, stage.address))
     assert "the credential `ClientSecretCredential` signed in, but its tokens are refused.\n" in told
     assert "Azure says: (InvalidAuthenticationTokenTenant) The token is from another tenant.\n" in told
+    # Whatever is not refused goes on.
+    look_up_compute(connection)
+    look_up_compute(stage.connect())
 
 
 @pytest.mark.parametrize("outage", [{"reset": True}, {"status": 503}, {"status": 502, "body": "a page"}])

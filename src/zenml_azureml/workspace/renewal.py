@@ -82,7 +82,8 @@ class RenewingCredential:
         self._time = time
         self._lock = threading.Lock()
         self._issued: dict[tuple[tuple[str, ...], str | None], _Issued] = {}
-        self._failure: tuple[SignInError, float] | None = None
+        #: What the last failure is told with, and until when it is told without asking anybody.
+        self._failure: tuple[tuple[str, str, str], float] | None = None
 
     def get_token(self, *scopes: str, claims: str | None = None, **options: Any) -> AccessToken:
         """A token for these scopes, each as it is called in this cloud.
@@ -142,14 +143,11 @@ class RenewingCredential:
             answer.read()  # it may have been left on the wire
         code, message = error_in(HttpResponseError(response=answer))
         words = f"({code}) {message}" if code else message or f"{answer.status_code} {answer.reason}"
-        with self._lock:
-            return self._failed("signed in, but its tokens are refused", words)
+        return self._error("signed in, but its tokens are refused", words)
 
     def _new_token(self, former: _Issued | None, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
         if self._failure is not None and self._time.monotonic() < self._failure[1]:
-            failure = self._failure[0]
-            # A new one each time: whoever catches it may change it.
-            raise SignInError(failure.what, failure.words, failure.do_next)
+            raise SignInError(*self._failure[0])
         refusal: ClientAuthenticationError | None = None
         refused = former if former is not None and former.refused else None
         # Without claims, azure-identity would give the refused token out of its cache.
@@ -175,14 +173,15 @@ class RenewingCredential:
 
     def _could_not_sign_in(self, refusal: ClientAuthenticationError | None) -> SignInError:
         if isinstance(refusal, SourceError):
-            return self._failed(f"could not sign in: {refusal.message}", "", refusal.do_next)
-        return self._failed("could not sign in", words_of(refusal) if refusal else "")
+            error = self._error(f"could not sign in: {refusal.message}", "", refusal.do_next)
+        else:
+            error = self._error("could not sign in", words_of(refusal) if refusal else "")
+        self._failure = (error.what, error.words, error.do_next), self._time.monotonic() + PAUSE_AFTER_FAILURE
+        return error
 
-    def _failed(self, how: str, words: str, do_next: str = "") -> SignInError:
+    def _error(self, how: str, words: str, do_next: str = "") -> SignInError:
         credential = self._credential
-        error = SignInError(f"{credential.describe()} {how}", words, do_next or credential.advice())
-        self._failure = (error, self._time.monotonic() + PAUSE_AFTER_FAILURE)
-        return SignInError(error.what, error.words, error.do_next)
+        return SignInError(f"{credential.describe()} {how}", words, do_next or credential.advice())
 
 
 @dataclass
