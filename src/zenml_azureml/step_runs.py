@@ -13,6 +13,7 @@ from zenml.models import ExceptionInfo
 from zenml.orchestrators.publish_utils import (
     publish_step_run_metadata,
     publish_step_run_status_update,
+    publish_successful_step_run,
 )
 
 from zenml_azureml.failures import AzureMLError
@@ -106,6 +107,11 @@ def reported_failure(step_run: StepRunResponse) -> str:
         return ""
     kind = (info.source or "").rpartition(".")[2]
     return ": ".join(part for part in (kind, info.message or "") if part)
+
+
+def publish_completed(step_run: StepRunResponse) -> None:
+    """Let the server know that a command step has succeeded: it has no outputs."""
+    publish_successful_step_run(step_run.id, output_artifact_ids={})
 
 
 def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:

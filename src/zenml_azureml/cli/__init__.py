@@ -6,6 +6,7 @@ import click
 
 from zenml_azureml.cli.demo import demo
 from zenml_azureml.cli.emulator import emulator
+from zenml_azureml.cli.jobs import jobs
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,3 +17,4 @@ def main() -> None:
 
 main.add_command(demo)
 main.add_command(emulator)
+main.add_command(jobs)

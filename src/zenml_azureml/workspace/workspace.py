@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -18,6 +18,7 @@ from zenml_azureml.workspace.compute.leases import ComputeLeases
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
+from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
 from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import Demands, place
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
@@ -95,6 +96,14 @@ class Workspace:
     def watch(self, job_name: str, options: WatchOptions) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
         return self._monitor.watch(job_name, options)
+
+    def list_jobs(self, tag: str) -> Iterator[ListedJob]:
+        """The jobs with a tag, the newest first. See `listing.list_jobs`."""
+        return list_jobs(self._connection, tag)
+
+    def find_job(self, job_name: str) -> ListedJob | None:
+        """The job of that name; None if there is none. See `listing.find_job`."""
+        return find_job(self._connection, job_name)
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete the compute that was created to be deleted after it.

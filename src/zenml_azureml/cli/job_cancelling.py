@@ -1,0 +1,192 @@
+"""`zenml-azureml jobs cancel`: what is chosen, what is told of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+
+from zenml_azureml import tags
+from zenml_azureml.cli.job_table import show_table
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.jobs import runs
+from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
+from zenml_azureml.jobs.inventory import is_id, jobs_in, judged
+from zenml_azureml.jobs.pickup import in_words
+from zenml_azureml.jobs.server import ServerView
+from zenml_azureml.step_runs import job_name_of
+from zenml_azureml.workspace.status import JobPhase
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
+
+    from zenml_azureml.jobs.inventory import FoundAt
+    from zenml_azureml.jobs.places import Place
+
+
+def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+    """Cancel jobs by name, or by the id of their step run.
+
+    Args:
+        names: Names and ids.
+        places: Where they are looked for.
+        timeout: How long they may take to end.
+        ask: Whether to ask before.
+
+    Returns:
+        Whether all have ended.
+    """
+    found: list[FoundAt] = []
+    missing = False
+    for name in names:
+        job_name = job_name_of(UUID(name)) if is_id(name) else name
+        job_at = _find(job_name, places)
+        if job_at is None:
+            missing = True
+            click.echo(f"There is no job `{job_name}` in {in_words(places)}.", err=True)
+        elif job_at[1].phase.ended:
+            _tell(Cancelled(*job_at))
+        else:
+            found.append(job_at)
+    return _cancel(found, ServerView(), timeout, ask=ask) and not missing
+
+
+def cancel_orphans(places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+    """Cancel the orphans of this ZenML server.
+
+    Args:
+        places: Where they are looked for.
+        timeout: How long they may take to end.
+        ask: Whether to ask before.
+
+    Returns:
+        Whether all have ended.
+    """
+    server = ServerView()
+    unfinished = judged(jobs_in(places), server)
+    untold = Counter(job.judgement.reason for job in unfinished if job.judgement.orphan is None)
+    if untold:
+        reasons = ", ".join(f"{reason}: {number}" for reason, number in untold.items())
+        click.echo(
+            f"Left alone, because it cannot be told from here whether they are orphans: {untold.total()} "
+            f"({reasons}). `zenml-azureml jobs list --orphans` shows them.",
+            err=True,
+        )
+    orphans = [(job.place, job.job) for job in unfinished if job.judgement.orphan]
+    if not orphans:
+        click.echo("No orphans.")
+        return True
+    return _cancel(orphans, server, timeout, ask=ask)
+
+
+def cancel_run(run: str, places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+    """Cancel the unfinished jobs of a run, and let ZenML's server know that the run is stopped.
+
+    Args:
+        run: Its name or id.
+        places: Where its jobs are looked for.
+        timeout: How long they may take to end.
+        ask: Whether to ask before.
+
+    Returns:
+        Whether all have ended.
+
+    Raises:
+        click.UsageError: If jobs of several runs have that name.
+    """
+    server = ServerView()
+    known = _known_run(run, server)
+    found = list(jobs_in(places, run=run if known is None else str(known.id)))
+    run_ids = {job.tags.get(tags.RUN_ID) for _, job in found}
+    if len(run_ids) > 1:
+        raise click.UsageError(f"Several runs are named `{run}`; give an id: {', '.join(sorted(map(str, run_ids)))}.")
+    to_stop = None if known is None or known.status.is_finished else known
+    if not found and to_stop is None:
+        click.echo(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
+        return True
+    return _cancel(found, server, timeout, ask=ask, run=to_stop)
+
+
+def _cancel(
+    found: list[FoundAt],
+    server: ServerView,
+    timeout: timedelta,
+    *,
+    ask: bool,
+    run: PipelineRunResponse | None = None,
+) -> bool:
+    if ask and (found or run):
+        if found:
+            show_table(judged(found, server))
+        asked = [f"cancel {len(found)} {'job' if len(found) == 1 else 'jobs'}"] if found else []
+        asked += [f"stop the run `{run.name}`"] if run else []
+        click.confirm(f"{' and '.join(asked).capitalize()}?", abort=True)
+    if run is not None:
+        _tell_server(f"the run `{run.name}` is to stop", lambda: runs.ask_to_stop(run))
+    results = []
+    for result in cancel_all(found, timeout):
+        results.append(result)
+        _tell(result)
+        _tell_server_of_step(result, server)
+    if run is not None:
+        _tell_server(f"the run `{run.name}` is stopped", lambda: _end_run(run.id))
+    return not any(result.problem for result in results)
+
+
+def _tell(result: Cancelled) -> None:
+    if result.problem:
+        click.echo(result.problem, err=True)
+    else:
+        click.echo(f"The Azure ML job `{result.job.name}` has ended: {result.job.status}.")
+
+
+def _tell_server_of_step(result: Cancelled, server: ServerView) -> None:
+    job = result.job
+    step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
+    if result.problem or job.phase is not JobPhase.CANCELED or not is_id(step_run_id):
+        return
+    if server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
+        return
+    reason = AzureMLError(
+        f"The Azure ML job `{job.name}` was cancelled with `zenml-azureml jobs cancel`.", studio_url=job.studio_url
+    )
+    _tell_server(
+        f"the step `{job.tags.get(tags.STEP)}` is stopped", lambda: runs.step_was_stopped(UUID(step_run_id), reason)
+    )
+
+
+def _tell_server(what: str, tell: Callable[[], None]) -> None:
+    """Tell ZenML's server something; the jobs are ended also where it cannot be told."""
+    try:
+        tell()
+    except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
+        click.echo(f"The ZenML server could not be told that {what}: {error}", err=True)
+
+
+def _end_run(run_id: UUID) -> None:
+    run = runs.was_stopped(run_id)
+    click.echo(f"The run `{run.name}` is {run.status.value}.")
+    if not run.status.is_finished:
+        steps = ", ".join(f"`{name}`" for name in runs.unfinished_steps(run))
+        click.echo(f"On the ZenML server these steps of it have not ended: {steps}.", err=True)
+
+
+def _find(job_name: str, places: list[Place]) -> FoundAt | None:
+    for place in places:
+        job = place.workspace.find_job(job_name)
+        if job is not None:
+            return place, job
+    return None
+
+
+def _known_run(run: str, server: ServerView) -> PipelineRunResponse | None:
+    """The run as ZenML's server knows it; None also where it does not tell: the tags of the jobs name it too."""
+    try:
+        return None if server.id is None else runs.find_run(run)
+    except Exception as error:  # noqa: BLE001 - as above
+        click.echo(f"The ZenML server does not tell of the run `{run}`: {error}", err=True)
+        return None

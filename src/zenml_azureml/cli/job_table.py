@@ -1,0 +1,81 @@
+"""Jobs as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zenml_azureml import tags
+from zenml_azureml.jobs.orphans import NoStepRun
+
+if TYPE_CHECKING:
+    from zenml_azureml.jobs.inventory import FoundJob
+
+
+def show_table(jobs: list[FoundJob]) -> None:
+    """Print jobs for people, a line each."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("Job", "Status", "Step", "Run", "Step run", "Orphan"):
+        table.add_column(heading, no_wrap=True)
+    for job in jobs:
+        table.add_row(
+            job.job.name,
+            job.job.status,
+            job.tag(tags.STEP),
+            job.tag(tags.RUN),
+            _step_run_status(job) or "",
+            _orphan_in_words(job),
+        )
+    console = Console(highlight=False, markup=False)
+    # A name that is cut off cannot be copied: the terminal may wrap lines, not the table.
+    console.width = max(console.width, Measurement.get(console, console.options, table).maximum)
+    console.print(table)
+
+
+def show_json(jobs: list[FoundJob]) -> None:
+    """Print jobs for programs: a list of objects."""
+    click.echo(json.dumps([_as_json(job) for job in jobs], indent=2))
+
+
+def _as_json(found: FoundJob) -> dict[str, Any]:
+    job, address = found.job, found.place.workspace.address
+    return {
+        "job": job.name,
+        "status": job.status,
+        "ended": job.phase.ended,
+        "created_at": job.created_at and job.created_at.isoformat(),
+        "compute": job.compute or None,
+        "studio_url": job.studio_url or None,
+        "subscription_id": address.subscription_id,
+        "resource_group": address.resource_group,
+        "workspace": address.name,
+        "operator": found.place.operator or None,
+        "pipeline": found.tag(tags.PIPELINE) or None,
+        "run": found.tag(tags.RUN) or None,
+        "run_id": found.tag(tags.RUN_ID) or None,
+        "step": found.tag(tags.STEP) or None,
+        "step_run_id": found.tag(tags.STEP_RUN_ID) or None,
+        "server_id": found.tag(tags.SERVER_ID) or None,
+        "step_run_status": _step_run_status(found),
+        "orphan": found.judgement.orphan,
+        "reason": found.judgement.reason or None,
+    }
+
+
+def _step_run_status(job: FoundJob) -> str | None:
+    if job.step_run is NoStepRun.GONE:
+        return "gone"
+    return None if isinstance(job.step_run, NoStepRun) else job.step_run.status
+
+
+def _orphan_in_words(job: FoundJob) -> str:
+    answer = {True: "yes", False: "no", None: "unknown"}[job.judgement.orphan]
+    if job.job.phase.ended:
+        return ""
+    return f"{answer}: {job.judgement.reason}" if job.judgement.reason else answer

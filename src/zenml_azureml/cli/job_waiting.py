@@ -1,0 +1,67 @@
+"""`zenml-azureml jobs wait`: what is told of the end of a step and of its run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
+
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.jobs import runs
+from zenml_azureml.jobs.pickup import operator_of, step_run_of, wait_for_end
+from zenml_azureml.jobs.places import places_of
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
+
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+
+def wait_for(
+    job_or_step_run: str, operators: list[AzureMLStepOperator], cloud: str | None, patience: timedelta
+) -> bool:
+    """Wait for the end of a job, and see to it that ZenML's server knows it.
+
+    Args:
+        job_or_step_run: Name of the job, or id of its step run.
+        operators: The step operators that may have submitted it.
+        cloud: Name of the cloud that it is in; None for the public one.
+        patience: How long to leave the last word to the run's own orchestrator.
+
+    Returns:
+        Whether the step succeeded.
+
+    Raises:
+        AzureMLError: If there is no such job.
+    """
+    step_run = step_run_of(job_or_step_run, places_of(operators, cloud))
+    operator = operator_of(step_run, operators)
+    click.echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).")
+    try:
+        status = wait_for_end(step_run, operator, patience)
+    except AzureMLError as error:
+        status = ExecutionStatus.FAILED
+        click.echo(str(error), err=True)
+    except RunStoppedException as error:
+        status = ExecutionStatus.STOPPED
+        click.echo(str(error), err=True)
+    click.echo(f"The step `{step_run.name}` is {status.value}.")
+    _tell_of_run(runs.settle(step_run.pipeline_run_id, patience), retry=status.is_successful)
+    return status.is_successful
+
+
+def _tell_of_run(run: PipelineRunResponse, *, retry: bool) -> None:
+    click.echo(f"The run `{run.name}` is {run.status.value}.")
+    unfinished = runs.unfinished_steps(run)
+    if unfinished:
+        click.echo(f"Steps of it that go on: {', '.join(f'`{name}`' for name in unfinished)}.")
+    elif not run.status.is_finished:
+        click.echo(
+            "None of its steps goes on. If its orchestrator is gone, this ends it: "
+            f"zenml-azureml jobs cancel --run {run.id}"
+        )
+    elif retry and run.status is ExecutionStatus.FAILED and run.snapshot is not None and run.snapshot.is_dynamic:
+        click.echo(f"To go on behind its completed steps: zenml pipeline runs retry {run.id}")

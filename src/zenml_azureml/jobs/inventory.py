@@ -1,0 +1,106 @@
+"""The jobs that there are, with what ZenML's server says of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml_azureml import tags
+from zenml_azureml.jobs.orphans import JobFacts, Judgement, NoStepRun, StepRunFacts, judge
+
+if TYPE_CHECKING:
+    from zenml_azureml.jobs.places import Place
+    from zenml_azureml.jobs.server import ServerView
+    from zenml_azureml.workspace.listing import ListedJob
+
+#: A job, and where it is.
+FoundAt = tuple["Place", "ListedJob"]
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Step runs that are asked for at the same time.
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A job that a pipeline has left in a workspace.
+
+    Attributes:
+        place: Where it is.
+        job: What Azure ML tells of it.
+        step_run: What ZenML's server tells of its step run.
+        judgement: Whether it is an orphan.
+    """
+
+    place: Place
+    job: ListedJob
+    step_run: StepRunFacts | NoStepRun
+    judgement: Judgement
+
+    def tag(self, key: str) -> str:
+        """The value of one of its tags; empty if it has none."""
+        return self.job.tags.get(key, "")
+
+    @property
+    def how_to_cancel(self) -> str:
+        """The command that cancels it by hand, as a sentence."""
+        return self.place.workspace.how_to_cancel(self.job.name)
+
+
+def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | None = None) -> Iterator[FoundAt]:
+    """The jobs of pipelines in some workspaces, the newest first in each.
+
+    Args:
+        places: The workspaces.
+        finished_too: Whether to include jobs that are over.
+        run: Name or id of the only run whose jobs are wanted; None for all runs. By its id less is listed.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    tag = tags.of_run(UUID(run)) if run is not None and is_id(run) else tags.STEP_RUN_ID
+    for place in places:
+        for job in place.workspace.list_jobs(tag):
+            if (finished_too or not job.phase.ended) and (run is None or belongs_to(job, run)):
+                yield place, job
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id of ZenML's rather than a name."""
+    return _ID.fullmatch(text) is not None
+
+
+def belongs_to(job: ListedJob, run: str) -> bool:
+    """Whether a job is of a run, by its tags.
+
+    Args:
+        job: The job.
+        run: The run's name or id.
+    """
+    return run == job.tags.get(tags.RUN) or run.lower() == job.tags.get(tags.RUN_ID)
+
+
+def judged(found: Iterable[FoundAt], server: ServerView) -> list[FoundJob]:
+    """Jobs with what ZenML's server says of each; it is asked about this server's unfinished ones alone.
+
+    Args:
+        found: The jobs.
+        server: The server.
+    """
+    server_id = server.id
+
+    def with_judgement(place: Place, job: ListedJob) -> FoundJob:
+        facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""))
+        step_run: StepRunFacts | NoStepRun = NoStepRun.NOT_TOLD
+        if not facts.ended and facts.server_id and facts.server_id == server_id:
+            step_run = server.step_run(job.tags.get(tags.STEP_RUN_ID, ""))
+        return FoundJob(place, job, step_run, judge(facts, server_id, step_run, datetime.now(timezone.utc)))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(lambda place_and_job: with_judgement(*place_and_job), found))

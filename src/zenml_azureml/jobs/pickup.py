@@ -1,0 +1,115 @@
+"""Waiting for a job that nobody waits for any more, in the place of the process that did."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
+
+from zenml_azureml import step_runs, tags
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.jobs import runs
+from zenml_azureml.jobs.inventory import is_id
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.jobs.places import Place
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+
+def step_run_of(job_or_step_run: str, places: list[Place]) -> StepRunResponse:
+    """The step run whose job is meant.
+
+    Args:
+        job_or_step_run: Name of a job, or id of a step run.
+        places: Where to look for the job.
+
+    Raises:
+        AzureMLError: If there is no such job, or this ZenML server has no such step run.
+    """
+    step_run_id = job_or_step_run if is_id(job_or_step_run) else _tagged_step_run(job_or_step_run, places)
+    try:
+        return Client().get_run_step(UUID(step_run_id))
+    except KeyError as error:
+        raise AzureMLError(
+            f"The ZenML server has no step run `{step_run_id}`.",
+            do_next="A job whose step run is gone can be cancelled: zenml-azureml jobs cancel --orphans",
+        ) from error
+
+
+def _tagged_step_run(job_name: str, places: list[Place]) -> str:
+    for place in places:
+        job = place.workspace.find_job(job_name)
+        if job is None:
+            continue
+        named, server_id = job.tags.get(tags.STEP_RUN_ID, ""), str(step_runs.server_id())
+        if not is_id(named) or job.tags.get(tags.SERVER_ID) != server_id:
+            raise AzureMLError(
+                f"The job `{job_name}` is not of this ZenML server ({server_id}), by its tags.",
+                do_next="Log in to the server that its run is on: `zenml login URL`.",
+            )
+        return named
+    raise AzureMLError(f"There is no job `{job_name}` in {in_words(places)}.")
+
+
+def in_words(places: list[Place]) -> str:
+    """Where it was looked, for messages."""
+    names = ", ".join(f"`{place.workspace.address.name}`" for place in places)
+    return f"the workspace{'s' if len(places) > 1 else ''} {names}"
+
+
+def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator]) -> AzureMLStepOperator:
+    """The step operator that submitted a step's job.
+
+    Args:
+        step_run: The step run.
+        operators: The step operators to choose from, the default one first.
+
+    Raises:
+        AzureMLError: If it is none of them.
+    """
+    name = step_run.config.step_operator
+    if not isinstance(name, str):
+        return operators[0]
+    for operator in operators:
+        if operator.name == name:
+            return operator
+    raise AzureMLError(
+        f"The step `{step_run.name}` ran on the step operator `{name}`, which is not in the active stack.",
+        do_next=f"Name it: `--operator {name}`.",
+    )
+
+
+def wait_for_end(step_run: StepRunResponse, operator: AzureMLStepOperator, patience: timedelta) -> ExecutionStatus:
+    """Wait for the end of a step's job as its orchestrator would: show its log, and tell the server the end.
+
+    Args:
+        step_run: The step run.
+        operator: The step operator that submitted its job.
+        patience: How long to wait for an orchestrator that may still be there to tell it.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
+        RunStoppedException: If somebody stopped the run.
+    """
+    try:
+        status = operator.wait(step_run)
+        if status is ExecutionStatus.COMPLETED and step_run.config.command is not None:
+            runs.command_has_completed(step_run, patience)
+        return status
+    except (AzureMLError, RunStoppedException):
+        raise
+    except BaseException:
+        # The operator has ended the job, and here no launcher tells the server.
+        runs.step_was_stopped(step_run.id, AzureMLError("Waiting with `zenml-azureml jobs wait` was interrupted."))
+        raise
+    finally:
+        operator.cleanup_step_submission(step_run)

@@ -1,0 +1,162 @@
+"""What ZenML's server is told of the runs whose jobs were ended from here, or outlived their orchestrator.
+
+What ZenML 0.98 does by itself (read in its source and measured): the status of a static run follows from those of
+its step runs, and becomes `stopped` once all are finished and one is stopped; that of a dynamic run is what its
+runner says, and so stays as it was where the runner is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus, StackComponentType
+from zenml.exceptions import IllegalOperationError
+from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
+
+from zenml_azureml import step_runs
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.timing import SYSTEM_TIME, Time
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse, StepRunResponse
+
+_POLL_INTERVAL = timedelta(seconds=1)
+
+#: The orchestrator whose runs live in the process that started them: when that is gone, nobody goes on with them.
+_IN_PROCESS_ORCHESTRATOR = "local"
+
+#: A step run that waits for its orchestrator to try it again.
+_IDLE = frozenset({ExecutionStatus.RETRYING})
+
+
+def find_run(name_or_id: str) -> PipelineRunResponse | None:
+    """The run of that name or id; None if this server has none."""
+    try:
+        return Client().get_pipeline_run(name_or_id, allow_name_prefix_match=False)
+    except KeyError:
+        return None
+
+
+def ask_to_stop(run: PipelineRunResponse) -> None:
+    """Have the server refuse further step runs, and tell an orchestrator that still lives, as `runs stop` does."""
+    if not run.status.is_finished and run.status is not ExecutionStatus.STOPPING:
+        publish_pipeline_run_status_update(
+            run.id, ExecutionStatus.STOPPING, status_reason="Its Azure ML jobs are being cancelled."
+        )
+
+
+def step_was_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
+    """Let the server know that a step was stopped, unless it knows its end or nothing of it.
+
+    Args:
+        step_run_id: The step run.
+        reason: What stopped it.
+    """
+    try:
+        step_run = Client().get_run_step(step_run_id, hydrate=False)
+    except KeyError:
+        return  # deleted with its run
+    if not step_run.status.is_finished:
+        _unless_known(step_run_id, lambda: step_runs.publish_stopped(step_run, reason))
+
+
+def was_stopped(run_id: UUID) -> PipelineRunResponse:
+    """Let the server know that a run is stopped, if all of its steps are over.
+
+    Args:
+        run_id: The run, which was asked to stop.
+
+    Returns:
+        The run as it is now.
+    """
+    run = Client().get_pipeline_run(run_id)
+    if run.status is not ExecutionStatus.STOPPING or unfinished_steps(run):
+        return run
+    for step_run in run.steps.values():
+        if step_run.status in _IDLE:
+            step_runs.publish_stopped(step_run)
+    run = Client().get_pipeline_run(run_id)
+    if run.status is ExecutionStatus.STOPPING:
+        run = publish_pipeline_run_status_update(run_id, ExecutionStatus.STOPPED)
+    return run
+
+
+def unfinished_steps(run: PipelineRunResponse) -> list[str]:
+    """Names of the steps of a run that are going on, as far as the server knows."""
+    return [name for name, step in run.steps.items() if not step.status.is_finished and step.status not in _IDLE]
+
+
+def command_has_completed(
+    step_run: StepRunResponse,
+    patience: timedelta,
+    *,
+    time: Time = SYSTEM_TIME,
+) -> None:
+    """Let the server know that a command step has succeeded, unless its launcher does so in time.
+
+    Nothing in the container of a command step reports to ZenML, and a launcher that finds its step finished by
+    somebody else fails the run.
+
+    Args:
+        step_run: The step run.
+        patience: How long to wait for the launcher.
+        time: Where the time comes from.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    while not step_runs.reported_status(step_run).is_finished:
+        if time.monotonic() >= deadline:
+            _unless_known(step_run.id, lambda: step_runs.publish_completed(step_run))
+            return
+        time.sleep(_POLL_INTERVAL.total_seconds())
+
+
+def settle(
+    run_id: UUID,
+    patience: timedelta,
+    *,
+    time: Time = SYSTEM_TIME,
+) -> PipelineRunResponse:
+    """See what becomes of a run after the end of one of its steps.
+
+    A run that nobody goes on with has failed, and can be retried then. That nobody does is certain only of a run that
+    lived in a process: another orchestrator may be slow.
+
+    Args:
+        run_id: The run.
+        patience: How long to wait for somebody who goes on with it.
+        time: Where the time comes from.
+
+    Returns:
+        The run as it is now.
+    """
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        run = Client().get_pipeline_run(run_id)
+        if run.status.is_finished or unfinished_steps(run):
+            return run
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL_INTERVAL.total_seconds())
+    if not _lived_in_a_process(run):
+        return run
+    return publish_pipeline_run_status_update(
+        run_id, ExecutionStatus.FAILED, status_reason="The process that orchestrated the run is gone."
+    )
+
+
+def _lived_in_a_process(run: PipelineRunResponse) -> bool:
+    orchestrators = run.stack.components.get(StackComponentType.ORCHESTRATOR, []) if run.stack else []
+    return [component.flavor_name for component in orchestrators] == [_IN_PROCESS_ORCHESTRATOR]
+
+
+def _unless_known(step_run_id: UUID, publish: Callable[[], object]) -> None:
+    """Publish the end of a step run; fine if somebody did in the meantime."""
+    try:
+        publish()
+    except IllegalOperationError:
+        if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
+            raise

@@ -1,0 +1,95 @@
+"""The jobs that a workspace has: found by a tag, or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from azure.ai.ml.constants import ListViewType
+from azure.ai.ml.entities import Job
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.errors import explain, is_missing_workspace
+from zenml_azureml.workspace.status import JobPhase, phase_of
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """A job as Azure ML tells of it.
+
+    Attributes:
+        name: Its name in the workspace.
+        status: Its status in Azure's words.
+        tags: Its tags.
+        compute: Name of its compute; empty for serverless.
+        created_at: When it was submitted; None if Azure does not say.
+        studio_url: Its page in Studio; empty if Azure gave none.
+    """
+
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    compute: str
+    created_at: datetime | None
+    studio_url: str
+
+    @property
+    def phase(self) -> JobPhase:
+        """What its status means."""
+        return phase_of(self.status)
+
+
+def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[ListedJob]:
+    """The jobs with a tag, whatever its value, the newest first: finished ones and archived ones too.
+
+    Azure ML filters by the key of a tag alone, and by no status. One request per page, as they are needed.
+
+    Args:
+        connection: The workspace.
+        tag: Key of the tag.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    try:
+        # An archived job may still run: Studio archives whatever is chosen.
+        found = connection.client.jobs.list(list_view_type=ListViewType.ALL, tag=tag)
+        # The SDK gives None for a job of a kind that it does not know.
+        yield from (_listed(job) for job in found if job is not None)
+    except AzureError as error:
+        raise explain("listing the jobs", error, connection.address) from error
+
+
+def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None:
+    """The job of that name; None if there is none.
+
+    Args:
+        connection: The workspace.
+        job_name: The job.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    try:
+        return _listed(connection.client.jobs.get(job_name))
+    except ResourceNotFoundError as error:
+        if not is_missing_workspace(error):
+            return None
+        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+    except AzureError as error:
+        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+
+
+def _listed(job: Job) -> ListedJob:
+    studio = (job.services or {}).get("Studio")
+    return ListedJob(
+        name=str(job.name),
+        # The SDK's status is an Enum whose `str` is not its value.
+        status=str(getattr(job.status, "value", job.status)),
+        tags=dict(job.tags or {}),
+        compute=str(getattr(job, "compute", None) or "").rpartition("/")[2],
+        created_at=getattr(job.creation_context, "created_at", None),
+        studio_url=str(studio.endpoint) if studio else "",
+    )
