@@ -13,11 +13,12 @@ from zenml_azureml.jobs.orphans import NoStepRun
 if TYPE_CHECKING:
     from zenml_azureml.jobs.inventory import FoundJob
 
+_UNLIMITED = 10_000
+
 
 def show_table(jobs: list[FoundJob]) -> None:
     """Print jobs for people, a line each."""
     from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -32,10 +33,8 @@ def show_table(jobs: list[FoundJob]) -> None:
             _step_run_status(job) or "",
             _orphan_in_words(job),
         )
-    console = Console(highlight=False, markup=False)
-    # A name that is cut off cannot be copied: the terminal may wrap lines, not the table.
-    console.width = max(console.width, Measurement.get(console, console.options, table).maximum)
-    console.print(table)
+    # A name that is cut off cannot be copied: the terminal may wrap lines, the table may not.
+    Console(highlight=False, markup=False, width=_UNLIMITED).print(table)
 
 
 def show_json(jobs: list[FoundJob]) -> None:
