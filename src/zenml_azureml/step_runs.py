@@ -8,12 +8,12 @@ from uuid import UUID
 
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
+from zenml.exceptions import IllegalOperationError
 from zenml.metadata.metadata_types import Uri
 from zenml.models import ExceptionInfo
 from zenml.orchestrators.publish_utils import (
     publish_step_run_metadata,
     publish_step_run_status_update,
-    publish_successful_step_run,
 )
 
 from zenml_azureml.failures import AzureMLError
@@ -111,12 +111,12 @@ def reported_failure(step_run: StepRunResponse) -> str:
 
 def publish_completed(step_run: StepRunResponse) -> None:
     """Let the server know that a command step has succeeded: it has no outputs."""
-    publish_successful_step_run(step_run.id, output_artifact_ids={})
+    _publish_end(step_run.id, ExecutionStatus.COMPLETED)
 
 
 def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:
     """Let the server know why a step failed whose own code could not tell it."""
-    publish_step_run_status_update(step_run.id, ExecutionStatus.FAILED, exception_info=_information_on(error))
+    _publish_end(step_run.id, ExecutionStatus.FAILED, error)
 
 
 def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
@@ -126,8 +126,17 @@ def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = Non
         step_run: The step run.
         reason: What stopped it, where that was not the run's own end.
     """
-    information = None if reason is None else _information_on(reason)
-    publish_step_run_status_update(step_run.id, ExecutionStatus.STOPPED, exception_info=information)
+    _publish_end(step_run.id, ExecutionStatus.STOPPED, reason)
+
+
+def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError | None = None) -> None:
+    information = None if error is None else _information_on(error)
+    try:
+        publish_step_run_status_update(step_run_id, status, exception_info=information)
+    except IllegalOperationError:
+        # The server keeps the end that it knows: another process has told it, such as `zenml-azureml jobs cancel`.
+        if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
+            raise
 
 
 def _information_on(error: AzureMLError) -> ExceptionInfo:

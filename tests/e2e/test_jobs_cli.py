@@ -71,11 +71,13 @@ def orphan(server: str) -> dict[str, str]:
     return {"zenml_server_id": server, "zenml_step_run_id": str(uuid4())}
 
 
-def test_orphans_are_the_unfinished_jobs_of_this_server_whose_step_run_is_over(
-    simulated_project: Project, emulator: Emulator, ml_client: MLClient
+def test_the_job_of_a_killed_process_is_an_orphan_once_its_step_run_is_over(
+    simulated_project: Project, emulator: Emulator
 ) -> None:
     killed(simulated_project, STATIC)
+
     (left,) = listed(simulated_project)
+
     assert left.keys() == {
         *("job", "status", "ended", "created_at", "compute", "studio_url"),
         *("subscription_id", "resource_group", "workspace", "operator"),
@@ -86,16 +88,22 @@ def test_orphans_are_the_unfinished_jobs_of_this_server_whose_step_run_is_over(
     assert (left["job"], left["status"], left["ended"], left["operator"]) == (job.name, "Running", False, "azureml")
     assert left["run"].startswith("static-")
     # Its orchestrator is gone, but the server cannot know: its step run is running there.
-    assert (left["step_run_status"], left["orphan"]) == ("running", False)
-    done = azureml(simulated_project, "jobs", "cancel", "--orphans", "--yes")
-    assert (done.returncode, done.stdout) == (0, "No orphans.\n")
-    assert job.status == "Running"
+    assert (left["step_run_status"], left["orphan"], left["reason"]) == ("running", False, None)
 
     ask(
         simulated_project,
         "from zenml.orchestrators.publish_utils import publish_stopped_step_run\n"
         "publish_stopped_step_run(last_run().steps['sleeper'].id)",
     )
+    done = azureml(simulated_project, "jobs", "cancel", "--orphans", "--yes")
+
+    assert (done.returncode, done.stdout) == (0, f"The Azure ML job `{job.name}` has ended: Canceled.\n")
+    assert job.status == "Canceled"
+
+
+def test_orphans_of_this_server_are_ended_and_what_cannot_be_told_from_here_is_left_alone(
+    simulated_project: Project, emulator: Emulator, ml_client: MLClient
+) -> None:
     mine = server_id(simulated_project)
     submit(ml_client, "gone", orphan(mine))
     submit(ml_client, "elsewhere", orphan(str(uuid4())))
@@ -105,22 +113,16 @@ def test_orphans_are_the_unfinished_jobs_of_this_server_whose_step_run_is_over(
     eventually(lambda: states(emulator)["finished"] == "Completed")
 
     told = {entry["job"]: (entry["orphan"], entry["reason"]) for entry in listed(simulated_project, "--orphans")}
+    done = azureml(simulated_project, "jobs", "cancel", "--orphans", "--yes")
+
     assert told == {
-        job.name: (True, "its step run is stopped"),
         "gone": (True, "its step run is gone"),
         "elsewhere": (None, "another ZenML server"),
         "of-an-old-version": (None, "no ZenML server in its tags"),
     }
-    done = azureml(simulated_project, "jobs", "cancel", "--orphans", "--yes")
-
-    assert done.returncode == 0, done.stderr
-    assert set(done.stdout.splitlines()) == {
-        f"The Azure ML job `{job.name}` has ended: Canceled.",
-        "The Azure ML job `gone` has ended: Canceled.",
-    }
+    assert (done.returncode, done.stdout) == (0, "The Azure ML job `gone` has ended: Canceled.\n")
     assert "Left alone, because it cannot be told from here whether they are orphans: 2" in done.stderr
     assert states(emulator) == {
-        job.name: "Canceled",
         "gone": "Canceled",
         "elsewhere": "Running",
         "of-an-old-version": "Running",
@@ -180,11 +182,6 @@ def test_the_run_of_a_killed_orchestrator_is_ended_with_its_jobs(
     assert done.stdout == f"The Azure ML job `{job.name}` has ended: Canceled.\nThe run `{run}` is stopped.\n"
     assert statuses(simulated_project) == "stopped stopped"
     assert states(emulator) == {job.name: "Canceled", "of-another-run": "Running"}
-    again = azureml(simulated_project, "jobs", "cancel", "--run", run, "--yes")
-    assert (again.returncode, again.stdout) == (
-        0,
-        f"The run `{run}` has no unfinished jobs in the workspace `emulator`.\n",
-    )
 
 
 def test_cancelling_the_jobs_of_a_run_whose_orchestrator_lives_stops_that_too(
@@ -257,8 +254,11 @@ def test_a_run_name_that_several_runs_have_is_refused(
     for number in "12":
         submit(ml_client, f"job-{number}", {**orphan(str(uuid4())), "zenml_run": "nightly", "zenml_run_id": number})
 
+    none = azureml(simulated_project, "jobs", "cancel", "--run", "weekly", "--yes")
     done = azureml(simulated_project, "jobs", "cancel", "--run", "nightly", "--yes")
 
+    assert none.stdout == "The run `weekly` has no unfinished jobs in the workspace `emulator`.\n"
+    assert (none.returncode, none.stderr) == (0, "")
     assert done.returncode == 2
     assert "Several runs are named `nightly`; give an id: 1, 2." in done.stderr
     assert states(emulator) == {"job-1": "Running", "job-2": "Running"}
@@ -310,6 +310,20 @@ class TestWaiting:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "[sleeper] simulated line 1 of 1" in done.stdout
         assert "The step `sleeper` is completed." in done.stdout
+        assert statuses(simulated_project) == "completed completed"
+
+    def test_an_orchestrator_that_is_there_after_all_has_the_last_word(
+        self, simulated_project: Project, emulator: Emulator
+    ) -> None:
+        emulator.context.settings.simulated_seconds = 15
+        client = simulated_project.start(STATIC)
+        read_until(client, RUNNING)
+        (job,) = jobs_of(emulator)
+
+        done = azureml(simulated_project, "jobs", "wait", job.name, "--patience", "60")
+
+        output, _ = client.communicate(timeout=60)
+        assert (done.returncode, client.returncode) == (0, 0), done.stdout + done.stderr + output
         assert statuses(simulated_project) == "completed completed"
 
     def test_a_dynamic_run_can_go_on_behind_what_was_waited_for(

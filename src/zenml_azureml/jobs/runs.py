@@ -7,7 +7,6 @@ runner says, and so stays as it was where the runner is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -61,7 +60,7 @@ def step_was_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
     except KeyError:
         return  # deleted with its run
     if not step_run.status.is_finished:
-        _unless_known(step_run_id, lambda: step_runs.publish_stopped(step_run, reason))
+        step_runs.publish_stopped(step_run, reason)
 
 
 def was_stopped(run_id: UUID) -> PipelineRunResponse:
@@ -81,7 +80,7 @@ def was_stopped(run_id: UUID) -> PipelineRunResponse:
             step_runs.publish_stopped(step_run)
     run = Client().get_pipeline_run(run_id)
     if run.status is ExecutionStatus.STOPPING:
-        run = publish_pipeline_run_status_update(run_id, ExecutionStatus.STOPPED)
+        run = _publish_end(run_id, ExecutionStatus.STOPPED)
     return run
 
 
@@ -109,7 +108,7 @@ def command_has_completed(
     deadline = time.monotonic() + patience.total_seconds()
     while not step_runs.reported_status(step_run).is_finished:
         if time.monotonic() >= deadline:
-            _unless_known(step_run.id, lambda: step_runs.publish_completed(step_run))
+            step_runs.publish_completed(step_run)
             return
         time.sleep(_POLL_INTERVAL.total_seconds())
 
@@ -143,9 +142,7 @@ def settle(
         time.sleep(_POLL_INTERVAL.total_seconds())
     if not _lived_in_a_process(run):
         return run
-    return publish_pipeline_run_status_update(
-        run_id, ExecutionStatus.FAILED, status_reason="The process that orchestrated the run is gone."
-    )
+    return _publish_end(run_id, ExecutionStatus.FAILED, "The process that orchestrated the run is gone.")
 
 
 def _lived_in_a_process(run: PipelineRunResponse) -> bool:
@@ -153,10 +150,12 @@ def _lived_in_a_process(run: PipelineRunResponse) -> bool:
     return [component.flavor_name for component in orchestrators] == [_IN_PROCESS_ORCHESTRATOR]
 
 
-def _unless_known(step_run_id: UUID, publish: Callable[[], object]) -> None:
-    """Publish the end of a step run; fine if somebody did in the meantime."""
+def _publish_end(run_id: UUID, status: ExecutionStatus, reason: str | None = None) -> PipelineRunResponse:
     try:
-        publish()
+        return publish_pipeline_run_status_update(run_id, status, status_reason=reason)
     except IllegalOperationError:
-        if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
+        # Its orchestrator was there after all, and has told the server another end in the meantime.
+        run = Client().get_pipeline_run(run_id)
+        if not run.status.is_finished:
             raise
+        return run
