@@ -9,6 +9,8 @@ from zenml.enums import ExecutionStatus
 
 from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.workspace.causes import FailedJob, cause_of, without_repetition
+from zenml_azureml.workspace.known_causes import timeout
 from zenml_azureml.workspace.status import JobPhase
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def status_of(job: WatchedJob) -> ExecutionStatus:
         return ExecutionStatus.FAILED
     if job.phase.ended and not job.settled:
         return ExecutionStatus.RUNNING
+    if _time_used_up(job):
+        return ExecutionStatus.FAILED
     return _STATUS_BY_PHASE[job.phase]
 
 
@@ -86,39 +90,52 @@ def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | 
 def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureMLError | None:
     if job.error is not None:
         return job.error
-    azure_says = job.details.error if job.details else ""
-    step = f"step `{step_run.name}`"
+    step = f"The Azure ML job of step `{step_run.name}`"
     # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
-    reports_itself = step_run.config.command is None
+    is_command = step_run.config.command is not None
     status = status_of(job)
     if status is ExecutionStatus.FAILED:
-        reported = step_runs.reported_failure(step_run)
-        return AzureMLError(
-            f"The Azure ML job of {step} failed{': ' + reported if reported else ''}.",
-            azure_says=azure_says,
-            log_tail=job.log_tail,
-            studio_url=job.studio_url,
-            do_next="Mend what the log shows, and run the pipeline again."
-            if reported or not reports_itself
-            else "The step's code did not get to report an error: look at the log above and, in Studio, at the "
-            "job's `system_logs`.",
-        )
-    if status is ExecutionStatus.STOPPED and because:
-        return AzureMLError(f"The Azure ML job of {step} was cancelled: {because}.", studio_url=job.studio_url)
+        return _explain(job, step, step_runs.reported_failure(step_run), is_command)
     if status is ExecutionStatus.STOPPED:
+        return _cancelled(job, step, because)
+    if not is_command and step_runs.reported_status(step_run) in _UNREPORTED:
         return AzureMLError(
-            f"The Azure ML job of {step} was cancelled.",
-            azure_says=azure_says,
-            studio_url=job.studio_url,
-            do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
-        )
-    if reports_itself and step_runs.reported_status(step_run) in _UNREPORTED:
-        return AzureMLError(
-            f"The Azure ML job of {step} completed, but its container never told ZenML that the step ended.",
-            azure_says=azure_says,
+            f"{step} completed, but its container never told ZenML that the step ended.",
             log_tail=job.log_tail,
             studio_url=job.studio_url,
             do_next="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
             "the step's function return.",
         )
     return None
+
+
+def _explain(job: WatchedJob, step: str, reported: str, is_command: bool) -> AzureMLError:
+    details = job.details
+    message, code = (details.error, details.error_code) if details else ("", "")
+    limit = _time_used_up(job)
+    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, job.log_tail, reported, is_command))
+    azure_says, log_tail = without_repetition(message, job.log_tail)
+    return AzureMLError(
+        f"{step} failed{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
+        azure_says=azure_says,
+        log_tail=log_tail,
+        studio_url=job.studio_url,
+        do_next=cause.do_next,
+    )
+
+
+def _cancelled(job: WatchedJob, step: str, because: str) -> AzureMLError:
+    if because:
+        return AzureMLError(f"{step} was cancelled: {because}.", studio_url=job.studio_url)
+    never_began = job.details is not None and job.details.started is None
+    return AzureMLError(
+        f"{step} was cancelled{' before it began to run' if never_began else ''}.",
+        azure_says=job.details.error if job.details else "",
+        studio_url=job.studio_url,
+        do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
+    )
+
+
+def _time_used_up(job: WatchedJob) -> timedelta | None:
+    """The time limit, where Azure cancelled a job because it was over."""
+    return job.details.time_used_up if job.details and job.phase is JobPhase.CANCELED else None

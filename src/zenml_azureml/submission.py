@@ -18,10 +18,14 @@ from zenml_azureml.step_runs import job_name_of, server_id
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 if TYPE_CHECKING:
-    from zenml.config import ResourceSettings
+    from zenml.config import DockerSettings, ResourceSettings
     from zenml.config.step_run_info import StepRunInfo
 
 DOCKER_IMAGE_KEY = "azureml_step_operator"
+
+#: ZenML draws frames around tracebacks, with lines of code from every level: too much for the end of a log that an
+#: error can tell, and no traceback to Azure ML, which looks for Python's own.
+_PLAIN_TRACEBACKS = {"ZENML_ENABLE_RICH_TRACEBACK": "false"}
 
 
 def job_request(
@@ -59,10 +63,19 @@ def job_request(
         experiment=experiment_name(info.pipeline.name),
         image=_image_of(info),
         command=shlex.join(entrypoint_command),
-        environment_variables=environment,
+        environment_variables={**default_variables(info.config.docker_settings), **environment},
         tags=job_tags,
         options=options,
     )
+
+
+def default_variables(docker_settings: DockerSettings) -> dict[str, str]:
+    """Environment variables of a job, where neither ZenML nor the step's settings set them.
+
+    Args:
+        docker_settings: Of the step: what its image sets stays.
+    """
+    return {name: value for name, value in _PLAIN_TRACEBACKS.items() if name not in docker_settings.environment}
 
 
 def resources_of(settings: ResourceSettings) -> ResourceRequest:

@@ -14,6 +14,7 @@ from tests.conftest import point_clients_at
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
 from zenml_azureml.emulator.state import Job
 
 FAILING = """
@@ -44,6 +45,10 @@ def failing():
 def cancelled_elsewhere():
     CommandStep(["sleep", "3600"], name="cancelled", step_operator="azureml")()
 
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def cancelled_before_it_ran():
+    CommandStep(["true"], name="waiting", step_operator="azureml")()
+
 def told_by_the_server(run):
     for name, step_run in run.steps.items():
         info = step_run.exception_info
@@ -51,7 +56,7 @@ def told_by_the_server(run):
 
 if __name__ == "__main__":
     told = {}
-    for run in (failing, cancelled_elsewhere):
+    for run in (failing, cancelled_elsewhere, cancelled_before_it_ran):
         try:
             run()
         except RuntimeError as error:
@@ -65,21 +70,22 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
     project: Project, jobs: Emulator, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     point_clients_at(jobs, monkeypatch)
-    somebody = threading.Thread(target=cancel_in_studio, args=[jobs, "cancelled"])
+    jobs.context.scenarios.armed.append(Armed(ScenarioRule(name="never-started", jobs="zenml_step=waiting")))
+    somebody = threading.Thread(target=cancel_in_studio, args=[jobs, {"cancelled": "Running", "waiting": "Queued"}])
     somebody.start()
     output = project.succeed(FAILING)
     somebody.join()
 
     told: dict[str, dict[str, Any]] = json.loads(output.splitlines()[-1])
-    assert output.count("RAISED Pipeline run has failed due to failure in step(s)") == 2
+    assert output.count("RAISED Pipeline run has failed due to failure in step(s)") == 3
     assert "\x1b" not in "".join(info["message"] for info in told.values())
 
     with subtests.test("the user's exception"):
         shown = shown_for("raises", output)
         assert "The Azure ML job of step `raises` failed: ZeroDivisionError: division by zero." in shown
         assert "Azure says: Execution failed. User process 'python' exited with status code 1." in shown
-        assert "The end of its log:\n  " in shown
-        assert "\n  ZeroDivisionError: division by zero\n" in shown
+        assert "The end of its log:\n  Traceback (most recent call last):\n" in shown
+        assert shown.count("\n  ZeroDivisionError: division by zero\n") == 1
         assert studio_url(jobs, "raises") in shown
         assert "What to do: Mend what the log shows" in shown
         # What the step itself has reported stays: it has the line of the user's code.
@@ -88,7 +94,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
 
     with subtests.test("an end without a report"):
         shown = shown_for("exits_with_3", output)
-        assert "The Azure ML job of step `exits_with_3` failed.\n" in shown
+        assert "`exits_with_3` failed: its process ended with exit code 3 and reported no error.\n" in shown
         assert "exited with status code 3" in shown
         assert "\n  the last words\n" in shown
         assert studio_url(jobs, "exits_with_3") in shown
@@ -104,7 +110,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
 
     with subtests.test("a command's exit code"):
         shown = shown_for("command", output)
-        assert "The Azure ML job of step `command` failed.\n" in shown
+        assert "The Azure ML job of step `command` failed: its command ended with exit code 7.\n" in shown
         assert "exited with status code 7" in shown
         assert "\n  no such file\n" in shown
         assert "What to do: Mend what the log shows" in shown
@@ -117,10 +123,14 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert "Studio shows who did" in shown
         assert_server_was_told(told["cancelled"], shown, status="stopped")
 
+    with subtests.test("cancelled before it ran"):
+        shown = shown_for("waiting", output)
+        assert "The Azure ML job of step `waiting` was cancelled before it began to run.\nStudio: " in shown
+        assert_server_was_told(told["waiting"], shown, status="stopped")
 
-def cancel_in_studio(emulator: Emulator, step: str) -> None:
-    """Cancel a step's job as soon as it runs, with a client of one's own."""
-    (job,) = eventually(lambda: [job for job in jobs_of(emulator, step) if job.status == "Running"], seconds=120)
+
+def cancel_in_studio(emulator: Emulator, steps: dict[str, str]) -> None:
+    """Cancel the job of each step as soon as it has a status, with a client of one's own."""
     workspace = emulator.context.store.workspaces[0]
     credential = ClientSecretCredential(
         emulator.tenant_id,
@@ -130,7 +140,10 @@ def cancel_in_studio(emulator: Emulator, step: str) -> None:
         disable_instance_discovery=True,
     )
     address = (workspace.subscription_id, workspace.resource_group, workspace.name)
-    MLClient(credential, *address, cloud="AzureCloud").jobs.begin_cancel(job.name)
+    client = MLClient(credential, *address, cloud="AzureCloud")
+    for step, status in steps.items():
+        (job,) = eventually(lambda: [job for job in jobs_of(emulator, step) if job.status == status], seconds=120)  # noqa: B023
+        client.jobs.begin_cancel(job.name)
 
 
 def jobs_of(emulator: Emulator, step: str) -> list[Job]:

@@ -287,7 +287,7 @@ def test_a_step_that_fails_fast_ends_the_jobs_of_its_siblings(dynamic_project: P
 
     assert sorted(job.status for job in jobs_of(emulator)) == ["Canceled", "Failed"], output
     told = dynamic_project.succeed(STATUSES_OF_ALL)
-    assert "STEP failing failed The Azure ML job of step `failing` failed." in told
+    assert "STEP failing failed The Azure ML job of step `failing` failed: its command ended with exit code 1." in told
     expected = (
         "STEP sleeper stopped The Azure ML job of step `sleeper` was cancelled: another step of the run has failed."
     )

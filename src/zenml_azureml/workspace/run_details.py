@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.log_files import user_logs
 from zenml_azureml.workspace.log_lines import without_terminal_codes
+
+#: Run history tells times with up to seven digits of a second (recorded: history_rundata_failed_command.json).
+_MOMENT: TypeAdapter[datetime | None] = TypeAdapter(AwareDatetime | None)
+
+#: By so much the clocks of a node and of the service may differ.
+_CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -20,12 +29,25 @@ class RunDetails:
         log_urls: SAS URL by path, of the logs of the user's processes, in order.
         error: Azure's account of a failure; empty where there is none.
         error_code: Code of the failure, e.g. `UserError`; empty where there is none.
+        started: When it began to run; None if it never did.
+        ended: When it ended.
+        time_limit: For how long Azure lets it run; None for ever.
     """
 
     status: str
     log_urls: Mapping[str, str] = field(repr=False)
     error: str = ""
     error_code: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    time_limit: timedelta | None = None
+
+    @property
+    def time_used_up(self) -> timedelta | None:
+        """The time limit, if it has run for so long; a job that Azure cancelled then was cancelled for that."""
+        if self.started is None or self.ended is None or self.time_limit is None:
+            return None
+        return self.time_limit if self.ended - self.started >= self.time_limit - _CLOCKS_DIFFER else None
 
 
 def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDetails:
@@ -41,15 +63,35 @@ def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDeta
     Raises:
         azure.core.exceptions.AzureError: If run history cannot be reached or does not know the job.
     """
-    body = connection.get_json(f"{connection.run_history_url}/runs/{job_name}/details")
+    return details_of(connection.get_json(f"{connection.run_history_url}/runs/{job_name}/details"))
+
+
+def details_of(body: Mapping[str, Any]) -> RunDetails:
+    """What an answer of run history says.
+
+    Args:
+        body: Its JSON.
+    """
     logs: dict[str, str] = body.get("logFiles") or {}
     code, message = _failure(body.get("error"))
+    # Recorded: history_rundata_failed_command.json; Azure ML knows `limits.timeout` by this name.
+    seconds = (body.get("runDefinition") or {}).get("maxRunDurationSeconds")
     return RunDetails(
         status=str(body.get("status") or ""),
         log_urls={path: logs[path] for path in user_logs(logs)},
         error=message,
         error_code=code,
+        started=_moment(body.get("startTimeUtc")),
+        ended=_moment(body.get("endTimeUtc")),
+        time_limit=None if seconds is None else timedelta(seconds=float(seconds)),
     )
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return _MOMENT.validate_python(text)
+    except ValidationError:
+        return None  # no reason to lose the rest
 
 
 def _failure(error: Any) -> tuple[str, str]:
