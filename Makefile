@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-docker lint format lock clean
+.PHONY: help setup demo test test-docker test-azure-cli lint format lock clean
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Set up .venv with everything that the other targets need
 
@@ -26,6 +26,14 @@ test-docker: setup ## Run the tests that need a Docker engine; installs and star
 	tests/docker/install
 	$(RUN) -m pytest -p no:hypothesispytest tests/docker
 
+test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
+	AZ=$(CURDIR)/.venv-azure-cli/bin/az $(RUN) -m pytest tests/e2e/test_azure_cli.py
+
+.venv-azure-cli/.installed:
+	$(PYTHON) -m venv .venv-azure-cli
+	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
+	@touch $@
+
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -40,4 +48,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-azure-cli .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -127,6 +127,20 @@ def test_an_access_token_that_expires_in_a_run_is_told_and_a_new_one_used(
     assert token not in said + rest
 
 
+def test_an_implicit_one_signs_in_with_what_the_environment_offers(project: Project, proxied: Emulator) -> None:
+    application = {"AZURE_TENANT_ID": proxied.tenant_id, "AZURE_CLIENT_ID": proxied.client_id}
+    project.environment |= {**application, "AZURE_CLIENT_SECRET": proxied.client_secret}
+    register = ("service-connector", "register", "implicit", *AZURE, "--auth-method=implicit")
+    refused = project.zenml(*register)
+    assert "ZENML_ENABLE_IMPLICIT_AUTH_METHODS" in refused.stdout + refused.stderr
+    project.environment["ZENML_ENABLE_IMPLICIT_AUTH_METHODS"] = "true"
+
+    zenml(project, *register)
+    zenml(project, "step-operator", "connect", "azureml", "--connector", "implicit")
+
+    assert "STATUS completed 6" in project.succeed(RUN)
+
+
 def test_it_is_registered_at_the_terminal_question_by_question(project: Project, proxied: Emulator) -> None:
     program = str(Path(project.python).parent / "zenml")
     arguments = ["service-connector", "register", "-i", "--no-docs"]

@@ -54,6 +54,7 @@ def test_a_shell_gets_what_the_sdk_and_azure_identity_look_for() -> None:
         **PATH,
         "AZUREML_DEV_URL_MFE": "https://127.0.0.1:10443",
         "AZURE_AUTHORITY_HOST": "https://127.0.0.1:10443",
+        "AZURE_CONFIG_DIR": "/home/me/my state/azure-cli",
         "AZURE_TENANT_ID": "tenant",
         "AZURE_CLIENT_ID": "client",
         "AZURE_FEDERATED_TOKEN_FILE": "/home/me/my state/token",

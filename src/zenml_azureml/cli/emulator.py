@@ -169,7 +169,14 @@ def status(state: Path, as_json: bool) -> None:
 @emulator.command()
 @state_option
 @click.option("--unset", is_flag=True, help="Print the lines that undo it.")
-def env(state: Path, unset: bool) -> None:
+@click.option(
+    "--sign-in",
+    type=click.Choice(["workload-identity", "client-secret", "managed-identity", "azure-cli"]),
+    default="workload-identity",
+    show_default=True,
+    help="How scripts sign in. For `azure-cli`, log in afterwards: see the emulator's documentation.",
+)
+def env(state: Path, unset: bool, sign_in: Any) -> None:
     """Print shell lines with which scripts use it: eval "$(zenml-azureml emulator env)"."""
     from zenml_azureml.emulator import environment
 
@@ -178,7 +185,7 @@ def env(state: Path, unset: bool) -> None:
     else:
         running = running_in(state)
         bundle = environment.ca_bundle(running, os.environ)
-        lines = environment.set_lines(environment.variables(running, bundle, os.environ), os.environ)
+        lines = environment.set_lines(environment.variables(running, bundle, os.environ, sign_in), os.environ)
     click.echo("\n".join(lines))
 
 

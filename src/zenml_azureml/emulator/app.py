@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator import admin, blobs, history, status, tokens
+from zenml_azureml.emulator import admin, blobs, history, managed_identity, status, tokens
 from zenml_azureml.emulator.arm import (
     computes,
     datastores,
@@ -41,6 +41,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     history.routes,
     blobs.routes,
     tokens.routes,
+    managed_identity.routes,
     admin.routes,
     status.routes,
 )

@@ -26,6 +26,10 @@ class EmulatedCloud:
     login_hosts: tuple[str, ...]
     blob_hosts: str
 
+    def knows(self, audience: str) -> bool:
+        """Whether there is a service of which one may ask a token, a slash at its end or not."""
+        return audience in self.arm_audiences or audience.rstrip("/") in self.other_audiences
+
 
 def _cloud(
     old_management: str, resource_manager: str, studio: str, vault: str, *, login: tuple[str, ...], blobs: str

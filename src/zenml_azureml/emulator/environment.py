@@ -6,10 +6,16 @@ import hashlib
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.daemon import Running
 from zenml_azureml.emulator.files import write_private
+from zenml_azureml.emulator.identity import stored_names
+from zenml_azureml.emulator.managed_identity import ENDPOINT, header_value
+
+#: How scripts can sign in, each with variables that `DefaultAzureCredential` looks for.
+SignIn = Literal["workload-identity", "client-secret", "managed-identity", "azure-cli"]
 
 #: What has the CLI's `--state` as its value, and tells that these variables are set.
 STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
@@ -17,9 +23,16 @@ STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
 _KEPT = "ZENML_AZUREML_KEPT_"
 _ACTIVE = "ZENML_AZUREML_EMULATOR_ENV"
 
-# What `DefaultAzureCredential` and `MLClient` would follow instead of what is exported.
-_UNSET = (
+_SIGN_IN_VARIABLES = (
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+)
+# What `DefaultAzureCredential` and `MLClient` would follow instead of what is exported.
+_MISLEADING = (
     "AZURE_CLIENT_CERTIFICATE_PATH",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
@@ -27,15 +40,16 @@ _UNSET = (
     "AZURE_PASSWORD",
     "AZURE_TOKEN_CREDENTIALS",
     "AZURE_REGIONAL_AUTHORITY_NAME",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
     "AZUREML_CURRENT_CLOUD",
     "ARM_CLOUD_METADATA_URL",
 )
 _EXPORTED = (
     "AZUREML_DEV_URL_MFE",
     "AZURE_AUTHORITY_HOST",
-    "AZURE_TENANT_ID",
-    "AZURE_CLIENT_ID",
-    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CONFIG_DIR",
     "REQUESTS_CA_BUNDLE",
     "AZUREML_ARM_SUBSCRIPTION",
     "AZUREML_ARM_RESOURCEGROUP",
@@ -46,16 +60,19 @@ _EXPORTED = (
 _PROXY = ("HTTPS_PROXY", "https_proxy")
 _OTHER_PROXIES = ("ALL_PROXY", "all_proxy")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
-_TOUCHED = (*_EXPORTED, *_PROXY, *_NO_PROXY, *_UNSET)
+_TOUCHED = (*_EXPORTED, *_SIGN_IN_VARIABLES, *_PROXY, *_NO_PROXY, *_MISLEADING)
 
 
-def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> dict[str, str]:
+def variables(
+    emulator: Running, ca_bundle: Path, shell: Mapping[str, str], sign_in: SignIn = "workload-identity"
+) -> dict[str, str]:
     """What a script needs to find the emulator.
 
     Args:
         emulator: The emulator.
         ca_bundle: The certificates to trust, the emulator's among them.
         shell: The variables of the shell that the script will run in.
+        sign_in: How the script is to sign in.
 
     Returns:
         The variables to set. Those about proxies are among them only where the emulator or the shell has one.
@@ -65,16 +82,15 @@ def variables(emulator: Running, ca_bundle: Path, shell: Mapping[str, str]) -> d
         emulator.base_url,
         # Behind the proxy there is Microsoft's own address, the only one that azure-identity takes for vouched for.
         f"https://{CLOUDS[options.cloud].login_hosts[0]}" if emulator.proxy_url else emulator.base_url,
-        emulator.tenant_id,
-        emulator.client_id,
-        str(emulator.federated_token_file),
+        # The Azure CLI's: the login that is on the machine is neither used nor changed.
+        str(emulator.state / "azure-cli"),
         str(ca_bundle),
         options.subscription_id,
         options.resource_group,
         options.workspace_name,
         str(emulator.state),
     )
-    result = dict(zip(_EXPORTED, values, strict=True))
+    result = {**dict(zip(_EXPORTED, values, strict=True)), **_sign_in_variables(emulator, sign_in)}
     if emulator.proxy_url:
         result |= dict.fromkeys(_PROXY, emulator.proxy_url)
     if emulator.proxy_url or any(_before(shell, name) for name in (*_PROXY, *_OTHER_PROXIES)):
@@ -92,12 +108,13 @@ def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
         shell: The variables of the shell that will evaluate the lines.
 
     Returns:
-        Lines for sh, bash and zsh. A former value is kept by reference: no secret is in them.
+        Lines for sh, bash and zsh. A former value is kept by reference: no secret of the shell is in them.
     """
     # Undone first: what an emulator has set that ran with other options would stay.
     keep = [f'export {_KEPT}{name}="${name}"' for name in own_variables(shell) if name in _TOUCHED]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    return [*unset_lines(shell), *keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(_UNSET)}"]
+    unset = [name for name in (*_SIGN_IN_VARIABLES, *_MISLEADING) if name not in values]
+    return [*unset_lines(shell), *keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(unset)}"]
 
 
 def unset_lines(shell: Mapping[str, str]) -> list[str]:
@@ -140,6 +157,18 @@ def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
     bundle = emulator.state / f"ca-bundle-{hashlib.sha256(content).hexdigest()[:12]}.pem"
     write_private(bundle, content)
     return bundle
+
+
+def _sign_in_variables(emulator: Running, sign_in: SignIn) -> dict[str, str]:
+    application = {"AZURE_TENANT_ID": emulator.tenant_id, "AZURE_CLIENT_ID": emulator.client_id}
+    if sign_in == "workload-identity":
+        return {**application, "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file)}
+    if sign_in == "client-secret":
+        return {**application, "AZURE_CLIENT_SECRET": stored_names(emulator.state)["client_secret"]}
+    if sign_in == "managed-identity":
+        header = header_value(stored_names(emulator.state)["object_id"])
+        return {"IDENTITY_ENDPOINT": emulator.base_url + ENDPOINT, "IDENTITY_HEADER": header}
+    return {}
 
 
 def own_variables(shell: Mapping[str, str]) -> dict[str, str]:

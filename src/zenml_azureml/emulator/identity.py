@@ -197,13 +197,23 @@ def identity(folder: Path) -> Identity:
     key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
     token_file = folder / "federated-token"
-    names = {"expired_secrets": [], **json.loads(names_file.read_text(encoding="utf-8"))}
+    names = {"expired_secrets": [], **stored_names(folder)}
     found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
     now = datetime.now(timezone.utc)
     # Without an end: nothing here would renew the file of an emulator that runs for days.
     assertion = {"iss": found.issuer(), "aud": EXCHANGE_AUDIENCE, "sub": found.client_id, "iat": now}
     write_private(token_file, found._sign(assertion).encode())
     return found
+
+
+def stored_names(folder: Path) -> dict[str, Any]:
+    """The ids and secrets of the identity in `folder`, as its attributes are called.
+
+    Args:
+        folder: Where it is kept.
+    """
+    names: dict[str, Any] = json.loads((folder / _NAMES_FILE).read_text(encoding="utf-8"))
+    return names
 
 
 def _write_names(folder: Path, names: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
 def _audience(scope: str, context: Context) -> str:
     """What the token is for: the scope without its `/.default`, a slash before which is kept."""
     resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default")
-    if resource in context.cloud.arm_audiences or resource.rstrip("/") in context.cloud.other_audiences:
+    if context.cloud.knows(resource):
         return resource
     raise _EntraError(
         400,
