@@ -15,7 +15,7 @@ from zenml.utils.secret_utils import SecretField
 from zenml_azureml.endpoint import is_loopback, resource_manager_endpoint
 from zenml_azureml.registration import BUILT_IN_MODULE
 from zenml_azureml.settings import AzureMLComputeSettings
-from zenml_azureml.spellings import normalise
+from zenml_azureml.spellings import ALIASES, normalise
 
 if TYPE_CHECKING:
     from zenml_azureml.step_operator import AzureMLStepOperator
@@ -62,7 +62,12 @@ class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLComputeSettings):
                 "and ignores: %s. Update zenml-azureml to use them.",
                 ", ".join(f"`{key}`" for key in unknown),
             )
-        return normalise({key: value for key, value in data.items() if key not in unknown})
+        known = {key: value for key, value in data.items() if key not in unknown}
+        for alias, name in ALIASES.items():
+            # What is stored has no alias, so this is an update: ZenML lays the new values over the stored ones.
+            if known.get(alias) is not None and known.get(name) not in (None, known[alias]):
+                logger.warning("`%s=%s` takes the place of `%s=%s`.", alias, known[alias], name, known.pop(name))
+        return normalise(known)
 
     @property
     def is_remote(self) -> bool:

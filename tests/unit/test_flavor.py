@@ -61,6 +61,15 @@ def test_a_stored_configuration_holds_only_words_that_the_built_in_flavor_knows(
     assert set(AzureMLStepOperatorConfig.model_fields) == BUILT_IN_FIELDS | set(ALIASES)
 
 
+def test_an_update_in_another_spelling_takes_the_place_of_what_is_stored(caplog: pytest.LogCaptureFixture) -> None:
+    """As `zenml step-operator update NAME --compute_size=...` does it: stored values first, new ones after them."""
+    stored = AzureMLStepOperatorConfig(**WORKSPACE, mode="compute-instance", compute_name="mine", compute_size="old")
+    updated = AzureMLStepOperatorConfig(**stored.model_dump(exclude_unset=True), compute_size="new")
+
+    assert updated.size == "new"
+    assert "`compute_size=new` takes the place of `size=old`." in caplog.text
+
+
 def test_the_password_is_not_in_the_repr() -> None:
     config = AzureMLStepOperatorConfig(**WORKSPACE, service_principal_password="hunter2")
 
