@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,20 @@ class ZenMLServer:
 
     def __init__(self, url: str) -> None:
         self.url = url
+
+    def register(self, kind: str, **request: Any) -> str:
+        """Register something by the REST API, as Terraform's provider does.
+
+        Args:
+            kind: The path of its kind, e.g. `components`.
+            request: What to register.
+
+        Returns:
+            Its id.
+        """
+        login = self._post("login", data={"username": "default", "password": PASSWORD})
+        signed_in = {"Authorization": f"Bearer {login['access_token']}"}
+        return str(self._post(kind, headers=signed_in, json=request)["id"])
 
     def client_variables(self) -> dict[str, str]:
         """The environment variables of a client that has signed in, with an API key of its own."""
@@ -49,12 +63,13 @@ class ZenMLServer:
 
 
 @contextmanager
-def zenml_server(folder: Path, python: Path) -> Iterator[ZenMLServer]:
+def zenml_server(folder: Path, python: Path, variables: Mapping[str, str] | None = None) -> Iterator[ZenMLServer]:
     """A server for the length of a `with`.
 
     Args:
         folder: A new folder for its database.
         python: The interpreter that it runs in, which need not have the plugin.
+        variables: Further environment variables for it.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -69,6 +84,7 @@ def zenml_server(folder: Path, python: Path) -> Iterator[ZenMLServer]:
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
         "ZENML_DEFAULT_USER_PASSWORD": PASSWORD,
         "ZENML_ANALYTICS_OPT_IN": "false",
+        **(variables or {}),
     }
     command = [str(python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(port)]
     with (folder / "log").open("w") as log:
