@@ -299,6 +299,18 @@ def test_an_operator_outside_the_stack_is_named(simulated_project: Project) -> N
     assert "There is no step operator `nowhere`." in unknown.stderr
 
 
+def start_waiting(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-m", "zenml_azureml.cli", "jobs", "wait", *arguments]
+    return subprocess.Popen(
+        command,
+        env=project.environment,
+        cwd=project.folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
 class TestWaiting:
     def test_it_takes_the_place_of_a_killed_orchestrator(self, simulated_project: Project, emulator: Emulator) -> None:
         emulator.context.settings.simulated_seconds = 10
@@ -315,15 +327,18 @@ class TestWaiting:
     def test_an_orchestrator_that_is_there_after_all_has_the_last_word(
         self, simulated_project: Project, emulator: Emulator
     ) -> None:
-        emulator.context.settings.simulated_seconds = 15
+        emulator.context.settings.simulated_seconds = 10
         client = simulated_project.start(STATIC)
         read_until(client, RUNNING)
         (job,) = jobs_of(emulator)
+        client.send_signal(signal.SIGSTOP)
+        waiting = start_waiting(simulated_project, job.name, "--patience", "120")
+        read_until(waiting, "Waiting up to 120 s for the orchestrator of the run to tell")
 
-        done = azureml(simulated_project, "jobs", "wait", job.name, "--patience", "60")
+        client.send_signal(signal.SIGCONT)
 
-        output, _ = client.communicate(timeout=60)
-        assert (done.returncode, client.returncode) == (0, 0), done.stdout + done.stderr + output
+        outputs = [process.communicate(timeout=120)[0] for process in (client, waiting)]
+        assert (client.returncode, waiting.returncode) == (0, 0), outputs
         assert statuses(simulated_project) == "completed completed"
 
     def test_a_dynamic_run_can_go_on_behind_what_was_waited_for(
@@ -363,10 +378,7 @@ class TestWaiting:
     ) -> None:
         killed(simulated_project, STATIC)
         (job,) = jobs_of(emulator)
-        arguments = [sys.executable, "-u", "-m", "zenml_azureml.cli", "jobs", "wait", job.name]
-        waiting = subprocess.Popen(
-            arguments, env=simulated_project.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+        waiting = start_waiting(simulated_project, job.name)
         read_until(waiting, RUNNING)
 
         waiting.send_signal(number)

@@ -7,6 +7,7 @@ runner says, and so stays as it was where the runner is gone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,6 +15,7 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.enums import ExecutionStatus, StackComponentType
 from zenml.exceptions import IllegalOperationError
+from zenml.logger import get_logger
 from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 
 from zenml_azureml import step_runs
@@ -22,6 +24,8 @@ from zenml_azureml.timing import SYSTEM_TIME, Time
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
+
+logger = get_logger(__name__)
 
 _POLL_INTERVAL = timedelta(seconds=1)
 
@@ -89,12 +93,7 @@ def unfinished_steps(run: PipelineRunResponse) -> list[str]:
     return [name for name, step in run.steps.items() if not step.status.is_finished and step.status not in _IDLE]
 
 
-def command_has_completed(
-    step_run: StepRunResponse,
-    patience: timedelta,
-    *,
-    time: Time = SYSTEM_TIME,
-) -> None:
+def command_has_completed(step_run: StepRunResponse, patience: timedelta, *, time: Time = SYSTEM_TIME) -> None:
     """Let the server know that a command step has succeeded, unless its launcher does so in time.
 
     Nothing in the container of a command step reports to ZenML, and a launcher that finds its step finished by
@@ -105,20 +104,12 @@ def command_has_completed(
         patience: How long to wait for the launcher.
         time: Where the time comes from.
     """
-    deadline = time.monotonic() + patience.total_seconds()
-    while not step_runs.reported_status(step_run).is_finished:
-        if time.monotonic() >= deadline:
-            step_runs.publish_completed(step_run)
-            return
-        time.sleep(_POLL_INTERVAL.total_seconds())
+    waited_for = f"the orchestrator of the run to tell that the step `{step_run.name}` has completed"
+    if not _comes_true(lambda: step_runs.reported_status(step_run).is_finished, waited_for, patience, time):
+        step_runs.publish_completed(step_run)
 
 
-def settle(
-    run_id: UUID,
-    patience: timedelta,
-    *,
-    time: Time = SYSTEM_TIME,
-) -> PipelineRunResponse:
+def settle(run_id: UUID, patience: timedelta, *, time: Time = SYSTEM_TIME) -> PipelineRunResponse:
     """See what becomes of a run after the end of one of its steps.
 
     A run that nobody goes on with has failed, and can be retried then. That nobody does is certain only of a run that
@@ -132,17 +123,28 @@ def settle(
     Returns:
         The run as it is now.
     """
-    deadline = time.monotonic() + patience.total_seconds()
-    while True:
+
+    def goes_on() -> bool:
         run = Client().get_pipeline_run(run_id)
-        if run.status.is_finished or unfinished_steps(run):
-            return run
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(_POLL_INTERVAL.total_seconds())
-    if not _lived_in_a_process(run):
+        return run.status.is_finished or bool(unfinished_steps(run))
+
+    went_on = _comes_true(goes_on, "the orchestrator of the run to go on", patience, time)
+    run = Client().get_pipeline_run(run_id)
+    if went_on or not _lived_in_a_process(run):
         return run
     return _publish_end(run_id, ExecutionStatus.FAILED, "The process that orchestrated the run is gone.")
+
+
+def _comes_true(ask: Callable[[], bool], waited_for: str, patience: timedelta, time: Time) -> bool:
+    if ask():
+        return True
+    logger.info("Waiting up to %.0f s for %s.", patience.total_seconds(), waited_for)
+    deadline = time.monotonic() + patience.total_seconds()
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL.total_seconds())
+        if ask():
+            return True
+    return False
 
 
 def _lived_in_a_process(run: PipelineRunResponse) -> bool:
