@@ -304,6 +304,37 @@ class TestTheShell:
         assert Path(certifi.where()).read_text() in (tmp_path / "bundle").read_text()
         assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text()
 
+    def test_behind_its_proxy_it_is_found_at_azures_own_addresses(self, state: Path) -> None:
+        running = started(state, "--proxy")
+        run = f"{sys.executable} -m zenml_azureml.cli emulator env --state {state}"
+        script = (
+            "import requests; from azure.identity import EnvironmentCredential as Credential;"
+            "token = Credential().get_token('https://management.azure.com/.default').token;"
+            "headers = {'Authorization': f'Bearer {token}'};"
+            "url = 'https://management.azure.com/subscriptions?api-version=2022-12-01';"
+            "print(requests.get(url, headers=headers).json()['value'][0]['displayName'])"
+        )
+        program = f"""
+            set -eu
+            env | sort > {state}/before
+            eval "$({run} --sign-in client-secret)"
+            {sys.executable} -c "{script}"
+            eval "$({run} --unset)"
+            env | sort | diff {state}/before -
+        """
+        done = subprocess.run(["/bin/bash", "-c", program], env=CLEAN, capture_output=True, text=True, check=False)
+
+        assert (done.returncode, done.stdout) == (0, "Emulator\n"), done.stderr
+        assert json.loads(emulator("status", state, "--json").stdout)["proxy"] == running.proxy_url
+
+    def test_the_proxy_is_on_the_next_port_and_a_taken_one_is_said(self, state: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            done = emulator("start", state, "--port", str(port - 1), "--proxy")
+
+        assert done.returncode == 1
+        assert f"Cannot listen on port {port - 1} or {port}, its proxy's" in done.stderr
+
     def test_without_an_emulator_nothing_is_set_and_the_way_to_start_one_is_said(self, state: Path) -> None:
         done = emulator("env", state)
 
