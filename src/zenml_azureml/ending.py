@@ -40,7 +40,7 @@ class Ending:
     threads one ends a job.
 
     Args:
-        watch: The watched job of a step run.
+        watch: The watched job of a step run; one that is not watched any more must not have its log shown again.
         workspace_of: The workspace of a step run.
         time: Where the time comes from.
     """

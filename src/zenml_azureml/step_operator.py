@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from zenml.client import Client
@@ -67,7 +68,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
-        self._ending = Ending(self._watch, self._workspace_of, self.time)
+        self._ending = Ending(partial(self._watch, quietly=True), self._workspace_of, self.time)
         self._guard = JobGuard(self._ending.end_runs, self.time)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
             INTERRUPTIONS.notice()
@@ -309,14 +310,15 @@ class AzureMLStepOperator(BaseStepOperator):
             self._warn_once(f"Step `{step_name}`: {warning}")
         return resolution
 
-    def _watch(self, step_run: StepRunResponse) -> WatchedJob:
+    def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> WatchedJob:
+        """The job of a step run, watched from now on; a job that is watched already stays as loud as it is."""
         from zenml_azureml.workspace.watch import WatchOptions
 
         def show(line: str) -> None:
             logger.info("[%s] %s", step_run.name, line)
 
         settings = self.get_settings(step_run)
-        shown = show if settings.stream_logs else None
+        shown = show if settings.stream_logs and not quietly else None
         return self.workspace(settings).watch(
             step_runs.recorded_job_name(step_run),
             WatchOptions(
