@@ -51,3 +51,13 @@ def test_the_time_of_waiting_stands_still_once_the_job_runs() -> None:
         progress.after(status, "")
 
     assert progress.waited == timedelta(seconds=30)
+
+
+def test_a_job_that_is_preempted_and_queued_again_waits_anew() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    for seconds, status in [(0, "Queued"), (30, "Running"), (7200, "Queued"), (7210, "Queued")]:
+        clock.now = 1000.0 + seconds
+        progress.after(status, "")
+
+    assert progress.waited == timedelta(seconds=10)

@@ -79,7 +79,7 @@ class Progress:
         time: Where the time comes from.
 
     Attributes:
-        waited: How long it has been waiting for its compute.
+        waited: How long it has been waiting for its compute, without interruption.
     """
 
     def __init__(self, time: Time) -> None:
@@ -96,6 +96,9 @@ class Progress:
             status: In Azure's words.
             compute: Name of its compute; empty for serverless.
         """
+        if status == "Running":
+            # If it is preempted and queued again, it waits anew: `queue_timeout_minutes` is for each time.
+            self._first = None
         if phase_of(status) not in (JobPhase.WAITING, JobPhase.PREPARING):
             return ""
         now = self._time.monotonic()
