@@ -17,7 +17,7 @@ from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException
+from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
@@ -139,6 +139,7 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If it cannot be submitted; the server is told why.
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
+        INTERRUPTIONS.notice()
         check = self._ending.checker(info.run_id)
         try:
             check()
@@ -181,6 +182,7 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
             RunStoppedException: If somebody stopped the run.
         """
+        INTERRUPTIONS.notice()
         check_interruption = INTERRUPTIONS.checker()
         try:
             self._guard.take(step_run, until_exit=True)  # from now on it is waited for
@@ -339,6 +341,8 @@ class AzureMLStepOperator(BaseStepOperator):
     def _is_stopping(self, step_run: StepRunResponse) -> bool:
         try:
             return step_runs.is_stopping(step_run.pipeline_run_id)
+        except (RunInterruptedException, RunStoppedException):
+            raise  # a signal, which came just now
         except Exception as error:  # noqa: BLE001 - the job goes on while ZenML's server is away
             logger.debug("Could not ask the server whether the run was stopped: %s", error)
             return False

@@ -29,6 +29,9 @@ if before == "thread":
 else:
     INTERRUPTIONS.notice()
 INTERRUPTIONS.notice()
+if before == "handled later":
+    signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+    INTERRUPTIONS.notice()
 check = INTERRUPTIONS.checker()
 try:
     os.kill(os.getpid(), signal.SIGTERM)
@@ -48,6 +51,7 @@ print("went on")
         ("default", "busy", 128 + signal.SIGTERM, "SystemExit\n"),
         ("ignored", "busy", 0, "went on\n"),
         ("handled", "busy", 1, "handled\nRunInterruptedException\n"),
+        ("handled later", "busy", 1, "handled\nRunInterruptedException\n"),
         ("thread", "idle", -signal.SIGTERM, ""),
     ],
 )
