@@ -59,11 +59,14 @@ def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "") -> A
         Why the step did not succeed; None if it did.
     """
     error = _failure(job, step_run, because)
-    if error is not None and step_runs.reported_status(step_run) in _UNREPORTED:
-        if status_of(job) is ExecutionStatus.STOPPED:
-            step_runs.publish_stopped(step_run, error)
-        else:
-            step_runs.publish_failure(step_run, error)
+    if error is None:
+        return None
+    if step_runs.reported_status(step_run) not in _UNREPORTED:
+        step_runs.add_to_report(step_run, error)
+    elif status_of(job) is ExecutionStatus.STOPPED:
+        step_runs.publish_stopped(step_run, error)
+    else:
+        step_runs.publish_failure(step_run, error)
     return error
 
 

@@ -10,7 +10,7 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import IllegalOperationError
 from zenml.metadata.metadata_types import Uri
-from zenml.models import ExceptionInfo
+from zenml.models import ExceptionInfo, StepRunUpdate
 from zenml.orchestrators.publish_utils import (
     publish_step_run_metadata,
     publish_step_run_status_update,
@@ -117,6 +117,17 @@ def publish_completed(step_run: StepRunResponse) -> None:
 def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:
     """Let the server know why a step failed whose own code could not tell it."""
     _publish_end(step_run.id, ExecutionStatus.FAILED, error)
+
+
+def add_to_report(step_run: StepRunResponse, error: AzureMLError) -> None:
+    """Let the server know what Azure has to say of a failure that the step's own code has reported.
+
+    The report stays: its message comes first, its traceback and the line of the user's code are kept.
+    """
+    report = Client().get_run_step(step_run.id).exception_info
+    if report is not None and str(error) not in (report.message or ""):
+        report.message = "\n".join(part for part in (report.message, str(error)) if part)
+        Client().zen_store.update_run_step(step_run.id, StepRunUpdate(exception_info=report))
 
 
 def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:

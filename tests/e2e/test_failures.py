@@ -52,7 +52,8 @@ def cancelled_before_it_ran():
 def told_by_the_server(run):
     for name, step_run in run.steps.items():
         info = step_run.exception_info
-        yield name, {"status": step_run.status, "message": info.message, "source": info.source}
+        told = {"message": info.message, "source": info.source, "line": info.user_code_line}
+        yield name, {"status": step_run.status, **told}
 
 if __name__ == "__main__":
     told = {}
@@ -88,9 +89,11 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert shown.count("\n  ZeroDivisionError: division by zero\n") == 1
         assert studio_url(jobs, "raises") in shown
         assert "What to do: Mend what the log shows" in shown
-        # What the step itself has reported stays: it has the line of the user's code.
+        # What the step itself has reported stays, with the line of the user's code; what Azure says comes after it.
         assert told["raises"]["status"] == "failed"
-        assert told["raises"]["message"] == "division by zero"
+        assert told["raises"]["source"].endswith("ZeroDivisionError")
+        assert told["raises"]["line"] is not None
+        assert told["raises"]["message"].strip() == f"division by zero\n{shown.strip()}"
 
     with subtests.test("an end without a report"):
         shown = shown_for("exits_with_3", output)
