@@ -369,7 +369,8 @@ class TestWaiting:
         done = azureml(simulated_project, "jobs", "wait", job.name, "--patience", "0")
 
         assert done.returncode == 1
-        assert "The Azure ML job of step `sleeper` failed.\nAzure says: Execution failed." in done.stderr
+        assert done.stderr.startswith("The Azure ML job of step `sleeper` failed")
+        assert "\nAzure says: Execution failed." in done.stderr
         assert statuses(simulated_project) == "failed failed"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
