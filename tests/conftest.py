@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ def pytest_configure(config: pytest.Config) -> None:
     (Path(folder) / ".zen").mkdir()
     os.environ["ZENML_REPOSITORY_PATH"] = folder
     os.environ["ZENML_ANALYTICS_OPT_IN"] = "false"
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As a shell's background jobs have it, and all programs that they start: tests send it to theirs.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -122,6 +122,8 @@ import json, os, sys
 
 right, service_principal = json.loads(sys.argv[1])
 
+IMPATIENT = {"step_operator": AzureMLStepOperatorSettings(max_unreachable_minutes=0.02)}
+
 def with_operator(configuration, variables={}, before=lambda: None):
     def case():
         client = Client()
@@ -133,7 +135,7 @@ def with_operator(configuration, variables={}, before=lambda: None):
 
         @pipeline(enable_cache=False, settings=NO_BUILD)
         def mistaken():
-            CommandStep(["true"], name="it", step_operator=name)()
+            CommandStep(["true"], name="it", step_operator=name, settings=IMPATIENT)()
         mistaken()
     return case
 
@@ -160,9 +162,9 @@ EXPECTED_OF_WAYS = {
     "no such workspace": ["(ResourceNotFound)", "`workspace_name`", "zenml step-operator update"],
     "no such resource group": ["(ResourceGroupNotFound)", "`resource_group`", "zenml step-operator update"],
     "no such subscription": ["(SubscriptionNotFound)", "`subscription_id`", "zenml step-operator update"],
-    "wrong secret": ["AADSTS7000215", "Check the credentials", "service principal"],
-    "wrong tenant": ["double check your tenant name or GUID", "Check the credentials", "service principal"],
-    "expired token": ["(ExpiredAuthenticationToken)", "Check the credentials", "renewed by `az login`"],
+    "wrong secret": ["AADSTS7000215", "also while a step waits", "service principal"],
+    "wrong tenant": ["double check your tenant name or GUID", "correct `service_principal_id` and `tenant_id`"],
+    "expired token": ["(ExpiredAuthenticationToken)", "step waits; or give the step operator a service connector"],
     "unreachable": ["could not be reached at https://127.0.0.1:1", "AZUREML_DEV_URL_MFE"],
 }
 

@@ -91,7 +91,10 @@ def patiently(
     def tell(state: tenacity.RetryCallState) -> None:
         if state.attempt_number == 1:
             words = _words(_cause(_error_of(state)))
-            logger.warning("Azure did not answer as it should (%s) and is asked again: %s", doing, words)
+            minutes = patience.total_seconds() / 60
+            logger.warning(
+                "Azure did not answer as it should (%s) and is asked again, for %g minutes: %s", doing, minutes, words
+            )
 
     def pause(state: tenacity.RetryCallState) -> float:
         left = began + patience.total_seconds() - time.monotonic()
