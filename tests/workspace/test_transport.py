@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from azure.ai.ml.entities import AmlCompute
 from azure.core.credentials import TokenCredential
+from azure.core.exceptions import ServiceResponseError
 
 from tests.conftest import point_clients_at
 from tests.contract.arm import Arm
@@ -27,6 +28,7 @@ from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnec
 from zenml_azureml.workspace.credentials import ServicePrincipal, credential_for
 from zenml_azureml.workspace.job import JobSubmitter
 from zenml_azureml.workspace.placement import ANYWHERE
+from zenml_azureml.workspace.retry import is_transient
 from zenml_azureml.workspace.transport import WorkspaceTransport
 
 THREADS = 64
@@ -71,6 +73,26 @@ def test_second_tries_wait_by_the_given_sleeper(emulator: Emulator, credential: 
     assert list(connect(emulator, credential, slept.append).client.compute.list()) == []
 
     assert slept == [1.6]  # azure-core tries at once at first
+
+
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("/workspaces/[^/]+$", lambda connection: connection.location),
+        ("/computes$", lambda connection: list(connection.one_try_client.compute.list())),
+        ("/discovery$", lambda connection: connection.run_history_url),
+    ],
+)
+def test_a_page_in_place_of_an_answer_counts_as_no_answer(
+    path: str, ask: Callable[[WorkspaceConnection], object], emulator: Emulator, credential: TokenCredential
+) -> None:
+    page = {"path": path, "times": 20, "status": 200, "html": "<html>Please log in</html>"}
+    Arm(emulator).call("POST", "/_emulator/faults", page)
+
+    with pytest.raises(ServiceResponseError, match="answered with a web page") as raised:
+        ask(connect(emulator, credential, lambda _seconds: None))
+
+    assert is_transient(raised.value)
 
 
 def test_a_created_compute_is_noticed_within_two_seconds_of_the_given_sleepers_time(

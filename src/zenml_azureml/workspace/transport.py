@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
@@ -42,12 +43,24 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         self._sleeper = sleeper
 
     def send(self, request: Any, **options: Any) -> Any:
-        """Send a request; what `RequestsTransport.send` says of arguments, answer and errors holds."""
+        """Send a request; what `RequestsTransport.send` says of arguments, answer and errors holds.
+
+        Raises:
+            azure.core.exceptions.ServiceResponseError: Also where something on the way answers with a web page: the
+                SDK would fail to read it, each part in its own way.
+        """
         target = self._redirects.get(_origin(request.url))
         if target is not None and not request.url.startswith(target):
             parts = urlsplit(request.url)
             request.url = target + request.url[len(f"{parts.scheme}://{parts.netloc}") :]
-        return super().send(request, **options)
+        response = super().send(request, **options)
+        if response.status_code < 300 and _is_page(response):
+            response.internal_response.close()
+            raise ServiceResponseError(
+                f"{_origin(request.url)[1]} answered with a web page: something on the way, such as a proxy that wants "
+                "a login, has answered in its place."
+            )
+        return response
 
     def sleep(self, duration: float) -> None:
         """Wait between two tries, or two looks at a long-running operation.
@@ -64,6 +77,10 @@ def _session() -> requests.Session:
     never = Retry(total=False, redirect=False, raise_on_status=False)
     session.mount("https://", HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=never))
     return session
+
+
+def _is_page(response: Any) -> bool:
+    return str(response.headers.get("Content-Type", "")).lower().startswith("text/html")
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:
