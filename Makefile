@@ -34,6 +34,10 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
 	@touch $@
 
+chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, WORKERS=, ONLY=)
+	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
+
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check

@@ -90,6 +90,16 @@ def test_a_fault_waits_until_so_many_requests_have_passed(arm: Arm) -> None:
     assert [arm.call("GET", "jobs").status for _ in range(5)] == [200, 200, 500, 503, 200]
 
 
+def test_faults_can_be_taken_back(arm: Arm) -> None:
+    arm_fault(arm, path="/jobs$", times=100, status=500)
+    assert arm.call("GET", "jobs").status == 500
+
+    assert arm.call("DELETE", "/_emulator/faults").status == 204
+
+    assert arm.call("GET", "jobs").status == 200
+    assert arm.call("GET", "/_emulator/faults").body == []
+
+
 def test_a_page_is_answered_as_proxies_do(arm: Arm) -> None:
     arm_fault(arm, path="/jobs$", status=200, html="<html>Please log in</html>")
 

@@ -30,6 +30,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/_emulator/scenarios", _list_scenarios),
         web.get("/_emulator/scenario", _list_armed_scenarios),
         web.post("/_emulator/scenario", _arm_scenario),
+        web.delete("/_emulator/faults", _disarm),
         web.get("/_emulator/settings", _get_settings),
         web.post("/_emulator/settings", _set_settings),
         web.post("/_emulator/tokens/revoke", _revoke_tokens),
@@ -95,6 +96,12 @@ async def _arm_scenario(request: web.Request) -> web.Response:
     armed = Armed(rule)
     request.app[CONTEXT].scenarios.armed.append(armed)
     return web.json_response(armed.as_json(), status=201)
+
+
+async def _disarm(request: web.Request) -> web.Response:
+    """Let nothing go wrong any more."""
+    request.app[FAULTS].armed.clear()
+    return web.Response(status=204)
 
 
 async def _get_settings(request: web.Request) -> web.Response:

@@ -1,0 +1,204 @@
+"""A ZenML of a worker's own: its configuration, stack and database; and the warm process that all others fork from."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests.chaos.emulated import Address
+from tests.chaos.schedule import PlannedStep, Schedule, Shape
+
+SOURCE_ROOT = Path(__file__).parents[2]
+
+#: Environment variables that would lead ZenML or Azure's clients elsewhere.
+_FOREIGN = ("ZENML", "AZURE", "OTEL", "MSI_", "IDENTITY_", "ARM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step run as ZenML's database has it."""
+
+    id: str
+    name: str
+    status: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A pipeline run as ZenML's database has it."""
+
+    status: str
+    steps: tuple[StepRecord, ...]
+
+
+class Home:
+    """Everything of ZenML's in one folder: set up in one process, used by it and those forked from it.
+
+    Args:
+        folder: To make it in.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._template = folder / "template.db"
+        self._database = self._template
+
+    def warm_up(self, emulator: Address) -> None:
+        """Set ZenML up, and import and make everything that every run would otherwise import and make again.
+
+        Args:
+            emulator: Where runs are tried out.
+        """
+        self._set_environment(emulator)
+        from sqlalchemy import event
+        from sqlalchemy.engine import Engine
+
+        @event.listens_for(Engine, "do_connect")
+        def _use_own(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
+            arguments[0] = str(self._database)
+
+        @event.listens_for(Engine, "connect")
+        def _hurry(connection: Any, _record: object) -> None:
+            connection.execute("PRAGMA synchronous=OFF")  # processes are killed here, machines are not
+            # A signal that comes in the middle of a query of ZenML's leaves SQLite's lock for readers behind: it must
+            # not keep the writers waiting. Where time runs that fast, many signals do.
+            connection.execute("PRAGMA journal_mode=WAL")
+
+        from zenml.environment import Environment
+        from zenml.integrations.registry import integration_registry
+        from zenml.utils import source_utils
+
+        # From which ZenML imports the pipelines again: by the same names, so that they are the same modules.
+        source_utils.set_custom_source_root(str(SOURCE_ROOT))
+        packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
+        Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
+        with _output_to(self.folder / "warm-up.txt"):
+            self._register()
+            self._run_once()
+        # They are active by now, and looking for them takes a sixth of a run's time.
+        integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
+        _wait_for_threads()
+        self._forget_connections()
+        gc.collect()
+        gc.freeze()
+
+    def begin(self, folder: Path) -> None:
+        """Begin with a new database: as it was before the first run.
+
+        Args:
+            folder: Where to put it.
+        """
+        self._database = folder / "zenml.db"
+        for leftover in folder.glob("zenml.db*"):  # a killed process leaves SQLite's journals too
+            leftover.unlink()
+        shutil.copyfile(self._template, self._database)
+
+    def record(self, run_name: str) -> RunRecord | None:
+        """What became of a run; None where it was never made."""
+        with contextlib.closing(sqlite3.connect(self._database)) as connection:
+            row = connection.execute("SELECT id, status FROM pipeline_run WHERE name = ?", (run_name,)).fetchone()
+            if row is None:
+                return None
+            steps = connection.execute(
+                "SELECT id, name, status, exception_info FROM step_run WHERE pipeline_run_id = ? ORDER BY created",
+                (row[0],),
+            ).fetchall()
+        return RunRecord(str(row[1]), tuple(StepRecord(_uuid(id_), n, s, str(c or "")) for id_, n, s, c in steps))
+
+    def _set_environment(self, emulator: Address) -> None:
+        for name in list(os.environ):
+            if name.upper().startswith(_FOREIGN):
+                del os.environ[name]
+        os.environ.update(
+            {
+                "HOME": str(self.folder),
+                "ZENML_CONFIG_PATH": str(self.folder / "zenml"),
+                "ZENML_ANALYTICS_OPT_IN": "false",
+                "ZENML_ENABLE_RICH_TRACEBACK": "false",
+                "ZENML_LOGGING_COLORS_DISABLED": "true",
+                "ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL": "0.05",
+                "ZENML_DYNAMIC_PIPELINE_MONITORING_DELAY": "0.001",
+                **emulator.variables(),
+            }
+        )
+
+    def _register(self) -> None:
+        from zenml.client import Client
+        from zenml.enums import StackComponentType as Type
+
+        from zenml_azureml.emulator.state import WorkspaceName
+
+        client, place = Client(), WorkspaceName()
+        address = {
+            "subscription_id": place.subscription_id,
+            "resource_group": place.resource_group,
+            "workspace_name": place.name,
+        }
+        client.create_stack_component("files", "local", Type.ARTIFACT_STORE, {"path": str(self.folder / "artifacts")})
+        client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, {})
+        client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, {"uri": "example.azurecr.io"})
+        client.create_stack_component("azureml", "azureml", Type.STEP_OPERATOR, address)
+        names: dict[Any, Any] = {Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "files"}
+        names |= {Type.IMAGE_BUILDER: "builder", Type.CONTAINER_REGISTRY: "registry", Type.STEP_OPERATOR: "azureml"}
+        client.create_stack("stack", names)
+        client.activate_stack("stack")
+
+    def _run_once(self) -> None:
+        from zenml.stack import stack
+
+        from tests.chaos import pipelines
+
+        shapes: tuple[Shape, ...] = ("static", "dynamic")
+        for number, shape in enumerate(shapes):
+            pipelines.run(Schedule("simulated", -1, number, shape, (PlannedStep("warm", 0, 1),)))
+            # No operator is handed on: each process makes its own.
+            stack._STACK_CACHE.clear()
+
+    def _forget_connections(self) -> None:
+        from zenml.client import Client
+
+        Client().zen_store.engine.dispose()  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Have everything that is printed go to a file, also by handlers that hold a stream."""
+    mine = [os.dup(1), os.dup(2)]
+    file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    try:
+        for number in (1, 2):
+            os.dup2(file, number)
+        yield
+        sys.stdout.flush()
+    finally:
+        os.close(file)
+        for number, original in enumerate(mine, 1):
+            os.dup2(original, number)
+            os.close(original)
+
+
+def _wait_for_threads() -> None:
+    """A process that forks must have no threads."""
+    deadline = time.monotonic() + 30
+    while len(threading.enumerate()) > 1:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"Threads that do not end: {threading.enumerate()}")
+        time.sleep(0.01)
+
+
+def _uuid(text: str) -> str:
+    """SQLite has ids without hyphens."""
+    return str(UUID(text))

@@ -1,0 +1,181 @@
+"""What must hold after every schedule. Pure: from a trial to what broke."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.chaos.catalogue import EVENTS, FAULTS, LOG_PHASES
+from tests.chaos.schedule import PlannedStep, Schedule
+from tests.chaos.trial import JobRecord, Trial
+
+#: ZenML's statuses of a step run that go with the end of its job; and further ones where the run was interrupted:
+#: a job may end just before it is cancelled, and ZenML notes the retry that is then refused.
+_STATUSES = {"Completed": {"completed"}, "Failed": {"failed", "retried"}, "Canceled": {"stopped", "failed"}}
+_INTERRUPTED = {"Completed": {"stopped", "failed", "retried"}, "Failed": {"stopped"}, "Canceled": {"retried"}}
+
+#: Where a step's log lines are told.
+_LINE = re.compile(r"\[(?P<step>[^\]]+)\] simulated line (?P<number>\d+) of \d+")
+
+
+def broken(trial: Trial) -> list[str]:
+    """What does not hold; empty where all is well."""
+    return [*_ends(trial), *_jobs(trial), *_statuses(trial), *_lines(trial), *_outcome(trial)]
+
+
+def _ends(trial: Trial) -> Iterator[str]:
+    if trial.hung:
+        yield "the orchestrator hung"
+    if "Exception in thread" in trial.output:
+        yield "a thread died of an exception"
+
+
+def _jobs(trial: Trial) -> Iterator[str]:
+    """One job per step run; none unfinished when the orchestrator is gone."""
+    for step_run_id, number in Counter(job.step_run_id for job in trial.jobs).items():
+        if number > 1:
+            yield f"{number} jobs for the step run {step_run_id}"
+    known = {step.id for step in trial.run.steps} if trial.run else set()
+    for job in trial.jobs:
+        if job.step_run_id not in known:
+            yield f"job {job.name} for a step run that ZenML does not know"
+    unfinished = [job for job in trial.jobs if not job.ended]
+    for job in unfinished:
+        if _was_killed(trial):
+            continue
+        if not _may_be_out_of_reach(trial):
+            yield f"job {job.name} is {job.status} and nobody waits for it"
+        elif not _told_how_to_cancel(job, trial.output):
+            yield f"job {job.name} is {job.status}, and no line names it with the command to cancel it"
+    for job in trial.recovered or ():
+        if not job.ended:
+            yield f"job {job.name} is {job.status} after the recovery command"
+
+
+def _statuses(trial: Trial) -> Iterator[str]:
+    """ZenML's statuses equal the jobs'; nothing is left running there; each step run has its job."""
+    if trial.run is None:
+        if trial.jobs:
+            yield "there are jobs, but no run"
+        return
+    jobs = {job.step_run_id: job for job in trial.jobs}
+    for step in trial.run.steps:
+        job = jobs.get(step.id)
+        if job is None and step.status == "completed":
+            yield f"{step.name} completed without a job"
+        if _was_killed(trial):
+            continue
+        if step.status in ("running", "initializing", "provisioning"):
+            yield f"{step.name} is left {step.status}"
+        if job is not None and job.ended and not _fits(trial, step.status, job) and not _gave_up(trial, job):
+            yield f"{step.name} is {step.status}, its job {job.status}"
+        if step.status == "failed" and not step.cause and not _interrupted(trial):
+            yield f"{step.name} failed without a cause on the server"
+    if trial.run.status in ("running", "initializing", "provisioning") and not _was_killed(trial):
+        yield f"the run is left {trial.run.status}"
+
+
+def _fits(trial: Trial, status: str, job: JobRecord) -> bool:
+    return status in _STATUSES[job.status] or (_interrupted(trial) and status in _INTERRUPTED[job.status])
+
+
+def _lines(trial: Trial) -> Iterator[str]:
+    """Each line once and in order; all of them, where the job came to its end and its log could be read."""
+    plan = {step.name: step for step in trial.schedule.steps}
+    told: dict[str, list[int]] = {name: [] for name in plan}
+    for line in _LINE.finditer(trial.output):
+        told.setdefault(line["step"], []).append(int(line["number"]))
+    for name, step in plan.items():
+        jobs = [job for job in trial.jobs if job.step == name]
+        yield from _lines_of(trial, step, jobs, told[name])
+
+
+def _lines_of(trial: Trial, step: PlannedStep, jobs: list[JobRecord], told: list[int]) -> Iterator[str]:
+    if not trial.schedule.stream_logs:
+        if told:
+            yield f"{step.name}: log lines, though `stream_logs` is off"
+        return
+    whole = list(range(1, step.lines + 1))
+    excused = _log_out_of_reach(trial) or _interrupted(trial)
+    if len(jobs) == 1:
+        if told != whole[: len(told)]:
+            yield f"{step.name}: lines {told}, not each once and in order"
+        elif jobs[0].status in ("Completed", "Failed") and told != whole and not excused:
+            yield f"{step.name}: only the lines {told} of {len(whole)}"
+    elif told != whole * len(jobs) and not excused:  # one try after the other
+        yield f"{step.name}: lines {told} of {len(jobs)} jobs"
+
+
+def _outcome(trial: Trial) -> Iterator[str]:
+    """Faults that pass change nothing; nobody submits again after an interruption."""
+    schedule, run = trial.schedule, trial.run
+    if run is None:
+        yield "the run was never made"
+        return
+    if _interrupted(trial):
+        if run.status == "completed" and trial.exit_code != 0:
+            yield f"the run completed, but its process ended with {trial.exit_code}"
+        for step in schedule.steps:
+            submitted = sum(job.step == step.name for job in trial.jobs)
+            # An exception of the runner's own is a failure like any other to ZenML, which then tries again.
+            if submitted > 1 and not step.exit_code and not _runner_broke(trial):
+                yield f"{step.name} was submitted {submitted} times around an interruption"
+        return
+    if _studio_cancelled(trial) or _may_be_out_of_reach(trial):
+        return
+    fails = any(step.exit_code for step in schedule.steps)
+    expected = "failed" if fails else "completed"
+    if run.status != expected:
+        yield f"the run is {run.status} instead of {expected}"
+    if (trial.exit_code == 0) is fails:
+        yield f"exit code {trial.exit_code} of a run that {expected}"
+    for step in schedule.steps:
+        submitted = sum(job.step == step.name for job in trial.jobs)
+        wanted = 3 if schedule.shape == "retries" and step.exit_code else 1
+        if submitted != wanted and not fails:
+            yield f"{step.name} has {submitted} jobs instead of {wanted}"
+
+
+def _was_killed(trial: Trial) -> bool:
+    return trial.exit_code == -9
+
+
+def _interrupted(trial: Trial) -> bool:
+    return any(EVENTS[trial.schedule.events[index].event].interrupts for index in trial.happened)
+
+
+def _runner_broke(trial: Trial) -> bool:
+    return any(trial.schedule.events[index].event == "exception" for index in trial.happened)
+
+
+def _studio_cancelled(trial: Trial) -> bool:
+    return any(not EVENTS[trial.schedule.events[index].event].interrupts for index in trial.happened)
+
+
+def _may_be_out_of_reach(trial: Trial) -> bool:
+    """Whether a fault happened after which Azure cannot be asked, or refuses: the step may be given up."""
+    return any(
+        trial.fired[index] and not FAULTS[planned.fault].passes and planned.phase not in LOG_PHASES - {"workspace"}
+        for index, planned in enumerate(trial.schedule.faults)
+    )
+
+
+def _log_out_of_reach(trial: Trial) -> bool:
+    return any(
+        trial.fired[index] and not FAULTS[planned.fault].passes for index, planned in enumerate(trial.schedule.faults)
+    )
+
+
+def _told_how_to_cancel(job: JobRecord, output: str) -> bool:
+    return any(job.name in line and " job cancel " in line for line in output.splitlines())
+
+
+def _gave_up(trial: Trial, job: JobRecord) -> bool:
+    """Whether the step was given up for good reason while its job may go on."""
+    return _may_be_out_of_reach(trial) and _told_how_to_cancel(job, trial.output)
+
+
+def reproduce(schedule: Schedule) -> str:
+    """The command that carries just this schedule out again."""
+    return f"make chaos ONLY={schedule.name}"

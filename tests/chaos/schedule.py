@@ -1,0 +1,262 @@
+"""A schedule: one run of a pipeline, and what goes wrong in it. Made from a seed and a number alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tests.chaos.catalogue import (
+    CANCEL_PHASES,
+    COMPUTE_PHASES,
+    EVENTS,
+    FAULTS,
+    FOR_EVER,
+    LOG_PHASES,
+    PHASES,
+    SIZE_PHASES,
+)
+
+Shape = Literal["static", "retries", "dynamic", "concurrent"]
+Part = Literal["simulated", "real"]
+PARTS: tuple[Part, ...] = ("simulated", "real")
+
+
+#: Seconds that a job lasts which is to be interrupted.
+LONG = 180.0
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step's job: how long it lasts in its own seconds, how much it logs, how it ends."""
+
+    name: str
+    seconds: float
+    lines: int
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class PlannedFault:
+    """A fault for requests of a phase: it lets some pass, then meets some."""
+
+    phase: str
+    fault: str
+    after: int = 0
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class PlannedEvent:
+    """An event at the n-th request of a phase, just before it is sent or after its answer has come."""
+
+    event: str
+    phase: str
+    number: int = 1
+    moment: Literal["before", "after"] = "after"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One run and its troubles.
+
+    Attributes:
+        part: Whether the jobs pretend to run, or are processes.
+        seed: Of the suite.
+        number: In the suite.
+        shape: What kind of pipeline runs.
+        steps: Its steps.
+        on_cluster: Whether they run on a cluster that has to be created.
+        asks_resources: Whether they ask for CPUs, so that sizes and quota are looked at.
+        stream_logs: Whether logs are followed.
+        patience_minutes: How long Azure may be out of reach.
+        faults: What goes wrong.
+        events: What happens.
+    """
+
+    part: Part
+    seed: int
+    number: int
+    shape: Shape
+    steps: tuple[PlannedStep, ...]
+    on_cluster: bool = False
+    asks_resources: bool = False
+    stream_logs: bool = True
+    patience_minutes: float = 30
+    faults: tuple[PlannedFault, ...] = ()
+    events: tuple[PlannedEvent, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """By which it can be asked for again."""
+        return f"{self.part}/{self.seed}/{self.number}"
+
+    @property
+    def is_dynamic(self) -> bool:
+        return self.shape in ("dynamic", "concurrent")
+
+    def describe(self) -> str:
+        """One line on what is planned."""
+        steps = ", ".join(f"{step.seconds:g}s/{step.lines} lines/exit {step.exit_code}" for step in self.steps)
+        troubles = [f"{f.fault} x{f.times} at {f.phase} after {f.after}" for f in self.faults]
+        troubles += [f"{e.event} {e.moment} {e.phase} {e.number}" for e in self.events]
+        options = [name for name in ("on_cluster", "asks_resources") if getattr(self, name)]
+        options += [] if self.stream_logs else ["no logs"]
+        return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"
+
+
+#: Every pair of phase and fault, in an order in which neighbours are unlike.
+PAIRS: tuple[tuple[str, str], ...] = tuple((phase, fault) for fault in FAULTS for phase in PHASES)
+
+#: At requests of which phases events are put.
+_EVENT_PHASES = tuple(phase for phase in PHASES if phase not in SIZE_PHASES | COMPUTE_PHASES)
+EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (phase, event) for event in EVENTS if event != "SIGKILL" for phase in _EVENT_PHASES
+)
+
+
+def simulated(seed: int, number: int) -> Schedule:
+    """A schedule whose jobs pretend to run.
+
+    Two of three are about a pair of phase and fault, which takes turns through all of them; every third is about an
+    event at a phase.
+    """
+    draw = random.Random(f"{seed}/{number}")
+    if number % 3 < 2:
+        turn = number // 3 * 2 + number % 3
+        phase, fault = PAIRS[turn % len(PAIRS)]
+        return _about_fault(draw, seed, number, phase, fault)
+    phase, event = EVENT_PAIRS[number // 3 % len(EVENT_PAIRS)]
+    return _about_event(draw, seed, number, phase, event)
+
+
+def real(seed: int, number: int) -> Schedule:
+    """A schedule whose jobs are processes; every second one kills the orchestrator."""
+    draw = random.Random(f"real/{seed}/{number}")
+    phases = [phase for phase in _EVENT_PHASES if phase not in CANCEL_PHASES]
+    events = ("SIGINT", "SIGTERM", "runs stop", "exception")
+    event = "SIGKILL" if number % 2 else events[number // 2 % len(events)]
+    phase = phases[number // 2 % len(phases)]
+    shape = _shape_for(draw, phase)
+    faults = [_planned(draw, draw.choice(list(PHASES)), draw.choice(_passing_faults()))] if draw.random() < 0.5 else []
+    return Schedule(
+        part="real",
+        seed=seed,
+        number=number,
+        shape=shape,
+        steps=tuple(replace(step, seconds=step.seconds / 10) for step in _steps(draw, shape, long=draw.random() < 0.8)),
+        faults=tuple(faults),
+        events=(PlannedEvent(event, phase, draw.randint(1, 3) if PHASES[phase].often else 1, _moment(draw)),),
+    )
+
+
+def numbered(part: Part, seed: int, number: int) -> Schedule:
+    """The schedule of a part, a seed and a number."""
+    return simulated(seed, number) if part == "simulated" else real(seed, number)
+
+
+def about_fault(seed: int, number: int, phase: str, fault: str) -> Schedule:
+    """A schedule about one pair of phase and fault, outside the sequence."""
+    return _about_fault(random.Random(f"{seed}/{phase}/{fault}/{number}"), seed, number, phase, fault)
+
+
+def about_event(seed: int, number: int, phase: str, event: str) -> Schedule:
+    """A schedule about one pair of phase and event, outside the sequence."""
+    return _about_event(random.Random(f"{seed}/{phase}/{event}/{number}"), seed, number, phase, event)
+
+
+def _moment(draw: random.Random) -> Literal["before", "after"]:
+    return "before" if draw.random() < 0.5 else "after"
+
+
+def _about_fault(draw: random.Random, seed: int, number: int, phase: str, fault: str) -> Schedule:
+    cancels = phase in CANCEL_PHASES
+    shape = _shape_for(draw, phase)
+    faults = [_planned(draw, phase, fault)]
+    if draw.random() < 0.4:
+        others = [other for other in PHASES if other != phase]
+        faults.append(_planned(draw, draw.choice(others), draw.choice(_passing_faults())))
+    if phase == "job PUT" and FAULTS[fault].processed:
+        # The next try would be refused; but there must be none, because the job is there.
+        faults.append(PlannedFault("job PUT", "403", after=int(FAULTS[fault].on_client)))
+    events: tuple[PlannedEvent, ...] = ()
+    if cancels:
+        event = draw.choice(("SIGINT", "SIGTERM", "exception", "runs stop"))
+        events = (PlannedEvent(event, "job GET", draw.randint(1, 2)),)
+        if shape == "concurrent":
+            events = (PlannedEvent(event, "job listing", draw.randint(1, 2)),)
+    elif draw.random() < 0.15:
+        events = (_random_event(draw, shape),)
+    follows_logs = any(event.phase in LOG_PHASES for event in events)
+    return Schedule(
+        part="simulated",
+        seed=seed,
+        number=number,
+        shape=shape,
+        steps=_steps(draw, shape, long=bool(events)),
+        on_cluster=phase in COMPUTE_PHASES,
+        asks_resources=phase in SIZE_PHASES,
+        stream_logs=follows_logs or draw.random() < 0.8,
+        patience_minutes=1 if FAULTS[fault].lasts else 30,
+        faults=tuple(faults),
+        events=events,
+    )
+
+
+def _about_event(draw: random.Random, seed: int, number: int, phase: str, event: str) -> Schedule:
+    shape = _shape_for(draw, phase)
+    number_of_request = draw.randint(1, 3) if PHASES[phase].often else 1
+    events = [PlannedEvent(event, phase, number_of_request, _moment(draw))]
+    if phase in CANCEL_PHASES:  # something has to make it cancel first
+        first = draw.choice(("SIGINT", "runs stop"))
+        where = "job listing" if shape == "concurrent" else "job GET"
+        events.insert(0, PlannedEvent(first, where, 1))
+    faults = [_planned(draw, draw.choice(list(PHASES)), draw.choice(_passing_faults()))] if draw.random() < 0.5 else []
+    return Schedule(
+        part="simulated",
+        seed=seed,
+        number=number,
+        shape=shape,
+        steps=_steps(draw, shape, long=draw.random() < 0.8),
+        stream_logs=phase in LOG_PHASES or draw.random() < 0.8,
+        faults=tuple(faults),
+        events=tuple(events),
+    )
+
+
+def _shape_for(draw: random.Random, phase: str) -> Shape:
+    if phase == "job listing":
+        return "concurrent"  # alone, a job is looked at by itself
+    return draw.choices(("static", "retries", "dynamic", "concurrent"), weights=(6, 2, 1, 1))[0]
+
+
+def _steps(draw: random.Random, shape: Shape, *, long: bool) -> tuple[PlannedStep, ...]:
+    number = {"static": draw.choice((1, 1, 1, 2)), "retries": 1, "dynamic": 1, "concurrent": draw.choice((3, 4))}[shape]
+    return tuple(
+        PlannedStep(
+            name=f"step{index}",
+            seconds=LONG if long else draw.choice((0, 1, 3)),
+            lines=draw.choice((1, 2, 5)),
+            exit_code=0 if long or draw.random() < 0.85 else draw.choice((1, 137)),
+        )
+        for index in range(number)
+    )
+
+
+def _planned(draw: random.Random, phase: str, fault: str) -> PlannedFault:
+    after = draw.choice((0, 0, 1, 2)) if PHASES[phase].often else 0
+    if FAULTS[fault].lasts:
+        return PlannedFault(phase, fault, after, FOR_EVER)
+    times = draw.choice((1, 1, 2, 3)) if FAULTS[fault].passes and FAULTS[fault].repeats else 1
+    return PlannedFault(phase, fault, after, times)
+
+
+def _passing_faults() -> Sequence[str]:
+    return [name for name, fault in FAULTS.items() if fault.passes]
+
+
+def _random_event(draw: random.Random, shape: Shape) -> PlannedEvent:
+    event = draw.choice([name for name in EVENTS if name != "SIGKILL"])
+    phase = "job listing" if shape == "concurrent" else draw.choice(("job PUT", "job GET", "details", "log"))
+    return PlannedEvent(event, phase, 1, _moment(draw))
