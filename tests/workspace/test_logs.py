@@ -177,7 +177,7 @@ class TestRequestsThatFail:
         write(job, b"two\n")
         world.arm_fault(path="std_log", html="<p>You are not logged in.</p>", status=status)
 
-        with pytest.raises(HttpResponseError):
+        with pytest.raises(AzureError):
             follower.read_rest()
 
         assert follower.read_rest()[0] == ["two"]
