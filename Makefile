@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-docker test-azure-cli lint format lock clean
+.PHONY: help setup demo test test-docker test-azure-cli chaos docs lint format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,14 @@ chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, WORKE
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
 
+docs: .venv-tools/.installed ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 .venv-tools/bin/mkdocs build --quiet
+
+.venv-tools/.installed: requirements-tools.lock
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -50,6 +58,8 @@ format: setup ## Bring the code into its style
 lock: ## Choose the newest versions within the bounds of pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --extra connector --extra demo --extra docker --group dev --universal \
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile --group pyproject.toml:tools --universal \
+		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-azure-cli .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-azure-cli .venv-tools site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
