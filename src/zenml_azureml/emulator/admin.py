@@ -6,16 +6,18 @@ It needs no token; who can reach it is on this machine, because the emulator lis
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
 from zenml_azureml.emulator.recorder import RECORDER
+from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
 from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 
@@ -35,6 +37,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/_emulator/settings", _set_settings),
         web.post("/_emulator/tokens/revoke", _revoke_tokens),
         web.post("/_emulator/secret/rotate", _rotate_secret),
+        web.get("/_emulator/roles", _get_roles),
+        web.post("/_emulator/roles", _set_roles),
         web.post("/_emulator/reset", _reset),
     ]
 
@@ -53,6 +57,29 @@ class _SecretRotated(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     old: Literal["deleted", "expired"] = "deleted"
+
+
+class _Roles(BaseModel):
+    """What `POST /_emulator/roles` takes: the roles that the application shall have, and where.
+
+    Attributes:
+        roles: Names of built-in roles, e.g. `AzureML Data Scientist`.
+        scope: ARM id; None for each workspace.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    roles: list[str]
+    scope: str | None = None
+
+    @field_validator("roles")
+    @classmethod
+    def _exist(cls, names: list[str]) -> list[str]:
+        unknown = [name for name in names if role_named(name) is None]
+        if unknown:
+            known = ", ".join(role.name for role in BUILT_IN_ROLES)
+            raise ValueError(f"there is no role {', '.join(unknown)}; there are {known}")
+        return names
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -143,14 +170,40 @@ async def _rotate_secret(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def _get_roles(request: web.Request) -> web.Response:
+    """The roles that the application has."""
+    context = request.app[CONTEXT]
+    mine = [found for found in context.store.role_assignments if found.principal_id == context.identity.object_id]
+    return web.json_response([{"role": found.role.name, "scope": found.scope} for found in mine])
+
+
+async def _set_roles(request: web.Request) -> web.Response:
+    """Have the application have these roles and no others."""
+    context = request.app[CONTEXT]
+    try:
+        wanted = _Roles.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    me = context.identity.object_id
+    scopes = [wanted.scope] if wanted.scope else [workspace.path for workspace in context.store.workspaces]
+    others = [found for found in context.store.role_assignments if found.principal_id != me]
+    roles = [role for name in wanted.roles if (role := role_named(name)) is not None]
+    mine = [RoleAssignment(str(uuid.uuid4()), scope, me, role) for scope in scopes for role in roles]
+    context.store.role_assignments[:] = [*others, *mine]
+    return await _get_roles(request)
+
+
 async def _reset(request: web.Request) -> web.Response:
-    """Forget jobs, environments, computes, requests, faults, scenarios; settings, secret and revocations stay."""
+    """Forget all but settings, secret and revocations."""
     context = request.app[CONTEXT]
     await context.end_all()
     for workspace in context.store.workspaces:
         workspace.jobs.clear()
         workspace.environments.clear()
         workspace.computes.clear()
+        workspace.container_registry = None
+    context.store.registries.clear()
+    context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()
     shutil.rmtree(context.folder / "jobs", ignore_errors=True)
     request.app[RECORDER].requests.clear()

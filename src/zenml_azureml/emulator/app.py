@@ -9,16 +9,19 @@ from aiohttp import web
 
 from zenml_azureml.emulator import admin, blobs, history, managed_identity, status, tokens
 from zenml_azureml.emulator.arm import (
+    authorization,
     computes,
     datastores,
     environments,
     jobs,
     neighbours,
     operations,
+    registries,
     sizes,
     subscriptions,
     workspaces,
 )
+from zenml_azureml.emulator.authorize import demand_role
 from zenml_azureml.emulator.bearer import demand_token
 from zenml_azureml.emulator.blob_hosts import blob_service
 from zenml_azureml.emulator.clouds import CLOUDS
@@ -36,6 +39,8 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     sizes.routes,
     subscriptions.routes,
     neighbours.routes,
+    registries.routes,
+    authorization.routes,
     workspaces.routes,
     datastores.routes,
     history.routes,
@@ -47,7 +52,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
 )
 
 #: What a request passes on its way to its handler, in this order.
-_MIDDLEWARES = (record, inject, answer_refusals, demand_token, demand_api_version)
+_MIDDLEWARES = (record, inject, answer_refusals, demand_token, demand_role, demand_api_version)
 
 
 def build_app(context: Context) -> web.Application:

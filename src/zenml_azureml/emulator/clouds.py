@@ -17,6 +17,7 @@ class EmulatedCloud:
         resource_manager: Host of Azure Resource Manager.
         login_hosts: Hosts of Microsoft Entra, the one that clients are to use first.
         blob_hosts: Pattern of the hosts of storage accounts' blobs.
+        registry_suffix: What the names of container registries' hosts end with.
     """
 
     arm_audiences: tuple[str, ...]
@@ -25,6 +26,7 @@ class EmulatedCloud:
     resource_manager: str
     login_hosts: tuple[str, ...]
     blob_hosts: str
+    registry_suffix: str
 
     def knows(self, audience: str) -> bool:
         """Whether there is a service of which one may ask a token, a slash at its end or not."""
@@ -32,7 +34,14 @@ class EmulatedCloud:
 
 
 def _cloud(
-    old_management: str, resource_manager: str, studio: str, vault: str, *, login: tuple[str, ...], blobs: str
+    old_management: str,
+    resource_manager: str,
+    studio: str,
+    vault: str,
+    *,
+    login: tuple[str, ...],
+    blobs: str,
+    registries: str,
 ) -> EmulatedCloud:
     return EmulatedCloud(
         arm_audiences=(f"{old_management}/", old_management, f"{resource_manager}/", resource_manager),
@@ -41,6 +50,7 @@ def _cloud(
         resource_manager=resource_manager.removeprefix("https://"),
         login_hosts=login,
         blob_hosts=blobs,
+        registry_suffix=registries,
     )
 
 
@@ -55,6 +65,7 @@ CLOUDS = {
         "https://vault.azure.net",
         login=("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
         blobs="*.blob.core.windows.net",
+        registries=".azurecr.io",
     ),
     "AzureChinaCloud": _cloud(
         "https://management.core.chinacloudapi.cn",
@@ -63,6 +74,7 @@ CLOUDS = {
         "https://vault.azure.cn",
         login=("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
         blobs="*.blob.core.chinacloudapi.cn",
+        registries=".azurecr.cn",
     ),
     "AzureUSGovernment": _cloud(
         "https://management.core.usgovcloudapi.net",
@@ -71,6 +83,7 @@ CLOUDS = {
         "https://vault.usgovcloudapi.net",
         login=("login.microsoftonline.us", "login.usgovcloudapi.net"),
         blobs="*.blob.core.usgovcloudapi.net",
+        registries=".azurecr.us",
     ),
 }
 

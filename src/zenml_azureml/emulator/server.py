@@ -114,6 +114,7 @@ class Emulator:
             settings=settings,
             cloud=CLOUDS[cloud],
         )
+        self.context.store.make_owner(found.object_id)
         self._thread: threading.Thread | None = None
 
     @property

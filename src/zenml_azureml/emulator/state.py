@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from zenml_azureml.emulator.roles import RoleAssignment, role_named
+
 PROVIDER = "Microsoft.MachineLearningServices"
 
 #: Job states after which nothing changes any more.
@@ -138,6 +140,7 @@ class Workspace:
         environments: By name, then by version, oldest first.
         computes: By name.
         storage_key: The key of the storage account that its jobs' files are in.
+        container_registry: ARM id of the container registry that belongs to it; None where none was needed yet.
     """
 
     subscription_id: str
@@ -148,6 +151,7 @@ class Workspace:
     studio: str = "https://ml.azure.com"
     workspace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_key: bytes = field(default_factory=lambda: secrets.token_bytes(64), repr=False)
+    container_registry: str | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
     environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)
@@ -174,10 +178,26 @@ class Workspace:
 
 @dataclass
 class Store:
-    """All that the emulator holds. ARM compares ids without regard to case, so do the look-ups."""
+    """All that the emulator holds. ARM compares ids without regard to case, so do the look-ups.
+
+    Attributes:
+        registries: Container registries as the service answers them, by ARM id in lower case.
+        role_assignments: Who may do what.
+    """
 
     workspaces: list[Workspace] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
+    registries: dict[str, Json] = field(default_factory=dict)
+    role_assignments: list[RoleAssignment] = field(default_factory=list)
+
+    def make_owner(self, principal_id: str) -> None:
+        """Have nobody but one principal have a role: Owner of every subscription."""
+        owner = role_named("Owner")
+        assert owner is not None  # noqa: S101 - it is built in
+        scopes = dict.fromkeys(f"/subscriptions/{workspace.subscription_id}" for workspace in self.workspaces)
+        self.role_assignments[:] = [
+            RoleAssignment(str(uuid.uuid5(uuid.NAMESPACE_URL, scope)), scope, principal_id, owner) for scope in scopes
+        ]
 
     def find_workspace(self, subscription_id: str, resource_group: str, name: str) -> Workspace | None:
         """The workspace of that ARM id, or None."""

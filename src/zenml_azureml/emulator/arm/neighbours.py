@@ -1,7 +1,7 @@
-"""What other services have in a subscription: each workspace's storage account; no registries, no Kubernetes clusters.
+"""What other services have in a subscription: each workspace's storage account; no Kubernetes clusters.
 
 Who looks for what an identity can reach, such as ZenML's service connectors, lists them. Form: the examples in
-Microsoft's API reference ("Storage Accounts - List", "Registries - List", "Managed Clusters - List").
+Microsoft's API reference ("Storage Accounts - List", "Managed Clusters - List").
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ def routes() -> list[web.RouteDef]:
     """The routes of this module."""
     return [
         web.get(f"{_PROVIDERS}/Microsoft.Storage/storageAccounts", _list_storage_accounts),
-        web.get(f"{_PROVIDERS}/Microsoft.ContainerRegistry/registries", _list_nothing),
         web.get(f"{_PROVIDERS}/Microsoft.ContainerService/managedClusters", _list_nothing),
     ]
 

@@ -1,4 +1,4 @@
-"""Workspaces: they exist from the start, and can be read only.
+"""Workspaces: they exist from the start; of their properties only the container registry can be changed.
 
 Sources: workspace_list_2026.json (the keys of today), workspace_get_200_2022.json.
 """
@@ -15,6 +15,7 @@ from zenml_azureml.emulator.http import (
     WORKSPACE,
     aml_json,
     gateway_json,
+    json_body,
     subscription_not_found,
     timestamp,
     workspace_of,
@@ -27,6 +28,7 @@ def routes() -> list[web.RouteDef]:
     subscription = "/subscriptions/{subscription}"
     return [
         web.get(WORKSPACE, _get),
+        web.patch(WORKSPACE, _update),
         web.get(f"{subscription}/providers/{PROVIDER}/workspaces", _list),
         web.get(
             f"{subscription}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces",
@@ -37,6 +39,16 @@ def routes() -> list[web.RouteDef]:
 
 async def _get(request: web.Request) -> web.Response:
     return aml_json(request, _render(workspace_of(request), request.app[CONTEXT]))
+
+
+async def _update(request: web.Request) -> web.Response:
+    """Give a workspace another container registry, as `az ml workspace update --container-registry` does."""
+    workspace = workspace_of(request)
+    properties = (await json_body(request)).get("properties") or {}
+    if "containerRegistry" in properties:
+        workspace.container_registry = properties["containerRegistry"]
+    # Guess: done at once, where the service answers 202 and takes its time.
+    return aml_json(request, _render(workspace, request.app[CONTEXT]))
 
 
 async def _list(request: web.Request) -> web.Response:
@@ -68,6 +80,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "description": "",
             "storageAccount": storage_account_id(workspace),
             "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{plain}vault",
+            **({"containerRegistry": workspace.container_registry} if workspace.container_registry else {}),
             "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
             "hbiWorkspace": False,
             "tenantId": context.tenant_id,

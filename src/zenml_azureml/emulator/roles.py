@@ -1,0 +1,160 @@
+"""Azure's role-based access control: roles, what they allow, and who has which where. Pure.
+
+How wildcards match follows from Azure's own roles: AzureML Data Scientist may read a workspace by
+`workspaces/*/read`, and has to be kept from changing it by `workspaces/write`. So `/*/` stands for `/` too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+_ML = "Microsoft.MachineLearningServices"
+_REGISTRY = "Microsoft.ContainerRegistry/registries"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role definition.
+
+    Attributes:
+        id: The id that it has in every subscription.
+        name: E.g. `Reader`.
+        description: In Azure's words.
+        actions: What it allows.
+        not_actions: What of that it does not allow.
+    """
+
+    id: str
+    name: str
+    description: str
+    actions: tuple[str, ...]
+    not_actions: tuple[str, ...] = ()
+
+    def allows(self, action: str) -> bool:
+        """Whether it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
+        return _any_matches(self.actions, action) and not _any_matches(self.not_actions, action)
+
+
+@dataclass(frozen=True)
+class RoleAssignment:
+    """A role that somebody has.
+
+    Attributes:
+        name: A GUID.
+        scope: ARM id of what it is for, and everything below.
+        principal_id: Object id of who has it.
+        role: The role.
+        principal_type: `ServicePrincipal`, `User` or `Group`.
+    """
+
+    name: str
+    scope: str
+    principal_id: str
+    role: Role
+    principal_type: str = "ServicePrincipal"
+
+    def covers(self, scope: str) -> bool:
+        """Whether it counts at a scope: at its own, and at every one below."""
+        return f"{scope}/".lower().startswith(f"{self.scope.rstrip('/')}/".lower())
+
+
+#: Azure's own roles that have to do with Azure ML. Source: Microsoft's list of built-in roles ("Azure built-in roles
+#: for AI + machine learning", "... for Containers", "... General").
+BUILT_IN_ROLES = (
+    Role(
+        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
+        "Owner",
+        "Grants full access to manage all resources, including the ability to assign roles in Azure RBAC.",
+        ("*",),
+    ),
+    Role(
+        "b24988ac-6180-42a0-ab88-20f7382dd24c",
+        "Contributor",
+        "Grants full access to manage all resources, but does not allow you to assign roles in Azure RBAC, manage "
+        "assignments in Azure Blueprints, or share image galleries.",
+        ("*",),
+        (
+            *("Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"),
+            "Microsoft.Authorization/elevateAccess/Action",
+        ),
+    ),
+    Role(
+        "acdd72a7-3385-48ef-bd42-f606fba81ae7",
+        "Reader",
+        "View all resources, but does not allow you to make any changes.",
+        ("*/read",),
+    ),
+    Role(
+        "f6c7c914-8db3-469d-8ca1-694a8f32e121",
+        "AzureML Data Scientist",
+        "Can perform all actions within an Azure Machine Learning workspace, except for creating or deleting compute "
+        "resources and modifying the workspace itself.",
+        tuple(f"{_ML}/workspaces/*/{verb}" for verb in ("read", "action", "delete", "write")),
+        (
+            *(f"{_ML}/workspaces/delete", f"{_ML}/workspaces/write"),
+            *(f"{_ML}/workspaces/computes/*/write", f"{_ML}/workspaces/computes/*/delete"),
+            *(f"{_ML}/workspaces/computes/listKeys/action", f"{_ML}/workspaces/listKeys/action"),
+        ),
+    ),
+    Role(
+        "e503ece1-11d0-4e8e-8e2c-7a6c3bf38815",
+        "AzureML Compute Operator",
+        "Can access and perform CRUD operations on Machine Learning Services managed compute resources (including "
+        "Notebook VMs).",
+        (f"{_ML}/workspaces/computes/*", f"{_ML}/workspaces/notebooks/vm/*"),
+    ),
+    Role(
+        "7f951dda-4ed3-4680-a7ca-43fe172d538d",
+        "AcrPull",
+        "acr pull",
+        (f"{_REGISTRY}/pull/read",),
+    ),
+    Role(
+        "8311e382-0749-4cb8-b61a-304f252e45ec",
+        "AcrPush",
+        "acr push",
+        (f"{_REGISTRY}/pull/read", f"{_REGISTRY}/push/write"),
+    ),
+)
+
+
+def role_named(name_or_id: str) -> Role | None:
+    """The built-in role of that name or id, in any case."""
+    wanted = name_or_id.lower()
+    return next((role for role in BUILT_IN_ROLES if wanted in (role.name.lower(), role.id)), None)
+
+
+def allowed(assignments: Iterable[RoleAssignment], principal_id: str, action: str, scope: str) -> bool:
+    """Whether somebody may do something.
+
+    Args:
+        assignments: All that there are.
+        principal_id: Who.
+        action: What.
+        scope: Where: an ARM id.
+    """
+    return any(assignment.role.allows(action) for assignment in held(assignments, principal_id, scope))
+
+
+def held(assignments: Iterable[RoleAssignment], principal_id: str, scope: str) -> list[RoleAssignment]:
+    """The assignments by which somebody has roles at a scope.
+
+    Args:
+        assignments: All that there are.
+        principal_id: Who.
+        scope: Where: an ARM id.
+    """
+    return [found for found in assignments if found.principal_id == principal_id and found.covers(scope)]
+
+
+def _any_matches(patterns: Iterable[str], action: str) -> bool:
+    return any(_compiled(pattern).fullmatch(action) for pattern in patterns)
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    escaped = re.escape(pattern).replace(r"/\*/", "/(?:.*/)?").replace(r"\*", ".*")
+    return re.compile(escaped, re.IGNORECASE)
