@@ -15,6 +15,11 @@ class AzureMLError(RuntimeError):
         log_tail: The last lines of the job's log.
         studio_url: Where to look further.
         do_next: What to do next, as a sentence.
+
+    Attributes:
+        what: As above.
+        azure_says: As above.
+        do_next: As above.
     """
 
     def __init__(
@@ -36,6 +41,9 @@ class AzureMLError(RuntimeError):
         if do_next:
             parts.append(f"What to do: {do_next}")
         super().__init__("\n".join(parts))
+        self.what = what
+        self.azure_says = azure_says
+        self.do_next = do_next
 
 
 def _indented(lines: tuple[str, ...]) -> list[str]:

@@ -254,6 +254,10 @@ class AzureMLStepOperator(BaseStepOperator):
                 self._workspaces[cloud] = Workspace(address, lambda: credential_of(self, cloud), self.time)
             return self._workspaces[cloud]
 
+    def default_settings(self) -> AzureMLStepOperatorSettings:
+        """The settings in force for a step that has none of its own."""
+        return merge(self._defaults, {})
+
     @property
     def _defaults(self) -> dict[str, Any]:
         """The settings that the configuration of this component sets for all of its steps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from zenml_azureml.cli.demo import demo
+from zenml_azureml.cli.doctor import doctor
 from zenml_azureml.cli.emulator import emulator
 from zenml_azureml.cli.jobs import jobs
 
@@ -16,5 +17,6 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(doctor)
 main.add_command(emulator)
 main.add_command(jobs)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from zenml_azureml.cli.waiting import working
+
 if TYPE_CHECKING:
     from zenml_azureml.jobs.places import Place
     from zenml_azureml.step_operator import AzureMLStepOperator
@@ -64,10 +66,13 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
         AzureMLError: If there are none, or ZenML does not tell.
     """
     from zenml_azureml.failures import AzureMLError
-    from zenml_azureml.jobs.places import operators
+
+    with working("Loading ZenML"):
+        from zenml_azureml.jobs.places import operators
 
     try:
-        return operators(operator)
+        with working("Asking ZenML"):
+            return operators(operator)
     except AzureMLError:
         raise
     except Exception as error:
@@ -96,7 +101,8 @@ def errors_told() -> Iterator[None]:
 
 def keep_stdout_clean() -> None:
     """Have ZenML log to stderr: stdout is the answer's."""
-    import zenml.logger  # noqa: F401 - sets its handlers
+    with working("Loading ZenML"):
+        import zenml.logger  # noqa: F401 - sets its handlers
 
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):

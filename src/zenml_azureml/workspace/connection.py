@@ -120,6 +120,12 @@ class WorkspaceConnection:
         """
         return CURRENT_CLOUD.set_to(self.cloud.name)
 
+    @property
+    def credential(self) -> RenewingCredential:
+        """The credential, as everything that goes to the workspace uses it."""
+        with self._lock:
+            return self._credential
+
     def get_json(self, url: str) -> dict[str, Any]:
         """GET a service beside Resource Manager that takes the same token, such as run history.
 

@@ -23,11 +23,13 @@ class SignedIn:
         who: In the middle of a sentence, e.g. "`ada@example.org` by the Azure CLI".
         is_user: Whether it is a person, who can log in again.
         tenant_id: The Microsoft Entra tenant; empty if the token does not tell.
+        object_id: What roles are assigned to; empty if the token does not tell.
     """
 
     who: str
     is_user: bool = False
     tenant_id: str = ""
+    object_id: str = ""
 
 
 def signed_in_as(token: str) -> SignedIn | None:
@@ -43,14 +45,18 @@ def signed_in_as(token: str) -> SignedIn | None:
     claims = _claims(token)
     tenant, application = str(claims.get("tid") or ""), str(claims.get("appid") or claims.get("azp") or "")
     of_tenant = f" of tenant `{tenant}`" if tenant else ""
+    object_id = str(claims.get("oid") or "")
     user = claims.get("upn") or claims.get("unique_name") or claims.get("preferred_username")
     if user:
         program = _PROGRAMS.get(application)
-        return SignedIn(f"`{user}`{of_tenant}" + (f" by {program}" if program else ""), is_user=True, tenant_id=tenant)
+        who = f"`{user}`{of_tenant}" + (f" by {program}" if program else "")
+        return SignedIn(who, is_user=True, tenant_id=tenant, object_id=object_id)
     if claims.get("xms_mirid"):  # the resource that a managed identity is, or belongs to
         name = str(claims["xms_mirid"]).rpartition("/")[2]
-        return SignedIn(f"the managed identity `{name}`{of_tenant}", tenant_id=tenant)
-    return SignedIn(f"the application `{application}`{of_tenant}", tenant_id=tenant) if application else None
+        return SignedIn(f"the managed identity `{name}`{of_tenant}", tenant_id=tenant, object_id=object_id)
+    if not application:
+        return None
+    return SignedIn(f"the application `{application}`{of_tenant}", tenant_id=tenant, object_id=object_id)
 
 
 def _claims(token: str) -> dict[str, Any]:

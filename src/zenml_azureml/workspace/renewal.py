@@ -110,6 +110,10 @@ class RenewingCredential:
                     issued = self._issued[key] = _Issued(token, self._credential, wanted)
         return issued.token
 
+    def describe(self) -> str:
+        """Which credential it is by now, in the middle of a sentence."""
+        return self._credential.describe()
+
     def on_response(self, response: PipelineResponse[Any, Any]) -> None:
         """See to it that a token that was refused is renewed, and its request sent once more.
 

@@ -17,6 +17,7 @@ from zenml_azureml.workspace.compute.deletion import delete_compute
 from zenml_azureml.workspace.compute.leases import ComputeLeases
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
+from zenml_azureml.workspace.inspector import Inspector
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
 from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
 from zenml_azureml.workspace.monitor import JobMonitor
@@ -104,6 +105,11 @@ class Workspace:
     def find_job(self, job_name: str) -> ListedJob | None:
         """The job of that name; None if there is none. See `listing.find_job`."""
         return find_job(self._connection, job_name)
+
+    @property
+    def inspector(self) -> Inspector:
+        """What looks at the workspace and at what is around it, and changes nothing."""
+        return Inspector(self._connection)
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete the compute that was created to be deleted after it.
