@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
+from zenml_azureml.emulator.rate_limits import RATE_LIMITS
 from zenml_azureml.emulator.recorder import RECORDER
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
 from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
@@ -198,16 +199,14 @@ async def _reset(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     await context.end_all()
     for workspace in context.store.workspaces:
-        workspace.jobs.clear()
-        workspace.environments.clear()
-        workspace.computes.clear()
-        workspace.container_registry = None
+        workspace.clear()
     context.store.registries.clear()
     context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()
     shutil.rmtree(context.folder / "jobs", ignore_errors=True)
     request.app[RECORDER].requests.clear()
     request.app[FAULTS].armed.clear()
+    request.app[RATE_LIMITS].buckets.clear()
     context.scenarios.armed.clear()
     return web.Response(status=204)
 

@@ -28,6 +28,7 @@ from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
+from zenml_azureml.emulator.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
 
 #: The `routes` of every module with handlers.
@@ -52,7 +53,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
 )
 
 #: What a request passes on its way to its handler, in this order.
-_MIDDLEWARES = (record, inject, answer_refusals, demand_token, demand_role, demand_api_version)
+_MIDDLEWARES = (record, inject, answer_refusals, demand_token, limit_rate, demand_role, demand_api_version)
 
 
 def build_app(context: Context) -> web.Application:
@@ -65,6 +66,7 @@ def build_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()
+    app[RATE_LIMITS] = RateLimits()
     for routes in _MODULES:
         for route in routes():
             app.router.add_route(route.method, any_case(route.path), route.handler)

@@ -17,6 +17,9 @@ from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import GatewayError
 from zenml_azureml.emulator.identity import InvalidTokenError, Revocation
 
+#: Who asks: the object id in the token of a request that passed `demand_token`.
+PRINCIPAL: web.RequestKey[str] = web.RequestKey("principal", str)
+
 
 @web.middleware
 async def demand_token(
@@ -28,11 +31,12 @@ async def demand_token(
         GatewayError: 401, with the reason in Azure Resource Manager's words.
     """
     if request.path.lower().startswith(("/subscriptions", "/tenants", "/history/")):
-        _check(request.headers.get("Authorization"), request.app[CONTEXT])
+        claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
+        request[PRINCIPAL] = str(claims["oid"])
     return await handler(request)
 
 
-def _check(authorization: str | None, context: Context) -> None:
+def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
     if authorization is None:
         raise _unauthorized(
             context,
@@ -67,6 +71,7 @@ def _check(authorization: str | None, context: Context) -> None:
     revocation = context.identity.revocation(claims)
     if revocation is not None:
         raise _revoked(context, revocation, claims)
+    return claims
 
 
 def _revoked(context: Context, revocation: Revocation, claims: dict[str, Any]) -> GatewayError:

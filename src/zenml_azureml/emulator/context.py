@@ -28,6 +28,7 @@ class Settings(BaseModel):
         job_preparation: How long a job is Starting or Preparing before it runs, a free node given.
         job_finalization: How long a job is Finalizing after its command has ended.
         page_size: Items on one page of a listing.
+        rate_limits: Whether Resource Manager refuses what exceeds its limits (`rate_limits.py`).
         token_lifetime: How long a new access token is valid.
         sas_lifetime: How long a new SAS URL is valid.
         simulated_seconds: How long a simulated job lasts that does not say it itself.
@@ -42,6 +43,7 @@ class Settings(BaseModel):
     job_preparation: float = Field(0.5, ge=0)
     job_finalization: float = Field(0.2, ge=0)
     page_size: int = Field(20, ge=1)
+    rate_limits: bool = True
     token_lifetime: float = Field(3600.0, gt=0)
     sas_lifetime: float = Field(8 * 3600.0, gt=0)
     simulated_seconds: float = Field(0.0, ge=0)

@@ -30,6 +30,8 @@ WORKSPACE = (
 STARTED: web.RequestKey[float] = web.RequestKey("started", float)
 #: A request's `x-ms-request-id`.
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+#: The headers that say how many requests are left, where Resource Manager has counted the request.
+REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict)
 
 T = TypeVar("T")
 
@@ -291,7 +293,7 @@ def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
 
 
 def _gateway_headers(request: web.Request) -> dict[str, str]:
-    """What ARM puts on every answer; the rate limits of 2026 (job_cancel_running_202.json)."""
+    """What ARM puts on every answer."""
     context = request.app[CONTEXT]
     request_id = request.get(REQUEST_ID) or str(uuid.uuid4())
     now = context.clock.now()
@@ -308,17 +310,8 @@ def _gateway_headers(request: web.Request) -> dict[str, str]:
         "x-ms-correlation-request-id": request_id,
         "x-ms-request-id": request_id,
         "x-ms-routing-request-id": routed,
-        **_rate_limits(request.method),
+        **request.get(REMAINING, {}),
     }
-
-
-def _rate_limits(method: str) -> dict[str, str]:
-    prefix = "x-ms-ratelimit-remaining-subscription"
-    if method in {"GET", "HEAD"}:
-        return {f"{prefix}-global-reads": "3749"}
-    if method == "DELETE":  # recorded: compute_aml_delete.json
-        return {f"{prefix}-deletes": "14999"}
-    return {f"{prefix}-global-writes": "2999", f"{prefix}-writes": "199"}
 
 
 def _nested(codes: Sequence[str]) -> Json | None:

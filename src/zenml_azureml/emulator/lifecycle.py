@@ -170,6 +170,7 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
             },
             separators=(",", ":"),
         )
+        workspace.note_tags(job)
 
 
 def _check_usable(compute: Compute, job: Job) -> None:

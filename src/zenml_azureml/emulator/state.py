@@ -12,6 +12,8 @@ import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class Job:
         cancel_requested: Set by a cancel; the lifecycle waits on it.
         log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
             is a new one.
+        number: Grows with every job that is made.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Job:
     attempt: int = 1
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
+    number: int = field(default_factory=count().__next__)
 
     @property
     def is_terminal(self) -> bool:
@@ -155,6 +159,28 @@ class Workspace:
     jobs: dict[str, Job] = field(default_factory=dict)
     environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)
+    _by_tag: dict[str, dict[str, Job]] = field(default_factory=dict, repr=False)
+
+    def add(self, job: Job) -> None:
+        """Take in a new job."""
+        self.jobs[job.name.lower()] = job
+        self.note_tags(job)
+
+    def note_tags(self, job: Job) -> None:
+        """Take in that a job may have further tags; none ever goes away."""
+        for tag in job.properties["tags"]:
+            self._by_tag.setdefault(tag, {})[job.name] = job
+
+    def newest_jobs(self, tag: str | None) -> list[Job]:
+        """The jobs, or those with a tag, the newest first."""
+        jobs = self.jobs if tag is None else self._by_tag.get(tag, {})
+        return sorted(jobs.values(), key=attrgetter("number"), reverse=True)
+
+    def clear(self) -> None:
+        """Forget all that was made in it."""
+        for made in (self.jobs, self.environments, self.computes, self._by_tag):
+            made.clear()
+        self.container_registry = None
 
     @property
     def path(self) -> str:

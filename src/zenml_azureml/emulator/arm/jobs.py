@@ -80,6 +80,7 @@ async def _put(request: web.Request) -> web.Response:
         if changed:
             raise _immutable(changed)
         update(existing, {key: sent.get(key) for key in MUTABLE})
+        workspace.note_tags(existing)
         return aml_json(request, _rendered(request, existing))
     job = Job(
         name=name,
@@ -88,7 +89,7 @@ async def _put(request: web.Request) -> web.Response:
         folder=context.folder / "jobs" / name,
     )
     job.folder.mkdir(parents=True, exist_ok=True)
-    workspace.jobs[name.lower()] = job
+    workspace.add(job)
     context.spawn(live(context, workspace, job))
     location = f"{context.base_url}{workspace.path}/jobs/{name}?{_api_version_query(request)}"
     return aml_json(request, _rendered(request, job), status=201, headers={"Location": location})
@@ -106,11 +107,9 @@ async def _list(request: web.Request) -> web.Response:
     tests: list[Callable[[Job], bool]] = [lambda job: is_shown(job.properties)]
     if "jobType" in query:
         tests.append(lambda job: job.properties["jobType"] == query["jobType"])
-    if "tag" in query:
-        tests.append(lambda job: query["tag"] in job.properties["tags"])
     if "properties" in query:
         tests.append(lambda job: _has_properties(job, query["properties"]))
-    found = [job for job in reversed(workspace.jobs.values()) if all(test(job) for test in tests)]
+    found = [job for job in workspace.newest_jobs(query.get("tag")) if all(test(job) for test in tests)]
     return paged(request, found, lambda job: _rendered(request, job))
 
 
