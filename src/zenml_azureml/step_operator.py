@@ -17,12 +17,12 @@ from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
-from zenml_azureml import step_runs, tags
+from zenml_azureml import sdk_import, step_runs, tags
 from zenml_azureml.advice import package_missing_in_images, steps_without_operator
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_requirements
@@ -36,6 +36,7 @@ from zenml_azureml.outcome import conclude, overdue, status_of
 from zenml_azureml.resolution import Resolution, merge, resolve
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.spellings import AzureMLSettingsError
+from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
 from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request, resources_of
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.validation import check_stack
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.workspace import Workspace
 
 logger = get_logger(__name__)
-
-#: Time between two looks at whether somebody has stopped the run on the server.
-STOP_CHECK_INTERVAL = timedelta(seconds=2)
 
 
 class AzureMLStepOperator(BaseStepOperator):
@@ -68,6 +66,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
+        self._stop_checks = StopChecks(self.time)
         self._ending = Ending(partial(self._watch, quietly=True), self._workspace_of, self.time)
         self._guard = JobGuard(self._ending.end_runs, self.time)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
@@ -125,6 +124,8 @@ class AzureMLStepOperator(BaseStepOperator):
                 )
         for warning in package_missing_in_images(builds, self.requirements):
             self._warn_once(warning)
+        if builds and not Client().active_stack.orchestrator.config.is_remote:
+            sdk_import.begin()  # this process will submit, after it has built the images
         return builds
 
     def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
@@ -140,6 +141,7 @@ class AzureMLStepOperator(BaseStepOperator):
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
         INTERRUPTIONS.notice()
+        sdk_import.begin()  # while ZenML's server is asked
         check = self._ending.checker(info.run_id)
         try:
             check()
@@ -155,14 +157,14 @@ class AzureMLStepOperator(BaseStepOperator):
             raise AzureMLError(f"Submitting the step failed: {error!r}") from error
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """The step's status, as its job shows it. Asks Azure nothing: the monitor looks all the time."""
+        """The step's status, as its job shows it. Waits for no answer of Azure's: the monitor looks all the time."""
         operator = self._operator_of(step_run)
         if operator is not self:
             return operator.get_status(step_run)
         job = self._watch(step_run)
         late = overdue(job, self._queue_timeout(step_run))
         if late is not None:
-            self._workspace_of(step_run).cancel(job.name)
+            self._end_in_background(step_run)
             step_runs.publish_failure(step_run, late)
             return ExecutionStatus.FAILED
         if not job.settled:
@@ -193,7 +195,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 if late is not None:
                     step_runs.publish_failure(step_run, late)
                     raise late
-                if self._is_stopping(step_run):
+                if self._stop_checks.is_stopping(step_run.pipeline_run_id):
                     raise RunStoppedException("The pipeline run was stopped.")
         except BaseException as interruption:
             self._ending.note_interruption(interruption, step_run.pipeline_run_id)
@@ -310,6 +312,10 @@ class AzureMLStepOperator(BaseStepOperator):
         self._ending.end([step_run], look_for=look_for)
         self._guard.release(step_run.id)
 
+    def _end_in_background(self, step_run: StepRunResponse) -> None:
+        # Not a daemon: the process does not end before the job is cancelled.
+        threading.Thread(target=self._end, args=[step_run], name="zenml-azureml-job-end").start()
+
     def _resolve(self, step: Any, step_name: str) -> Resolution:
         resolution = resolve(self.get_settings(step))
         for warning in resolution.warnings:
@@ -330,6 +336,7 @@ class AzureMLStepOperator(BaseStepOperator):
             WatchOptions(
                 tag=tags.of_run(step_run.pipeline_run_id),
                 patience=timedelta(minutes=settings.max_unreachable_minutes),
+                studio_url=step_runs.recorded_studio_url(step_run),
                 on_line=shown,
                 on_progress=shown,
             ),
@@ -341,15 +348,6 @@ class AzureMLStepOperator(BaseStepOperator):
     def _queue_timeout(self, step_run: StepRunResponse) -> timedelta | None:
         minutes = self.get_settings(step_run).queue_timeout_minutes
         return None if minutes is None else timedelta(minutes=minutes)
-
-    def _is_stopping(self, step_run: StepRunResponse) -> bool:
-        try:
-            return step_runs.is_stopping(step_run.pipeline_run_id)
-        except (RunInterruptedException, RunStoppedException):
-            raise  # a signal, which came just now
-        except Exception as error:  # noqa: BLE001 - the job goes on while ZenML's server is away
-            logger.debug("Could not ask the server whether the run was stopped: %s", error)
-            return False
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
         """The operator that runs a step: ZenML's dynamic runner asks the stack's default one about every step."""

@@ -48,6 +48,11 @@ def recorded_job_name(step_run: StepRunResponse) -> str:
     return str(recorded) if recorded else job_name_of(step_run.id)
 
 
+def recorded_studio_url(step_run: StepRunResponse) -> str:
+    """The page of a step run's job in Studio; empty where it is not recorded."""
+    return str(step_run.run_metadata.get(STUDIO_URL_KEY) or "")
+
+
 def server_id() -> UUID:
     """The id of ZenML's server, or of the database that stands in for one. Asked once per process."""
     return _server_id_at(Client().zen_store.url)

@@ -17,7 +17,7 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import DecodeError
+from azure.core.exceptions import ClientAuthenticationError, DecodeError, ResourceNotFoundError, map_error
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
     CustomHookPolicy,
@@ -31,6 +31,7 @@ from zenml_azureml.endpoint import Cloud, cloud_of, redirects
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.blobs import BlobPart, read_blob
 from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
+from zenml_azureml.workspace.pacing import pacer_for
 from zenml_azureml.workspace.renewal import RenewingCredential
 from zenml_azureml.workspace.transport import WorkspaceTransport
 
@@ -86,7 +87,11 @@ class WorkspaceConnection:
         time: Time = SYSTEM_TIME,
     ) -> None:
         self.address = address
-        self.transport = transport or WorkspaceTransport(redirects(address.cloud), sleeper=time.sleep)
+        self.transport = transport or WorkspaceTransport(
+            redirects(address.cloud),
+            sleeper=time.sleep,
+            pacer=pacer_for(address.cloud.resource_manager, address.subscription_id, time),
+        )
         self._make_credential = credential
         self._time = time
         self._lock = threading.RLock()
@@ -127,7 +132,7 @@ class WorkspaceConnection:
             return self._credential
 
     def get_json(self, url: str) -> dict[str, Any]:
-        """GET a service beside Resource Manager that takes the same token, such as run history.
+        """GET, once, from Resource Manager or a service beside it that takes the same token, such as run history.
 
         Args:
             url: The whole URL.
@@ -222,5 +227,7 @@ class WorkspaceConnection:
 
 def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
     response: HttpResponse = pipeline.send_request(request)
+    # The errors that the SDK raises for the same answers.
+    map_error(response.status_code, response, {401: ClientAuthenticationError, 404: ResourceNotFoundError})
     response.raise_for_status()
     return response

@@ -30,6 +30,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
+from zenml_azureml.workspace.git_properties import find_once
 from zenml_azureml.workspace.placement import Placement
 from zenml_azureml.workspace.retry import is_transient
 
@@ -158,6 +159,7 @@ class JobSubmitter:
     """
 
     def __init__(self, connection: WorkspaceConnection) -> None:
+        find_once()
         self._connection = connection
         self._lock = threading.Lock()
         self._known_environments: set[str] = set()
@@ -190,7 +192,10 @@ class JobSubmitter:
         try:
             with self._cloud_for(request.options.identity):
                 job: Job = self._connection.one_try_client.jobs.create_or_update(
-                    build_command_job(request, placement.target.name)
+                    build_command_job(request, placement.target.name),
+                    # It takes longer than all the rest, holds up every other thread, and finds what the settings
+                    # have been checked for already.
+                    skip_validation=True,
                 )
                 return job
         except ClientAuthenticationError:

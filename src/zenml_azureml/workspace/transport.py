@@ -13,6 +13,8 @@ from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from zenml_azureml.workspace.pacing import Pacer
+
 #: Seconds to wait for a connection and for an answer; the SDK's own defaults are 300.
 CONNECTION_TIMEOUT_SECONDS = 20
 READ_TIMEOUT_SECONDS = 120
@@ -29,10 +31,15 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         redirects: For each address that must not be used, the one to use instead: URLs, of which scheme, host
             and port count in the first, and a path at the front in the second.
         sleeper: Sleeps that many seconds; azure-core's retries and pollers wait through it.
+        pacer: Says when a request may be sent; None sends each at once.
     """
 
     def __init__(
-        self, redirects: Mapping[str, str] | None = None, *, sleeper: Callable[[float], None] = time.sleep
+        self,
+        redirects: Mapping[str, str] | None = None,
+        *,
+        sleeper: Callable[[float], None] = time.sleep,
+        pacer: Pacer | None = None,
     ) -> None:
         # Its own session, made here once: opening one on first use is not thread-safe.
         super().__init__(
@@ -41,6 +48,7 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         self.open()
         self._redirects = {_origin(url): to.rstrip("/") for url, to in (redirects or {}).items()}
         self._sleeper = sleeper
+        self._pacer = pacer
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request; what `RequestsTransport.send` says of arguments, answer and errors holds.
@@ -49,11 +57,16 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
             azure.core.exceptions.ServiceResponseError: Also where something on the way answers with a web page: the
                 SDK would fail to read it, each part in its own way.
         """
+        asked = request.url
+        if self._pacer is not None:
+            self._pacer.before(request.method, asked)
         target = self._redirects.get(_origin(request.url))
         if target is not None and not request.url.startswith(target):
             parts = urlsplit(request.url)
             request.url = target + request.url[len(f"{parts.scheme}://{parts.netloc}") :]
         response = super().send(request, **options)
+        if self._pacer is not None:
+            self._pacer.after(request.method, asked, response.headers)
         if response.status_code < 300 and _is_page(response):
             response.internal_response.close()
             raise ServiceResponseError(

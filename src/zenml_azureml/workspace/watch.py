@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
 from zenml_azureml.failures import AzureMLError
@@ -16,6 +16,7 @@ from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
 from zenml_azureml.workspace.job import how_to_cancel
 from zenml_azureml.workspace.logs import LogFollower
+from zenml_azureml.workspace.looks import SeenJob
 from zenml_azureml.workspace.retry import is_transient, pause_after
 from zenml_azureml.workspace.status import JobPhase
 from zenml_azureml.workspace.watched_job import Progress, WatchedJob
@@ -24,12 +25,29 @@ logger = logging.getLogger(__name__)
 
 LineHandler = Callable[[str], None]
 
+_A_DAY = 86_400.0
+
 #: How long reading the rest of a log may keep an ended job from being settled.
 LOG_PATIENCE = timedelta(minutes=2)
 
 #: Looks in a row that must not find a job before it is taken to be gone: right after its making, a read
 #: may be answered by a part of Azure that has not heard of it.
 MISSING_LOOKS = 3
+
+SHORTEST_INTERVAL = timedelta(seconds=1)
+LONGEST_INTERVAL = timedelta(seconds=5)
+
+#: A look comes late by at most so much of the time for which a job has been in its state.
+LATE_BY = 1 / 300
+
+
+def look_interval(in_its_state: timedelta) -> timedelta:
+    """Time between two looks at a job: the longer its state has lasted, the longer it may last.
+
+    Args:
+        in_its_state: For how long its status has been the same.
+    """
+    return max(SHORTEST_INTERVAL, min(in_its_state * LATE_BY, LONGEST_INTERVAL))
 
 
 @dataclass(frozen=True)
@@ -41,12 +59,14 @@ class WatchOptions:
         patience: How long Azure may be out of reach before the job is given up.
         on_line: Called with each line of its log, from one thread at a time.
         on_progress: Called with a sentence now and then, while there is no log.
+        studio_url: Its page in Studio, where that is known; empty for the one that Azure tells of.
     """
 
     tag: str
     patience: timedelta
     on_line: LineHandler | None = None
     on_progress: LineHandler | None = None
+    studio_url: str = ""
 
 
 class Watch:
@@ -60,7 +80,7 @@ class Watch:
     """
 
     def __init__(self, connection: WorkspaceConnection, job_name: str, options: WatchOptions, time: Time) -> None:
-        self.job = WatchedJob(job_name, time=time)
+        self.job = WatchedJob(job_name, studio_url=options.studio_url, time=time)
         self.options = options
         self._connection = connection
         self._time = time
@@ -68,28 +88,55 @@ class Watch:
         self._status_failures = _Failures(time)
         self._log_failures = _Failures(time)
         self._missing = 0
+        self._changed_at = self._looked_at = -math.inf
+        self._log_read_at = -math.inf
         self._follower = LogFollower(connection, job_name, time.monotonic)
 
     @property
-    def wants_look(self) -> bool:
-        """Whether its status is to be looked at now."""
+    def may_look(self) -> bool:
+        """Whether a look at its status may tell something new."""
         return not self.job.settled and not self.job.phase.ended and self._status_failures.may_try
 
-    @property
-    def wants_log(self) -> bool:
-        """Whether its log is to be read now: while it runs for whoever follows it, at its end in any case."""
-        follows = self.options.on_line is not None and self.job.phase is JobPhase.RUNNING
-        return not self.job.settled and (follows or self.job.phase.ended) and self._log_failures.may_try
+    def due_by(self, moment: float) -> bool:
+        """Whether its status is to be looked at until a moment, in seconds of its time."""
+        if self._status_failures.number:
+            return True  # they say themselves when to try again
+        interval = look_interval(timedelta(seconds=max(0.0, min(moment - self._changed_at, _A_DAY))))
+        return moment - self._looked_at >= interval.total_seconds()
 
-    def saw(self, azure_job: Job) -> None:
+    def hurry(self) -> None:
+        """Have it looked at soon: something is about to happen to it."""
+        self._changed_at = self._time.monotonic()
+
+    @property
+    def follows_log(self) -> bool:
+        """Whether somebody follows its log, which is being written."""
+        return self.options.on_line is not None and self.job.phase is JobPhase.RUNNING and not self.job.settled
+
+    def wants_log(self, interval: timedelta) -> bool:
+        """Whether its log is to be read now: while it runs for whoever follows it, at its end in any case.
+
+        Args:
+            interval: Time between two looks at a log that is being written.
+        """
+        if self.job.settled or not self._log_failures.may_try:
+            return False
+        if self.job.phase.ended:
+            return True
+        due = self._time.monotonic() - self._log_read_at >= interval.total_seconds()
+        return self.follows_log and due
+
+    def saw(self, seen: SeenJob) -> None:
         """Take in what Azure says of the job."""
         self._status_failures.over()
         self._missing = 0
-        studio = (azure_job.services or {}).get("Studio")
-        self.job.studio_url = str(studio.endpoint) if studio else ""
-        self.job.compute = str(azure_job.compute or "").rpartition("/")[2]
-        # The SDK's status is an Enum whose `str` is not its value.
-        self.job.status = str(getattr(azure_job.status, "value", azure_job.status))
+        self._looked_at = self._time.monotonic()
+        if seen.status != self.job.status:
+            self._changed_at = self._looked_at
+        # The SDK adds the tenant to it when it submits a job or gets one, but a listing does not have it.
+        self.job.studio_url = self.job.studio_url or seen.studio_url
+        self.job.compute = seen.compute
+        self.job.status = seen.status
         sentence = self._progress.after(self.job.status, self.job.compute)
         self.job.waited = self._progress.waited
         if sentence and self.options.on_progress is not None:
@@ -120,6 +167,7 @@ class Watch:
     def read_log(self) -> None:
         """Read what is new in the log; all that is left of it, and settle, where the job has ended. Never raises."""
         ended = self.job.phase.ended
+        self._log_read_at = self._time.monotonic()
         try:
             if not ended:
                 self._show(self._follower.read_new())

@@ -132,9 +132,11 @@ class Workspace:
             AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
         """
         try:
-            return patiently(
+            found = patiently(
                 f"cancelling the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
             )
+            self._monitor.hurry(job_name)
+            return found
         except AzureError as error:
             failure = explain(f"cancelling the job `{job_name}`", error, self.address)
             raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
@@ -142,7 +144,7 @@ class Workspace:
     def _cancel(self, job_name: str) -> bool:
         jobs = self._connection.one_try_client.jobs
         try:
-            jobs.begin_cancel(job_name)
+            jobs.begin_cancel(job_name, polling=False)  # whoever wants to know its end watches the job
         except ResourceNotFoundError as error:
             if is_missing_workspace(error):
                 raise
