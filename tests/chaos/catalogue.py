@@ -46,7 +46,6 @@ PHASES = {
         Phase("details", "GET", r"/runs/[^/]+/details$", often=True),
         Phase("log", "GET", r"/std_log", often=True),
         Phase("cancel", "POST", r"/jobs/[^/]+/cancel$"),
-        Phase("cancel result", "GET", r"/mfeOperationResults/", often=True),
         Phase("sizes", "GET", r"/vmSizes$"),
         Phase("quota", "GET", r"/usages$"),
         Phase("compute GET", "GET", r"/computes/[^/]+$", often=True),
@@ -59,7 +58,7 @@ PHASES = {
 LOG_PHASES = frozenset({"workspace", "discovery", "details", "log"})
 COMPUTE_PHASES = frozenset({"compute GET", "compute PUT", "compute operation"})
 SIZE_PHASES = frozenset({"sizes", "quota"})
-CANCEL_PHASES = frozenset({"cancel", "cancel result"})
+CANCEL_PHASES = frozenset({"cancel"})
 
 #: Quoted: the claims of a continuous access evaluation's challenge, in base64.
 _CLAIMS = base64.b64encode(json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}}).encode()).decode()
