@@ -41,7 +41,7 @@ class AzureMLJobService(BaseModel):
     """A service that runs beside a job, to look into it while it runs.
 
     Attributes:
-        type: `ssh`, `jupyter_lab`, `tensor_board` or `vs_code`.
+        type: What is served.
         ssh_public_keys: For `ssh`: the keys that may log in.
         log_dir: For `tensor_board`: the folder to show.
         port: Port in the container; None leaves it to Azure.
@@ -61,7 +61,7 @@ class AzureMLComputeSchedule(BaseModel):
     """When a new compute instance is started or stopped.
 
     Attributes:
-        action: `start` or `stop`.
+        action: What is done.
         cron: Crontab expression of five fields, e.g. `0 18 * * 1-5`.
         time_zone: In Windows' or Azure's words, e.g. `UTC`, `W. Europe Standard Time`.
     """
@@ -77,18 +77,19 @@ class AzureMLComputeSettings(BaseSettings):
     """The settings that ZenML's built-in operator knows too, which a component's configuration can hold.
 
     Attributes:
-        mode: `serverless` (default), `compute-instance` or `compute-cluster`.
+        mode: The kind of compute.
         compute_name: Name of the compute instance or cluster; required by both modes. It is used where it
             exists, and created with the settings below where it does not.
         size: VM size of a compute that has to be created, e.g. `Standard_DS3_v2`.
-        idle_time_before_shutdown_minutes: Minutes after which an idle compute instance shuts itself down.
-        idle_time_before_scaledown_down: Seconds after which an idle node of a compute cluster is released.
-        location: Azure region of a compute cluster; the workspace's own by default.
-        min_instances: Nodes of a compute cluster that are kept when idle.
-        max_instances: Nodes of a compute cluster at the most.
-        tier: `dedicated` or `low_priority` nodes in a compute cluster.
+        idle_time_before_shutdown_minutes: Minutes after which a new compute instance that is idle shuts itself down.
+        idle_time_before_scaledown_down: Seconds after which an idle node of a new compute cluster is released.
+        location: Azure region of a new compute cluster; the workspace's own by default.
+        min_instances: Nodes of a new compute cluster that are kept when idle.
+        max_instances: Nodes of a new compute cluster at the most.
+        tier: `dedicated` or `low_priority`: the nodes of a new compute cluster.
         shm_size: Shared memory of the job's container in Docker's notation: `2g`, `512m`.
-        compute_target_name: Name of an existing compute target of either kind; used without `mode`.
+        compute_target_name: Name of a compute target that exists, of whatever kind; nothing is created. Used without
+            `mode`.
         compute_size: Another name of `size`.
         idle_type_before_shutdown_minutes: Another name of `idle_time_before_shutdown_minutes`.
         idle_time_before_scale_down: Another name of `idle_time_before_scaledown_down`.
@@ -144,8 +145,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     Attributes:
         instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`.
         instance_count: Nodes that the job runs on.
-        job_tier: `spot`, `basic`, `standard` or `premium`: the kind of capacity of serverless compute.
-        priority: `low`, `medium` or `high`, among the jobs that wait for serverless compute.
+        job_tier: The kind of capacity of serverless compute.
+        priority: Among the jobs that wait for serverless compute.
         locations: Azure regions in which serverless compute may run the job.
         start_stopped_instance: Whether a stopped compute instance is started; otherwise it is an error.
         ssh_public_key: Key that may log in to a new compute.
@@ -155,10 +156,11 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         compute_identity: Identity of a new compute: `system_assigned`, or ARM ids of user-assigned ones.
         schedules: When a new compute instance is started and stopped.
         delete_compute_after: Whether a compute that this step created is deleted after it.
-        quota_check: What a missing quota is: an error (`fail`, the default), a warning (`warn`), or nothing that is
-            looked at (`off`).
+        quota_check: What a missing quota is: an error (`fail`), a warning (`warn`), or nothing that is looked at
+            (`off`).
         queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
-        max_unreachable_minutes: Minutes that Azure may be out of reach before the step is given up.
+        max_unreachable_minutes: Minutes that Azure may be out of reach, at the submit and while the job runs, before
+            the step is given up.
         stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.
@@ -166,12 +168,12 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         experiment_name: Its experiment; by default the pipeline.
         timeout_minutes: Minutes after which Azure cancels the running job.
         docker_args: Further arguments of `docker run`, e.g. `--ipc=host`.
-        identity: Whom the job acts as: `managed`, `user` or `aml_token`.
+        identity: Whom the job acts as: a managed identity, the user who submits it, or nobody but the job itself.
         identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
         services: Services beside the job, by a name of your choice.
-        environment_variables: For the step's process.
-        cloud: `AzureCloud` (default), `AzureChinaCloud` or `AzureUSGovernment`.
-        arm_endpoint: URL of another Azure Resource Manager.
+        environment_variables: Environment variables for the step's process.
+        cloud: Which of Azure's clouds; `AzureCloud`, the public one, by default.
+        arm_endpoint: URL of another Azure Resource Manager, beginning with `https://`.
 
     Raises:
         AzureMLSettingsError: For an unknown or misspelt setting, a value that cannot be, a name that Azure

@@ -1,0 +1,1 @@
+"""What makes parts of the project: pictures, tables, checks of the site."""

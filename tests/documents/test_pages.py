@@ -1,0 +1,95 @@
+"""What the documents say of the code, and of each other, is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from scripts import docs_offline, settings_reference
+
+from tests.documents.markdown import ROOT, anchors, documents, prose
+from tests.documents.sources import texts
+from zenml_azureml import AzureMLStepOperatorConfig, AzureMLStepOperatorSettings
+
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?: \"[^\"]*\")?\)")
+_MESSAGE = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_links_lead_somewhere(document: Path) -> None:
+    missing = []
+    for link in _LINK.findall(prose(document)):
+        if re.match(r"https?://|mailto:", link):
+            continue
+        target, _, anchor = unquote(link).partition("#")
+        path = (document.parent / target).resolve() if target else document
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
+            missing.append(link)
+
+    assert missing == []
+
+
+def test_the_pages_of_the_site_link_to_nothing_outside_of_it() -> None:
+    outside = [
+        f"{name_of(document)}: {link}"
+        for document in documents()
+        if document.parent == ROOT / "docs"
+        for link in _LINK.findall(prose(document))
+        if link.startswith("..")
+    ]
+
+    assert outside == []
+
+
+def test_the_tables_of_settings_are_those_of_the_code() -> None:
+    page = settings_reference.PAGE.read_text(encoding="utf-8")
+
+    assert settings_reference.filled_in(page) == page, "run: .venv/bin/python scripts/settings_reference.py"
+
+
+def test_every_setting_is_in_a_table() -> None:
+    page = settings_reference.PAGE.read_text(encoding="utf-8")
+    fields = {*AzureMLStepOperatorSettings.model_fields, *AzureMLStepOperatorConfig.model_fields}
+
+    assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
+
+
+def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
+    known = "\n".join(texts())
+    messages = _MESSAGE.findall((ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
+
+    unknown = [message for message in messages if not re.search(re.escape(message).replace(r"\.\.\.", ".*"), known)]
+
+    assert len(messages) > 40
+    assert unknown == []
+
+
+def test_the_map_in_architecture_names_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "zenml_azureml"
+    named = re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", page)
+
+    missing = [name for name in named if not any((place / name).exists() for place in (source, source / "emulator"))]
+
+    assert len(named) > 10
+    assert missing == []
+
+
+def test_what_a_page_would_load_from_another_host_is_found(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        '<link href="https://fonts.example.org/a.css" rel=stylesheet><a href="https://example.org">link</a>'
+        '<img src="picture.svg"><script src=//cdn.example.org/b.js></script>'
+    )
+    (tmp_path / "style.css").write_text("@import 'https://example.org/c.css'; a { background: url(d.png) }")
+
+    assert docs_offline.loaded_from_elsewhere(tmp_path) == [
+        "page.html loads //cdn.example.org/b.js",
+        "page.html loads https://fonts.example.org/a.css",
+        "style.css loads https://example.org/c.css",
+    ]
