@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-docker test-azure-cli chaos docs lint format lock clean
+.PHONY: help setup demo test test-docker test-azure-cli chaos versions docs pictures lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,9 @@ chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, WORKE
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
 
+versions: .venv-tools/.installed ## Run the tests with ZenML 0.96, 0.97 and 0.98 (ONLY="0.97, before", TESTS=tests/unit)
+	.venv-tools/bin/nox --session "versions$(if $(ONLY),($(ONLY)))" -- $(TESTS)
+
 docs: .venv-tools/.installed ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv-tools/bin/mkdocs build --quiet
 
@@ -46,10 +49,28 @@ docs: .venv-tools/.installed ## Build the documentation into site/
 	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+pictures: setup ## Run the demo in a terminal, and draw it for the documents
+	$(RUN) -m scripts.pictures
+
 lint: setup ## Check style and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+
+review: .venv-tools/.installed ## Check how the repository is kept, and its workflows
+	.venv-tools/bin/sp-repo-review --show err .
+	.venv-tools/bin/zizmor --offline --quiet .github
+
+package: .venv-tools/.installed ## Build wheel and sdist, check them, and run the demo from them in an empty environment
+	rm -rf dist .venv-package
+	.venv-tools/bin/python -m build --outdir dist . > /dev/null
+	.venv-tools/bin/twine check --strict dist/*
+	.venv-tools/bin/check-wheel-contents dist/*.whl
+	$(PYTHON) -m venv .venv-package
+	sed -n 's/ \\$$//; /^[a-z].*==/p' requirements.lock > .venv-package/constraints.txt
+	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv-package/constraints.txt "$$(echo dist/*.whl)[demo]"
+	.venv-package/bin/zenml-azureml demo
 
 format: setup ## Bring the code into its style
 	$(VENV)/bin/ruff check --fix
@@ -62,4 +83,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-azure-cli .venv-tools site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-azure-cli .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
