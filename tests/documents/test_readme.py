@@ -20,7 +20,7 @@ def comparison() -> list[str]:
     return [line for line in section.splitlines() if line.startswith("| ")][1:]
 
 
-def tests_in(path: Path) -> set[str]:
+def functions_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -30,7 +30,7 @@ def test_each_row_of_the_comparison_links_to_a_test_that_is_there() -> None:
     unshown = []
     for row in rows:
         shown_by = _SHOWN_BY.search(row)
-        if not shown_by or shown_by[2] not in tests_in(ROOT / shown_by[1]):
+        if not shown_by or shown_by[2] not in functions_in(ROOT / shown_by[1]):
             unshown.append(row)
 
     assert len(rows) >= 20
