@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from scripts import docs_offline, settings_reference
+from scripts import docs_offline, docs_titles, settings_reference
 
 from tests.documents.markdown import ROOT, anchors, documents, prose
 from tests.documents.sources import texts
@@ -93,3 +93,13 @@ def test_what_a_page_would_load_from_another_host_is_found(tmp_path: Path) -> No
         "page.html loads https://fonts.example.org/a.css",
         "style.css loads https://example.org/c.css",
     ]
+
+
+def test_on_the_site_links_show_titles_instead_of_file_names(tmp_path: Path) -> None:
+    (tmp_path / "sizes.md").write_text("<!-- comment -->\n\n# VM sizes\n\n## Quota\n")
+
+    page = "See [sizes.md](sizes.md#quota), [sizes.md](sizes.md) and [the sizes](sizes.md)."
+
+    assert docs_titles.with_titles(page, tmp_path) == (
+        "See [VM sizes](sizes.md#quota), [VM sizes](sizes.md) and [the sizes](sizes.md)."
+    )
