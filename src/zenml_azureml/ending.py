@@ -29,6 +29,9 @@ INTERRUPTED = "the pipeline run was interrupted"
 #: How long to wait for Azure to confirm a cancel before saying that it has not.
 CONFIRMATION = timedelta(seconds=60)
 
+#: Time after which to make sure that a job that was cancelled is still watched.
+_LOOK_AGAIN = timedelta(seconds=1)
+
 #: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
 SUBMIT_LAG = timedelta(seconds=5)
 
@@ -121,16 +124,40 @@ class Ending:
         self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
         self.end(ended)
 
-    def end(self, ended: Iterable[StepRunResponse], *, look_for: timedelta = timedelta()) -> None:
-        """Cancel the jobs of step runs and see that they end. Never raises: what cannot be ended is told in a line.
+    def end(
+        self,
+        ended: Iterable[StepRunResponse],
+        *,
+        look_for: timedelta = timedelta(),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Cancel the jobs of step runs and see that they end. What cannot be ended is told in a line.
+
+        Raises nothing of its own. A second Ctrl+C ends the waiting for it, but not the ending itself: that happens on
+        a thread of its own, which the interpreter waits for.
 
         Args:
             ended: The step runs.
             look_for: How long a job may take to appear.
+            then: Called when that is done.
         """
         with self._lock:
             mine = [step_run for step_run in ended if step_run.id not in self._being_ended]
             self._being_ended.update(step_run.id for step_run in mine)
+
+        def work() -> None:
+            self._end(mine, look_for)
+            then()
+
+        thread = threading.Thread(target=work, name="zenml-azureml-job-ending")
+        try:
+            thread.start()
+        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
+            work()
+        else:
+            thread.join()
+
+    def _end(self, mine: list[StepRunResponse], look_for: timedelta) -> None:
         cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
         # A job that was not there, or could not be cancelled, may be the next time.
         self._being_ended.difference_update(
@@ -138,8 +165,10 @@ class Ending:
         )
         deadline = self._time.monotonic() + CONFIRMATION.total_seconds()
         for step_run in cancelled:
-            job, left = self._watch(step_run), max(0.0, deadline - self._time.monotonic())
-            if job.wait(timedelta(seconds=left)) and job.error is None:
+            job = self._watch(step_run)
+            while not job.wait(_LOOK_AGAIN) and self._time.monotonic() < deadline:
+                job = self._watch(step_run)  # its step may have been cleaned up after, so that nobody watched it
+            if job.settled and job.error is None:
                 logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
             else:
                 logger.warning(

@@ -90,6 +90,13 @@ class JobGuard:
         with self._lock:
             self._guarded.pop(step_run_id, None)
 
+    def clean_up(self, step_run_id: UUID) -> None:
+        """As `release`, of a step that ZenML is done with; a job whose ending was broken off is ended at exit."""
+        with self._lock:
+            guarded = self._guarded.get(step_run_id)
+            if guarded is not None and not guarded.until_exit:
+                del self._guarded[step_run_id]
+
     def end_all(self, reason: str) -> None:
         """End every job that is guarded."""
         self._end([guarded.step_run for guarded in list(self._guarded.values())], reason)

@@ -228,7 +228,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
-            self._guard.release(step_run.id)
+            self._guard.clean_up(step_run.id)
             self._ending.forget(step_run.id)
             self._workspace_of(step_run).release(step_runs.recorded_job_name(step_run))
 
@@ -309,8 +309,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def _end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
         self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
-        self._ending.end([step_run], look_for=look_for)
-        self._guard.release(step_run.id)
+        self._ending.end([step_run], look_for=look_for, then=lambda: self._guard.release(step_run.id))
 
     def _end_in_background(self, step_run: StepRunResponse) -> None:
         # Not a daemon: the process does not end before the job is cancelled.

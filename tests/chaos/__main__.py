@@ -87,6 +87,7 @@ def _try_further(suite: Suite, workers: Workers, seed: int) -> None:
 def _complaints(suite: Suite, options: argparse.Namespace) -> list[str]:
     broken = suite.broken()
     complaints = [f"{len(broken)} schedules broke"] if broken else []
+    complaints += [f"{len(suite.tasks)} schedules were not carried out"] if suite.tasks else []
     if options.only:
         return complaints
     fired, happened = suite.counts()

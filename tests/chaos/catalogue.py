@@ -166,6 +166,7 @@ EVENTS = {
         Event("SIGKILL"),
         Event("exception"),
         Event("runs stop", by_signal=False),
+        Event("forced runs stop", by_signal=False),
         Event("cancelled in Studio", interrupts=False, by_signal=False),
     )
 }

@@ -21,7 +21,7 @@ _LINE = re.compile(r"\[(?P<step>[^\]]+)\] simulated line (?P<number>\d+) of \d+"
 
 def broken(trial: Trial) -> list[str]:
     """What does not hold; empty where all is well."""
-    return [*_ends(trial), *_jobs(trial), *_statuses(trial), *_lines(trial), *_outcome(trial)]
+    return [*_ends(trial), *_jobs(trial), *_recovery(trial), *_statuses(trial), *_lines(trial), *_outcome(trial)]
 
 
 def _ends(trial: Trial) -> Iterator[str]:
@@ -48,9 +48,21 @@ def _jobs(trial: Trial) -> Iterator[str]:
             yield f"job {job.name} is {job.status} and nobody waits for it"
         elif not _told_how_to_cancel(job, trial.output):
             yield f"job {job.name} is {job.status}, and no line names it with the command to cancel it"
-    for job in trial.recovered or ():
+
+
+def _recovery(trial: Trial) -> Iterator[str]:
+    """After the recovery command no job is unfinished, and ZenML knows how each of them ended."""
+    if trial.recovered is None or trial.recovered_run is None:
+        return
+    statuses = {step.id: step.status for step in trial.recovered_run.steps}
+    for job in trial.recovered:
         if not job.ended:
             yield f"job {job.name} is {job.status} after the recovery command"
+        elif statuses[job.step_run_id] not in _STATUSES[job.status] and not _gave_up(trial, job):
+            yield f"{job.step} is {statuses[job.step_run_id]} after the recovery command, its job {job.status}"
+    with_job = {job.step_run_id for job in trial.recovered}
+    if set(statuses) <= with_job and trial.recovered_run.status not in ("stopped", "failed", "completed"):
+        yield f"the run is {trial.recovered_run.status} after the recovery command"
 
 
 def _statuses(trial: Trial) -> Iterator[str]:

@@ -111,9 +111,7 @@ PAIRS: tuple[tuple[str, str], ...] = tuple((phase, fault) for fault in FAULTS fo
 
 #: At requests of which phases events are put.
 _EVENT_PHASES = tuple(phase for phase in PHASES if phase not in SIZE_PHASES | COMPUTE_PHASES)
-EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple(
-    (phase, event) for event in EVENTS if event != "SIGKILL" for phase in _EVENT_PHASES
-)
+EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple((phase, event) for event in EVENTS for phase in _EVENT_PHASES)
 
 
 def simulated(seed: int, number: int) -> Schedule:
@@ -135,7 +133,7 @@ def real(seed: int, number: int) -> Schedule:
     """A schedule whose jobs are processes; every second one kills the orchestrator."""
     draw = random.Random(f"real/{seed}/{number}")
     phases = [phase for phase in _EVENT_PHASES if phase not in CANCEL_PHASES]
-    events = ("SIGINT", "SIGTERM", "runs stop", "exception")
+    events = ("SIGINT", "SIGTERM", "runs stop", "exception", "forced runs stop")
     event = "SIGKILL" if number % 2 else events[number // 2 % len(events)]
     phase = phases[number // 2 % len(phases)]
     shape = _shape_for(draw, phase)
@@ -182,7 +180,7 @@ def _about_fault(draw: random.Random, seed: int, number: int, phase: str, fault:
         faults.append(PlannedFault("job PUT", "403", after=int(FAULTS[fault].on_client)))
     events: tuple[PlannedEvent, ...] = ()
     if cancels:
-        event = draw.choice(("SIGINT", "SIGTERM", "exception", "runs stop"))
+        event = draw.choice(("SIGINT", "SIGTERM", "exception", "runs stop", "forced runs stop"))
         events = (PlannedEvent(event, "job GET", draw.randint(1, 2)),)
         if shape == "concurrent":
             events = (PlannedEvent(event, "job listing", draw.randint(1, 2)),)

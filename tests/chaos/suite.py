@@ -107,4 +107,9 @@ class Workers:
 
     def _feed(self, worker: WorkerProcess) -> None:
         while (task := self._suite.next_task()) is not None:
-            self._suite.take_in(task, worker.carry_out(task))
+            try:
+                result = worker.carry_out(task)
+            except RuntimeError as error:
+                self._suite.take_in(task, Result(task.name, task.schedule().describe(), [str(error)]))
+                return
+            self._suite.take_in(task, result)

@@ -73,8 +73,8 @@ class Result:
     name: str
     description: str
     broken: list[str]
-    fired: list[tuple[str, str]]
-    happened: list[tuple[str, str]]
-    killed: bool
-    seconds: float
+    fired: list[tuple[str, str]] = field(default_factory=list)
+    happened: list[tuple[str, str]] = field(default_factory=list)
+    killed: bool = False
+    seconds: float = 0.0
     account: str = field(repr=False, default="")

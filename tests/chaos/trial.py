@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import orchestrator
+from tests.chaos import orchestrator, recovery
 from tests.chaos.catalogue import EVENTS, FAULTS
 from tests.chaos.emulated import Address, Admin
 from tests.chaos.home import Home, RunRecord
@@ -57,6 +57,7 @@ class Trial:
         fired: How often each fault happened.
         happened: Which events did.
         recovered: The jobs after the recovery command, where that was needed.
+        recovered_run: ZenML's account then.
         recovery_output: What it printed.
         seconds: How long it took.
     """
@@ -70,6 +71,7 @@ class Trial:
     fired: Counter[int] = field(default_factory=Counter)
     happened: set[int] = field(default_factory=set)
     recovered: tuple[JobRecord, ...] | None = None
+    recovered_run: RunRecord | None = None
     recovery_output: str = ""
     seconds: float = 0.0
 
@@ -122,8 +124,9 @@ class Stage:
         trial.jobs = self._jobs_at_rest()
         trial.run = self._home.record(_run_name(schedule))
         if any(not job.ended for job in trial.jobs):
-            trial.recovery_output = self._recover(schedule)
+            trial.recovery_output = self._recover(trial)
             trial.recovered = self._jobs_at_rest()
+            trial.recovered_run = self._home.record(_run_name(schedule))
         trial.seconds = time.monotonic() - began
         return trial
 
@@ -139,7 +142,10 @@ class Stage:
                 time.sleep(1)
                 os.kill(process, signal.SIGKILL)
                 break
-            data = its.recv(4096)
+            try:
+                data = its.recv(4096)
+            except ConnectionResetError:  # it was gone before it had read our last answer
+                break
             if not data:
                 break
             *lines, buffer = (buffer + data).split(b"\n")
@@ -157,8 +163,8 @@ class Stage:
         event = trial.schedule.events[int(index)].event
         if EVENTS[event].by_signal:
             return
-        if event == "runs stop":
-            self._elsewhere(lambda: _stop_run(_run_name(trial.schedule)))
+        if event in ("runs stop", "forced runs stop"):
+            self._elsewhere(lambda: _stop_run(_run_name(trial.schedule), graceful=event == "runs stop"))
         else:
             self._admin.cancel_all_jobs(_workspace_path())
         try:
@@ -189,10 +195,13 @@ class Stage:
                 return tuple(_job_record(job) for job in found)
             time.sleep(0.005)
 
-    def _recover(self, schedule: Schedule) -> str:
-        # Stand-in.
-        self._admin.cancel_all_jobs(_workspace_path())
-        return schedule.name
+    def _recover(self, trial: Trial) -> str:
+        """Do what docs/jobs.md tells to do about a process that was killed."""
+        unfinished = [job.name for job in trial.jobs if not job.ended]
+        return "".join(
+            self._elsewhere(lambda command=command: recovery.carry_out(command, self._factor))  # type: ignore[misc]
+            for command in recovery.commands(trial.schedule, _run_name(trial.schedule), unfinished)
+        )
 
 
 def _job_record(job: dict[str, Any]) -> JobRecord:
@@ -206,12 +215,12 @@ def _run_name(schedule: Schedule) -> str:
     return pipelines.run_name(schedule)
 
 
-def _stop_run(run_name: str) -> None:
-    """As `zenml pipeline runs stop` does."""
+def _stop_run(run_name: str, *, graceful: bool) -> None:
+    """As `zenml pipeline runs stop` does; to force it is more than the local orchestrator can, but it is asked to."""
     from zenml.client import Client
     from zenml.utils import run_utils
 
-    run_utils.stop_run(run=Client().get_pipeline_run(run_name), graceful=True)
+    run_utils.stop_run(run=Client().get_pipeline_run(run_name), graceful=graceful)
 
 
 def _workspace_path() -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +43,8 @@ class WorkerProcess:
                     its.makefile("rw"),
                     {part: Stage(folder, home, address, FACTORS[part]) for part, address in emulators.items()},
                 )
+            except BaseException:  # noqa: BLE001 - as the interpreter, whatever it is
+                traceback.print_exc()
             finally:
                 os._exit(0)
         its.close()

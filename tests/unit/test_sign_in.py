@@ -34,8 +34,16 @@ def bad_json() -> json.JSONDecodeError:
         raised("ZenML's connector failed", RuntimeError("not connected"), ServiceRequestError("no route to host")),
         raised("Authentication failed: HTTP Error: 503", RuntimeError("HTTP Error: 503")),
         raised("Authentication failed: Expecting value", bad_json()),
+        raised("Unexpected response from Microsoft Entra ID: <html></html>"),
     ],
-    ids=["no network", "no answer", "no network below a connector", "a fault of the server", "a proxy's page"],
+    ids=[
+        "no network",
+        "no answer",
+        "no network below a connector",
+        "a fault of the server",
+        "a proxy's page",
+        "a proxy's page, to workload identity",
+    ],
 )
 def test_who_did_not_answer_has_not_refused(error: ClientAuthenticationError) -> None:
     outage = outage_behind(error)

@@ -26,6 +26,9 @@ _NOISE = re.compile(
 #: Source: msal, `NormalizedResponse.raise_for_status`.
 _SERVER_FAULT = re.compile(r"HTTP Error: 5\d\d")
 
+#: Source: azure-identity, of an answer that holds neither a token nor Microsoft Entra's error: nobody has refused.
+_NO_ANSWER = re.compile(r"Unexpected response from Microsoft Entra ID")
+
 
 class SignInError(ClientAuthenticationError):
     """A credential that gives no token, or whose tokens Azure does not take, and that could not be renewed.
@@ -85,7 +88,8 @@ def outage_behind(error: ClientAuthenticationError) -> AzureError | None:
         if isinstance(cause, HttpResponseError) and (cause.status_code == 429 or (cause.status_code or 0) >= 500):
             return cause
     a_proxys_page = any(isinstance(cause, json.JSONDecodeError) for cause in causes)
-    if a_proxys_page or _SERVER_FAULT.search(str(error.message)):
+    message = str(error.message)
+    if a_proxys_page or _SERVER_FAULT.search(message) or _NO_ANSWER.search(message):
         return ServiceResponseError(f"The login server did not answer as it should: {words_of(error)}")
     return None
 
