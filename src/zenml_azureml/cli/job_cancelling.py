@@ -12,7 +12,6 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.job_table import show_table
-from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
 from zenml_azureml.jobs.inventory import is_id, jobs_in, judged
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from zenml_azureml.jobs.inventory import FoundAt
     from zenml_azureml.jobs.places import Place
+    from zenml_azureml.workspace.listing import ListedJob
 
 
 def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
@@ -100,7 +100,8 @@ def cancel_run(run: str, places: list[Place], timeout: timedelta, *, ask: bool) 
     """
     server = ServerView()
     known = _known_run(run, server)
-    found = list(jobs_in(places, run=run if known is None else str(known.id)))
+    of_run = list(jobs_in(places, finished_too=known is not None, run=run if known is None else str(known.id)))
+    found = [(place, job) for place, job in of_run if not job.phase.ended]
     run_ids = {job.tags.get(tags.RUN_ID) for _, job in found}
     if len(run_ids) > 1:
         raise click.UsageError(f"Several runs are named `{run}`; give an id: {', '.join(sorted(map(str, run_ids)))}.")
@@ -108,7 +109,10 @@ def cancel_run(run: str, places: list[Place], timeout: timedelta, *, ask: bool) 
     if not found and to_stop is None:
         click.echo(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
         return True
-    return _cancel(found, server, timeout, ask=ask, run=to_stop)
+    all_ended = _cancel(found, server, timeout, ask=ask, run=to_stop)
+    if to_stop is not None:
+        _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server)
+    return all_ended
 
 
 def _cancel(
@@ -131,9 +135,10 @@ def _cancel(
     for result in cancel_all(found, timeout):
         results.append(result)
         _tell(result)
-        _tell_server_of_step(result, server)
-    if run is not None:
-        _tell_server(f"the run `{run.name}` is stopped", lambda: _end_run(run.id))
+        # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
+        # ended from here.
+        if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):
+            _tell_server_of_step(result.job, server)
     return not any(result.problem for result in results)
 
 
@@ -144,18 +149,13 @@ def _tell(result: Cancelled) -> None:
         click.echo(f"The Azure ML job `{result.job.name}` has ended: {result.job.status}.")
 
 
-def _tell_server_of_step(result: Cancelled, server: ServerView) -> None:
-    job = result.job
+def _tell_server_of_step(job: ListedJob, server: ServerView) -> None:
     step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
-    if result.problem or job.phase is not JobPhase.CANCELED or not is_id(step_run_id):
+    if not is_id(step_run_id) or server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
         return
-    if server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
-        return
-    reason = AzureMLError(
-        f"The Azure ML job `{job.name}` was cancelled with `zenml-azureml jobs cancel`.", studio_url=job.studio_url
-    )
     _tell_server(
-        f"the step `{job.tags.get(tags.STEP)}` is stopped", lambda: runs.step_was_stopped(UUID(step_run_id), reason)
+        f"the job of the step `{job.tags.get(tags.STEP)}` has ended",
+        lambda: runs.job_of_step_ended(UUID(step_run_id), job),
     )
 
 
@@ -167,7 +167,13 @@ def _tell_server(what: str, tell: Callable[[], None]) -> None:
         click.echo(f"The ZenML server could not be told that {what}: {error}", err=True)
 
 
-def _end_run(run_id: UUID) -> None:
+def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView) -> None:
+    for job in ended_before:  # of those that were cancelled now, the server knows
+        _tell_server_of_step(job, server)
+    _tell_server("the run is stopped", lambda: _stop_run(run_id))
+
+
+def _stop_run(run_id: UUID) -> None:
     run = runs.was_stopped(run_id)
     click.echo(f"The run `{run.name}` is {run.status.value}.")
     if not run.status.is_finished:

@@ -21,9 +21,12 @@ from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.timing import SYSTEM_TIME, Time
+from zenml_azureml.workspace.status import JobPhase
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
+
+    from zenml_azureml.workspace.listing import ListedJob
 
 logger = get_logger(__name__)
 
@@ -65,6 +68,32 @@ def step_was_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
         return  # deleted with its run
     if not step_run.status.is_finished:
         step_runs.publish_stopped(step_run, reason)
+
+
+def job_of_step_ended(step_run_id: UUID, job: ListedJob) -> None:
+    """Let the server know how a step ended whose job has, unless it knows; for steps that nobody waits for.
+
+    Args:
+        step_run_id: The step run.
+        job: Its job, which has ended.
+    """
+    try:
+        step_run = Client().get_run_step(step_run_id)
+    except KeyError:
+        return  # deleted with its run
+    if step_run.status.is_finished:
+        return
+    if job.phase is JobPhase.CANCELED:
+        words = f"The Azure ML job `{job.name}` was cancelled with `zenml-azureml jobs cancel`."
+        step_runs.publish_stopped(step_run, AzureMLError(words, studio_url=job.studio_url))
+    elif job.phase is JobPhase.COMPLETED and step_run.config.command is not None:
+        step_runs.publish_completed(step_run)  # nothing in the container of a command step reports to ZenML
+    else:
+        words = f"The Azure ML job `{job.name}` has ended ({job.status}), and nobody has told ZenML how the step ended."
+        step_runs.publish_failure(
+            step_run,
+            AzureMLError(words, studio_url=job.studio_url, do_next="The log of the job is in Azure ML Studio."),
+        )
 
 
 def was_stopped(run_id: UUID) -> PipelineRunResponse:
