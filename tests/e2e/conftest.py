@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.e2e import warm
 from tests.e2e.environments import build_wheel
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
@@ -64,10 +65,12 @@ class Project:
     environment: dict[str, str] = field(repr=False)
     python: str = sys.executable
 
-    def start(self, script: str, *arguments: str, prelude: str = PRELUDE) -> subprocess.Popen[str]:
+    def start(self, script: str, *arguments: str, prelude: str = PRELUDE, name: str = "script.py") -> warm.Process:
         """Start a script, stdout and stderr in one pipe."""
-        path = self.folder / "script.py"
+        path = self.folder / name
         path.write_text(prelude + textwrap.dedent(script))
+        if self.python == sys.executable:
+            return warm.WarmProcess([str(path), *arguments], self.environment, self.folder)
         return subprocess.Popen(
             [self.python, str(path), *arguments],
             env=self.environment,
@@ -82,7 +85,7 @@ class Project:
         """Run a script; its exit code and output."""
         process = self.start(script, *arguments, prelude=prelude)
         output, _ = process.communicate(timeout=240)
-        return process.returncode, output
+        return process.wait(), output
 
     def succeed(self, script: str, *arguments: str, prelude: str = PRELUDE) -> str:
         """Run a script that has to succeed; its output."""
@@ -92,8 +95,17 @@ class Project:
 
     def zenml(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `zenml` command."""
-        program = str(Path(self.python).parent / "zenml")
-        command = [program, *arguments]
+        return self.command("zenml", *arguments)
+
+    def azureml(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `zenml-azureml` command."""
+        return self.command("zenml-azureml", *arguments)
+
+    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that is installed beside Python."""
+        command = [str(Path(self.python).parent / name), *arguments]
+        if self.python == sys.executable:
+            return warm.run(command, self.environment, self.folder)
         return subprocess.run(
             command, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False
         )

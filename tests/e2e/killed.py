@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from tests.e2e.conftest import PRELUDE, Project
+from tests.e2e.conftest import Project
+from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.state import Job
 
@@ -51,7 +51,7 @@ def killed(project: Project, script: str, after: str = RUNNING) -> None:
     client.wait()
 
 
-def read_until(client: subprocess.Popen[str], text: str) -> str:
+def read_until(client: Process, text: str) -> str:
     """What a client has printed up to the line with this text."""
     assert client.stdout is not None
     output = ""
@@ -69,12 +69,9 @@ def jobs_of(emulator: Emulator) -> list[Job]:
 
 def ask(project: Project, code: str) -> str:
     """What a process beside the pipeline's prints; it leaves the pipeline's script as it is."""
-    command = [project.python, "-c", PRELUDE + code]
-    done = subprocess.run(
-        command, env=project.environment, cwd=project.folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
+    output, _ = (asking := project.start(code, name="beside.py")).communicate(timeout=240)
+    assert asking.returncode == 0, output
+    return output.strip()
 
 
 def statuses(project: Project) -> str:
@@ -102,7 +99,4 @@ def database(project: Project) -> Iterator[sqlite3.Connection]:
 
 def azureml(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the `zenml-azureml` command."""
-    command = [sys.executable, "-m", "zenml_azureml.cli", *arguments]
-    return subprocess.run(
-        command, env=project.environment, cwd=project.folder, capture_output=True, text=True, check=False, timeout=240
-    )
+    return project.azureml(*arguments)

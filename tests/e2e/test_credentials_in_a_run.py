@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from tests.e2e.requests_of import requests_of
+from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
 
 STORE_PRINCIPAL = """
@@ -34,7 +34,7 @@ if __name__ == "__main__":
 """
 
 
-def begin(project: Project, jobs: Emulator, until: Path, patience_minutes: float) -> subprocess.Popen[str]:
+def begin(project: Project, jobs: Emulator, until: Path, patience_minutes: float) -> Process:
     """Start a pipeline whose step operator has a service principal; returns when its job runs."""
     project.succeed(STORE_PRINCIPAL, jobs.tenant_id, jobs.client_id, jobs.client_secret)
     process = project.start(WAITING, str(until), str(patience_minutes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
+from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.state import Job
 
@@ -41,7 +41,7 @@ def jobs_of(emulator: Emulator) -> list[Job]:
     return list(emulator.context.store.workspaces[0].jobs.values())
 
 
-def read_until(client: subprocess.Popen[str], text: str) -> str:
+def read_until(client: Process, text: str) -> str:
     """What a client has printed up to the line with this text."""
     assert client.stdout is not None
     output = ""
@@ -52,7 +52,7 @@ def read_until(client: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(output)
 
 
-def rest_of(client: subprocess.Popen[str]) -> str:
+def rest_of(client: Process) -> str:
     output, _ = client.communicate(timeout=60)
     return output
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +31,7 @@ from tests.e2e.killed import (
     statuses,
 )
 from tests.e2e.requests_of import requests_of
+from tests.e2e.warm import Process, WarmProcess
 from zenml_azureml.cli import main
 from zenml_azureml.emulator import Emulator, WorkspaceName
 
@@ -299,15 +299,10 @@ def test_an_operator_outside_the_stack_is_named(simulated_project: Project) -> N
     assert "There is no step operator `nowhere`." in unknown.stderr
 
 
-def start_waiting(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-u", "-m", "zenml_azureml.cli", "jobs", "wait", *arguments]
-    return subprocess.Popen(
-        command,
-        env=project.environment,
-        cwd=project.folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+def start_waiting(project: Project, *arguments: str) -> Process:
+    program = str(Path(project.python).parent / "zenml-azureml")
+    return WarmProcess(
+        [program, "jobs", "wait", *arguments], {**project.environment, "PYTHONUNBUFFERED": "1"}, project.folder
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Project, project_at
+from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
 
 APP = Path("/app")
@@ -46,7 +46,7 @@ def test_two_projects_with_the_same_file_names_run_at_once_each_with_its_own_cod
 ) -> None:
     place = tmp_path / "place"
     place.mkdir()
-    clients: dict[str, subprocess.Popen[str]] = {}
+    clients: dict[str, Process] = {}
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         project: Project = project_at(tmp_path / name, zenml_with_stack, jobs)
