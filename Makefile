@@ -23,8 +23,7 @@ test: setup ## Run all tests
 	$(RUN) -m pytest -n auto --dist worksteal
 
 test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
-	tests/docker/install
-	$(RUN) -m pytest -p no:hypothesispytest tests/docker
+	tests/docker/run
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az $(RUN) -m pytest tests/e2e/test_azure_cli.py

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import distribution
 from typing import TYPE_CHECKING, Any
 
-from zenml_azureml.distribution import REQUIREMENT_VARIABLE
+from zenml_azureml.distribution import DISTRIBUTION_NAME, REQUIREMENT_VARIABLE, origin_of
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.settings import step_settings
 
 if TYPE_CHECKING:
@@ -13,23 +15,30 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase
 
 
-def package_missing_in_images(builds: Iterable[BuildConfiguration], requirements: set[str]) -> list[str]:
-    """Whether images will be built without this package, which their steps then cannot load.
+def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirements: set[str]) -> None:
+    """Make sure that no image is built without this package: its step could not load the step operator.
+
+    Images that ZenML does not build, or in which it installs nothing for the stack, are whoever's they are.
 
     Args:
         builds: What has to be built.
         requirements: What the step operator has installed in images.
 
-    Returns:
-        One warning, or none.
+    Raises:
+        AzureMLError: In one line, with what to write instead.
     """
-    if requirements or all(build.settings.skip_build for build in builds):
-        return []
-    return [
-        "zenml-azureml is a development install here, which no image build can fetch, so steps will not find it in "
-        f"their images. Set the environment variable {REQUIREMENT_VARIABLE} to a requirement that pip can install "
-        "there, e.g. `zenml-azureml @ git+https://...@COMMIT`."
-    ]
+    if requirements:
+        return
+    for build in builds:
+        if build.settings.skip_build or not build.settings.install_stack_requirements:
+            continue
+        installed = distribution(DISTRIBUTION_NAME)
+        raise AzureMLError(
+            f"The image of step `{build.step_name}` would not contain {DISTRIBUTION_NAME}, which is installed here from "
+            f"{origin_of(installed)}, where no image build can fetch it. Set the environment variable "
+            f"{REQUIREMENT_VARIABLE} to what pip is to install there, e.g. `{DISTRIBUTION_NAME}=={installed.version}` "
+            f"or `{DISTRIBUTION_NAME} @ git+https://...@COMMIT`, or to `{DISTRIBUTION_NAME}` if your parent image has it."
+        )
 
 
 def steps_without_operator(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from importlib.metadata import Distribution, distribution
+from typing import Any
 
 DISTRIBUTION_NAME = "zenml-azureml"
 
@@ -16,14 +17,29 @@ def image_requirements() -> set[str]:
     """What pip has to install in an image so that the step finds this package there, at the version in use.
 
     Returns:
-        One requirement; none for a development install, which no image build can fetch. The step then loads
-        ZenML's built-in operator in the container, which does no harm but needs the Azure SDK.
+        One requirement; none for a development install, which no image build can fetch.
     """
     override = os.environ.get(REQUIREMENT_VARIABLE)
     if override:
         return {override}
     requirement = requirement_of(distribution(DISTRIBUTION_NAME))
     return {requirement} if requirement else set()
+
+
+def image_apt_packages() -> list[str]:
+    """The Debian packages that pip needs in an image for that: git, to fetch from version control.
+
+    Returns:
+        None where the requirement was said by hand: whoever says it has seen to what it needs.
+    """
+    if os.environ.get(REQUIREMENT_VARIABLE):
+        return []
+    return ["git"] if any(" @ git+" in requirement for requirement in image_requirements()) else []
+
+
+def origin_of(installed: Distribution) -> str:
+    """Where a distribution came from: a URL, or empty for one that came from an index."""
+    return str(_direct_url(installed).get("url", ""))
 
 
 def requirement_of(installed: Distribution) -> str | None:
@@ -33,13 +49,21 @@ def requirement_of(installed: Distribution) -> str | None:
         installed: An installed distribution.
 
     Returns:
-        By version where it came from an index, by commit where it came from version control (PEP 610), None
-        where it came from a local folder or file.
+        By version where it came from an index, by commit where it came from version control, by URL where it was
+        downloaded from one (PEP 610), None where only this machine has it: a local folder, file or repository.
     """
-    origin = json.loads(installed.read_text("direct_url.json") or "{}")
+    origin = _direct_url(installed)
     if not origin:
         return f"{DISTRIBUTION_NAME}=={installed.version}"
-    vcs = origin.get("vcs_info")
-    if vcs:
-        return f"{DISTRIBUTION_NAME} @ {vcs['vcs']}+{origin['url']}@{vcs['commit_id']}"
-    return None
+    url = str(origin["url"])
+    if url.startswith("file:"):
+        return None
+    if vcs := origin.get("vcs_info"):
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    fragment = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+    return f"{DISTRIBUTION_NAME} @ {url}{fragment}"
+
+
+def _direct_url(installed: Distribution) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(installed.read_text("direct_url.json") or "{}")
+    return content

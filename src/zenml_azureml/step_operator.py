@@ -23,9 +23,9 @@ from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml import sdk_import, step_runs, tags
-from zenml_azureml.advice import package_missing_in_images, steps_without_operator
+from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
 from zenml_azureml.credentials import credential_of
-from zenml_azureml.distribution import image_requirements
+from zenml_azureml.distribution import image_apt_packages, image_requirements
 from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.failures import AzureMLError
@@ -88,6 +88,11 @@ class AzureMLStepOperator(BaseStepOperator):
         return image_requirements()
 
     @property
+    def apt_packages(self) -> list[str]:
+        """What the images of the stack need from Debian for that."""
+        return image_apt_packages()
+
+    @property
     def validator(self) -> StackValidator:
         """Checks that the stack has what jobs on Azure ML need."""
 
@@ -112,6 +117,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
         Raises:
             AzureMLSettingsError: If a step's settings make no sense.
+            AzureMLError: If an image would be built in which the step does not find this package.
         """
         for warning in steps_without_operator(snapshot, self.name, self._defaults):
             self._warn_once(warning)
@@ -122,8 +128,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
-        for warning in package_missing_in_images(builds, self.requirements):
-            self._warn_once(warning)
+        refuse_images_without_package(builds, self.requirements)
         if builds and not Client().active_stack.orchestrator.config.is_remote:
             sdk_import.begin()  # this process will submit, after it has built the images
         return builds

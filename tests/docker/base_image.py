@@ -24,20 +24,19 @@ def make_root(root: Path) -> None:
         archive.unlink()
 
 
-def import_and_push(client: DockerClient, root: Path, image: str, *changes: str) -> None:
-    """Make an image of a folder and push it.
+def import_image(client: DockerClient, root: Path, image: str, *changes: str) -> None:
+    """Make an image of a folder.
 
     Args:
         client: The engine.
         root: The folder.
-        image: The image's name, its registry in it.
+        image: The image's name.
         changes: Instructions as in a Dockerfile, e.g. `WORKDIR /somewhere`.
     """
     repository, _, tag = image.rpartition(":")
     with subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as tar:
         assert tar.stdout is not None
         client.api.import_image_from_data(tar.stdout, repository=repository, tag=tag, changes=list(changes))
-    push(client, image)
 
 
 def push(client: DockerClient, image: str) -> None:

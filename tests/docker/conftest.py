@@ -10,10 +10,13 @@ import pytest
 
 import docker
 from docker import DockerClient
-from tests.docker import base_image
+from tests.docker import base_image, parent_image
 from tests.docker.engine import docker_engine
+from tests.docker.package_index import BUILD_BACKEND, PackageIndex, package_index
 from tests.docker.registry import container_registry
 from tests.docker.services import DidNotStartError
+from tests.docker.team import Team, team
+from tests.e2e.environments import build_wheel
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -67,7 +70,42 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain_image(engine: DockerClient, registry: str, debian: Path) -> str:
     """An image in the registry with a working directory, an entrypoint and a variable of its own."""
     image = f"{registry}/plain:1"
-    base_image.import_and_push(
+    base_image.import_image(
         engine, debian, image, "WORKDIR /of-the-image", 'ENTRYPOINT ["/bin/false"]', "ENV OF_THE_IMAGE=yes"
     )
+    base_image.push(engine, image)
     return image
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PackageIndex]:
+    """A package index with this package as it would be released, a newer release, and what builds it."""
+    wheels = tmp_path_factory.mktemp("wheels")
+    build_wheel(wheels)
+    with package_index(tmp_path_factory.mktemp("index")) as index:
+        for wheel in wheels.glob("*.whl"):
+            index.add(wheel)
+        index.add_empty("zenml-azureml", "9.0")
+        index.add_empty("only-in-its-own-image", "1.0")
+        index.add_from_elsewhere(BUILD_BACKEND)
+        yield index
+
+
+@pytest.fixture(scope="session")
+def zenml_image(
+    engine: DockerClient, registry: str, debian: Path, index: PackageIndex, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The image that ZenML builds upon."""
+    base, name = "zenml-azureml-tests/with-python:1", f"{registry}/with-zenml:1"
+    base_image.import_image(engine, debian, base)
+    parent_image.make_parent_image(engine, tmp_path_factory.mktemp("parent"), base, name, index.url)
+    return name
+
+
+@pytest.fixture(scope="session")
+def a_team(
+    registry: str, index: PackageIndex, zenml_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Team]:
+    """A team with a stack, whose operator signs in by a service connector."""
+    with team(tmp_path_factory.mktemp("team"), registry, index, zenml_image, os.environ["DOCKER_HOST"]) as made:
+        yield made

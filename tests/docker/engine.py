@@ -34,6 +34,8 @@ def docker_engine() -> Iterator[str]:
     address = f"unix://{folder}/docker.sock"
     command = ["dockerd", "--host", address, "--pidfile", f"{folder}/pid", "--exec-root", f"{folder}/exec"]
     command += ["--data-root", f"{folder}/data"]
+    # Without a network of its own: containers have the loopback alone, or the machine's network where they ask for it.
+    command += ["--bridge", "none", "--iptables=false"]
     try:
         with serving(command, folder / "log", lambda: _answers(address)):
             yield address

@@ -6,14 +6,17 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.contract.waiting import eventually
 
+#: Seconds that a program has to begin to serve.
+_PATIENCE = 120
+
 
 class DidNotStartError(Exception):
-    """A program has ended instead of serving; the message ends with its last lines."""
+    """A program has ended instead of serving, or does not begin to; the message ends with its last lines."""
 
 
 def free_port() -> int:
@@ -42,18 +45,24 @@ def serving(
         environment: Variables beside this process' own.
 
     Raises:
-        DidNotStartError: If it ends before it serves.
+        DidNotStartError: If it does not serve.
     """
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
         )
     try:
-        eventually(lambda: is_ready() or process.poll() is not None, seconds=90)
-        if process.poll() is not None:
+        with suppress(AssertionError):
+            eventually(lambda: is_ready() or process.poll() is not None, seconds=_PATIENCE)
+        if process.poll() is not None or not is_ready():
+            became = "does not serve" if process.poll() is None else f"ended with exit code {process.returncode}"
             last = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-            raise DidNotStartError(f"{command[0]} ended with exit code {process.returncode}:\n{last}")
+            raise DidNotStartError(f"{command[0]} {became}:\n{last}")
         yield
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

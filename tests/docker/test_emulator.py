@@ -53,7 +53,11 @@ def start(state: Path) -> daemon.Running:
 
 @pytest.fixture
 def ml_client(running: daemon.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
-    """The real SDK, as `emulator env` points it at the emulator."""
+    return client_of(running, monkeypatch)
+
+
+def client_of(running: daemon.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+    """The real SDK, as `emulator env` points it at an emulator."""
     for name, value in environment.variables(running, running.ca_bundle, {}).items():
         monkeypatch.setenv(name, value)
     options = running.options
@@ -80,7 +84,9 @@ def ends(client: MLClient, job: str) -> str:
 
 
 def containers(engine: DockerClient) -> list[Any]:
-    return engine.containers.list(all=True, ignore_removed=True)  # type: ignore[no-any-return]
+    """Those of any emulator: image builds leave some behind too."""
+    of_jobs = {"label": "zenml-azureml.emulator"}
+    return engine.containers.list(all=True, ignore_removed=True, filters=of_jobs)  # type: ignore[no-any-return]
 
 
 def test_a_job_is_a_container_that_reaches_what_listens_here(

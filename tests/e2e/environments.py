@@ -48,6 +48,14 @@ class PythonEnvironment:
         """Install a wheel, without what it depends on: that is there already."""
         self._pip("install", "--no-deps", "--no-index", str(wheel))
 
+    def install_from(self, *where: str) -> None:
+        """Install what a requirement names, without what it depends on: that is there already.
+
+        Args:
+            where: The requirement, and pip's options that say where to look for it.
+        """
+        self._pip("install", "--no-deps", "--no-build-isolation", *where)
+
     def uninstall(self, distribution: str) -> None:
         """Uninstall a distribution."""
         self._pip("uninstall", "--yes", distribution)

@@ -36,14 +36,22 @@ class ZenMLServer:
         Returns:
             Its id.
         """
-        login = self._post("login", data={"username": "default", "password": PASSWORD})
-        signed_in = {"Authorization": f"Bearer {login['access_token']}"}
-        return str(self._post(kind, headers=signed_in, json=request)["id"])
+        return str(self._post(kind, headers=self._signed_in(), json=request)["id"])
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """What the REST API answers, as the dashboard asks it.
+
+        Args:
+            path: Below `/api/v1/`.
+            parameters: Of the query.
+        """
+        answer = requests.get(f"{self.url}/api/v1/{path}", headers=self._signed_in(), params=parameters, timeout=60)
+        assert answer.ok, answer.text
+        return answer.json()
 
     def client_variables(self) -> dict[str, str]:
         """The environment variables of a client that has signed in, with an API key of its own."""
-        login = self._post("login", data={"username": "default", "password": PASSWORD})
-        signed_in = {"Authorization": f"Bearer {login['access_token']}"}
+        signed_in = self._signed_in()
         account = self._post("service_accounts", headers=signed_in, json={"name": "tests", "active": True})
         key = self._post(f"service_accounts/{account['id']}/api_keys", headers=signed_in, json={"name": "tests"})
         return {"ZENML_STORE_URL": self.url, "ZENML_STORE_API_KEY": str(key["body"]["key"])}
@@ -54,6 +62,10 @@ class ZenMLServer:
             return requests.get(f"{self.url}/health", timeout=5).ok
         except requests.ConnectionError:
             return False
+
+    def _signed_in(self) -> dict[str, str]:
+        login = self._post("login", data={"username": "default", "password": PASSWORD})
+        return {"Authorization": f"Bearer {login['access_token']}"}
 
     def _post(self, path: str, **request: Any) -> dict[str, Any]:
         answer = requests.post(f"{self.url}/api/v1/{path}", timeout=60, **request)

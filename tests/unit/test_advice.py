@@ -14,7 +14,8 @@ from zenml.config.step_configurations import Step, StepConfiguration, StepSpec
 from zenml.models import PipelineSnapshotBase
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.advice import package_missing_in_images, steps_without_operator
+from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
+from zenml_azureml.failures import AzureMLError
 
 KEY = "step_operator:azure"
 
@@ -65,17 +66,30 @@ def test_a_step_that_differs_from_what_all_have_is_named() -> None:
     assert len(steps_without_operator(snapshot, "azure", {"shm_size": "2g"})) == 1
 
 
+def build(**docker: Any) -> BuildConfiguration:
+    settings = DockerSettings(parent_image="ubuntu", **docker)
+    return BuildConfiguration(key="azureml_step_operator", settings=settings, step_name="train")
+
+
+def test_an_image_that_would_be_built_without_this_package_is_refused_in_one_line() -> None:
+    with pytest.raises(AzureMLError) as refusal:
+        refuse_images_without_package([build(skip_build=True), build()], set())
+
+    said = str(refusal.value)
+    assert "\n" not in said
+    assert "step `train`" in said
+    assert "ZENML_AZUREML_REQUIREMENT" in said
+    assert "file://" in said  # this very development install
+
+
 @pytest.mark.parametrize(
-    ("skip_build", "requirements", "warned"),
-    [(False, set(), True), (True, set(), False), (False, {"zenml-azureml==1.0"}, False)],
-    ids=["built without the package", "nothing is built", "built with the package"],
+    ("docker", "requirements"),
+    [
+        ({"skip_build": True}, set()),
+        ({"install_stack_requirements": False}, set()),
+        ({}, {"zenml-azureml==1.0"}),
+    ],
+    ids=["nothing is built", "nothing is installed for the stack", "built with the package"],
 )
-def test_images_that_are_built_without_this_package_are_warned_of(
-    skip_build: bool, requirements: set[str], warned: bool
-) -> None:
-    docker = DockerSettings(skip_build=skip_build, parent_image="ubuntu")
-    builds = [BuildConfiguration(key="azureml_step_operator", settings=docker, step_name="train")]
-
-    warnings = package_missing_in_images(builds, requirements)
-
-    assert [("ZENML_AZUREML_REQUIREMENT" in warning) for warning in warnings] == ([True] if warned else [])
+def test_other_images_are_not(docker: dict[str, Any], requirements: set[str]) -> None:
+    refuse_images_without_package([build(**docker)], requirements)

@@ -30,11 +30,29 @@ def installed(folder: Path, origin: dict[str, Any] | None) -> Distribution:
             {"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc123"}},
             "zenml-azureml @ git+https://example.com/it.git@abc123",
         ),
+        (
+            {"url": "https://example.com/it.git", "subdirectory": "a", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "zenml-azureml @ git+https://example.com/it.git@abc#subdirectory=a",
+        ),
+        (
+            {"url": "https://example.com/it-1.2.3-py3-none-any.whl", "archive_info": {}},
+            "zenml-azureml @ https://example.com/it-1.2.3-py3-none-any.whl",
+        ),
+        ({"url": "file:///home/me/it", "vcs_info": {"vcs": "git", "commit_id": "abc123"}}, None),
         ({"url": "file:///home/me/it", "dir_info": {"editable": True}}, None),
         ({"url": "file:///home/me/it", "dir_info": {}}, None),
         ({"url": "file:///home/me/it-1.2.3-py3-none-any.whl", "archive_info": {}}, None),
     ],
-    ids=["from an index", "from version control", "editable", "from a folder", "from a file"],
+    ids=[
+        "from an index",
+        "from version control",
+        "from a folder of a repository",
+        "from a URL",
+        "from a repository of this machine",
+        "editable",
+        "from a folder",
+        "from a file",
+    ],
 )
 def test_the_image_installs_what_is_installed_here_if_it_can_be_fetched(
     origin: dict[str, Any] | None, requirement: str | None, tmp_path: Path

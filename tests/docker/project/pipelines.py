@@ -1,0 +1,151 @@
+"""A user's pipelines. Every step says what it finds in its container."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import psutil
+from zenml import CommandStep, pipeline, step
+from zenml.client import Client
+from zenml.config import DockerSettings, ResourceSettings
+
+ON_HOST = {"build_options": {"network_mode": "host"}}
+DOCKER = DockerSettings(parent_image=os.environ.get("PARENT_IMAGE"), build_config=ON_HOST)
+OWN_IMAGE = DockerSettings(
+    parent_image=os.environ.get("PARENT_IMAGE"),
+    build_config=ON_HOST,
+    requirements=["only-in-its-own-image==1.0"],
+    environment={"OWN_VARIABLE": "yes"},
+)
+
+
+def found() -> dict[str, Any]:
+    """What a step finds in its container."""
+    began = time.time()
+    return {
+        "seconds_to_first_line": began - psutil.Process(1).create_time(),
+        "in_container": Path("/.dockerenv").exists(),
+        "operator": type(Client().active_stack.step_operator).__module__,
+        "modules_of_azure_ai_ml": [name for name in sys.modules if name.startswith("azure.ai.ml")],
+        "zenml_azureml": installed("zenml-azureml"),
+        "only_in_its_own_image": installed("only-in-its-own-image"),
+        "own_variable": os.environ.get("OWN_VARIABLE"),
+        "gpus": [device.name for device in Path("/dev").glob("nvidia*")],
+    }
+
+
+def installed(name: str) -> tuple[str, str | None] | None:
+    """A distribution's version, and whence pip had it where that is no index."""
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:
+        return None
+    return found.version, found.read_text("direct_url.json")
+
+
+@step
+def load() -> list[int]:
+    return [1, 2, 3]
+
+
+@step(step_operator="azureml")
+def train(numbers: list[int]) -> dict[str, Any]:
+    facts = found()
+    print(f"trained on {len(numbers)} numbers")
+    return {**facts, "sum": sum(numbers)}
+
+
+@step
+def report(facts: dict[str, Any]) -> int:
+    print("the sum is", facts["sum"])
+    return int(facts["sum"])
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def static() -> None:
+    report(train(load()))
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def single() -> None:
+    train([1])
+
+
+@step(step_operator="azureml")
+def square(number: int) -> int:
+    print("squaring", number)
+    return number * number
+
+
+@step
+def numbers() -> list[int]:
+    return list(range(20))
+
+
+@step
+def total(squares: list[int]) -> int:
+    return sum(squares)
+
+
+@pipeline(dynamic=True, enable_cache=False, settings={"docker": DOCKER}, depends_on=[square])
+def mapped() -> None:
+    total(square.map(numbers()))
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def commands() -> None:
+    CommandStep(["sh", "-c", "echo said by $0 in $PWD", "a command"], name="command", step_operator="azureml")()
+
+
+@step(step_operator="azureml", settings={"docker": OWN_IMAGE})
+def special() -> dict[str, Any]:
+    return found()
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def own_image() -> None:
+    train([4, 5])
+    special()
+
+
+@pipeline(dynamic=True, enable_cache=False, settings={"docker": DOCKER}, depends_on=[train, special])
+def dynamic_own_image() -> None:
+    train([4, 5])
+    special()
+
+
+@step(step_operator="azureml", settings={"resources": ResourceSettings(gpu_count=1)})
+def on_a_gpu() -> dict[str, Any]:
+    return found()
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def gpu() -> None:
+    on_a_gpu()
+
+
+@step(step_operator="azureml")
+def failing() -> None:
+    print("about to fail")
+    raise ValueError("The learning rate is negative.")
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def fails() -> None:
+    failing()
+
+
+@step(step_operator="azureml")
+def endless() -> None:
+    print("ready", flush=True)
+    time.sleep(3600)
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def cancelled() -> None:
+    endless()
