@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-docker test-azure-cli chaos versions docs pictures lint review package format lock clean
+.PHONY: help setup demo test test-docker compare-docker test-azure-cli chaos versions docs pictures lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,11 @@ test: setup ## Run all tests
 
 test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
 	tests/docker/run
+
+compare-docker: setup ## Run the same pipelines with the built-in operator and with this one, in containers (root)
+	tests/docker/install engine
+	tests/docker/install parts
+	$(RUN) -m benchmarks.real_parts
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az $(RUN) -m pytest tests/e2e/test_azure_cli.py

@@ -34,10 +34,10 @@ def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirem
             continue
         installed = distribution(DISTRIBUTION_NAME)
         raise AzureMLError(
-            f"The image of step `{build.step_name}` would not contain {DISTRIBUTION_NAME}, which is installed here from "
+            f"The image of step `{build.step_name}` would not contain {DISTRIBUTION_NAME}: it is installed here from "
             f"{origin_of(installed)}, where no image build can fetch it. Set the environment variable "
-            f"{REQUIREMENT_VARIABLE} to what pip is to install there, e.g. `{DISTRIBUTION_NAME}=={installed.version}` "
-            f"or `{DISTRIBUTION_NAME} @ git+https://...@COMMIT`, or to `{DISTRIBUTION_NAME}` if your parent image has it."
+            f"{REQUIREMENT_VARIABLE} to what pip is to install, e.g. `{DISTRIBUTION_NAME}=={installed.version}` "
+            f"or `{DISTRIBUTION_NAME} @ git+https://...@COMMIT`, or to `{DISTRIBUTION_NAME}` if the image has it."
         )
 
 

@@ -137,18 +137,22 @@ def test_a_run_that_is_stopped_ends_its_container(a_team: Team, ml_client: MLCli
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert running.stdout
-    output = []
-    for line in running.stdout:
-        output.append(line)
-        if "[endless] ready" in line:
-            break
-    assert len(containers(engine)) == 1, "".join(output)
-    runs = a_team.server.get("runs", status="running", sort_by="desc:created")["items"]
+    try:
+        assert running.stdout
+        output = []
+        for line in running.stdout:
+            output.append(line)
+            if "[endless] ready" in line:
+                break
+        assert len(containers(engine)) == 1, "".join(output)
+        runs = a_team.server.get("runs", status="running", sort_by="desc:created")["items"]
 
-    a_team.zenml("pipeline", "runs", "stop", runs[0]["id"], "--graceful", "--yes")
+        a_team.zenml("pipeline", "runs", "stop", runs[0]["id"], "--graceful", "--yes")
 
-    rest, _ = running.communicate(timeout=120)
+        rest, _ = running.communicate(timeout=120)
+    finally:
+        running.kill()
+        running.wait()
     run = a_team.last_run("cancelled", rest)
     assert (run.status, run.steps["endless"]["status"]) == ("stopped", "stopped"), rest
     assert ml_client.jobs.get(run.job("endless")).status == "Canceled"

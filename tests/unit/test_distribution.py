@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zenml_azureml.distribution import REQUIREMENT_VARIABLE, image_requirements, requirement_of
+from zenml_azureml.distribution import REQUIREMENT_VARIABLE, image_apt_packages, image_requirements, requirement_of
 
 
 def installed(folder: Path, origin: dict[str, Any] | None) -> Distribution:
@@ -58,6 +58,25 @@ def test_the_image_installs_what_is_installed_here_if_it_can_be_fetched(
     origin: dict[str, Any] | None, requirement: str | None, tmp_path: Path
 ) -> None:
     assert requirement_of(installed(tmp_path, origin)) == requirement
+
+
+@pytest.mark.parametrize(
+    ("origin", "packages"),
+    [
+        (None, []),
+        ({"url": "https://example.com/it.git", "vcs_info": {"vcs": "git", "commit_id": "abc123"}}, ["git"]),
+    ],
+    ids=["from an index", "from version control"],
+)
+def test_an_image_has_git_where_pip_needs_it(
+    origin: dict[str, Any] | None, packages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zenml_azureml.distribution.distribution", lambda _name: installed(tmp_path, origin))
+
+    assert image_apt_packages() == packages
+
+    monkeypatch.setenv(REQUIREMENT_VARIABLE, "zenml-azureml @ git+https://example.com/it.git")
+    assert image_apt_packages() == []  # whoever says it has seen to what it needs
 
 
 def test_what_the_image_installs_can_be_said_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
