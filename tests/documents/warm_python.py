@@ -1,4 +1,4 @@
-"""Python programs that start at once: forks of a process that has imported ZenML already.
+"""Python programs that start at once: forks of a process that has imported ZenML and the Azure SDK already.
 
 Documents run dozens of `zenml` commands, and each would spend seconds on imports, on the same imports. A command in
 `bin/` of the folder asks the process over a socket, which forks; the fork takes over the command's files, folder,
@@ -34,7 +34,7 @@ sys.exit(int(connection.recv(16) or b"70"))
 
 @contextmanager
 def warm_python(folder: Path, variables: dict[str, str]) -> Iterator[Path]:
-    """Have `python` and `zenml` commands that start at once.
+    """Have `python`, `zenml` and `zenml-azureml` commands that start at once.
 
     Args:
         folder: An empty one, to keep them in.
@@ -46,7 +46,7 @@ def warm_python(folder: Path, variables: dict[str, str]) -> Iterator[Path]:
     address = str(folder / "socket")
     commands = folder / "bin"
     commands.mkdir()
-    for name in ("python", "zenml"):
+    for name in ("python", "zenml", "zenml-azureml"):
         (commands / name).write_text(ASK.format(python=sys.executable, address=address))
         (commands / name).chmod(0o755)
     server = subprocess.Popen([sys.executable, "-m", __name__, address], env=variables, start_new_session=True)
@@ -106,8 +106,13 @@ def run(connection: socket.socket) -> None:
     if command == "zenml":
         from zenml.cli.cli import cli
 
-        sys.argv = ["zenml", *arguments]
-        sys.exit(cli(prog_name="zenml"))
+        sys.argv = [command, *arguments]
+        sys.exit(cli(prog_name=command))
+    if command == "zenml-azureml":
+        from zenml_azureml.cli import main
+
+        sys.argv = [command, *arguments]
+        sys.exit(main())
     sys.argv = arguments
     sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
     runpy.run_path(arguments[0], run_name="__main__")
