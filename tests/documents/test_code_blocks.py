@@ -13,7 +13,7 @@ import pytest
 
 from tests.documents.markdown import ROOT, Block, blocks, documents
 from tests.documents.pages import Page, UnmarkedBlockError
-from tests.documents.warm_python import warm_python
+from tests.documents.warm_commands import warm_commands
 from tests.e2e.conftest import REGISTER_STACK, azure_variables, zenml_variables
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
@@ -90,7 +90,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     (folder / "warm").mkdir()
     with (
         Emulator(folder / "emulator", runtime=ProcessRuntime(), settings=settings, proxy_port=0) as emulator,
-        warm_python(folder / "warm", zenml_variables(folder / "warm")) as commands,
+        warm_commands(folder / "warm") as commands,
     ):
         desk = Desk(folder, emulator, commands)
         done = desk.run("zenml stack list", "without-stack")

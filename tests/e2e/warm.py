@@ -16,9 +16,10 @@ from typing import IO, Union
 
 ROOT = Path(__file__).parents[2]
 
-#: Variables that ZenML reads when it is imported begin with this, but for the one that leads to its configuration.
+#: Variables that ZenML reads when it is imported begin with this, but for the one that leads to its configuration and
+#: those of this package.
 _READ_WHEN_IMPORTED = "ZENML_"
-_CONFIGURATION = "ZENML_CONFIG_PATH"
+_READ_WHEN_NEEDED = ("ZENML_CONFIG_PATH", "ZENML_AZUREML_")
 
 
 class WarmProcess:
@@ -36,16 +37,11 @@ class WarmProcess:
     ) -> None:
         out, out_end = os.pipe()
         err, err_end = os.pipe() if apart else (None, out_end)
-        mine, its = socket.socketpair()
-        asked = {"arguments": [*arguments], "environment": {**environment}, "folder": str(folder)}
-        server = _server_for(environment)
-        socket.send_fds(server, [json.dumps(asked).encode()], [out_end, err_end, its.fileno()])
+        self._reports = fork(arguments, environment, folder, out_end, err_end)
         for end in {out_end, err_end}:
             os.close(end)
-        its.close()
-        self._reports = mine
         self.args = list(arguments)
-        self.pid = int(_line(mine))
+        self.pid = int(next_report(self._reports))
         self.stdout: IO[str] = os.fdopen(out)
         self.stderr: IO[str] | None = None if err is None else os.fdopen(err)
         self.returncode: int | None = None
@@ -66,7 +62,7 @@ class WarmProcess:
         if self.returncode is None:
             self._reports.settimeout(timeout if timeout is None else max(timeout, 0.001))
             try:
-                self.returncode = int(_line(self._reports))
+                self.returncode = int(next_report(self._reports))
             except TimeoutError:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
             self._reports.close()
@@ -117,12 +113,37 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) 
     return subprocess.CompletedProcess(list(arguments), process.wait(), stdout, stderr)
 
 
+def fork(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: int, stderr: int
+) -> socket.socket:
+    """Start such a process.
+
+    Args:
+        arguments: The program, a Python file, and its arguments.
+        environment: All of its environment variables.
+        folder: Where it runs.
+        stdout: File descriptor, which stays the caller's.
+        stderr: Likewise.
+
+    Returns:
+        What tells its process id, and at its end its exit code: see `next_report`.
+    """
+    mine, its = socket.socketpair()
+    asked = {"arguments": [*arguments], "environment": {**environment}, "folder": str(folder)}
+    with its:
+        server = _server_for(environment)
+        socket.send_fds(server, [json.dumps(asked).encode()], [stdout, stderr, its.fileno()])
+    return mine
+
+
 def _server_for(environment: Mapping[str, str]) -> socket.socket:
     return _server(frozenset((name, value) for name, value in environment.items() if _is_read_early(name)))
 
 
 def _is_read_early(name: str) -> bool:
-    return (name.startswith(_READ_WHEN_IMPORTED) and name != _CONFIGURATION) or name in ("PATH", "COLUMNS")
+    if name.startswith(_READ_WHEN_NEEDED):
+        return False
+    return name.startswith(_READ_WHEN_IMPORTED) or name in ("PATH", "COLUMNS")
 
 
 @lru_cache
@@ -136,8 +157,12 @@ def _server(variables: frozenset[tuple[str, str]]) -> socket.socket:
     return mine
 
 
-def _line(reports: socket.socket) -> bytes:
-    """A report, which is short: byte by byte, so that the next one stays where it is."""
+def next_report(reports: socket.socket) -> bytes:
+    """A report, which is short: byte by byte, so that the next one stays where it is.
+
+    Raises:
+        RuntimeError: If there is none, and will be none.
+    """
     line = b""
     while not line.endswith(b"\n"):
         byte = reports.recv(1)
