@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from datetime import timedelta
 from uuid import UUID
@@ -39,7 +40,7 @@ class StopChecks:
         interval = STOP_CHECK_INTERVAL.total_seconds() * 0.9
         with self._lock:
             now = self._time.monotonic()
-            is_due = now - self._asked_at.get(run_id, now - interval) >= interval
+            is_due = now - self._asked_at.get(run_id, -math.inf) >= interval
             if is_due:
                 self._asked_at[run_id] = now
         if is_due:

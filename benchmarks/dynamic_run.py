@@ -1,0 +1,63 @@
+"""Runs a dynamic pipeline of many command steps: `python -m benchmarks.dynamic_run KIND PLACE NUMBER`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from benchmarks.home import activate, operator
+from benchmarks.pipelines import run_commands
+
+
+def main() -> None:
+    kind, place, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    settled: dict[str, float] = {}
+    if kind == "ours":
+        _note_ends(settled)
+    step_operator = operator(kind, "" if kind == "none" else place)
+    activate(step_operator)
+    run, took = run_commands(number, dynamic=True)
+    print(
+        json.dumps({"seconds": took, "status": run.status.value, "settled": settled, "ended": _ends(run)}), flush=True
+    )
+    os._exit(0)
+
+
+def _note_ends(settled: dict[str, float]) -> None:
+    """Note when the watcher lets those who wait know of the end of each job."""
+    from zenml_azureml.workspace.watched_job import WatchedJob
+
+    original = WatchedJob.settle
+
+    def settle(job: WatchedJob, *arguments: Any) -> None:
+        original(job, *arguments)
+        settled[job.name] = time.time()
+
+    WatchedJob.settle = settle  # type: ignore[method-assign,assignment]
+
+
+def _ends(run: Any) -> dict[str, float]:
+    """When each step ended by ZenML's account, by the name of its job."""
+    from datetime import timezone
+
+    from zenml.client import Client
+
+    ends = {}
+    page = 1
+    while True:
+        found = Client().list_run_steps(pipeline_run_id=run.id, size=200, page=page, hydrate=True)
+        for step_run in found.items:
+            metadata = step_run.run_metadata
+            name = metadata.get("azureml_job_name") or metadata.get("job_name")
+            if name and step_run.end_time:
+                ends[str(name)] = step_run.end_time.replace(tzinfo=timezone.utc).timestamp()
+        if page >= found.total_pages:
+            return ends
+        page += 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Whether a run was stopped: asked once in an interval, however many steps are waited for."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.unit.test_pacing import StillTime
+from zenml_azureml import step_runs
+from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """The runs that the server was asked about; those in it more than twice are being stopped."""
+    asked: list[UUID] = []
+
+    def is_stopping(run_id: UUID) -> bool:
+        asked.append(run_id)
+        return asked.count(run_id) > 2
+
+    monkeypatch.setattr(step_runs, "is_stopping", is_stopping)
+    return asked
+
+
+def test_a_hundred_who_wait_ask_once_and_all_learn_of_the_stop(asked: list[UUID]) -> None:
+    time, run, other = StillTime(), uuid4(), uuid4()
+    checks = StopChecks(time)
+    told = []
+
+    for _ in range(3):
+        told.append({checks.is_stopping(run) for _ in range(100)})
+        time.sleep(STOP_CHECK_INTERVAL.total_seconds())
+    assert not checks.is_stopping(other)
+
+    assert told == [{False}, {False}, {True}]
+    assert asked == [run, run, run, other]
+
+
+def test_a_server_that_is_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(run_id: UUID) -> bool:
+        raise ConnectionError(str(run_id))
+
+    monkeypatch.setattr(step_runs, "is_stopping", away)
+
+    assert not StopChecks(StillTime()).is_stopping(uuid4())
