@@ -24,7 +24,7 @@ PARTS: tuple[Part, ...] = ("simulated", "real")
 
 
 #: Seconds that a job lasts which is to be interrupted.
-LONG = 180.0
+LONG = 120.0
 
 
 @dataclass(frozen=True)
