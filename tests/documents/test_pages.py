@@ -70,12 +70,15 @@ def test_messages_in_troubleshooting_are_those_of_the_code() -> None:
     assert unknown == []
 
 
-def test_the_map_in_architecture_names_files_that_are_there() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_maps_of_the_code_name_files_that_are_there(document: str) -> None:
+    page = (ROOT / document).read_text(encoding="utf-8")
     source = ROOT / "src" / "zenml_azureml"
     named = re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", page)
 
-    missing = [name for name in named if not any((place / name).exists() for place in (source, source / "emulator"))]
+    missing = [
+        name for name in named if not any((place / name).exists() for place in (source, source / "emulator", ROOT))
+    ]
 
     assert len(named) > 10
     assert missing == []
