@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from scripts import docs_offline, docs_titles, settings_reference
 
-from tests.documents.markdown import ROOT, anchors, documents, prose
+from tests.documents.markdown import ROOT, anchors, blocks, documents, prose
 from tests.documents.sources import texts
 from zenml_azureml import AzureMLStepOperatorConfig, AzureMLStepOperatorSettings
 
@@ -33,6 +33,15 @@ def test_links_lead_somewhere(document: Path) -> None:
             missing.append(link)
 
     assert missing == []
+
+
+def test_blocks_that_are_not_run_name_tests_that_are_there() -> None:
+    marks = [block.mark for document in documents() for block in blocks(document)]
+
+    named = [path for mark in marks for path in re.findall(r"tests/[\w/]+\.py", mark)]
+
+    assert len(named) > 3
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_the_pages_of_the_site_link_to_nothing_outside_of_it() -> None:
