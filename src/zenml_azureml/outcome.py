@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from zenml_azureml.workspace.status import JobPhase
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
+    from zenml_azureml.workspace.run_details import RunDetails
     from zenml_azureml.workspace.watched_job import WatchedJob
 
 #: These six are the only statuses after which ZenML's runner of dynamic
@@ -70,6 +72,67 @@ def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "") -> A
     return error
 
 
+@dataclass(frozen=True)
+class Account:
+    """Why a job failed.
+
+    Attributes:
+        what: What failed and why, as a sentence.
+        azure_says: Azure's own words.
+        log_tail: The last lines of its log, without those that Azure repeats.
+        studio_url: Its page in Studio.
+        do_next: What to do, as sentences.
+    """
+
+    what: str
+    azure_says: str
+    log_tail: tuple[str, ...]
+    studio_url: str
+    do_next: str
+
+    def error(self) -> AzureMLError:
+        """The same as an error."""
+        return AzureMLError(
+            self.what,
+            azure_says=self.azure_says,
+            log_tail=self.log_tail,
+            studio_url=self.studio_url,
+            do_next=self.do_next,
+        )
+
+
+def account_of(
+    job: str,
+    details: RunDetails | None,
+    log_tail: tuple[str, ...],
+    reported: str,
+    studio_url: str,
+    *,
+    is_command: bool = False,
+) -> Account:
+    """Why a job failed.
+
+    Args:
+        job: What to call it, at the beginning of a sentence.
+        details: What run history tells of it; None if that is not known.
+        log_tail: The last lines of its log.
+        reported: What the step's own code has reported of its failure; empty for nothing.
+        studio_url: Its page in Studio.
+        is_command: Whether it runs a command of the user's that reports nothing but its exit code.
+    """
+    message, code = (details.error, details.error_code) if details else ("", "")
+    limit = details.time_used_up if details else None
+    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, log_tail, reported, is_command))
+    azure_says, rest_of_log = without_repetition(message, log_tail)
+    return Account(
+        f"{job} failed{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
+        azure_says,
+        rest_of_log,
+        studio_url,
+        cause.do_next,
+    )
+
+
 def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | None:
     """Why a job that still waits for its compute is to be given up; None if it may wait on.
 
@@ -93,12 +156,12 @@ def overdue(job: WatchedJob, queue_timeout: timedelta | None) -> AzureMLError | 
 def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureMLError | None:
     if job.error is not None:
         return job.error
-    step = f"The Azure ML job of step `{step_run.name}`"
+    step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
     # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
     is_command = step_run.config.command is not None
     status = status_of(job)
     if status is ExecutionStatus.FAILED:
-        return _explain(job, step, step_runs.reported_failure(step_run), is_command)
+        return _explain(job, step, step_runs.reported_failure(step_run.id), is_command)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
     if not is_command and step_runs.reported_status(step_run) in _UNREPORTED:
@@ -113,18 +176,8 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
 
 
 def _explain(job: WatchedJob, step: str, reported: str, is_command: bool) -> AzureMLError:
-    details = job.details
-    message, code = (details.error, details.error_code) if details else ("", "")
-    limit = _time_used_up(job)
-    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, job.log_tail, reported, is_command))
-    azure_says, log_tail = without_repetition(message, job.log_tail)
-    return AzureMLError(
-        f"{step} failed{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
-        azure_says=azure_says,
-        log_tail=log_tail,
-        studio_url=job.studio_url,
-        do_next=cause.do_next,
-    )
+    account = account_of(step, job.details, job.log_tail, reported, job.studio_url, is_command=is_command)
+    return account.error()
 
 
 def _cancelled(job: WatchedJob, step: str, because: str) -> AzureMLError:

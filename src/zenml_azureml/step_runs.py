@@ -31,6 +31,9 @@ COMPUTE_KEY = "azureml_compute"
 VM_SIZE_KEY = "azureml_vm_size"
 PRICE_KEY = "azureml_usd_per_hour_and_node"
 
+#: What this package's account of a job that has ended begins with.
+OUR_WORDS = "The Azure ML job of step"
+
 #: Why the jobs of a run are ended that somebody has stopped.
 STOPPED_REASON = "the run was stopped"
 
@@ -105,13 +108,14 @@ def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
     return Client().get_run_step(step_run.id, hydrate=False).status
 
 
-def reported_failure(step_run: StepRunResponse) -> str:
+def reported_failure(step_run_id: UUID) -> str:
     """What the step's own code reported of its failure: `ValueError: ...`; empty if it reported nothing."""
-    info = Client().get_run_step(step_run.id).exception_info
-    if info is None:
-        return ""
-    kind = (info.source or "").rpartition(".")[2]
-    return ": ".join(part for part in (kind, info.message or "") if part)
+    info = Client().get_run_step(step_run_id).exception_info
+    kind = (info.source or "").rpartition(".")[2] if info else ""
+    if info is None or kind == AzureMLError.__name__:
+        return ""  # the latter is what this package has published
+    own_message = (info.message or "").partition(f"\n{OUR_WORDS}")[0]
+    return ": ".join(part for part in (kind, own_message) if part)
 
 
 def publish_completed(step_run: StepRunResponse) -> None:

@@ -8,6 +8,7 @@ from zenml_azureml.cli.demo import demo
 from zenml_azureml.cli.doctor import doctor
 from zenml_azureml.cli.emulator import emulator
 from zenml_azureml.cli.jobs import jobs
+from zenml_azureml.cli.sizes import sizes
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,3 +21,4 @@ main.add_command(demo)
 main.add_command(doctor)
 main.add_command(emulator)
 main.add_command(jobs)
+main.add_command(sizes)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
@@ -14,10 +15,9 @@ from zenml_azureml import tags
 from zenml_azureml.cli.job_table import show_table
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
-from zenml_azureml.jobs.inventory import is_id, jobs_in, judged
+from zenml_azureml.jobs.inventory import find_job, is_id, job_name, jobs_in, judged
 from zenml_azureml.jobs.pickup import in_words
 from zenml_azureml.jobs.server import ServerView
-from zenml_azureml.step_runs import job_name_of
 from zenml_azureml.workspace.status import JobPhase
 
 if TYPE_CHECKING:
@@ -28,13 +28,57 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.listing import ListedJob
 
 
-def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+class Teller:
+    """Tells what becomes of jobs: people at once, programs all together at the end.
+
+    Args:
+        as_json: Whether it is for a program.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._told: list[dict[str, Any]] = []
+
+    def job(self, result: Cancelled) -> None:
+        """What became of a job."""
+        job = result.job
+        self._told.append(
+            {
+                "job": job.name,
+                "status": job.status,
+                "ended": job.phase.ended and not result.problem,
+                "problem": result.problem or None,
+            }
+        )
+        if result.problem:
+            click.echo(result.problem, err=True)
+        else:
+            self.say(f"The Azure ML job `{job.name}` has ended: {job.status}.")
+
+    def missing(self, name: str, places: list[Place]) -> None:
+        """That there is no such job."""
+        problem = f"There is no job `{name}` in {in_words(places)}."
+        self._told.append({"job": name, "status": None, "ended": None, "problem": problem})
+        click.echo(problem, err=True)
+
+    def say(self, sentence: str) -> None:
+        """Something for people."""
+        click.echo(sentence, err=self._as_json)
+
+    def close(self) -> None:
+        """All has been told."""
+        if self._as_json:
+            click.echo(json.dumps(self._told, indent=2))
+
+
+def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
     """Cancel jobs by name, or by the id of their step run.
 
     Args:
         names: Names and ids.
         places: Where they are looked for.
         timeout: How long they may take to end.
+        teller: Who is told.
         ask: Whether to ask before.
 
     Returns:
@@ -43,24 +87,24 @@ def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, 
     found: list[FoundAt] = []
     missing = False
     for name in names:
-        job_name = job_name_of(UUID(name)) if is_id(name) else name
-        job_at = _find(job_name, places)
+        job_at = find_job(name, places)
         if job_at is None:
             missing = True
-            click.echo(f"There is no job `{job_name}` in {in_words(places)}.", err=True)
+            teller.missing(job_name(name), places)
         elif job_at[1].phase.ended:
-            _tell(Cancelled(*job_at))
+            teller.job(Cancelled(*job_at))
         else:
             found.append(job_at)
-    return _cancel(found, ServerView(), timeout, ask=ask) and not missing
+    return _cancel(found, ServerView(), timeout, teller, ask=ask) and not missing
 
 
-def cancel_orphans(places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+def cancel_orphans(places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
     """Cancel the orphans of this ZenML server.
 
     Args:
         places: Where they are looked for.
         timeout: How long they may take to end.
+        teller: Who is told.
         ask: Whether to ask before.
 
     Returns:
@@ -78,18 +122,19 @@ def cancel_orphans(places: list[Place], timeout: timedelta, *, ask: bool) -> boo
         )
     orphans = [(job.place, job.job) for job in unfinished if job.judgement.orphan]
     if not orphans:
-        click.echo("No orphans.")
+        teller.say("No orphans.")
         return True
-    return _cancel(orphans, server, timeout, ask=ask)
+    return _cancel(orphans, server, timeout, teller, ask=ask)
 
 
-def cancel_run(run: str, places: list[Place], timeout: timedelta, *, ask: bool) -> bool:
+def cancel_run(run: str, places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
     """Cancel the unfinished jobs of a run, and let ZenML's server know that the run is stopped.
 
     Args:
         run: Its name or id.
         places: Where its jobs are looked for.
         timeout: How long they may take to end.
+        teller: Who is told.
         ask: Whether to ask before.
 
     Returns:
@@ -107,11 +152,11 @@ def cancel_run(run: str, places: list[Place], timeout: timedelta, *, ask: bool) 
         raise click.UsageError(f"Several runs are named `{run}`; give an id: {', '.join(sorted(map(str, run_ids)))}.")
     to_stop = None if known is None or known.status.is_finished else known
     if not found and to_stop is None:
-        click.echo(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
+        teller.say(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
         return True
-    all_ended = _cancel(found, server, timeout, ask=ask, run=to_stop)
+    all_ended = _cancel(found, server, timeout, teller, ask=ask, run=to_stop)
     if to_stop is not None:
-        _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server)
+        _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, teller)
     return all_ended
 
 
@@ -119,6 +164,7 @@ def _cancel(
     found: list[FoundAt],
     server: ServerView,
     timeout: timedelta,
+    teller: Teller,
     *,
     ask: bool,
     run: PipelineRunResponse | None = None,
@@ -134,19 +180,12 @@ def _cancel(
     results = []
     for result in cancel_all(found, timeout):
         results.append(result)
-        _tell(result)
+        teller.job(result)
         # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
         # ended from here.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):
             _tell_server_of_step(result.job, server)
     return not any(result.problem for result in results)
-
-
-def _tell(result: Cancelled) -> None:
-    if result.problem:
-        click.echo(result.problem, err=True)
-    else:
-        click.echo(f"The Azure ML job `{result.job.name}` has ended: {result.job.status}.")
 
 
 def _tell_server_of_step(job: ListedJob, server: ServerView) -> None:
@@ -167,26 +206,18 @@ def _tell_server(what: str, tell: Callable[[], None]) -> None:
         click.echo(f"The ZenML server could not be told that {what}: {error}", err=True)
 
 
-def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView) -> None:
+def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Teller) -> None:
     for job in ended_before:  # of those that were cancelled now, the server knows
         _tell_server_of_step(job, server)
-    _tell_server("the run is stopped", lambda: _stop_run(run_id))
+    _tell_server("the run is stopped", lambda: _stop_run(run_id, teller))
 
 
-def _stop_run(run_id: UUID) -> None:
+def _stop_run(run_id: UUID, teller: Teller) -> None:
     run = runs.was_stopped(run_id)
-    click.echo(f"The run `{run.name}` is {run.status.value}.")
+    teller.say(f"The run `{run.name}` is {run.status.value}.")
     if not run.status.is_finished:
         steps = ", ".join(f"`{name}`" for name in runs.unfinished_steps(run))
         click.echo(f"On the ZenML server these steps of it have not ended: {steps}.", err=True)
-
-
-def _find(job_name: str, places: list[Place]) -> FoundAt | None:
-    for place in places:
-        job = place.workspace.find_job(job_name)
-        if job is not None:
-            return place, job
-    return None
 
 
 def _known_run(run: str, server: ServerView) -> PipelineRunResponse | None:

@@ -8,41 +8,38 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zenml_azureml import tags
+from zenml_azureml.cli.tables import show_rows
 from zenml_azureml.jobs.orphans import NoStepRun
 
 if TYPE_CHECKING:
     from zenml_azureml.jobs.inventory import FoundJob
 
-_UNLIMITED = 10_000
-
 
 def show_table(jobs: list[FoundJob]) -> None:
     """Print jobs for people, a line each."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("Job", "Status", "Step", "Run", "Step run", "Orphan"):
-        table.add_column(heading, no_wrap=True)
-    for job in jobs:
-        table.add_row(
-            job.job.name,
-            job.job.status,
-            job.tag(tags.STEP),
-            job.tag(tags.RUN),
-            _step_run_status(job) or "",
-            _orphan_in_words(job),
-        )
-    # A name that is cut off cannot be copied: the terminal may wrap lines, the table may not.
-    Console(highlight=False, markup=False, width=_UNLIMITED).print(table)
+    show_rows(
+        ("Job", "Status", "Step", "Run", "Step run", "Orphan"),
+        [
+            (
+                job.job.name,
+                job.job.status,
+                job.tag(tags.STEP),
+                job.tag(tags.RUN),
+                _step_run_status(job) or "",
+                _orphan_in_words(job),
+            )
+            for job in jobs
+        ],
+    )
 
 
 def show_json(jobs: list[FoundJob]) -> None:
     """Print jobs for programs: a list of objects."""
-    click.echo(json.dumps([_as_json(job) for job in jobs], indent=2))
+    click.echo(json.dumps([job_as_json(job) for job in jobs], indent=2))
 
 
-def _as_json(found: FoundJob) -> dict[str, Any]:
+def job_as_json(found: FoundJob) -> dict[str, Any]:
+    """A job for programs."""
     job, address = found.job, found.place.workspace.address
     return {
         "job": job.name,

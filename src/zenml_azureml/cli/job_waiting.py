@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def wait_for(
-    job_or_step_run: str, operators: list[AzureMLStepOperator], cloud: str | None, patience: timedelta
+    job_or_step_run: str,
+    operators: list[AzureMLStepOperator],
+    cloud: str | None,
+    patience: timedelta,
+    *,
+    as_json: bool = False,
 ) -> bool:
     """Wait for the end of a job, and see to it that ZenML's server knows it.
 
@@ -30,6 +36,7 @@ def wait_for(
         operators: The step operators that may have submitted it.
         cloud: Name of the cloud that it is in; None for the public one.
         patience: How long to leave the last word to the run's own orchestrator.
+        as_json: Whether it is for a program.
 
     Returns:
         Whether the step succeeded.
@@ -39,17 +46,24 @@ def wait_for(
     """
     step_run = step_run_of(job_or_step_run, places_of(operators, cloud))
     operator = operator_of(step_run, operators)
-    click.echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).")
+    click.echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).", err=as_json)
+    problem = ""
     try:
         status = wait_for_end(step_run, operator, patience)
     except AzureMLError as error:
-        status = ExecutionStatus.FAILED
-        click.echo(str(error), err=True)
+        status, problem = ExecutionStatus.FAILED, str(error)
     except RunStoppedException as error:
-        status = ExecutionStatus.STOPPED
-        click.echo(str(error), err=True)
-    click.echo(f"The step `{step_run.name}` is {status.value}.")
-    _tell_of_run(runs.settle(step_run.pipeline_run_id, patience), retry=status.is_successful)
+        status, problem = ExecutionStatus.STOPPED, str(error)
+    if problem:
+        click.echo(problem, err=True)
+    click.echo(f"The step `{step_run.name}` is {status.value}.", err=as_json)
+    run = runs.settle(step_run.pipeline_run_id, patience)
+    if as_json:
+        told = {"step": step_run.name, "step_run_id": str(step_run.id), "status": status.value}
+        told |= {"run": run.name, "run_id": str(run.id), "run_status": run.status.value}
+        click.echo(json.dumps({**told, "problem": problem or None}, indent=2))
+    else:
+        _tell_of_run(run, retry=status.is_successful)
     return status.is_successful
 
 

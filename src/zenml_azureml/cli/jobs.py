@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+import webbrowser
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,11 +19,15 @@ from zenml_azureml.cli.places import (
     operator_options,
     place_options,
 )
+from zenml_azureml.cli.waiting import working
+
+if TYPE_CHECKING:
+    from zenml_azureml.jobs.inventory import FoundAt
 
 
 @click.group()
 def jobs() -> None:
-    """The Azure ML jobs of your pipelines: find them, end them, wait for them.
+    """The Azure ML jobs of your pipelines: find them, look into them, end them, wait for them.
 
     An orphan is an unfinished job of this ZenML server whose step run is finished or gone. A job whose step run is
     still running there is none, even if the process that waited for it was killed: `jobs wait JOB` waits in its place,
@@ -42,7 +49,9 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
     from zenml_azureml.jobs.server import ServerView
 
     with errors_told():
-        found = judged(jobs_in(chosen_places(**where), finished_too=finished_too, run=run), ServerView())
+        places = chosen_places(**where)
+        with working("Listing jobs"):
+            found = judged(jobs_in(places, finished_too=finished_too, run=run), ServerView())
     if orphans:
         found = [job for job in found if job.judgement.orphan is not False]
     if as_json:
@@ -51,6 +60,76 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
         show_table(found)
     else:
         click.echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
+
+
+@jobs.command()
+@click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@place_options
+def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
+    """Show one job: its state, where it runs, whose it is, and why it failed."""
+    keep_stdout_clean()
+    from zenml_azureml.cli import job_details
+
+    with errors_told():
+        places = chosen_places(**where)
+        job_details.show(job_or_step_run, places, as_json=as_json)
+
+
+@jobs.command()
+@click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended. Ctrl+C leaves the job alone.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--json", "as_json", is_flag=True, help="For programs: an object on each line.")
+@place_options
+def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool, **where: str | None) -> None:
+    """Print what a job has printed, of all of its processes."""
+    if follow and lines is not None:
+        raise click.UsageError("--follow and --lines exclude each other.")
+    keep_stdout_clean()
+    from zenml_azureml.cli.job_log import follow_log, print_log
+
+    with errors_told():
+        place, job = _found(job_or_step_run, **where)
+        if follow:
+            follow_log(place, job.name, as_json=as_json)
+        else:
+            print_log(place, job.name, lines, as_json=as_json)
+
+
+@jobs.command("open")
+@click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
+@click.option("--print", "only_print", is_flag=True, help="Only print the address.")
+@click.option("--json", "as_json", is_flag=True, help="Only print it, for programs.")
+@place_options
+def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str | None) -> None:
+    """Open a job's page in Azure ML Studio, and print its address."""
+    keep_stdout_clean()
+    with errors_told():
+        _, job = _found(job_or_step_run, **where)
+    if not job.studio_url:
+        raise click.ClickException(f"Azure ML gave no address in Studio for the job `{job.name}`.")
+    click.echo(json.dumps({"job": job.name, "studio_url": job.studio_url}) if as_json else job.studio_url)
+    if not (only_print or as_json or webbrowser.open(job.studio_url)):
+        click.echo("No browser can be opened from here.", err=True)
+
+
+def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
+    """The job that is meant, and where it is.
+
+    Raises:
+        AzureMLError: If there is none.
+    """
+    from zenml_azureml.failures import AzureMLError
+    from zenml_azureml.jobs.inventory import find_job, job_name
+    from zenml_azureml.jobs.pickup import in_words
+
+    places = chosen_places(**where)
+    with working("Looking for the job"):
+        found = find_job(job_or_step_run, places)
+    if found is None:
+        raise AzureMLError(f"There is no job `{job_name(job_or_step_run)}` in {in_words(places)}.")
+    return found
 
 
 @jobs.command()
@@ -66,9 +145,17 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
     metavar="SECONDS",
     help="How long the jobs may take to end.",
 )
+@click.option("--json", "as_json", is_flag=True, help="For programs; with --yes.")
 @place_options
 def cancel(
-    *, names: tuple[str, ...], run: str | None, orphans: bool, yes: bool, timeout: float, **where: str | None
+    *,
+    names: tuple[str, ...],
+    run: str | None,
+    orphans: bool,
+    yes: bool,
+    timeout: float,
+    as_json: bool,
+    **where: str | None,
 ) -> None:
     """End jobs, and see to it that they have ended.
 
@@ -76,18 +163,22 @@ def cancel(
     """
     if (bool(names), run is not None, orphans).count(True) != 1:
         raise click.UsageError("Say what to cancel: JOB..., --run RUN or --orphans.")
+    if as_json and not yes:
+        raise click.UsageError("--json does not ask: it needs --yes.")
     keep_stdout_clean()
-    from zenml_azureml.cli.job_cancelling import cancel_named, cancel_orphans, cancel_run
+    from zenml_azureml.cli.job_cancelling import Teller, cancel_named, cancel_orphans, cancel_run
 
+    teller = Teller(as_json=as_json)
     with errors_told():
         places = chosen_places(**where)
         limit = timedelta(seconds=timeout)
         if run is not None:
-            all_ended = cancel_run(run, places, limit, ask=not yes)
+            all_ended = cancel_run(run, places, limit, teller, ask=not yes)
         elif orphans:
-            all_ended = cancel_orphans(places, limit, ask=not yes)
+            all_ended = cancel_orphans(places, limit, teller, ask=not yes)
         else:
-            all_ended = cancel_named(names, places, limit, ask=not yes)
+            all_ended = cancel_named(names, places, limit, teller, ask=not yes)
+    teller.close()
     sys.exit(0 if all_ended else 1)
 
 
@@ -101,8 +192,9 @@ def cancel(
     metavar="SECONDS",
     help="How long to leave the last word to the run's own orchestrator, should it still be there.",
 )
+@click.option("--json", "as_json", is_flag=True, help="For programs: how it ended. The log goes to stderr.")
 @operator_options
-def wait(*, job_or_step_run: str, patience: float, operator: str | None, cloud: str | None) -> None:
+def wait(*, job_or_step_run: str, patience: float, as_json: bool, operator: str | None, cloud: str | None) -> None:
     """Wait for a job that nobody waits for any more.
 
     Shows its log, waits for its end, and tells the ZenML server how the step run ended, and the run if nobody goes on
@@ -110,8 +202,11 @@ def wait(*, job_or_step_run: str, patience: float, operator: str | None, cloud: 
     """
     # As Ctrl+C: a job that nobody waits for is not left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if as_json:
+        keep_stdout_clean()
     from zenml_azureml.cli.job_waiting import wait_for
 
     with errors_told():
         operators = chosen_operators(operator)
-        sys.exit(0 if wait_for(job_or_step_run, operators, cloud, timedelta(seconds=patience)) else 1)
+        limit = timedelta(seconds=patience)
+        sys.exit(0 if wait_for(job_or_step_run, operators, cloud, limit, as_json=as_json) else 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from zenml_azureml.cli.waiting import working
+from zenml_azureml.endpoint import CLOUDS
 
 if TYPE_CHECKING:
     from zenml_azureml.jobs.places import Place
@@ -21,9 +22,12 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def operator_options(command: _Command) -> _Command:
     """Add the options that say which step operators are meant."""
-    command = click.option("--cloud", metavar="NAME", help="The Azure cloud of the jobs.  [default: AzureCloud]")(
-        command
-    )
+    command = click.option(
+        "--cloud",
+        metavar="NAME",
+        help="The Azure cloud of the jobs.  [default: AzureCloud]",
+        shell_complete=lambda _context, _parameter, begun: [name for name in CLOUDS if name.startswith(begun)],
+    )(command)
     return click.option(
         "--operator", metavar="NAME", help="A step operator.  [default: all Azure ML ones of the active stack]"
     )(command)
@@ -105,5 +109,5 @@ def keep_stdout_clean() -> None:
         import zenml.logger  # noqa: F401 - sets its handlers
 
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
             handler.setStream(sys.stderr)

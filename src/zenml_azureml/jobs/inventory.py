@@ -12,6 +12,7 @@ from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.jobs.orphans import JobFacts, Judgement, NoStepRun, StepRunFacts, judge
+from zenml_azureml.step_runs import job_name_of
 
 if TYPE_CHECKING:
     from zenml_azureml.jobs.places import Place
@@ -69,6 +70,29 @@ def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | N
         for job in place.workspace.list_jobs(tag):
             if (finished_too or not job.phase.ended) and (run is None or belongs_to(job, run)):
                 yield place, job
+
+
+def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
+    """A job by its name or the id of its step run; None if it is in none of the places.
+
+    Args:
+        job_or_step_run: The name or the id.
+        places: Where to look.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    name = job_name(job_or_step_run)
+    for place in places:
+        job = place.workspace.find_job(name)
+        if job is not None:
+            return place, job
+    return None
+
+
+def job_name(job_or_step_run: str) -> str:
+    """The name of the job that is meant by its name or by the id of its step run."""
+    return job_name_of(UUID(job_or_step_run)) if is_id(job_or_step_run) else job_or_step_run
 
 
 def is_id(text: str) -> bool:

@@ -57,7 +57,7 @@ def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[ListedJob]:
         # An archived job may still run: Studio archives whatever is chosen.
         found = connection.client.jobs.list(list_view_type=ListViewType.ALL, tag=tag)
         # The SDK gives None for a job of a kind that it does not know.
-        yield from (_listed(job) for job in found if job is not None)
+        yield from (listed(job) for job in found if job is not None)
     except AzureError as error:
         raise explain("listing the jobs", error, connection.address) from error
 
@@ -73,7 +73,7 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
     try:
-        return _listed(connection.client.jobs.get(job_name))
+        return listed(connection.client.jobs.get(job_name))
     except ResourceNotFoundError as error:
         if not is_missing_workspace(error):
             return None
@@ -82,7 +82,8 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None
         raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
 
 
-def _listed(job: Job) -> ListedJob:
+def listed(job: Job) -> ListedJob:
+    """What listings tell of a job, of the SDK's account of it."""
     studio = (job.services or {}).get("Studio")
     return ListedJob(
         name=str(job.name),

@@ -19,7 +19,9 @@ from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnec
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.inspector import Inspector
 from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
+from zenml_azureml.workspace.job_account import JobAccount, describe_job
 from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
+from zenml_azureml.workspace.logs import LogFollower, RunDetails
 from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import Demands, place
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
@@ -105,6 +107,25 @@ class Workspace:
     def find_job(self, job_name: str) -> ListedJob | None:
         """The job of that name; None if there is none. See `listing.find_job`."""
         return find_job(self._connection, job_name)
+
+    def describe_job(self, job_name: str) -> JobAccount | None:
+        """All that is known of the job of that name; None if there is none. See `job_account.describe_job`."""
+        return describe_job(self._connection, job_name)
+
+    def read_log(self, job_name: str, on_lines: Callable[[list[str]], None]) -> RunDetails:
+        """Read what a job has logged so far.
+
+        Args:
+            job_name: The job.
+            on_lines: Called with some lines at a time.
+
+        Raises:
+            AzureMLError: If the log cannot be read.
+        """
+        try:
+            return LogFollower(self._connection, job_name, self._time.monotonic).tell_rest(on_lines)
+        except AzureError as error:
+            raise explain(f"reading the log of the job `{job_name}`", error, self.address) from error
 
     @property
     def inspector(self) -> Inspector:

@@ -40,7 +40,7 @@ class SizeChoice:
 
 
 @dataclass(frozen=True)
-class _Shortfall:
+class Shortfall:
     """One way in which a size does not serve a request.
 
     Attributes:
@@ -123,41 +123,47 @@ def check_explicit_size(size: VmSize, request: ResourceRequest) -> list[str]:
     return [
         f"The step's resources ask for {request.describe()}, but the size that its settings name wins: "
         f"{size.describe()} has {shortfall.why}."
-        for shortfall in _too_small(size, request)
+        for shortfall in too_small(size, request)
     ]
 
 
 def _shortfalls(
     size: VmSize, request: ResourceRequest, quota: Quota, *, kind: ComputeKind, nodes: int, low_priority: bool
-) -> list[_Shortfall]:
-    found = _too_small(size, request)
+) -> list[Shortfall]:
+    found = too_small(size, request)
     if size.gpus and not request.gpus_wanted:
-        found.append(_Shortfall("GPUs, which were not asked for"))
+        found.append(Shortfall("GPUs, which were not asked for"))
     if not size.supports(kind):
-        found.append(_Shortfall(f"no support for {kind}"))
+        found.append(Shortfall(f"no support for {kind}"))
     if low_priority and not size.low_priority_capable:
-        found.append(_Shortfall("no low priority"))
+        found.append(Shortfall("no low priority"))
     shortage = check_quota(size, quota, nodes, low_priority)
     if shortage is not None:
         free = max(0, shortage.limit - shortage.used)
-        found.append(_Shortfall(f"no quota left ({shortage.describe()})", 1 - free / shortage.needed))
+        found.append(Shortfall(f"no quota left ({shortage.describe()})", 1 - free / shortage.needed))
     return found
 
 
-def _too_small(size: VmSize, request: ResourceRequest) -> list[_Shortfall]:
+def too_small(size: VmSize, request: ResourceRequest) -> list[Shortfall]:
+    """What a size lacks of what a request asks for.
+
+    Args:
+        size: The size.
+        request: What each node has to offer.
+    """
     wanted_and_has = (
         ("vCPU", request.cpus or 0, size.vcpus),
         ("GPU", request.gpus_wanted, size.gpus),
         ("GB", request.memory_gb or 0, size.memory_gb),
     )
     found = [
-        _Shortfall(f"{has:g} of {wanted:g} {unit}", 1 - has / wanted)
+        Shortfall(f"{has:g} of {wanted:g} {unit}", 1 - has / wanted)
         for unit, wanted, has in wanted_and_has
         if has < wanted
     ]
     has_class = gpu_class_of(size.name)
     if request.gpu_class and size.gpus and request.gpu_class.upper() != has_class:
-        found.append(_Shortfall(f"GPUs of class {has_class or 'unknown'}, not {request.gpu_class}"))
+        found.append(Shortfall(f"GPUs of class {has_class or 'unknown'}, not {request.gpu_class}"))
     return found
 
 
@@ -169,7 +175,7 @@ def _preference(size: VmSize, quota: Quota, low_priority: bool) -> tuple[bool, b
 
 def _nothing_serves(
     request: ResourceRequest,
-    lacking: dict[VmSize, list[_Shortfall]],
+    lacking: dict[VmSize, list[Shortfall]],
     quota: Quota,
     *,
     kind: ComputeKind,

@@ -1,0 +1,96 @@
+"""`zenml-azureml jobs logs`: what a job has printed, or is printing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from zenml_azureml.cli.waiting import working
+from zenml_azureml.workspace.watch import WatchOptions
+
+if TYPE_CHECKING:
+    from zenml_azureml.jobs.places import Place
+
+#: How long Azure may be out of reach while a log is followed.
+_PATIENCE = timedelta(minutes=5)
+
+_Printer = Callable[[str], None]
+
+
+def print_log(place: Place, job_name: str, last: int | None, *, as_json: bool) -> None:
+    """Print what a job has logged so far.
+
+    Args:
+        place: Where the job is.
+        job_name: The job.
+        last: How many of the last lines; None for all.
+        as_json: Whether it is for a program.
+
+    Raises:
+        AzureMLError: If the log cannot be read.
+    """
+    show = _printer(job_name, as_json=as_json)
+    kept: deque[str] = deque(maxlen=last)
+
+    def take(lines: list[str]) -> None:
+        if last is None:
+            for line in lines:
+                show(line)
+        else:
+            kept.extend(lines)
+
+    if last is None:
+        place.workspace.read_log(job_name, take)
+    else:
+        with working("Reading the log"):
+            place.workspace.read_log(job_name, take)
+    for line in kept:
+        show(line)
+
+
+def follow_log(place: Place, job_name: str, *, as_json: bool) -> None:
+    """Print what a job logs, until it has ended.
+
+    Args:
+        place: Where the job is.
+        job_name: The job.
+        as_json: Whether it is for a program.
+
+    Raises:
+        AzureMLError: If it cannot be watched any more.
+    """
+    options = WatchOptions(
+        tag="",
+        patience=_PATIENCE,
+        on_line=_printer(job_name, as_json=as_json),
+        on_progress=lambda sentence: click.echo(sentence, err=True),
+    )
+    watched = place.workspace.watch(job_name, options)
+    try:
+        while not watched.wait(timedelta(seconds=1)):
+            pass
+    except KeyboardInterrupt:
+        click.echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job_name}", err=True)
+        sys.exit(130)
+    if watched.error is not None:
+        raise watched.error
+    click.echo(f"The Azure ML job `{job_name}` has ended: {watched.status}.", err=True)
+
+
+def _printer(job_name: str, *, as_json: bool) -> _Printer:
+    def show(line: str) -> None:
+        try:
+            click.echo(json.dumps({"job": job_name, "line": line}) if as_json else line)
+        except BrokenPipeError:
+            # Whoever read has what they wanted, e.g. `head`; Python would complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os._exit(0)
+
+    return show

@@ -1,0 +1,121 @@
+"""`zenml-azureml sizes`: VM sizes, what they cost, and the quota that there is for them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zenml_azureml.cli.places import chosen_places, errors_told, keep_stdout_clean, place_options
+from zenml_azureml.cli.tables import show_rows
+from zenml_azureml.cli.waiting import working
+
+if TYPE_CHECKING:
+    from zenml_azureml.workspace.sizes.quota import Quota
+    from zenml_azureml.workspace.sizes.search import FoundSize
+
+_KINDS = ("serverless", "compute-cluster", "compute-instance")
+
+
+@click.command()
+@click.argument("name", required=False, default="", metavar="[PART_OF_NAME]")
+@click.option("--cpus", type=click.FloatRange(min=0), metavar="N", help="vCPUs at the least.")
+@click.option("--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs at the least; 0 for sizes without any.")
+@click.option("--gpu-class", metavar="NAME", help="Which GPU, e.g. T4, V100, A100.")
+@click.option("--memory", type=click.FloatRange(min=0), metavar="GB", help="Memory at the least.")
+@click.option("--max-price", type=click.FloatRange(min=0), metavar="USD", help="Per hour and node at the most.")
+@click.option("--low-priority", is_flag=True, help="Low-priority and spot nodes: their prices and their quota.")
+@click.option("--mode", type=click.Choice(_KINDS), help="Only what that kind of compute can have.")
+@click.option("--available", is_flag=True, help="Only what quota has room for.")
+@click.option("--location", metavar="REGION", help="Another Azure region than the workspace's.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@place_options
+def sizes(
+    *,
+    name: str,
+    cpus: float | None,
+    gpus: int | None,
+    gpu_class: str | None,
+    memory: float | None,
+    max_price: float | None,
+    low_priority: bool,
+    mode: Any,
+    available: bool,
+    location: str | None,
+    as_json: bool,
+    **where: str | None,
+) -> None:
+    """List the VM sizes of the workspace's region, the cheapest first.
+
+    With Azure's estimate of their price in US dollars per hour and node, the quota that they count against, and how
+    many more nodes it has room for.
+    """
+    keep_stdout_clean()
+    from zenml_azureml.workspace.sizes.search import Search, search_sizes
+    from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
+
+    with errors_told():
+        search = Search(
+            ResourceRequest(cpus, gpus, gpu_class, memory), max_price, low_priority, mode, name, with_room=available
+        )
+        place, *_ = chosen_places(**where)
+        with working("Listing VM sizes"):
+            inspector = place.workspace.inspector
+            region = location or inspector.workspace().location
+            found_sizes, quota = inspector.sizes(region), inspector.quota(region)
+    found = search_sizes(found_sizes, quota, search)
+    if as_json:
+        click.echo(json.dumps([_as_json(one, region) for one in found], indent=2))
+    elif found:
+        _show(found, quota, low_priority=low_priority)
+    else:
+        click.echo(f"No VM size of {region} is like that.")
+
+
+def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
+    price = "USD/h low prio." if low_priority else "USD/h"
+    numbers = ("vCPU", "GB", price, "vCPU used", "of", "Nodes left")
+    rows = [
+        (
+            one.size.name,
+            str(one.size.vcpus),
+            _gpus(one),
+            f"{one.size.memory_gb:g}",
+            "?" if one.price is None else f"{one.price:.2f}",
+            str(one.quota.used) if one.quota else "?",
+            str(one.quota.limit) if one.quota else "?",
+            "?" if one.nodes_left is None else str(one.nodes_left),
+        )
+        for one in found
+    ]
+    show_rows(("Size", "vCPU", "GPU", "GB", price, "vCPU used", "of", "Nodes left"), rows, numbers=numbers)
+    click.echo(f"\nMore quota for {quota.region}: {quota.page}", err=True)
+
+
+def _gpus(found: FoundSize) -> str:
+    from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+
+    return f"{found.size.gpus} {gpu_class_of(found.size.name) or ''}".rstrip() if found.size.gpus else ""
+
+
+def _as_json(found: FoundSize, region: str) -> dict[str, Any]:
+    from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+
+    size = found.size
+    return {
+        "name": size.name,
+        "region": region,
+        "family": size.family,
+        "vcpus": size.vcpus,
+        "gpus": size.gpus,
+        "gpu_class": gpu_class_of(size.name) if size.gpus else None,
+        "memory_gb": size.memory_gb,
+        "usd_per_hour": size.price_per_hour,
+        "usd_per_hour_low_priority": size.low_priority_price_per_hour,
+        "low_priority_capable": size.low_priority_capable,
+        "modes": [kind for kind in _KINDS if size.supports(kind)],  # type: ignore[arg-type]
+        "quota": found.quota
+        and {"name": found.quota.family, "vcpus_used": found.quota.used, "vcpus_limit": found.quota.limit},
+        "nodes_left": found.nodes_left,
+    }

@@ -1,0 +1,62 @@
+"""Tables that can be read at any width, and whose cells can be copied whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+_UNLIMITED = 10_000
+
+
+def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+    """Print a table, a line for each row; on a terminal that it is too wide for, a block for each row.
+
+    A cell that is cut off cannot be copied, and a line that is wrapped cannot be read.
+
+    Args:
+        headings: Of the columns.
+        rows: The cells of each row, in words.
+        numbers: Headings of the columns that are set to the right.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
+    for row in rows:
+        table.add_row(*row)
+    terminal = Console(highlight=False, markup=False)
+    width = terminal.width if sys.stdout.isatty() else _UNLIMITED
+    if terminal.measure(table, options=terminal.options.update(max_width=_UNLIMITED)).maximum <= width:
+        Console(highlight=False, markup=False, width=_UNLIMITED).print(table)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        show_facts([(heading, cell) for heading, cell in zip(headings, row, strict=True) if cell])
+
+
+def show_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, a line for each; lines of a long value go on under its first one.
+
+    Args:
+        facts: Names and values.
+    """
+    if not sys.stdout.isatty():
+        width = max((len(name) for name, _ in facts), default=0)
+        for name, value in facts:
+            click.echo(f"{name:<{width}}  {value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    # Folded, not cut at words alone: ids and URLs are longer than terminals are wide.
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, value)
+    Console(highlight=False, markup=False).print(table)

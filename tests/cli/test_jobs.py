@@ -1,0 +1,167 @@
+"""`zenml-azureml jobs show | logs | open`: one job, from all that Azure ML tells of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.conftest import Cli
+from tests.contract.arm import Arm
+from tests.contract.waiting import eventually
+from tests.e2e.requests_of import requests_of
+from zenml_azureml.cli import main
+
+STEP_RUN = UUID("12345678-1234-1234-1234-123456789abc")
+TAGS = {
+    "zenml_pipeline": "training",
+    "zenml_run": "training-1",
+    "zenml_step": "trainer",
+    "zenml_step_run_id": str(STEP_RUN),
+    "zenml_server_id": "another",
+}
+
+
+def test_a_job_is_shown_with_where_it_ran_and_whose_it_was(cli: Cli) -> None:
+    cli.submit("mine", tags=TAGS)
+
+    lines = cli.run("jobs", "show", "mine").stdout.splitlines()
+
+    told = {line[:11].strip(): line[13:] for line in lines}
+    assert list(told) == [
+        *("Job", "Name", "Status", "Pipeline", "Run", "Step", "Step run", "Experiment", "Compute", "Environment"),
+        *("Submitted", "Started", "Ended", "Ran for", "Workspace", "Studio"),
+    ]
+    assert (told["Job"], told["Status"], told["Run"], told["Step"]) == ("mine", "Completed", "training-1", "trainer")
+    assert (told["Compute"], told["Environment"]) == ("serverless", "train:1")
+    assert told["Started"].endswith(" UTC")
+    assert told["Studio"].startswith("https://ml.azure.com/runs/mine?wsid=/subscriptions/")
+
+
+def test_a_job_is_found_by_the_id_of_its_step_run(cli: Cli) -> None:
+    cli.submit(f"zenml-{STEP_RUN}", tags=TAGS)
+
+    assert cli.json("jobs", "show", str(STEP_RUN))["job"] == f"zenml-{STEP_RUN}"
+    assert cli.json("jobs", "open", str(STEP_RUN).upper())["job"] == f"zenml-{STEP_RUN}"
+
+
+def test_a_job_that_failed_is_shown_with_its_cause_and_what_to_do(cli: Cli) -> None:
+    cli.submit("broken", status="Failed", exit_code="137", line="about to end")
+
+    shown = cli.run("jobs", "show", "broken").stdout
+    told = cli.json("jobs", "show", "broken")
+
+    assert told["failure"]["what"] == (
+        "The Azure ML job `broken` failed: it was killed (SIGKILL), most likely because the node ran out of memory."
+    )
+    assert told["failure"]["azure_says"].startswith("Execution failed. User process ")
+    assert "about to end" in told["failure"]["log_tail"]
+    assert f"What to do: {told['failure']['do_next']}" in shown
+    assert told["failure"]["what"] in shown
+    assert (told["status"], told["ended"], told["environment"], told["nodes"]) == ("Failed", True, "train:1", 1)
+
+
+def test_a_job_that_did_not_fail_has_no_failure(cli: Cli) -> None:
+    cli.submit("mine", status="Running", seconds="3600")
+
+    told = cli.json("jobs", "show", "mine")
+
+    assert (told["status"], told["ended"], told["ended_at"], told["failure"]) == ("Running", False, None, None)
+
+
+def test_a_job_is_shown_also_where_run_history_does_not_answer(cli: Cli) -> None:
+    cli.submit("mine")
+    Arm(cli.emulator).call("POST", "/_emulator/faults", {"path": "/history/", "status": 503, "times": 9})
+
+    result = cli.run("jobs", "show", "mine", "--json")
+
+    assert json.loads(result.stdout)["started_at"] is None
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "open"])
+def test_a_job_that_is_not_there_is_named_with_where_it_was_looked_for(command: str, cli: Cli) -> None:
+    result = cli.run("jobs", command, "missing", code=1)
+
+    assert result.stderr == "Error: There is no job `missing` in the workspace `emulator`.\n"
+
+
+def test_the_whole_log_is_printed_or_its_end(cli: Cli) -> None:
+    cli.submit("mine", lines="5", line="line {number}")
+
+    assert cli.run("jobs", "logs", "mine").stdout == "".join(f"line {number}\n" for number in range(1, 6))
+    assert cli.run("jobs", "logs", "mine", "--lines", "2").stdout == "line 4\nline 5\n"
+    printed = cli.run("jobs", "logs", "mine", "-n", "1", "--json").stdout
+    assert json.loads(printed) == {"job": "mine", "line": "line 5"}
+
+
+def test_a_log_is_followed_to_the_end_of_the_job(cli: Cli) -> None:
+    job = cli.submit("mine", status="Running", seconds="3600", lines="0")
+
+    def end() -> None:
+        eventually(lambda: any("/history/" in request["path"] for request in requests_of(cli.emulator)))
+        with (job.log_folder / "std_log.txt").open("a") as log:
+            log.write("first\nlast, without an end")
+        cli.client.jobs.begin_cancel("mine").result()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    result = cli.run("jobs", "logs", "--follow", "mine")
+    thread.join()
+
+    assert result.stdout == "first\nlast, without an end\n"
+    assert result.stderr.endswith("The Azure ML job `mine` has ended: Canceled.\n")
+
+
+def test_a_log_is_followed_or_cut_off_not_both() -> None:
+    result = CliRunner().invoke(main, ["jobs", "logs", "mine", "--follow", "--lines", "3"])
+
+    assert result.exit_code == 2
+    assert "--follow and --lines exclude each other." in result.output
+
+
+def test_studio_is_opened_in_the_browser_unless_only_the_address_is_wanted(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = cli.submit("mine")
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+
+    printed = cli.run("jobs", "open", "mine", "--print").stdout
+    told = cli.json("jobs", "open", "mine")
+    assert not opened.exists()
+    result = cli.run("jobs", "open", job.name)
+
+    assert printed == result.stdout
+    assert printed.startswith("https://ml.azure.com/runs/mine?wsid=/subscriptions/")
+    assert told == {"job": "mine", "studio_url": printed.strip()}
+    assert opened.read_text() == printed
+
+
+def test_programs_are_told_what_became_of_each_job_that_was_cancelled(cli: Cli) -> None:
+    cli.submit("running", status="Running", seconds="3600")
+    cli.submit("finished")
+
+    result = cli.run("jobs", "cancel", "running", "finished", "missing", "--yes", "--json", code=1)
+
+    told = json.loads(result.stdout)
+    assert {entry["job"]: (entry["status"], entry["ended"]) for entry in told} == {
+        "running": ("Canceled", True),
+        "finished": ("Completed", True),
+        "missing": (None, None),
+    }
+    assert [entry["problem"] for entry in told if entry["problem"]] == [
+        "There is no job `missing` in the workspace `emulator`."
+    ]
+
+
+def test_a_program_is_not_asked() -> None:
+    result = CliRunner().invoke(main, ["jobs", "cancel", "mine", "--json"])
+
+    assert (result.exit_code, "--json does not ask: it needs --yes." in result.output) == (2, True)
