@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -28,6 +29,37 @@ DOCKER_IMAGE_KEY = "azureml_step_operator"
 _PLAIN_TRACEBACKS = {"ZENML_ENABLE_RICH_TRACEBACK": "false"}
 
 
+@dataclass(frozen=True)
+class StepFacts:
+    """What a job is told of the step run that it is for.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        run: Name of the run.
+        run_id: Its id.
+        run_tag: Key of the tag that only its jobs have.
+        run_url: Its page in ZenML's dashboard; empty where there is none.
+        step: Name of the step in the pipeline.
+        step_run_id: Id of the step run.
+        job_name: Name of the job.
+        server_id: Id of the ZenML server.
+        image: The image that the job runs.
+        docker_settings: Of the step.
+    """
+
+    pipeline: str
+    run: str
+    run_id: str
+    run_tag: str
+    run_url: str
+    step: str
+    step_run_id: str
+    job_name: str
+    server_id: str
+    image: str
+    docker_settings: DockerSettings
+
+
 def job_request(
     info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
 ) -> JobRequest:
@@ -45,27 +77,56 @@ def job_request(
     Raises:
         AzureMLError: If the step has no image.
     """
+    return request_for(_facts_of(info), entrypoint_command, environment, options)
+
+
+def request_for(
+    facts: StepFacts, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
+) -> JobRequest:
+    """The same for a step of which this is known.
+
+    Args:
+        facts: The step and its run.
+        entrypoint_command: What to run in the job.
+        environment: Environment variables that ZenML wants set.
+        options: What the step's settings ask for.
+    """
     job_tags = {
-        tags.PIPELINE: info.pipeline.name,
-        tags.RUN: info.run_name,
-        tags.RUN_ID: str(info.run_id),
-        tags.STEP: info.pipeline_step_name,
-        tags.STEP_RUN_ID: str(info.step_run_id),
-        tags.SERVER_ID: str(server_id()),
-        tags.of_run(info.run_id): "",
+        tags.PIPELINE: facts.pipeline,
+        tags.RUN: facts.run,
+        tags.RUN_ID: facts.run_id,
+        tags.STEP: facts.step,
+        tags.STEP_RUN_ID: facts.step_run_id,
+        tags.SERVER_ID: facts.server_id,
+        facts.run_tag: "",
     }
-    run_url = _run_url(info.run_id)
-    if run_url:
-        job_tags[tags.RUN_URL] = run_url
+    if facts.run_url:
+        job_tags[tags.RUN_URL] = facts.run_url
     return JobRequest(
-        name=job_name_of(info.step_run_id),
-        display_name=f"{info.pipeline_step_name} ({info.run_name})",
-        experiment=experiment_name(info.pipeline.name),
-        image=_image_of(info),
+        name=facts.job_name,
+        display_name=f"{facts.step} ({facts.run})",
+        experiment=experiment_name(facts.pipeline),
+        image=facts.image,
         command=shlex.join(entrypoint_command),
-        environment_variables={**default_variables(info.config.docker_settings), **environment},
+        environment_variables={**default_variables(facts.docker_settings), **environment},
         tags=job_tags,
         options=options,
+    )
+
+
+def _facts_of(info: StepRunInfo) -> StepFacts:
+    return StepFacts(
+        pipeline=info.pipeline.name,
+        run=info.run_name,
+        run_id=str(info.run_id),
+        run_tag=tags.of_run(info.run_id),
+        run_url=_run_url(info.run_id) or "",
+        step=info.pipeline_step_name,
+        step_run_id=str(info.step_run_id),
+        job_name=job_name_of(info.step_run_id),
+        server_id=str(server_id()),
+        image=_image_of(info),
+        docker_settings=info.config.docker_settings,
     )
 
 

@@ -9,6 +9,7 @@ from zenml_azureml.cli.doctor import doctor
 from zenml_azureml.cli.emulator import emulator
 from zenml_azureml.cli.jobs import jobs
 from zenml_azureml.cli.sizes import sizes
+from zenml_azureml.cli.spec import spec
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,3 +23,4 @@ main.add_command(doctor)
 main.add_command(emulator)
 main.add_command(jobs)
 main.add_command(sizes)
+main.add_command(spec)

@@ -113,6 +113,29 @@ def place(
     return Placement(target, target.size or ""), options
 
 
+def preview(
+    connection: WorkspaceConnection, compute: ComputeRequest, options: JobOptions, demands: Demands
+) -> tuple[str | None, JobOptions]:
+    """Where a job would run, without creating, starting or looking for a compute.
+
+    Args:
+        connection: The workspace.
+        compute: The compute that is asked for.
+        options: What the job is asked to be.
+        demands: What is asked of its machines.
+
+    Returns:
+        Name of the compute, None for serverless; and the options with the VM size that would be chosen.
+
+    Raises:
+        AzureMLError: If no size serves the demands, or quota is missing.
+    """
+    if isinstance(compute, Serverless):
+        _, complete = _place_serverless(connection, options, demands)
+        return None, complete
+    return compute.name, options
+
+
 def _place_serverless(
     connection: WorkspaceConnection, options: JobOptions, demands: Demands
 ) -> tuple[Placement, JobOptions]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
@@ -18,12 +18,13 @@ from zenml_azureml.workspace.compute.leases import ComputeLeases
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.inspector import Inspector
-from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, how_to_cancel
+from zenml_azureml.workspace.job import JobSubmitter, SubmittedJob, build_command_job, how_to_cancel
 from zenml_azureml.workspace.job_account import JobAccount, describe_job
+from zenml_azureml.workspace.job_spec import spec_of
 from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
 from zenml_azureml.workspace.logs import LogFollower, RunDetails
 from zenml_azureml.workspace.monitor import JobMonitor
-from zenml_azureml.workspace.placement import Demands, place
+from zenml_azureml.workspace.placement import Demands, place, preview
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
 from zenml_azureml.workspace.status import phase_of
 from zenml_azureml.workspace.watch import WatchOptions
@@ -95,6 +96,20 @@ class Workspace:
             # Nobody will call for a step that was not submitted.
             self.release(request.name)
             raise
+
+    def preview(self, request: JobRequest, compute: ComputeRequest, demands: Demands) -> dict[str, Any]:
+        """The job that `submit` would send, as `az ml job create` takes it.
+
+        Args:
+            request: The job, with nothing in it that may not be shown.
+            compute: Where it is to run.
+            demands: What is asked of the machines there.
+
+        Raises:
+            AzureMLError: If no size serves the demands, or Azure cannot be asked for one.
+        """
+        name, options = preview(self._connection, compute, request.options, demands)
+        return spec_of(build_command_job(replace(request, options=options), name))
 
     def watch(self, job_name: str, options: WatchOptions) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""

@@ -1,0 +1,143 @@
+"""`zenml-azureml spec`: the job that a step is, as YAML that Azure ML takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from azure.ai.ml import MLClient, load_job
+from azure.ai.ml.entities import Environment
+
+from tests.e2e.conftest import PRELUDE, Project
+from tests.e2e.killed import azureml, jobs_of
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.workspace.job import environment_name
+
+IMAGE = "example.azurecr.io/train:1"
+
+TRAINING = """
+SETTINGS = AzureMLStepOperatorSettings(
+    environment_variables={"HF_TOKEN": "hf_AbCdEf123456", "OMP_NUM_THREADS": "4"},
+    docker_args="--ipc=host -e WANDB=0123456789abcdef0123",
+    timeout_minutes=60,
+)
+
+@step(step_operator="azureml", settings={"step_operator": SETTINGS})
+def trainer(epochs: int) -> float:
+    return 1.0
+
+evaluator = CommandStep(["echo", "hf_AbCdEf123456"], name="evaluator", step_operator="azureml", settings={
+    "step_operator": SETTINGS, "resources": ResourceSettings(cpu_count=8)})
+
+@step
+def reporter() -> None: ...
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def training(epochs: int = 3):
+    trainer(epochs)
+    evaluator()
+    reporter()
+
+@pipeline(enable_cache=False)
+def built(epochs: int):
+    trainer(epochs)
+
+@pipeline(dynamic=True, enable_cache=False, depends_on=[evaluator], settings=NO_BUILD)
+def dynamic():
+    evaluator()
+"""
+
+
+@pytest.fixture
+def training(simulated_project: Project) -> Project:
+    """A project with pipelines in `train.py`."""
+    (simulated_project.folder / "train.py").write_text(PRELUDE + TRAINING)
+    return simulated_project
+
+
+def spec(project: Project, *arguments: str) -> str:
+    """What `spec` prints."""
+    done = azureml(project, "spec", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "hf_AbCdEf123456" not in done.stdout + done.stderr
+    assert "0123456789abcdef0123" not in done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_job_of_a_step_in_code_is_one_that_azure_ml_takes(
+    training: Project, emulator: Emulator, ml_client: MLClient
+) -> None:
+    printed = spec(training, "train:training.trainer")
+    assert jobs_of(emulator) == []
+
+    path = training.folder / "job.yml"
+    path.write_text(printed)
+    ml_client.environments.create_or_update(Environment(name=environment_name(IMAGE), version="1", image=IMAGE))
+    submitted = ml_client.jobs.create_or_update(load_job(path))
+
+    assert submitted.name == "zenml-step-run-id"
+    properties = jobs_of(emulator)[0].properties
+    assert properties["command"].endswith("--snapshot_id SNAPSHOT_ID --step_name trainer --step_run_id STEP_RUN_ID")
+    assert properties["limits"]["timeout"] == "PT1H"
+    variables = properties["environmentVariables"]
+    assert (variables["HF_TOKEN"], variables["OMP_NUM_THREADS"]) == ("REDACTED", "4")
+    assert variables["ZENML_STEP_OPERATOR"] == "True"
+    assert properties["resources"]["dockerArgs"] == "--ipc=host -e WANDB=REDACTED"
+    comments = [line for line in printed.splitlines() if line.startswith("#")]
+    assert comments == [
+        "# The step operator registers the environment before it submits the job. By hand:",
+        f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE}",
+        "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID.",
+        "# REDACTED stands for what may be a secret.",
+    ]
+
+
+def test_a_command_step_of_a_dynamic_pipeline_and_a_size_that_its_resources_choose(training: Project) -> None:
+    told: dict[str, Any] = json.loads(spec(training, "train.py:dynamic.evaluator", "--json"))
+
+    assert told["command"] == "echo REDACTED"
+    assert told["resources"]["instance_type"] == "Standard_F8s_v2"
+
+
+def test_an_image_that_is_still_to_be_built_and_parameters_from_a_file(training: Project) -> None:
+    (training.folder / "run.yaml").write_text("parameters:\n  epochs: 5\n")
+
+    refused = azureml(training, "spec", "train:built.trainer")
+    printed = spec(training, "train:built.trainer", "--config", "run.yaml")
+
+    assert refused.returncode == 1
+    assert "The pipeline `built` cannot be compiled: " in refused.stderr
+    assert "`--config FILE`" in refused.stderr
+    assert yaml.safe_load(printed)["environment"] == f"azureml:{environment_name('IMAGE')}:1"
+    assert "# ZenML builds the image when the pipeline runs; the environment is named after it." in printed
+
+
+def test_the_job_of_a_past_step_run_is_the_one_that_was_submitted(training: Project, emulator: Emulator) -> None:
+    training.run("from train import training\n\ntraining.with_options(unlisted=False)()")
+    submitted = {job.properties["tags"]["zenml_step"]: job for job in jobs_of(emulator)}
+    job = submitted["trainer"]
+
+    by_name = yaml.safe_load(spec(training, "trainer"))
+    by_job = yaml.safe_load(spec(training, job.name))
+
+    assert by_name == by_job
+    assert by_name["name"] == job.name
+    assert by_name["command"] == job.properties["command"]
+    assert by_name["display_name"] == job.properties["displayName"]
+    assert by_name["tags"] == {k: v for k, v in job.properties["tags"].items() if not k.startswith("_aml_")}
+    assert by_name["environment_variables"].keys() == job.properties["environmentVariables"].keys()
+    assert job.properties["environmentId"].endswith(f"/environments/{environment_name(IMAGE)}/versions/1")
+    assert by_name["environment"] == f"azureml:{environment_name(IMAGE)}:1"
+
+
+def test_a_step_that_there_is_not_is_named_with_those_there_are(training: Project) -> None:
+    unknown = azureml(training, "spec", "train:training.trainr")
+    here = azureml(training, "spec", "train:training.reporter")
+    never_ran = azureml(training, "spec", "trainer")
+
+    assert "The pipeline `training` has no step `trainr`. It has `evaluator`, `reporter`, `trainer`." in unknown.stderr
+    assert "The step `reporter` has no `step_operator`, so it runs in the orchestrator" in here.stderr
+    assert "No run has a step `trainer` yet." in never_ran.stderr
+    assert {unknown.returncode, here.returncode, never_ran.returncode} == {1}
