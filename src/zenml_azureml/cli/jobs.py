@@ -67,7 +67,10 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @place_options
 def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
-    """Show one job: its state, where it runs, whose it is, and why it failed."""
+    """Show one job, and why it failed.
+
+    Its state and times, where it runs, whose it is; for a failure its cause, the end of the log and what to do next.
+    """
     keep_stdout_clean()
     from zenml_azureml.cli import job_details
 
