@@ -21,6 +21,8 @@ from zenml_azureml.emulator import daemon, environment
 
 PROJECT = Path(__file__).parent / "project"
 _CONTAINER = "artifacts"
+#: Where the `docker` command is, without which ZenML builds no image.
+_DOCKER = Path(shutil.which("docker") or "/usr/bin/docker").parent
 
 #: Prints what the client knows of the last run of a pipeline: everything that it loads comes from the artifact store.
 LAST_RUN = """
@@ -76,6 +78,7 @@ class Team:
         client_environment: What the client runs in.
         index: Where its packages come from.
         registry: `HOST:PORT` of the container registry.
+        seen: The ids of the runs so far.
     """
 
     project: Project
@@ -84,6 +87,7 @@ class Team:
     client_environment: PythonEnvironment
     index: PackageIndex
     registry: str
+    seen: set[str] = field(default_factory=set)
 
     def with_client(self, python: Path | str, **variables: str) -> Team:
         """The same team, with its client in another environment.
@@ -92,7 +96,7 @@ class Team:
             python: That environment's interpreter.
             variables: Further environment variables.
         """
-        programs = f"{Path(python).parent}:/usr/bin:/bin"
+        programs = f"{Path(python).parent}:{_DOCKER}:/usr/bin:/bin"
         environment = {**self.project.environment, "PATH": programs, **variables}
         return replace(self, project=replace(self.project, python=str(python), environment=environment))
 
@@ -105,8 +109,10 @@ class Team:
     def run(self, pipeline: str, *options: str) -> Run:
         """Run a pipeline by the `zenml` command, to its end."""
         done = self.project.zenml("pipeline", "run", f"pipelines.{pipeline}", *options)
-        assert "Initiating a new run" in done.stdout + done.stderr, done.stdout + done.stderr
-        return self.last_run(pipeline, done.stdout + done.stderr, done.returncode)
+        run = self.last_run(pipeline, done.stdout + done.stderr, done.returncode)
+        assert run.id not in self.seen, f"exit code {done.returncode}, no new run: {run.output}"
+        self.seen.add(run.id)
+        return run
 
     def last_run(self, pipeline: str, output: str = "", exit_code: int = 0) -> Run:
         """What the client knows of the last run of a pipeline."""
@@ -159,6 +165,7 @@ def team(folder: Path, registry: str, index: PackageIndex, parent_image: str, do
         ):
             client.install_from("--index-url", index.url, "zenml-azureml<9")
             home = {"DOCKER_HOST": docker_host, "PARENT_IMAGE": parent_image}
+            home["PATH"] = f"{client.python.parent}:{_DOCKER}:/usr/bin:/bin"
             project = Project(
                 folder / "project",
                 {**zenml_variables(folder), **variables, **server.client_variables(), **home},

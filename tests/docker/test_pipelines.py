@@ -16,7 +16,7 @@ from tests.contract.waiting import eventually
 from tests.docker.team import Team
 from tests.docker.test_emulator import client_of, containers
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
