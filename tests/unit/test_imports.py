@@ -110,3 +110,33 @@ def test_the_source_of_the_built_in_module_can_still_be_read(tmp_path: Path) -> 
     )
 
     assert result.returncode == 0, result.stderr
+
+
+def test_the_sdk_is_imported_in_the_background_once_it_is_begun_and_not_before(tmp_path: Path) -> None:
+    result = run_python(
+        "import sys, threading\n"
+        "from zenml_azureml import sdk_import, step_operator\n"
+        "assert not any(name.startswith('azure.') for name in sys.modules)\n"
+        "sdk_import.begin(); sdk_import.begin()\n"
+        "threads = [thread for thread in threading.enumerate() if thread.name == 'zenml-azureml-sdk-import']\n"
+        "assert len(threads) == 1, threads\n"
+        "threads[0].join()\n"
+        "assert 'azure.ai.ml' in sys.modules",
+        tmp_path,
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_sdk_that_cannot_be_imported_is_told_of_where_it_is_needed(tmp_path: Path) -> None:
+    result = run_python(
+        "import sys; sys.modules['azure.ai.ml'] = None\n"
+        "from zenml_azureml import sdk_import\n"
+        "sdk_import.begin()\n"
+        "import zenml_azureml.workspace.workspace",
+        tmp_path,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.count("Traceback") == 1
+    assert "azure.ai.ml" in result.stderr.splitlines()[-1]
