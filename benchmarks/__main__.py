@@ -62,12 +62,16 @@ def _measure(bench: Bench, only: str) -> list[Row]:
         ("emulator", emulator_speed.measure),
         ("imports", imports.measure),
         ("submit", submit.measure),
-        ("memory", waiting.measure_memory),
     ]
     # Those of the second list spend their time waiting, as those of the first do.
     side_by_side: tuple[list[tuple[str, Measure]], list[tuple[str, Measure]]] = (
         [("noticing", noticing.measure)],
-        [("requests", waiting.measure_requests), ("cancel", cancel.measure), ("logs", logs.measure)],
+        [
+            ("requests", waiting.measure_requests),
+            ("cancel", cancel.measure),
+            ("logs", logs.measure),
+            ("memory", waiting.measure_memory),  # last: it switches the limits off
+        ],
     )
     last: list[tuple[str, Measure]] = [("dynamic", dynamic.measure)]
     rows = _one_after_the_other(bench, quiet, only)

@@ -17,7 +17,7 @@ JOB = 30
 _BURST, _RATE = 200, 10
 
 #: Seconds after which the built-in operator is not waited for any longer.
-_PATIENCE = 330
+_PATIENCE = 220
 
 
 def measure(bench: Bench) -> list[Row]:

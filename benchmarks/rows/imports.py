@@ -38,7 +38,7 @@ def measure(bench: Bench) -> list[Row]:
             if number:  # the first, which compiles, does not count
                 values.append(found[kind])
     ours, theirs = median(added["ours"]), median(added["builtin"])
-    ratio, pairs = _ratio(with_ours, without, len(bench.runs(30)))
+    ratio, pairs = _ratio(with_ours, without, len(bench.runs(25)))
     return [
         Row(
             f"import in the step container, on top of ZenML (median of {len(runs)})",
