@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -86,7 +87,11 @@ def _one_after_the_other(bench: Bench, some: Sequence[tuple[str, Measure]], only
     for name, measure in some:
         if only in name:
             began = time.monotonic()
-            rows += measure(bench)
+            try:
+                rows += measure(bench)
+            except Exception as error:  # noqa: BLE001 - the other measurements count all the same
+                traceback.print_exc()
+                rows.append(Row(name, "", f"not measured: {type(error).__name__}: {error}"[:200], "", met=False))
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return rows
 
