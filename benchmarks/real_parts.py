@@ -149,7 +149,7 @@ def cancelled(operator: Operator) -> str:
         team.zenml("pipeline", "runs", "stop", run["id"], "--graceful", "--yes")
         time.sleep(AFTER_STOP)
         (name,) = (job.name for job in operator.client.jobs.list() if job.name not in before)
-        status = operator.client.jobs.get(name).status
+        status = str(operator.client.jobs.get(name).status.value)
         if status == "Running":
             operator.client.jobs.begin_cancel(name).result()
         return f"job {status} {AFTER_STOP} s after `zenml pipeline runs stop --graceful`"
