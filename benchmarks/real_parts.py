@@ -40,7 +40,7 @@ class Operator:
         client: The SDK, on the one workspace.
         cells: What came of each pipeline.
         to_first_line: Seconds from a container's start to the first line of the user's step.
-        modules: How many modules of azure-ai-ml the process of such a step had imported.
+        modules: How many modules of azure-ai-ml the process of such a step had imported by then.
     """
 
     team: Team
@@ -57,7 +57,7 @@ class Operator:
             found = step["outputs"].get("output")
             if isinstance(found, dict):  # what a step found in its container is what it returned
                 self.to_first_line.append(found["seconds_to_first_line"])
-                self.modules.append(len(found["modules_of_azure_ai_ml"]))
+                self.modules.append(len(found["modules_at_first_line"]))
         return run, [job for job in self.client.jobs.list() if job.name not in before]
 
 
@@ -191,7 +191,7 @@ def report(built_in: Operator, ours: Operator) -> str:
 
     ratio = statistics.median(built_in.to_first_line) / statistics.median(ours.to_first_line)
     times = table(
-        ("operator", "container start to first line of the step, median", "modules of `azure.ai.ml` imported"),
+        ("operator", "container start to first line of the step, median", "modules of `azure.ai.ml` by then"),
         (measured("ZenML's built-in", built_in), measured("this one", ours)),
     )
     memory = psutil.virtual_memory().total / 1024**3

@@ -27,16 +27,22 @@ OWN_IMAGE = DockerSettings(
 def found() -> dict[str, Any]:
     """What a step finds in its container."""
     began = time.time()
+    modules = modules_of_azure_ai_ml()
     return {
         "seconds_to_first_line": began - psutil.Process(1).create_time(),
+        "modules_at_first_line": modules,
         "in_container": Path("/.dockerenv").exists(),
         "operator": type(Client().active_stack.step_operator).__module__,
-        "modules_of_azure_ai_ml": [name for name in sys.modules if name.startswith("azure.ai.ml")],
+        "modules_of_azure_ai_ml": modules_of_azure_ai_ml(),  # now that the operator is loaded
         "zenml_azureml": installed("zenml-azureml"),
         "only_in_its_own_image": installed("only-in-its-own-image"),
         "own_variable": os.environ.get("OWN_VARIABLE"),
         "gpus": [device.name for device in Path("/dev").glob("nvidia*")],
     }
+
+
+def modules_of_azure_ai_ml() -> list[str]:
+    return [name for name in sys.modules if name.startswith("azure.ai.ml")]
 
 
 def installed(name: str) -> tuple[str, str | None] | None:
