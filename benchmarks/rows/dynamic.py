@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, own_repository
 from benchmarks.table import Row, median, seconds
 
 #: Seconds that a job lasts.
@@ -71,7 +71,9 @@ def measure(bench: Bench) -> list[Row]:
 def _run(kind: str, place: str, number: int, patience: float | None) -> dict[str, Any] | None:
     command = [sys.executable, "-m", "benchmarks.dynamic_run", kind, place, str(number)]
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=patience)
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, timeout=patience, env=own_repository()
+        )
     except subprocess.TimeoutExpired:
         return None
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
