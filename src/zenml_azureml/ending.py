@@ -179,15 +179,28 @@ class Ending:
 
     def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
         began = self._time.monotonic()
+        # A job that Azure has made, and now says it has not, is looked for again: one answer may be wrong.
+        was_made = step_runs.is_recorded(step_run)
+        patience = max(look_for, SUBMIT_LAG) if was_made else look_for
         try:
             while not self._cancel(step_run):
-                if self._time.monotonic() - began >= look_for.total_seconds():
+                if self._time.monotonic() - began >= patience.total_seconds():
+                    if was_made:
+                        self._tell_missing(step_run)
                     return False
                 self._time.sleep(1)
         except AzureMLError as error:
             logger.error("%s", error)
             return False
         return True
+
+    def _tell_missing(self, step_run: StepRunResponse) -> None:
+        name = step_runs.recorded_job_name(step_run)
+        logger.warning(
+            "Azure says that there is no job `%s` (any more), so it was not cancelled. %s",
+            name,
+            self._workspace_of(step_run).how_to_cancel(name),
+        )
 
     def _cancel(self, step_run: StepRunResponse) -> bool:
         return self._workspace_of(step_run).cancel(step_runs.recorded_job_name(step_run))

@@ -56,6 +56,11 @@ def recorded_studio_url(step_run: StepRunResponse) -> str:
     return str(step_run.run_metadata.get(STUDIO_URL_KEY) or "")
 
 
+def is_recorded(step_run: StepRunResponse) -> bool:
+    """Whether Azure has made the job of a step run, as far as this process knows."""
+    return JOB_NAME_KEY in step_run.run_metadata
+
+
 def server_id() -> UUID:
     """The id of ZenML's server, or of the database that stands in for one. Asked once per process."""
     return _server_id_at(Client().zen_store.url)

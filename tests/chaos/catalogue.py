@@ -143,6 +143,15 @@ FAULTS = {
 }
 
 
+#: Who asks for these has no token that could be challenged: a 401 is a refusal.
+_WITHOUT_TOKEN = frozenset({"token", "log"})
+
+
+def passes(phase: str, fault: str) -> bool:
+    """Whether the next request may well succeed, so that a step has to survive such a fault there."""
+    return FAULTS[fault].passes and not (fault == "401 challenge" and phase in _WITHOUT_TOKEN)
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happens to a run from outside.

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.chaos.catalogue import EVENTS, FAULTS, LOG_PHASES
+from tests.chaos.catalogue import EVENTS, LOG_PHASES, passes
 from tests.chaos.schedule import PlannedStep, Schedule
 from tests.chaos.trial import JobRecord, Trial
 
@@ -168,14 +168,17 @@ def _studio_cancelled(trial: Trial) -> bool:
 def _may_be_out_of_reach(trial: Trial) -> bool:
     """Whether a fault happened after which Azure cannot be asked, or refuses: the step may be given up."""
     return any(
-        trial.fired[index] and not FAULTS[planned.fault].passes and planned.phase not in LOG_PHASES - {"workspace"}
+        trial.fired[index]
+        and not passes(planned.phase, planned.fault)
+        and planned.phase not in LOG_PHASES - {"workspace"}
         for index, planned in enumerate(trial.schedule.faults)
     )
 
 
 def _log_out_of_reach(trial: Trial) -> bool:
     return any(
-        trial.fired[index] and not FAULTS[planned.fault].passes for index, planned in enumerate(trial.schedule.faults)
+        trial.fired[index] and not passes(planned.phase, planned.fault)
+        for index, planned in enumerate(trial.schedule.faults)
     )
 
 
