@@ -110,6 +110,7 @@ def request_for(
         command=shlex.join(entrypoint_command),
         environment_variables={**default_variables(facts.docker_settings), **environment},
         tags=job_tags,
+        own_tag=tags.STEP_RUN_ID,
         options=options,
     )
 

@@ -58,7 +58,7 @@ def _recovery(trial: Trial) -> Iterator[str]:
     for job in trial.recovered:
         if not job.ended:
             yield f"job {job.name} is {job.status} after the recovery command"
-        elif statuses[job.step_run_id] not in _STATUSES[job.status] and not _gave_up(trial, job):
+        elif not _fits(trial, statuses[job.step_run_id], job) and not _gave_up(trial, job):
             yield f"{job.step} is {statuses[job.step_run_id]} after the recovery command, its job {job.status}"
     with_job = {job.step_run_id for job in trial.recovered}
     if set(statuses) <= with_job and trial.recovered_run.status not in ("stopped", "failed", "completed"):
@@ -188,7 +188,8 @@ def _told_how_to_cancel(job: JobRecord, output: str) -> bool:
 
 def _gave_up(trial: Trial, job: JobRecord) -> bool:
     """Whether the step was given up for good reason while its job may go on."""
-    return _may_be_out_of_reach(trial) and _told_how_to_cancel(job, trial.output)
+    causes = "\n".join(step.cause for step in trial.run.steps) if trial.run else ""
+    return _may_be_out_of_reach(trial) and _told_how_to_cancel(job, f"{trial.output}\n{causes}")
 
 
 def reproduce(schedule: Schedule) -> str:

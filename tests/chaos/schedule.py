@@ -24,7 +24,7 @@ PARTS: tuple[Part, ...] = ("simulated", "real")
 
 
 #: Seconds that a job lasts which is to be interrupted.
-LONG = 120.0
+LONG = 60.0
 
 
 @dataclass(frozen=True)
@@ -187,12 +187,15 @@ def _about_fault(draw: random.Random, seed: int, number: int, phase: str, fault:
     elif draw.random() < 0.15:
         events = (_random_event(draw, shape),)
     follows_logs = any(event.phase in LOG_PHASES for event in events)
+    steps = _steps(draw, shape, long=bool(events))
+    if phase == "job listing":  # of which there are several, so that the fault comes to pass
+        steps = tuple(replace(step, seconds=max(step.seconds, 15)) for step in steps)
     return Schedule(
         part="simulated",
         seed=seed,
         number=number,
         shape=shape,
-        steps=_steps(draw, shape, long=bool(events)),
+        steps=steps,
         on_cluster=phase in COMPUTE_PHASES,
         asks_resources=phase in SIZE_PHASES,
         stream_logs=follows_logs or draw.random() < 0.8,
@@ -230,7 +233,7 @@ def _shape_for(draw: random.Random, phase: str) -> Shape:
 
 
 def _steps(draw: random.Random, shape: Shape, *, long: bool) -> tuple[PlannedStep, ...]:
-    number = {"static": draw.choice((1, 1, 1, 2)), "retries": 1, "dynamic": 1, "concurrent": draw.choice((3, 4))}[shape]
+    number = {"static": draw.choice((1, 1, 1, 2)), "retries": 1, "dynamic": 1, "concurrent": 3}[shape]
     return tuple(
         PlannedStep(
             name=f"step{index}",

@@ -50,6 +50,18 @@ info = StepRunInfo(
 operator.submit(info, ["sleep", "3600"], {"ZENML_STORE_API_TOKEN": "another one by now"})
 """
 
+SUBMIT_AGAIN_AND_SAY_WHAT_IS_WRONG = SUBMIT_AGAIN.replace(
+    "operator.submit(",
+    """
+def submit(*arguments):
+    try:
+        operator.submit(*arguments)
+    except Exception as error:
+        print(error, flush=True)
+
+submit(""",
+)
+
 
 def killed_while_submitting(project: Project, script: str, emulator: Emulator) -> Job:
     """A pipeline whose process is killed when Azure has made its job, and it has not learned of it."""
@@ -85,6 +97,19 @@ def test_the_next_process_finds_the_job_and_submits_no_other(simulated_project: 
     assert [job.status for job in jobs_of(emulator)] == ["Running"]
     puts = [request for request in requests_of(emulator) if request["method"] == "PUT" and "/jobs/" in request["path"]]
     assert len(puts) == 2
+
+
+def test_a_job_of_the_same_name_that_is_another_steps_is_not_gone_on_with(
+    simulated_project: Project, emulator: Emulator
+) -> None:
+    emulator.context.settings.simulated_seconds = 3600
+    job = killed_while_submitting(simulated_project, STATIC, emulator)
+    job.properties["tags"]["zenml_step_run_id"] = "another"
+
+    output = next_process(simulated_project, SUBMIT_AGAIN_AND_SAY_WHAT_IS_WRONG)
+
+    assert f"has a job named `{job.name}` already, and its tag `zenml_step_run_id` says that it is not this" in output
+    assert [job.status for job in jobs_of(emulator)] == ["Running"]
 
 
 def test_a_dynamic_run_goes_on_where_it_was_when_its_process_is_started_again(
