@@ -1,9 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-docker compare-docker test-azure-cli chaos versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-documents test-docker compare-docker test-azure-cli chaos versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# One more than there are cores: many tests wait for a process now and then.
+TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +21,11 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
 
-test: setup ## Run all tests
-	$(RUN) -m pytest -n auto --dist worksteal
+test: setup ## Run the tests that need nothing installed: less than ten minutes on two cores
+	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+test-documents: setup ## Run every code block of the documents, follow their links, try the benchmarks
+	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/documents
 
 test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
 	tests/docker/run

@@ -1,4 +1,4 @@
-"""The benchmarks, in a quick run: they work, and count what they are to count."""
+"""What docs/performance.md tells of: the benchmarks, in a quick run: they work, and count what they are to count."""
 
 from __future__ import annotations
 
