@@ -216,4 +216,4 @@ class JobRequest:
     environment_variables: dict[str, str] = field(repr=False)
     tags: dict[str, str]
     options: JobOptions = field(default_factory=JobOptions)
-    own_tag: str = ""
+    own_tag: str = field(kw_only=True)

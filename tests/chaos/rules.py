@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tests.chaos.catalogue import EVENTS, LOG_PHASES, passes
-from tests.chaos.schedule import PlannedStep, Schedule
+from tests.chaos.schedule import PlannedStep
 from tests.chaos.trial import JobRecord, Trial
 
 #: ZenML's statuses of a step run that go with the end of its job; and further ones where the run was interrupted:
@@ -190,8 +190,3 @@ def _gave_up(trial: Trial, job: JobRecord) -> bool:
     """Whether the step was given up for good reason while its job may go on."""
     causes = "\n".join(step.cause for step in trial.run.steps) if trial.run else ""
     return _may_be_out_of_reach(trial) and _told_how_to_cancel(job, f"{trial.output}\n{causes}")
-
-
-def reproduce(schedule: Schedule) -> str:
-    """The command that carries just this schedule out again."""
-    return f"make chaos ONLY={schedule.name}"

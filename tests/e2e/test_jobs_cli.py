@@ -184,6 +184,24 @@ def test_the_run_of_a_killed_orchestrator_is_ended_with_its_jobs(
     assert states(emulator) == {job.name: "Canceled", "of-another-run": "Running"}
 
 
+@pytest.mark.parametrize(("exit_code", "status"), [(0, "completed"), (1, "failed")])
+def test_a_step_whose_job_has_ended_by_itself_since_its_process_was_killed_is_told_of_too(
+    exit_code: int, status: str, simulated_project: Project, emulator: Emulator
+) -> None:
+    emulator.context.settings.simulated_seconds = 3
+    emulator.context.settings.simulated_exit_code = exit_code
+    killed(simulated_project, STATIC)
+    (job,) = jobs_of(emulator)
+    eventually(lambda: job.status in ("Completed", "Failed"), seconds=60)
+    assert statuses(simulated_project) == "running running"
+
+    done = azureml(simulated_project, "jobs", "cancel", "--run", job.properties["tags"]["zenml_run"], "--yes")
+
+    assert done.returncode == 0, done.stderr
+    assert statuses(simulated_project).split()[1] == status
+    assert statuses(simulated_project).split()[0] in ("stopped", status)
+
+
 def test_cancelling_the_jobs_of_a_run_whose_orchestrator_lives_stops_that_too(
     simulated_project: Project, emulator: Emulator
 ) -> None:

@@ -54,7 +54,7 @@ def test_every_status_and_an_unknown_one_reach_zenml_as_a_word_that_it_can_use(
 ) -> None:
     connection = a_connection(credential)
     emulator.context.settings.simulated_seconds = 3600
-    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={})
+    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
     JobSubmitter(connection).submit(request, ANYWHERE)
     (job,) = emulator.context.store.workspaces[0].jobs.values()
     eventually(lambda: job.status == "Running")

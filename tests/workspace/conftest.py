@@ -37,7 +37,7 @@ def job(world: World) -> Job:
     settings = world.emulator.context.settings
     settings.simulated_seconds = settings.token_lifetime = 1e9
     settings.simulated_lines = 0
-    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={})
+    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
     JobSubmitter(world.connection).submit(request, ANYWHERE)
     (job,) = world.emulator.context.store.workspaces[0].jobs.values()
     eventually(lambda: job.status == "Running")

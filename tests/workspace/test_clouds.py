@@ -92,7 +92,7 @@ def connect(cloud: Cloud, clouds: dict[Cloud, Emulator], wire: Wire) -> Workspac
 # What an operator does with a workspace, a request or a few at a time.
 def submit(connection: WorkspaceConnection, *, as_user: bool = False) -> SubmittedJob:
     options = JobOptions(identity=JobIdentity("user") if as_user else None)
-    request = JobRequest(f"job-{uuid4()}", "shown", "clouds", "ubuntu", "echo", {}, {}, options)
+    request = JobRequest(f"job-{uuid4()}", "shown", "clouds", "ubuntu", "echo", {}, {}, options, own_tag="")
     return JobSubmitter(connection).submit(request, ANYWHERE)
 
 

@@ -128,7 +128,7 @@ HAPPENINGS = pytest.mark.parametrize("happen", [expire, challenge, refuse_withou
 
 
 def a_request() -> JobRequest:
-    return JobRequest(f"job-{uuid4()}", "shown", "renewal", "ubuntu", "echo", {}, {}, JobOptions())
+    return JobRequest(f"job-{uuid4()}", "shown", "renewal", "ubuntu", "echo", {}, {}, JobOptions(), own_tag="")
 
 
 def submit(workspace: Workspace) -> str:

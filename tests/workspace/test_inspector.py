@@ -82,7 +82,7 @@ def test_the_roles_of_the_users_document_are_enough_for_all_that_the_operator_as
     restrict(world.arm, "AzureML Data Scientist", "AzureML Compute Operator")
 
     target = world.ensure(ComputeCluster("gpus", size="Standard_DS3_v2"))
-    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={})
+    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
     JobSubmitter(world.connection).submit(request, Placement(target))
     world.connection.client.jobs.begin_cancel("job").result()
 

@@ -27,6 +27,7 @@ REQUEST = JobRequest(
     command="python -m zenml.entrypoints.entrypoint --step_name 'a b' && echo \"$HOME\"",
     environment_variables={"A": "1", "YES": "true", "LINES": "one\ntwo"},
     tags={"zenml_step": "trainer", "zenml_run_1": "", "number": "1"},
+    own_tag="zenml_step",
 )
 ALL = JobOptions(
     display_name="My job",

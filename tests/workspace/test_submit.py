@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from zenml_azureml.workspace.git_properties import find_once
 from zenml_azureml.workspace.job import JobSubmitter
 from zenml_azureml.workspace.placement import ANYWHERE
 
+SOURCE = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def submit(credential: TokenCredential) -> Callable[[str], None]:
@@ -27,7 +30,7 @@ def submit(credential: TokenCredential) -> Callable[[str], None]:
     submitter = JobSubmitter(WorkspaceConnection(address, lambda: credential))
 
     def submit(name: str) -> None:
-        request = JobRequest(name, name, "tests", "image", "true", environment_variables={}, tags={})
+        request = JobRequest(name, name, "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
         submitter.submit(request, ANYWHERE)
 
     submit("first")
@@ -76,4 +79,6 @@ def test_the_emulated_job_has_the_git_properties(emulator: Emulator, submit: Cal
         {key: value for key, value in job.properties["properties"].items() if ".git." in key}
         for job in emulator.context.store.workspaces[0].jobs.values()
     )
-    assert first == second
+    find: Any = _job_operations.get_git_properties  # type: ignore[attr-defined]
+    assert first == second == find()
+    assert bool(first) is (SOURCE / ".git").exists()

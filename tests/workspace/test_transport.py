@@ -53,7 +53,9 @@ def test_64_threads_that_submit_share_64_connections(
     def submit_thrice() -> None:
         for _ in range(3):
             barrier.wait()
-            submitter.submit(JobRequest(f"job-{uuid4()}", "shown", "pool", "ubuntu", "echo", {}, {}), ANYWHERE)
+            submitter.submit(
+                JobRequest(f"job-{uuid4()}", "shown", "pool", "ubuntu", "echo", {}, {}, own_tag=""), ANYWHERE
+            )
 
     with caplog.at_level(logging.WARNING, "urllib3.connectionpool"), ThreadPoolExecutor(THREADS) as threads:
         for done in [threads.submit(submit_thrice) for _ in range(THREADS)]:

@@ -52,7 +52,7 @@ def monitor(connection: WorkspaceConnection) -> JobMonitor:
 
 
 def submit(connection: WorkspaceConnection, name: str, **tags: str) -> None:
-    request = JobRequest(name, name, "tests", "image", "true", environment_variables={}, tags=tags)
+    request = JobRequest(name, name, "tests", "image", "true", environment_variables={}, tags=tags, own_tag="")
     JobSubmitter(connection).submit(request, ANYWHERE)
 
 

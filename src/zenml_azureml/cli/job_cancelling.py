@@ -184,17 +184,17 @@ def _cancel(
         # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
         # ended from here.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):
-            _tell_server_of_step(result.job, server)
+            _tell_server_of_step(result.job, server, by_command=True)
     return not any(result.problem for result in results)
 
 
-def _tell_server_of_step(job: ListedJob, server: ServerView) -> None:
+def _tell_server_of_step(job: ListedJob, server: ServerView, *, by_command: bool) -> None:
     step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
     if not is_id(step_run_id) or server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
         return
     _tell_server(
         f"the job of the step `{job.tags.get(tags.STEP)}` has ended",
-        lambda: runs.job_of_step_ended(UUID(step_run_id), job),
+        lambda: runs.job_of_step_ended(UUID(step_run_id), job, by_command=by_command),
     )
 
 
@@ -208,7 +208,7 @@ def _tell_server(what: str, tell: Callable[[], None]) -> None:
 
 def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Teller) -> None:
     for job in ended_before:  # of those that were cancelled now, the server knows
-        _tell_server_of_step(job, server)
+        _tell_server_of_step(job, server, by_command=False)
     _tell_server("the run is stopped", lambda: _stop_run(run_id, teller))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
@@ -21,6 +21,8 @@ from zenml_azureml.emulator.recorder import RECORDER
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
 from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def routes() -> list[web.RouteDef]:
@@ -97,10 +99,7 @@ async def _list_faults(request: web.Request) -> web.Response:
 
 
 async def _arm(request: web.Request) -> web.Response:
-    try:
-        fault = Fault.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
+    fault = await _body(request, Fault)
     armed = ArmedFault(fault)
     request.app[FAULTS].armed.append(armed)
     return web.json_response(armed.as_json(), status=201)
@@ -117,10 +116,7 @@ async def _list_armed_scenarios(request: web.Request) -> web.Response:
 
 async def _arm_scenario(request: web.Request) -> web.Response:
     """Arm a scenario for the next jobs that match."""
-    try:
-        rule = ScenarioRule.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
+    rule = await _body(request, ScenarioRule)
     armed = Armed(rule)
     request.app[CONTEXT].scenarios.armed.append(armed)
     return web.json_response(armed.as_json(), status=201)
@@ -153,20 +149,14 @@ async def _set_settings(request: web.Request) -> web.Response:
 async def _revoke_tokens(request: web.Request) -> web.Response:
     """Revoke all access tokens issued so far; new ones are valid."""
     context = request.app[CONTEXT]
-    try:
-        wanted = _TokensRevoked.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
+    wanted = await _body(request, _TokensRevoked)
     revoked = context.identity.revoke_tokens(context.clock.now(), wanted.answer)
     return web.json_response({"revoked": revoked})
 
 
 async def _rotate_secret(request: web.Request) -> web.Response:
     """Give the application a new secret. It is not in the answer: it goes to the state folder, for its owner."""
-    try:
-        wanted = _SecretRotated.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
+    wanted = await _body(request, _SecretRotated)
     request.app[CONTEXT].identity.rotate_secret(keep_expired=wanted.old == "expired")
     return web.Response(status=204)
 
@@ -181,10 +171,7 @@ async def _get_roles(request: web.Request) -> web.Response:
 async def _set_roles(request: web.Request) -> web.Response:
     """Have the application have these roles and no others."""
     context = request.app[CONTEXT]
-    try:
-        wanted = _Roles.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
+    wanted = await _body(request, _Roles)
     me = context.identity.object_id
     scopes = [wanted.scope] if wanted.scope else [workspace.path for workspace in context.store.workspaces]
     others = [found for found in context.store.role_assignments if found.principal_id != me]
@@ -209,6 +196,14 @@ async def _reset(request: web.Request) -> web.Response:
     request.app[RATE_LIMITS].buckets.clear()
     context.scenarios.armed.clear()
     return web.Response(status=204)
+
+
+async def _body(request: web.Request, model: type[_Model]) -> _Model:
+    """The body of a request as a model; refuses one that makes none."""
+    try:
+        return model.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
 
 
 async def _json(request: web.Request) -> Mapping[str, Any]:

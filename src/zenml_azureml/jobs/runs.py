@@ -70,12 +70,13 @@ def step_was_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
         step_runs.publish_stopped(step_run, reason)
 
 
-def job_of_step_ended(step_run_id: UUID, job: ListedJob) -> None:
+def job_of_step_ended(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> None:
     """Let the server know how a step ended whose job has, unless it knows; for steps that nobody waits for.
 
     Args:
         step_run_id: The step run.
         job: Its job, which has ended.
+        by_command: Whether `zenml-azureml jobs cancel` has just cancelled it.
     """
     try:
         step_run = Client().get_run_step(step_run_id)
@@ -84,7 +85,9 @@ def job_of_step_ended(step_run_id: UUID, job: ListedJob) -> None:
     if step_run.status.is_finished:
         return
     if job.phase is JobPhase.CANCELED:
-        words = f"The Azure ML job `{job.name}` was cancelled with `zenml-azureml jobs cancel`."
+        words = (
+            f"The Azure ML job `{job.name}` was cancelled{' with `zenml-azureml jobs cancel`' if by_command else ''}."
+        )
         step_runs.publish_stopped(step_run, AzureMLError(words, studio_url=job.studio_url))
     elif job.phase is JobPhase.COMPLETED and step_run.config.command is not None:
         step_runs.publish_completed(step_run)  # nothing in the container of a command step reports to ZenML
@@ -92,7 +95,11 @@ def job_of_step_ended(step_run_id: UUID, job: ListedJob) -> None:
         words = f"The Azure ML job `{job.name}` has ended ({job.status}), and nobody has told ZenML how the step ended."
         step_runs.publish_failure(
             step_run,
-            AzureMLError(words, studio_url=job.studio_url, do_next="The log of the job is in Azure ML Studio."),
+            AzureMLError(
+                words,
+                studio_url=job.studio_url,
+                do_next=f"`zenml-azureml jobs show {job.name}` tells why, and shows the end of its log.",
+            ),
         )
 
 
