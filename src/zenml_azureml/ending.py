@@ -15,6 +15,7 @@ from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.interruptions import INTERRUPTIONS
 from zenml_azureml.timing import Time
+from zenml_azureml.workspace.status import FINALIZING
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -28,6 +29,9 @@ INTERRUPTED = "the pipeline run was interrupted"
 
 #: How long to wait for Azure to confirm a cancel before saying that it has not.
 CONFIRMATION = timedelta(seconds=60)
+
+#: How long a job may go on after its step has reported its own end: Azure needs some seconds for a job's last phase.
+FINISHING = timedelta(seconds=30)
 
 #: Time after which to make sure that a job that was cancelled is still watched.
 _LOOK_AGAIN = timedelta(seconds=1)
@@ -116,13 +120,20 @@ class Ending:
     def end_runs(self, ended: Iterable[StepRunResponse], reason: str) -> None:
         """End the jobs of step runs because their runs are over. Never raises.
 
+        A step that has reported its end to the server is not cancelled while its job comes to its own end: it would
+        be a canceled job of a completed step.
+
         Args:
             ended: The step runs.
             reason: Why, as half a sentence.
         """
         ended = list(ended)
         self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
-        self.end(ended)
+        # Whoever interrupts a run waits for its end: without asking the server, which may be away.
+        finishing = [] if reason == INTERRUPTED else _finishing(ended)
+        deadline = self._time.monotonic() + FINISHING.total_seconds()
+        self.end([step_run for step_run in ended if step_run not in finishing])
+        self.end([step_run for step_run in finishing if not self._ends_by_itself(step_run, deadline)])
 
     def end(
         self,
@@ -156,6 +167,16 @@ class Ending:
             work()
         else:
             thread.join()
+
+    def _ends_by_itself(self, step_run: StepRunResponse, deadline: float) -> bool:
+        job = self._watch(step_run)
+        while not job.wait(_LOOK_AGAIN):
+            if job.status == FINALIZING:
+                return True  # its command has ended: there is nothing left to cancel
+            if self._time.monotonic() >= deadline:
+                return False
+            job = self._watch(step_run)
+        return job.error is None
 
     def _end(self, mine: list[StepRunResponse], look_for: timedelta) -> None:
         cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
@@ -204,3 +225,13 @@ class Ending:
 
     def _cancel(self, step_run: StepRunResponse) -> bool:
         return self._workspace_of(step_run).cancel(step_runs.recorded_job_name(step_run))
+
+
+def _finishing(of: list[StepRunResponse]) -> list[StepRunResponse]:
+    """Those that have reported their end to the server; none if it cannot be asked."""
+    try:
+        reported = {run_id: step_runs.reported_ends(run_id) for run_id in {one.pipeline_run_id for one in of}}
+    except Exception as error:  # noqa: BLE001 - a job too many that is cancelled beats one that goes on
+        logger.debug("Could not ask the server which steps have ended: %s", error)
+        return []
+    return [step_run for step_run in of if step_run.id in reported[step_run.pipeline_run_id]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from zenml.orchestrators.publish_utils import (
     publish_step_run_metadata,
     publish_step_run_status_update,
 )
+from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml.failures import AzureMLError
 
@@ -106,6 +108,13 @@ def over(run_id: UUID) -> str:
     if status in _STOPPED_RUN_STATUSES:
         return STOPPED_REASON
     return f"the run is over ({status.value})" if status.is_finished else ""
+
+
+def reported_ends(run_id: UUID) -> set[UUID]:
+    """The ids of a run's steps that have completed or failed, as their containers, or ZenML, reported it."""
+    ended = [ExecutionStatus.COMPLETED.value, ExecutionStatus.FAILED.value]
+    steps = depaginate(Client().list_run_steps, pipeline_run_id=run_id, status=f"oneof:{json.dumps(ended)}")
+    return {step_run.id for step_run in steps}
 
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:

@@ -131,6 +131,37 @@ def test_a_step_that_fails_or_cannot_start_is_told_with_its_cause(dynamic_projec
     }
 
 
+LINGERING = """
+import threading, time
+
+@step(step_operator="azureml")
+def lingering() -> int:
+    # Its process goes on for a while after ZenML has reported the step.
+    threading.Thread(target=time.sleep, args=[3]).start()
+    return 42
+
+@pipeline(dynamic=True, enable_cache=False, settings=NO_BUILD, depends_on=[lingering])
+def ends_first():
+    print("LOADED", lingering.submit().load())
+
+if __name__ == "__main__":
+    ends_first()
+    print("STATUS", last_run().status)
+"""
+
+
+def test_a_run_that_ends_before_the_jobs_of_its_completed_steps_leaves_them_to_end_themselves(
+    project: Project, jobs: Emulator
+) -> None:
+    project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "600"  # nobody looks at them in the end
+
+    output = project.succeed(LINGERING)
+
+    assert "LOADED 42" in output
+    assert "STATUS completed" in output
+    assert jobs_by_step(jobs)["lingering"].status == "Completed"
+
+
 def overlap(one: Job, other: Job) -> bool:
     assert one.started_at
     assert one.ended_at

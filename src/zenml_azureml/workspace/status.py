@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+#: The status of a job whose command has ended, while Azure tidies up after it.
+FINALIZING = "Finalizing"
 
 class JobPhase(Enum):
     """The stages of a job that matter to whoever waits for it."""
@@ -29,7 +31,7 @@ _PHASES = {
     "Provisioning": JobPhase.PREPARING,
     "Preparing": JobPhase.PREPARING,
     "Running": JobPhase.RUNNING,
-    "Finalizing": JobPhase.RUNNING,
+    FINALIZING: JobPhase.RUNNING,
     # The job still holds its compute until it is Canceled.
     "CancelRequested": JobPhase.RUNNING,
     # The node's heartbeat is missing; it may come back, and Azure ends the job if it does not.

@@ -1,0 +1,113 @@
+"""Which jobs of a run that is over are cancelled: those that do not come to their own end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+
+from zenml_azureml import step_runs
+from zenml_azureml.ending import FINISHING, INTERRUPTED, Ending
+from zenml_azureml.workspace.watched_job import WatchedJob
+
+RUN = uuid4()
+
+
+class Clock:
+    """Time that passes only where it is waited for; `happens` is what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.happens: Callable[[float], None] = lambda now: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.happens(self.now)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        if not event.is_set():
+            self.sleep(seconds or 0)
+        return event.is_set()
+
+
+class World:
+    """One running job in a workspace that cancels at once, and what the server says of its step."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, reported: Callable[[UUID], set[UUID]]) -> None:
+        self.clock = Clock()
+        self.step_run = SimpleNamespace(id=uuid4(), pipeline_run_id=RUN, name="train", run_metadata={})
+        self.job = WatchedJob("job", status="Running", time=self.clock)
+        self.cancelled_at: float | None = None
+        monkeypatch.setattr(step_runs, "reported_ends", reported)
+
+    def cancel(self, name: str) -> bool:
+        self.cancelled_at = self.clock.now
+        self.end("Canceled")
+        return True
+
+    def end(self, status: str) -> None:
+        self.job.status = status
+        self.job.settle()
+
+    def run_is_over(self, reason: str = "the run is over (completed)") -> None:
+        step_run = cast("Any", self.step_run)
+        Ending(lambda _: self.job, lambda _: cast("Any", self), self.clock).end_runs([step_run], reason)
+
+
+def test_the_job_of_a_step_that_goes_on_is_cancelled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, lambda run: set())
+
+    world.run_is_over()
+
+    assert world.cancelled_at == 0
+
+
+@pytest.mark.parametrize("status", ["Completed", "Finalizing"])
+def test_the_job_of_a_step_that_has_reported_its_end_may_come_to_its_own(
+    status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(monkeypatch, lambda run: {world.step_run.id} if run == RUN else set())
+
+    def happens(now: float) -> None:
+        if now >= FINISHING.total_seconds() / 2:
+            world.end(status) if status == "Completed" else setattr(world.job, "status", status)
+
+    world.clock.happens = happens
+    world.run_is_over()
+
+    assert world.cancelled_at is None
+    assert world.job.status == status
+
+
+def test_a_job_that_goes_on_after_its_step_has_reported_its_end_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, lambda run: {world.step_run.id})
+
+    world.run_is_over()
+
+    assert world.cancelled_at == FINISHING.total_seconds()
+
+
+def test_where_the_server_cannot_be_asked_the_job_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(run: UUID) -> set[UUID]:
+        raise ConnectionError("The server is away.")
+
+    world = World(monkeypatch, away)
+
+    world.run_is_over()
+
+    assert world.cancelled_at == 0
+
+
+def test_whoever_interrupts_a_run_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, lambda run: {world.step_run.id})
+
+    world.run_is_over(INTERRUPTED)
+
+    assert world.cancelled_at == 0
