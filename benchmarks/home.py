@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ from benchmarks.emulator_process import subscription_of
 
 #: Environment variables that would lead ZenML or Azure's clients elsewhere.
 _FOREIGN = ("ZENML", "AZURE", "OTEL", "MSI_", "IDENTITY_", "ARM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+#: Measurements run side by side, and a process has one active stack.
+_ONE_RUN_AT_A_TIME = threading.Lock()
 
 KINDS = {"ours": "azureml", "builtin": "azureml-built-in", "none": "no-op"}
 
@@ -95,11 +99,11 @@ def step_run_infos(number: int) -> list[Any]:
     from benchmarks.flavors import NoOperator
     from benchmarks.pipelines import run_commands
 
-    none = operator("none")
-    activate(none)
-    NoOperator.submitted.clear()
-    run_commands(number)
-    return list(NoOperator.submitted)
+    with _ONE_RUN_AT_A_TIME:
+        activate(operator("none"))
+        NoOperator.submitted.clear()
+        run_commands(number)
+        return list(NoOperator.submitted)
 
 
 def sdk_client(step_operator: Any) -> Any:

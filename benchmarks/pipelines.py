@@ -46,6 +46,10 @@ def _dynamic() -> None:
         future.wait()
 
 
+#: The functions themselves: their names will stand for the pipelines made of them.
+_FUNCTIONS = {False: _static, True: _dynamic}
+
+
 def run_commands(number: int, *, dynamic: bool = False) -> tuple[Any, float]:
     """Run so many command steps in this process, on the active stack's step operator.
 
@@ -57,7 +61,7 @@ def run_commands(number: int, *, dynamic: bool = False) -> tuple[Any, float]:
     options: dict[str, Any] = {**_OFF, "settings": {"docker": _IMAGE}, "name": "bench"}
     if dynamic:
         options |= {"dynamic": True, "depends_on": STEPS}
-    function = _dynamic if dynamic else _static
+    function = _FUNCTIONS[dynamic]
     made = pipeline(**options)(function)
     globals()[function.__name__] = made  # where ZenML looks for it
     began = time.monotonic()

@@ -84,6 +84,7 @@ def _processor_time(environment: PythonEnvironment, code: str) -> float:
 
 def _run(environment: PythonEnvironment, code: str) -> str:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    variables["PYTHONHASHSEED"] = "0"  # the same work each time
     command = [str(environment.python), "-c", code]
     done = subprocess.run(command, env=variables, cwd=environment.folder, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.rpartition("\n")[0].rpartition("\n")[2]
