@@ -27,6 +27,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, Resourc
 
 from zenml_azureml.endpoint import AZURE
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.in_job.variables import prepared
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
@@ -85,16 +86,16 @@ def build_command_job(request: JobRequest, compute: str | None) -> Command:
         An entity for `MLClient.jobs.create_or_update`. It refers to its environment by name and version, so
         that submitting it is one request.
     """
-    options = request.options
+    options, variables = request.options, _environment_variables(request)
     return command(
         name=request.name,
         display_name=options.display_name or request.display_name,
         description=options.description,
         experiment_name=options.experiment or request.experiment,
         tags={**options.tags, **request.tags},
-        command=request.command,
+        command=prepared(request.command, variables),
         environment=f"azureml:{environment_name(request.image)}:{ENVIRONMENT_VERSION}",
-        environment_variables=_environment_variables(request),
+        environment_variables=variables,
         compute=compute,
         timeout=None if options.timeout is None else int(options.timeout.total_seconds()),
         shm_size=options.shm_size,

@@ -1,0 +1,65 @@
+"""Prepares a job for its step, and becomes the step.
+
+The step takes this process's place, so that signals and the exit code are its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, MutableMapping
+from importlib import import_module
+from typing import Final
+
+from zenml_azureml.in_job import variables
+from zenml_azureml.in_job.failures import PreparationError
+
+#: Given the environment that the step is to have, changes it, or raises `PreparationError`.
+Preparation = Callable[[MutableMapping[str, str]], None]
+
+#: By the variable that asks for it: the module whose `prepare` is the `Preparation`. Done in this order.
+_MODULES: Final = {
+    variables.VAULT_SECRET: "zenml_azureml.in_job.secrets",
+}
+
+#: Exit codes, as shells have them.
+_CANNOT_EXECUTE, _NOT_FOUND = 126, 127
+
+
+def main(command: list[str], environment: MutableMapping[str, str]) -> int:
+    """Do what the environment asks for, and run a command in this process's place.
+
+    Args:
+        command: The step's command, and its arguments.
+        environment: Of this process; changed to what the step gets.
+
+    Returns:
+        The exit code, where the command could not be begun.
+    """
+    if not command:
+        return _tell("There is no command: write `python -m zenml_azureml.in_job COMMAND [ARGUMENT...]`.", 2)
+    try:
+        for variable, module in _MODULES.items():
+            if environment.get(variable):
+                prepare: Preparation = import_module(module).prepare
+                prepare(environment)
+    except PreparationError as error:
+        return _tell(str(error), 1)
+    for variable in [name for name in environment if name.startswith(variables.PREFIX)]:
+        del environment[variable]
+    sys.stdout.flush()
+    try:
+        os.execvpe(command[0], command, dict(environment))  # noqa: S606 - no shell is wanted
+    except FileNotFoundError:
+        return _tell(f"There is no program `{command[0]}` in the image.", _NOT_FOUND)
+    except OSError as error:
+        return _tell(f"`{command[0]}` cannot be executed: {error.strerror}.", _CANNOT_EXECUTE)
+
+
+def _tell(words: str, exit_code: int) -> int:
+    print(f"zenml-azureml: {words}", file=sys.stderr, flush=True)  # noqa: T201 - the job's log
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
