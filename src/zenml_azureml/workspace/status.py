@@ -7,6 +7,7 @@ from enum import Enum
 #: The status of a job whose command has ended, while Azure tidies up after it.
 FINALIZING = "Finalizing"
 
+
 class JobPhase(Enum):
     """The stages of a job that matter to whoever waits for it."""
 
