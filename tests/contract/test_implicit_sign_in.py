@@ -15,7 +15,7 @@ from azure.identity import DefaultAzureCredential, EnvironmentCredential, Manage
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator, environment
 from zenml_azureml.emulator.daemon import Options, Running
-from zenml_azureml.emulator.managed_identity import header_value
+from zenml_azureml.emulator.machine_identities import header_value
 from zenml_azureml.endpoint import cloud_of
 from zenml_azureml.workspace.credentials import credential_for
 

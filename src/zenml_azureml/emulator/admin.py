@@ -187,6 +187,8 @@ async def _reset(request: web.Request) -> web.Response:
     await context.end_all()
     for workspace in context.store.workspaces:
         workspace.clear()
+    for vault in context.store.vaults:
+        vault.clear()
     context.store.registries.clear()
     context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()

@@ -19,6 +19,7 @@ from zenml_azureml.emulator.arm import (
     registries,
     sizes,
     subscriptions,
+    vaults,
     workspaces,
 )
 from zenml_azureml.emulator.authorize import demand_role
@@ -30,6 +31,7 @@ from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.vault.service import vault_service
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
@@ -42,6 +44,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     neighbours.routes,
     registries.routes,
     authorization.routes,
+    vaults.routes,
     workspaces.routes,
     datastores.routes,
     history.routes,
@@ -72,6 +75,9 @@ def build_app(context: Context) -> web.Application:
             app.router.add_route(route.method, any_case(route.path), route.handler)
     for cloud in CLOUDS.values():
         app.add_domain(cloud.blob_hosts, blob_service(context))
+        app.add_domain(cloud.vault_hosts, vault_service(context))
+    for vault in context.store.vaults:
+        app.add_domain(vault.address.removeprefix("https://"), vault_service(context))
     app.on_response_prepare.append(_hide_server)
     return app
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from zenml_azureml.emulator.bearer import APPLICATION, PRINCIPAL
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import GatewayError
 from zenml_azureml.emulator.roles import allowed
@@ -32,13 +33,13 @@ async def demand_role(
     if asked is not None:
         action, scope = asked
         context = request.app[CONTEXT]
-        who = context.identity.object_id
+        who = request[PRINCIPAL]
         if _exists(scope, context) and not allowed(context.store.role_assignments, who, action, scope):
             # Quoted in many public reports; the client is named by its object id where it is an application.
             raise GatewayError(
                 403,
                 "AuthorizationFailed",
-                f"The client '{context.client_id}' with object id '{who}' does not have authorization to perform "
+                f"The client '{request[APPLICATION]}' with object id '{who}' does not have authorization to perform "
                 f"action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, "
                 "please refresh your credentials.",
             )

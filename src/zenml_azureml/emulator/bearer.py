@@ -19,6 +19,8 @@ from zenml_azureml.emulator.identity import InvalidTokenError, Revocation
 
 #: Who asks: the object id in the token of a request that passed `demand_token`.
 PRINCIPAL: web.RequestKey[str] = web.RequestKey("principal", str)
+#: The client id there.
+APPLICATION: web.RequestKey[str] = web.RequestKey("application", str)
 
 
 @web.middleware
@@ -32,7 +34,7 @@ async def demand_token(
     """
     if request.path.lower().startswith(("/subscriptions", "/tenants", "/history/")):
         claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
-        request[PRINCIPAL] = str(claims["oid"])
+        request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
 
 

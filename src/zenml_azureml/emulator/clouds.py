@@ -17,6 +17,7 @@ class EmulatedCloud:
         resource_manager: Host of Azure Resource Manager.
         login_hosts: Hosts of Microsoft Entra, the one that clients are to use first.
         blob_hosts: Pattern of the hosts of storage accounts' blobs.
+        vault: What tokens for key vaults are made out to.
         registry_suffix: What the names of container registries' hosts end with.
     """
 
@@ -27,6 +28,12 @@ class EmulatedCloud:
     login_hosts: tuple[str, ...]
     blob_hosts: str
     registry_suffix: str
+    vault: str
+
+    @property
+    def vault_hosts(self) -> str:
+        """Pattern of the hosts of key vaults."""
+        return f"*.{self.vault.removeprefix('https://')}"
 
     def knows(self, audience: str) -> bool:
         """Whether there is a service of which one may ask a token, a slash at its end or not."""
@@ -51,6 +58,7 @@ def _cloud(
         login_hosts=login,
         blob_hosts=blobs,
         registry_suffix=registries,
+        vault=vault,
     )
 
 
@@ -89,5 +97,7 @@ CLOUDS = {
 
 #: The hosts that the emulator can answer for, as patterns in which `*` stands for any beginning.
 AZURE_HOSTS = tuple(
-    host for cloud in CLOUDS.values() for host in (*cloud.login_hosts, cloud.resource_manager, cloud.blob_hosts)
+    host
+    for cloud in CLOUDS.values()
+    for host in (*cloud.login_hosts, cloud.resource_manager, cloud.blob_hosts, cloud.vault_hosts)
 )

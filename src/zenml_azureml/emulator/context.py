@@ -63,6 +63,7 @@ class Context:
         runtime: Executes the jobs.
         clock: The time.
         settings: What can be changed while it runs.
+        ca_bundle: What its clients trust it by; jobs are given it too. None where no job has to reach it.
         cloud: Which of Azure's clouds it shows.
         scenarios: What shall go wrong with which jobs.
         tasks: What runs in the background; cancelled when the emulator is closed or reset.
@@ -75,6 +76,7 @@ class Context:
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)
     settings: Settings = field(default_factory=Settings)
+    ca_bundle: Path | None = None
     cloud: EmulatedCloud = CLOUDS["AzureCloud"]
     scenarios: Scenarios = field(default_factory=Scenarios)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)

@@ -12,7 +12,7 @@ from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.daemon import Running
 from zenml_azureml.emulator.files import write_private
 from zenml_azureml.emulator.identity import stored_names
-from zenml_azureml.emulator.managed_identity import ENDPOINT, header_value
+from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value
 
 #: How scripts can sign in, each with variables that `DefaultAzureCredential` looks for.
 SignIn = Literal["workload-identity", "client-secret", "managed-identity", "azure-cli"]

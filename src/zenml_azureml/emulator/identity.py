@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from zenml_azureml.emulator.files import write_private
+from zenml_azureml.emulator.machine_identities import MachineIdentity
 
 #: Audience of the assertions that stand in for a secret, as Microsoft Entra demands it.
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
@@ -88,7 +89,14 @@ class Identity:
         return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
 
     def access_token(
-        self, audience: str, now: datetime, lifetime: timedelta, *, method: str, takes_challenges: bool = False
+        self,
+        audience: str,
+        now: datetime,
+        lifetime: timedelta,
+        *,
+        method: str,
+        takes_challenges: bool = False,
+        machine: MachineIdentity | None = None,
     ) -> str:
         """A signed access token.
 
@@ -98,6 +106,7 @@ class Identity:
             lifetime: How long it is valid.
             method: How the application signed in: `1` by secret, `2` by assertion.
             takes_challenges: Whether its client has said that it understands claims challenges.
+            machine: The managed identity that it is for; None for the application.
         """
         claims: dict[str, Any] = {
             "aud": audience,
@@ -115,6 +124,9 @@ class Identity:
             "uti": secrets.token_urlsafe(16),
             "ver": "1.0",
         }
+        if machine is not None:
+            claims |= {"appid": machine.client_id, "oid": machine.object_id, "sub": machine.object_id}
+            claims["xms_mirid"] = machine.resource_id
         if takes_challenges:
             claims["xms_cc"] = ["CP1"]  # quoted: Azure/azure-cli#23635
         self._issued.add(claims["uti"])

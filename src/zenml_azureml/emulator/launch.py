@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.log_names import log_names, retry_folder
+from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value, identities_of
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
 
@@ -24,13 +25,14 @@ _ENVIRONMENT_ID = re.compile(
 )
 
 
-def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
+def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path | None = None) -> JobLaunch:
     """What a runtime shall execute for a job.
 
     Args:
         job: The job; its folder exists.
         workspace: Where it is.
         base_url: Where the emulator is reached.
+        ca_bundle: Certificates by which the job trusts the emulator; None where it does not come to that.
     """
     values = _bound_values(job)
     resources = job.properties["resources"]
@@ -40,6 +42,8 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
         image=_image(job, workspace),
         environment={
             **azure_ml_variables(job, workspace, base_url),
+            **_identity_variables(job, workspace, base_url),
+            **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
             **(job.properties["environmentVariables"] or {}),
         },
         folder=job.folder,
@@ -48,6 +52,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str) -> JobLaunch:
         memory_gb=vm_size_of(job, workspace).memory_gb,
         shm_size=resources["shmSize"],
         docker_args=resources["dockerArgs"],
+        ca_bundle=ca_bundle,
     )
 
 
@@ -128,6 +133,18 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
     if target is not None:
         variables["AZUREML_CR_COMPUTE_CONTEXT"] = json.dumps({"cluster_name": target})
     return variables
+
+
+def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
+    """Where a job gets tokens of the managed identity that it acts as; nothing where it has none."""
+    identities = identities_of(job, workspace, compute_name(job.properties["computeId"]))
+    if not identities:
+        return {}
+    return {
+        "MSI_ENDPOINT": f"{base_url}{ENDPOINT}",
+        "MSI_SECRET": header_value(identities[0].object_id),
+        "DEFAULT_IDENTITY_CLIENT_ID": identities[0].client_id,
+    }
 
 
 def compute_name(compute_id: str | None) -> str | None:

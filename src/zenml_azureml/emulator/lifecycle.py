@@ -70,7 +70,7 @@ async def _live(
     job.status = "Preparing"
     await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
     await interrupt_waiting(context, workspace, job, rule, "preparing")
-    running = await context.runtime.start(build_launch(job, workspace, context.base_url))
+    running = await context.runtime.start(build_launch(job, workspace, context.base_url, context.ca_bundle))
     try:
         job.started_at = context.clock.now()
         job.status = "Running"

@@ -1,22 +1,20 @@
 """Where a machine of Azure gets tokens of its managed identity, for which it needs no secret.
 
 Forms and words: Microsoft's documentation ("How to use managed identities for App Service", "How to use managed
-identities on an Azure VM to acquire an access token"), what msal reads, and public reports of the refusals. The
-emulator's one application stands for the machine's identity, system-assigned and user-assigned.
+identities on an Azure VM to acquire an access token"), what msal reads, and public reports of the refusals. For who
+shows the secret of a job's machine, the identities are those of that machine; for everybody else, the emulator's one
+application stands for the machine's identity, system-assigned and user-assigned.
 """
 
 from __future__ import annotations
 
 import hmac
-import uuid
 from datetime import timedelta
 
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
-
-#: Path of the endpoint for IDENTITY_ENDPOINT (App Service) and MSI_ENDPOINT (Azure ML), which differ by a header.
-ENDPOINT = "/msi/token"
+from zenml_azureml.emulator.machine_identities import ENDPOINT, MachineIdentity, header_value, machines_of
 
 _NAMES_OF_IDENTITIES = ("client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id")
 
@@ -29,23 +27,16 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
-def header_value(object_id: str) -> str:
-    """What a client has to show that it runs on the machine: the value of IDENTITY_HEADER or MSI_SECRET.
-
-    Args:
-        object_id: Of the emulator's identity, which only its clients know.
-    """
-    return str(uuid.uuid5(uuid.UUID(object_id), "managed identity"))
-
-
 async def _app_service(request: web.Request) -> web.Response:
     """For App Service (2019-08-01), and for the computes of Azure ML (2017-09-01)."""
     context = request.app[CONTEXT]
     name = "secret" if request.query.get("api-version") == "2017-09-01" else "X-IDENTITY-HEADER"
-    if not hmac.compare_digest(request.headers.get(name, ""), header_value(context.identity.object_id)):
+    machine = _machine_of(request.headers.get(name, ""), context)
+    if not machine:
         # Guess: the status and the words.
         return _app_service_error(401, f"The {name} header is missing or wrong.")
-    if not _is_assigned(request, context):
+    identity = _asked_for(request, machine)
+    if identity is None:
         return _app_service_error(
             400, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
         )
@@ -53,9 +44,9 @@ async def _app_service(request: web.Request) -> web.Response:
     if not context.cloud.knows(resource):
         # Guess: the words. msal has found the status to be 500.
         return _app_service_error(500, "An unexpected error occured while fetching the AAD Token.")
-    token, expires_on, _ = _token(resource, context)
+    token, expires_on, _ = _token(resource, context, identity)
     body = {"access_token": token, "expires_on": str(expires_on), "resource": resource, "token_type": "Bearer"}
-    return web.json_response({**body, "client_id": context.client_id})
+    return web.json_response({**body, "client_id": identity.client_id})
 
 
 async def _virtual_machine(request: web.Request) -> web.Response:
@@ -63,7 +54,8 @@ async def _virtual_machine(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     if request.headers.get("Metadata", "").lower() != "true":
         return _virtual_machine_error("Required metadata header not specified")
-    if not _is_assigned(request, context):
+    identity = _asked_for(request, [_application(context)])
+    if identity is None:
         return _virtual_machine_error("Identity not found")
     resource = request.query.get("resource", "")
     if not context.cloud.knows(resource):
@@ -72,7 +64,7 @@ async def _virtual_machine(request: web.Request) -> web.Response:
             f"{context.tenant_id}.",
             error="invalid_resource",
         )
-    token, expires_on, lifetime = _token(resource, context)
+    token, expires_on, lifetime = _token(resource, context, identity)
     return web.json_response(
         {
             "access_token": token,
@@ -87,16 +79,29 @@ async def _virtual_machine(request: web.Request) -> web.Response:
     )
 
 
-def _is_assigned(request: web.Request, context: Context) -> bool:
-    """Whether the identity that a request names, if it names one, is the machine's."""
+def _machine_of(secret: str, context: Context) -> list[MachineIdentity]:
+    """The identities of the machine that has that secret; none where none has."""
+    machines = [[_application(context)]]
+    for workspace in context.store.workspaces:
+        machines += machines_of(workspace)
+    return next((found for found in machines if hmac.compare_digest(secret, header_value(found[0].object_id))), [])
+
+
+def _application(context: Context) -> MachineIdentity:
+    return MachineIdentity(context.client_id, context.identity.object_id, "")
+
+
+def _asked_for(request: web.Request, machine: list[MachineIdentity]) -> MachineIdentity | None:
+    """The machine's identity that a request names, the first where it names none; None where it is another's."""
     named = {request.query[name] for name in _NAMES_OF_IDENTITIES if name in request.query}
-    return named <= {context.client_id, context.identity.object_id}
+    return next((one for one in machine if named <= {one.client_id, one.object_id, one.resource_id}), None)
 
 
-def _token(resource: str, context: Context) -> tuple[str, int, int]:
+def _token(resource: str, context: Context, identity: MachineIdentity) -> tuple[str, int, int]:
     """A token, the second at which it expires, and for how many seconds it is valid."""
     now, lifetime = context.clock.now(), int(context.settings.token_lifetime)
-    token = context.identity.access_token(resource, now, timedelta(seconds=lifetime), method="2")
+    machine = identity if identity.resource_id else None
+    token = context.identity.access_token(resource, now, timedelta(seconds=lifetime), method="2", machine=machine)
     return token, int(now.timestamp()) + lifetime, lifetime
 
 

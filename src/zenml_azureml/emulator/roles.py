@@ -14,6 +14,9 @@ from functools import lru_cache
 _ML = "Microsoft.MachineLearningServices"
 _REGISTRY = "Microsoft.ContainerRegistry/registries"
 
+#: What key vaults are in Azure Resource Manager.
+PROVIDER_OF_VAULTS = "Microsoft.KeyVault/vaults"
+
 
 @dataclass(frozen=True)
 class Role:
@@ -25,6 +28,7 @@ class Role:
         description: In Azure's words.
         actions: What it allows.
         not_actions: What of that it does not allow.
+        data_actions: What it allows to do with what is in a resource, such as the secrets of a key vault.
     """
 
     id: str
@@ -32,10 +36,15 @@ class Role:
     description: str
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
 
     def allows(self, action: str) -> bool:
         """Whether it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
         return _any_matches(self.actions, action) and not _any_matches(self.not_actions, action)
+
+    def allows_data(self, action: str) -> bool:
+        """The same of what is in a resource, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
+        return _any_matches(self.data_actions, action)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class RoleAssignment:
 
 
 #: Azure's own roles that have to do with Azure ML. Source: Microsoft's list of built-in roles ("Azure built-in roles
-#: for AI + machine learning", "... for Containers", "... General").
+#: for AI + machine learning", "... for Containers", "... for Security", "... General").
 BUILT_IN_ROLES = (
     Role(
         "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
@@ -118,6 +127,28 @@ BUILT_IN_ROLES = (
         "acr push",
         (f"{_REGISTRY}/pull/read", f"{_REGISTRY}/push/write"),
     ),
+    Role(
+        "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+        "Key Vault Administrator",
+        "Perform all data plane operations on a key vault and all objects in it, including certificates, keys, and "
+        "secrets. Cannot manage key vault resources or manage role assignments.",
+        (f"{PROVIDER_OF_VAULTS}/*/read",),
+        data_actions=(f"{PROVIDER_OF_VAULTS}/*",),
+    ),
+    Role(
+        "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+        "Key Vault Secrets Officer",
+        "Perform any action on the secrets of a key vault, except manage permissions.",
+        (f"{PROVIDER_OF_VAULTS}/*/read",),
+        data_actions=(f"{PROVIDER_OF_VAULTS}/secrets/*",),
+    ),
+    Role(
+        "4633458b-17de-408a-b874-0445c86b69e6",
+        "Key Vault Secrets User",
+        "Read secret contents.",
+        (),
+        data_actions=tuple(f"{PROVIDER_OF_VAULTS}/secrets/{deed}/action" for deed in ("getSecret", "readMetadata")),
+    ),
 )
 
 
@@ -137,6 +168,11 @@ def allowed(assignments: Iterable[RoleAssignment], principal_id: str, action: st
         scope: Where: an ARM id.
     """
     return any(assignment.role.allows(action) for assignment in held(assignments, principal_id, scope))
+
+
+def allowed_data(assignments: Iterable[RoleAssignment], principal_id: str, action: str, scope: str) -> bool:
+    """Whether somebody may do something with what is in a resource; `allowed` says what the arguments are."""
+    return any(assignment.role.allows_data(action) for assignment in held(assignments, principal_id, scope))
 
 
 def held(assignments: Iterable[RoleAssignment], principal_id: str, scope: str) -> list[RoleAssignment]:

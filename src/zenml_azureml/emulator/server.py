@@ -29,6 +29,7 @@ from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
 from zenml_azureml.emulator.tls import certificates
+from zenml_azureml.emulator.vault.state import Vault
 
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ class Emulator:
         folder: The state folder: everything it writes goes there. Its certificates and credentials
             are kept for the next start, its jobs are not.
         port: To listen on; 0 takes a free one.
-        workspaces: Those that exist in it.
+        workspaces: Those that exist in it, each with a key vault.
+        vaults: Names of further key vaults, in the resource group of the first workspace.
         runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
         settings: How it behaves at first.
@@ -77,6 +79,7 @@ class Emulator:
         *,
         port: int = 0,
         workspaces: Sequence[WorkspaceName] = (WorkspaceName(),),
+        vaults: Sequence[str] = (),
         runtime: Runtime | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
@@ -104,14 +107,25 @@ class Emulator:
             self._socket.close()
             raise
         self.proxy_url = self._proxy.url if self._proxy else None
+        made = [_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]
+        names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
+        # Like all key vaults, each has an address of its own.
+        self._vault_sockets = [socket.create_server((HOST, 0)) for _ in names]
         self.context = Context(
             folder=folder,
             base_url=self.base_url,
             identity=found,
-            store=Store([_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]),
+            store=Store(
+                made,
+                vaults=[
+                    _vault(workspace, name, f"https://{HOST}:{listening.getsockname()[1]}")
+                    for (workspace, name), listening in zip(names, self._vault_sockets, strict=True)
+                ],
+            ),
             runtime=runtime or ProcessRuntime(),
             clock=clock,
             settings=settings,
+            ca_bundle=self.ca_bundle,
             cloud=CLOUDS[cloud],
         )
         self.context.store.make_owner(found.object_id)
@@ -130,7 +144,8 @@ class Emulator:
         )
         await runner.setup()
         try:
-            await web.SockSite(runner, self._socket, ssl_context=self._certificates.server).start()
+            for listening in (self._socket, *self._vault_sockets):
+                await web.SockSite(runner, listening, ssl_context=self._certificates.server).start()
             async with self._proxy.serve() if self._proxy else nullcontext():
                 yield
         finally:
@@ -171,7 +186,8 @@ class Emulator:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _give_ports_back(self) -> None:
-        self._socket.close()
+        for listening in (self._socket, *self._vault_sockets):
+            listening.close()
         if self._proxy is not None:
             self._proxy.close()
 
@@ -186,6 +202,11 @@ class Emulator:
             if ready.done():
                 raise
             ready.set_exception(error)
+
+
+def _vault(workspace: Workspace, name: str, address: str) -> Vault:
+    place = (workspace.subscription_id, workspace.resource_group, name, workspace.location)
+    return Vault(*place, created_at=workspace.created_at, address=address)
 
 
 def _workspace(name: WorkspaceName, clock: Clock, studio: str) -> Workspace:

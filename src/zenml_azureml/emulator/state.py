@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zenml_azureml.emulator.roles import RoleAssignment, role_named
+from zenml_azureml.emulator.vault.state import Vault
 
 PROVIDER = "Microsoft.MachineLearningServices"
 
@@ -145,6 +146,8 @@ class Workspace:
         computes: By name.
         storage_key: The key of the storage account that its jobs' files are in.
         container_registry: ARM id of the container registry that belongs to it; None where none was needed yet.
+        user_assigned: Its user-assigned identities, as ARM shows them.
+        primary_identity: ARM id of that one of them which it uses; None for its own.
     """
 
     subscription_id: str
@@ -156,6 +159,8 @@ class Workspace:
     workspace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     storage_key: bytes = field(default_factory=lambda: secrets.token_bytes(64), repr=False)
     container_registry: str | None = None
+    user_assigned: Json = field(default_factory=dict)
+    primary_identity: str | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
     environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)
@@ -178,9 +183,19 @@ class Workspace:
 
     def clear(self) -> None:
         """Forget all that was made in it."""
-        for made in (self.jobs, self.environments, self.computes, self._by_tag):
+        for made in (self.jobs, self.environments, self.computes, self.user_assigned, self._by_tag):
             made.clear()
-        self.container_registry = None
+        self.container_registry = self.primary_identity = None
+
+    @property
+    def plain_name(self) -> str:
+        """Its name without what names of other resources cannot have."""
+        return self.name.replace("-", "").replace("_", "").lower()
+
+    @property
+    def vault_name(self) -> str:
+        """The name of its key vault."""
+        return f"{self.plain_name[:19]}vault"
 
     @property
     def path(self) -> str:
@@ -209,9 +224,11 @@ class Store:
     Attributes:
         registries: Container registries as the service answers them, by ARM id in lower case.
         role_assignments: Who may do what.
+        vaults: Key vaults: each workspace's own, and others.
     """
 
     workspaces: list[Workspace] = field(default_factory=list)
+    vaults: list[Vault] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
     registries: dict[str, Json] = field(default_factory=dict)
     role_assignments: list[RoleAssignment] = field(default_factory=list)

@@ -10,6 +10,7 @@ import re
 
 from aiohttp import web
 
+from zenml_azureml.emulator.bearer import PRINCIPAL
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import GatewayError, gateway_json, json_body, subscription_not_found, timestamp
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, Role, RoleAssignment, held, role_named
@@ -41,7 +42,7 @@ def routes() -> list[web.RouteDef]:
 async def _permissions(request: web.Request) -> web.Response:
     """What the caller may do at a scope: one entry for each role that counts there."""
     context = request.app[CONTEXT]
-    mine = held(context.store.role_assignments, context.identity.object_id, _scope(request))
+    mine = held(context.store.role_assignments, request[PRINCIPAL], _scope(request))
     return gateway_json(request, {"value": [_permission(assignment.role) for assignment in mine]})
 
 
@@ -135,7 +136,7 @@ def _permission(role: Role) -> Json:
     return {
         "actions": list(role.actions),
         "notActions": list(role.not_actions),
-        "dataActions": [],
+        "dataActions": list(role.data_actions),
         "notDataActions": [],
     }
 

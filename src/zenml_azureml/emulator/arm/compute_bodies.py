@@ -11,6 +11,7 @@ from datetime import datetime
 
 from zenml_azureml.emulator.arm.quota import Refusal, node_count
 from zenml_azureml.emulator.http import timestamp
+from zenml_azureml.emulator.machine_identities import user_assigned
 from zenml_azureml.emulator.state import PROVIDER, Compute, Json, Workspace
 
 #: Properties of an instance that have a value where none is sent (recorded: compute_list_2024.json).
@@ -287,18 +288,14 @@ def _created_instance(inner: Json, sent: Json, name: str, location: str, now: da
 
 def _identity(sent: Json, tenant_id: str) -> Json:
     """An identity with the ids that the service gives it."""
+    own = {"principalId": str(uuid.uuid4()), "tenantId": tenant_id} if "SystemAssigned" in sent["type"] else {}
     if sent["type"] == "SystemAssigned":
-        return {"type": "SystemAssigned", "principalId": str(uuid.uuid4()), "tenantId": tenant_id}
+        return {"type": "SystemAssigned", **own}
     # Guess: user-assigned identities of a compute were never recorded; this is ARM's usual form.
     return {
         "type": sent["type"],
-        "userAssignedIdentities": {
-            path: {
-                "principalId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path}/principal")),
-                "clientId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path}/client")),
-            }
-            for path in sent.get("userAssignedIdentities") or {}
-        },
+        **own,
+        "userAssignedIdentities": user_assigned(sent.get("userAssignedIdentities") or {}),
     }
 
 

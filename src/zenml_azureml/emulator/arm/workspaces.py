@@ -1,4 +1,4 @@
-"""Workspaces: they exist from the start; of their properties only the container registry can be changed.
+"""Workspaces: they exist from the start; only their container registry and their identities can be changed.
 
 Sources: workspace_list_2026.json (the keys of today), workspace_get_200_2022.json.
 """
@@ -20,6 +20,7 @@ from zenml_azureml.emulator.http import (
     timestamp,
     workspace_of,
 )
+from zenml_azureml.emulator.machine_identities import user_assigned
 from zenml_azureml.emulator.state import PROVIDER, Json, Workspace
 
 
@@ -42,9 +43,14 @@ async def _get(request: web.Request) -> web.Response:
 
 
 async def _update(request: web.Request) -> web.Response:
-    """Give a workspace another container registry, as `az ml workspace update --container-registry` does."""
+    """Give a workspace another container registry, or user-assigned identities, as `az ml workspace update` does."""
     workspace = workspace_of(request)
-    properties = (await json_body(request)).get("properties") or {}
+    sent = await json_body(request)
+    properties, identity = sent.get("properties") or {}, sent.get("identity") or {}
+    if "userAssignedIdentities" in identity:
+        workspace.user_assigned = user_assigned(identity["userAssignedIdentities"] or {})
+    if "primaryUserAssignedIdentity" in properties:
+        workspace.primary_identity = properties["primaryUserAssignedIdentity"]
     if "containerRegistry" in properties:
         workspace.container_registry = properties["containerRegistry"]
     # Guess: done at once, where the service answers 202 and takes its time.
@@ -67,7 +73,7 @@ async def _list(request: web.Request) -> web.Response:
 def _render(workspace: Workspace, context: Context) -> Json:
     created = timestamp(workspace.created_at).replace("+00:00", "Z")
     group = f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
-    plain = workspace.name.replace("-", "").replace("_", "").lower()
+    plain = workspace.plain_name
     return {
         "id": workspace.path,
         "name": workspace.name,
@@ -79,7 +85,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "friendlyName": workspace.name,
             "description": "",
             "storageAccount": storage_account_id(workspace),
-            "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{plain}vault",
+            "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{workspace.vault_name}",
             **({"containerRegistry": workspace.container_registry} if workspace.container_registry else {}),
             "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
             "hbiWorkspace": False,
@@ -106,6 +112,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "storageHnsEnabled": False,
             "workspaceId": workspace.workspace_id,
             "linkedModelInventoryArmId": None,
+            **({"primaryUserAssignedIdentity": workspace.primary_identity} if workspace.primary_identity else {}),
             "privateLinkCount": 0,
             "publicNetworkAccess": "Enabled",
             "discoveryUrl": f"{context.base_url}/discovery",
@@ -114,9 +121,10 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "enableDataIsolation": False,
         },
         "identity": {
-            "type": "SystemAssigned",
+            "type": "SystemAssigned,UserAssigned" if workspace.user_assigned else "SystemAssigned",
             "principalId": str(uuid.uuid5(uuid.UUID(workspace.workspace_id), "identity")),
             "tenantId": context.tenant_id,
+            **({"userAssignedIdentities": workspace.user_assigned} if workspace.user_assigned else {}),
         },
         "kind": "Default",
         "sku": {"name": "Basic", "tier": "Basic"},

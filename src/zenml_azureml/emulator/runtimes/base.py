@@ -27,6 +27,7 @@ class JobLaunch:
         memory_gb: Memory of one node, in GB; None for as much as this machine has.
         shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
         docker_args: What `docker run` is to be given besides, as one line; None for nothing.
+        ca_bundle: A file that the environment names, and that the command must be able to read; None for none.
     """
 
     name: str
@@ -39,6 +40,7 @@ class JobLaunch:
     memory_gb: float | None = None
     shm_size: str | None = None
     docker_args: str | None = None
+    ca_bundle: Path | None = None
 
     @property
     def log_files(self) -> tuple[Path, ...]:

@@ -203,9 +203,9 @@ def options_of(launch: JobLaunch, rank: int, network: str | None) -> dict[str, A
         "init": True,
         # What stands for the job's inputs and outputs is seen where the command says that it is.
         "mounts": [
-            Mount(str(folder), str(folder), type="bind")
-            for folder in (launch.folder / "inputs", launch.folder / "outputs")
-            if folder.exists()
+            Mount(str(path), str(path), type="bind", read_only=path == launch.ca_bundle)
+            for path in (launch.folder / "inputs", launch.folder / "outputs", launch.ca_bundle)
+            if path is not None and path.exists()
         ],
     }
 
