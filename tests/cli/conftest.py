@@ -36,12 +36,16 @@ class Cli:
 
     def run(self, *arguments: str, code: int = 0) -> Result:
         """Run the command on the workspace; it has to end with that exit code."""
-        workspace = self.emulator.context.store.workspaces[0]
-        where = ["--subscription", workspace.subscription_id, "--resource-group", workspace.resource_group]
         with _without_pytests_handlers():
-            result = CliRunner().invoke(main, [*arguments, *where, "--workspace", workspace.name])
+            result = CliRunner().invoke(main, [*arguments, *self.where()])
         assert result.exit_code == code, result.output + repr(result.exception)
         return result
+
+    def where(self) -> list[str]:
+        """The options that name the workspace."""
+        workspace = self.emulator.context.store.workspaces[0]
+        where = ["--subscription", workspace.subscription_id, "--resource-group", workspace.resource_group]
+        return [*where, "--workspace", workspace.name]
 
     def json(self, *arguments: str) -> Any:
         """What it prints with `--json`: nothing else is on stdout."""

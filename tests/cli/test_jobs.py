@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from uuid import UUID
@@ -114,6 +117,22 @@ def test_a_log_is_followed_to_the_end_of_the_job(cli: Cli) -> None:
 
     assert result.stdout == "first\nlast, without an end\n"
     assert result.stderr.endswith("The Azure ML job `mine` has ended: Canceled.\n")
+
+
+def test_ctrl_c_ends_the_following_and_not_the_job(cli: Cli) -> None:
+    job = cli.submit("mine", status="Running", seconds="3600", lines="1", line="under way")
+    command = [str(Path(sys.executable).parent / "zenml-azureml"), "jobs", "logs", "--follow", "mine", *cli.where()]
+    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert following.stdout is not None
+    assert following.stdout.readline() == "under way\n"
+
+    following.send_signal(signal.SIGINT)
+
+    more, told = following.communicate(timeout=60)
+    assert (following.returncode, more) == (130, "")
+    assert told.endswith("The job goes on. To end it: zenml-azureml jobs cancel mine\n")
+    assert "Traceback" not in told
+    assert job.status == "Running"
 
 
 def test_a_log_is_followed_or_cut_off_not_both() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,37 @@ def test_that_something_goes_on_is_shown_at_a_terminal_only() -> None:
 
     assert (piped.stdout, piped.stderr) == ("", "")
     assert any("Listing jobs ..." in line for line in at_a_terminal(80, code))
+
+
+COUNT = """
+import time
+from zenml_azureml.cli.waiting import counted
+for name in counted("Ending jobs", (time.sleep(0.3) or name for name in "ab"), 2): print("ended:", name)
+"""
+
+
+def test_a_bar_shows_how_many_are_done_and_leaves_what_is_printed_alone() -> None:
+    piped = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in at_a_terminal(80, COUNT)]
+
+    assert (piped.stdout, piped.stderr) == ("ended: a\nended: b\n", "")
+    assert [line for line in lines if line.startswith("ended")] == ["ended: a", "ended: b"]
+    shown = " ".join(lines)
+    assert "Ending jobs" in shown
+    assert shown.index("0/2") < shown.index("ended: a") < shown.index("1/2") < shown.index("ended: b")
+
+
+def test_programs_are_shown_no_bar_at_a_terminal_either() -> None:
+    of_a_program = f"""
+import click
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+def main(as_json: bool) -> None:
+    exec({COUNT!r}, {{}})
+main(["--json"])
+"""
+
+    assert at_a_terminal(80, of_a_program) == ["ended: a", "ended: b"]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,15 @@ def test_maps_of_the_code_name_files_that_are_there(document: str) -> None:
     assert missing == []
 
 
+def test_the_map_of_the_code_names_all_that_there_is() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = ROOT / "src" / "zenml_azureml"
+    modules = [path.name for path in source.glob("*.py") if path.name != "__init__.py"]
+    packages = [f"{path.parent.name}/" for path in source.glob("*/__init__.py")]
+
+    assert [name for name in sorted([*modules, *packages]) if f"`{name}`" not in page] == []
+
+
 def test_what_a_page_would_load_from_another_host_is_found(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
         '<link href="https://fonts.example.org/a.css" rel=stylesheet><a href="https://example.org">link</a>'

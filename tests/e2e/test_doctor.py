@@ -9,6 +9,7 @@ from typing import Any
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project, project_at
 from tests.e2e.killed import azureml
+from zenml_azureml.doctor.examination import NUMBER_OF_CHECKS
 from zenml_azureml.emulator import Emulator
 
 CHECKS = [
@@ -34,6 +35,7 @@ def test_where_all_is_well_each_check_has_one_line(simulated_project: Project, e
 
     assert done.returncode == 0, done.stdout + done.stderr
     heading, _, *lines, _, summary = done.stdout.splitlines()
+    assert len(lines) == NUMBER_OF_CHECKS
     assert heading == "Step operator azureml, workspace emulator"
     assert [line[2:20].strip() for line in lines] == CHECKS
     told = dict(zip(CHECKS, lines, strict=True))

@@ -358,12 +358,17 @@ class TestScenarios:
         running = started(state, "--runtime", "simulated")
 
         listed = emulator("scenario", state)
-        assert "preempted            Azure takes the low-priority node away" in listed.stdout
+        (preempted,) = [line for line in listed.stdout.splitlines() if line.startswith("preempted ")]
+        assert "  Azure takes the low-priority node away" in preempted
+        known = json.loads(emulator("scenario", state, "--json").stdout)
+        assert {one["name"] for one in known} >= {"preempted", "exit-code"}
         armed = emulator("scenario", state, "exit-code", "--jobs", ".", "--times", "2")
 
         assert (armed.returncode, armed.stdout) == (0, "The next 2 jobs of `.`: exit-code.\n")
         submit(running, "echo")
         wait_until(lambda: json.loads(emulator("status", state, "--json").stdout)["jobs"] == {"Failed": 1})
+        for_a_program = json.loads(emulator("scenario", state, "quota", "--json").stdout)
+        assert for_a_program == {"name": "quota", "jobs": "", "times": 1, "after": 0.0, "fired": 0}
 
     def test_one_that_does_not_exist_is_refused_with_those_that_do(self, state: Path) -> None:
         started(state)

@@ -336,6 +336,21 @@ class TestWaiting:
         assert "[sleeper] simulated line 1 of 1" in done.stdout
         assert "The step `sleeper` is completed." in done.stdout
         assert statuses(simulated_project) == "completed completed"
+        of_a_program = azureml(simulated_project, "jobs", "wait", job.name, "--json")
+        told = json.loads(of_a_program.stdout)
+        job_tags = job.properties["tags"]
+        assert (of_a_program.returncode, told) == (
+            0,
+            {
+                "step": "sleeper",
+                "step_run_id": job_tags["zenml_step_run_id"],
+                "status": "completed",
+                "run": job_tags["zenml_run"],
+                "run_id": job_tags["zenml_run_id"],
+                "run_status": "completed",
+                "problem": None,
+            },
+        )
 
     def test_an_orchestrator_that_is_there_after_all_has_the_last_word(
         self, simulated_project: Project, emulator: Emulator

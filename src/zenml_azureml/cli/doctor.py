@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zenml_azureml.cli.places import chosen_operators, errors_told, keep_stdout_clean, operator_options
-from zenml_azureml.cli.waiting import working
+from zenml_azureml.cli.waiting import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,15 +56,9 @@ def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
 
 
 def _findings(operator: AzureMLStepOperator, cloud: str | None) -> Iterator[Finding]:
-    from zenml_azureml.doctor.examination import examine
+    from zenml_azureml.doctor.examination import NUMBER_OF_CHECKS, examine
 
-    findings = examine(operator, cloud, datetime.now(timezone.utc))
-    while True:
-        with working("Checking"):
-            found = next(findings, None)
-        if found is None:
-            return
-        yield found
+    return counted("Checking", examine(operator, cloud, datetime.now(timezone.utc)), NUMBER_OF_CHECKS)
 
 
 def _shown(operator: AzureMLStepOperator, findings: Iterator[Finding]) -> list[Finding]:

@@ -15,6 +15,7 @@ import click
 from zenml_azureml.cli.extras import require_extra
 from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.scenario import scenario
+from zenml_azureml.cli.waiting import working
 
 if TYPE_CHECKING:
     from zenml_azureml.emulator.daemon import Running
@@ -117,7 +118,9 @@ def start(
         if foreground:
             daemon.serve(state, options, announce=_announce)
         else:
-            _announce(daemon.start(state, options))
+            with working("Starting the emulator"):
+                started = daemon.start(state, options)
+            _announce(started)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
 
@@ -129,7 +132,8 @@ def stop(state: Path) -> None:
     from zenml_azureml.emulator import daemon
 
     try:
-        ran = daemon.stop(state)
+        with working("Ending its jobs, and the emulator"):
+            ran = daemon.stop(state)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")

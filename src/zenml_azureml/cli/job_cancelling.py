@@ -13,6 +13,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.job_table import show_table
+from zenml_azureml.cli.waiting import counted, working
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
 from zenml_azureml.jobs.inventory import find_job, is_id, job_name, jobs_in, judged
@@ -86,8 +87,8 @@ def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, 
     """
     found: list[FoundAt] = []
     missing = False
-    for name in names:
-        job_at = find_job(name, places)
+    looked_for = ((name, find_job(name, places)) for name in names)
+    for name, job_at in counted("Looking for jobs", looked_for, len(names)):
         if job_at is None:
             missing = True
             teller.missing(job_name(name), places)
@@ -111,7 +112,8 @@ def cancel_orphans(places: list[Place], timeout: timedelta, teller: Teller, *, a
         Whether all have ended.
     """
     server = ServerView()
-    unfinished = judged(jobs_in(places), server)
+    with working("Listing jobs"):
+        unfinished = judged(jobs_in(places), server)
     untold = Counter(job.judgement.reason for job in unfinished if job.judgement.orphan is None)
     if untold:
         reasons = ", ".join(f"{reason}: {number}" for reason, number in untold.items())
@@ -144,8 +146,9 @@ def cancel_run(run: str, places: list[Place], timeout: timedelta, teller: Teller
         click.UsageError: If jobs of several runs have that name.
     """
     server = ServerView()
-    known = _known_run(run, server)
-    of_run = list(jobs_in(places, finished_too=known is not None, run=run if known is None else str(known.id)))
+    with working("Looking for the run and its jobs"):
+        known = _known_run(run, server)
+        of_run = list(jobs_in(places, finished_too=known is not None, run=run if known is None else str(known.id)))
     found = [(place, job) for place, job in of_run if not job.phase.ended]
     run_ids = {job.tags.get(tags.RUN_ID) for _, job in found}
     if len(run_ids) > 1:
@@ -171,14 +174,17 @@ def _cancel(
 ) -> bool:
     if ask and (found or run):
         if found:
-            show_table(judged(found, server))
+            with working("Looking for the jobs' step runs"):
+                of_server = judged(found, server)
+            show_table(of_server)
         asked = [f"cancel {len(found)} {'job' if len(found) == 1 else 'jobs'}"] if found else []
         asked += [f"stop the run `{run.name}`"] if run else []
         click.confirm(f"{' and '.join(asked).capitalize()}?", abort=True)
     if run is not None:
         _tell_server(f"the run `{run.name}` is to stop", lambda: runs.ask_to_stop(run))
     results = []
-    for result in cancel_all(found, timeout):
+    doing = "Ending the job" if len(found) == 1 else "Ending jobs"
+    for result in counted(doing, cancel_all(found, timeout), len(found)):
         results.append(result)
         teller.job(result)
         # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is

@@ -12,6 +12,7 @@ import click
 from zenml_azureml import step_runs, tags
 from zenml_azureml.cli.job_table import job_as_json
 from zenml_azureml.cli.tables import show_facts
+from zenml_azureml.cli.waiting import working
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs.inventory import FoundJob, is_id, job_name, judged
 from zenml_azureml.jobs.orphans import NoStepRun
@@ -36,16 +37,11 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
     Raises:
         AzureMLError: If there is no such job.
     """
-    name = job_name(job_or_step_run)
-    for place in places:
-        account = place.workspace.describe_job(name)
-        if account is not None:
-            break
-    else:
-        raise AzureMLError(f"There is no job `{name}` in {in_words(places)}.")
-    server = ServerView()
-    (found,) = judged([(place, account.job)], server)
-    failure = _failure(account, server)
+    with working("Looking into the job"):
+        place, account = _described(job_name(job_or_step_run), places)
+        server = ServerView()
+        (found,) = judged([(place, account.job)], server)
+        failure = _failure(account, server)
     if as_json:
         click.echo(json.dumps(_as_json(found, account, failure), indent=2))
         return
@@ -53,6 +49,19 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
     if failure is not None:
         click.echo()
         click.echo(str(failure.error()))
+
+
+def _described(name: str, places: list[Place]) -> tuple[Place, JobAccount]:
+    """What Azure ML tells of a job, and where it is.
+
+    Raises:
+        AzureMLError: If it is in none of the places.
+    """
+    for place in places:
+        account = place.workspace.describe_job(name)
+        if account is not None:
+            return place, account
+    raise AzureMLError(f"There is no job `{name}` in {in_words(places)}.")
 
 
 def _failure(account: JobAccount, server: ServerView) -> Account | None:

@@ -10,6 +10,7 @@ import click
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 
+from zenml_azureml.cli.waiting import working
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.pickup import operator_of, step_run_of, wait_for_end
@@ -44,8 +45,9 @@ def wait_for(
     Raises:
         AzureMLError: If there is no such job.
     """
-    step_run = step_run_of(job_or_step_run, places_of(operators, cloud))
-    operator = operator_of(step_run, operators)
+    with working("Looking for the job"):
+        step_run = step_run_of(job_or_step_run, places_of(operators, cloud))
+        operator = operator_of(step_run, operators)
     click.echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).", err=as_json)
     problem = ""
     try:

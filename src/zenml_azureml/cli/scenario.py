@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from zenml_azureml.cli.running import ask, running_in, state_option
+from zenml_azureml.cli.tables import show_rows
 
 
 @click.command()
@@ -27,13 +29,20 @@ from zenml_azureml.cli.running import ask, running_in, state_option
     show_default=True,
     help="How long the command has run then, if it happens to a running job.",
 )
-def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: float) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: float, as_json: bool) -> None:
     """Let the scenario NAME happen to the next jobs; without NAME, show what can happen."""
     running = running_in(state)
     if name is None:
-        for known in ask(running, "/_emulator/scenarios"):
-            click.echo(f"{known['name']:<20} {known['summary']}")
+        scenarios = ask(running, "/_emulator/scenarios")
+        if as_json:
+            click.echo(json.dumps(scenarios, indent=2))
+        else:
+            show_rows(("Scenario", "What happens"), [(known["name"], known["summary"]) for known in scenarios])
         return
-    ask(running, "/_emulator/scenario", {"name": name, "jobs": jobs, "times": times, "after": after})
+    armed = ask(running, "/_emulator/scenario", {"name": name, "jobs": jobs, "times": times, "after": after})
+    if as_json:
+        click.echo(json.dumps(armed, indent=2))
+        return
     which = "The next job" if times == 1 else f"The next {times} jobs"
     click.echo(f"{which}{f' of `{jobs}`' if jobs else ''}: {name}.")

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: How many findings there are of a step operator.
+NUMBER_OF_CHECKS = 11
+
 _NO_STACK = Problem(
     "Not looked at: no stack has this step operator.", "Add it to one: `zenml stack update NAME -s OPERATOR`."
 )
