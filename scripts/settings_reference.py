@@ -31,7 +31,10 @@ from zenml_azureml.spellings import ALIASES
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 _CLOUD = ("cloud", "arm_endpoint")
-_WAITING = ("quota_check", "queue_timeout_minutes", "max_unreachable_minutes", "stream_logs")
+_WAITING = (
+    *("quota_check", "queue_timeout_minutes", "fallback", "max_preemptions", "checkpoints"),
+    *("max_unreachable_minutes", "stream_logs"),
+)
 _JOB = (
     *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),
     *("environment_variables", "identity", "identity_client_id", "services"),
@@ -46,6 +49,7 @@ _WORDS = {
     int: "whole number",
     float: "number",
     bool: "`True` or `False`",
+    Any: "a value",
     AzureMLComputeSchedule: "schedules",
     AzureMLJobService: "a service",
 }
@@ -121,7 +125,7 @@ def _value(annotation: Any) -> str:
         return f"list of {_value(arguments[0])}"
     if get_origin(annotation) is dict:
         return f"names, each with {_value(arguments[1])}"
-    if issubclass(annotation, Enum):
+    if annotation is not Any and issubclass(annotation, Enum):
         return ", ".join(f"`{one.value}`" for one in annotation)
     return _WORDS[annotation]
 

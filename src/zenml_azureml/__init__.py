@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zenml_azureml.checkpoints import checkpoint_dir
     from zenml_azureml.flavor import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor
     from zenml_azureml.settings import AzureMLStepOperatorSettings
     from zenml_azureml.step_operator import AzureMLStepOperator
@@ -19,6 +20,7 @@ __all__ = [
     "AzureMLStepOperatorConfig",
     "AzureMLStepOperatorFlavor",
     "AzureMLStepOperatorSettings",
+    "checkpoint_dir",
 ]
 
 _HOME_OF = {
@@ -26,6 +28,7 @@ _HOME_OF = {
     "AzureMLStepOperatorConfig": "zenml_azureml.flavor",
     "AzureMLStepOperatorFlavor": "zenml_azureml.flavor",
     "AzureMLStepOperatorSettings": "zenml_azureml.settings",
+    "checkpoint_dir": "zenml_azureml.checkpoints",
 }
 
 

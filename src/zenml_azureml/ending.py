@@ -50,6 +50,7 @@ class Ending:
         watch: The watched job of a step run; one that is not watched any more must not have its log shown again.
         workspace_of: The workspace of a step run.
         time: Where the time comes from.
+        job_name: The name of a step run's newest job.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Ending:
         watch: Callable[[StepRunResponse], WatchedJob],
         workspace_of: Callable[[StepRunResponse], Workspace],
         time: Time,
+        job_name: Callable[[StepRunResponse], str] = step_runs.recorded_job_name,
     ) -> None:
         self._watch = watch
         self._workspace_of = workspace_of
         self._time = time
+        self._job_name = job_name
         self._runs: dict[UUID, str] = {}
         self._step_runs: dict[UUID, str] = {}
         self._lock = threading.Lock()
@@ -71,8 +74,12 @@ class Ending:
         if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
             self._runs.setdefault(run_id, INTERRUPTED)
 
-    def checker(self, run_id: UUID) -> Callable[[], None]:
+    def checker(self, run_id: UUID, step_run_id: UUID | None = None) -> Callable[[], None]:
         """Something that raises once a job of a run must not be submitted any more.
+
+        Args:
+            run_id: The run.
+            step_run_id: The step run, where it has had a job before, which may have been cancelled from here.
 
         Returns:
             A function that raises `RunStoppedException` or `RunInterruptedException`.
@@ -81,9 +88,10 @@ class Ending:
 
         def check() -> None:
             check_interruption()
-            if run_id in self._runs:
+            reason = self._runs.get(run_id) or (step_run_id and self._step_runs.get(step_run_id))
+            if reason:
                 # ZenML's retries would go on after any other exception.
-                raise RunStoppedException(f"The step is not submitted: {self._runs[run_id]}.")
+                raise RunStoppedException(f"The step is not submitted: {reason}.")
 
         return check
 
@@ -201,7 +209,7 @@ class Ending:
     def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
         began = self._time.monotonic()
         # A job that Azure has made, and now says it has not, is looked for again: one answer may be wrong.
-        was_made = step_runs.is_recorded(step_run)
+        was_made = step_runs.is_recorded(step_run) and step_runs.recorded_job_name(step_run) == self._job_name(step_run)
         patience = max(look_for, SUBMIT_LAG) if was_made else look_for
         try:
             while not self._cancel(step_run):
@@ -216,7 +224,7 @@ class Ending:
         return True
 
     def _tell_missing(self, step_run: StepRunResponse) -> None:
-        name = step_runs.recorded_job_name(step_run)
+        name = self._job_name(step_run)
         logger.warning(
             "Azure says that there is no job `%s` (any more), so it was not cancelled. %s",
             name,
@@ -224,7 +232,7 @@ class Ending:
         )
 
     def _cancel(self, step_run: StepRunResponse) -> bool:
-        return self._workspace_of(step_run).cancel(step_runs.recorded_job_name(step_run))
+        return self._workspace_of(step_run).cancel(self._job_name(step_run))
 
 
 def _finishing(of: list[StepRunResponse]) -> list[StepRunResponse]:

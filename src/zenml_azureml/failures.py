@@ -45,6 +45,29 @@ class AzureMLError(RuntimeError):
         self.azure_says = azure_says
         self.do_next = do_next
 
+    def with_history(self, history: str) -> AzureMLError:
+        """The same error with an account of what was tried before; itself where that is nothing.
+
+        Args:
+            history: The account, in lines.
+        """
+        if not history:
+            return self
+        longer = AzureMLError(f"{self}\n{history}")
+        longer.what, longer.azure_says, longer.do_next = self.what, self.azure_says, self.do_next
+        return longer
+
+
+class NoCapacityError(AzureMLError):
+    """There are no machines for a job, or no quota for them: another place may have both."""
+
+    @classmethod
+    def of(cls, error: AzureMLError) -> NoCapacityError:
+        """An error that turned out to be one, in the same words."""
+        same = cls(str(error))
+        same.what, same.azure_says, same.do_next = error.what, error.azure_says, error.do_next
+        return same
+
 
 def _indented(lines: tuple[str, ...]) -> list[str]:
     return [f"  {line}" for line in lines]

@@ -31,9 +31,6 @@ _STATUS_BY_PHASE = {
     JobPhase.CANCELED: ExecutionStatus.STOPPED,
 }
 
-#: Statuses of a step run whose code has not reported its end.
-_UNREPORTED = frozenset({ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING, ExecutionStatus.RUNNING})
-
 
 def status_of(job: WatchedJob) -> ExecutionStatus:
     """The step's status as its job shows it.
@@ -49,13 +46,14 @@ def status_of(job: WatchedJob) -> ExecutionStatus:
     return _STATUS_BY_PHASE[job.phase]
 
 
-def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "") -> AzureMLError | None:
+def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "", history: str = "") -> AzureMLError | None:
     """Compare the end of a job with what the step reported, and tell the server what it does not know.
 
     Args:
         job: A settled job.
         step_run: Its step run.
         because: Why it was cancelled from here, as half a sentence; empty if it was not.
+        history: What was tried before it, in lines; empty if nothing was.
 
     Returns:
         Why the step did not succeed; None if it did.
@@ -63,7 +61,8 @@ def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "") -> A
     error = _failure(job, step_run, because)
     if error is None:
         return None
-    if step_runs.reported_status(step_run) not in _UNREPORTED:
+    error = error.with_history(history)
+    if step_runs.has_reported(step_run):
         step_runs.add_to_report(step_run, error)
     elif status_of(job) is ExecutionStatus.STOPPED:
         step_runs.publish_stopped(step_run, error)
@@ -164,7 +163,7 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
         return _explain(job, step, step_runs.reported_failure(step_run.id), is_command)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
-    if not is_command and step_runs.reported_status(step_run) in _UNREPORTED:
+    if not is_command and not step_runs.has_reported(step_run):
         return AzureMLError(
             f"{step} completed, but its container never told ZenML that the step ended.",
             log_tail=job.log_tail,

@@ -173,6 +173,7 @@ class JobOptions:
         job_tier: `spot`, `basic`, `standard` or `premium` serverless capacity.
         priority: `low`, `medium` or `high` among waiting serverless jobs.
         locations: Regions that serverless compute may be in.
+        checkpoints: Whether it has a folder that outlives it.
     """
 
     display_name: str | None = None
@@ -190,6 +191,7 @@ class JobOptions:
     job_tier: str | None = None
     priority: str | None = None
     locations: tuple[str, ...] = ()
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ class JobRequest:
         environment_variables: For the command. May hold secrets, hence not in the `repr`.
         tags: Shown in Studio; how the job is found again.
         options: Everything else.
+        checkpoints: Where in the workspace's storage its checkpoint folder is, as an `azureml://` URI; None for none.
         own_tag: Key of the tag that tells whose job it is: a job of that name with another value is somebody else's.
     """
 
@@ -216,4 +219,5 @@ class JobRequest:
     environment_variables: dict[str, str] = field(repr=False)
     tags: dict[str, str]
     options: JobOptions = field(default_factory=JobOptions)
+    checkpoints: str | None = None
     own_tag: str = field(kw_only=True)

@@ -21,6 +21,7 @@ from zenml_azureml.request import (
 )
 from zenml_azureml.settings import AzureMLComputeMode, AzureMLStepOperatorSettings
 from zenml_azureml.spellings import all_spellings, normalise
+from zenml_azureml.targets import wants_checkpoints
 
 _SERVERLESS_ONLY = frozenset({"instance_type", "job_tier", "priority", "locations"})
 _INSTANCE_ONLY = frozenset({"idle_time_before_shutdown_minutes", "schedules", "start_stopped_instance"})
@@ -177,6 +178,7 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         job_tier=unless_ignored("job_tier"),
         priority=unless_ignored("priority"),
         locations=tuple(unless_ignored("locations") or ()),
+        checkpoints=wants_checkpoints(settings),
     )
 
 

@@ -24,6 +24,7 @@ from zenml.utils.secret_utils import is_secret_reference
 
 from zenml_azureml.names import NameRuleError, check_compute_name, check_shm_size
 from zenml_azureml.spellings import AzureMLSettingsError, normalise, refuse_unknown
+from zenml_azureml.targets import checked_fallback
 
 
 class AzureMLComputeMode(str, Enum):
@@ -159,6 +160,13 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         quota_check: What a missing quota is: an error (`fail`), a warning (`warn`), or nothing that is looked at
             (`off`).
         queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
+        fallback: Further places to run the job at, in this order, each as the settings that differ there: tried when
+            Azure has no capacity for the job, takes its node away, or lets it wait for longer than
+            `queue_timeout_minutes`.
+        max_preemptions: How often a job is submitted again to the same place after Azure has taken its node away, where
+            no fallback is left.
+        checkpoints: Whether the job has a folder that outlives it, `zenml_azureml.checkpoint_dir()`; by default where
+            there is a `fallback`, `job_tier="spot"` or `tier="low_priority"`.
         max_unreachable_minutes: Minutes that Azure may be out of reach, at the submit and while the job runs, before
             the step is given up.
         stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
@@ -196,6 +204,9 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     delete_compute_after: bool = False
     quota_check: Literal["fail", "warn", "off"] = "fail"
     queue_timeout_minutes: float | None = Field(default=None, gt=0)
+    fallback: list[dict[str, Any]] | None = None
+    max_preemptions: int = Field(default=10, ge=0)
+    checkpoints: bool | None = None
     max_unreachable_minutes: float = Field(default=30, gt=0)
     stream_logs: bool = True
 
@@ -212,6 +223,18 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
 
     cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] | None = None
     arm_endpoint: str | None = Field(default=None, pattern=r"^https://")
+
+    @classmethod
+    def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
+        data = super()._prepare(data)
+        if isinstance(data.get("fallback"), list):
+            data["fallback"] = [
+                checked_fallback(entry, number, cls.model_fields, data.get("compute_name"), AzureMLStepOperatorSettings)
+                if isinstance(entry, Mapping)
+                else entry  # which is refused for not being one
+                for number, entry in enumerate(data["fallback"])
+            ]
+        return data
 
 
 def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> dict[str, Any]:

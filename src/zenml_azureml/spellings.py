@@ -50,12 +50,13 @@ def normalise(data: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def refuse_unknown(data: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(data: Iterable[str], known: Iterable[str], where: str = "") -> None:
     """Make sure that every setting is one.
 
     Args:
         data: The names that were written.
         known: The names that there are.
+        where: Where among the settings they were written, for the message: ` in `fallback[0]``.
 
     Raises:
         AzureMLSettingsError: For the first that is not known, with the nearest that is.
@@ -66,7 +67,7 @@ def refuse_unknown(data: Iterable[str], known: Iterable[str]) -> None:
             continue
         nearest = get_close_matches(key, names, n=1)
         hint = f"Did you mean `{nearest[0]}`?" if nearest else f"Settings: {', '.join(names)}."
-        raise AzureMLSettingsError(f"Azure ML step operator settings: there is no `{key}`. {hint}")
+        raise AzureMLSettingsError(f"Azure ML step operator settings: there is no `{key}`{where}. {hint}")
 
 
 def all_spellings(name: str) -> str:

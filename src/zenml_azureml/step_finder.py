@@ -16,13 +16,12 @@ from zenml.pipelines.pipeline_definition import Pipeline
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs.inventory import is_id
+from zenml_azureml.step_runs import step_run_named_in
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase, StepRunResponse
 
     from zenml_azureml.step_operator import AzureMLStepOperator
-
-_JOB = "zenml-"
 
 
 def find_step_run(step: str, run: str | None) -> StepRunResponse:
@@ -36,7 +35,7 @@ def find_step_run(step: str, run: str | None) -> StepRunResponse:
         AzureMLError: If there is none.
     """
     client = Client()
-    id_ = step.removeprefix(_JOB)
+    id_ = step_run_named_in(step)
     if is_id(id_):
         try:
             return client.get_run_step(UUID(id_))

@@ -24,20 +24,22 @@ from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml import sdk_import, step_runs, tags
 from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
+from zenml_azureml.attempts import Attempts, has_moved
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_apt_packages, image_requirements
 from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
+from zenml_azureml.following import Following
 from zenml_azureml.guard import JobGuard
 from zenml_azureml.interruptions import INTERRUPTIONS
-from zenml_azureml.outcome import conclude, overdue, status_of
-from zenml_azureml.resolution import Resolution, merge, resolve
+from zenml_azureml.moving import Moves
+from zenml_azureml.resolution import merge, resolve
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.spellings import AzureMLSettingsError
-from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
-from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request, resources_of
+from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request
+from zenml_azureml.targets import number_of_targets, settings_of
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.validation import check_stack
 
@@ -66,9 +68,13 @@ class AzureMLStepOperator(BaseStepOperator):
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
-        self._stop_checks = StopChecks(self.time)
-        self._ending = Ending(partial(self._watch, quietly=True), self._workspace_of, self.time)
+        self._attempts = Attempts()
+        self._moves = Moves(self, self._attempts, self.time)
+        self._ending = Ending(
+            partial(self._watch, quietly=True), self._workspace_of, self.time, self._attempts.job_name
+        )
         self._guard = JobGuard(self._ending.end_runs, self.time)
+        self._following = Following(self._moves, self._ending, self._guard, self._watch, self.time)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
             INTERRUPTIONS.notice()
 
@@ -166,21 +172,7 @@ class AzureMLStepOperator(BaseStepOperator):
         operator = self._operator_of(step_run)
         if operator is not self:
             return operator.get_status(step_run)
-        job = self._watch(step_run)
-        late = overdue(job, self._queue_timeout(step_run))
-        if late is not None:
-            self._end_in_background(step_run)
-            step_runs.publish_failure(step_run, late)
-            return ExecutionStatus.FAILED
-        if not job.settled:
-            # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
-            self._guard.take(step_run, dynamic=True)
-            return status_of(job)
-        self._guard.release(step_run.id)
-        if conclude(job, step_run, because=self._ending.why(step_run)) is not None:
-            stopped = status_of(job) is ExecutionStatus.STOPPED
-            return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
-        return status_of(job)
+        return self._following.status(step_run)
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the end of a step, and end its job if the waiting ends before it.
@@ -189,30 +181,7 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
             RunStoppedException: If somebody stopped the run.
         """
-        INTERRUPTIONS.notice()
-        check_interruption = INTERRUPTIONS.checker()
-        try:
-            self._guard.take(step_run, until_exit=True)  # from now on it is waited for
-            job = self._watch(step_run)
-            while not job.wait(STOP_CHECK_INTERVAL):
-                check_interruption()
-                late = overdue(job, self._queue_timeout(step_run))
-                if late is not None:
-                    step_runs.publish_failure(step_run, late)
-                    raise late
-                if self._stop_checks.is_stopping(step_run.pipeline_run_id):
-                    raise RunStoppedException("The pipeline run was stopped.")
-        except BaseException as interruption:
-            self._ending.note_interruption(interruption, step_run.pipeline_run_id)
-            self._end(step_run)
-            if isinstance(interruption, RunStoppedException):
-                step_runs.publish_stopped(step_run)
-            raise
-        self._guard.release(step_run.id)
-        error = conclude(job, step_run)
-        if error is not None:
-            raise error
-        return status_of(job)
+        return self._following.wait(step_run)
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """Cancel the step's job.
@@ -235,7 +204,7 @@ class AzureMLStepOperator(BaseStepOperator):
         else:
             self._guard.clean_up(step_run.id)
             self._ending.forget(step_run.id)
-            self._workspace_of(step_run).release(step_runs.recorded_job_name(step_run))
+            self._moves.release(step_run)
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """The Azure ML workspace, in the cloud that settings ask for; connecting to it is left to its first use.
@@ -278,24 +247,15 @@ class AzureMLStepOperator(BaseStepOperator):
         environment: dict[str, str],
         check: Callable[[], None],
     ) -> None:
-        from zenml_azureml.workspace.placement import Demands
-
-        settings = self.get_settings(info)
-        resolution = self._resolve(info, info.pipeline_step_name)
-        request = job_request(info, entrypoint_command, environment, resolution.options)
+        self._resolve(info, info.pipeline_step_name)
         # Until somebody waits for it; in dynamic pipelines nobody will.
         self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
         try:
-            job = self.workspace(settings).submit(
-                request,
-                resolution.compute,
-                Demands(resources_of(info.config.resource_settings), settings.quota_check),
-                delete_compute_after=settings.delete_compute_after,
-                patience=timedelta(minutes=settings.max_unreachable_minutes),
-                check=check,
-            )
-            logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
-            step_runs.record_job(info.step_run, self.id, job)
+            if has_moved(self._attempts.of(info.step_run)):
+                logger.info("The step has a job already: `%s`.", self._attempts.job_name(info.step_run))
+            else:
+                request = partial(job_request, info, entrypoint_command, environment)
+                self._moves.submit(info.step_run, request, check)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
             if info.snapshot.is_dynamic:
@@ -308,23 +268,21 @@ class AzureMLStepOperator(BaseStepOperator):
         except BaseException as interruption:
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
             self._ending.note_interruption(interruption, info.run_id)
-            self._end(info.step_run, look_for=SUBMIT_LAG)
+            self._following.end(info.step_run, look_for=SUBMIT_LAG)
             self.cleanup_step_submission(info.step_run)
             raise
 
-    def _end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
-        self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
-        self._ending.end([step_run], look_for=look_for, then=lambda: self._guard.release(step_run.id))
+    def _resolve(self, step: Any, step_name: str) -> None:
+        """Tell what the settings of a step ask for and will not get, at each place that its job may run at.
 
-    def _end_in_background(self, step_run: StepRunResponse) -> None:
-        # Not a daemon: the process does not end before the job is cancelled.
-        threading.Thread(target=self._end, args=[step_run], name="zenml-azureml-job-end").start()
-
-    def _resolve(self, step: Any, step_name: str) -> Resolution:
-        resolution = resolve(self.get_settings(step))
-        for warning in resolution.warnings:
-            self._warn_once(f"Step `{step_name}`: {warning}")
-        return resolution
+        Raises:
+            AzureMLSettingsError: If they make no sense.
+        """
+        settings = self.get_settings(step)
+        for target in range(number_of_targets(settings)):
+            for warning in resolve(settings_of(settings, target)).warnings:
+                where = f", `fallback[{target - 1}]`" if target else ""
+                self._warn_once(f"Step `{step_name}`{where}: {warning}")
 
     def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> WatchedJob:
         """The job of a step run, watched from now on; a job that is watched already stays as loud as it is."""
@@ -336,11 +294,11 @@ class AzureMLStepOperator(BaseStepOperator):
         settings = self.get_settings(step_run)
         shown = show if settings.stream_logs and not quietly else None
         return self.workspace(settings).watch(
-            step_runs.recorded_job_name(step_run),
+            self._attempts.job_name(step_run),
             WatchOptions(
                 tag=tags.of_run(step_run.pipeline_run_id),
                 patience=timedelta(minutes=settings.max_unreachable_minutes),
-                studio_url=step_runs.recorded_studio_url(step_run),
+                studio_url=self._attempts.studio_url(step_run),
                 on_line=shown,
                 on_progress=shown,
             ),
@@ -348,10 +306,6 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
         return self.workspace(self.get_settings(step_run))
-
-    def _queue_timeout(self, step_run: StepRunResponse) -> timedelta | None:
-        minutes = self.get_settings(step_run).queue_timeout_minutes
-        return None if minutes is None else timedelta(minutes=minutes)
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
         """The operator that runs a step: ZenML's dynamic runner asks the stack's default one about every step."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -39,12 +41,31 @@ OUR_WORDS = "The Azure ML job of step"
 #: Why the jobs of a run are ended that somebody has stopped.
 STOPPED_REASON = "the run was stopped"
 
+#: Statuses of a step run whose code has not reported its end.
+UNREPORTED = frozenset({ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING, ExecutionStatus.RUNNING})
+
 _STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
 
 
-def job_name_of(step_run_id: UUID) -> str:
-    """The name of a step run's job: known without asking anybody, by every process, before and after it exists."""
-    return f"zenml-{step_run_id}"
+_JOB = "zenml-"
+_STEP_RUN_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_JOB_NAME = re.compile(rf"{_JOB}(?P<step_run>{_STEP_RUN_ID})(?:-\d+)?", re.IGNORECASE)
+
+
+def job_name_of(step_run_id: UUID, number: int = 1) -> str:
+    """The name of a step run's job: known without asking anybody, by every process, before and after it exists.
+
+    Args:
+        step_run_id: The step run.
+        number: Which of its jobs: the first, or one that takes the place of the one before.
+    """
+    return f"{_JOB}{step_run_id}" if number == 1 else f"{_JOB}{step_run_id}-{number}"
+
+
+def step_run_named_in(job_name: str) -> str:
+    """The id of the step run that a job is of, by its name; the name itself where that is none of this package's."""
+    found = _JOB_NAME.fullmatch(job_name)
+    return found["step_run"] if found else job_name
 
 
 def recorded_job_name(step_run: StepRunResponse) -> str:
@@ -59,7 +80,7 @@ def recorded_studio_url(step_run: StepRunResponse) -> str:
 
 
 def is_recorded(step_run: StepRunResponse) -> bool:
-    """Whether Azure has made the job of a step run, as far as this process knows."""
+    """Whether Azure has made a job of a step run, as far as this process knows."""
     return JOB_NAME_KEY in step_run.run_metadata
 
 
@@ -73,16 +94,19 @@ def _server_id_at(url: str) -> UUID:  # the URL is what tells one server's answe
     return Client().zen_store.get_store_info().id
 
 
-def record_job(step_run: StepRunResponse, component_id: UUID, job: SubmittedJob) -> None:
+def record_job(
+    step_run: StepRunResponse, component_id: UUID, job: SubmittedJob, more: Mapping[str, Any] | None = None
+) -> None:
     """Save where a step run's job is, on the server and in the object at hand.
 
     Args:
         step_run: The step run.
         component_id: The step operator.
-        job: Its job.
+        job: Its newest job.
+        more: What else to save.
     """
     place = job.placement
-    metadata: dict[str, Any] = {JOB_NAME_KEY: job.name, JOB_ID_KEY: job.id}
+    metadata: dict[str, Any] = {JOB_NAME_KEY: job.name, JOB_ID_KEY: job.id, **(more or {})}
     metadata[COMPUTE_KEY] = place.target.name or place.target.kind
     if place.size:
         metadata[VM_SIZE_KEY] = place.size
@@ -120,6 +144,11 @@ def reported_ends(run_id: UUID) -> set[UUID]:
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
     """The step run's status as its container, or ZenML, reported it."""
     return Client().get_run_step(step_run.id, hydrate=False).status
+
+
+def has_reported(step_run: StepRunResponse) -> bool:
+    """Whether the end of a step run is known to the server."""
+    return reported_status(step_run) not in UNREPORTED
 
 
 def reported_failure(step_run_id: UUID) -> str:

@@ -13,6 +13,7 @@ from zenml.client import Client
 from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_azureml import tags
+from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.step_runs import job_name_of, server_id
@@ -112,7 +113,19 @@ def request_for(
         tags=job_tags,
         own_tag=tags.STEP_RUN_ID,
         options=options,
+        checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
     )
+
+
+def checkpoints_uri(run_id: str, step: str) -> str:
+    """Where the checkpoint folder of a step is: the same for all jobs of the step in its run, retries too.
+
+    Args:
+        run_id: Id of the run.
+        step: Name of the step in the pipeline.
+    """
+    folder = re.sub(r"[^a-zA-Z0-9._-]+", "-", step)
+    return f"azureml://datastores/workspaceblobstore/paths/zenml/{run_id}/{folder}/{OUTPUT}"
 
 
 def _facts_of(info: StepRunInfo) -> StepFacts:

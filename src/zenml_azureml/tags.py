@@ -14,6 +14,13 @@ STEP_RUN_ID: Final = "zenml_step_run_id"
 #: Step runs are known to one server only: a workspace may have the jobs of several.
 SERVER_ID: Final = "zenml_server_id"
 
+#: Of a job that takes the place of another one of its step run: the number of the attempt, from 2.
+ATTEMPT: Final = "zenml_attempt"
+#: Of the same: the job that it takes the place of.
+PREVIOUS_JOB: Final = "zenml_previous_job"
+#: Of the same: which of the step's targets it runs at, from 0.
+TARGET: Final = "zenml_target"
+
 
 def of_run(run_id: UUID) -> str:
     """Key of a tag that only one run's jobs have: Azure ML's listings filter by a tag's key, not by its value."""

@@ -261,7 +261,7 @@ def test_a_scenario_is_for_the_jobs_that_it_names_and_for_so_many(either: Arm) -
 
     assert [ended(either, name) for name in "abcd"] == ["Completed", "Failed", "Failed", "Completed"]
     (armed,) = either.call("GET", "/_emulator/scenario").body
-    assert armed == {"name": "exit-code", "jobs": "step=train$", "times": 2, "after": 0.0, "fired": 2}
+    assert armed == {"name": "exit-code", "jobs": "step=train$", "times": 2, "after": 0.0, "now": False, "fired": 2}
 
 
 @pytest.mark.parametrize("pattern", ["^special$", "shown as", "the-experiment"])

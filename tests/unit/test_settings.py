@@ -279,6 +279,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
         job_tier="spot",
         priority="high",
         locations=("westeurope", "northeurope"),
+        checkpoints=True,  # spot capacity is taken away
     )
 
 

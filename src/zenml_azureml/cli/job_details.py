@@ -14,7 +14,7 @@ from zenml_azureml.cli.job_table import job_as_json
 from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.jobs.inventory import FoundJob, is_id, job_name, judged
+from zenml_azureml.jobs.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.jobs.orphans import NoStepRun
 from zenml_azureml.jobs.pickup import in_words
 from zenml_azureml.jobs.server import ServerView
@@ -38,7 +38,7 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
         AzureMLError: If there is no such job.
     """
     with working("Looking into the job"):
-        place, account = _described(job_name(job_or_step_run), places)
+        place, account = _described(job_or_step_run, places)
         server = ServerView()
         (found,) = judged([(place, account.job)], server)
         failure = _failure(account, server)
@@ -51,17 +51,17 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
         click.echo(str(failure.error()))
 
 
-def _described(name: str, places: list[Place]) -> tuple[Place, JobAccount]:
+def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobAccount]:
     """What Azure ML tells of a job, and where it is.
 
     Raises:
         AzureMLError: If it is in none of the places.
     """
-    for place in places:
-        account = place.workspace.describe_job(name)
-        if account is not None:
-            return place, account
-    raise AzureMLError(f"There is no job `{name}` in {in_words(places)}.")
+    found = find_job(job_or_step_run, places)
+    account = found and found[0].workspace.describe_job(found[1].name)
+    if found is None or account is None:
+        raise AzureMLError(f"There is no job `{job_name(job_or_step_run)}` in {in_words(places)}.")
+    return found[0], account
 
 
 def _failure(account: JobAccount, server: ServerView) -> Account | None:

@@ -29,8 +29,9 @@ from zenml_azureml.cli.tables import show_rows
     show_default=True,
     help="How long the command has run then, if it happens to a running job.",
 )
+@click.option("--now", is_flag=True, help="It happens to jobs that run already, at once.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: float, as_json: bool) -> None:
+def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: float, now: bool, as_json: bool) -> None:
     """Let the scenario NAME happen to the next jobs; without NAME, show what can happen."""
     running = running_in(state)
     if name is None:
@@ -40,9 +41,14 @@ def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: flo
         else:
             show_rows(("Scenario", "What happens"), [(known["name"], known["summary"]) for known in scenarios])
         return
-    armed = ask(running, "/_emulator/scenario", {"name": name, "jobs": jobs, "times": times, "after": after})
+    armed = ask(
+        running, "/_emulator/scenario", {"name": name, "jobs": jobs, "times": times, "after": after, "now": now}
+    )
     if as_json:
         click.echo(json.dumps(armed, indent=2))
+        return
+    if now:
+        click.echo(f"{armed['fired']} running {'job' if armed['fired'] == 1 else 'jobs'}: {name}.")
         return
     which = "The next job" if times == 1 else f"The next {times} jobs"
     click.echo(f"{which}{f' of `{jobs}`' if jobs else ''}: {name}.")

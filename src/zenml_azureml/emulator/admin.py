@@ -19,7 +19,7 @@ from zenml_azureml.emulator.identity import RevokedAnswer
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS
 from zenml_azureml.emulator.recorder import RECORDER
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
-from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
+from zenml_azureml.emulator.scenarios.armed import ScenarioRule
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -115,10 +115,10 @@ async def _list_armed_scenarios(request: web.Request) -> web.Response:
 
 
 async def _arm_scenario(request: web.Request) -> web.Response:
-    """Arm a scenario for the next jobs that match."""
+    """Arm a scenario for the next jobs that match, or let it happen to those that run now."""
     rule = await _body(request, ScenarioRule)
-    armed = Armed(rule)
-    request.app[CONTEXT].scenarios.armed.append(armed)
+    context = request.app[CONTEXT]
+    armed = context.scenarios.arm(rule, [job for place in context.store.workspaces for job in place.jobs.values()])
     return web.json_response(armed.as_json(), status=201)
 
 
@@ -192,7 +192,8 @@ async def _reset(request: web.Request) -> web.Response:
     context.store.registries.clear()
     context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()
-    shutil.rmtree(context.folder / "jobs", ignore_errors=True)
+    for made in ("jobs", "datastores"):
+        shutil.rmtree(context.folder / made, ignore_errors=True)
     request.app[RECORDER].requests.clear()
     request.app[FAULTS].armed.clear()
     request.app[RATE_LIMITS].buckets.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from zenml_azureml.emulator.state import Job, Json, Workspace
 _SERVERLESS_SIZE = "Standard_DS3_v2"
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
+#: A path in a datastore of the workspace, in either of the forms that jobs name it by.
+_DATASTORE_PATH = re.compile(
+    r"azureml://(?:.*/)?datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*[^/])/?$", re.IGNORECASE
+)
 _ENVIRONMENT_ID = re.compile(
     r"(?:.*/environments/|azureml:)(?P<name>[^/:]+)(?:(?:/versions/|:)(?P<version>[^/:]+))?$",
     re.IGNORECASE,
@@ -34,7 +39,8 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         base_url: Where the emulator is reached.
         ca_bundle: Certificates by which the job trusts the emulator; None where it does not come to that.
     """
-    values = _bound_values(job)
+    mounts = mounted_outputs(job)
+    values = _bound_values(job, mounts)
     resources = job.properties["resources"]
     return JobLaunch(
         name=job.name,
@@ -44,6 +50,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
             **azure_ml_variables(job, workspace, base_url),
             **_identity_variables(job, workspace, base_url),
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
+            **{f"AZURE_ML_OUTPUT_{name}": str(folder) for name, folder in mounts.items()},
             **(job.properties["environmentVariables"] or {}),
         },
         folder=job.folder,
@@ -53,6 +60,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         shm_size=resources["shmSize"],
         docker_args=resources["dockerArgs"],
         ca_bundle=ca_bundle,
+        mounts=tuple(mounts.values()),
     )
 
 
@@ -153,7 +161,30 @@ def compute_name(compute_id: str | None) -> str | None:
     return None if name.lower() == "serverless" else name
 
 
-def _bound_values(job: Job) -> dict[tuple[str, str], str]:
+def mounted_outputs(job: Job) -> dict[str, Path]:
+    """The outputs of a job that are folders of a datastore, mounted read-write: what is written is there at once.
+
+    Jobs that name the same path share it, as on Azure ML. An output with the mode `Upload` stays in the job's own
+    folder: nothing here reads it from the datastore.
+
+    Args:
+        job: The job.
+
+    Returns:
+        The folders by the names of the outputs; they exist.
+    """
+    mounts = {}
+    for name, sent in job.properties["outputs"].items():
+        found = _DATASTORE_PATH.match(sent["uri"] or "")
+        if found and sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder":
+            root = job.folder.parents[1] / "datastores" / found["datastore"]
+            folder = (root / found["path"]).resolve()
+            if folder.is_relative_to(root.resolve()):
+                mounts[name] = _folder(folder)
+    return mounts
+
+
+def _bound_values(job: Job, mounts: Mapping[str, Path]) -> dict[tuple[str, str], str]:
     """What each binding stands for: a literal's value, or a folder of the job."""
     # Guess: real jobs see a mount of their data at a path of the service's choosing; here is no data,
     # and so inputs are empty folders.
@@ -164,7 +195,7 @@ def _bound_values(job: Job) -> dict[tuple[str, str], str]:
         else:
             values["inputs", name] = str(_folder(job.folder / "inputs" / name))
     for name in job.properties["outputs"]:
-        values["outputs", name] = str(_folder(job.folder / "outputs" / name))
+        values["outputs", name] = str(mounts.get(name) or _folder(job.folder / "outputs" / name))
     return values
 
 

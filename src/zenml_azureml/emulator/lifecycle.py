@@ -103,7 +103,8 @@ async def _until_end(
     ended = asyncio.ensure_future(running.wait())
     stop = asyncio.ensure_future(job.cancel_requested.wait())
     strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    waiting: set[asyncio.Future[Any]] = {ended, stop, strike}
+    struck = asyncio.ensure_future(job.struck.wait())
+    waiting: set[asyncio.Future[Any]] = {ended, stop, strike, struck}
     timeout = timeout_of(job.properties["limits"])
     if timeout is not None:
         waiting.add(asyncio.ensure_future(context.clock.sleep(timeout)))
@@ -117,6 +118,12 @@ async def _until_end(
     finally:
         for other in waiting - {ended}:
             other.cancel()
+    if job.struck_by is not None:
+        rule, job.struck_by = job.struck_by, None
+        job.struck.clear()
+        await running.terminate()
+        await ended
+        return await interrupt_running(context, workspace, job, rule)
     if rule is not None and strike.done() and not strike.cancelled():
         await running.terminate()
         await ended

@@ -15,10 +15,13 @@ from datetime import datetime
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zenml_azureml.emulator.roles import RoleAssignment, role_named
 from zenml_azureml.emulator.vault.state import Vault
+
+if TYPE_CHECKING:
+    from zenml_azureml.emulator.scenarios.armed import ScenarioRule
 
 PROVIDER = "Microsoft.MachineLearningServices"
 
@@ -43,6 +46,8 @@ class Job:
         error: What run history says of a failure: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
         attempt: Which attempt it is at, from 1 on.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
+        struck_by: What is to happen to it now, while it runs; taken away when it has.
+        struck: Set by that; the lifecycle waits on it.
         log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
             is a new one.
         number: Grows with every job that is made.
@@ -58,6 +63,8 @@ class Job:
     error: Json | None = None
     attempt: int = 1
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
+    struck_by: ScenarioRule | None = None
+    struck: asyncio.Event = field(default_factory=asyncio.Event)
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
     number: int = field(default_factory=count().__next__)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import count
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -73,7 +74,7 @@ def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | N
 
 
 def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
-    """A job by its name or the id of its step run; None if it is in none of the places.
+    """A job by its name, or the newest one of a step run by its id; None if it is in none of the places.
 
     Args:
         job_or_step_run: The name or the id.
@@ -82,16 +83,25 @@ def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
     Raises:
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
-    name = job_name(job_or_step_run)
     for place in places:
-        job = place.workspace.find_job(name)
+        job = place.workspace.find_job(job_name(job_or_step_run))
         if job is not None:
-            return place, job
+            return place, _newest(job, job_or_step_run, place) if is_id(job_or_step_run) else job
     return None
 
 
+def _newest(job: ListedJob, step_run_id: str, place: Place) -> ListedJob:
+    """The newest job of a step run, of which the first is there: their names are numbered without a gap."""
+    for number in count(2):
+        following = place.workspace.find_job(job_name_of(UUID(step_run_id), number))
+        if following is None:
+            break
+        job = following
+    return job
+
+
 def job_name(job_or_step_run: str) -> str:
-    """The name of the job that is meant by its name or by the id of its step run."""
+    """The name of the job that is meant by its name or by the id of its step run, of which it is the first."""
     return job_name_of(UUID(job_or_step_run)) if is_id(job_or_step_run) else job_or_step_run
 
 

@@ -7,7 +7,17 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from zenml_azureml.workspace.known_causes import KILLED, SAID_BY_AZURE, SAID_BY_PROGRAM, SERVICE_FAULT, Cause
+from zenml_azureml.workspace.known_causes import (
+    COMPUTE_FAILED,
+    KILLED,
+    NO_CAPACITY,
+    PREEMPTED,
+    QUOTA,
+    SAID_BY_AZURE,
+    SAID_BY_PROGRAM,
+    SERVICE_FAULT,
+    Cause,
+)
 
 #: So many of the last lines of a log are taken for what the program says about its end.
 _LAST_WORDS = 5
@@ -103,6 +113,16 @@ def cause_of(job: FailedJob) -> Cause:
     if job.code not in ("", "UserError"):
         return SERVICE_FAULT
     return Cause("unknown", "", "Change what Azure names above, and run the pipeline again." if azure else _LOOK)
+
+
+def is_preemption(message: str) -> bool:
+    """Whether a job failed because Azure took its nodes away, by what run history says of the failure."""
+    return exit_code_of(message) is None and _first(SAID_BY_AZURE, message) is PREEMPTED
+
+
+def is_lack_of_capacity(message: str) -> bool:
+    """Whether Azure had no machines for a job or a compute, by what it says of the failure."""
+    return exit_code_of(message) is None and _first(SAID_BY_AZURE, message) in (NO_CAPACITY, QUOTA, COMPUTE_FAILED)
 
 
 def exception_in(log: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
-from azure.ai.ml import command
+from azure.ai.ml import Output, command
 from azure.ai.ml.entities import (
     AmlTokenConfiguration,
     Command,
@@ -25,6 +25,7 @@ from azure.ai.ml.entities import (
 )
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
+from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.endpoint import AZURE
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.in_job.variables import prepared
@@ -102,6 +103,7 @@ def build_command_job(request: JobRequest, compute: str | None) -> Command:
         docker_args=options.docker_args,
         identity=_identity(options.identity),
         services={service.name: _service(service) for service in options.services} or None,
+        outputs=_outputs(request.checkpoints),
         instance_type=options.instance_type,
         instance_count=options.instance_count,
         job_tier=options.job_tier,
@@ -117,6 +119,11 @@ def _environment_variables(request: JobRequest) -> dict[str, str]:
         # Without it, DefaultAzureCredential in the job does not pick a user-assigned identity.
         variables.setdefault("AZURE_CLIENT_ID", identity.client_id)
     return variables
+
+
+def _outputs(checkpoints: str | None) -> dict[str, Output] | None:
+    # Mounted: what the step writes is in the storage at once, so that it outlives the node.
+    return (checkpoints and {OUTPUT: Output(type="uri_folder", mode="rw_mount", path=checkpoints)}) or None
 
 
 _Identity = ManagedIdentityConfiguration | UserIdentityConfiguration | AmlTokenConfiguration

@@ -93,11 +93,18 @@ QUOTA = Cause(
     f"Ask for more quota ({HOW_TO_GET_MORE}), or use a size of another family, fewer nodes, or another region; "
     "low-priority capacity (`job_tier='spot'`, `tier='low_priority'`) has a quota of its own.",
 )
+NO_CAPACITY = Cause(
+    "no-capacity",
+    "Azure had no free machines for it",
+    "Name further places to try in `fallback`: another size, another region, dedicated instead of low-priority "
+    "capacity; or run the pipeline again later.",
+)
 PREEMPTED = Cause(
     "preempted",
     "Azure took its low-priority node away",
-    f"{_RUN_AGAIN} Or use capacity that is not taken away: `job_tier='standard'` on serverless compute, "
-    "`tier='dedicated'` for a cluster to be created.",
+    "It was submitted again as often as `max_preemptions` allows. Raise that, or name capacity that stays in "
+    "`fallback`: `[{'job_tier': 'standard'}]` on serverless compute, a dedicated cluster by its `compute_name`. What "
+    "the step is to go on from must be saved in `zenml_azureml.checkpoint_dir()`.",
 )
 NODE_FAILURE = Cause("node-failure", "the node that it ran on failed", _RUN_AGAIN)
 DISK_FULL = Cause(
@@ -158,6 +165,8 @@ SAID_BY_AZURE = (
     (r"AzureMLCompute cluster \S+ does not exist|unknown compute target", NO_SUCH_COMPUTE),
     (r"is in failed state and thus not ready for runs", COMPUTE_FAILED),
     (r"requested \d+ nodes but AzureMLCompute cluster only has \d+", TOO_MANY_NODES),
+    # Azure/doAzureParallel#349: Azure Batch's word, of which Azure ML's nodes are.
+    (r"AllocationFailed|desired number of (?:low priority|dedicated) nodes could not be allocated", NO_CAPACITY),
     # MicrosoftLearning/mslearn-dp100#35, ansible-collections/azure#2209.
     (r"\bquota\b|CoreQuota", QUOTA),
     # Azure/MachineLearningNotebooks#1242, microsoft/MLOpsPython#346.

@@ -25,6 +25,7 @@ from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
 from zenml_azureml.workspace.logs import LogFollower, RunDetails
 from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import Demands, place, preview
+from zenml_azureml.workspace.previous_job import request_like
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
 from zenml_azureml.workspace.status import phase_of
 from zenml_azureml.workspace.watch import WatchOptions
@@ -96,6 +97,21 @@ class Workspace:
             # Nobody will call for a step that was not submitted.
             self.release(request.name)
             raise
+
+    def request_like(
+        self,
+        job_name: str,
+        own_tag: str,
+        *,
+        patience: timedelta = DEFAULT_PATIENCE,
+        check: Callable[[], None] = lambda: None,
+    ) -> JobRequest:
+        """The request that a job was made from, but for where it runs. See `previous_job.request_like`."""
+
+        def read() -> JobRequest:
+            return request_like(self._connection, job_name, own_tag)
+
+        return patiently(f"reading the job `{job_name}`", read, patience, self._time, check=check)
 
     def preview(self, request: JobRequest, compute: ComputeRequest, demands: Demands) -> dict[str, Any]:
         """The job that `submit` would send, as `az ml job create` takes it.

@@ -21,11 +21,12 @@ class JobLaunch:
         environment: Every environment variable that the command sees beyond what the runtime itself
             must set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets:
             never log it.
-        folder: The job's own folder; it exists, and nothing is written outside of it.
+        folder: The job's own folder; it exists, and nothing is written outside of it but for `mounts`.
         node_count: Number of nodes.
         log_names: The files that stdout and stderr of its processes go to, that of the first process first.
         memory_gb: Memory of one node, in GB; None for as much as this machine has.
         shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
+        mounts: Folders outside of it that the job writes to under their own paths: outputs mounted from a datastore.
         docker_args: What `docker run` is to be given besides, as one line; None for nothing.
         ca_bundle: A file that the environment names, and that the command must be able to read; None for none.
     """
@@ -41,6 +42,7 @@ class JobLaunch:
     shm_size: str | None = None
     docker_args: str | None = None
     ca_bundle: Path | None = None
+    mounts: tuple[Path, ...] = ()
 
     @property
     def log_files(self) -> tuple[Path, ...]:

@@ -204,7 +204,7 @@ def options_of(launch: JobLaunch, rank: int, network: str | None) -> dict[str, A
         # What stands for the job's inputs and outputs is seen where the command says that it is.
         "mounts": [
             Mount(str(path), str(path), type="bind", read_only=path == launch.ca_bundle)
-            for path in (launch.folder / "inputs", launch.folder / "outputs", launch.ca_bundle)
+            for path in (launch.folder / "inputs", launch.folder / "outputs", *launch.mounts, launch.ca_bundle)
             if path is not None and path.exists()
         ],
     }

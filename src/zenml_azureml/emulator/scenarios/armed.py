@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from zenml_azureml.emulator.launch import compute_name, timeout_of
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS, Scenario
@@ -37,6 +38,7 @@ class ScenarioRule(BaseModel):
         times: How many jobs it meets; it is spent after that.
         after: Seconds that the command has run when it happens, where it happens to a running job. A command that
             has ended before has been spared.
+        now: Whether it happens to jobs that run already, at once, instead of the next ones.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,6 +47,13 @@ class ScenarioRule(BaseModel):
     jobs: Annotated[str, AfterValidator(_pattern)] = ""
     times: int = Field(1, ge=1)
     after: float = Field(0.0, ge=0)
+    now: bool = False
+
+    @model_validator(mode="after")
+    def _check_now(self) -> ScenarioRule:
+        if self.now and self.scenario.stage != "running":
+            raise ValueError(f"{self.name!r} happens before a job runs, so it cannot happen to one that does")
+        return self
 
     @property
     def scenario(self) -> Scenario:
@@ -80,6 +89,24 @@ class Scenarios:
     """What is armed in one emulator, in the order in which it was."""
 
     armed: list[Armed] = field(default_factory=list)
+
+    def arm(self, rule: ScenarioRule, jobs: Iterable[Job]) -> Armed:
+        """Take in a rule: for the next jobs, or for those that run now.
+
+        Args:
+            rule: The rule.
+            jobs: All jobs that there are.
+        """
+        armed = Armed(rule)
+        if not rule.now:
+            self.armed.append(armed)
+            return armed
+        for job in jobs:
+            if armed.fired < rule.times and job.status == "Running" and job.struck_by is None and rule.matches(job):
+                armed.fired += 1
+                job.struck_by = rule
+                job.struck.set()
+        return armed
 
     def take(self, job: Job) -> ScenarioRule | None:
         """The first unspent rule for a job, counted as fired; None if there is none."""

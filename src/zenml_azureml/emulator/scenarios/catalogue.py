@@ -131,6 +131,17 @@ _ALL = (
         ),
     ),
     Scenario(
+        name="no-capacity",
+        summary="Azure has no free machines of the size, and gives up looking for them.",
+        sources=("Azure/doAzureParallel#349 (Azure Batch's words; Azure ML's clusters are Batch's pools)",),
+        stage="queued",
+        guess="That Azure ML passes Batch's words on, and that its code is UserError.",
+        code="UserError",
+        message=(
+            "AzureMLCompute job failed.\nAllocationFailed: Desired number of dedicated nodes could not be allocated"
+        ),
+    ),
+    Scenario(
         name="never-started",
         summary="No node ever becomes free: the job waits until somebody cancels it.",
         sources=("dotnet/machinelearning-modelbuilder#546", "Azure/azure-sdk-for-python#30340"),

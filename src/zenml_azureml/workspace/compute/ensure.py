@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 
-from zenml_azureml.failures import AzureMLError
+from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.request import (
     ComputeCluster,
     ComputeInstance,
@@ -33,6 +33,7 @@ from zenml_azureml.request import (
     ExistingCompute,
     Serverless,
 )
+from zenml_azureml.workspace.causes import is_lack_of_capacity
 from zenml_azureml.workspace.compute import errors as compute_errors
 from zenml_azureml.workspace.compute.differences import differences
 from zenml_azureml.workspace.compute.entity import entity_of, found_compute
@@ -208,9 +209,9 @@ class _Preparation:
         advice = compute_errors.after_failed_creation(self._label, azure_words(error), found, self._address)
         # Where Azure has not answered, or has a fault of its own, what the error itself suggests is better.
         answered = status is not None and status < 500
-        raise explain(
-            f"creating the {self._label}", error, self._address, do_next=advice if answered else ""
-        ) from error
+        failure = explain(f"creating the {self._label}", error, self._address, do_next=advice if answered else "")
+        lacking = answered and is_lack_of_capacity(azure_words(error))
+        raise (NoCapacityError.of(failure) if lacking else failure) from error
 
     def _start(self, found: FoundCompute) -> FoundCompute:
         """Start a stopped instance; as it is afterwards."""

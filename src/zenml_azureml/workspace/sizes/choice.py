@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zenml_azureml.failures import AzureMLError
+from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
 from zenml_azureml.workspace.sizes.quota import Quota, check_quota, how_to_get_more
 from zenml_azureml.workspace.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
@@ -198,9 +198,11 @@ def _nothing_serves(
     if request.gpu_class and request.gpu_class.upper() not in classes:
         lines.append(f"  GPUs that `{quota.region}` has: {', '.join(classes) or 'none'}")
     do_next = "Ask for less in the step's resources, or set a size yourself."
+    kind_of_error = AzureMLError
     if any(check_quota(size, quota, nodes, low_priority) for size in nearest):
         do_next += f" {how_to_get_more(quota.page)}."
-    return AzureMLError(
+        kind_of_error = NoCapacityError
+    return kind_of_error(
         "\n".join(
             [
                 f"No VM size in `{quota.region}` that there is quota for offers {request.describe()} ({where})."

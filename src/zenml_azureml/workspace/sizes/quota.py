@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zenml_azureml.failures import AzureMLError
+from zenml_azureml.failures import NoCapacityError
 from zenml_azureml.workspace.sizes.vm_size import VmSize
 
 #: How to ask for more, in every cloud. Source: Azure ML's own words (quoted_quota_error.json).
@@ -99,9 +99,9 @@ class QuotaShortage:
             f"({self.size.vcpus} vCPU each): {self.describe()}."
         )
 
-    def error(self) -> AzureMLError:
+    def error(self) -> NoCapacityError:
         """The error for a step that needs these nodes."""
-        return AzureMLError(
+        return NoCapacityError(
             self.explain(),
             do_next=f"{how_to_get_more(self.page)}; or choose another size; or set `quota_check='warn'` to "
             "submit the job all the same and let it wait in Azure's queue. Quota is read once per process.",

@@ -1,0 +1,92 @@
+"""The attempts to run each step: what this process knows of them, and what ZenML's server keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml.orchestrators.publish_utils import publish_step_run_metadata
+
+from zenml_azureml import step_runs
+from zenml_azureml.moves import Attempt, attempt_from, cost, number_of_jobs
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+#: The attempts to run a step, the first one first; only of a step that was moved.
+ATTEMPTS_KEY = "azureml_attempts"
+#: Estimated US dollars per hour, of all nodes of the newest job.
+USD_PER_HOUR_KEY = "azureml_usd_per_hour"
+#: Estimated US dollars that the jobs of the step have cost.
+COST_KEY = "azureml_cost_usd"
+
+
+class Attempts:
+    """Which attempt each step run is at.
+
+    What this process has done wins over what an object that somebody holds was told by the server before.
+
+    Thread-safe: entries are replaced, never changed. One thread at a time moves a step run.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, tuple[Attempt, ...]] = {}
+
+    def of(self, step_run: StepRunResponse) -> tuple[Attempt, ...]:
+        """The attempts to run a step so far, the first one first; at least one, whose job may not be there yet."""
+        return self._known.get(step_run.id) or recorded(step_run)
+
+    def job_name(self, step_run: StepRunResponse) -> str:
+        """The newest job of a step run: the only one that may not have ended; it may be only about to be made."""
+        jobs = [attempt.job for attempt in self.of(step_run) if attempt.job]
+        return jobs[-1] if jobs else step_runs.job_name_of(step_run.id)
+
+    def studio_url(self, step_run: StepRunResponse) -> str:
+        """The page of that job in Studio; empty where it is not known."""
+        return self.of(step_run)[-1].studio_url
+
+    def put(self, step_run: StepRunResponse, attempts: Sequence[Attempt]) -> None:
+        """Keep the attempts to run a step in this process."""
+        self._known[step_run.id] = tuple(attempts)
+
+    def save(self, step_run: StepRunResponse, component_id: UUID) -> None:
+        """Save the attempts to run a step, and what they have cost, on the server and in the object at hand.
+
+        Args:
+            step_run: The step run.
+            component_id: The step operator.
+        """
+        attempts = self.of(step_run)
+        metadata: dict[str, Any] = {}
+        if len(attempts) > 1 or attempts[-1].reason is not None:
+            metadata[ATTEMPTS_KEY] = [attempt.as_metadata() for attempt in attempts]
+        spent = cost(attempts)
+        if spent is not None and attempts[-1].ended is not None:
+            metadata[COST_KEY] = round(spent, 4)
+        if metadata:
+            publish_step_run_metadata(step_run.id, {component_id: metadata})
+            step_run.run_metadata.update(metadata)
+
+
+def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:
+    """The attempts that ZenML's server has told of; one, whose job may not be there, where it has told of none."""
+    metadata = step_run.run_metadata
+    kept = metadata.get(ATTEMPTS_KEY)
+    if isinstance(kept, list) and kept:
+        return tuple(attempt_from(attempt) for attempt in kept)
+    per_hour = metadata.get(USD_PER_HOUR_KEY)
+    only = Attempt(
+        target=0,
+        job=step_runs.recorded_job_name(step_run),
+        place=str(metadata.get(step_runs.COMPUTE_KEY) or ""),
+        size=str(metadata.get(step_runs.VM_SIZE_KEY) or ""),
+        usd_per_hour=float(per_hour) if isinstance(per_hour, (int, float)) else None,
+        studio_url=step_runs.recorded_studio_url(step_run),
+    )
+    return (only,)
+
+
+def has_moved(attempts: Sequence[Attempt]) -> bool:
+    """Whether a step has had more jobs than one."""
+    return number_of_jobs(attempts) > 1

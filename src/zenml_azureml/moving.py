@@ -1,0 +1,316 @@
+"""Submits a step again whose job was preempted, got no machines or waited for too long: here, or at the next place.
+
+`moves.py` decides; this does what it decides. A step's next job is submitted when the one before has been seen to have
+ended, never earlier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from zenml.logger import get_logger
+
+from zenml_azureml import step_runs, tags
+from zenml_azureml.attempts import USD_PER_HOUR_KEY, Attempts
+from zenml_azureml.failures import AzureMLError, NoCapacityError
+from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
+from zenml_azureml.outcome import overdue
+from zenml_azureml.request import JobOptions, JobRequest, Serverless
+from zenml_azureml.resolution import Resolution, resolve
+from zenml_azureml.submission import resources_of
+from zenml_azureml.targets import number_of_targets, settings_of
+from zenml_azureml.timing import Time
+from zenml_azureml.workspace.status import JobPhase
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.settings import AzureMLStepOperatorSettings
+    from zenml_azureml.workspace.job import SubmittedJob
+    from zenml_azureml.workspace.watched_job import WatchedJob
+    from zenml_azureml.workspace.workspace import Workspace
+
+logger = get_logger(__name__)
+
+#: Time after which a cancel that had no effect is asked for again.
+_CANCEL_AGAIN = timedelta(seconds=60)
+
+#: So much of Azure's words is kept of each attempt.
+_LONGEST_WORDS = 300
+
+Check = Callable[[], None]
+
+
+class Operator(Protocol):
+    """What is needed of the step operator."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id on ZenML's server."""
+
+    def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
+        """The settings in force for a step."""
+
+    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
+        """The workspace that they lead to."""
+
+
+class Moves:
+    """The submissions of one operator's steps.
+
+    Thread-safe as `Attempts` is: ZenML waits for a step, or asks for its status, on one thread at a time.
+
+    Args:
+        operator: The step operator.
+        attempts: Where the attempts are kept.
+        time: Where the time comes from.
+    """
+
+    def __init__(self, operator: Operator, attempts: Attempts, time: Time) -> None:
+        self._operator = operator
+        self._attempts = attempts
+        self._time = time
+        self._cancelled_at: dict[str, float] = {}
+
+    def submit(
+        self,
+        step_run: StepRunResponse,
+        request: Callable[[JobOptions], JobRequest],
+        check: Check,
+    ) -> SubmittedJob:
+        """Submit a step for the first time, to the first of its places that has room for it.
+
+        Args:
+            step_run: The step run.
+            request: Its job with the options of a place.
+            check: Ends it by raising.
+
+        Raises:
+            AzureMLError: If it cannot be submitted.
+        """
+        return self._submit(step_run, (), 0, lambda options, _target: request(options), check)
+
+    def reason(self, step_run: StepRunResponse, job: WatchedJob) -> Reason | None:
+        """Why a step is to be submitted again; None if its job has had its say.
+
+        Args:
+            step_run: The step run.
+            job: Its newest job, which is settled.
+        """
+        attempts = self._attempts.of(step_run)
+        reason = _reason(job, attempts[-1])
+        if reason is None or next_target(attempts, reason, self._limits(step_run)) is None:
+            return None
+        # A step that has reported its end has ended, whatever became of its job: ZenML takes no second end.
+        return reason if not step_runs.has_reported(step_run) else None
+
+    def submit_again(self, step_run: StepRunResponse, job: WatchedJob, reason: Reason, check: Check) -> None:
+        """Submit a step again whose newest job has ended.
+
+        Args:
+            step_run: The step run.
+            job: That job, which is settled.
+            reason: Why.
+            check: Ends it by raising.
+
+        Raises:
+            AzureMLError: If it cannot be submitted at any of the places that are left; with all that was tried.
+        """
+        settings = self._operator.get_settings(step_run)
+        workspace = self._operator.workspace(settings)
+        patience = timedelta(minutes=settings.max_unreachable_minutes)
+        attempts = _ended(self._attempts.of(step_run), job, reason)
+        self._attempts.put(step_run, attempts)
+        check()
+        previous = workspace.request_like(job.name, tags.STEP_RUN_ID, patience=patience, check=check)
+        number = number_of_jobs(attempts) + 1
+
+        def request(options: JobOptions, target: int) -> JobRequest:
+            linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: job.name, tags.TARGET: str(target)}
+            name = step_runs.job_name_of(step_run.id, number)
+            return replace(previous, name=name, tags={**previous.tags, **linked}, options=options)
+
+        target = next_target(attempts, reason, self._limits(step_run))
+        assert target is not None  # noqa: S101 - that is what `reason` is for
+        logger.warning("The Azure ML job `%s` of the step `%s` has ended: %s.", job.name, step_run.name, reason)
+        self._submit(step_run, attempts, target, request, check)
+        try:
+            workspace.release(job.name)
+        except AzureMLError as error:
+            logger.warning("%s", error)
+
+    def waits_too_long(self, step_run: StepRunResponse, job: WatchedJob) -> bool:
+        """Whether a job has waited for its compute for longer than it may, or was given up for that before."""
+        if job.phase not in (JobPhase.WAITING, JobPhase.PREPARING):
+            return False
+        return self._is_given_up(step_run) or self._overdue(step_run, job) is not None
+
+    def last_wait(self, step_run: StepRunResponse, job: WatchedJob) -> AzureMLError | None:
+        """Why the step of such a job is to be given up, with all that was tried; None where there is another place."""
+        attempts = self._attempts.of(step_run)
+        if next_target(attempts, Reason.QUEUE_TIMEOUT, self._limits(step_run)) is not None:
+            return None
+        late = self._overdue(step_run, job)
+        return late and late.with_history(history(closed(attempts, Reason.QUEUE_TIMEOUT)))
+
+    def end_waiting(self, step_run: StepRunResponse, job: WatchedJob) -> None:
+        """Cancel such a job, so that its step can be submitted to the next place when it has ended.
+
+        Raises:
+            AzureMLError: If Azure refuses; the message says how to do it by hand.
+        """
+        if not self._is_given_up(step_run):
+            # Before the cancel: whoever finds a job that was canceled has to know why.
+            self._attempts.put(step_run, closed(self._attempts.of(step_run), Reason.QUEUE_TIMEOUT))
+            self._attempts.save(step_run, self._operator.id)
+            seconds = job.waited.total_seconds()
+            logger.warning("The Azure ML job `%s` has waited for its compute for %.0f s.", job.name, seconds)
+        now = self._time.monotonic()
+        if now - self._cancelled_at.get(job.name, -math.inf) >= _CANCEL_AGAIN.total_seconds():
+            self._cancelled_at[job.name] = now
+            self._operator.workspace(self._operator.get_settings(step_run)).cancel(job.name)
+
+    def _is_given_up(self, step_run: StepRunResponse) -> bool:
+        return self._attempts.of(step_run)[-1].reason is Reason.QUEUE_TIMEOUT
+
+    def _overdue(self, step_run: StepRunResponse, job: WatchedJob) -> AzureMLError | None:
+        target = self._attempts.of(step_run)[-1].target
+        minutes = settings_of(self._operator.get_settings(step_run), target).queue_timeout_minutes
+        return overdue(job, None if minutes is None else timedelta(minutes=minutes))
+
+    def finish(self, step_run: StepRunResponse, job: WatchedJob) -> str:
+        """Save what a step has cost whose last job has ended.
+
+        Args:
+            step_run: The step run.
+            job: That job, which is settled.
+
+        Returns:
+            What was tried before that job, in lines; empty if nothing was.
+        """
+        attempts = self._attempts.of(step_run)
+        if job.error is None:
+            attempts = _ended(attempts, job, _reason(job, attempts[-1]))
+            self._attempts.put(step_run, attempts)
+            try:
+                self._attempts.save(step_run, self._operator.id)
+            except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
+                logger.warning("The cost of the step `%s` could not be saved: %s", step_run.name, error)
+        return history(attempts)
+
+    def release(self, step_run: StepRunResponse) -> None:
+        """Stop watching the jobs of a step, and delete the computes that were created for it and not to stay.
+
+        Raises:
+            AzureMLError: If a compute cannot be deleted; the message says how to do it by hand.
+        """
+        workspace = self._operator.workspace(self._operator.get_settings(step_run))
+        for name in {attempt.job for attempt in self._attempts.of(step_run)} | {self._attempts.job_name(step_run)}:
+            if name:
+                workspace.release(name)
+
+    def _submit(
+        self,
+        step_run: StepRunResponse,
+        attempts: tuple[Attempt, ...],
+        target: int,
+        request: Callable[[JobOptions, int], JobRequest],
+        check: Check,
+    ) -> SubmittedJob:
+        """Submit a step to a place, or to the next ones where that has no room for it."""
+        from zenml_azureml.workspace.placement import Demands
+
+        settings = self._operator.get_settings(step_run)
+        while True:
+            here = settings_of(settings, target)
+            resolution = resolve(here)
+            wanted = request(resolution.options, target)
+            # From now on it is this job that is ended with the step, and it may be there before anybody knows.
+            self._attempts.put(step_run, (*attempts, Attempt(target, wanted.name)))
+            check()
+            try:
+                job = self._operator.workspace(here).submit(
+                    wanted,
+                    resolution.compute,
+                    Demands(resources_of(step_run.config.resource_settings), here.quota_check),
+                    delete_compute_after=here.delete_compute_after,
+                    patience=timedelta(minutes=here.max_unreachable_minutes),
+                    check=check,
+                )
+            except NoCapacityError as error:
+                says = _short(error.azure_says or error.what)
+                attempts = (
+                    *attempts,
+                    Attempt(target, "", _in_words(resolution), reason=Reason.NO_CAPACITY, says=says),
+                )
+                following = next_target(attempts, Reason.NO_CAPACITY, self._limits(step_run))
+                if following is None:
+                    raise error.with_history(history(attempts)) from error
+                logger.warning("The step `%s` is submitted to the next place: %s", step_run.name, says)
+                target = following
+                continue
+            logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
+            attempt = _attempt(job, target, resolution.options.instance_count or 1)
+            self._attempts.put(step_run, (*attempts, attempt))
+            more = {USD_PER_HOUR_KEY: round(attempt.usd_per_hour, 4)} if attempt.usd_per_hour is not None else {}
+            step_runs.record_job(step_run, self._operator.id, job, more)
+            if attempts:
+                self._attempts.save(step_run, self._operator.id)
+            return job
+
+    def _limits(self, step_run: StepRunResponse) -> Limits:
+        settings = self._operator.get_settings(step_run)
+        return Limits(number_of_targets(settings), settings.max_preemptions)
+
+
+def _reason(job: WatchedJob, attempt: Attempt) -> Reason | None:
+    """Why a step may be submitted again, by the end of its job."""
+    from zenml_azureml.workspace.causes import is_lack_of_capacity, is_preemption
+
+    if job.error is not None or job.details is None:
+        return None
+    if job.phase is JobPhase.FAILED:
+        if is_preemption(job.details.error):
+            return Reason.PREEMPTED
+        return Reason.NO_CAPACITY if is_lack_of_capacity(job.details.error) else None
+    # Cancelled from here while it waited; what had begun to run by then, somebody else has cancelled.
+    never_ran = job.phase is JobPhase.CANCELED and job.details.started is None
+    return Reason.QUEUE_TIMEOUT if never_ran and attempt.reason is Reason.QUEUE_TIMEOUT else None
+
+
+def _ended(attempts: Sequence[Attempt], job: WatchedJob, reason: Reason | None) -> tuple[Attempt, ...]:
+    details = job.details
+    if details is None:
+        return closed(attempts, reason)
+    return closed(attempts, reason, says=_short(details.error), started=details.started, ended=details.ended)
+
+
+def _attempt(job: SubmittedJob, target: int, nodes: int) -> Attempt:
+    price = job.placement.price_per_hour
+    return Attempt(
+        target,
+        job.name,
+        place=replace(job.placement, price_per_hour=None).describe(),
+        size=job.placement.size,
+        usd_per_hour=None if price is None else price * nodes,
+        studio_url=job.studio_url,
+    )
+
+
+def _in_words(resolution: Resolution) -> str:
+    if isinstance(resolution.compute, Serverless):
+        size = resolution.options.instance_type
+        return f"serverless compute{f' ({size})' if size else ''}"
+    return f"the compute `{resolution.compute.name}`"
+
+
+def _short(words: str) -> str:
+    one_line = " ".join(words.split())
+    return one_line if len(one_line) <= _LONGEST_WORDS else f"{one_line[:_LONGEST_WORDS]}..."
