@@ -88,8 +88,8 @@ class Emulator:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         folder = private_folder(folder.resolve())
-        for made in ("jobs", "datastores"):
-            shutil.rmtree(folder / made, ignore_errors=True)
+        for stale in ("jobs", "datastores"):
+            shutil.rmtree(folder / stale, ignore_errors=True)
         self._certificates = certificates(folder, () if proxy_port is None else AZURE_HOSTS)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
