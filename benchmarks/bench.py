@@ -13,6 +13,9 @@ from typing import Any
 
 from benchmarks.emulator_process import EmulatorProcess
 
+#: The environment variable with the file for the result of a process.
+_RESULT = "BENCH_RESULT"
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -40,8 +43,19 @@ def own_repository() -> dict[str, str]:
     return {**os.environ, "ZENML_REPOSITORY_PATH": str(folder)}
 
 
-def in_a_process(module: str, *arguments: object) -> Any:
-    """What a module of the benchmarks measures in a process of its own: the JSON in the last line that it prints."""
+def in_a_process(module: str, *arguments: object, timeout: float | None = None) -> Any:
+    """What a module of the benchmarks measures in a process of its own, where it calls `report`.
+
+    Raises:
+        subprocess.TimeoutExpired: If it takes more than so many seconds.
+    """
+    environment = own_repository()
+    environment[_RESULT] = str(Path(environment["ZENML_REPOSITORY_PATH"], "result.json"))
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=own_repository())
-    return json.loads(done.stdout.splitlines()[-1])
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=environment, timeout=timeout)
+    return json.loads(Path(environment[_RESULT]).read_text())
+
+
+def report(result: object) -> None:
+    """Tell the process that waits in `in_a_process`. Not on the standard output, where ZenML's threads print too."""
+    Path(os.environ[_RESULT]).write_text(json.dumps(result))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from typing import Any
 
+from benchmarks.bench import report
 from benchmarks.home import activate, operator
 from benchmarks.pipelines import run_commands
 
@@ -20,9 +20,7 @@ def main() -> None:
     step_operator = operator(kind, "" if kind == "none" else place)
     activate(step_operator)
     run, took = run_commands(number, dynamic=True)
-    print(
-        json.dumps({"seconds": took, "status": run.status.value, "settled": settled, "ended": _ends(run)}), flush=True
-    )
+    report({"seconds": took, "status": run.status.value, "settled": settled, "ended": _ends(run)})
     os._exit(0)
 
 

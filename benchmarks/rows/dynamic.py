@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from typing import Any
 
-from benchmarks.bench import Bench, own_repository
+from benchmarks.bench import Bench, in_a_process
 from benchmarks.table import Row, median, seconds
 
 #: Seconds that a job lasts.
@@ -69,14 +67,10 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _run(kind: str, place: str, number: int, patience: float | None) -> dict[str, Any] | None:
-    command = [sys.executable, "-m", "benchmarks.dynamic_run", kind, place, str(number)]
     try:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=True, timeout=patience, env=own_repository()
-        )
+        found: dict[str, Any] = in_a_process("benchmarks.dynamic_run", kind, place, number, timeout=patience)
     except subprocess.TimeoutExpired:
         return None
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
