@@ -123,3 +123,30 @@ def test_a_configured_compute_that_is_missing_fails(simulated_project: Project) 
 def _instance() -> dict[str, Any]:
     inner = {"computeType": "ComputeInstance", "properties": {"vmSize": "Standard_DS3_v2"}}
     return {"location": "westeurope", "properties": inner}
+
+
+def test_images_are_for_what_the_latest_run_on_the_stack_asked_for(simulated_project: Project, tmp_path: Path) -> None:
+    engine = tmp_path / "bin" / "docker"
+    engine.parent.mkdir()
+    engine.write_text("#!/bin/sh\necho arm64\n")
+    engine.chmod(0o755)
+    simulated_project.environment["PATH"] = f"{engine.parent}:{simulated_project.environment['PATH']}"
+    simulated_project.succeed(
+        """
+        ON_AMD64 = {"build_config": {"build_options": {"platform": "linux/amd64"}}}
+
+        @step
+        def here() -> None: ...
+
+        @pipeline(enable_cache=False, settings={"docker": ON_AMD64})
+        def latest():
+            here()
+
+        if __name__ == "__main__":
+            latest()
+        """
+    )
+
+    found = examined(simulated_project, code=0)["image architecture"]["found"]
+
+    assert found == "`builder` builds for amd64, as the latest run on the stack asked for in its `DockerSettings`"

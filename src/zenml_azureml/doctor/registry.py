@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from zenml_azureml.doctor.finding import Finding, Problem, failed, ok, unknown, warning
+from zenml_azureml.doctor.finding import Finding, Problem, Status, failed, ok, unknown, warning
 from zenml_azureml.workspace.inspected import InspectedCompute, InspectedRegistry, InspectedWorkspace
 
 REACHABLE = "container registry"
@@ -150,7 +150,7 @@ def check_pull(facts: RegistryFacts | Problem) -> Finding:
     if facts.is_the_workspaces and registry.has_admin_user:
         return ok(PULL, f"Azure ML pulls with the admin user of `{registry.host}`, the workspace's own registry")
     if facts.is_the_workspaces or facts.serverless:
-        return _by_roles(facts, registry, facts.workspace.principal_ids, "The identity of the workspace")
+        return _by_the_workspace(facts, registry)
     what = (
         f"The {facts.compute.kind} `{facts.compute.name}`"
         if facts.compute is not None
@@ -164,6 +164,31 @@ def check_pull(facts: RegistryFacts | Problem) -> Finding:
         f"Make it the workspace's own: `az ml workspace update --container-registry {registry.id}`; or give the "
         "compute an identity that has the role AcrPull there.",
     )
+
+
+def _by_the_workspace(facts: RegistryFacts, registry: InspectedRegistry) -> Finding:
+    """Where only the identity of the workspace is left to pull with.
+
+    Guess: that Azure ML does. Microsoft documents an identity of the workspace *or* the compute for private registries,
+    and of serverless compute only that it has no system-assigned identity (learn.microsoft.com/azure/machine-learning:
+    how-to-identity-based-service-authentication, how-to-use-serverless-compute). A user whose registry had no admin
+    user was told that serverless compute could not pull (github.com/Azure/azureml-examples/issues/3463).
+    """
+    found = _by_roles(facts, registry, facts.workspace.principal_ids, "The identity of the workspace")
+    name = registry.host.partition(".")[0]
+    works = "a compute cluster whose managed identity has the role AcrPull there"
+    if facts.is_the_workspaces:
+        works = f"the registry's admin user (`az acr update --name {name} --admin-enabled true`), or {works}"
+    if found.status is Status.OK:
+        who = "serverless compute" if facts.serverless else "a compute without an identity"
+        return warning(
+            PULL,
+            f"{found.found}, but Microsoft does not document that {who} pulls with it.",
+            f"Try it with one step. What is documented: {works}.",
+        )
+    if found.status is Status.FAILED:
+        return failed(PULL, found.found, f"{found.do_next}. If that is not enough, what is documented: {works}.")
+    return found
 
 
 def _by_roles(facts: RegistryFacts, registry: InspectedRegistry, principals: tuple[str, ...], who: str) -> Finding:

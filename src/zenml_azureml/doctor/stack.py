@@ -142,8 +142,17 @@ def image_builder(stack: StackResponse) -> ImageBuilder | None:
         heeds = bool(component.configuration.get("use_subprocess_call"))
         wanted = os.environ.get("DOCKER_DEFAULT_PLATFORM", "") if heeds else ""
         architecture, no_engine = _engine_architecture()
-        return ImageBuilder(component.name, True, architecture, no_engine, wanted)
+        return ImageBuilder(component.name, True, architecture, no_engine, wanted, _latest_run_platform(stack))
     return None
+
+
+def _latest_run_platform(stack: StackResponse) -> str:
+    """The platform that the latest run on a stack asked for in its `DockerSettings`; empty for none."""
+    for run in Client().list_pipeline_runs(stack_id=stack.id, sort_by="desc:created", size=1, hydrate=True).items:
+        build_config = run.config.docker_settings.build_config
+        options = build_config.build_options if build_config else None
+        return str(getattr(options, "platform", None) or "")
+    return ""
 
 
 def _engine_architecture() -> tuple[str, str]:

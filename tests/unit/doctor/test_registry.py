@@ -129,12 +129,26 @@ def test_a_compute_without_an_identity_can_pull_from_the_workspaces_own_registry
     )
 
 
-def test_the_workspace_pulls_for_serverless_compute() -> None:
+def test_that_the_workspace_pulls_for_serverless_compute_is_not_told_as_a_fact() -> None:
     refused = check_pull(facts(workspace=FOREIGN, serverless=True, grants={"workspace-id": False}))
+    granted = check_pull(facts(workspace=FOREIGN, serverless=True, grants={"workspace-id": True}))
+    own = check_pull(facts(replace(REGISTRY, has_admin_user=False), serverless=True, grants={"workspace-id": True}))
 
     assert refused.status is Status.FAILED
     assert refused.found == "The identity of the workspace may not pull from `team.azurecr.io`."
-    assert check_pull(facts(serverless=True, grants={"workspace-id": True})).status is Status.OK
+    documented = "a compute cluster whose managed identity has the role AcrPull there."
+    assert refused.do_next.endswith(f". If that is not enough, what is documented: {documented}")
+    assert granted == Finding(
+        "image pull",
+        Status.WARNING,
+        "The identity of the workspace may pull from `team.azurecr.io`, but Microsoft does not document that "
+        "serverless compute pulls with it.",
+        f"Try it with one step. What is documented: {documented}",
+    )
+    assert "the registry's admin user (`az acr update --name team --admin-enabled true`), or a comp" in own.do_next
+
+
+def test_whoever_may_pull_is_well() -> None:
     assert check_pull(facts(replace(REGISTRY, lets_anybody_pull=True))).found == "`team.azurecr.io` lets anybody pull"
 
 

@@ -227,8 +227,24 @@ def test_images_for_arm_fail() -> None:
     )
     asked_for = replace(builder, platform="linux/amd64")
     assert check_architecture(asked_for, jobs_run_here=False) == Finding(
-        "image architecture", Status.OK, "`builder` builds for amd64"
+        "image architecture",
+        Status.OK,
+        "`builder` builds for amd64; a pipeline's `DockerSettings` may ask for something else",
     )
+
+
+def test_what_the_latest_run_asked_for_goes_before_what_the_engine_is() -> None:
+    on_arm = ImageBuilder("builder", builds_here=True, architecture="arm64", latest_run_platform="linux/amd64")
+    on_amd = ImageBuilder("builder", builds_here=True, architecture="amd64", latest_run_platform="linux/arm64/v8")
+
+    assert check_architecture(on_arm, jobs_run_here=False) == Finding(
+        "image architecture",
+        Status.OK,
+        "`builder` builds for amd64, as the latest run on the stack asked for in its `DockerSettings`",
+    )
+    wrong = check_architecture(on_amd, jobs_run_here=False)
+    assert wrong.status is Status.FAILED
+    assert wrong.found.startswith("`builder` builds images for arm64, as the latest run on the stack asked for in its ")
 
 
 def test_a_stack_without_an_image_builder_fails() -> None:
