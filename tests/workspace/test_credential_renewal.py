@@ -106,9 +106,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         yield Stage(emulator, clock)
 
 
+_MORE_THAN_A_TOKEN_LIVES = 4000
+
+
 def expire(stage: Stage) -> None:
     """By Azure's clock only, as after a laptop's sleep: what our side has cached seems valid to it."""
-    stage.sleep(4000)
+    stage.sleep(_MORE_THAN_A_TOKEN_LIVES)
 
 
 def challenge(stage: Stage) -> None:
@@ -154,6 +157,8 @@ def test_a_job_is_watched_to_its_end_whatever_happens_to_the_credential(
     happen: Callable[[Stage], None], stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     workspace = Workspace(stage.address, lambda: credential_of(stage.emulator), stage)
+    if happen is expire:  # the job has to be there still when it happens again
+        stage.emulator.context.settings.simulated_seconds += 2 * _MORE_THAN_A_TOKEN_LIVES
     name = submit(workspace)
     stage.events = {3: lambda: happen(stage), 6: lambda: happen(stage)}
     lines: list[str] = []
