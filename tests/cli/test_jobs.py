@@ -89,7 +89,10 @@ def test_a_job_is_shown_also_where_run_history_does_not_answer(cli: Cli) -> None
 def test_a_job_that_is_not_there_is_named_with_where_it_was_looked_for(command: str, cli: Cli) -> None:
     result = cli.run("jobs", command, "missing", code=1)
 
-    assert result.stderr == "Error: There is no job `missing` in the workspace `emulator`.\n"
+    assert result.stderr == (
+        "Error: There is no job `missing` in the workspace `emulator`.\n"
+        "What to do: See which there are: `zenml-azureml jobs list --all`.\n"
+    )
 
 
 def test_the_whole_log_is_printed_or_its_end(cli: Cli) -> None:

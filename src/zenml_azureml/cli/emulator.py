@@ -15,6 +15,7 @@ import click
 from zenml_azureml.cli.extras import require_extra
 from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.scenario import scenario
+from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def stop(state: Path) -> None:
     click.echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
 
 
-@emulator.command()
+@emulator.command(short_help="Show whether it runs, its jobs and computes.")
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(state: Path, as_json: bool) -> None:
@@ -170,7 +171,7 @@ def status(state: Path, as_json: bool) -> None:
         _show_status(running, uptime, held)
 
 
-@emulator.command()
+@emulator.command(short_help="Print shell lines with which scripts use it.")
 @state_option
 @click.option("--unset", is_flag=True, help="Print the lines that undo it.")
 @click.option(
@@ -267,14 +268,10 @@ def _announce(running: Running) -> None:
 
 
 def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     jobs = ", ".join(f"{number} {state}" for state, number in held["jobs"].items())
     computes = [f"{c['name']} ({c['kind']}, {c['size']}, {c['state']})" for c in held["computes"]]
     options = running.options
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in (
+    facts = [
         ("Endpoint", running.base_url),
         *([("Proxy", running.proxy_url)] if running.proxy_url else []),
         ("Process", f"{running.pid}, up {timedelta(seconds=int(uptime.total_seconds()))}"),
@@ -285,6 +282,5 @@ def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> N
         ("Jobs", jobs or "none"),
         ("Computes", "\n".join(computes) or "none"),
         ("State", str(running.state)),
-    ):
-        table.add_row(name, value)
-    Console(soft_wrap=True).print(table)
+    ]
+    show_facts(facts)

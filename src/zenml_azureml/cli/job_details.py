@@ -13,10 +13,9 @@ from zenml_azureml import step_runs, tags
 from zenml_azureml.cli.job_table import job_as_json
 from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
-from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.jobs.orphans import NoStepRun
-from zenml_azureml.jobs.pickup import in_words
+from zenml_azureml.jobs.pickup import no_such_job
 from zenml_azureml.jobs.server import ServerView
 from zenml_azureml.outcome import Account, account_of
 from zenml_azureml.workspace.status import JobPhase
@@ -60,7 +59,7 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobAcc
     found = find_job(job_or_step_run, places)
     account = found and found[0].workspace.describe_job(found[1].name)
     if found is None or account is None:
-        raise AzureMLError(f"There is no job `{job_name(job_or_step_run)}` in {in_words(places)}.")
+        raise no_such_job(job_name(job_or_step_run), places)
     return found[0], account
 
 

@@ -17,6 +17,7 @@ from zenml_azureml.workspace.watch import WatchOptions
 
 if TYPE_CHECKING:
     from zenml_azureml.jobs.places import Place
+    from zenml_azureml.workspace.listing import ListedJob
 
 #: How long Azure may be out of reach while a log is followed.
 _PATIENCE = timedelta(minutes=5)
@@ -55,33 +56,35 @@ def print_log(place: Place, job_name: str, last: int | None, *, as_json: bool) -
         show(line)
 
 
-def follow_log(place: Place, job_name: str, *, as_json: bool) -> None:
+def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
     """Print what a job logs, until it has ended.
 
     Args:
         place: Where the job is.
-        job_name: The job.
+        job: The job.
         as_json: Whether it is for a program.
 
     Raises:
         AzureMLError: If it cannot be watched any more.
     """
+    if not job.phase.ended:  # it may be silent for hours
+        click.echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C leaves it alone.", err=True)
     options = WatchOptions(
         tag="",
         patience=_PATIENCE,
-        on_line=_printer(job_name, as_json=as_json),
+        on_line=_printer(job.name, as_json=as_json),
         on_progress=lambda sentence: click.echo(sentence, err=True),
     )
-    watched = place.workspace.watch(job_name, options)
+    watched = place.workspace.watch(job.name, options)
     try:
         while not watched.wait(timedelta(seconds=1)):
             pass
     except KeyboardInterrupt:
-        click.echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job_name}", err=True)
+        click.echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job.name}", err=True)
         sys.exit(130)
     if watched.error is not None:
         raise watched.error
-    click.echo(f"The Azure ML job `{job_name}` has ended: {watched.status}.", err=True)
+    click.echo(f"The Azure ML job `{job.name}` has ended: {watched.status}.", err=True)
 
 
 def _printer(job_name: str, *, as_json: bool) -> _Printer:

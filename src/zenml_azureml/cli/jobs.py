@@ -95,7 +95,7 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
     with errors_told():
         place, job = _found(job_or_step_run, **where)
         if follow:
-            follow_log(place, job.name, as_json=as_json)
+            follow_log(place, job, as_json=as_json)
         else:
             print_log(place, job.name, lines, as_json=as_json)
 
@@ -123,15 +123,14 @@ def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
     Raises:
         AzureMLError: If there is none.
     """
-    from zenml_azureml.failures import AzureMLError
     from zenml_azureml.jobs.inventory import find_job, job_name
-    from zenml_azureml.jobs.pickup import in_words
+    from zenml_azureml.jobs.pickup import no_such_job
 
     places = chosen_places(**where)
     with working("Looking for the job"):
         found = find_job(job_or_step_run, places)
     if found is None:
-        raise AzureMLError(f"There is no job `{job_name(job_or_step_run)}` in {in_words(places)}.")
+        raise no_such_job(job_name(job_or_step_run), places)
     return found
 
 

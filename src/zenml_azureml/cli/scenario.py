@@ -11,7 +11,7 @@ from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.tables import show_rows
 
 
-@click.command()
+@click.command(short_help="Let jobs fail on purpose.")
 @state_option
 @click.argument("name", required=False)
 @click.option(

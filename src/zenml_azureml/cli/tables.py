@@ -31,7 +31,11 @@ def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
     terminal = Console(highlight=False, markup=False)
     width = terminal.width if sys.stdout.isatty() else _UNLIMITED
     if terminal.measure(table, options=terminal.options.update(max_width=_UNLIMITED)).maximum <= width:
-        Console(highlight=False, markup=False, width=_UNLIMITED).print(table)
+        wide = Console(highlight=False, markup=False, width=_UNLIMITED)
+        with wide.capture() as printed:
+            wide.print(table)
+        # Columns are padded, the last one too.
+        click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
         return
     for number, row in enumerate(rows):
         if number:
@@ -48,7 +52,10 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     if not sys.stdout.isatty():
         width = max((len(name) for name, _ in facts), default=0)
         for name, value in facts:
-            click.echo(f"{name:<{width}}  {value}")
+            first, *others = value.splitlines() or [""]
+            click.echo(f"{name:<{width}}  {first}".rstrip())
+            for line in others:
+                click.echo(f"{'':<{width}}  {line}")
         return
     from rich.console import Console
     from rich.table import Table

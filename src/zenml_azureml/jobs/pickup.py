@@ -54,7 +54,15 @@ def _tagged_step_run(job_name: str, places: list[Place]) -> str:
                 do_next="Log in to the server that its run is on: `zenml login URL`.",
             )
         return named
-    raise AzureMLError(f"There is no job `{job_name}` in {in_words(places)}.")
+    raise no_such_job(job_name, places)
+
+
+def no_such_job(name: str, places: list[Place]) -> AzureMLError:
+    """That a job is in none of the places where it was looked for."""
+    return AzureMLError(
+        f"There is no job `{name}` in {in_words(places)}.",
+        do_next="See which there are: `zenml-azureml jobs list --all`.",
+    )
 
 
 def in_words(places: list[Place]) -> str:
