@@ -113,6 +113,11 @@ class Ending:
         self._step_runs.pop(step_run_id, None)
         self._being_ended.discard(step_run_id)
 
+    def drop_secret(self, step_run: StepRunResponse) -> None:
+        """Delete what the job of a step run had in a key vault. Never raises; asks nothing where there is nothing."""
+        name, secret = step_runs.recorded_job_name(step_run), step_runs.recorded_vault_secret(step_run)
+        self._workspace_of(step_run).secrets.drop(name, secret)
+
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
         """End the job of a step run that was submitted while its run came to its end.
 
@@ -205,6 +210,8 @@ class Ending:
                     job.name,
                     self._workspace_of(step_run).how_to_cancel(job.name),
                 )
+        for step_run in mine:  # also of those whose job was never made
+            self.drop_secret(step_run)
 
     def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
         began = self._time.monotonic()

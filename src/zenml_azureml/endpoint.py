@@ -29,6 +29,7 @@ class Cloud:
         authority: Where Microsoft Entra signs identities in.
         studio: Azure ML Studio, and what tokens for Azure ML itself are made out to.
         portal: The Azure portal.
+        vault: What tokens for key vaults are made out to.
     """
 
     name: str
@@ -37,11 +38,17 @@ class Cloud:
     authority: str
     studio: str
     portal: str
+    vault: str
 
     @property
     def token_scope(self) -> str:
         """The scope of tokens for Azure Resource Manager, which run history takes too."""
         return f"{self.audience}/.default"
+
+    @property
+    def vault_suffix(self) -> str:
+        """What the hosts of key vaults end with, e.g. `.vault.azure.net`."""
+        return f".{self.vault.removeprefix('https://')}"
 
     @property
     def studio_scope(self) -> str:
@@ -79,8 +86,8 @@ class Cloud:
         return scope
 
 
-def _cloud(name: str, resource_manager: str, authority: str, studio: str, portal: str) -> Cloud:
-    return Cloud(name, resource_manager, resource_manager, authority, studio, portal)
+def _cloud(name: str, resource_manager: str, authority: str, studio: str, portal: str, *, vault: str) -> Cloud:
+    return Cloud(name, resource_manager, resource_manager, authority, studio, portal, vault)
 
 
 #: The public cloud.
@@ -90,10 +97,11 @@ AZURE = _cloud(
     "https://login.microsoftonline.com",
     "https://ml.azure.com",
     "https://portal.azure.com",
+    vault="https://vault.azure.net",
 )
 
 #: Azure's clouds by name, with the SDK's own addresses for them.
-#: Source: azure-ai-ml, azure/ai/ml/_azure_environments.py.
+#: Source: azure-ai-ml, azure/ai/ml/_azure_environments.py; for key vaults what `az cloud show` prints.
 CLOUDS: Mapping[str, Cloud] = {
     cloud.name: cloud
     for cloud in (
@@ -104,6 +112,7 @@ CLOUDS: Mapping[str, Cloud] = {
             "https://login.chinacloudapi.cn",
             "https://ml.azure.cn",
             "https://portal.azure.cn",
+            vault="https://vault.azure.cn",
         ),
         _cloud(
             "AzureUSGovernment",
@@ -111,6 +120,7 @@ CLOUDS: Mapping[str, Cloud] = {
             "https://login.microsoftonline.us",
             "https://ml.azure.us",
             "https://portal.azure.us",
+            vault="https://vault.usgovcloudapi.net",
         ),
     )
 }

@@ -44,9 +44,14 @@ def shown(name: str, value: str) -> str:
         name.startswith("ZENML_") and name.endswith("_ID") and _ID.fullmatch(value)
     ):
         return value
-    if _SPEAKS_OF_SECRETS.search(name) or not _HARMLESS.fullmatch(value):
+    if speaks_of_secrets(name) or not _HARMLESS.fullmatch(value):
         return REDACTED
     return value
+
+
+def speaks_of_secrets(name: str) -> bool:
+    """Whether the name of a variable says that its value is a secret."""
+    return _SPEAKS_OF_SECRETS.search(name) is not None
 
 
 def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:

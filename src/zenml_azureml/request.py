@@ -174,6 +174,8 @@ class JobOptions:
         priority: `low`, `medium` or `high` among waiting serverless jobs.
         locations: Regions that serverless compute may be in.
         checkpoints: Whether it has a folder that outlives it.
+        secrets_via: How the values of secrets travel: `auto`, `key-vault` or `environment`.
+        key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
     """
 
     display_name: str | None = None
@@ -192,6 +194,8 @@ class JobOptions:
     priority: str | None = None
     locations: tuple[str, ...] = ()
     checkpoints: bool = False
+    secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
+    key_vault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,9 @@ class JobRequest:
         options: Everything else.
         checkpoints: Where in the workspace's storage its checkpoint folder is, as an `azureml://` URI; None for none.
         own_tag: Key of the tag that tells whose job it is: a job of that name with another value is somebody else's.
+        secret_names: Names of the environment variables whose values may be secret.
+        tells_secrets: Those of them that are secrets for certain.
+        secret_tags: How what it has in a key vault is found again.
     """
 
     name: str
@@ -221,3 +228,6 @@ class JobRequest:
     options: JobOptions = field(default_factory=JobOptions)
     checkpoints: str | None = None
     own_tag: str = field(kw_only=True)
+    secret_names: frozenset[str] = frozenset()
+    tells_secrets: frozenset[str] = frozenset()
+    secret_tags: dict[str, str] = field(default_factory=dict)

@@ -83,6 +83,8 @@ def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
     ]
     if settings.identity_client_id and settings.identity != "managed":
         warnings.append("`identity_client_id` is ignored: it belongs to `identity='managed'`.")
+    if settings.key_vault and settings.secrets_via == "environment":
+        warnings.append("`key_vault` is ignored: it belongs to `secrets_via='key-vault'` or `'auto'`.")
     if settings.ssh_admin_username and not settings.ssh_public_key and "ssh_admin_username" not in ignored:
         warnings.append("`ssh_admin_username` is ignored: without `ssh_public_key` there is no SSH.")
     return Resolution(
@@ -179,6 +181,8 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         priority=unless_ignored("priority"),
         locations=tuple(unless_ignored("locations") or ()),
         checkpoints=wants_checkpoints(settings),
+        secrets_via=settings.secrets_via,
+        key_vault=settings.key_vault,
     )
 
 

@@ -180,6 +180,9 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
         services: Services beside the job, by a name of your choice.
         environment_variables: Environment variables for the step's process.
+        secrets_via: How the values of secrets travel to the job: by a key vault (`key-vault`), readable in its
+            definition (`environment`), or by a key vault where that can be used (`auto`).
+        key_vault: The key vault for that, by name, URL or ARM id; by default the workspace's own.
         cloud: Which of Azure's clouds; `AzureCloud`, the public one, by default.
         arm_endpoint: URL of another Azure Resource Manager, beginning with `https://`.
 
@@ -220,6 +223,12 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     identity_client_id: str | None = None
     services: dict[str, AzureMLJobService] | None = None
     environment_variables: dict[str, str] | None = Field(default=None, repr=False)
+    secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
+    key_vault: str | None = Field(
+        default=None,
+        # As Azure has the names of vaults; an ARM id; or a URL of nothing but a host.
+        pattern=r"^([a-zA-Z](?!.*--)[a-zA-Z0-9-]{1,22}[a-zA-Z0-9]|/subscriptions/.+/vaults/[^/]+|https://[^/?#@]+/?)$",
+    )
 
     cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] | None = None
     arm_endpoint: str | None = Field(default=None, pattern=r"^https://")

@@ -204,6 +204,7 @@ class AzureMLStepOperator(BaseStepOperator):
         else:
             self._guard.clean_up(step_run.id)
             self._ending.forget(step_run.id)
+            self._ending.drop_secret(step_run)
             self._moves.release(step_run)
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:

@@ -34,6 +34,7 @@ STUDIO_URL_KEY = "azureml_studio_url"
 COMPUTE_KEY = "azureml_compute"
 VM_SIZE_KEY = "azureml_vm_size"
 PRICE_KEY = "azureml_usd_per_hour_and_node"
+VAULT_SECRET_KEY = "azureml_vault_secret"  # noqa: S105 - its address
 
 #: What this package's account of a job that has ended begins with.
 OUR_WORDS = "The Azure ML job of step"
@@ -79,6 +80,11 @@ def recorded_studio_url(step_run: StepRunResponse) -> str:
     return str(step_run.run_metadata.get(STUDIO_URL_KEY) or "")
 
 
+def recorded_vault_secret(step_run: StepRunResponse) -> str:
+    """Address of the secret that a step run's job has its own from; empty where none is recorded."""
+    return str(step_run.run_metadata.get(VAULT_SECRET_KEY) or "")
+
+
 def is_recorded(step_run: StepRunResponse) -> bool:
     """Whether Azure has made a job of a step run, as far as this process knows."""
     return JOB_NAME_KEY in step_run.run_metadata
@@ -112,6 +118,8 @@ def record_job(
         metadata[VM_SIZE_KEY] = place.size
     if place.price_per_hour is not None:
         metadata[PRICE_KEY] = place.price_per_hour
+    if job.vault_secret:
+        metadata[VAULT_SECRET_KEY] = job.vault_secret
     if job.studio_url:
         metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
     publish_step_run_metadata(step_run.id, {component_id: metadata})

@@ -16,6 +16,7 @@ from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import JobOptions, JobRequest
+from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.step_runs import job_name_of, server_id
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
@@ -103,15 +104,20 @@ def request_for(
     }
     if facts.run_url:
         job_tags[tags.RUN_URL] = facts.run_url
+    variables = {**default_variables(facts.docker_settings), **environment}
+    all_variables = {**variables, **options.environment_variables}
     return JobRequest(
         name=facts.job_name,
         display_name=f"{facts.step} ({facts.run})",
         experiment=experiment_name(facts.pipeline),
         image=facts.image,
         command=shlex.join(entrypoint_command),
-        environment_variables={**default_variables(facts.docker_settings), **environment},
+        environment_variables=variables,
         tags=job_tags,
         own_tag=tags.STEP_RUN_ID,
+        secret_names=secret_names(all_variables),
+        tells_secrets=certain_secrets(all_variables),
+        secret_tags={key: job_tags[key] for key in (tags.SERVER_ID, tags.RUN, tags.RUN_ID, tags.STEP_RUN_ID)},
         options=options,
         checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
     )

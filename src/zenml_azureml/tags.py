@@ -1,4 +1,4 @@
-"""The tags by which a job is found again: which server, run and step run it belongs to."""
+"""The tags by which a job, and what it has in a key vault, is found again: of which server, run and step run it is."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ STEP: Final = "zenml_step"
 STEP_RUN_ID: Final = "zenml_step_run_id"
 #: Step runs are known to one server only: a workspace may have the jobs of several.
 SERVER_ID: Final = "zenml_server_id"
+#: Address of the secret of a key vault that the job has its own secrets from.
+VAULT_SECRET: Final = "zenml_vault_secret"  # noqa: S105 - its name
+
+# Of such a secret itself: the job that it is for, and the ARM id of its workspace.
+JOB: Final = "azureml_job"
+WORKSPACE: Final = "azureml_workspace"
 
 #: Of a job that takes the place of another one of its step run: the number of the attempt, from 2.
 ATTEMPT: Final = "zenml_attempt"

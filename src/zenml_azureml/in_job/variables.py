@@ -11,6 +11,9 @@ PREFIX: Final = "ZENML_AZUREML_JOB_"
 #: URL of the secret of a key vault which holds environment variables of the step.
 VAULT_SECRET: Final = f"{PREFIX}VAULT_SECRET"
 
+#: What tokens for that key vault are made out to, e.g. `https://vault.azure.net`.
+VAULT_AUDIENCE: Final = f"{PREFIX}VAULT_AUDIENCE"
+
 _PREPARE: Final = "python -m zenml_azureml.in_job "
 
 

@@ -7,7 +7,7 @@ by any number of threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +17,13 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import ClientAuthenticationError, DecodeError, ResourceNotFoundError, map_error
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    DecodeError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    map_error,
+)
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
     CustomHookPolicy,
@@ -146,13 +152,25 @@ class WorkspaceConnection:
         """
         with self._lock:
             pipeline = self._services
-        response = _sent(pipeline, HttpRequest("GET", url))
-        try:
-            body: dict[str, Any] = response.json()
-        except ValueError as error:
-            words = f"The answer of {url} is not JSON; a proxy may have given it."
-            raise DecodeError(words, response=response, error=error) from error
-        return body
+        return _json_of(_sent(pipeline, HttpRequest("GET", url)), url)
+
+    def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask a key vault, once.
+
+        Args:
+            method: HTTP method.
+            url: The whole URL.
+            body: What is sent, as JSON; None for nothing.
+
+        Returns:
+            The body, which is a JSON object.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `get_json`.
+        """
+        with self._lock:
+            pipeline = self._vaults
+        return _json_of(_sent(pipeline, HttpRequest(method, url, json=body)), url)
 
     def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
         """Read a part of a blob by its SAS URL; what `blobs.read_blob` says of arguments, answer and errors holds."""
@@ -210,10 +228,17 @@ class WorkspaceConnection:
 
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._pipeline_for(self.cloud.token_scope)
+
+    @cached_property
+    def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._pipeline_for(f"{self.cloud.vault}/.default")
+
+    def _pipeline_for(self, scope: str) -> PipelineClient[HttpRequest, HttpResponse]:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            RetryPolicy.no_retries(),  # who reads logs decides when to ask again
-            BearerTokenCredentialPolicy(self._credential, self.cloud.token_scope),
+            RetryPolicy.no_retries(),  # who asks decides when to ask again
+            BearerTokenCredentialPolicy(self._credential, scope),
             CustomHookPolicy(raw_response_hook=self._credential.on_response),
         ]
         return PipelineClient("", policies=policies, transport=self.transport)
@@ -225,9 +250,21 @@ class WorkspaceConnection:
         return PipelineClient("", policies=policies, transport=self.transport)
 
 
+_ERRORS = {401: ClientAuthenticationError, 404: ResourceNotFoundError, 409: ResourceExistsError}
+
+
 def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
     response: HttpResponse = pipeline.send_request(request)
     # The errors that the SDK raises for the same answers.
-    map_error(response.status_code, response, {401: ClientAuthenticationError, 404: ResourceNotFoundError})
+    map_error(response.status_code, response, _ERRORS)
     response.raise_for_status()
     return response
+
+
+def _json_of(response: HttpResponse, url: str) -> dict[str, Any]:
+    try:
+        body: dict[str, Any] = response.json()
+    except ValueError as error:
+        words = f"The answer of {url} is not JSON; a proxy may have given it."
+        raise DecodeError(words, response=response, error=error) from error
+    return body

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
-from urllib.parse import quote
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
@@ -18,15 +17,16 @@ from zenml_azureml.workspace.errors import explain
 from zenml_azureml.workspace.identities import signed_in_as
 from zenml_azureml.workspace.inspected import Credential, InspectedCompute, InspectedRegistry, InspectedWorkspace
 from zenml_azureml.workspace.permissions import PULL, Permission, missing
+from zenml_azureml.workspace.resource_manager import (
+    AUTHORIZATION,
+    COMPUTES,
+    REGISTRIES,
+    WORKSPACES,
+    ResourceManager,
+)
 from zenml_azureml.workspace.sizes.lists import quota_rows, vm_size
 from zenml_azureml.workspace.sizes.quota import Quota
 from zenml_azureml.workspace.sizes.vm_size import VmSize
-
-# Versions of Resource Manager's interfaces.
-_WORKSPACES = "2024-10-01"
-_COMPUTES = "2024-04-01"
-_AUTHORIZATION = "2022-04-01"
-_REGISTRIES = "2023-07-01"
 
 _KINDS = {"ComputeInstance": "compute instance", "AmlCompute": "compute cluster"}
 
@@ -40,6 +40,7 @@ class Inspector:
 
     def __init__(self, connection: WorkspaceConnection) -> None:
         self._connection = connection
+        self._manager = ResourceManager(connection)
         self._address = connection.address
 
     def credential(self) -> Credential:
@@ -68,7 +69,7 @@ class Inspector:
             AzureMLError: If it cannot be reached or read.
         """
         with self._explained("looking at the workspace"):
-            body = self._get(self._address.path, _WORKSPACES)
+            body = self._manager.get(self._address.path, WORKSPACES)
         properties = body.get("properties") or {}
         network = (properties.get("managedNetwork") or {}).get("isolationMode")
         return InspectedWorkspace(
@@ -98,7 +99,7 @@ class Inspector:
         """
         path = f"{self._address.path}/providers/Microsoft.Authorization/permissions"
         with self._explained("asking what the credential may do"):
-            return tuple(Permission.of(body) for body in self._list(path, _AUTHORIZATION))
+            return tuple(Permission.of(body) for body in self._manager.items(path, AUTHORIZATION))
 
     def computes(self) -> tuple[InspectedCompute, ...]:
         """The computes of the workspace.
@@ -107,7 +108,7 @@ class Inspector:
             AzureMLError: If they cannot be listed.
         """
         with self._explained("listing the computes"):
-            return tuple(_compute(body) for body in self._list(f"{self._address.path}/computes", _COMPUTES))
+            return tuple(_compute(body) for body in self._manager.items(f"{self._address.path}/computes", COMPUTES))
 
     def sizes(self, location: str) -> tuple[VmSize, ...]:
         """The VM sizes of a region.
@@ -142,8 +143,8 @@ class Inspector:
         path = f"/subscriptions/{self._address.subscription_id}/providers/Microsoft.ContainerRegistry/registries"
         with self._explained(f"looking for the container registry `{host}`"):
             if own and own.rpartition("/")[2].lower() == host.partition(".")[0].lower():
-                return _registry(self._get(own, _REGISTRIES))
-            for body in self._list(path, _REGISTRIES):
+                return _registry(self._manager.get(own, REGISTRIES))
+            for body in self._manager.items(path, REGISTRIES):
                 if str((body.get("properties") or {}).get("loginServer")).lower() == host.lower():
                     return _registry(body)
         return None
@@ -158,32 +159,9 @@ class Inspector:
         Raises:
             AzureMLError: If Azure cannot be asked.
         """
-        authorization = f"{registry_id}/providers/Microsoft.Authorization"
-        wanted = quote(f"assignedTo('{principal_id}')")
         with self._explained("looking who may pull from the container registry"):
-            try:
-                listed = list(self._list(f"{authorization}/roleAssignments", _AUTHORIZATION, f"&$filter={wanted}"))
-                roles = {str(body["properties"]["roleDefinitionId"]) for body in listed}
-                bodies = [self._get(role, _AUTHORIZATION) for role in sorted(roles)]
-            except HttpResponseError as error:
-                if error.status_code != 403:
-                    raise
-                return None
-        held = [Permission.of(one) for body in bodies for one in body["properties"].get("permissions") or ()]
-        return not missing(held, [PULL])
-
-    def _get(self, path: str, version: str, query: str = "") -> dict[str, Any]:
-        return self._connection.get_json(
-            f"{self._connection.cloud.resource_manager}{path}?api-version={version}{query}"
-        )
-
-    def _list(self, path: str, version: str, query: str = "") -> Iterator[dict[str, Any]]:
-        page = self._get(path, version, query)
-        while True:
-            yield from page.get("value") or ()
-            if not page.get("nextLink"):
-                return
-            page = self._connection.get_json(str(page["nextLink"]))
+            held = self._manager.permissions_of(principal_id, registry_id)
+        return None if held is None else not missing(held, [PULL])
 
     @contextmanager
     def _explained(self, doing: str, *, do_next: str = "") -> Iterator[None]:

@@ -25,6 +25,7 @@ from azure.ai.ml.entities import (
 )
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
+from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.endpoint import AZURE
 from zenml_azureml.failures import AzureMLError
@@ -50,12 +51,14 @@ class SubmittedJob:
         id: Its ARM id.
         studio_url: Its page in Azure ML Studio; empty if Azure gave none.
         placement: Where it runs.
+        vault_secret: Address of the secret that it has its own secrets from; empty if it has them in its definition.
     """
 
     name: str
     id: str
     studio_url: str
     placement: Placement
+    vault_secret: str = ""
 
 
 def environment_name(image: str) -> str:
@@ -194,7 +197,13 @@ class JobSubmitter:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
         studio = (job.services or {}).get("Studio")
         studio_url = str(studio.endpoint) if studio else ""
-        return SubmittedJob(name=str(job.name), id=str(job.id), studio_url=studio_url, placement=placement)
+        return SubmittedJob(
+            name=str(job.name),
+            id=str(job.id),
+            studio_url=studio_url,
+            placement=placement,
+            vault_secret=(job.tags or {}).get(tags.VAULT_SECRET, ""),
+        )
 
     def _create(self, request: JobRequest, placement: Placement) -> Job:
         try:

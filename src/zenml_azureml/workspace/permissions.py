@@ -22,19 +22,28 @@ class Permission:
     Attributes:
         actions: What it allows; `*` stands for anything.
         not_actions: What of that it does not allow.
+        data_actions: What it allows to do with what is in a resource, such as the secrets of a key vault.
+        not_data_actions: What of that it does not allow.
     """
 
     actions: tuple[str, ...]
     not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Permission:
         """The same from Resource Manager's JSON."""
-        return cls(tuple(body.get("actions") or ()), tuple(body.get("notActions") or ()))
+        kinds = ("actions", "notActions", "dataActions", "notDataActions")
+        return cls(*(tuple(body.get(kind) or ()) for kind in kinds))
 
     def allows(self, action: str) -> bool:
         """Whether it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
         return _matches(self.actions, action) and not _matches(self.not_actions, action)
+
+    def allows_data(self, action: str) -> bool:
+        """The same of what is in a resource, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
+        return _matches(self.data_actions, action) and not _matches(self.not_data_actions, action)
 
 
 def missing(permissions: Iterable[Permission], actions: Iterable[str]) -> list[str]:

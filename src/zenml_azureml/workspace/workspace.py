@@ -27,6 +27,7 @@ from zenml_azureml.workspace.monitor import JobMonitor
 from zenml_azureml.workspace.placement import Demands, place, preview
 from zenml_azureml.workspace.previous_job import request_like
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
+from zenml_azureml.workspace.secret_delivery import SecretDelivery
 from zenml_azureml.workspace.status import phase_of
 from zenml_azureml.workspace.watch import WatchOptions
 from zenml_azureml.workspace.watched_job import WatchedJob
@@ -55,6 +56,7 @@ class Workspace:
         self._submitter = JobSubmitter(self._connection)
         self._monitor = JobMonitor(self._connection, time)
         self._leases = ComputeLeases()
+        self._secrets = SecretDelivery(self._connection, time)
 
     def submit(
         self,
@@ -80,7 +82,8 @@ class Workspace:
             What Azure ML made of it.
 
         Raises:
-            AzureMLError: If the compute cannot be had, or the job is refused.
+            AzureMLError: If the compute cannot be had, the job's secrets cannot travel as they have to, or the job is
+                refused.
         """
 
         def try_on(doing: str, work: Callable[[], T]) -> T:
@@ -89,9 +92,9 @@ class Workspace:
         placement, options = try_on(
             "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
         )
-        complete = replace(request, options=options)
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
+            complete = self._secrets.deliver(replace(request, options=options), placement.target, patience, check)
             return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
             # Nobody will call for a step that was not submitted.
@@ -163,13 +166,19 @@ class Workspace:
         """What looks at the workspace and at what is around it, and changes nothing."""
         return Inspector(self._connection)
 
+    @property
+    def secrets(self) -> SecretDelivery:
+        """What the jobs have in key vaults."""
+        return self._secrets
+
     def release(self, job_name: str) -> None:
-        """Stop watching a job, and delete the compute that was created to be deleted after it.
+        """Stop watching a job, and delete its secrets and the compute that was created to be deleted after it.
 
         Raises:
             AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
         """
         self._monitor.forget(job_name)
+        self._secrets.drop(job_name)
         target = self._leases.release(job_name)
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)

@@ -1,0 +1,36 @@
+"""Which of a job's environment variables are secret. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from zenml_azureml.redaction import REDACTED, shown, speaks_of_secrets
+
+#: What a job needs before it has its secrets, and what is none: ids of applications are no secrets of Microsoft Entra.
+_OPEN = frozenset({"AZURE_CLIENT_ID", "AZURE_TENANT_ID"})
+
+#: Names that speak of secrets, and say only which kind of store has them.
+_KIND_OF_STORE = re.compile(r"ZENML_(BACKUP_)?SECRETS_STORE_(TYPE|CLASS_PATH|AUTH_METHOD)")
+
+
+def secret_names(variables: Mapping[str, str]) -> frozenset[str]:
+    """The variables that do not belong into a job's definition: all that are not sure to be harmless.
+
+    Args:
+        variables: Values by name.
+    """
+    return frozenset(
+        name
+        for name, value in variables.items()
+        if name not in _OPEN and not _KIND_OF_STORE.fullmatch(name) and shown(name, value) == REDACTED
+    )
+
+
+def certain_secrets(variables: Mapping[str, str]) -> frozenset[str]:
+    """Those of them that are secrets by their names, such as ZENML_STORE_API_TOKEN.
+
+    Args:
+        variables: Values by name.
+    """
+    return frozenset(name for name in secret_names(variables) if speaks_of_secrets(name))
