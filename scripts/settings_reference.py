@@ -37,7 +37,7 @@ _WAITING = (
 )
 _JOB = (
     *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),
-    *("environment_variables", "identity", "identity_client_id", "services"),
+    *("environment_variables", "secrets_via", "key_vault", "identity", "identity_client_id", "services"),
 )
 _MODES = {
     AzureMLComputeMode.SERVERLESS: "serverless",

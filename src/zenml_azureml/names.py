@@ -8,6 +8,10 @@ from __future__ import annotations
 import re
 
 _COMPUTE = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-[0-9]+$)[a-zA-Z0-9-]{2,23}")
+#: Name, ARM id, or a URL of nothing but a host.
+_KEY_VAULT = re.compile(
+    r"[a-z](?!.*--)[a-z0-9-]{1,22}[a-z0-9]|/subscriptions/[^/]+/.+/vaults/[^/]+|https://[^/?#@]+/?", re.IGNORECASE
+)
 _SHM_SIZE = re.compile(r"[0-9]+[bBkKmMgG]")
 
 
@@ -25,6 +29,19 @@ def check_compute_name(name: str) -> None:
         raise NameRuleError(
             "a compute's name has 3 to 24 letters, digits and hyphens, begins with a letter, and does not end in a "
             "hyphen and a number (`ci-1`)."
+        )
+
+
+def check_key_vault(vault: str) -> None:
+    """Check what a key vault is named by. Source of the rule for names: Microsoft's "Naming rules" for `vaults`.
+
+    Raises:
+        NameRuleError: If it can be none.
+    """
+    if not _KEY_VAULT.fullmatch(vault):
+        raise NameRuleError(
+            "a key vault is named by its name (3 to 24 letters, digits and single hyphens, the first a letter), by its "
+            "URL, e.g. `https://team.vault.azure.net`, or by its ARM id."
         )
 
 

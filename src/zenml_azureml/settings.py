@@ -22,7 +22,7 @@ from pydantic import (
 from zenml.config.base_settings import BaseSettings
 from zenml.utils.secret_utils import is_secret_reference
 
-from zenml_azureml.names import NameRuleError, check_compute_name, check_shm_size
+from zenml_azureml.names import NameRuleError, check_compute_name, check_key_vault, check_shm_size
 from zenml_azureml.spellings import AzureMLSettingsError, normalise, refuse_unknown
 from zenml_azureml.targets import checked_fallback
 
@@ -224,11 +224,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     services: dict[str, AzureMLJobService] | None = None
     environment_variables: dict[str, str] | None = Field(default=None, repr=False)
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
-    key_vault: str | None = Field(
-        default=None,
-        # As Azure has the names of vaults; an ARM id; or a URL of nothing but a host.
-        pattern=r"^([a-zA-Z](?!.*--)[a-zA-Z0-9-]{1,22}[a-zA-Z0-9]|/subscriptions/.+/vaults/[^/]+|https://[^/?#@]+/?)$",
-    )
+    key_vault: str | None = None
 
     cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] | None = None
     arm_endpoint: str | None = Field(default=None, pattern=r"^https://")
@@ -290,8 +286,8 @@ def _check_names(settings: AzureMLComputeSettings) -> None:
     if values["tier"] not in (None, "dedicated", "low_priority"):
         raise AzureMLSettingsError(f"`tier={values['tier']!r}`: it can be 'dedicated' or 'low_priority'.")
     rules = {"compute_name": check_compute_name, "compute_target_name": check_compute_name, "shm_size": check_shm_size}
-    for field, check in rules.items():
-        value = values[field]
+    for field, check in {**rules, "key_vault": check_key_vault}.items():
+        value = values.get(field)
         if value is None or is_secret_reference(value):
             continue
         try:

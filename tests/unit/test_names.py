@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zenml_azureml.names import NameRuleError, check_compute_name, check_shm_size
+from zenml_azureml.names import NameRuleError, check_compute_name, check_key_vault, check_shm_size
 
 
 @pytest.mark.parametrize("name", ["cpu", "GPU-cluster", "a1b", "ci-1a", "ci1", "a" * 24])
@@ -29,3 +29,18 @@ def test_a_size_of_shared_memory(size: str) -> None:
 def test_no_size_of_shared_memory(size: str) -> None:
     with pytest.raises(NameRuleError, match="a whole number and one of the units"):
         check_shm_size(size)
+
+
+@pytest.mark.parametrize(
+    "vault", ["kv1", "Team-Secrets", "https://team.vault.azure.net/", "/subscriptions/s/resourceGroups/g/x/vaults/v"]
+)
+def test_key_vaults_are_named_in_three_ways(vault: str) -> None:
+    check_key_vault(vault)
+
+
+@pytest.mark.parametrize(
+    "vault", ["kv", "1team", "team--secrets", "team-", "http://team", "https://team/secrets/x", ""]
+)
+def test_what_can_be_no_key_vault_is_refused(vault: str) -> None:
+    with pytest.raises(NameRuleError, match="a key vault is named by its name"):
+        check_key_vault(vault)

@@ -13,6 +13,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.job_table import show_table
+from zenml_azureml.cli.secret_cleanup import delete_left, delete_secret_of
 from zenml_azureml.cli.waiting import counted, working
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
@@ -56,6 +57,14 @@ class Teller:
         else:
             self.say(f"The Azure ML job `{job.name}` has ended: {job.status}.")
 
+    def secret(self, url: str, problem: str) -> None:
+        """What became of a secret in a key vault."""
+        self._told.append({"secret": url, "deleted": not problem, "problem": problem or None})
+        if problem:
+            click.echo(problem, err=True)
+        else:
+            self.say(f"The secret {url} is deleted.")
+
     def missing(self, name: str, places: list[Place]) -> None:
         """That there is no such job."""
         problem = f"There is no job `{name}` in {in_words(places)}."
@@ -94,16 +103,20 @@ def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, 
             teller.missing(job_name(name), places)
         elif job_at[1].phase.ended:
             teller.job(Cancelled(*job_at))
+            delete_secret_of(*job_at, teller.secret)
         else:
             found.append(job_at)
     return _cancel(found, ServerView(), timeout, teller, ask=ask) and not missing
 
 
-def cancel_orphans(places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
-    """Cancel the orphans of this ZenML server.
+def cancel_orphans(
+    places: list[Place], key_vault: str | None, timeout: timedelta, teller: Teller, *, ask: bool
+) -> bool:
+    """Cancel the orphans of this ZenML server, and delete what jobs have left in key vaults.
 
     Args:
         places: Where they are looked for.
+        key_vault: The key vault; None for each workspace's own.
         timeout: How long they may take to end.
         teller: Who is told.
         ask: Whether to ask before.
@@ -123,18 +136,23 @@ def cancel_orphans(places: list[Place], timeout: timedelta, teller: Teller, *, a
             err=True,
         )
     orphans = [(job.place, job.job) for job in unfinished if job.judgement.orphan]
-    if not orphans:
+    all_ended = True
+    if orphans:
+        all_ended = _cancel(orphans, server, timeout, teller, ask=ask)
+    else:
         teller.say("No orphans.")
-        return True
-    return _cancel(orphans, server, timeout, teller, ask=ask)
+    return delete_left(places, key_vault, server, teller.secret) and all_ended
 
 
-def cancel_run(run: str, places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
-    """Cancel the unfinished jobs of a run, and let ZenML's server know that the run is stopped.
+def cancel_run(
+    run: str, places: list[Place], key_vault: str | None, timeout: timedelta, teller: Teller, *, ask: bool
+) -> bool:
+    """Cancel the unfinished jobs of a run, delete what they have in key vaults, and have ZenML's server know of it.
 
     Args:
         run: Its name or id.
         places: Where its jobs are looked for.
+        key_vault: The key vault; None for each workspace's own.
         timeout: How long they may take to end.
         teller: Who is told.
         ask: Whether to ask before.
@@ -156,11 +174,11 @@ def cancel_run(run: str, places: list[Place], timeout: timedelta, teller: Teller
     to_stop = None if known is None or known.status.is_finished else known
     if not found and to_stop is None:
         teller.say(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
-        return True
+        return delete_left(places, key_vault, server, teller.secret, run=run)
     all_ended = _cancel(found, server, timeout, teller, ask=ask, run=to_stop)
     if to_stop is not None:
         _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, teller)
-    return all_ended
+    return delete_left(places, key_vault, server, teller.secret, run=run) and all_ended
 
 
 def _cancel(
@@ -187,6 +205,8 @@ def _cancel(
     for result in counted(doing, cancel_all(found, timeout), len(found)):
         results.append(result)
         teller.job(result)
+        if not result.problem:
+            delete_secret_of(result.place, result.job, teller.secret)
         # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
         # ended from here.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):

@@ -147,6 +147,12 @@ def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
     metavar="SECONDS",
     help="How long the jobs may take to end.",
 )
+@click.option(
+    "--key-vault",
+    metavar="NAME",
+    help="With --run or --orphans: the key vault of the setting `key_vault`, in which killed processes may have left "
+    "secrets.  [default: the workspace's own]",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs; with --yes.")
 @place_options
 def cancel(
@@ -156,10 +162,11 @@ def cancel(
     orphans: bool,
     yes: bool,
     timeout: float,
+    key_vault: str | None,
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """End jobs, and see to it that they have ended.
+    """End jobs, see to it that they have ended, and delete what they have in key vaults.
 
     Exits with 1 if a job may still run; a line on stderr then names it and the command that cancels it by hand.
     """
@@ -175,9 +182,9 @@ def cancel(
         places = chosen_places(**where)
         limit = timedelta(seconds=timeout)
         if run is not None:
-            all_ended = cancel_run(run, places, limit, teller, ask=not yes)
+            all_ended = cancel_run(run, places, key_vault, limit, teller, ask=not yes)
         elif orphans:
-            all_ended = cancel_orphans(places, limit, teller, ask=not yes)
+            all_ended = cancel_orphans(places, key_vault, limit, teller, ask=not yes)
         else:
             all_ended = cancel_named(names, places, limit, teller, ask=not yes)
     teller.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,8 @@ class Context:
         ca_bundle: What its clients trust it by; jobs are given it too. None where no job has to reach it.
         cloud: Which of Azure's clouds it shows.
         scenarios: What shall go wrong with which jobs.
+        on_request: Called with method, path and body of each request that comes in: for who has to know all that was
+            sent. Bodies hold secrets, and are kept nowhere here.
         tasks: What runs in the background; cancelled when the emulator is closed or reset.
     """
 
@@ -79,6 +81,7 @@ class Context:
     ca_bundle: Path | None = None
     cloud: EmulatedCloud = CLOUDS["AzureCloud"]
     scenarios: Scenarios = field(default_factory=Scenarios)
+    on_request: Callable[[str, str, bytes], None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property

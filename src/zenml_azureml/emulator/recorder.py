@@ -98,6 +98,9 @@ async def record(
             start=timestamp(request.app[CONTEXT].clock.now()),
         )
         recorder.requests.append(entry)
+        on_request = request.app[CONTEXT].on_request
+        if on_request is not None:
+            on_request(request.method, request.path_qs, await request.read())
         request[_RECORDED] = entry
     return await handler(request)
 

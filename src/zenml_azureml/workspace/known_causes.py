@@ -126,6 +126,18 @@ SHARED_MEMORY = Cause(
     "the shared memory of its container was used up",
     "Set a larger `shm_size`, e.g. `shm_size='16g'`, or fewer data loader workers.",
 )
+SECRETS_UNREAD = Cause(
+    "secrets-unread",
+    "its secrets could not be read from the key vault",
+    "Do what the log says: most likely the identity of the compute needs the role `Key Vault Secrets User` at the "
+    "vault. Until then, `secrets_via='environment'` has them in the job's definition.",
+)
+PACKAGE_MISSING = Cause(
+    "package-missing",
+    "its image does not contain zenml-azureml, which prepares the job for the step",
+    "Install zenml-azureml in the image, or have ZenML build it. Without the package a job's secrets cannot be in a "
+    "key vault: set `secrets_via='environment'`.",
+)
 SERVICE_FAULT = Cause(
     "service-fault",
     "Azure ML failed it by a fault of its own",
@@ -177,6 +189,8 @@ SAID_BY_AZURE = (
 
 #: By what the program says at its end.
 SAID_BY_PROGRAM = (
+    (r"zenml-azureml: .*(?:step's secrets|job's managed identity|The secret) ", SECRETS_UNREAD),
+    (r"Error while finding module specification for 'zenml_azureml|No module named '?zenml_azureml\b", PACKAGE_MISSING),
     (r"(?:CUDA|HIP|GPU)\b.*out of memory|out of memory.*\b(?:CUDA|GPU)\b", GPU_OUT_OF_MEMORY),
     (r"CUDA_ERROR_OUT_OF_MEMORY|ResourceExhaustedError: .*OOM|torch\.(?:cuda\.)?OutOfMemoryError", GPU_OUT_OF_MEMORY),
     (r"out of shared memory|insufficient shared memory|No space left on device.*/dev/shm", SHARED_MEMORY),

@@ -1,0 +1,81 @@
+"""`zenml-azureml jobs cancel`: what jobs have left in key vaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import click
+
+from zenml_azureml import tags
+from zenml_azureml.failures import AzureMLError
+from zenml_azureml.jobs.inventory import is_id
+from zenml_azureml.jobs.left_secrets import SecretFacts, is_left
+from zenml_azureml.jobs.orphans import NoStepRun
+
+if TYPE_CHECKING:
+    from zenml_azureml.jobs.places import Place
+    from zenml_azureml.jobs.server import ServerView
+    from zenml_azureml.workspace.listing import ListedJob
+    from zenml_azureml.workspace.vault import ListedSecret
+
+#: Told of each secret that was to be deleted: its address, and what went wrong; empty if nothing did.
+Tell = Callable[[str, str], None]
+
+
+def delete_secret_of(place: Place, job: ListedJob, tell: Tell) -> bool:
+    """Delete the secret of a job that has ended, if it has one; whether none is left."""
+    url = job.tags.get(tags.VAULT_SECRET, "")
+    return not url or _delete(place, url, tell)
+
+
+def delete_left(
+    places: Iterable[Place], key_vault: str | None, server: ServerView, tell: Tell, *, run: str = ""
+) -> bool:
+    """Delete the secrets that no job needs any more.
+
+    Args:
+        places: The workspaces whose jobs they were for.
+        key_vault: The vault where they are; None for each workspace's own.
+        server: The ZenML server.
+        tell: Told of each.
+        run: Name or id of the one run whose secrets are meant, which has been stopped; empty for all runs.
+
+    Returns:
+        Whether none is left that was found.
+    """
+    all_gone = True
+    for place in places:
+        try:
+            # Deleted after all are listed: a list is not to change while it is read.
+            left = [
+                secret for secret in place.workspace.secrets.left(key_vault) if _is_left(place, secret, server, run)
+            ]
+        except AzureMLError as error:
+            click.echo(f"Secrets that jobs may have left in a key vault are not looked for: {error}", err=True)
+            continue
+        for secret in left:
+            all_gone = _delete(place, secret.url, tell) and all_gone
+    return all_gone
+
+
+def _is_left(place: Place, secret: ListedSecret, server: ServerView, run: str) -> bool:
+    if run and run != secret.tags.get(tags.RUN) and run.lower() != secret.tags.get(tags.RUN_ID):
+        return False
+    job = place.workspace.find_job(secret.tags.get(tags.JOB, ""))
+    facts = SecretFacts(secret.tags, secret.created, None if job is None else job.phase.ended)
+    step_run_id = secret.tags.get(tags.STEP_RUN_ID, "")
+    known = job is None and not run and is_id(step_run_id) and server.id == secret.tags.get(tags.SERVER_ID)
+    step_run = server.step_run(step_run_id) if known else NoStepRun.NOT_TOLD
+    return is_left(facts, server.id, step_run, datetime.now(timezone.utc), run_stopped=bool(run))
+
+
+def _delete(place: Place, url: str, tell: Tell) -> bool:
+    problem = ""
+    try:
+        place.workspace.secrets.delete(url)
+    except AzureMLError as error:
+        problem = " ".join(str(error).split())
+    tell(url, problem)
+    return not problem

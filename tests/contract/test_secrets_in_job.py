@@ -1,0 +1,199 @@
+"""A job that fetches its secrets: what runs in it, with a vault and the identity endpoint of an emulated compute."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.contract.arm import Arm
+from tests.contract.test_vault import CLUSTER
+from tests.vault_access import grant, own_vault
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value, identities_in
+from zenml_azureml.emulator.vault.state import SecretVersion
+from zenml_azureml.in_job.failures import PreparationError
+from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of, variables_in
+from zenml_azureml.in_job.secrets import prepare
+from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET
+
+VALUES = {"TOKEN": "hush-hush", "LINES": "one\ntwo", "NOT_ASCII": "schlüssel"}
+
+
+class Machine:
+    """A node of a cluster, and a secret in the vault for a job on it."""
+
+    def __init__(self, arm: Arm) -> None:
+        self.arm = arm
+        self.vault = own_vault(arm.emulator)
+        arm.call("PUT", "computes/gpus", CLUSTER, api_version="2024-04-01")
+        body = arm.call("GET", "computes/gpus", api_version="2024-04-01").body
+        (self.identity,) = identities_in(body["identity"], body["id"])
+        self.put(VALUES)
+        self.slept: list[float] = []
+        self.environment = {
+            VAULT_SECRET: f"{self.vault.address}/secrets/job",
+            VAULT_AUDIENCE: "https://vault.azure.net",
+            "MSI_ENDPOINT": f"{arm.emulator.base_url}{ENDPOINT}",
+            "MSI_SECRET": header_value(self.identity.object_id),
+            "DEFAULT_IDENTITY_CLIENT_ID": self.identity.client_id,
+            "REQUESTS_CA_BUNDLE": str(arm.emulator.ca_bundle),
+            "TOKEN": "of the image",
+        }
+
+    def put(self, values: dict[str, str]) -> None:
+        parts = parts_of(values)
+        tags = {PARTS_TAG: str(len(parts))}
+        for name, part in zip(["job", *further_parts("job", tags)], parts, strict=True):
+            self.vault.names[name] = name
+            self.vault.secrets[name] = [SecretVersion(part, created=0, updated=0, tags=tags)]
+
+    def fail(self, path: str, times: int = 1, **fault: Any) -> None:
+        self.arm.call("POST", "/_emulator/faults", {"path": path, "times": times, **fault})
+
+    def prepare(self) -> dict[str, str]:
+        """The environment that a step has."""
+        environment = dict(self.environment)
+        prepare(environment, self.slept.append)
+        return environment
+
+
+@pytest.fixture
+def machine(arm: Arm) -> Machine:
+    machine = Machine(arm)
+    grant(arm.emulator, "Key Vault Secrets User", machine.identity.object_id)
+    return machine
+
+
+def test_the_step_has_the_secrets_in_its_environment(machine: Machine) -> None:
+    environment = machine.prepare()
+
+    assert {name: environment[name] for name in VALUES} == VALUES
+    assert machine.slept == []
+
+
+def test_as_a_process_it_shows_them_to_nobody_but_the_step(machine: Machine) -> None:
+    code = "import os, sys; print(len(os.environ['TOKEN']), sys.argv[1:], 'ZENML_AZUREML' in ' '.join(os.environ))"
+    done = subprocess.run(
+        [sys.executable, "-m", "zenml_azureml.in_job", sys.executable, "-c", code, "an argument"],
+        env={"PATH": os.environ["PATH"], **machine.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "9 ['an argument'] False\n"
+    assert done.stderr == ""
+
+
+def test_many_secrets_come_from_several_of_the_vaults(machine: Machine) -> None:
+    machine.put({"LONG": "x" * 60_000, "TOKEN": "new"})
+
+    environment = machine.prepare()
+
+    assert (len(environment["LONG"]), environment["TOKEN"]) == (60_000, "new")
+
+
+def test_both_kinds_of_identity_endpoint_are_known(machine: Machine) -> None:
+    machine.environment["IDENTITY_ENDPOINT"] = machine.environment.pop("MSI_ENDPOINT")
+    machine.environment["IDENTITY_HEADER"] = machine.environment.pop("MSI_SECRET")
+
+    assert machine.prepare()["TOKEN"] == "hush-hush"
+
+
+@pytest.mark.parametrize("path", ["^/msi/token", "^/secrets/"])
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 429}, {"reset": True}, {"truncated": True}, {"status": 200, "html": "<p>"}]
+)
+def test_what_passes_is_waited_for(path: str, fault: dict[str, Any], machine: Machine) -> None:
+    machine.fail(path, times=2, **fault)
+
+    assert machine.prepare()["TOKEN"] == "hush-hush"
+    assert machine.slept == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("path", "doing"),
+    [("^/msi/token", "Signing in with the job's managed identity"), ("^/secrets/", "Reading the step's secrets")],
+)
+def test_what_does_not_pass_ends_the_job(path: str, doing: str, machine: Machine) -> None:
+    machine.fail(path, times=99, status=503, body={"error": {"code": "Busy", "message": "Come\nagain."}})
+
+    with pytest.raises(PreparationError) as error:
+        machine.prepare()
+
+    assert str(error.value).startswith(f"{doing} failed (https://127.0.0.1:")
+    assert str(error.value).endswith("503 (Busy) Come again.")
+    assert sum(machine.slept) == 61
+
+
+def test_who_may_not_read_is_told_the_role(arm: Arm) -> None:
+    machine = Machine(arm)
+
+    with pytest.raises(PreparationError, match="the role `Key Vault Secrets User` at the vault") as error:
+        machine.prepare()
+
+    assert machine.identity.object_id in str(error.value)
+    assert machine.slept == []
+
+
+def test_a_secret_that_was_deleted_is_told_of(machine: Machine) -> None:
+    machine.vault.secrets.clear()
+
+    with pytest.raises(PreparationError, match="The secret is deleted when its step ends"):
+        machine.prepare()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"MSI_ENDPOINT": ""}, "this job has no managed identity to read them with"),
+        ({"MSI_SECRET": "wrong"}, "401 The secret header is missing or wrong."),
+        ({"AZURE_CLIENT_ID": "another's"}, "No User Assigned or Delegated Managed Identity found"),
+        ({VAULT_SECRET: "http://vault.example/secrets/job"}, "does not begin with https://"),
+        ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, "REQUESTS_CA_BUNDLE names cannot be read"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_the_job_is_told(changes: dict[str, str], words: str, machine: Machine) -> None:
+    machine.environment.update(changes)
+
+    with pytest.raises(PreparationError, match=words):
+        machine.prepare()
+
+
+def test_what_is_no_environment_is_told_without_its_content(machine: Machine) -> None:
+    machine.vault.secrets["job"][0].value = '{"TOKEN": 4711}'
+
+    with pytest.raises(PreparationError) as error:
+        machine.prepare()
+
+    assert "4711" not in str(error.value)
+
+
+def test_a_redirect_does_not_take_the_token_along(machine: Machine, emulator: Emulator) -> None:
+    seen: list[str] = []
+    emulator.context.on_request = lambda _method, path, _body: seen.append(path)
+    machine.fail("^/secrets/", status=307, headers={"Location": f"{machine.arm.emulator.base_url}/elsewhere"})
+
+    with pytest.raises(PreparationError, match="307"):
+        machine.prepare()
+
+    assert [path for path in seen if "elsewhere" in path] == []
+
+
+@given(st.dictionaries(st.text(), st.text()), st.integers(0, 3))
+def test_any_variables_survive_being_cut(variables: dict[str, str], long: int) -> None:
+    variables = {**variables, "LONG": "x" * long * 20_000}
+    parts = parts_of(variables)
+
+    assert variables_in(parts) == variables
+    assert all(len(part.encode()) <= 24_000 for part in parts)
+    assert len(further_parts("name", {PARTS_TAG: str(len(parts))})) == len(parts) - 1
+    assert json.loads("".join(parts)) == variables
