@@ -10,8 +10,8 @@ from zenml_azureml.redaction import REDACTED, shown, speaks_of_secrets
 #: What a job needs before it has its secrets, and what is none: ids of applications are no secrets of Microsoft Entra.
 _OPEN = frozenset({"AZURE_CLIENT_ID", "AZURE_TENANT_ID"})
 
-#: Names that speak of secrets, and say only which kind of store has them.
-_KIND_OF_STORE = re.compile(r"ZENML_(BACKUP_)?SECRETS_STORE_(TYPE|CLASS_PATH|AUTH_METHOD)")
+#: Names that speak of secrets, and say only which kind of store there is, and how ZenML signs in.
+_KIND_OF_STORE = re.compile(r"ZENML_(STORE|SECRETS_STORE|BACKUP_SECRETS_STORE)_(TYPE|CLASS_PATH|AUTH_METHOD|AUTH_MODE)")
 
 
 def secret_names(variables: Mapping[str, str]) -> frozenset[str]:

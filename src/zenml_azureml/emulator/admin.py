@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
+from zenml_azureml.emulator.machine_identities import identities_in
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS
 from zenml_azureml.emulator.recorder import RECORDER
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
@@ -42,6 +43,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/_emulator/secret/rotate", _rotate_secret),
         web.get("/_emulator/roles", _get_roles),
         web.post("/_emulator/roles", _set_roles),
+        web.post("/_emulator/vault-access", _let_use_vaults),
         web.post("/_emulator/reset", _reset),
     ]
 
@@ -83,6 +85,18 @@ class _Roles(BaseModel):
             known = ", ".join(role.name for role in BUILT_IN_ROLES)
             raise ValueError(f"there is no role {', '.join(unknown)}; there are {known}")
         return names
+
+
+class _VaultAccess(BaseModel):
+    """What `POST /_emulator/vault-access` takes: who shall be able to use the workspaces' key vaults.
+
+    Attributes:
+        computes: Names of computes whose identities may read secrets; the application may write and delete them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    computes: list[str] = []
 
 
 async def _health(_request: web.Request) -> web.Response:
@@ -178,6 +192,27 @@ async def _set_roles(request: web.Request) -> web.Response:
     roles = [role for name in wanted.roles if (role := role_named(name)) is not None]
     mine = [RoleAssignment(str(uuid.uuid4()), scope, me, role) for scope in scopes for role in roles]
     context.store.role_assignments[:] = [*others, *mine]
+    return await _get_roles(request)
+
+
+async def _let_use_vaults(request: web.Request) -> web.Response:
+    """Assign the roles by which the application writes secrets, and computes read them; those there are stay."""
+    context = request.app[CONTEXT]
+    wanted = await _body(request, _VaultAccess)
+    who = [(context.identity.object_id, "Key Vault Secrets Officer")]
+    for name in wanted.computes:
+        computes = [one.find_compute(name) for one in context.store.workspaces]
+        bodies = [compute.body for compute in computes if compute is not None]
+        identities = [one for body in bodies for one in identities_in(body.get("identity"), name)]
+        if not identities:
+            raise _refuse(f"There is no compute {name} with a managed identity.")
+        who += [(one.object_id, "Key Vault Secrets User") for one in identities]
+    for principal, role in who:
+        context.store.role_assignments += [
+            RoleAssignment(str(uuid.uuid4()), vault.path, principal, found)
+            for vault in context.store.vaults
+            if (found := role_named(role)) is not None
+        ]
     return await _get_roles(request)
 
 
