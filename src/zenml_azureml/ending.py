@@ -115,8 +115,8 @@ class Ending:
 
     def drop_secret(self, step_run: StepRunResponse) -> None:
         """Delete what the job of a step run had in a key vault. Never raises; asks nothing where there is nothing."""
-        name, secret = step_runs.recorded_job_name(step_run), step_runs.recorded_vault_secret(step_run)
-        self._workspace_of(step_run).secrets.drop(name, secret)
+        secret = step_runs.recorded_vault_secret(step_run)
+        self._workspace_of(step_run).secrets.drop(self._job_name(step_run), secret)
 
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
         """End the job of a step run that was submitted while its run came to its end.
@@ -146,7 +146,11 @@ class Ending:
         finishing = [] if reason == INTERRUPTED else _finishing(ended)
         deadline = self._time.monotonic() + FINISHING.total_seconds()
         self.end([step_run for step_run in ended if step_run not in finishing])
-        self.end([step_run for step_run in finishing if not self._ends_by_itself(step_run, deadline)])
+        still_going = [step_run for step_run in finishing if not self._ends_by_itself(step_run, deadline)]
+        self.end(still_going)
+        for step_run in finishing:
+            if step_run not in still_going:
+                self.drop_secret(step_run)
 
     def end(
         self,

@@ -100,6 +100,7 @@ class Following:
                 step_runs.publish_stopped(step_run)
             raise
         self._guard.release(step_run.id)
+        self._ending.drop_secret(step_run)
         error = conclude(job, step_run, history=self._moves.finish(step_run, job))
         if error is not None:
             raise error
@@ -123,6 +124,7 @@ class Following:
             self._background.start(step_run.id, partial(self._move, step_run, job, reason))
             return ExecutionStatus.PROVISIONING
         self._guard.release(step_run.id)
+        self._ending.drop_secret(step_run)
         if conclude(job, step_run, because=because, history=self._moves.finish(step_run, job)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED

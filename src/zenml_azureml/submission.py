@@ -117,7 +117,7 @@ def request_for(
         own_tag=tags.STEP_RUN_ID,
         secret_names=secret_names(all_variables),
         tells_secrets=certain_secrets(all_variables),
-        secret_tags={key: job_tags[key] for key in (tags.SERVER_ID, tags.RUN, tags.RUN_ID, tags.STEP_RUN_ID)},
+        secret_tags={key: job_tags[key] for key in tags.OF_SECRETS},
         options=options,
         checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
     )

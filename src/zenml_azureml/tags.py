@@ -16,6 +16,9 @@ SERVER_ID: Final = "zenml_server_id"
 #: Address of the secret of a key vault that the job has its own secrets from.
 VAULT_SECRET: Final = "zenml_vault_secret"  # noqa: S105 - its name
 
+#: Which of these such a secret has too.
+OF_SECRETS: Final = (SERVER_ID, RUN, RUN_ID, STEP_RUN_ID)
+
 # Of such a secret itself: the job that it is for, and the ARM id of its workspace.
 JOB: Final = "azureml_job"
 WORKSPACE: Final = "azureml_workspace"

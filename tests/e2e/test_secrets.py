@@ -164,6 +164,20 @@ def test_a_job_that_cannot_read_its_secrets_says_what_to_do(project: Project, he
     assert values_in(own_vault(jobs)) == {}
 
 
+def test_a_step_that_is_preempted_has_its_secrets_again(project: Project, heard: Heard, jobs: Emulator) -> None:
+    Arm(jobs).call("POST", "/_emulator/scenario", {"name": "preempted", "after": 0.1})
+
+    output = project.succeed(READ_THEM, PASSWORD)
+
+    assert f"RETURNED {PASSWORD[::-1]}3" in output
+    definitions = [job.properties for job in jobs.context.store.workspaces[0].jobs.values()]
+    assert [job["command"].count("zenml_azureml.in_job") for job in definitions] == [1, 1]
+    assert len({job["environmentVariables"]["ZENML_AZUREML_JOB_VAULT_SECRET"] for job in definitions}) == 2
+    assert PASSWORD not in repr(definitions)
+    assert values_in(own_vault(jobs)) == {}
+    assert len(own_vault(jobs).deleted) == 2
+
+
 def test_a_missing_role_is_an_error_before_the_job_is_submitted(project: Project, jobs: Emulator) -> None:
     arm = Arm(jobs)
     arm.call("PUT", "computes/gpus", CLUSTER, api_version="2024-04-01")

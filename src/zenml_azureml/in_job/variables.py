@@ -28,3 +28,8 @@ def prepared(command: str, variables: Iterable[str]) -> str:
         The same command where there is nothing to prepare.
     """
     return f"{_PREPARE}{command}" if any(name.startswith(PREFIX) for name in variables) else command
+
+
+def unprepared(command: str) -> str:
+    """The step's own command again."""
+    return command.removeprefix(_PREPARE)

@@ -18,9 +18,10 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 
 from zenml_azureml import tags
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of
-from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET
+from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of, variables_in
+from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET, unprepared
 from zenml_azureml.request import JobIdentity, JobRequest
+from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.timing import Time
 from zenml_azureml.workspace.compute.ensure import ComputeTarget
 from zenml_azureml.workspace.connection import WorkspaceConnection
@@ -134,6 +135,38 @@ class SecretDelivery:
             raise refusal
         self._warn(request, refusal)
         return request
+
+    def restored(self, request: JobRequest) -> JobRequest:
+        """The request of a job as it was before its secrets went to a vault, to submit its step again.
+
+        Args:
+            request: What the job's definition tells.
+
+        Raises:
+            AzureMLError: If its secrets cannot be read.
+        """
+        variables = dict(request.environment_variables)
+        url = variables.pop(VAULT_SECRET, "")
+        variables.pop(VAULT_AUDIENCE, None)
+        if url:
+            vault, doing = VaultSecrets(self._connection, url.partition("/secrets/")[0]), "reading the job's secrets"
+            try:
+                if not self._is_vault(vault.url):
+                    raise AzureMLError(f"The secret {url} is not read: this is no address of a known key vault.")
+                variables.update(variables_in(vault.get(url)))
+            except AzureError as error:
+                raise explain(doing, error, self._address) from error
+            except ValueError:
+                raise AzureMLError(f"The secret {url} holds no environment variables.") from None
+        return replace(
+            request,
+            command=unprepared(request.command),
+            environment_variables=variables,
+            tags={key: value for key, value in request.tags.items() if key != tags.VAULT_SECRET},
+            secret_names=secret_names(variables),
+            tells_secrets=certain_secrets(variables),
+            secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
+        )
 
     def drop(self, job_name: str, url: str = "") -> None:
         """Delete the secret of a job that has ended, if it has one. Never raises: what is left is told of.

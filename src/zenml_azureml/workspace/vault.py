@@ -64,6 +64,16 @@ class VaultSecrets:
         }
         self._ask("PUT", self.url_of(name), body)
 
+    def get(self, url: str) -> list[str]:
+        """The values of a secret and of its further parts.
+
+        Args:
+            url: Its address.
+        """
+        first = self._ask("GET", url)
+        rest = [self._ask("GET", part) for part in further_parts(url, first.get("tags") or {})]
+        return [str(secret["value"]) for secret in (first, *rest)]
+
     def delete(self, url: str) -> bool:
         """Delete a secret and its further parts; the vault may keep it for a while, to be recovered.
 

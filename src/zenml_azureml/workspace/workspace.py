@@ -112,7 +112,7 @@ class Workspace:
         """The request that a job was made from, but for where it runs. See `previous_job.request_like`."""
 
         def read() -> JobRequest:
-            return request_like(self._connection, job_name, own_tag)
+            return self._secrets.restored(request_like(self._connection, job_name, own_tag))
 
         return patiently(f"reading the job `{job_name}`", read, patience, self._time, check=check)
 
