@@ -51,6 +51,7 @@ class Ending:
         workspace_of: The workspace of a step run.
         time: Where the time comes from.
         job_name: The name of a step run's newest job.
+        drop_secret: Deletes what a step run has in a key vault.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Ending:
         workspace_of: Callable[[StepRunResponse], Workspace],
         time: Time,
         job_name: Callable[[StepRunResponse], str] = step_runs.recorded_job_name,
+        drop_secret: Callable[[StepRunResponse], None] = lambda _step_run: None,
     ) -> None:
         self._watch = watch
         self._workspace_of = workspace_of
         self._time = time
         self._job_name = job_name
+        self._drop_secret = drop_secret
         self._runs: dict[UUID, str] = {}
         self._step_runs: dict[UUID, str] = {}
         self._lock = threading.Lock()
@@ -113,11 +116,6 @@ class Ending:
         self._step_runs.pop(step_run_id, None)
         self._being_ended.discard(step_run_id)
 
-    def drop_secret(self, step_run: StepRunResponse) -> None:
-        """Delete what the job of a step run had in a key vault. Never raises; asks nothing where there is nothing."""
-        secret = step_runs.recorded_vault_secret(step_run)
-        self._workspace_of(step_run).secrets.drop(self._job_name(step_run), secret)
-
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
         """End the job of a step run that was submitted while its run came to its end.
 
@@ -150,7 +148,7 @@ class Ending:
         self.end(still_going)
         for step_run in finishing:
             if step_run not in still_going:
-                self.drop_secret(step_run)
+                self._drop_secret(step_run)
 
     def end(
         self,
@@ -215,7 +213,7 @@ class Ending:
                     self._workspace_of(step_run).how_to_cancel(job.name),
                 )
         for step_run in mine:  # also of those whose job was never made
-            self.drop_secret(step_run)
+            self._drop_secret(step_run)
 
     def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
         began = self._time.monotonic()

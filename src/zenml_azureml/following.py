@@ -37,6 +37,7 @@ class Following:
         ending: Ends jobs.
         guard: Has the jobs that nobody waits for.
         watch: The newest job of a step run, watched from now on.
+        drop_secret: Deletes what a step run has in a key vault.
         time: Where the time comes from.
     """
 
@@ -46,12 +47,15 @@ class Following:
         ending: Ending,
         guard: JobGuard,
         watch: Callable[[StepRunResponse], WatchedJob],
+        *,
+        drop_secret: Callable[[StepRunResponse], None],
         time: Time,
     ) -> None:
         self._moves = moves
         self._ending = ending
         self._guard = guard
         self._watch = watch
+        self._drop_secret = drop_secret
         self._stop_checks = StopChecks(time)
         self._background = Background()
 
@@ -100,7 +104,7 @@ class Following:
                 step_runs.publish_stopped(step_run)
             raise
         self._guard.release(step_run.id)
-        self._ending.drop_secret(step_run)
+        self._drop_secret(step_run)
         error = conclude(job, step_run, history=self._moves.finish(step_run, job))
         if error is not None:
             raise error
@@ -124,7 +128,7 @@ class Following:
             self._background.start(step_run.id, partial(self._move, step_run, job, reason))
             return ExecutionStatus.PROVISIONING
         self._guard.release(step_run.id)
-        self._ending.drop_secret(step_run)
+        self._drop_secret(step_run)
         if conclude(job, step_run, because=because, history=self._moves.finish(step_run, job)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED

@@ -71,10 +71,16 @@ class AzureMLStepOperator(BaseStepOperator):
         self._attempts = Attempts()
         self._moves = Moves(self, self._attempts, self.time)
         self._ending = Ending(
-            partial(self._watch, quietly=True), self._workspace_of, self.time, self._attempts.job_name
+            partial(self._watch, quietly=True),
+            self._workspace_of,
+            self.time,
+            self._attempts.job_name,
+            self._drop_secret,
         )
         self._guard = JobGuard(self._ending.end_runs, self.time)
-        self._following = Following(self._moves, self._ending, self._guard, self._watch, self.time)
+        self._following = Following(
+            self._moves, self._ending, self._guard, self._watch, drop_secret=self._drop_secret, time=self.time
+        )
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
             INTERRUPTIONS.notice()
 
@@ -204,7 +210,7 @@ class AzureMLStepOperator(BaseStepOperator):
         else:
             self._guard.clean_up(step_run.id)
             self._ending.forget(step_run.id)
-            self._ending.drop_secret(step_run)
+            self._drop_secret(step_run)
             self._moves.release(step_run)
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
@@ -304,6 +310,11 @@ class AzureMLStepOperator(BaseStepOperator):
                 on_progress=shown,
             ),
         )
+
+    def _drop_secret(self, step_run: StepRunResponse) -> None:
+        """Delete what the job of a step run has in a key vault."""
+        recorded = step_runs.recorded_vault_secret(step_run)
+        self._workspace_of(step_run).drop_secret(self._attempts.job_name(step_run), recorded)
 
     def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
         return self.workspace(self.get_settings(step_run))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from zenml_azureml import tags
 from zenml_azureml.workspace.connection import WorkspaceConnection
 
 #: Version of the API of which the pages of a listing are read.
@@ -22,12 +23,14 @@ class SeenJob:
         status: Its status in Azure's words.
         compute: Name of its compute; empty for serverless.
         studio_url: Its page in Studio; empty if Azure gave none.
+        vault_secret: Address of the secret that it has its own secrets from; empty for none.
     """
 
     name: str
     status: str
     compute: str
     studio_url: str
+    vault_secret: str = ""
 
 
 def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
@@ -44,6 +47,7 @@ def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
         status=str(getattr(job.status, "value", job.status)),
         compute=str(job.compute or "").rpartition("/")[2],
         studio_url=str(studio.endpoint) if studio else "",
+        vault_secret=(job.tags or {}).get(tags.VAULT_SECRET, ""),
     )
 
 
@@ -105,4 +109,5 @@ def _seen(job: dict[str, Any]) -> SeenJob:
         status=str(properties["status"]),
         compute=str(properties.get("computeId") or "").rpartition("/")[2],
         studio_url=str(studio.get("endpoint") or ""),
+        vault_secret=(properties.get("tags") or {}).get(tags.VAULT_SECRET, ""),
     )

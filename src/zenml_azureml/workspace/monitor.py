@@ -81,6 +81,12 @@ class JobMonitor:
         with self._lock:
             self._watches.pop(job_name, None)
 
+    def watched(self, job_name: str) -> WatchedJob | None:
+        """What is known of a job; None if it is not watched."""
+        with self._lock:
+            watch = self._watches.get(job_name)
+        return watch.job if watch is not None else None
+
     def hurry(self, job_name: str) -> None:
         """Have a job looked at as often as one that has just begun: something is about to happen to it."""
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
@@ -168,14 +168,14 @@ class SecretDelivery:
             secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
         )
 
-    def drop(self, job_name: str, url: str = "") -> None:
+    def drop(self, job_name: str, further: Iterable[str] = ()) -> None:
         """Delete the secret of a job that has ended, if it has one. Never raises: what is left is told of.
 
         Args:
             job_name: The job.
-            url: The secret's address, where another process has written it.
+            further: Addresses of its secrets that others know of: another process may have written it. Or empty ones.
         """
-        for found in {self._written.pop(job_name, ""), url} - {""} - self._gone:
+        for found in {self._written.pop(job_name, ""), *further} - {""} - self._gone:
             try:
                 self.delete(found)
             except AzureMLError as error:

@@ -27,6 +27,7 @@ class WatchedJob:
         status: Its status in Azure's words; empty until it is known.
         studio_url: Its page in Studio; empty until it is known.
         compute: Name of its compute; empty for serverless.
+        vault_secret: Address of the secret that it has its own secrets from; empty for none, or until it is known.
         details: Run history's account of it, once it has ended.
         log_tail: The last lines of its log, once it has ended.
         waited: How long it has been seen waiting for its compute.
@@ -38,6 +39,7 @@ class WatchedJob:
     status: str = ""
     studio_url: str = ""
     compute: str = ""
+    vault_secret: str = ""
     details: RunDetails | None = None
     log_tail: tuple[str, ...] = ()
     waited: timedelta = timedelta()

@@ -168,8 +168,21 @@ class Workspace:
 
     @property
     def secrets(self) -> SecretDelivery:
-        """What the jobs have in key vaults."""
+        """What the jobs of the workspace have in key vaults."""
         return self._secrets
+
+    def drop_secret(self, job_name: str, recorded: str = "") -> None:
+        """Delete what a job that has ended has in a key vault. Never raises; asks nothing where there is nothing.
+
+        Args:
+            job_name: The job.
+            recorded: Address of its secret, where somebody has kept it.
+        """
+        job = self._monitor.watched(job_name)
+        if job is None:
+            self._secrets.drop(job_name, [recorded])
+        elif job.error is None or job.phase.ended:  # one that was given up may go on
+            self._secrets.drop(job_name, [recorded, job.vault_secret])
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete its secrets and the compute that was created to be deleted after it.
@@ -177,8 +190,8 @@ class Workspace:
         Raises:
             AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
         """
+        self.drop_secret(job_name)
         self._monitor.forget(job_name)
-        self._secrets.drop(job_name)
         target = self._leases.release(job_name)
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
