@@ -135,7 +135,8 @@ class Moves:
         def request(options: JobOptions, target: int) -> JobRequest:
             linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: job.name, tags.TARGET: str(target)}
             name = step_runs.job_name_of(step_run.id, number)
-            return replace(previous, name=name, tags={**previous.tags, **linked}, options=options)
+            kept = {key: value for key, value in previous.tags.items() if key != tags.USD_PER_HOUR}
+            return replace(previous, name=name, tags={**kept, **linked}, options=options, price_tag=tags.USD_PER_HOUR)
 
         target = next_target(attempts, reason, self._limits(step_run))
         assert target is not None  # noqa: S101 - that is what `reason` is for

@@ -212,6 +212,7 @@ class JobRequest:
         tags: Shown in Studio; how the job is found again.
         options: Everything else.
         checkpoints: Where in the workspace's storage its checkpoint folder is, as an `azureml://` URI; None for none.
+        price_tag: Key of the tag for what the job costs in US dollars per hour; None for no such tag.
         own_tag: Key of the tag that tells whose job it is: a job of that name with another value is somebody else's.
         secret_names: Names of the environment variables whose values may be secret.
         tells_secrets: Those of them that are secrets for certain.
@@ -227,6 +228,7 @@ class JobRequest:
     tags: dict[str, str]
     options: JobOptions = field(default_factory=JobOptions)
     checkpoints: str | None = None
+    price_tag: str | None = None
     own_tag: str = field(kw_only=True)
     secret_names: frozenset[str] = frozenset()
     tells_secrets: frozenset[str] = frozenset()

@@ -118,6 +118,7 @@ def request_for(
         secret_names=secret_names(all_variables),
         tells_secrets=certain_secrets(all_variables),
         secret_tags={key: job_tags[key] for key in tags.OF_SECRETS},
+        price_tag=tags.USD_PER_HOUR,
         options=options,
         checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
     )

@@ -177,5 +177,6 @@ EVENTS = {
         Event("runs stop", by_signal=False),
         Event("forced runs stop", by_signal=False),
         Event("cancelled in Studio", interrupts=False, by_signal=False),
+        Event("evicted", interrupts=False, by_signal=False),
     )
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tests.chaos.catalogue import FAULTS, PHASES
+from tests.chaos.catalogue import FAULTS, FOR_EVER, PHASES
 from tests.chaos.scaled_time import ScaledClock
 from tests.chaos.schedule import Part, PlannedFault
 
@@ -155,6 +155,10 @@ class Admin:
                     break
                 except (OSError, HTTPException, RuntimeError):
                     self._connection.close()
+
+    def evict_all_jobs(self) -> None:
+        """Take the nodes of the jobs that run away, as Azure does with spot capacity."""
+        self._call("POST", "/_emulator/scenario", {"name": "preempted", "now": True, "times": FOR_EVER})
 
     def _sign_in(self) -> str:
         form = {

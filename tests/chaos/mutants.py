@@ -42,6 +42,13 @@ def _cancel_nothing() -> None:
     Ending.end = lambda *_args, **_options: None  # type: ignore[method-assign]
 
 
+def _stay_where_it_is() -> None:
+    """A step whose job was evicted is not submitted again."""
+    from zenml_azureml.moving import Moves
+
+    Moves.reason = lambda *_arguments: None  # type: ignore[method-assign]
+
+
 _LOST_ANSWERS = ("500 processed", "reset processed", "read timeout", "truncated")
 _INTERRUPTIONS = ("SIGINT", "SIGTERM", "exception", "runs stop")
 
@@ -52,5 +59,6 @@ MUTANTS = {
         NO_MUTANT,
         Mutant("no adoption", _adopt_nothing, tuple(("job PUT", fault) for fault in _LOST_ANSWERS)),
         Mutant("no cancel on interrupt", _cancel_nothing, tuple(("job GET", event) for event in _INTERRUPTIONS)),
+        Mutant("no move", _stay_where_it_is, (("job GET", "evicted"), ("log", "evicted"))),
     )
 }

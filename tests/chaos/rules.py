@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from tests.chaos.catalogue import EVENTS, LOG_PHASES, passes
 from tests.chaos.schedule import PlannedStep
@@ -32,10 +33,13 @@ def _ends(trial: Trial) -> Iterator[str]:
 
 
 def _jobs(trial: Trial) -> Iterator[str]:
-    """One job per step run; none unfinished when the orchestrator is gone."""
+    """One job per step run, or one after the other; none unfinished when the orchestrator is gone."""
     for step_run_id, number in Counter(job.step_run_id for job in trial.jobs).items():
-        if number > 1:
+        if number > 1 and not _evicted(trial):
             yield f"{number} jobs for the step run {step_run_id}"
+    for job, following in _neighbours(trial.recovered or trial.jobs):
+        if job.ended_at is None or job.ended_at > following.created_at:
+            yield f"job {following.name} was made before {job.name} had ended"
     known = {step.id for step in trial.run.steps} if trial.run else set()
     for job in trial.jobs:
         if job.step_run_id not in known:
@@ -58,6 +62,8 @@ def _recovery(trial: Trial) -> Iterator[str]:
     for job in trial.recovered:
         if not job.ended:
             yield f"job {job.name} is {job.status} after the recovery command"
+        elif job != _newest(trial.recovered, job.step_run_id):
+            continue
         elif not _fits(trial, statuses[job.step_run_id], job) and not _gave_up(trial, job):
             yield f"{job.step} is {statuses[job.step_run_id]} after the recovery command, its job {job.status}"
     with_job = {job.step_run_id for job in trial.recovered}
@@ -110,10 +116,12 @@ def _lines_of(trial: Trial, step: PlannedStep, jobs: list[JobRecord], told: list
         return
     whole = list(range(1, step.lines + 1))
     excused = _log_out_of_reach(trial) or _interrupted(trial)
+    if len(jobs) > 1 and _evicted(trial):
+        return  # how far each of them came is nobody's plan
     if len(jobs) == 1:
         if told != whole[: len(told)]:
             yield f"{step.name}: lines {told}, not each once and in order"
-        elif jobs[0].status in ("Completed", "Failed") and told != whole and not excused:
+        elif jobs[0].status in ("Completed", "Failed") and told != whole and not (excused or _evicted(trial)):
             yield f"{step.name}: only the lines {told} of {len(whole)}"
     elif told != whole * len(jobs) and not excused:  # one try after the other
         yield f"{step.name}: lines {told} of {len(jobs)} jobs"
@@ -129,7 +137,7 @@ def _outcome(trial: Trial) -> Iterator[str]:
         if run.status == "completed" and trial.exit_code != 0:
             yield f"the run completed, but its process ended with {trial.exit_code}"
         for step in schedule.steps:
-            submitted = sum(job.step == step.name for job in trial.jobs)
+            submitted = _submitted(trial, step)
             # An exception of the runner's own is a failure like any other to ZenML, which then tries again.
             if submitted > 1 and not step.exit_code and not _runner_broke(trial):
                 yield f"{step.name} was submitted {submitted} times around an interruption"
@@ -143,7 +151,7 @@ def _outcome(trial: Trial) -> Iterator[str]:
     if (trial.exit_code == 0) is fails:
         yield f"exit code {trial.exit_code} of a run that {expected}"
     for step in schedule.steps:
-        submitted = sum(job.step == step.name for job in trial.jobs)
+        submitted = _submitted(trial, step)
         wanted = 3 if schedule.shape == "retries" and step.exit_code else 1
         if submitted != wanted and not fails:
             yield f"{step.name} has {submitted} jobs instead of {wanted}"
@@ -162,7 +170,26 @@ def _runner_broke(trial: Trial) -> bool:
 
 
 def _studio_cancelled(trial: Trial) -> bool:
-    return any(not EVENTS[trial.schedule.events[index].event].interrupts for index in trial.happened)
+    return any(trial.schedule.events[index].event == "cancelled in Studio" for index in trial.happened)
+
+
+def _evicted(trial: Trial) -> bool:
+    return any(trial.schedule.events[index].event == "evicted" for index in trial.happened)
+
+
+def _submitted(trial: Trial, step: PlannedStep) -> int:
+    """How often ZenML has had a step submitted; a step run that was moved from job to job counts once."""
+    return len({job.step_run_id for job in trial.jobs if job.step == step.name})
+
+
+def _newest(jobs: Sequence[JobRecord], step_run_id: str) -> JobRecord:
+    return [job for job in jobs if job.step_run_id == step_run_id][-1]
+
+
+def _neighbours(jobs: Sequence[JobRecord]) -> Iterator[tuple[JobRecord, JobRecord]]:
+    """Each job of a step run with the next one, which takes its place."""
+    for step_run_id in {job.step_run_id for job in jobs}:
+        yield from pairwise(job for job in jobs if job.step_run_id == step_run_id)
 
 
 def _may_be_out_of_reach(trial: Trial) -> bool:

@@ -133,7 +133,7 @@ def real(seed: int, number: int) -> Schedule:
     """A schedule whose jobs are processes; every second one kills the orchestrator."""
     draw = random.Random(f"real/{seed}/{number}")
     phases = [phase for phase in _EVENT_PHASES if phase not in CANCEL_PHASES]
-    events = ("SIGINT", "SIGTERM", "runs stop", "exception", "forced runs stop")
+    events = ("SIGINT", "SIGTERM", "runs stop", "exception", "forced runs stop", "evicted")
     event = "SIGKILL" if number % 2 else events[number // 2 % len(events)]
     phase = phases[number // 2 % len(phases)]
     shape = _shape_for(draw, phase)
@@ -214,6 +214,9 @@ def _about_event(draw: random.Random, seed: int, number: int, phase: str, event:
         where = "job listing" if shape == "concurrent" else "job GET"
         events.insert(0, PlannedEvent(first, where, 1))
     faults = [_planned(draw, draw.choice(list(PHASES)), draw.choice(_passing_faults()))] if draw.random() < 0.5 else []
+    if event == "evicted" and draw.random() < 0.5:  # and once more something, between the two jobs of the step
+        second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop", "evicted"))
+        events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
     return Schedule(
         part="simulated",
         seed=seed,
@@ -258,6 +261,6 @@ def _passing_faults() -> Sequence[str]:
 
 
 def _random_event(draw: random.Random, shape: Shape) -> PlannedEvent:
-    event = draw.choice([name for name in EVENTS if name != "SIGKILL"])
+    event = draw.choice([name for name in EVENTS if name not in ("SIGKILL", "evicted")])
     phase = "job listing" if shape == "concurrent" else draw.choice(("job PUT", "job GET", "details", "log"))
     return PlannedEvent(event, phase, 1, _moment(draw))

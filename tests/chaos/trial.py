@@ -10,14 +10,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from tests.chaos import orchestrator, recovery
 from tests.chaos.catalogue import EVENTS, FAULTS
 from tests.chaos.emulated import Address, Admin
 from tests.chaos.home import Home, RunRecord
 from tests.chaos.schedule import Schedule
+
+#: With up to seven digits of a second, as Azure tells times.
+_MOMENT: TypeAdapter[datetime | None] = TypeAdapter(datetime | None)
 
 #: Job states after which nothing changes any more.
 ENDED = frozenset({"Completed", "Failed", "Canceled"})
@@ -37,6 +43,8 @@ class JobRecord:
     status: str
     step_run_id: str
     step: str
+    created_at: datetime
+    ended_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
@@ -165,6 +173,8 @@ class Stage:
             return
         if event in ("runs stop", "forced runs stop"):
             self._elsewhere(lambda: _stop_run(_run_name(trial.schedule), graceful=event == "runs stop"))
+        elif event == "evicted":
+            self._admin.evict_all_jobs()
         else:
             self._admin.cancel_all_jobs(_workspace_path())
         try:
@@ -206,7 +216,9 @@ class Stage:
 
 def _job_record(job: dict[str, Any]) -> JobRecord:
     tags = job["tags"]
-    return JobRecord(job["name"], job["status"], tags["zenml_step_run_id"], tags["zenml_step"])
+    created, ended = (_MOMENT.validate_python(job[name]) for name in ("created", "ended"))
+    assert created is not None
+    return JobRecord(job["name"], job["status"], tags["zenml_step_run_id"], tags["zenml_step"], created, ended)
 
 
 def _run_name(schedule: Schedule) -> str:

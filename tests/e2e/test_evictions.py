@@ -97,6 +97,7 @@ if __name__ == "__main__":
         placed()
     except RuntimeError as error:
         print("RAISED", error)
+    print("RUN", last_run().id)
     for name, step_run in last_run().steps.items():
         info = step_run.exception_info
         kept = step_run.run_metadata.get("azureml_attempts")
@@ -164,6 +165,10 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
     assert steps["spot"]["cost"] >= 0
     assert [job.status for job in by_step["unlucky"]] == ["Failed", "Failed"]
     assert "Azure took its low-priority node away" in steps["unlucky"]["message"]
+
+    run = next(line.split()[1] for line in output.splitlines() if line.startswith("RUN "))
+    listed = simulated_project.azureml("jobs", "list", "--run", run)
+    assert "Estimated cost of the run so far: 0.00 USD (10 jobs, without 1 whose price is not known)." in listed.stdout
 
     for of_step in by_step.values():
         for before, after in pairwise(of_step):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.tables import show_rows
+from zenml_azureml.jobs.costs import usd_of
 from zenml_azureml.jobs.orphans import NoStepRun
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ def job_as_json(found: FoundJob) -> dict[str, Any]:
         "status": job.status,
         "ended": job.phase.ended,
         "created_at": job.created_at and job.created_at.isoformat(),
+        "started_at": job.started and job.started.isoformat(),
+        "ended_at": job.ended and job.ended.isoformat(),
+        "usd": usd_of(job, datetime.now(timezone.utc)),
         "compute": job.compute or None,
         "studio_url": job.studio_url or None,
         "subscription_id": address.subscription_id,

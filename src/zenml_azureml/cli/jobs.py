@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import webbrowser
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import click
@@ -42,16 +42,20 @@ def jobs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @place_options
 def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, **where: str | None) -> None:
-    """List unfinished jobs."""
+    """List unfinished jobs; with --run, also what all jobs of the run have cost, by Azure's estimates of prices."""
     keep_stdout_clean()
     from zenml_azureml.cli.job_table import show_json, show_table
+    from zenml_azureml.jobs.costs import total_of
     from zenml_azureml.jobs.inventory import jobs_in, judged
     from zenml_azureml.jobs.server import ServerView
 
     with errors_told():
         places = chosen_places(**where)
         with working("Listing jobs"):
-            found = judged(jobs_in(places, finished_too=finished_too, run=run), ServerView())
+            # A run's finished jobs have cost something, too.
+            of_run = list(jobs_in(places, finished_too=finished_too or run is not None, run=run))
+            listed = [(place, job) for place, job in of_run if finished_too or not job.phase.ended]
+            found = judged(listed, ServerView())
     if orphans:
         found = [job for job in found if job.judgement.orphan is not False]
     if as_json:
@@ -60,6 +64,8 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
         show_table(found)
     else:
         click.echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
+    if of_run and run is not None and not as_json:
+        click.echo(total_of([job for _, job in of_run], datetime.now(timezone.utc)).describe())
 
 
 @jobs.command()

@@ -29,7 +29,7 @@ async def get_status(request: web.Request) -> web.Response:
 
 
 async def list_jobs(request: web.Request) -> web.Response:
-    """Answer `[{"name", "status", "tags", "created"}]` of every job in any workspace, oldest first."""
+    """Answer `[{"name", "status", "tags", "created", "ended"}]` of every job in any workspace, oldest first."""
     jobs = [job for workspace in request.app[CONTEXT].store.workspaces for job in workspace.jobs.values()]
     return web.json_response(
         [
@@ -38,6 +38,7 @@ async def list_jobs(request: web.Request) -> web.Response:
                 "status": job.status,
                 "tags": job.properties["tags"],
                 "created": timestamp(job.created_at),
+                "ended": job.ended_at and timestamp(job.ended_at),
             }
             for job in sorted(jobs, key=lambda job: job.created_at)
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import Job
@@ -26,6 +26,8 @@ class ListedJob:
         compute: Name of its compute; empty for serverless.
         created_at: When it was submitted; None if Azure does not say.
         studio_url: Its page in Studio; empty if Azure gave none.
+        started: When it began to run; None if it has not.
+        ended: When it ended; None if it has not, or never ran.
     """
 
     name: str
@@ -34,6 +36,8 @@ class ListedJob:
     compute: str
     created_at: datetime | None
     studio_url: str
+    started: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def phase(self) -> JobPhase:
@@ -93,4 +97,15 @@ def listed(job: Job) -> ListedJob:
         compute=str(getattr(job, "compute", None) or "").rpartition("/")[2],
         created_at=getattr(job.creation_context, "created_at", None),
         studio_url=str(studio.endpoint) if studio else "",
+        started=_moment(job, "StartTimeUtc"),
+        ended=_moment(job, "EndTimeUtc"),
     )
+
+
+def _moment(job: Job, name: str) -> datetime | None:
+    """A time among a job's properties (recorded: job_get_completed.json)."""
+    try:
+        found = datetime.strptime((job.properties or {})[name], "%Y-%m-%d %H:%M:%S")
+    except (KeyError, TypeError, ValueError):  # not yet, or Azure writes it otherwise
+        return None
+    return found.replace(tzinfo=timezone.utc)

@@ -11,7 +11,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import ComputeRequest, JobRequest
+from zenml_azureml.request import ComputeRequest, JobOptions, JobRequest
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.deletion import delete_compute
 from zenml_azureml.workspace.compute.leases import ComputeLeases
@@ -24,7 +24,7 @@ from zenml_azureml.workspace.job_spec import spec_of
 from zenml_azureml.workspace.listing import ListedJob, find_job, list_jobs
 from zenml_azureml.workspace.logs import LogFollower, RunDetails
 from zenml_azureml.workspace.monitor import JobMonitor
-from zenml_azureml.workspace.placement import Demands, place, preview
+from zenml_azureml.workspace.placement import Demands, Placement, place, preview
 from zenml_azureml.workspace.previous_job import request_like
 from zenml_azureml.workspace.retry import DEFAULT_PATIENCE, is_transient, patiently
 from zenml_azureml.workspace.secret_delivery import SecretDelivery
@@ -92,9 +92,12 @@ class Workspace:
         placement, options = try_on(
             "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
         )
+        priced = {**request.tags, **_price(request, placement, options)}
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
-            complete = self._secrets.deliver(replace(request, options=options), placement.target, patience, check)
+            complete = self._secrets.deliver(
+                replace(request, options=options, tags=priced), placement.target, patience, check
+            )
             return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
             # Nobody will call for a step that was not submitted.
@@ -234,3 +237,11 @@ class Workspace:
     def how_to_cancel(self, job_name: str) -> str:
         """The command that cancels a job by hand, as a sentence."""
         return how_to_cancel(self.address, job_name)
+
+
+def _price(request: JobRequest, placement: Placement, options: JobOptions) -> dict[str, str]:
+    """The tag that tells what the job costs, where that is known."""
+    price = placement.price_per_hour
+    if price is None or request.price_tag is None:
+        return {}
+    return {request.price_tag: f"{price * (options.instance_count or 1):.4f}"}

@@ -1,0 +1,49 @@
+"""What jobs have cost, by what Azure ML tells of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from zenml_azureml.jobs.costs import total_of, usd_of
+from zenml_azureml.workspace.listing import ListedJob
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+
+
+def job(
+    status: str, *, price: str | None = "2.0", started: float | None = None, ended: float | None = None
+) -> ListedJob:
+    """A job that has started and ended so many hours ago."""
+
+    def moment(hours: float | None) -> datetime | None:
+        return None if hours is None else NOW - timedelta(hours=hours)
+
+    tags = {} if price is None else {"zenml_usd_per_hour": price}
+    return ListedJob("job", status, tags, "", None, "", moment(started), moment(ended))
+
+
+@pytest.mark.parametrize(
+    ("listed", "usd"),
+    [
+        (job("Completed", started=3, ended=1.5), 3.0),
+        (job("Running", started=0.5), 1.0),  # so far
+        (job("Queued"), 0.0),
+        (job("Canceled", ended=1), 0.0),
+        (job("Completed", price=None, started=3, ended=1), None),
+        (job("Completed", price="much", started=3, ended=1), None),
+    ],
+)
+def test_a_job_costs_its_time_at_its_price(listed: ListedJob, usd: float | None) -> None:
+    assert usd_of(listed, NOW) == (usd if usd is None else pytest.approx(usd))
+
+
+def test_the_sum_says_what_is_not_in_it() -> None:
+    known, unknown = job("Completed", started=2, ended=1), job("Running", price=None, started=1)
+
+    assert total_of([known, known], NOW).describe() == "Estimated cost of the run so far: 4.00 USD (2 jobs)."
+    assert total_of([known, unknown], NOW).describe().endswith("2.00 USD (2 jobs, without 1 whose price is not known).")
+    assert (
+        total_of([unknown], NOW).describe() == "The price of 1 job is not known, so the cost of the run is not either."
+    )
