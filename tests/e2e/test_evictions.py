@@ -7,8 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
@@ -33,7 +31,7 @@ def train() -> int:
     print("going on from", saved.read_text())
     return int(saved.read_text()) + 22
 
-@pipeline(enable_cache=False, settings=NO_BUILD)
+@pipeline(dynamic=True, enable_cache=False, settings=NO_BUILD, depends_on=[train])
 def training():
     train()
 
@@ -47,13 +45,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-def test_a_preempted_step_goes_on_from_its_checkpoint_on_dedicated_capacity(
-    dynamic: bool, project: Project, jobs: Emulator
-) -> None:
+def test_a_preempted_step_goes_on_from_its_checkpoint_on_dedicated_capacity(project: Project, jobs: Emulator) -> None:
     project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "0.5"
-    kind = "@pipeline(dynamic=True, depends_on=[train], " if dynamic else "@pipeline("
-    client = project.start(TRAINING.replace("@pipeline(", kind))
+    client = project.start(TRAINING)
     eventually(lambda: checkpoints(jobs) or client.poll() is not None, seconds=120)
     Arm(jobs).call("POST", "/_emulator/scenario", {"name": "preempted", "now": True})
     output, _ = client.communicate(timeout=240)

@@ -35,7 +35,7 @@ def submitting_again(project: Project, emulator: Emulator, script: str) -> tuple
     """A pipeline in the middle of its step's second submit: Azure has made the job, and its answer does not come."""
     project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "0.5"
     emulator.context.scenarios.armed.append(Armed(ScenarioRule(name="preempted", times=1)))
-    Arm(emulator).call("POST", "/_emulator/faults", {"method": "PUT", "path": "/jobs/zenml-.{36}-2", "delay": 30})
+    Arm(emulator).call("POST", "/_emulator/faults", {"method": "PUT", "path": "/jobs/zenml-.{36}-2", "delay": 10})
     client = project.start(script)
     eventually(lambda: len(jobs_of(emulator)) == 2, seconds=120)
     return client, jobs_of(emulator)
@@ -45,7 +45,7 @@ def submitting_again(project: Project, emulator: Emulator, script: str) -> tuple
 def test_a_killed_process_is_followed_by_one_that_goes_on_with_the_newest_job(
     script: str, simulated_project: Project, emulator: Emulator
 ) -> None:
-    emulator.context.settings.simulated_seconds = 8
+    emulator.context.settings.simulated_seconds = 5
     client, (first, second) = submitting_again(simulated_project, emulator, script)
     client.send_signal(signal.SIGKILL)
     client.communicate()
