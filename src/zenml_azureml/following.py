@@ -97,6 +97,7 @@ class Following:
             while (reason := self._moves.reason(step_run, job)) is not None:
                 self._submit_again(step_run, job, reason, check_interruption)
                 job = self._wait_for_job(step_run, check_interruption)
+            self._drop_secret(step_run)
         except BaseException as interruption:
             self._ending.note_interruption(interruption, step_run.pipeline_run_id)
             self.end(step_run)
@@ -104,7 +105,6 @@ class Following:
                 step_runs.publish_stopped(step_run)
             raise
         self._guard.release(step_run.id)
-        self._drop_secret(step_run)
         error = conclude(job, step_run, history=self._moves.finish(step_run, job))
         if error is not None:
             raise error

@@ -8,6 +8,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+#: The cluster whose jobs may read the key vault, and what no job's definition may have in it then.
+VAULT_CLUSTER = "vault-readers"
+SECRET = "hush-4711"
+
 #: Requests that a lasting fault meets: more than any schedule makes.
 FOR_EVER = 100_000
 
@@ -51,6 +55,10 @@ PHASES = {
         Phase("compute GET", "GET", r"/computes/[^/]+$", often=True),
         Phase("compute PUT", "PUT", r"/computes/[^/]+$"),
         Phase("compute operation", "GET", r"/computeOperationsStatus/", often=True),
+        Phase("vault", "GET", r"/Microsoft\.Key[Vv]ault/vaults/[^/]+$"),
+        Phase("vault roles", "GET", r"/vaults/[^/]+/providers/Microsoft\.Authorization/roleAssignments$"),
+        Phase("secret PUT", "PUT", r"^/secrets/[^/]+$"),
+        Phase("secret DELETE", "DELETE", r"^/secrets/[^/]+$"),
     )
 }
 
@@ -59,6 +67,7 @@ LOG_PHASES = frozenset({"workspace", "discovery", "details", "log"})
 COMPUTE_PHASES = frozenset({"compute GET", "compute PUT", "compute operation"})
 SIZE_PHASES = frozenset({"sizes", "quota"})
 CANCEL_PHASES = frozenset({"cancel"})
+VAULT_PHASES = frozenset({"vault", "vault roles", "secret PUT", "secret DELETE"})
 
 #: Quoted: the claims of a continuous access evaluation's challenge, in base64.
 _CLAIMS = base64.b64encode(json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}}).encode()).decode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from tests.chaos.catalogue import FAULTS, FOR_EVER, PHASES
+from tests.chaos.catalogue import FAULTS, FOR_EVER, PHASES, VAULT_CLUSTER
 from tests.chaos.scaled_time import ScaledClock
 from tests.chaos.schedule import Part, PlannedFault
 
@@ -139,6 +139,34 @@ class Admin:
 
     def jobs(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._call("GET", "/_emulator/jobs")
+        return found
+
+    def open_vault(self, workspace_path: str) -> None:
+        """Make a cluster whose jobs may read the key vault, and let the operator write there."""
+        body = {
+            "location": "westeurope",
+            "identity": {"type": "SystemAssigned"},
+            "properties": {
+                "computeType": "AmlCompute",
+                "properties": {"vmSize": "STANDARD_DS3_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 9}},
+            },
+        }
+        path = f"{workspace_path}/computes/{VAULT_CLUSTER}?api-version=2024-04-01"
+        self._call("PUT", path, body, headers={"Authorization": f"Bearer {self._token}"})
+        self._call("POST", "/_emulator/vault-access", {"computes": [VAULT_CLUSTER]})
+
+    def secrets(self) -> list[str]:
+        """Names of the secrets that are in the key vault."""
+        vaults: list[dict[str, Any]] = self._call("GET", "/_emulator/vaults")
+        return [name for vault in vaults for name in vault["secrets"]]
+
+    def definitions(self, workspace_path: str) -> str:
+        """All that the definitions of the jobs have in them."""
+        found, path = "", f"{workspace_path}/jobs?api-version=2024-04-01&listViewType=All"
+        while path:
+            page = self._call("GET", path, headers={"Authorization": f"Bearer {self._token}"})
+            found += json.dumps(page["value"])
+            path = page.get("nextLink", "").removeprefix(self._address.url)
         return found
 
     def requests(self) -> list[dict[str, Any]]:

@@ -49,6 +49,13 @@ def _stay_where_it_is() -> None:
     Moves.reason = lambda *_arguments: None  # type: ignore[method-assign]
 
 
+def _drop_nothing() -> None:
+    """What is in the key vault stays there."""
+    from zenml_azureml.workspace.secret_delivery import SecretDelivery
+
+    SecretDelivery.drop = lambda *_args, **_options: None  # type: ignore[method-assign]
+
+
 _LOST_ANSWERS = ("500 processed", "reset processed", "read timeout", "truncated")
 _INTERRUPTIONS = ("SIGINT", "SIGTERM", "exception", "runs stop")
 
@@ -58,6 +65,7 @@ MUTANTS = {
     for mutant in (
         NO_MUTANT,
         Mutant("no adoption", _adopt_nothing, tuple(("job PUT", fault) for fault in _LOST_ANSWERS)),
+        Mutant("no secret deleted", _drop_nothing, tuple(("secret PUT", fault) for fault in _LOST_ANSWERS)),
         Mutant("no cancel on interrupt", _cancel_nothing, tuple(("job GET", event) for event in _INTERRUPTIONS)),
         Mutant("no move", _stay_where_it_is, (("job GET", "evicted"), ("log", "evicted"))),
     )

@@ -9,6 +9,7 @@ from zenml import CommandStep, pipeline
 from zenml.config import DockerSettings, ResourceSettings
 from zenml.config.retry_config import StepRetryConfig
 
+from tests.chaos.catalogue import SECRET, VAULT_CLUSTER
 from tests.chaos.schedule import PlannedStep, Schedule, Shape
 
 IMAGE = DockerSettings(
@@ -83,6 +84,9 @@ def _step(planned: PlannedStep, schedule: Schedule) -> CommandStep:
             "SIMULATE_EXIT_CODE": str(planned.exit_code),
         },
     }
+    if schedule.via_vault:
+        settings |= {"compute_target_name": VAULT_CLUSTER, "secrets_via": "key-vault"}
+        settings["environment_variables"]["CHAOS_PASSWORD"] = SECRET
     if schedule.on_cluster:
         settings |= {"mode": "compute-cluster", "compute_name": "a-cluster", "size": "STANDARD_DS3_V2"}
     everything: dict[str, Any] = {"step_operator": settings}

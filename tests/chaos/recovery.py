@@ -9,17 +9,21 @@ from tests.chaos.schedule import Schedule
 Command = tuple[str, ...]
 
 
-def commands(schedule: Schedule, run_name: str, unfinished: Sequence[str]) -> list[Command]:
+def commands(
+    schedule: Schedule, run_name: str, unfinished: Sequence[str], *, secrets_left: bool = False
+) -> list[Command]:
     """The arguments of `zenml-azureml`, of one command after the other.
 
     Args:
         schedule: What was planned; its number decides between going on with the jobs and ending them.
         run_name: Of the run.
         unfinished: Names of its unfinished jobs.
+        secrets_left: Whether there is something in the key vault.
     """
-    if goes_on(schedule):
-        return [("jobs", "wait", name, "--patience", "1") for name in unfinished]
-    return [("jobs", "cancel", "--run", run_name, "--yes")]
+    end: Command = ("jobs", "cancel", "--run", run_name, "--yes")
+    if goes_on(schedule) and unfinished:
+        return [("jobs", "wait", name, "--patience", "1") for name in unfinished] + [end] * secrets_left
+    return [end]
 
 
 def goes_on(schedule: Schedule) -> bool:

@@ -22,7 +22,8 @@ _LINE = re.compile(r"\[(?P<step>[^\]]+)\] simulated line (?P<number>\d+) of \d+"
 
 def broken(trial: Trial) -> list[str]:
     """What does not hold; empty where all is well."""
-    return [*_ends(trial), *_jobs(trial), *_recovery(trial), *_statuses(trial), *_lines(trial), *_outcome(trial)]
+    rules = (_ends, _jobs, _recovery, _secrets, _statuses, _lines, _outcome)
+    return [line for rule in rules for line in rule(trial)]
 
 
 def _ends(trial: Trial) -> Iterator[str]:
@@ -69,6 +70,17 @@ def _recovery(trial: Trial) -> Iterator[str]:
     with_job = {job.step_run_id for job in trial.recovered}
     if set(statuses) <= with_job and trial.recovered_run.status not in ("stopped", "failed", "completed"):
         yield f"the run is {trial.recovered_run.status} after the recovery command"
+
+
+def _secrets(trial: Trial) -> Iterator[str]:
+    """None is in a definition; none is left in the vault, or a line names it; the recovery command leaves none."""
+    if trial.told_secret:
+        yield "a job's definition has a secret in it"
+    for name in trial.secrets:
+        if not _was_killed(trial) and not (_may_be_out_of_reach(trial) and f"/secrets/{name}" in trial.output):
+            yield f"the secret {name} is left in the vault"
+    for name in trial.recovered_secrets:
+        yield f"the secret {name} is in the vault after the recovery command"
 
 
 def _statuses(trial: Trial) -> Iterator[str]:

@@ -16,6 +16,7 @@ from tests.chaos.catalogue import (
     LOG_PHASES,
     PHASES,
     SIZE_PHASES,
+    VAULT_PHASES,
 )
 
 Shape = Literal["static", "retries", "dynamic", "concurrent"]
@@ -69,6 +70,7 @@ class Schedule:
         steps: Its steps.
         on_cluster: Whether they run on a cluster that has to be created.
         asks_resources: Whether they ask for CPUs, so that sizes and quota are looked at.
+        via_vault: Whether their secrets travel by the key vault, to jobs on a cluster that is there.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
         faults: What goes wrong.
@@ -82,6 +84,7 @@ class Schedule:
     steps: tuple[PlannedStep, ...]
     on_cluster: bool = False
     asks_resources: bool = False
+    via_vault: bool = False
     stream_logs: bool = True
     patience_minutes: float = 30
     faults: tuple[PlannedFault, ...] = ()
@@ -101,7 +104,7 @@ class Schedule:
         steps = ", ".join(f"{step.seconds:g}s/{step.lines} lines/exit {step.exit_code}" for step in self.steps)
         troubles = [f"{f.fault} x{f.times} at {f.phase} after {f.after}" for f in self.faults]
         troubles += [f"{e.event} {e.moment} {e.phase} {e.number}" for e in self.events]
-        options = [name for name in ("on_cluster", "asks_resources") if getattr(self, name)]
+        options = [name for name in ("on_cluster", "asks_resources", "via_vault") if getattr(self, name)]
         options += [] if self.stream_logs else ["no logs"]
         return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"
 
@@ -144,6 +147,7 @@ def real(seed: int, number: int) -> Schedule:
         number=number,
         shape=shape,
         steps=tuple(replace(step, seconds=step.seconds / 10) for step in _steps(draw, shape, long=draw.random() < 0.8)),
+        via_vault=phase in VAULT_PHASES,
         faults=tuple(faults),
         events=(PlannedEvent(event, phase, draw.randint(1, 3) if PHASES[phase].often else 1, _moment(draw)),),
     )
@@ -198,6 +202,7 @@ def _about_fault(draw: random.Random, seed: int, number: int, phase: str, fault:
         steps=steps,
         on_cluster=phase in COMPUTE_PHASES,
         asks_resources=phase in SIZE_PHASES,
+        via_vault=phase in VAULT_PHASES,
         stream_logs=follows_logs or draw.random() < 0.8,
         patience_minutes=1 if FAULTS[fault].lasts else 30,
         faults=tuple(faults),
@@ -223,6 +228,7 @@ def _about_event(draw: random.Random, seed: int, number: int, phase: str, event:
         number=number,
         shape=shape,
         steps=_steps(draw, shape, long=draw.random() < 0.8),
+        via_vault=phase in VAULT_PHASES,
         stream_logs=phase in LOG_PHASES or draw.random() < 0.8,
         faults=tuple(faults),
         events=tuple(events),

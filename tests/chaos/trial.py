@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tests.chaos import orchestrator, recovery
-from tests.chaos.catalogue import EVENTS, FAULTS
+from tests.chaos.catalogue import EVENTS, FAULTS, SECRET
 from tests.chaos.emulated import Address, Admin
 from tests.chaos.home import Home, RunRecord
 from tests.chaos.schedule import Schedule
@@ -64,8 +64,11 @@ class Trial:
         jobs: The emulator's account, once the orchestrator was gone.
         fired: How often each fault happened.
         happened: Which events did.
+        secrets: Names of the secrets that were in the key vault then.
+        told_secret: Whether a job's definition had a secret in it.
         recovered: The jobs after the recovery command, where that was needed.
         recovered_run: ZenML's account then.
+        recovered_secrets: The secrets then.
         recovery_output: What it printed.
         seconds: How long it took.
     """
@@ -78,8 +81,11 @@ class Trial:
     jobs: tuple[JobRecord, ...] = ()
     fired: Counter[int] = field(default_factory=Counter)
     happened: set[int] = field(default_factory=set)
+    secrets: tuple[str, ...] = ()
+    told_secret: bool = False
     recovered: tuple[JobRecord, ...] | None = None
     recovered_run: RunRecord | None = None
+    recovered_secrets: tuple[str, ...] = ()
     recovery_output: str = ""
     seconds: float = 0.0
 
@@ -113,6 +119,8 @@ class Stage:
         os.environ.update(self._address.variables())
         self._admin.reset()
         self._home.begin(self._folder)
+        if schedule.via_vault:
+            self._admin.open_vault(_workspace_path())
         for planned in schedule.faults:
             self._admin.arm(planned)
         output = self._folder / "output.txt"
@@ -131,10 +139,14 @@ class Stage:
         trial.output = output.read_text(errors="replace")
         trial.jobs = self._jobs_at_rest()
         trial.run = self._home.record(_run_name(schedule))
-        if any(not job.ended for job in trial.jobs):
+        if schedule.via_vault:
+            trial.secrets = tuple(self._admin.secrets())
+            trial.told_secret = SECRET in self._admin.definitions(_workspace_path())
+        if any(not job.ended for job in trial.jobs) or trial.secrets:
             trial.recovery_output = self._recover(trial)
             trial.recovered = self._jobs_at_rest()
             trial.recovered_run = self._home.record(_run_name(schedule))
+            trial.recovered_secrets = tuple(self._admin.secrets())
         trial.seconds = time.monotonic() - began
         return trial
 
@@ -210,7 +222,9 @@ class Stage:
         unfinished = [job.name for job in trial.jobs if not job.ended]
         return "".join(
             self._elsewhere(lambda command=command: recovery.carry_out(command, self._factor))  # type: ignore[misc]
-            for command in recovery.commands(trial.schedule, _run_name(trial.schedule), unfinished)
+            for command in recovery.commands(
+                trial.schedule, _run_name(trial.schedule), unfinished, secrets_left=bool(trial.secrets)
+            )
         )
 
 

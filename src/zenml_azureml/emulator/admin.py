@@ -43,6 +43,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/_emulator/secret/rotate", _rotate_secret),
         web.get("/_emulator/roles", _get_roles),
         web.post("/_emulator/roles", _set_roles),
+        web.get("/_emulator/vaults", _vaults),
         web.post("/_emulator/vault-access", _let_use_vaults),
         web.post("/_emulator/reset", _reset),
     ]
@@ -193,6 +194,21 @@ async def _set_roles(request: web.Request) -> web.Response:
     mine = [RoleAssignment(str(uuid.uuid4()), scope, me, role) for scope in scopes for role in roles]
     context.store.role_assignments[:] = [*others, *mine]
     return await _get_roles(request)
+
+
+async def _vaults(request: web.Request) -> web.Response:
+    """The key vaults, and the names of what is in them; no values."""
+    return web.json_response(
+        [
+            {
+                "name": vault.name,
+                "uri": f"{vault.address}/",
+                "secrets": [vault.names[key] for key in vault.secrets],
+                "deleted": [vault.names[key] for key in vault.deleted],
+            }
+            for vault in request.app[CONTEXT].store.vaults
+        ]
+    )
 
 
 async def _let_use_vaults(request: web.Request) -> web.Response:

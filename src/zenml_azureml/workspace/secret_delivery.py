@@ -127,13 +127,13 @@ class SecretDelivery:
         key = (target.name, options.identity, options.key_vault, must)
         way = self._ways.setdefault(key, _Way())
         task = _Task(request, target, must, patience, check)
-        refusal = self._write(way, task) if way.proven else self._first(way, task)
-        if refusal is None:
-            return self._without_secrets(request)
-        way.refusal, way.proven = refusal, False
+        outcome = self._write(way, task) if way.proven else self._first(way, task)
+        if isinstance(outcome, str):
+            return self._without_secrets(request, outcome)
+        way.refusal, way.proven = outcome, False
         if must:
-            raise refusal
-        self._warn(request, refusal)
+            raise outcome
+        self._warn(request, outcome)
         return request
 
     def restored(self, request: JobRequest) -> JobRequest:
@@ -177,16 +177,21 @@ class SecretDelivery:
         """
         for found in {self._written.pop(job_name, ""), *further} - {""} - self._gone:
             try:
-                self.delete(found)
+                # What was written, and is said not to be there, is looked for again: one answer may be wrong.
+                if not self.delete(found):
+                    self.delete(found)
             except AzureMLError as error:
                 logger.warning("%s", error)
             self._gone.add(found)
 
-    def delete(self, url: str) -> None:
-        """Delete a secret, which may be gone already.
+    def delete(self, url: str) -> bool:
+        """Delete a secret.
 
         Args:
             url: Its address.
+
+        Returns:
+            Whether it was there.
 
         Raises:
             AzureMLError: If that cannot be done.
@@ -197,7 +202,7 @@ class SecretDelivery:
             if not patiently(doing, lambda: self._is_vault(vault.url), DELETE_PATIENCE, self._time):
                 # A token is not sent to wherever the tag of a job may say.
                 raise AzureMLError(f"The secret {url} is not deleted: this is no address of a known key vault.")
-            patiently(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
+            return patiently(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
             raise explain(doing, error, self._address, do_next=_LEFT_BEHIND) from error
 
@@ -229,16 +234,18 @@ class SecretDelivery:
         known = {way.vault.url for way in list(self._ways.values()) if way.vault is not None}
         return url in known or url == find_vault(self._manager, self._address, None).url
 
-    def _first(self, way: _Way, task: _Task) -> AzureMLError | None:
+    def _first(self, way: _Way, task: _Task) -> str | AzureMLError:
         """As `_write`, where it is not known yet whether that works. One thread finds out, the others wait for it."""
         with self._lock:
             if not way.proven:
-                if way.refusal is None or task.must:  # a role that was missing may have been given meanwhile
-                    way.refusal = self._try(way, task)
-                return way.refusal
+                if way.refusal is not None and not task.must:
+                    return way.refusal
+                outcome = self._try(way, task)  # a role that was missing may have been given meanwhile
+                way.refusal = None if isinstance(outcome, str) else outcome
+                return outcome
         return self._write(way, task)
 
-    def _try(self, way: _Way, task: _Task) -> AzureMLError | None:
+    def _try(self, way: _Way, task: _Task) -> str | AzureMLError:
         """Find out whether the vault can be used, by using it."""
         if not task.must:
             task = replace(task, patience=min(task.patience, SHORT_PATIENCE))
@@ -269,8 +276,8 @@ class SecretDelivery:
             do_next=f"{how}. It takes some minutes to count.",
         )
 
-    def _write(self, way: _Way, task: _Task) -> AzureMLError | None:
-        """Write the job's secrets; why that is not to be, where it is not.
+    def _write(self, way: _Way, task: _Task) -> str | AzureMLError:
+        """Write the job's secrets; the address of the vault's secret, or why it is not to be.
 
         Raises:
             AzureMLError: If a vault that has worked before cannot be reached.
@@ -279,15 +286,15 @@ class SecretDelivery:
         doing = f"writing the job's secrets to the key vault `{way.vault.name}`"
         vault, request = VaultSecrets(self._connection, way.vault.url), task.request
 
-        def write() -> None:
+        def write() -> str:
             try:
-                self._put(vault, request, request.name)
+                return self._put(vault, request, request.name)
             except ResourceExistsError:
                 # Somebody has submitted this job before, and has deleted what belonged to it.
-                self._put(vault, request, f"{request.name}-{secrets.token_hex(4)}")
+                return self._put(vault, request, f"{request.name}-{secrets.token_hex(4)}")
 
         try:
-            patiently(doing, write, task.patience, self._time, check=task.check)
+            url = patiently(doing, write, task.patience, self._time, check=task.check)
         except AzureError as error:
             refused = _is_refusal(error)
             explained = explain(doing, error, self._address, do_next=self._how_to_write(way.vault) if refused else "")
@@ -295,20 +302,24 @@ class SecretDelivery:
                 raise explained from error
             return explained
         way.proven = True
-        return None
+        return url
 
-    def _put(self, vault: VaultSecrets, request: JobRequest, name: str) -> None:
-        self._written[request.name] = vault.url_of(name)  # before it is: an answer may be lost
+    def _put(self, vault: VaultSecrets, request: JobRequest, name: str) -> str:
+        url = self._written[request.name] = vault.url_of(name)  # before it is: an answer may be lost
         parts = parts_of(_secrets_of(request))
         expires = datetime.now(timezone.utc) + LIFETIME
         own = {**request.secret_tags, tags.WORKSPACE: self._address.path, tags.JOB: request.name}
         part_tags = {**own, PARTS_TAG: str(len(parts))}
         for part_name, part in zip([name, *further_parts(name, part_tags)], parts, strict=True):
             vault.set(part_name, part, part_tags, expires)
+        # Again: its run may have been ended meanwhile, on another thread, which has found nothing to delete.
+        self._gone.discard(url)
+        self._written[request.name] = url
+        return url
 
-    def _without_secrets(self, request: JobRequest) -> JobRequest:
+    def _without_secrets(self, request: JobRequest, url: str) -> JobRequest:
         """The job, told where its secrets are instead."""
-        url, names = self._written[request.name], request.secret_names
+        names = request.secret_names
         kept = {name: value for name, value in request.environment_variables.items() if name not in names}
         own = request.options.environment_variables
         return replace(
