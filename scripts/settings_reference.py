@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
+from zenml_azureml.processes import AzureMLDistribution
 from zenml_azureml.resolution import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
 from zenml_azureml.settings import (
     AzureMLComputeMode,
@@ -52,6 +53,7 @@ _WORDS = {
     Any: "a value",
     AzureMLComputeSchedule: "schedules",
     AzureMLJobService: "a service",
+    AzureMLDistribution: "a distribution",
 }
 
 
@@ -68,6 +70,7 @@ def tables() -> dict[str, str]:
         "job": _table(AzureMLStepOperatorSettings, _JOB),
         "cloud": _table(AzureMLStepOperatorSettings, _CLOUD),
         "config": _table(AzureMLStepOperatorConfig, own),
+        "distribution": _table(AzureMLDistribution, AzureMLDistribution.model_fields),
         "services": _table(AzureMLJobService, AzureMLJobService.model_fields),
         "schedules": _table(AzureMLComputeSchedule, AzureMLComputeSchedule.model_fields),
     }

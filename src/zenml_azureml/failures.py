@@ -13,6 +13,7 @@ class AzureMLError(RuntimeError):
         what: What failed, as a sentence.
         azure_says: Azure's own words.
         log_tail: The last lines of the job's log.
+        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         studio_url: Where to look further.
         do_next: What to do next, as a sentence.
 
@@ -28,6 +29,7 @@ class AzureMLError(RuntimeError):
         *,
         azure_says: str = "",
         log_tail: tuple[str, ...] = (),
+        log_of: str = "",
         studio_url: str = "",
         do_next: str = "",
     ) -> None:
@@ -35,7 +37,9 @@ class AzureMLError(RuntimeError):
         if azure_says:
             parts.append(f"Azure says: {azure_says}")
         if log_tail:
-            parts.append("\n".join(["The end of its log:", *_indented(log_tail)]))
+            parts.append(
+                "\n".join([f"The end of {f'the log of {log_of}' if log_of else 'its log'}:", *_indented(log_tail)])
+            )
         if studio_url:
             parts.append(f"Studio: {studio_url}")
         if do_next:

@@ -17,6 +17,7 @@ from zenml_azureml.workspace.status import JobPhase
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
+    from zenml_azureml.workspace.log_tail import LogEnd
     from zenml_azureml.workspace.run_details import RunDetails
     from zenml_azureml.workspace.watched_job import WatchedJob
 
@@ -79,6 +80,7 @@ class Account:
         what: What failed and why, as a sentence.
         azure_says: Azure's own words.
         log_tail: The last lines of its log, without those that Azure repeats.
+        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         studio_url: Its page in Studio.
         do_next: What to do, as sentences.
     """
@@ -86,6 +88,7 @@ class Account:
     what: str
     azure_says: str
     log_tail: tuple[str, ...]
+    log_of: str
     studio_url: str
     do_next: str
 
@@ -95,6 +98,7 @@ class Account:
             self.what,
             azure_says=self.azure_says,
             log_tail=self.log_tail,
+            log_of=self.log_of,
             studio_url=self.studio_url,
             do_next=self.do_next,
         )
@@ -103,7 +107,7 @@ class Account:
 def account_of(
     job: str,
     details: RunDetails | None,
-    log_tail: tuple[str, ...],
+    log_end: LogEnd,
     reported: str,
     studio_url: str,
     *,
@@ -114,19 +118,24 @@ def account_of(
     Args:
         job: What to call it, at the beginning of a sentence.
         details: What run history tells of it; None if that is not known.
-        log_tail: The last lines of its log.
-        reported: What the step's own code has reported of its failure; empty for nothing.
+        log_end: The end of its log; of several, of the one that explains it best.
+        reported: What the step's own code has reported of its failure, on rank 0; empty for nothing.
         studio_url: Its page in Studio.
         is_command: Whether it runs a command of the user's that reports nothing but its exit code.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
-    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, log_tail, reported, is_command))
-    azure_says, rest_of_log = without_repetition(message, log_tail)
+    where = ""
+    if not log_end.is_first and log_end.label:
+        # Where another rank has failed, what rank 0 reports is what came of that.
+        reported, where = "", f" on {log_end.label}"
+    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, log_end.lines, reported, is_command))
+    azure_says, rest_of_log = without_repetition(message, log_end.lines)
     return Account(
-        f"{job} failed{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
+        f"{job} failed{where}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
         azure_says,
         rest_of_log,
+        log_end.label,
         studio_url,
         cause.do_next,
     )
@@ -166,7 +175,8 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
     if not is_command and not step_runs.has_reported(step_run):
         return AzureMLError(
             f"{step} completed, but its container never told ZenML that the step ended.",
-            log_tail=job.log_tail,
+            log_tail=job.log_end.lines,
+            log_of=job.log_end.label,
             studio_url=job.studio_url,
             do_next="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
             "the step's function return.",
@@ -175,7 +185,7 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
 
 
 def _explain(job: WatchedJob, step: str, reported: str, is_command: bool) -> AzureMLError:
-    account = account_of(step, job.details, job.log_tail, reported, job.studio_url, is_command=is_command)
+    account = account_of(step, job.details, job.log_end, reported, job.studio_url, is_command=is_command)
     return account.error()
 
 

@@ -154,6 +154,40 @@ class JobService:
 
 
 @dataclass(frozen=True)
+class JobDistribution:
+    """The processes of a job on all of its nodes.
+
+    Attributes:
+        type: `pytorch`, `mpi`, `tensorflow` or `ray`.
+        process_count_per_instance: Processes on each node (`pytorch`, `mpi`); None for 1.
+        worker_count: Workers (`tensorflow`); None for one per node.
+        parameter_server_count: Parameter servers (`tensorflow`); None for none.
+        port: Of the head process (`ray`).
+        address: Of the head node (`ray`).
+        include_dashboard: Whether there is a dashboard (`ray`).
+        dashboard_port: Of the dashboard (`ray`).
+        head_node_additional_args: Of `ray start` on the head node.
+        worker_node_additional_args: Of `ray start` on the other nodes.
+    """
+
+    type: str
+    process_count_per_instance: int | None = None
+    worker_count: int | None = None
+    parameter_server_count: int | None = None
+    port: int | None = None
+    address: str | None = None
+    include_dashboard: bool | None = None
+    dashboard_port: int | None = None
+    head_node_additional_args: str | None = None
+    worker_node_additional_args: str | None = None
+
+    @property
+    def processes_per_node(self) -> int | None:
+        """Processes on each node, those of one node numbered one after the other; None where that is not so."""
+        return (self.process_count_per_instance or 1) if self.type in ("pytorch", "mpi") else None
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """What a job is asked to be; None leaves a thing to Azure, or to the step operator where that names it.
 
@@ -170,6 +204,7 @@ class JobOptions:
         services: What runs beside it.
         instance_type: VM size of serverless compute.
         instance_count: Number of nodes.
+        distribution: Its processes on them; None for one.
         job_tier: `spot`, `basic`, `standard` or `premium` serverless capacity.
         priority: `low`, `medium` or `high` among waiting serverless jobs.
         locations: Regions that serverless compute may be in.
@@ -190,12 +225,25 @@ class JobOptions:
     services: tuple[JobService, ...] = ()
     instance_type: str | None = None
     instance_count: int | None = None
+    distribution: JobDistribution | None = None
     job_tier: str | None = None
     priority: str | None = None
     locations: tuple[str, ...] = ()
     checkpoints: bool = False
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None
+
+    @property
+    def processes_per_node(self) -> int | None:
+        """As that of its distribution."""
+        return self.distribution.processes_per_node if self.distribution else None
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether several processes may run the command. Ray's head node runs it alone, and gives the others work."""
+        if self.distribution is not None:
+            return self.distribution.type != "ray"
+        return (self.instance_count or 1) > 1
 
 
 @dataclass(frozen=True)

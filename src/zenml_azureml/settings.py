@@ -23,6 +23,7 @@ from zenml.config.base_settings import BaseSettings
 from zenml.utils.secret_utils import is_secret_reference
 
 from zenml_azureml.names import NameRuleError, check_compute_name, check_key_vault, check_shm_size
+from zenml_azureml.processes import AzureMLDistribution
 from zenml_azureml.spellings import AzureMLSettingsError, normalise, refuse_unknown
 from zenml_azureml.targets import checked_fallback
 
@@ -146,6 +147,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     Attributes:
         instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`.
         instance_count: Nodes that the job runs on.
+        distribution: The processes of the job on all of its nodes, e.g. `{"type": "pytorch",
+            "process_count_per_instance": 4}`. Each runs the step; the first one reports to ZenML.
         job_tier: The kind of capacity of serverless compute.
         priority: Among the jobs that wait for serverless compute.
         locations: Azure regions in which serverless compute may run the job.
@@ -193,6 +196,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
 
     instance_type: str | None = None
     instance_count: int | None = Field(default=None, ge=1)
+    distribution: AzureMLDistribution | None = None
     job_tier: Literal["spot", "basic", "standard", "premium"] | None = None
     priority: Literal["low", "medium", "high"] | None = None
     locations: list[str] | None = None

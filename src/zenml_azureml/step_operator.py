@@ -308,6 +308,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 studio_url=self._attempts.studio_url(step_run),
                 on_line=shown,
                 on_progress=shown,
+                processes_per_node=resolve(settings).options.processes_per_node,
             ),
         )
 

@@ -15,6 +15,7 @@ from zenml.utils.dashboard_utils import get_run_url
 from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.in_job.ranks import command_of_rank
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.step_runs import job_name_of, server_id
@@ -111,7 +112,7 @@ def request_for(
         display_name=f"{facts.step} ({facts.run})",
         experiment=experiment_name(facts.pipeline),
         image=facts.image,
-        command=shlex.join(entrypoint_command),
+        command=shlex.join(command_of_rank(entrypoint_command) if options.has_ranks else entrypoint_command),
         environment_variables=variables,
         tags=job_tags,
         own_tag=tags.STEP_RUN_ID,

@@ -55,7 +55,7 @@ def test_a_job_finds_what_an_evicted_one_has_written(processes: Arm) -> None:
     assert job.properties["outputs"]["saved"]["uri"] == SAVED["uri"]
     # In containers it is the same folder, mounted at its own path.
     launch = build_launch(job, processes.emulator.context.store.workspaces[0], "https://127.0.0.1:1")
-    mounts = [mount["Target"] for mount in options_of(launch, 0, None)["mounts"]]
+    mounts = [mount["Target"] for mount in options_of(launch, launch.processes[0], None)["mounts"]]
     assert str(folder) in mounts
 
 

@@ -18,11 +18,12 @@ import pytest
 from docker import DockerClient
 from tests.contract.waiting import eventually
 from tests.docker.base_image import push
+from zenml_azureml.emulator.distribution import job_processes
 from zenml_azureml.emulator.endings import FailedError
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker import DockerRuntime
 
-LOGS = ("std_log_process_0.txt", "std_log_process_1.txt")
+LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
 
 Launch = Callable[..., JobLaunch]
 
@@ -115,7 +116,9 @@ class TestWhatAJobSees:
 class TestNodes:
     def test_each_is_a_container_with_its_rank_and_its_log(self, launch: Launch) -> None:
         job = launch(
-            "echo node $AZUREML_CR_NODE_RANK of $AZUREML_NODE_COUNT in $(hostname)", node_count=2, log_names=LOGS
+            "echo node $AZUREML_CR_NODE_RANK of $AZUREML_NODE_COUNT in $(hostname)",
+            node_count=2,
+            processes=LOGGED_APART,
         )
 
         assert run(job).succeeded
@@ -124,7 +127,9 @@ class TestNodes:
         assert logs[0].split()[-1] != logs[1].split()[-1]
 
     def test_when_one_fails_the_others_end(self, launch: Launch) -> None:
-        job = launch('if [ "$AZUREML_CR_NODE_RANK" = 1 ]; then exit 7; fi; sleep 600', node_count=2, log_names=LOGS)
+        job = launch(
+            'if [ "$AZUREML_CR_NODE_RANK" = 1 ]; then exit 7; fi; sleep 600', node_count=2, processes=LOGGED_APART
+        )
 
         began = time.monotonic()
         end = run(job, grace=0)
@@ -134,7 +139,7 @@ class TestNodes:
         assert time.monotonic() - began < 60
 
     def test_without_a_distribution_all_write_to_one_log(self, launch: Launch) -> None:
-        job = launch("echo node $AZUREML_CR_NODE_RANK", node_count=2)
+        job = launch("echo node $AZUREML_CR_NODE_RANK", node_count=2, processes=job_processes(None, 2))
 
         assert run(job).succeeded
         assert sorted(log_of(job).splitlines()) == ["node 0", "node 1"]

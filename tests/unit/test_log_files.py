@@ -60,8 +60,23 @@ def test_a_log_is_called_what_its_name_says(path: str, label: str) -> None:
     assert label_of(path) == label
 
 
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("user_logs/std_log_process_03.txt", "node 1 rank 3"),
+        ("user_logs/retry_001/std_log_process_0.txt", "retry 1 node 0 rank 0"),
+        ("user_logs/std_log_node_01_worker.txt", "node 1 worker"),
+        ("user_logs/std_log.txt", "log"),
+    ],
+)
+def test_where_it_is_known_how_many_processes_a_node_has_a_log_is_called_by_its_node(path: str, label: str) -> None:
+    assert label_of(path, processes_per_node=2) == label
+
+
 def test_the_documentation_names_them_so() -> None:
     documented = re.findall(r"^\| `(.+?)`.* \| `\[(.+)\]` \|$", DOCUMENTATION.read_text(), re.MULTILINE)
 
-    assert len(documented) == 4
-    assert [label_of(path) for path, _ in documented] == [label for _, label in documented]
+    assert len(documented) == 5
+    assert [label_of(path, 2 if "node" in label else None) for path, label in documented] == [
+        label for _, label in documented
+    ]

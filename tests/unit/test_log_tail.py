@@ -48,3 +48,17 @@ def test_an_earlier_attempt_does_not_explain_the_end_of_the_last() -> None:
 def test_nothing_explains_where_nothing_is_logged() -> None:
     assert list(explaining_tail([]).lines) == []
     assert list(explaining_tail([tail()]).lines) == []
+
+
+def test_the_process_that_told_first_that_it_failed_explains_whatever_was_read_first() -> None:
+    failed = "zenml-azureml: rank {0} of 3, on node {0}, failed at 2026-01-01T00:00:0{1}.000000+00:00"
+    tails = [tail(failed.format(rank, second), TRACEBACK) for rank, second in ((0, 3), (1, 2), (2, 1))]
+
+    assert explaining_tail(tails) is tails[2]
+    assert explaining_tail(tails, named=tails[1]) is tails[2]  # Azure names whatever ended first
+
+
+def test_of_processes_that_told_nothing_the_one_that_azure_names_explains() -> None:
+    tails = [tail("epoch 1", TRACEBACK), tail("epoch 1")]
+
+    assert explaining_tail(tails, named=tails[1]) is tails[1]

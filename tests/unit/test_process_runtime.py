@@ -93,6 +93,7 @@ class TestWhatAJobSees:
 
         seen = dict(line.split("=", 1) for line in log_of(job).splitlines())
         assert set(seen) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
+            "AZUREML_CR_NODE_RANK",
             "AZUREML_RUN_ID",
             "HOME",
             "LANG",

@@ -16,6 +16,7 @@ from zenml_azureml.request import (
     ComputeInstance,
     ComputeSchedule,
     ExistingCompute,
+    JobDistribution,
     JobIdentity,
     JobOptions,
     JobService,
@@ -102,6 +103,11 @@ def test_a_compute_target_name_uses_what_exists_under_it() -> None:
         ({"job_tier": "free"}, "`job_tier='free'`: input should be 'spot', 'basic', 'standard' or 'premium'"),
         ({"services": {"tb": {"type": "tensorboard"}}}, "`services.tb.type='tensorboard'`"),
         ({"arm_endpoint": "http://arm.example"}, "`arm_endpoint='http://arm.example'`"),
+        ({"distribution": "horovod"}, "`distribution.type='horovod'`: input should be 'pytorch', 'mpi', 'tensorflow'"),
+        (
+            {"distribution": {"type": "ray", "process_count_per_instance": 2}},
+            "`process_count_per_instance` belongs to the type 'pytorch' or 'mpi', not to 'ray'",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_an_error_that_says_what_to_write(settings: dict[str, Any], message: str) -> None:
@@ -257,6 +263,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
             services={"look": AzureMLJobService(type="tensor_board", log_dir="outputs/tb")},
             instance_type="Standard_NC6s_v3",
             instance_count=2,
+            distribution={"type": "PyTorch", "process_count_per_instance": 4},
             job_tier="Spot",
             priority="High",
             locations=["westeurope", "northeurope"],
@@ -276,6 +283,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
         services=(JobService("look", "tensor_board", log_dir="outputs/tb"),),
         instance_type="Standard_NC6s_v3",
         instance_count=2,
+        distribution=JobDistribution("pytorch", process_count_per_instance=4),
         job_tier="spot",
         priority="high",
         locations=("westeurope", "northeurope"),

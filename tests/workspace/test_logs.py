@@ -13,6 +13,7 @@ from tests.e2e.requests_of import requests_of
 from tests.workspace.compute_world import World
 from zenml_azureml.emulator.state import Job
 from zenml_azureml.workspace.blobs import storage_words
+from zenml_azureml.workspace.log_tail import LogEnd
 from zenml_azureml.workspace.logs import (
     BYTES_PER_LOOK,
     FILES_PER_LOOK,
@@ -293,7 +294,7 @@ class TestCosts:
         details = follower.read_end()
 
         assert details.status == "Running"
-        assert follower.tail == [*(f"line {number}" for number in range(499_981, 500_000)), "unfinished"]
+        assert list(follower.end.lines) == [*(f"line {number}" for number in range(499_981, 500_000)), "unfinished"]
         assert sum(request["bytes_sent"] for request in requests_of(world.emulator)) < 200_000
 
     def test_the_end_of_a_short_log_is_all_of_it(self, follower: LogFollower, job: Job) -> None:
@@ -301,7 +302,7 @@ class TestCosts:
 
         follower.read_end()
 
-        assert follower.tail == ["one", "two"]
+        assert list(follower.end.lines) == ["one", "two"]
 
 
 class TestTheTail:
@@ -311,7 +312,7 @@ class TestTheTail:
         lines = follower.read_new()
 
         assert lines[0] == "\x1b[31mline 0\x1b[0m"  # for the client's terminal
-        assert follower.tail == [f"line {number}" for number in range(10, 30)]
+        assert list(follower.end.lines) == [f"line {number}" for number in range(10, 30)]
 
     def test_of_several_processes_the_one_that_failed_first_explains(self, follower: LogFollower, job: Job) -> None:
         write(job, b"fine\n" * 30, "std_log_process_0.txt")
@@ -320,4 +321,5 @@ class TestTheTail:
         write(job, b"Traceback (most recent call last):\nBroken pipe to process 1\n", "std_log_process_0.txt")
         follower.read_rest()
 
-        assert follower.tail == ["[process 1] Traceback (most recent call last):", "[process 1] MemoryError"]
+        lines = ("Traceback (most recent call last):", "MemoryError")
+        assert follower.end == LogEnd(lines, label="process 1", is_first=False)

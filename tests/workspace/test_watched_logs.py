@@ -69,8 +69,8 @@ def test_every_process_and_every_attempt_is_followed_to_its_end(monitor: JobMoni
     assert {process: sorted(numbers) for process, numbers in by_process.items()} == {
         f"{process}.{attempt}": list(range(1, 41)) for process in range(4) for attempt in range(2)
     }
-    assert job.log_tail[-1].startswith("[retry 1 process 0")
-    assert "\x1b" not in "".join(job.log_tail)
+    assert job.log_end.label.startswith("retry 1 process 0")
+    assert "\x1b" not in "".join(job.log_end.lines)
 
 
 def test_of_a_log_that_nobody_follows_the_end_is_read(monitor: JobMonitor, emulator: Emulator) -> None:
@@ -78,7 +78,7 @@ def test_of_a_log_that_nobody_follows_the_end_is_read(monitor: JobMonitor, emula
 
     job = watched_to_its_end(monitor, None)
 
-    assert job.log_tail[0].endswith("..")
+    assert job.log_end.lines[0].endswith("..")
     assert job.details is not None
     assert "exited with status code 3" in job.details.error
     logs = [entry for entry in requests_of(emulator) if "std_log" in entry["path"]]

@@ -75,7 +75,7 @@ def _failure(account: JobAccount, server: ServerView) -> Account | None:
             reported = step_runs.reported_failure(UUID(step_run_id))
         except Exception:  # noqa: BLE001 - Azure's account is worth having without the server's
             reported = ""
-    return account_of(f"The Azure ML job `{job.name}`", account.details, account.log_tail, reported, job.studio_url)
+    return account_of(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
 
 
 def _facts(found: FoundJob, account: JobAccount) -> list[tuple[str, str]]:
@@ -140,6 +140,7 @@ def _as_json(found: FoundJob, account: JobAccount, failure: Account | None) -> d
             "what": failure.what,
             "azure_says": failure.azure_says or None,
             "log_tail": list(failure.log_tail),
+            "log_of": failure.log_of or None,
             "do_next": failure.do_next or None,
         },
     }

@@ -25,19 +25,19 @@ _PATIENCE = timedelta(minutes=5)
 _Printer = Callable[[str], None]
 
 
-def print_log(place: Place, job_name: str, last: int | None, *, as_json: bool) -> None:
+def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) -> None:
     """Print what a job has logged so far.
 
     Args:
         place: Where the job is.
-        job_name: The job.
+        job: The job.
         last: How many of the last lines; None for all.
         as_json: Whether it is for a program.
 
     Raises:
         AzureMLError: If the log cannot be read.
     """
-    show = _printer(job_name, as_json=as_json)
+    show = _printer(job.name, as_json=as_json)
     kept: deque[str] = deque(maxlen=last)
 
     def take(lines: list[str]) -> None:
@@ -48,10 +48,10 @@ def print_log(place: Place, job_name: str, last: int | None, *, as_json: bool) -
             kept.extend(lines)
 
     if last is None:
-        place.workspace.read_log(job_name, take)
+        place.workspace.read_log(job, take)
     else:
         with working("Reading the log"):
-            place.workspace.read_log(job_name, take)
+            place.workspace.read_log(job, take)
     for line in kept:
         show(line)
 
@@ -74,6 +74,7 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
         patience=_PATIENCE,
         on_line=_printer(job.name, as_json=as_json),
         on_progress=lambda sentence: click.echo(sentence, err=True),
+        processes_per_node=job.processes_per_node,
     )
     watched = place.workspace.watch(job.name, options)
     try:

@@ -103,7 +103,7 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
         if follow:
             follow_log(place, job, as_json=as_json)
         else:
-            print_log(place, job.name, lines, as_json=as_json)
+            print_log(place, job, lines, as_json=as_json)
 
 
 @jobs.command("open")

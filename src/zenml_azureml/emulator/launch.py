@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
-from zenml_azureml.emulator.log_names import log_names, retry_folder
+from zenml_azureml.emulator.distribution import JobProcess, in_folder, job_processes
+from zenml_azureml.emulator.log_names import retry_folder
 from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value, identities_of
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
@@ -55,7 +56,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         },
         folder=job.folder,
         node_count=resources["instanceCount"],
-        log_names=_log_names(job),
+        processes=processes_of(job),
         memory_gb=vm_size_of(job, workspace).memory_gb,
         shm_size=resources["shmSize"],
         docker_args=resources["dockerArgs"],
@@ -110,7 +111,7 @@ def timeout_of(limits: Json | None) -> float | None:
 
 
 def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
-    """The environment variables that Azure ML sets in every command job.
+    """The environment variables that Azure ML sets in every process of a command job.
 
     Names and meaning are those that public programs read in jobs: `azureml-assets` (AZUREML_ARM_*,
     AZUREML_RUN_ID), the Azure ML SDKs (AZUREML_WORKSPACE_ID, AZUREML_*_ENDPOINT), training scripts
@@ -131,7 +132,6 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
         "AZUREML_SERVICE_ENDPOINT": base_url,
         "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{base_url}/discovery",
         "AZUREML_NODE_COUNT": str(properties["resources"]["instanceCount"]),
-        "AZUREML_CR_NODE_RANK": "0",
         "AZ_BATCHAI_JOB_NAME": job.name,
         "MLFLOW_TRACKING_URI": properties["services"]["Tracking"]["endpoint"].rstrip("?"),
         "MLFLOW_RUN_ID": job.name,
@@ -204,9 +204,10 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _log_names(job: Job) -> tuple[str, ...]:
-    names = log_names(job.properties["distribution"], job.properties["resources"]["instanceCount"])
-    return names if job.attempt == 1 else tuple(f"{retry_folder(job.attempt - 1)}/{name}" for name in names)
+def processes_of(job: Job) -> tuple[JobProcess, ...]:
+    """The processes that run a job's command, at its present attempt."""
+    processes = job_processes(job.properties["distribution"], job.properties["resources"]["instanceCount"])
+    return processes if job.attempt == 1 else in_folder(processes, retry_folder(job.attempt - 1))
 
 
 def _image(job: Job, workspace: Workspace) -> str | None:

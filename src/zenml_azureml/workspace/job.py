@@ -32,6 +32,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.in_job.variables import prepared
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.workspace.distributions import distribution_of
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.git_properties import find_once
 from zenml_azureml.workspace.placement import Placement
@@ -109,6 +110,7 @@ def build_command_job(request: JobRequest, compute: str | None) -> Command:
         outputs=_outputs(request.checkpoints),
         instance_type=options.instance_type,
         instance_count=options.instance_count,
+        distribution=distribution_of(options.distribution),
         job_tier=options.job_tier,
         priority=options.priority,
         locations=list(options.locations) or None,

@@ -11,6 +11,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
 from zenml_azureml.workspace.listing import ListedJob, listed
+from zenml_azureml.workspace.log_tail import LogEnd
 from zenml_azureml.workspace.logs import LogFollower
 from zenml_azureml.workspace.run_details import RunDetails, fetch_run_details
 
@@ -29,7 +30,7 @@ class JobAccount:
         size: VM size of serverless compute; empty where it is not its own.
         nodes: Number of its nodes.
         details: What run history tells; None where that cannot be read.
-        log_tail: The last lines of its log, if it has ended.
+        log_end: The end of its log, if it has ended.
     """
 
     job: ListedJob
@@ -39,7 +40,7 @@ class JobAccount:
     size: str
     nodes: int
     details: RunDetails | None
-    log_tail: tuple[str, ...]
+    log_end: LogEnd
 
 
 def describe_job(connection: WorkspaceConnection, job_name: str) -> JobAccount | None:
@@ -59,7 +60,7 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobAccount |
             return None
         raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
     facts = listed(job)
-    details, log_tail = _history(connection, facts)
+    details, log_end = _history(connection, facts)
     resources = getattr(job, "resources", None)
     environment = str(getattr(job, "environment", None) or "")
     return JobAccount(
@@ -70,20 +71,20 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobAccount |
         size=str(getattr(resources, "instance_type", None) or ""),
         nodes=int(getattr(resources, "instance_count", None) or 1),
         details=details,
-        log_tail=log_tail,
+        log_end=log_end,
     )
 
 
-def _history(connection: WorkspaceConnection, job: ListedJob) -> tuple[RunDetails | None, tuple[str, ...]]:
+def _history(connection: WorkspaceConnection, job: ListedJob) -> tuple[RunDetails | None, LogEnd]:
     try:
         if not job.phase.ended:
-            return fetch_run_details(connection, job.name), ()
-        follower = LogFollower(connection, job.name)
+            return fetch_run_details(connection, job.name), LogEnd()
+        follower = LogFollower(connection, job.name, processes_per_node=job.processes_per_node)
         details = follower.read_end()
     except AzureError as error:
         logger.warning("Run history does not tell of the job `%s`: %s", job.name, azure_words(error))
-        return None, ()
-    return details, tuple(follower.tail)
+        return None, LogEnd()
+    return details, follower.end
 
 
 def _short_environment(environment: str) -> str:

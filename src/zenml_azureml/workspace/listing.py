@@ -11,6 +11,7 @@ from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.distributions import processes_per_node
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
 from zenml_azureml.workspace.status import JobPhase, phase_of
 
@@ -28,6 +29,7 @@ class ListedJob:
         studio_url: Its page in Studio; empty if Azure gave none.
         started: When it began to run; None if it has not.
         ended: When it ended; None if it has not, or never ran.
+        processes_per_node: How many processes each of its nodes has; None where that is not known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ListedJob:
     studio_url: str
     started: datetime | None = None
     ended: datetime | None = None
+    processes_per_node: int | None = None
 
     @property
     def phase(self) -> JobPhase:
@@ -99,6 +102,7 @@ def listed(job: Job) -> ListedJob:
         studio_url=str(studio.endpoint) if studio else "",
         started=_moment(job, "StartTimeUtc"),
         ended=_moment(job, "EndTimeUtc"),
+        processes_per_node=processes_per_node(getattr(job, "distribution", None)),
     )
 
 

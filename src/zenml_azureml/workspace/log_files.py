@@ -43,15 +43,20 @@ def attempt_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def label_of(path: str) -> str:
-    """What a log is called where there are several: `process 1`, `node 0 worker`, `retry 1 process 0`.
+def label_of(path: str, processes_per_node: int | None = None) -> str:
+    """What a log is called where there are several: `node 1 rank 3`, `node 0 worker`, `retry 1 node 0 rank 0`.
 
     Args:
-        path: E.g. `user_logs/std_log_process_01.txt`.
+        path: E.g. `user_logs/std_log_process_03.txt`.
+        processes_per_node: How many processes each node has; None where that is not known, so that a log is that of
+            `process 3` and no more.
     """
     _, *folders, name = path.split("/")
     own = _COMMON_PART.sub("", name.removesuffix(".txt"))
-    if own.isdecimal() or not (own or folders):
+    number = own.removeprefix("process_")
+    if processes_per_node and own.startswith("process_") and number.isdecimal():
+        own = f"node {int(number) // processes_per_node} rank {number}"
+    elif own.isdecimal() or not (own or folders):
         own = f"log {own}"
     words = " ".join([*folders, own]).replace("_", " ").split()
     return " ".join(str(int(word)) if word.isdecimal() else word for word in words)

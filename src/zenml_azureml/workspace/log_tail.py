@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from zenml_azureml.workspace.log_lines import without_terminal_codes
@@ -17,6 +19,24 @@ _NEAR_THE_END = 200
 _TRACEBACK = "Traceback (most recent call last)"
 _moments = count()
 
+#: What a rank of a step prints when it fails (`in_job/ranks.py`); times of one zone, so their texts are in their order.
+_RANK_FAILED = re.compile(r"^zenml-azureml: rank \d+ of \d+, on node \d+, failed at (\S+)$")
+
+
+@dataclass(frozen=True)
+class LogEnd:
+    """The end of the log that explains a failure best.
+
+    Attributes:
+        lines: Its last lines, without terminal codes.
+        label: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
+        is_first: Whether it is the log of the first process, which is the one that reports to ZenML.
+    """
+
+    lines: tuple[str, ...] = ()
+    label: str = ""
+    is_first: bool = True
+
 
 class LogTail:
     """The last lines of one log.
@@ -24,11 +44,13 @@ class LogTail:
     Attributes:
         attempt: Which attempt at the job the log is of.
         lines: The lines, without terminal codes.
+        failed_at: When the step failed in that process, as it has told itself; empty if it has not.
     """
 
     def __init__(self, attempt: str = "") -> None:
         self.attempt = attempt
         self.lines: deque[str] = deque(maxlen=TAIL_LINES)
+        self.failed_at = ""
         self._traceback_at = 0
         self._lines_since = _NEAR_THE_END + 1
 
@@ -39,6 +61,8 @@ class LogTail:
         self._lines_since += 1
         if _TRACEBACK in plain:
             self._traceback_at, self._lines_since = next(_moments), 0
+        if failed := _RANK_FAILED.match(plain):
+            self.failed_at = failed[1]
 
     @property
     def traceback_at(self) -> int | None:
@@ -46,21 +70,28 @@ class LogTail:
         return self._traceback_at if self._lines_since <= _NEAR_THE_END else None
 
 
-def explaining_tail(tails: Sequence[LogTail]) -> LogTail:
+def explaining_tail(tails: Sequence[LogTail], named: LogTail | None = None) -> LogTail:
     """The tail that most likely says why the job has failed.
 
-    Of the last attempt that has logged anything, it is that of the process whose traceback was seen first: where one
-    process fails, the others fail for want of it. Without a traceback, it is that of the first process.
+    Where one process fails, the others fail for want of it. So of the last attempt that has logged anything, it is that
+    of the process which was the first to tell that it failed; otherwise that which Azure names; otherwise that of which
+    a traceback was seen first; without a traceback, that of the first process.
 
     Args:
         tails: Of all logs, in order.
+        named: That of the log which Azure names in its words on the failure; None if it names none.
 
     Returns:
         One of them, or an empty one.
     """
     written = [tail for tail in tails if tail.lines]
     if not written:
-        return LogTail()
+        return named or LogTail()
     last_attempt = [tail for tail in written if tail.attempt == written[-1].attempt]
+    told = [tail for tail in last_attempt if tail.failed_at]
+    if told:
+        return min(told, key=lambda tail: tail.failed_at)
+    if named is not None:
+        return named
     failed = [tail for tail in last_attempt if tail.traceback_at is not None]
     return min(failed, key=lambda tail: tail.traceback_at or 0, default=last_attempt[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from zenml_azureml.workspace.blobs import BlobPart, storage_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.log_files import attempt_of, label_of, order
 from zenml_azureml.workspace.log_lines import LineReader
-from zenml_azureml.workspace.log_tail import LogTail, explaining_tail
+from zenml_azureml.workspace.log_tail import LogEnd, LogTail, explaining_tail
 from zenml_azureml.workspace.run_details import RunDetails, fetch_run_details
 
 __all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
@@ -26,6 +27,9 @@ FILES_PER_LOOK = 8
 FIRST_LISTING_INTERVAL = 2.0
 LONGEST_LISTING_INTERVAL = 60.0
 
+#: How Azure names the log of the process that failed. Source: Azure/azureml-examples#2614.
+_LOG_NAMED = re.compile(r"check log file '([^']+)' for error details")
+
 #: What `read_end` reads of each log.
 _END_BYTES = 64 * 1024
 
@@ -34,7 +38,7 @@ class LogFollower:
     """Reads what is new in a job's logs. Not thread-safe: one thread at a time may read.
 
     Every line of every log is told once, those of one log in order. Where there are several logs, each line begins
-    with the name of its own, e.g. `[process 1] `. What was read before a request failed is told by the next call.
+    with the name of its own, e.g. `[node 1 rank 3] `. What was read before a request failed is told by the next call.
 
     A log that storage does not let us read, though its URL is new, is told of in a line; no error is raised, because
     the job is not concerned, and it is tried again when next the files are listed.
@@ -43,14 +47,21 @@ class LogFollower:
         connection: The workspace.
         job_name: The job.
         clock: Seconds since some fixed moment.
+        processes_per_node: Of the job; None where that is not known.
     """
 
     def __init__(
-        self, connection: WorkspaceConnection, job_name: str, clock: Callable[[], float] = time.monotonic
+        self,
+        connection: WorkspaceConnection,
+        job_name: str,
+        clock: Callable[[], float] = time.monotonic,
+        processes_per_node: int | None = None,
     ) -> None:
         self._connection = connection
         self._job_name = job_name
         self._clock = clock
+        self._processes_per_node = processes_per_node
+        self._named = ""
         self._files: dict[str, _FollowedFile] = {}
         self._untold: list[str] = []
         self._turn = 0
@@ -60,10 +71,15 @@ class LogFollower:
         self._urls_are_new = False
 
     @property
-    def tail(self) -> list[str]:
+    def end(self) -> LogEnd:
         """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
-        explaining = explaining_tail([file.tail for file in self._files.values()])
-        return list(explaining.lines)
+        files = list(self._files.values())
+        named = next((file.tail for file in files if file.path == self._named), None)
+        explaining = explaining_tail([file.tail for file in files], named)
+        labels = {id(file.tail): file.label for file in files}
+        first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
+        label = labels.get(id(explaining), "") if len(files) > 1 else ""
+        return LogEnd(tuple(explaining.lines), label, explaining is first)
 
     def read_new(self) -> list[str]:
         """Some of the lines that have been completed since the last call: more than a few megabytes take several.
@@ -155,12 +171,14 @@ class LogFollower:
     def _list_files(self) -> RunDetails:
         details = fetch_run_details(self._connection, self._job_name)
         self._listed_at, self._urls_are_new = self._clock(), True
+        found = _LOG_NAMED.search(details.error)
+        self._named = found[1] if found else ""
         added = details.log_urls.keys() - self._files.keys()
         # Where one is new, further ones may follow soon.
         longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
         self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
         for path in added:
-            self._files[path] = _FollowedFile(path, self._clock)
+            self._files[path] = _FollowedFile(path, label_of(path, self._processes_per_node), self._clock)
         for path, url in details.log_urls.items():
             self._files[path].url = url
             self._files[path].refused = False
@@ -217,7 +235,7 @@ class LogFollower:
     def _add(self, file: _FollowedFile, lines: list[str]) -> None:
         label = f"[{file.label}] " if len(self._files) > 1 else ""
         for line in lines:
-            file.tail.add(label + line)
+            file.tail.add(line)
             self._untold.append(label + line)
 
     def _tell(self) -> list[str]:
@@ -230,6 +248,7 @@ class _FollowedFile:
 
     Args:
         path: Its path, e.g. `user_logs/std_log.txt`.
+        label: What it is called.
         clock: Seconds since some fixed moment.
 
     Attributes:
@@ -242,9 +261,9 @@ class _FollowedFile:
         tail: Its last lines.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str, label: str, clock: Callable[[], float]) -> None:
         self.path = path
-        self.label = label_of(path)
+        self.label = label
         self.url = ""
         self.offset = 0
         self.has_more = False

@@ -60,6 +60,7 @@ class WatchOptions:
         on_line: Called with each line of its log, from one thread at a time.
         on_progress: Called with a sentence now and then, while there is no log.
         studio_url: Its page in Studio, where that is known; empty for the one that Azure tells of.
+        processes_per_node: How many processes each of its nodes has; None where that is not known.
     """
 
     tag: str
@@ -67,6 +68,7 @@ class WatchOptions:
     on_line: LineHandler | None = None
     on_progress: LineHandler | None = None
     studio_url: str = ""
+    processes_per_node: int | None = None
 
 
 class Watch:
@@ -90,7 +92,7 @@ class Watch:
         self._missing = 0
         self._changed_at = self._looked_at = -math.inf
         self._log_read_at = -math.inf
-        self._follower = LogFollower(connection, job_name, time.monotonic)
+        self._follower = LogFollower(connection, job_name, time.monotonic, options.processes_per_node)
 
     @property
     def may_look(self) -> bool:
@@ -198,7 +200,7 @@ class Watch:
             self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
 
     def _settle(self) -> None:
-        self.job.log_tail = tuple(self._follower.tail)
+        self.job.log_end = self._follower.end
         if not self.job.settled:
             self.job.settle()
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.timing import SYSTEM_TIME, Time
+from zenml_azureml.workspace.log_tail import LogEnd
 from zenml_azureml.workspace.logs import RunDetails
 from zenml_azureml.workspace.status import JobPhase, phase_of
 
@@ -29,7 +30,7 @@ class WatchedJob:
         compute: Name of its compute; empty for serverless.
         vault_secret: Address of the secret that it has its own secrets from; empty for none, or until it is known.
         details: Run history's account of it, once it has ended.
-        log_tail: The last lines of its log, once it has ended.
+        log_end: The end of its log, once it has ended.
         waited: How long it has been seen waiting for its compute.
         error: Why it can no longer be watched.
         time: What waiting for it waits on.
@@ -41,7 +42,7 @@ class WatchedJob:
     compute: str = ""
     vault_secret: str = ""
     details: RunDetails | None = None
-    log_tail: tuple[str, ...] = ()
+    log_end: LogEnd = field(default_factory=LogEnd)
     waited: timedelta = timedelta()
     error: AzureMLError | None = None
     time: Time = field(default=SYSTEM_TIME, repr=False)

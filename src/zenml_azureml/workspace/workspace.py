@@ -149,20 +149,21 @@ class Workspace:
         """All that is known of the job of that name; None if there is none. See `job_account.describe_job`."""
         return describe_job(self._connection, job_name)
 
-    def read_log(self, job_name: str, on_lines: Callable[[list[str]], None]) -> RunDetails:
+    def read_log(self, job: ListedJob, on_lines: Callable[[list[str]], None]) -> RunDetails:
         """Read what a job has logged so far.
 
         Args:
-            job_name: The job.
+            job: The job.
             on_lines: Called with some lines at a time.
 
         Raises:
             AzureMLError: If the log cannot be read.
         """
         try:
-            return LogFollower(self._connection, job_name, self._time.monotonic).tell_rest(on_lines)
+            follower = LogFollower(self._connection, job.name, self._time.monotonic, job.processes_per_node)
+            return follower.tell_rest(on_lines)
         except AzureError as error:
-            raise explain(f"reading the log of the job `{job_name}`", error, self.address) from error
+            raise explain(f"reading the log of the job `{job.name}`", error, self.address) from error
 
     @property
     def inspector(self) -> Inspector:

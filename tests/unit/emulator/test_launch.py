@@ -94,13 +94,13 @@ def test_a_job_is_told_where_it_runs_and_its_own_variables_win(workspace: Worksp
         "AZUREML_ARM_WORKSPACE_NAME": "ws",
         "AZUREML_ARM_PROJECT_NAME": "digits",
         "AZUREML_NODE_COUNT": "2",
-        "AZUREML_CR_NODE_RANK": "0",
         "AZUREML_CR_COMPUTE_CONTEXT": '{"cluster_name": "cpu"}',
         "MLFLOW_RUN_ID": "other",
         "MINE": "1",
     }
     assert expected.items() <= launch.environment.items()
     assert launch.node_count == 2
+    assert [process.node for process in launch.processes] == [0, 1]
 
 
 def test_literals_are_put_in_as_they_are_and_data_as_folders_of_the_job(workspace: Workspace, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from zenml_azureml.emulator.log_names import SINGLE
+from zenml_azureml.emulator.distribution import JobProcess
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class JobLaunch:
             never log it.
         folder: The job's own folder; it exists, and nothing is written outside of it but for `mounts`.
         node_count: Number of nodes.
-        log_names: The files that stdout and stderr of its processes go to, that of the first process first.
+        processes: The processes that run its command, in the order of their logs.
         memory_gb: Memory of one node, in GB; None for as much as this machine has.
         shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
         mounts: Folders outside of it that the job writes to under their own paths: outputs mounted from a datastore.
@@ -37,7 +37,7 @@ class JobLaunch:
     environment: Mapping[str, str]
     folder: Path
     node_count: int = 1
-    log_names: tuple[str, ...] = (SINGLE,)
+    processes: tuple[JobProcess, ...] = (JobProcess(),)
     memory_gb: float | None = None
     shm_size: str | None = None
     docker_args: str | None = None
@@ -46,13 +46,17 @@ class JobLaunch:
 
     @property
     def log_files(self) -> tuple[Path, ...]:
-        """Where stdout and stderr of its processes go."""
-        return tuple(self.folder / "user_logs" / name for name in self.log_names)
+        """Where stdout and stderr of its processes go, each once."""
+        return tuple(dict.fromkeys(self.log_file_of(process) for process in self.processes))
 
     @property
     def log_file(self) -> Path:
         """Where stdout and stderr of the first process go, e.g. `user_logs/std_log.txt`."""
         return self.log_files[0]
+
+    def log_file_of(self, process: JobProcess) -> Path:
+        """Where stdout and stderr of one process go."""
+        return self.folder / "user_logs" / process.log_name
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,13 @@ class RunningJob(Protocol):
 
     async def terminate(self) -> None:
         """End it and everything it started: asked first, killed after a grace time."""
+
+    async def kill(self, number: int) -> None:
+        """Kill one of its processes, as the kernel does where memory runs out.
+
+        Args:
+            number: Of the process, in the order of the launch.
+        """
 
 
 class Runtime(Protocol):

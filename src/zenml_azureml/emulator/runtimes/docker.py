@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from docker.models.containers import Container
 from docker.types import Mount
 
+from zenml_azureml.emulator.distribution import JobProcess, Meeting, variables_of
 from zenml_azureml.emulator.endings import FailedError
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker_arguments import container_options
@@ -22,11 +23,14 @@ from zenml_azureml.emulator.runtimes.failure import end_of_command
 #: Containers that can run at once: each has a thread that follows its output.
 _MOST_CONTAINERS = 512
 
+#: Where processes of a job meet. Guess: the port of Azure ML's own is one of these.
+_FIRST_PORT = 6105
+
 T = TypeVar("T")
 
 
 class DockerRuntime:
-    """Executes each job's command in containers of its image, one for each node.
+    """Executes each job's command in containers of its image, one for each of its processes.
 
     As on Azure ML the image comes from its registry, its working directory and entrypoint do not count, and its
     memory is the VM's. There is no GPU, whatever the VM size says.
@@ -75,11 +79,11 @@ class DockerRuntime:
         await self.call(self._engine.pull, launch.image, launch.name)
         nodes: list[_Node] = []
         try:
-            for rank in range(launch.node_count):
-                log_file = log_file_of(launch, rank)
+            for process in launch.processes:
+                log_file = launch.log_file_of(process)
                 log_file.parent.mkdir(parents=True, exist_ok=True)
                 log_file.touch()
-                options = options_of(launch, rank, self._network)
+                options = options_of(launch, process, self._network)
                 container = await self.call(self._engine.start, launch.image, launch.name, options)
                 nodes.append(_Node(container, log_file))
         except FailedError:
@@ -102,6 +106,10 @@ class DockerRuntime:
     async def stop(self, node: _Node) -> None:
         """End a container: asked first, killed after the grace time."""
         await self.call(self._engine.stop, node.container, self._grace)
+
+    async def kill(self, node: _Node) -> None:
+        """Kill a container."""
+        await self.call(self._engine.kill, node.container)
 
     async def remove(self, node: _Node) -> None:
         """Remove a container."""
@@ -138,6 +146,10 @@ class _DockerJob:
         await self._stop()
         await asyncio.wait([self.ended])
 
+    async def kill(self, number: int) -> None:
+        """Kill one of its containers."""
+        await self._runtime.kill(self._nodes[number])
+
     async def _stop(self) -> None:
         await asyncio.gather(*(self._runtime.stop(node) for node in self._nodes))
 
@@ -156,23 +168,12 @@ class _DockerJob:
         return end_of_command(self._launch.command, exit_code, node.log_file)
 
 
-def log_file_of(launch: JobLaunch, rank: int) -> Path:
-    """Where a node writes: to the log of its first process, or to that of all nodes where there is only one.
+def options_of(launch: JobLaunch, process: JobProcess, network: str | None) -> dict[str, Any]:
+    """How the container of one process is made.
 
     Args:
         launch: The job.
-        rank: Of the node, from 0.
-    """
-    files = launch.log_files
-    return files[rank * len(files) // launch.node_count]
-
-
-def options_of(launch: JobLaunch, rank: int, network: str | None) -> dict[str, Any]:
-    """How the container of one node is made.
-
-    Args:
-        launch: The job.
-        rank: Of the node, from 0.
+        process: One of its processes.
         network: The network that it is to be in, whatever the job says; None for the job's.
 
     Returns:
@@ -196,8 +197,8 @@ def options_of(launch: JobLaunch, rank: int, network: str | None) -> dict[str, A
         "environment": {
             "PYTHONUNBUFFERED": "1",
             **asked["environment"],
+            **variables_of(process, launch.processes, _meeting(launch)),
             **launch.environment,
-            "AZUREML_CR_NODE_RANK": str(rank),
         },
         # The first process of a container does not hear SIGTERM unless it listens for it, which shells do not.
         "init": True,
@@ -208,6 +209,12 @@ def options_of(launch: JobLaunch, rank: int, network: str | None) -> dict[str, A
             if path is not None and path.exists()
         ],
     }
+
+
+def _meeting(launch: JobLaunch) -> Meeting:
+    # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other in
+    # theirs; in a network of Docker's own they do not.
+    return Meeting(("127.0.0.1",) * launch.node_count, tuple(range(_FIRST_PORT, _FIRST_PORT + len(launch.processes))))
 
 
 def working_directory(job_name: str) -> str:

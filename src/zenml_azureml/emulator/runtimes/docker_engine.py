@@ -119,6 +119,11 @@ class DockerEngine:
         with suppress(NotFound):  # it has been removed meanwhile
             container.stop(timeout=round(grace))
 
+    def kill(self, container: Container) -> None:
+        """Kill a container where it runs."""
+        with suppress(NotFound, APIError):  # it has ended meanwhile
+            container.kill()
+
     def remove(self, container: Container) -> None:
         """Kill a container where it runs, and remove it with its volumes."""
         try:

@@ -1,23 +1,32 @@
-"""Jobs as processes of this machine, each in a folder of its own."""
+"""Jobs as processes of this machine, each in a folder of its own, and in that one for each further node."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from zenml_azureml.emulator.distribution import JobProcess, Meeting, variables_of
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.runtimes.job_folder import JobFolder
 from zenml_azureml.emulator.runtimes.processes import end_processes
 
+#: What nodes are reached at: all of them are this machine.
+_LOOPBACK = "127.0.0.1"
+
 
 class ProcessRuntime:
-    """Executes each job's command in a shell, as a process group of its own.
+    """Executes each job's command in a shell for each of its processes, each a process group of its own.
 
     There is no container: the image only chooses the Python that `python` means, and the job keeps
-    to its folder because HOME, TMPDIR, `pip install` and `/app` lead there (see `app_shim`).
+    to its folder because HOME, TMPDIR, `pip install` and `/app` lead there (see `app_shim`). What is a node on Azure
+    is a folder here: the processes of a node share all of that, those of several nodes nothing.
 
     Args:
         interpreters: By image, as the jobs' environments name it: the Python that stands for it.
@@ -38,26 +47,27 @@ class ProcessRuntime:
         self._running: set[_ProcessJob] = set()
 
     async def start(self, launch: JobLaunch) -> _ProcessJob:
-        """Start a job; its log file exists when this returns.
+        """Start a job; its log files exist when this returns.
 
         Raises:
             OSError: If the job's folder cannot be written to.
         """
         interpreter = self._interpreters.get(launch.image or "", self._default_interpreter)
-        folder = JobFolder(launch.folder.resolve())
-        folder.prepare(interpreter)
-        launch.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with launch.log_file.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *("/bin/bash", "-c", launch.command),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folder.working_directory,
-                env=folder.environment(interpreter, launch.environment),
-                start_new_session=True,
-            )
-        job = _ProcessJob(process, launch, folder, self._grace)
+        root = launch.folder.resolve()
+        nodes = [JobFolder(root if node == 0 else root / f"node_{node}") for node in range(launch.node_count)]
+        for folder in nodes:
+            folder.prepare(interpreter)
+        meeting = Meeting((_LOOPBACK,) * launch.node_count, _free_ports(len(launch.processes)))
+        started: list[asyncio.subprocess.Process] = []
+        try:
+            for process in launch.processes:
+                own = variables_of(process, launch.processes, meeting)
+                environment = nodes[process.node].environment(interpreter, {**own, **launch.environment})
+                started.append(await _start(launch, process, nodes[process.node], environment))
+        except BaseException:
+            await asyncio.to_thread(end_processes, root, [process.pid for process in started], grace=0)
+            raise
+        job = _ProcessJob(started, launch, root, self._grace)
         self._running.add(job)
         job.ended.add_done_callback(lambda _task: self._running.discard(job))
         return job
@@ -68,18 +78,18 @@ class ProcessRuntime:
 
 
 class _ProcessJob:
-    """A job's shell and everything that it has started."""
+    """A job's shells and everything that they have started. The first that fails ends the others."""
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        processes: list[asyncio.subprocess.Process],
         launch: JobLaunch,
-        folder: JobFolder,
+        root: Path,
         grace: float,
     ) -> None:
-        self._process = process
+        self._processes = processes
         self._launch = launch
-        self._folder = folder
+        self._root = root
         self._grace = grace
         self._ending = asyncio.Lock()
         self.ended = asyncio.get_running_loop().create_task(self._run())
@@ -95,13 +105,70 @@ class _ProcessJob:
             await self._end_processes(self._grace)
         await asyncio.wait([self.ended])
 
+    async def kill(self, number: int) -> None:
+        """Kill one of its processes, and what that has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._processes[number].pid, signal.SIGKILL)
+
     async def _run(self) -> JobEnd:
-        exit_code = await self._process.wait()
+        ends = await self._until_over()
         # The end of a container's command is the end of the container, whatever else runs in it.
         async with self._ending:
             await self._end_processes(0)
-        return end_of_command(self._launch.command, exit_code, self._launch.log_file)
+        return next((end for end in ends if not end.succeeded), JobEnd(exit_code=0))
+
+    async def _until_over(self) -> list[JobEnd]:
+        """Wait for the end of every process that ends by itself, or the first failure; how they ended, in that order.
+
+        A process that ends early with success leaves the others alone.
+        """
+        pairs = list(zip(self._launch.processes, self._processes, strict=True))
+        waited_for = [self._end_of(one, process) for one, process in pairs if not one.serves_others]
+        ends: list[JobEnd] = []
+        tasks = [asyncio.ensure_future(waiting) for waiting in waited_for]
+        for ended in asyncio.as_completed(tasks):
+            ends.append(await ended)
+            if not ends[-1].succeeded:
+                async with self._ending:
+                    # Guess: the others are asked to end, as when a job is cancelled.
+                    await self._end_processes(self._grace)
+                break
+        for task in tasks:
+            task.cancel()
+        return ends
+
+    async def _end_of(self, process: JobProcess, started: asyncio.subprocess.Process) -> JobEnd:
+        return end_of_command(self._launch.command, await started.wait(), self._launch.log_file_of(process))
 
     async def _end_processes(self, grace: float) -> None:
-        root, group = self._folder.root, self._process.pid
-        await asyncio.to_thread(end_processes, root, group, grace=grace)
+        groups = [process.pid for process in self._processes]
+        await asyncio.to_thread(end_processes, self._root, groups, grace=grace)
+
+
+async def _start(
+    launch: JobLaunch, process: JobProcess, folder: JobFolder, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    log_file = launch.log_file_of(process)
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *("/bin/bash", "-c", launch.command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder.working_directory,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _free_ports(number: int) -> tuple[int, ...]:
+    """Ports that nobody listens at; all of them are looked for before one is given away."""
+    sockets = [socket.socket() for _ in range(number)]
+    try:
+        for one in sockets:
+            one.bind((_LOOPBACK, 0))
+        return tuple(one.getsockname()[1] for one in sockets)
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,7 +1,7 @@
 """The processes that jobs have started: finding them all, and ending them.
 
-A job's processes share a process group, and a home that no other process has. The home also finds
-those that have made a group or a session of their own, or that a killed emulator has left behind.
+What one shell of a job starts shares its process group, and all of a job have a home below its folder. The home also
+finds those that have made a group or a session of their own, or that a killed emulator has left behind.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
@@ -17,32 +18,32 @@ import psutil
 _POLL_SECONDS = 0.05
 
 
-def processes_of(folder: Path, group: int | None = None) -> list[psutil.Process]:
+def processes_of(folder: Path, groups: Collection[int] = ()) -> list[psutil.Process]:
     """Every living process that jobs below a folder have started.
 
     Args:
         folder: A job's folder, or one with those of several jobs; absolute, without symbolic links.
-        group: A process group whose members belong to the job whatever their home is.
+        groups: Process groups whose members belong to the job whatever their home is.
 
     Returns:
         The processes, without zombies and without this process.
     """
-    return [process for process in psutil.process_iter() if _belongs(process, folder, group)]
+    return [process for process in psutil.process_iter() if _belongs(process, folder, groups)]
 
 
-def end_processes(folder: Path, group: int | None = None, *, grace: float) -> None:
+def end_processes(folder: Path, groups: Collection[int] = (), *, grace: float) -> None:
     """End every process that jobs below a folder have started; returns when none of them lives.
 
     Args:
         folder: As in `processes_of`.
-        group: As in `processes_of`.
+        groups: As in `processes_of`.
         grace: Seconds between asking (SIGTERM) and killing (SIGKILL); 0 kills at once.
     """
     deadline = time.monotonic() + grace
     if grace > 0:
-        for process in processes_of(folder, group):
+        for process in processes_of(folder, groups):
             _send(process, signal.SIGTERM)
-    while living := processes_of(folder, group):
+    while living := processes_of(folder, groups):
         if time.monotonic() >= deadline:
             # Again in every round: what was just being started is found only in the next one.
             for process in living:
@@ -50,11 +51,11 @@ def end_processes(folder: Path, group: int | None = None, *, grace: float) -> No
         time.sleep(_POLL_SECONDS)
 
 
-def _belongs(process: psutil.Process, folder: Path, group: int | None) -> bool:
+def _belongs(process: psutil.Process, folder: Path, groups: Collection[int]) -> bool:
     try:
         if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
             return False
-        if group is not None and os.getpgid(process.pid) == group:
+        if groups and os.getpgid(process.pid) in groups:
             return True
         home = process.environ().get("HOME", "")
     except (psutil.Error, OSError):  # gone meanwhile, or another user's

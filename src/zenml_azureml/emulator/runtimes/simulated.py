@@ -69,6 +69,7 @@ class SimulatedJob:
         self._seconds = seconds
         self._exit_code = exit_code
         self._retries = retries
+        self._killed: int | None = None
         if not log.delay:
             for file in launch.log_files:
                 _create(file)
@@ -77,6 +78,9 @@ class SimulatedJob:
     async def wait(self) -> JobEnd:
         """Wait for the end; a job that was terminated ends as a process does by SIGTERM."""
         await asyncio.wait([self.task])
+        if self._killed is not None:
+            log_file = self._launch.log_file_of(self._launch.processes[self._killed])
+            return end_of_command(self._launch.command, -signal.SIGKILL, log_file)
         exit_code = -signal.SIGTERM if self.task.cancelled() else self.task.result()
         return end_of_command(self._launch.command, exit_code, self._launch.log_file)
 
@@ -84,6 +88,12 @@ class SimulatedJob:
         """End it at once."""
         self.task.cancel()
         await asyncio.wait([self.task])
+
+    async def kill(self, number: int) -> None:
+        """Let one of its processes be killed, which ends the others."""
+        if not self.task.done():
+            self._killed = number
+            await self.terminate()
 
     async def _run(self) -> int:
         for attempt in range(self._retries + 1):

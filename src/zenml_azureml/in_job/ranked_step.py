@@ -1,0 +1,114 @@
+"""The entrypoint of a step whose job has several processes: each runs the step, the first one reports to ZenML.
+
+ZenML lets a step operator name the class of its entrypoint; this one is named for such jobs only. On rank 0 it does
+what ZenML's own does. On the others it loads the same inputs, calls the same function and drops what that returns.
+Nothing of ZenML's bookkeeping happens there: no status, outputs, metadata, logs, heartbeat, hooks, experiment trackers.
+
+What is private of ZenML's is used here only, since there is no public way to load a step's inputs or to tell where code
+is extracted to: `StepRunner._load_step` and `_parse_inputs`, and of the entrypoint classes `_run_step` and
+`_load_active_artifact_store`. tests/unit/test_ranked_step.py fails when one of them moves.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.logger import get_logger
+from zenml.orchestrators import input_utils
+from zenml.orchestrators.step_runner import StepRunner
+from zenml.step_operators.step_operator_entrypoint_configuration import (
+    STEP_RUN_ID_OPTION,
+    StepOperatorEntrypointConfiguration,
+)
+from zenml.steps import BaseStep
+from zenml.steps.utils import get_resolved_signature
+from zenml.utils import env_utils
+
+from zenml_azureml.in_job.other_ranks import publish_nothing
+from zenml_azureml.in_job.ranks import FailureTeller, rank_in
+
+if TYPE_CHECKING:
+    from zenml.artifact_stores import BaseArtifactStore
+    from zenml.config.step_configurations import Step
+    from zenml.models import CodeReferenceResponse, PipelineSnapshotResponse, StepRunResponse
+
+logger = get_logger(__name__)
+
+
+class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
+    """Runs a step on one of several ranks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._rank = rank_in(os.environ)
+        self._failures = FailureTeller(self._rank)
+        logger.info("This is %s.", self._rank)
+
+    @property
+    def step_run(self) -> StepRunResponse:
+        """The step run. In dynamic pipelines ZenML's own tells the server that it runs, which is rank 0's to do."""
+        return super().step_run if self._rank.number == 0 else self._step_run_as_it_is
+
+    @cached_property
+    def _step_run_as_it_is(self) -> StepRunResponse:
+        return Client().zen_store.get_run_step(UUID(self.entrypoint_args[STEP_RUN_ID_OPTION]))
+
+    def download_code_from_code_repository(self, code_reference: CodeReferenceResponse) -> None:
+        """Download the step's code to where no other process of the node extracts it too."""
+        self._enter_own_folder()
+        super().download_code_from_code_repository(code_reference)
+
+    def _load_active_artifact_store(self) -> BaseArtifactStore:
+        # Called right before the code is extracted from there, below the current folder.
+        self._enter_own_folder()
+        return super()._load_active_artifact_store()
+
+    def _enter_own_folder(self) -> None:
+        # The processes of a node share its `/app`: one would import what another is just writing.
+        if self._rank.number:
+            own = Path(f"rank_{self._rank.number}")
+            own.mkdir(exist_ok=True)
+            os.chdir(own)
+
+    def _run_step(self, step: Step, snapshot: PipelineSnapshotResponse) -> None:
+        self._watch_function()
+        with self._failures.watching():
+            if self._rank.number == 0:
+                super()._run_step(step, snapshot)
+            else:
+                self._run_function(step)
+
+    def _watch_function(self) -> None:
+        """Have a failure of the step's function told at once: on rank 0, ZenML's server is told first."""
+        call, failures = BaseStep.call_entrypoint, self._failures
+
+        def watched(step: BaseStep, *args: Any, **kwargs: Any) -> Any:
+            with failures.watching():
+                return call(step, *args, **kwargs)
+
+        BaseStep.call_entrypoint = watched  # type: ignore[assignment,method-assign]  # this process runs no other step
+
+    def _run_function(self, step: Step) -> None:
+        """Call the step's function with the inputs that rank 0 calls it with."""
+        step_run = self.step_run
+        publish_nothing(self._rank)  # before the user's modules are imported, which take these functions over
+        pipeline_run = Client().get_pipeline_run(step_run.pipeline_run_id)
+        input_utils.resolve_step_inputs(step=step, pipeline_run=pipeline_run)
+        stack = Client().active_stack
+        runner = StepRunner(step=step, stack=stack)
+        instance = runner._load_step()
+        inputs = runner._parse_inputs(
+            signature=get_resolved_signature(instance.entrypoint), input_artifacts=step_run.inputs
+        )
+        environment = {
+            **env_utils.get_runtime_environment(config=step_run.config, stack=stack),
+            **env_utils.get_runtime_secret_environment(config=step_run.config, stack=stack),
+        }
+        with env_utils.temporary_environment(environment):
+            instance.call_entrypoint(**inputs)
+        logger.info("The step has returned on %s. What it returned is rank 0's to store.", self._rank)
