@@ -368,7 +368,7 @@ class TestScenarios:
         submit(running, "echo")
         wait_until(lambda: json.loads(emulator("status", state, "--json").stdout)["jobs"] == {"Failed": 1})
         for_a_program = json.loads(emulator("scenario", state, "quota", "--json").stdout)
-        assert for_a_program == {"name": "quota", "jobs": "", "times": 1, "after": 0.0, "fired": 0}
+        assert for_a_program == {"name": "quota", "jobs": "", "times": 1, "after": 0.0, "now": False, "fired": 0}
 
     def test_one_that_does_not_exist_is_refused_with_those_that_do(self, state: Path) -> None:
         started(state)
