@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-documents test-docker compare-docker test-azure-cli chaos versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-azure-cli chaos versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +22,10 @@ demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
 
 test: setup ## Run the tests that need nothing installed: less than ten minutes on two cores
-	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal
+	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not long"
+
+test-long: setup ## Run the tests of many nodes, evictions and secrets in whole pipelines
+	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m long tests/e2e
 
 test-documents: setup ## Run every code block of the documents, follow their links, try the benchmarks
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/documents

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
@@ -14,6 +16,8 @@ from tests.e2e.killed import jobs_of
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
 from zenml_azureml.emulator.state import Job
+
+pytestmark = pytest.mark.long
 
 TRAINING = """
 import json, time

@@ -16,6 +16,8 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
 from zenml_azureml.emulator.state import Job
 
+pytestmark = pytest.mark.long
+
 SPOT = """
 SETTINGS = {"step_operator": AzureMLStepOperatorSettings(job_tier="spot", fallback=[{"job_tier": "standard"}])}
 sleeper = CommandStep(["sleep", "3600"], name="sleeper", step_operator="azureml", settings=SETTINGS)

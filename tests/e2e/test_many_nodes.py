@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
+
+pytestmark = pytest.mark.long
 
 #: Put before each pipeline: what it runs on.
 TWO_NODES = """

@@ -22,6 +22,8 @@ from tests.e2e.zenml_server import zenml_server
 from tests.vault_access import grant, own_vault, values_in
 from zenml_azureml.emulator import Emulator
 
+pytestmark = pytest.mark.long
+
 READ_THEM = """
 import os, sys
 from pathlib import Path
