@@ -64,7 +64,7 @@ docs: .venv-tools/.installed ## Build the documentation into site/
 pictures: setup ## Run the demo in a terminal, and draw it for the documents
 	$(RUN) -m scripts.pictures
 
-bench: setup ## Measure beside ZenML's built-in operator, on the emulator: 15 minutes (QUICK=1, ONLY=)
+bench: setup ## Measure beside ZenML's built-in operator, on the emulator: 20 minutes (QUICK=1, ONLY=)
 	$(RUN) -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
 
 lint: setup ## Check style and types
