@@ -141,13 +141,14 @@ class Ending:
         ended = list(ended)
         self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
         # Whoever interrupts a run waits for its end: without asking the server, which may be away.
-        finishing = [] if reason == INTERRUPTED else _finishing(ended)
+        reported = set() if reason == INTERRUPTED else _reported({step_run.pipeline_run_id for step_run in ended})
         deadline = self._time.monotonic() + FINISHING.total_seconds()
-        self.end([step_run for step_run in ended if step_run not in finishing])
-        still_going = [step_run for step_run in finishing if not self._ends_by_itself(step_run, deadline)]
-        self.end(still_going)
+        self.end([step_run for step_run in ended if step_run.id not in reported])
+        finishing = [step_run for step_run in ended if step_run.id in reported]
+        going_on = {step_run.id for step_run in finishing if not self._ends_by_itself(step_run, deadline)}
+        self.end([step_run for step_run in finishing if step_run.id in going_on])
         for step_run in finishing:
-            if step_run not in still_going:
+            if step_run.id not in going_on:
                 self._drop_secret(step_run)
 
     def end(
@@ -244,11 +245,10 @@ class Ending:
         return self._workspace_of(step_run).cancel(self._job_name(step_run))
 
 
-def _finishing(of: list[StepRunResponse]) -> list[StepRunResponse]:
-    """Those that have reported their end to the server; none if it cannot be asked."""
+def _reported(run_ids: Iterable[UUID]) -> set[UUID]:
+    """The step runs of runs that have reported their end to the server; none if it cannot be asked."""
     try:
-        reported = {run_id: step_runs.reported_ends(run_id) for run_id in {one.pipeline_run_id for one in of}}
+        return {step_run_id for run_id in run_ids for step_run_id in step_runs.reported_ends(run_id)}
     except Exception as error:  # noqa: BLE001 - a job too many that is cancelled beats one that goes on
         logger.debug("Could not ask the server which steps have ended: %s", error)
-        return []
-    return [step_run for step_run in of if step_run.id in reported[step_run.pipeline_run_id]]
+        return set()

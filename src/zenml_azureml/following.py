@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunInterruptedException, RunStoppedException
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.watched_job import WatchedJob
 
 
+class DropSecret(Protocol):
+    """Deletes what a step run has in a key vault."""
+
+    def __call__(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
+        """Delete it; on a thread of its own, where nobody is to wait for that."""
+
+
 class Following:
     """Follows the steps of one operator. Thread-safe, as each of its parts is.
 
@@ -48,7 +55,7 @@ class Following:
         guard: JobGuard,
         watch: Callable[[StepRunResponse], WatchedJob],
         *,
-        drop_secret: Callable[[StepRunResponse], None],
+        drop_secret: DropSecret,
         time: Time,
     ) -> None:
         self._moves = moves
@@ -128,7 +135,7 @@ class Following:
             self._background.start(step_run.id, partial(self._move, step_run, job, reason))
             return ExecutionStatus.PROVISIONING
         self._guard.release(step_run.id)
-        self._drop_secret(step_run)
+        self._drop_secret(step_run, in_background=True)
         if conclude(job, step_run, because=because, history=self._moves.finish(step_run, job)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
             return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED

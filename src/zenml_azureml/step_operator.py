@@ -312,10 +312,10 @@ class AzureMLStepOperator(BaseStepOperator):
             ),
         )
 
-    def _drop_secret(self, step_run: StepRunResponse) -> None:
+    def _drop_secret(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
         """Delete what the job of a step run has in a key vault."""
-        recorded = step_runs.recorded_vault_secret(step_run)
-        self._workspace_of(step_run).drop_secret(self._attempts.job_name(step_run), recorded)
+        recorded, job_name = step_runs.recorded_vault_secret(step_run), self._attempts.job_name(step_run)
+        self._workspace_of(step_run).drop_secret(job_name, recorded, in_background=in_background)
 
     def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
         return self.workspace(self.get_settings(step_run))

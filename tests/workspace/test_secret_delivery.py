@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
 from azure.core.credentials import TokenCredential
 
 from tests.contract.arm import Arm
@@ -148,6 +149,29 @@ def test_the_secret_is_deleted_with_the_job(bench: Bench) -> None:
 
     assert values_in(bench.vault) == {}
     assert bench.asked().count(("DELETE", "job")) == 1
+
+
+def test_whoever_asks_for_a_status_does_not_wait_until_the_secret_is_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.let_all()
+    bench.submit()
+    senders: set[str] = set()
+    send = requests.Session.send
+
+    def noting(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        senders.add(threading.current_thread().name)
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", noting)
+    bench.workspace.drop_secret("job", in_background=True)
+    bench.workspace.release("job")  # comes right after it, on the same thread
+
+    for thread in threading.enumerate():
+        if thread.name == "zenml-azureml-secret-drop":
+            thread.join(30)
+    assert values_in(bench.vault) == {}
+    assert senders == {"zenml-azureml-secret-drop"}
 
 
 def test_long_secrets_take_several_of_the_vaults(bench: Bench) -> None:

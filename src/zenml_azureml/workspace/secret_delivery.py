@@ -168,21 +168,33 @@ class SecretDelivery:
             secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
         )
 
-    def drop(self, job_name: str, further: Iterable[str] = ()) -> None:
+    def drop(self, job_name: str, further: Iterable[str] = (), *, in_background: bool = False) -> None:
         """Delete the secret of a job that has ended, if it has one. Never raises: what is left is told of.
 
         Args:
             job_name: The job.
             further: Addresses of its secrets that others know of: another process may have written it. Or empty ones.
+            in_background: Whether to do it on a thread of its own, which the process does not end before.
         """
-        for found in {self._written.pop(job_name, ""), *further} - {""} - self._gone:
-            try:
-                # What was written, and is said not to be there, is looked for again: one answer may be wrong.
-                if not self.delete(found):
-                    self.delete(found)
-            except AzureMLError as error:
-                logger.warning("%s", error)
-            self._gone.add(found)
+        found = {self._written.pop(job_name, ""), *further} - {""} - self._gone
+        self._gone.update(found)  # before they are: whoever comes next has nothing to wait for
+
+        def work() -> None:
+            for url in found:
+                self._drop(url)
+
+        if found and in_background:
+            threading.Thread(target=work, name="zenml-azureml-secret-drop").start()
+        else:
+            work()
+
+    def _drop(self, url: str) -> None:
+        try:
+            # What was written, and is said not to be there, is looked for again: one answer may be wrong.
+            if not self.delete(url):
+                self.delete(url)
+        except AzureMLError as error:
+            logger.warning("%s", error)
 
     def delete(self, url: str) -> bool:
         """Delete a secret.

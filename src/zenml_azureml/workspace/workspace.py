@@ -175,18 +175,19 @@ class Workspace:
         """What the jobs of the workspace have in key vaults."""
         return self._secrets
 
-    def drop_secret(self, job_name: str, recorded: str = "") -> None:
+    def drop_secret(self, job_name: str, recorded: str = "", *, in_background: bool = False) -> None:
         """Delete what a job that has ended has in a key vault. Never raises; asks nothing where there is nothing.
 
         Args:
             job_name: The job.
             recorded: Address of its secret, where somebody has kept it.
+            in_background: Whether to do it on a thread of its own.
         """
         job = self._monitor.watched(job_name)
         if job is None:
-            self._secrets.drop(job_name, [recorded])
+            self._secrets.drop(job_name, [recorded], in_background=in_background)
         elif job.error is None or job.phase.ended:  # one that was given up may go on
-            self._secrets.drop(job_name, [recorded, job.vault_secret])
+            self._secrets.drop(job_name, [recorded, job.vault_secret], in_background=in_background)
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete its secrets and the compute that was created to be deleted after it.
