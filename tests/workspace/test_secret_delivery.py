@@ -174,6 +174,25 @@ def test_whoever_asks_for_a_status_does_not_wait_until_the_secret_is_deleted(
     assert senders == {"zenml-azureml-secret-drop"}
 
 
+def test_a_deletion_that_is_interrupted_is_left_to_whoever_ends_the_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.let_all()
+    bench.submit()
+    with monkeypatch.context() as interrupted:
+
+        def interrupt(*_arguments: object, **_options: object) -> None:
+            raise KeyboardInterrupt
+
+        interrupted.setattr(requests.Session, "send", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bench.workspace.drop_secret("job")
+
+    bench.workspace.drop_secret("job")
+
+    assert values_in(bench.vault) == {}
+
+
 def test_long_secrets_take_several_of_the_vaults(bench: Bench) -> None:
     bench.let_all()
     bench.submit(variables={"MY_TOKEN": "x" * 60_000})

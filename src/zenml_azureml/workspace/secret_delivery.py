@@ -176,17 +176,20 @@ class SecretDelivery:
             further: Addresses of its secrets that others know of: another process may have written it. Or empty ones.
             in_background: Whether to do it on a thread of its own, which the process does not end before.
         """
-        found = {self._written.pop(job_name, ""), *further} - {""} - self._gone
-        self._gone.update(found)  # before they are: whoever comes next has nothing to wait for
+        found = {self._written.get(job_name, ""), *further} - {""} - self._gone
+        try:
+            self._gone.update(found)  # before they are: whoever comes next has nothing to wait for
+            if found and in_background:
+                threading.Thread(target=self._drop_all, args=[found], name="zenml-azureml-secret-drop").start()
+            else:
+                self._drop_all(found)
+        except BaseException:  # a signal: whoever ends the step then does it
+            self._gone.difference_update(found)
+            raise
 
-        def work() -> None:
-            for url in found:
-                self._drop(url)
-
-        if found and in_background:
-            threading.Thread(target=work, name="zenml-azureml-secret-drop").start()
-        else:
-            work()
+    def _drop_all(self, urls: Iterable[str]) -> None:
+        for url in urls:
+            self._drop(url)
 
     def _drop(self, url: str) -> None:
         try:
