@@ -9,7 +9,7 @@ from uuid import UUID
 from zenml.orchestrators.publish_utils import publish_step_run_metadata
 
 from zenml_azureml import step_runs
-from zenml_azureml.moves import Attempt, attempt_from, cost, number_of_jobs
+from zenml_azureml.moves import UNKNOWN, Attempt, attempt_from, cost, number_of_jobs
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 #: The attempts to run a step, the first one first; only of a step that was moved.
 ATTEMPTS_KEY = "azureml_attempts"
 #: Estimated US dollars per hour, of all nodes of the newest job.
-USD_PER_HOUR_KEY = "azureml_usd_per_hour"
-#: Estimated US dollars that the jobs of the step have cost.
+USD_PER_HOUR_KEY = "azureml_usd_per_hour_all_nodes"
+#: Estimated US dollars that the jobs of the step have cost together.
 COST_KEY = "azureml_cost_usd"
+
+
+def cost_ahead(attempt: Attempt) -> dict[str, Any]:
+    """What a job that was submitted is going to cost, as metadata of its step."""
+    if attempt.usd_per_hour is None:
+        return {USD_PER_HOUR_KEY: UNKNOWN, COST_KEY: UNKNOWN}
+    return {USD_PER_HOUR_KEY: round(attempt.usd_per_hour, 4)}
 
 
 class Attempts:
@@ -61,9 +68,12 @@ class Attempts:
         metadata: dict[str, Any] = {}
         if len(attempts) > 1 or attempts[-1].reason is not None:
             metadata[ATTEMPTS_KEY] = [attempt.as_metadata() for attempt in attempts]
-        spent = cost(attempts)
-        if spent is not None and attempts[-1].ended is not None:
-            metadata[COST_KEY] = round(spent, 4)
+        if attempts[-1].ended is not None:
+            spent = cost(attempts)
+            told = UNKNOWN if spent is None else round(spent, 4)
+            # That it will not be known is told with the job's submit already: no request for that alone.
+            if told != step_run.run_metadata.get(COST_KEY):
+                metadata[COST_KEY] = told
         if metadata:
             publish_step_run_metadata(step_run.id, {component_id: metadata})
             step_run.run_metadata.update(metadata)

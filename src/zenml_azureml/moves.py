@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+#: Stands in a step's metadata for a price that nobody tells.
+UNKNOWN = "unknown"
+
 
 class Reason(str, Enum):
     """Why a step was moved on from one of its attempts; the values are kept on ZenML's server."""
@@ -50,11 +53,12 @@ class Attempt:
 
     @property
     def usd(self) -> float | None:
-        """Estimated cost in US dollars, by the time for which it ran; None where no price is known."""
-        if self.usd_per_hour is None or self.ended is None:
+        """Estimated cost in US dollars, by the time for which it ran; None where its price or that is not known."""
+        if not self.job or (self.ended is not None and self.started is None):
+            return 0.0  # it never ran
+        if self.usd_per_hour is None or self.ended is None or self.started is None:
             return None
-        ran = (self.ended - self.started).total_seconds() if self.started else 0.0
-        return self.usd_per_hour * max(0.0, ran) / 3600
+        return self.usd_per_hour * max(0.0, (self.ended - self.started).total_seconds()) / 3600
 
     def as_metadata(self) -> dict[str, Any]:
         """The attempt as it is kept on ZenML's server: what is known of it, in JSON's types."""
@@ -62,7 +66,7 @@ class Attempt:
         values["reason"] = self.reason and self.reason.value
         values["started"] = self.started and self.started.isoformat()
         values["ended"] = self.ended and self.ended.isoformat()
-        values["usd"] = self.usd
+        values["usd"] = UNKNOWN if self.usd is None and self.ended is not None else self.usd
         return {name: value for name, value in values.items() if value not in (None, "")}
 
 
@@ -135,9 +139,9 @@ def number_of_jobs(attempts: Sequence[Attempt]) -> int:
 
 
 def cost(attempts: Sequence[Attempt]) -> float | None:
-    """Estimated US dollars of all attempts together; None where no price is known."""
-    known = [attempt.usd for attempt in attempts if attempt.usd is not None]
-    return sum(known) if known else None
+    """Estimated US dollars of all attempts together; None where what one of them has cost is not known."""
+    costs = [attempt.usd for attempt in attempts]
+    return None if None in costs else sum(usd for usd in costs if usd is not None)
 
 
 def history(attempts: Sequence[Attempt]) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml import step_runs, tags
-from zenml_azureml.attempts import USD_PER_HOUR_KEY, Attempts
+from zenml_azureml.attempts import Attempts, cost_ahead
 from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
 from zenml_azureml.outcome import overdue
@@ -258,10 +258,9 @@ class Moves:
                 target = following
                 continue
             logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
-            attempt = _attempt(job, target, resolution.options.instance_count or 1)
+            attempt = _attempt(job, target)
             self._attempts.put(step_run, (*attempts, attempt))
-            more = {USD_PER_HOUR_KEY: round(attempt.usd_per_hour, 4)} if attempt.usd_per_hour is not None else {}
-            step_runs.record_job(step_run, self._operator.id, job, more)
+            step_runs.record_job(step_run, self._operator.id, job, cost_ahead(attempt))
             if attempts:
                 self._attempts.save(step_run, self._operator.id)
             return job
@@ -293,14 +292,13 @@ def _ended(attempts: Sequence[Attempt], job: WatchedJob, reason: Reason | None) 
     return closed(attempts, reason, says=_short(details.error), started=details.started, ended=details.ended)
 
 
-def _attempt(job: SubmittedJob, target: int, nodes: int) -> Attempt:
-    price = job.placement.price_per_hour
+def _attempt(job: SubmittedJob, target: int) -> Attempt:
     return Attempt(
         target,
         job.name,
-        place=replace(job.placement, price_per_hour=None).describe(),
+        place=job.placement.where(),
         size=job.placement.size,
-        usd_per_hour=None if price is None else price * nodes,
+        usd_per_hour=job.placement.usd_per_hour,
         studio_url=job.studio_url,
     )
 

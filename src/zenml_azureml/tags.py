@@ -28,7 +28,7 @@ ATTEMPT: Final = "zenml_attempt"
 #: Of the same: the job that it takes the place of.
 PREVIOUS_JOB: Final = "zenml_previous_job"
 #: Estimated US dollars per hour of all its nodes, where a price is known.
-USD_PER_HOUR: Final = "zenml_usd_per_hour"
+USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
 #: Of a job that takes the place of another one: which of the step's targets it runs at, from 0.
 TARGET: Final = "zenml_target"
 

@@ -37,7 +37,7 @@ def test_a_job_is_shown_with_where_it_ran_and_whose_it_was(cli: Cli) -> None:
     told = {line[:11].strip(): line[13:] for line in lines}
     assert list(told) == [
         *("Job", "Name", "Status", "Pipeline", "Run", "Step", "Step run", "Experiment", "Compute", "Environment"),
-        *("Submitted", "Started", "Ended", "Ran for", "Workspace", "Studio"),
+        *("Submitted", "Started", "Ended", "Ran for", "Cost", "Workspace", "Studio"),
     ]
     assert (told["Job"], told["Status"], told["Run"], told["Step"]) == ("mine", "Completed", "training-1", "trainer")
     assert (told["Compute"], told["Environment"]) == ("serverless", "train:1")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 from zenml.config import ResourceSettings
 
 from tests.e2e.conftest import Project
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
 
+#: In a step's metadata: the price of a node, of all nodes, and what the step has cost.
+COSTS = ["azureml_usd_per_hour_and_node", "azureml_usd_per_hour_all_nodes", "azureml_cost_usd"]
+
 
 def test_resources_choose_the_size_of_what_is_created(simulated_project: Project, emulator: Emulator) -> None:
     output = simulated_project.succeed(
         """
+        import json
+
         cluster = AzureMLStepOperatorSettings(mode="compute-cluster", compute_name="chosen")
         eight = {"step_operator": cluster, "resources": ResourceSettings(cpu_count=8, memory="24GB")}
         gpu = {"resources": ResourceSettings(gpu_count=1, gpu_class="T4")}
@@ -20,12 +27,19 @@ def test_resources_choose_the_size_of_what_is_created(simulated_project: Project
         def sized():
             CommandStep(["true"], name="on_cluster", step_operator="azureml", settings=eight)()
             CommandStep(["true"], name="on_serverless", step_operator="azureml", settings=gpu)()
+            CommandStep(["true"], name="anywhere", step_operator="azureml")()
+            again = cluster.model_copy(update={"instance_count": 2})
+            CommandStep(["true"], name="again", step_operator="azureml", settings={"step_operator": again})(
+                    after="on_cluster"
+                )
 
         if __name__ == "__main__":
             sized()
             for name, run in last_run().steps.items():
                 print(name, {key: str(value) for key, value in run.run_metadata.items() if "url" not in key})
-        """
+                print("COST", name, json.dumps({key: run.run_metadata.get(key) for key in COSTS}))
+            print("RUN", last_run().id)
+        """.replace("COSTS", str(COSTS))
     )
 
     # ZenML has `gpu_class` since 0.97; before, any GPU will do.
@@ -38,9 +52,30 @@ def test_resources_choose_the_size_of_what_is_created(simulated_project: Project
     assert "Chose Standard_D8s_v3 (8 vCPU, 32 GB), about 0." in output
     assert "on the compute cluster `chosen` (Standard_D8s_v3, about 0." in output
     assert f"'azureml_vm_size': '{gpu_size}'" in output
-    assert "'azureml_usd_per_hour_and_node'" in output
     assert f"on serverless compute ({gpu_size}, about 0." in output
-    # Once per process and region, for both steps.
+    costs = {
+        line.split()[1]: json.loads(line.split(maxsplit=2)[2]) for line in output.splitlines() if line[:5] == "COST "
+    }
+    assert costs["on_cluster"].keys() == set(COSTS)
+    each, together, cost = costs["on_cluster"].values()
+    assert each == together > 0
+    assert cost >= 0
+    # The cluster is there by now, and this step runs on two of its nodes.
+    each_again, together_again, _ = costs["again"].values()
+    assert (each_again, together_again) == (each, 2 * each)
+    assert "on the compute cluster `chosen` (STANDARD_D8S_V3, about 0." in output
+    assert f" USD per hour and node, {2 * each:.2f} for 2 nodes)" in output
+    # Where Azure chooses the size, nobody knows.
+    assert "on serverless compute (Azure chooses the size, price unknown): https://" in output
+    assert list(costs["anywhere"].values()) == [None, "unknown", "unknown"]
+    run = next(line.split()[1] for line in output.splitlines() if line.startswith("RUN "))
+    listed = simulated_project.azureml("jobs", "list", "--run", run, "--all").stdout
+    each_cost = sorted(line.split()[2] for line in listed.splitlines()[:-1])
+    assert each_cost == ["0.00", "0.00", "0.00", "USD", "unknown"]
+    assert listed.splitlines()[-1] == (
+        "Estimated cost of the run so far: 0.00 USD (4 jobs, without 1 whose price is unknown)."
+    )
+    # Once per process and region, for all steps.
     asked = [request["path"].rpartition("/")[2] for request in requests_of(emulator)]
     assert asked.count("vmSizes") == 1
     assert asked.count("usages") == 1

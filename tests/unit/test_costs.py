@@ -20,7 +20,7 @@ def job(
     def moment(hours: float | None) -> datetime | None:
         return None if hours is None else NOW - timedelta(hours=hours)
 
-    tags = {} if price is None else {"zenml_usd_per_hour": price}
+    tags = {} if price is None else {"zenml_usd_per_hour_all_nodes": price}
     return ListedJob("job", status, tags, "", None, "", moment(started), moment(ended))
 
 
@@ -31,6 +31,9 @@ def job(
         (job("Running", started=0.5), 1.0),  # so far
         (job("Queued"), 0.0),
         (job("Canceled", ended=1), 0.0),
+        (job("Canceled", price=None, ended=1), 0.0),  # it has never run
+        (job("Completed"), None),  # Azure does not tell for how long
+        (job("Failed", started=1), None),
         (job("Completed", price=None, started=3, ended=1), None),
         (job("Completed", price="much", started=3, ended=1), None),
     ],
@@ -43,7 +46,6 @@ def test_the_sum_says_what_is_not_in_it() -> None:
     known, unknown = job("Completed", started=2, ended=1), job("Running", price=None, started=1)
 
     assert total_of([known, known], NOW).describe() == "Estimated cost of the run so far: 4.00 USD (2 jobs)."
-    assert total_of([known, unknown], NOW).describe().endswith("2.00 USD (2 jobs, without 1 whose price is not known).")
-    assert (
-        total_of([unknown], NOW).describe() == "The price of 1 job is not known, so the cost of the run is not either."
-    )
+    assert total_of([known, unknown], NOW).describe().endswith("2.00 USD (2 jobs, without 1 whose price is unknown).")
+    said = total_of([unknown], NOW).describe()
+    assert said == "Estimated cost of the run so far: unknown (1 job, none with a known price)."

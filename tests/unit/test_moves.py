@@ -60,7 +60,11 @@ def test_the_cost_of_all_attempts_is_the_time_of_each_at_its_own_price() -> None
     dedicated = Attempt(2, "c", usd_per_hour=2.0, started=moment(4), ended=moment(5))
 
     assert cost([spot, never_ran, dedicated]) == pytest.approx(3.0)
-    assert cost([Attempt(0, "a", started=moment(1), ended=moment(3))]) is None
+    assert cost([spot, Attempt(1, "", reason=Reason.NO_CAPACITY), dedicated]) == pytest.approx(3.0)
+    of_unknown_price = Attempt(0, "a", started=moment(1), ended=moment(3))
+    assert of_unknown_price.as_metadata()["usd"] == "unknown"
+    assert cost([dedicated, of_unknown_price]) is None  # and not that of a part
+    assert cost([dedicated, Attempt(1, "b", ended=moment(4))]) == pytest.approx(2.0)  # which has never run
     assert attempt_from(spot.as_metadata()) == spot
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from zenml_azureml import step_runs, tags
 from zenml_azureml.cli.job_table import job_as_json
 from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
+from zenml_azureml.jobs.costs import usd_of
 from zenml_azureml.jobs.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.jobs.orphans import NoStepRun
 from zenml_azureml.jobs.pickup import no_such_job
@@ -23,6 +24,7 @@ from zenml_azureml.workspace.status import JobPhase
 if TYPE_CHECKING:
     from zenml_azureml.jobs.places import Place
     from zenml_azureml.workspace.job_account import JobAccount
+    from zenml_azureml.workspace.listing import ListedJob
 
 
 def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
@@ -98,6 +100,7 @@ def _facts(found: FoundJob, account: JobAccount) -> list[tuple[str, str]]:
         ("Started", _moment(started)),
         ("Ended", _moment(ended)),
         ("Ran for", _span(started, ended)),
+        ("Cost", _cost(job)),
         ("Time limit", str(details.time_limit) if details and details.time_limit else ""),
         ("Workspace", f"{address.name} (resource group {address.resource_group})"),
         ("Studio", job.studio_url),
@@ -120,6 +123,15 @@ def _moment(moment: datetime | None) -> str:
 
 def _span(started: datetime | None, ended: datetime | None) -> str:
     return str(timedelta(seconds=round((ended - started).total_seconds()))) if started and ended else ""
+
+
+def _cost(job: ListedJob) -> str:
+    """What it has cost so far, by Azure's estimate of its price."""
+    usd = usd_of(job, datetime.now(timezone.utc))
+    if usd is None:
+        return "unknown"
+    per_hour = job.tags.get(tags.USD_PER_HOUR)
+    return f"about {usd:.2f} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
 
 
 def _as_json(found: FoundJob, account: JobAccount, failure: Account | None) -> dict[str, Any]:

@@ -17,22 +17,32 @@ if TYPE_CHECKING:
     from zenml_azureml.jobs.inventory import FoundJob
 
 
-def show_table(jobs: list[FoundJob]) -> None:
-    """Print jobs for people, a line each."""
-    show_rows(
-        ("Job", "Status", "Step", "Run", "Step run", "Orphan"),
+def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
+    """Print jobs for people, a line each.
+
+    Args:
+        jobs: The jobs.
+        costs: Whether to tell what each has cost so far.
+    """
+    now = datetime.now(timezone.utc)
+    headings = ["Job", "Status", "Step", "Run", "Step run", "Orphan"]
+    rows = [
         [
-            (
-                job.job.name,
-                job.job.status,
-                job.tag(tags.STEP),
-                job.tag(tags.RUN),
-                _step_run_status(job) or "",
-                _orphan_in_words(job),
-            )
-            for job in jobs
-        ],
-    )
+            job.job.name,
+            job.job.status,
+            job.tag(tags.STEP),
+            job.tag(tags.RUN),
+            _step_run_status(job) or "",
+            _orphan_in_words(job),
+        ]
+        for job in jobs
+    ]
+    if costs:
+        headings.insert(2, "USD")
+        for job, row in zip(jobs, rows, strict=True):
+            usd = usd_of(job.job, now)
+            row.insert(2, "unknown" if usd is None else f"{usd:.2f}")
+    show_rows(headings, rows, numbers=["USD"])
 
 
 def show_json(jobs: list[FoundJob]) -> None:

@@ -61,7 +61,7 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
     if as_json:
         show_json(found)
     elif found:
-        show_table(found)
+        show_table(found, costs=run is not None)
     else:
         click.echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
     if of_run and run is not None and not as_json:

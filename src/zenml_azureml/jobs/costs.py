@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 
 
 def usd_of(job: ListedJob, now: datetime) -> float | None:
-    """Estimated US dollars that a job has cost so far; None where its price is not known.
+    """Estimated US dollars that a job has cost so far; None where its price, or for how long it ran, is not known.
 
     Args:
         job: The job.
         now: The time.
     """
+    if job.started is None:  # it has not run, or it is one of those of which Azure keeps no times
+        return None if job.status in ("Running", "Completed") else 0.0
     try:
         per_hour = float(job.tags[tags.USD_PER_HOUR])
     except (KeyError, ValueError):  # none, or somebody has edited it
         return None
-    if job.started is None:
-        return 0.0
-    until = job.ended or (job.started if job.phase.ended else now)
+    until = job.ended or (None if job.phase.ended else now)
+    if until is None:
+        return None
     return per_hour * max(0.0, (until - job.started).total_seconds()) / 3600
 
 
@@ -35,9 +37,9 @@ class Total:
     """What some jobs have cost together.
 
     Attributes:
-        usd: Estimated US dollars of those whose price is known.
+        usd: Estimated US dollars of those whose cost is known.
         jobs: Number of all.
-        unknown: Number of those whose price is not known.
+        unknown: Number of those whose cost is not known.
     """
 
     usd: float
@@ -48,8 +50,8 @@ class Total:
         """As a sentence."""
         jobs = f"{self.jobs} {'job' if self.jobs == 1 else 'jobs'}"
         if self.unknown == self.jobs:
-            return f"The price of {jobs} is not known, so the cost of the run is not either."
-        without = f", without {self.unknown} whose price is not known" if self.unknown else ""
+            return f"Estimated cost of the run so far: unknown ({jobs}, none with a known price)."
+        without = f", without {self.unknown} whose price is unknown" if self.unknown else ""
         return f"Estimated cost of the run so far: {self.usd:.2f} USD ({jobs}{without})."
 
 

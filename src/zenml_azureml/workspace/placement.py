@@ -6,7 +6,14 @@ import logging
 from dataclasses import dataclass, field, replace
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import ComputeCluster, ComputeInstance, ComputeRequest, JobOptions, Serverless
+from zenml_azureml.request import (
+    ComputeCluster,
+    ComputeInstance,
+    ComputeRequest,
+    ExistingCompute,
+    JobOptions,
+    Serverless,
+)
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
 from zenml_azureml.workspace.compute.state import kind_in_words
@@ -29,22 +36,44 @@ class Placement:
     Attributes:
         target: The compute.
         size: VM size of its nodes; empty where Azure chooses it.
-        price_per_hour: US dollars per hour and node, by Azure's estimate; None where it was not asked for.
+        price_per_hour: US dollars per hour and node, by Azure's estimate; None where it is not known.
+        nodes: Number of the job's nodes.
     """
 
     target: ComputeTarget
     size: str = ""
     price_per_hour: float | None = None
+    nodes: int = 1
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """US dollars per hour of all nodes together, by Azure's estimate; None where it is not known."""
+        return None if self.price_per_hour is None else self.price_per_hour * self.nodes
+
+    def where(self) -> str:
+        """In a sentence: `the compute cluster `gpus` (Standard_NC6s_v3)`."""
+        return f"{self._compute}{f' ({self.size})' if self.size else ''}"
 
     def describe(self) -> str:
-        """For a log: `the compute cluster gpus (Standard_NC6s_v3, about 3.06 USD per hour and node)`."""
-        facts = [self.size] if self.size else []
-        if self.price_per_hour is not None:
-            facts.append(f"about {self.price_per_hour:.2f} USD per hour and node")
-        place = "serverless compute"
-        if self.target.name is not None:
-            place = f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
-        return f"{place} ({', '.join(facts)})" if facts else place
+        """The same with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
+        return f"{self._compute} ({self.size or self._whose_size}, {self._price})"
+
+    @property
+    def _compute(self) -> str:
+        if self.target.name is None:
+            return "serverless compute"
+        return f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
+
+    @property
+    def _whose_size(self) -> str:
+        return "Azure chooses the size" if self.target.name is None else "size unknown"
+
+    @property
+    def _price(self) -> str:
+        if self.price_per_hour is None or self.usd_per_hour is None:
+            return "price unknown"
+        together = f", {self.usd_per_hour:.2f} for {self.nodes} nodes" if self.nodes > 1 else ""
+        return f"about {self.price_per_hour:.2f} USD per hour and node{together}"
 
 
 #: Serverless compute of a size that Azure chooses.
@@ -75,7 +104,8 @@ def place(
 
     Sizes and quota are asked for only where a size has to be chosen or checked: for serverless compute with a
     size or resources, for a compute that has to be created with either, and for an existing one where
-    resources ask for something.
+    resources ask for something. Where there is nothing to choose or check, the sizes are read once per process and
+    region for their prices, and it is no matter if that cannot be done.
 
     Args:
         connection: The workspace.
@@ -90,8 +120,23 @@ def place(
     Raises:
         AzureMLError: If the compute cannot be had, no size serves the demands, or quota is missing.
     """
+    nodes = options.instance_count or 1
     if isinstance(compute, Serverless):
-        return _place_serverless(connection, options, demands)
+        found, options = _place_serverless(connection, options, demands)
+        if found.size and found.price_per_hour is None:
+            found = replace(found, price_per_hour=_price_of_serverless(connection, options, found.size))
+    else:
+        found = _place_on(connection, compute, options, demands, time)
+    return replace(found, nodes=nodes), options
+
+
+def _place_on(
+    connection: WorkspaceConnection,
+    compute: ComputeInstance | ComputeCluster | ExistingCompute,
+    options: JobOptions,
+    demands: Demands,
+    time: Time,
+) -> Placement:
     choices: list[SizeChoice] = []
     nodes = options.instance_count or 1
 
@@ -107,10 +152,14 @@ def place(
     if target.max_nodes is not None and target.max_nodes < nodes:
         raise _too_few_nodes(str(target.name), target.max_nodes, nodes)
     if choices:
-        return Placement(target, choices[0].size.name, choices[0].price_per_hour), options
-    if target.size and not target.created and not demands.resources.is_empty:
+        return Placement(target, choices[0].size.name, choices[0].price_per_hour)
+    if not target.size:
+        return Placement(target)
+    if not target.created and not demands.resources.is_empty:
         _compare_with_existing(connection, target.size, demands.resources)
-    return Placement(target, target.size or ""), options
+    # What it costs where its nodes are, which was told with the compute.
+    catalogue = SizeCatalogue(connection, target.location)
+    return Placement(target, target.size, catalogue.price_of(target.size, low_priority=target.low_priority))
 
 
 def preview(
@@ -139,21 +188,32 @@ def preview(
 def _place_serverless(
     connection: WorkspaceConnection, options: JobOptions, demands: Demands
 ) -> tuple[Placement, JobOptions]:
-    # With several locations, Azure chooses among them: any of them has the common sizes, one is looked at.
-    location = options.locations[0] if options.locations else None
     choice = settle_size(
-        SizeCatalogue(connection, location),
+        _sizes_of_serverless(connection, options),
         size=options.instance_type,
         request=demands.resources,
         kind="serverless",
         nodes=options.instance_count or 1,
-        low_priority=options.job_tier == "spot",
+        low_priority=_is_spot(options),
         quota_check=demands.quota_check,
     )
     if choice is None:
         return replace(ANYWHERE, size=options.instance_type or ""), options
     placement = replace(ANYWHERE, size=choice.size.name, price_per_hour=choice.price_per_hour)
     return placement, replace(options, instance_type=choice.size.name)
+
+
+def _price_of_serverless(connection: WorkspaceConnection, options: JobOptions, size: str) -> float | None:
+    return _sizes_of_serverless(connection, options).price_of(size, low_priority=_is_spot(options))
+
+
+def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -> SizeCatalogue:
+    # With several locations, Azure chooses among them: any of them has the common sizes, one is looked at.
+    return SizeCatalogue(connection, options.locations[0] if options.locations else None)
+
+
+def _is_spot(options: JobOptions) -> bool:
+    return options.job_tier == "spot"
 
 
 def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:

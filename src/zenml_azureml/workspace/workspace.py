@@ -11,7 +11,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import ComputeRequest, JobOptions, JobRequest
+from zenml_azureml.request import ComputeRequest, JobRequest
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.deletion import delete_compute
 from zenml_azureml.workspace.compute.leases import ComputeLeases
@@ -92,7 +92,7 @@ class Workspace:
         placement, options = try_on(
             "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
         )
-        priced = {**request.tags, **_price(request, placement, options)}
+        priced = {**request.tags, **_price(request, placement)}
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
             complete = self._secrets.deliver(
@@ -241,9 +241,8 @@ class Workspace:
         return how_to_cancel(self.address, job_name)
 
 
-def _price(request: JobRequest, placement: Placement, options: JobOptions) -> dict[str, str]:
+def _price(request: JobRequest, placement: Placement) -> dict[str, str]:
     """The tag that tells what the job costs, where that is known."""
-    price = placement.price_per_hour
-    if price is None or request.price_tag is None:
+    if placement.usd_per_hour is None or request.price_tag is None:
         return {}
-    return {request.price_tag: f"{price * (options.instance_count or 1):.4f}"}
+    return {request.price_tag: f"{placement.usd_per_hour:.4f}"}

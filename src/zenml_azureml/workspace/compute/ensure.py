@@ -61,6 +61,8 @@ class ComputeTarget:
         created: Whether it was created by the very call that returned this.
         max_nodes: Nodes at the most; None where there is no such limit.
         created_on: When it was created, as Azure says it; None where that is not known.
+        location: Region of its nodes; None where it is not known.
+        low_priority: Whether they are low-priority ones.
     """
 
     name: str | None
@@ -69,6 +71,8 @@ class ComputeTarget:
     created: bool = False
     max_nodes: int | None = None
     created_on: str | None = None
+    location: str | None = None
+    low_priority: bool = False
 
 
 #: Completes what is asked of a compute that has to be created.
@@ -271,4 +275,6 @@ class _Preparation:
             created=self._made is not None,
             max_nodes=1 if found.kind == "compute-instance" else found.max_instances,
             created_on=(self._made or found).created_on,
+            location=found.location,
+            low_priority=found.tier == "low_priority",
         )

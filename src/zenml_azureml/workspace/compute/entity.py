@@ -57,7 +57,6 @@ def found_compute(compute: entities.Compute) -> FoundCompute:
         return FoundCompute(
             kind="compute-cluster",
             size=compute.size,
-            location=compute.location,
             tier=compute.tier,
             min_instances=compute.min_instances,
             max_instances=compute.max_instances,
@@ -181,6 +180,7 @@ def _of_all(compute: entities.Compute) -> dict[str, Any]:
     """What the SDK says of every kind of compute."""
     return {
         "name": str(compute.name),
+        "location": compute.location,
         "provisioning_state": _word(compute.provisioning_state),
         "error_code": compute.provisioning_errors,
         "created_on": compute.created_on,

@@ -25,7 +25,7 @@ class FoundCompute:
         provisioning_state: How far its creation, change or deletion is.
         error_code: Code of the first of its provisioning errors.
         created_on: When it was created: tells it from another one of the same name, and no more than that.
-        location: Region of a cluster's nodes.
+        location: Region of its nodes.
         tier: `dedicated` or `low_priority`.
         min_instances: Nodes that a cluster keeps when idle.
         max_instances: Nodes of a cluster at the most.

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from zenml_azureml.failures import AzureMLError
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain
 from zenml_azureml.workspace.sizes.lists import quota_rows, vm_size
@@ -34,11 +35,17 @@ class _Once(Generic[T]):
                 self._answers.append(ask())
             return self._answers[0]
 
+    @property
+    def answers(self) -> tuple[T, ...]:
+        """The answer, or nothing if there is none yet; waits for nobody."""
+        return tuple(self._answers)
+
 
 @dataclass(frozen=True)
 class _Region:
     sizes: _Once[tuple[VmSize, ...] | None] = field(default_factory=_Once)
     quota: _Once[Quota] = field(default_factory=_Once)
+    sizes_for_prices: _Once[tuple[VmSize, ...]] = field(default_factory=_Once)
 
 
 #: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
@@ -88,6 +95,26 @@ class SizeCatalogue:
         """
         return self._region().quota.get(self._list_quota)
 
+    def price_of(self, size: str, *, low_priority: bool) -> float | None:
+        """What a node costs. For whoever would not ask otherwise: the list is read once, and no failure matters.
+
+        Args:
+            size: Name of its size, in any case.
+            low_priority: Whether it is a low-priority one.
+
+        Returns:
+            US dollars per hour, by Azure's estimate; None where it gives none, or cannot be asked.
+        """
+        try:
+            region = self._region()
+            known = region.sizes.answers
+            sizes = (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
+        except AzureMLError as error:
+            logger.debug("Prices are not known: %s", error)
+            return None
+        prices = [listed.price(low_priority=low_priority) for listed in sizes if listed.name.lower() == size.lower()]
+        return prices[0] if prices else None
+
     def _region(self) -> _Region:
         address = self._connection.address
         key = (self._connection.cloud.resource_manager, address.subscription_id.lower(), self.region.lower())
@@ -104,6 +131,15 @@ class SizeCatalogue:
         compute = self._connection.client.compute
         listed = self._listed("VM sizes", lambda: list(compute.list_sizes(location=self.region)))
         return None if listed is None else tuple(vm_size(item) for item in listed)
+
+    def _try_to_list_sizes(self) -> tuple[VmSize, ...]:
+        try:
+            # Asked once: no step waits for a service to come back that could tell what the step will cost.
+            listed = self._connection.one_try_client.compute.list_sizes(location=self.region)
+            return tuple(vm_size(item) for item in listed)
+        except AzureError as error:
+            logger.info("Prices of VM sizes in `%s` are not known: %s", self.region, azure_words(error))
+            return ()
 
     def _list_quota(self) -> Quota:
         compute = self._connection.client.compute
