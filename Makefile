@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-azure-cli chaos versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,9 @@ compare-docker: setup ## Run the same pipelines with the built-in operator and w
 	tests/docker/install engine
 	tests/docker/install parts
 	$(RUN) -m benchmarks.real_parts
+
+test-torch: setup ## Train on several nodes with torch, in an environment of its own, where pip finds a CPU build
+	tests/torch/run
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az $(RUN) -m pytest tests/e2e/test_azure_cli.py
@@ -98,4 +101,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-azure-cli .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-torch .venv-azure-cli .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

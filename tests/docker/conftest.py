@@ -17,19 +17,12 @@ from tests.docker.registry import container_registry
 from tests.docker.services import DidNotStartError
 from tests.docker.team import Team, team
 from tests.e2e.environments import build_wheel
+from tests.summary_line import write_summary_line
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End with one line that says how it went."""
-    stats = terminalreporter.stats
-    passed, skipped = stats.get("passed", []), stats.get("skipped", [])
-    if stats.get("failed") or stats.get("error") or not (passed or skipped):
-        line = "FAIL"
-    elif skipped:  # the fixture `engine` alone does it; what needs no engine has passed
-        line = f"SKIPPED {skipped[0].longrepr[2].removeprefix('Skipped: ')}"
-    else:
-        line = f"PASS {len(passed)}"
-    terminalreporter.write_line(f"test-docker: {line}")
+    write_summary_line("test-docker", terminalreporter)  # the fixture `engine` alone skips
 
 
 @pytest.fixture(scope="session")
