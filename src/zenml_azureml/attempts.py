@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,6 +27,13 @@ def cost_ahead(attempt: Attempt) -> dict[str, Any]:
     if attempt.usd_per_hour is None:
         return {USD_PER_HOUR_KEY: UNKNOWN, COST_KEY: UNKNOWN}
     return {USD_PER_HOUR_KEY: round(attempt.usd_per_hour, 4)}
+
+
+def history_as_metadata(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """The attempts as metadata of their step; nothing, as long as there is only the first one."""
+    if len(attempts) == 1 and attempts[0].reason is None:
+        return {}
+    return {ATTEMPTS_KEY: [attempt.as_metadata() for attempt in attempts]}
 
 
 class Attempts:
@@ -57,17 +64,16 @@ class Attempts:
         """Keep the attempts to run a step in this process."""
         self._known[step_run.id] = tuple(attempts)
 
-    def save(self, step_run: StepRunResponse, component_id: UUID) -> None:
+    def save(self, step_run: StepRunResponse, component_id: UUID, more: Mapping[str, Any] | None = None) -> None:
         """Save the attempts to run a step, and what they have cost, on the server and in the object at hand.
 
         Args:
             step_run: The step run.
             component_id: The step operator.
+            more: What else to save.
         """
         attempts = self.of(step_run)
-        metadata: dict[str, Any] = {}
-        if len(attempts) > 1 or attempts[-1].reason is not None:
-            metadata[ATTEMPTS_KEY] = [attempt.as_metadata() for attempt in attempts]
+        metadata = {**(more or {}), **history_as_metadata(attempts)}
         if attempts[-1].ended is not None:
             spent = cost(attempts)
             told = UNKNOWN if spent is None else round(spent, 4)

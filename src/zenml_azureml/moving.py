@@ -16,8 +16,9 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml import step_runs, tags
-from zenml_azureml.attempts import Attempts, cost_ahead
+from zenml_azureml.attempts import Attempts, cost_ahead, history_as_metadata
 from zenml_azureml.failures import AzureMLError, NoCapacityError
+from zenml_azureml.found_jobs import attempt_told, placement_told, target_told
 from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
 from zenml_azureml.outcome import overdue
 from zenml_azureml.request import JobOptions, JobRequest, Serverless
@@ -41,6 +42,9 @@ logger = get_logger(__name__)
 
 #: Time after which a cancel that had no effect is asked for again.
 _CANCEL_AGAIN = timedelta(seconds=60)
+
+#: How long a job may have run that got its machines when it was just being cancelled for having waited for them.
+_CANCEL_TAKES = timedelta(minutes=2)
 
 #: So much of Azure's words is kept of each attempt.
 _LONGEST_WORDS = 300
@@ -95,7 +99,12 @@ class Moves:
         Raises:
             AzureMLError: If it cannot be submitted.
         """
-        return self._submit(step_run, (), 0, lambda options, _target: request(options), check)
+
+        def request_at(options: JobOptions, target: int) -> JobRequest:
+            wanted = request(options)
+            return replace(wanted, tags={**wanted.tags, tags.TARGET: str(target)}) if target else wanted
+
+        return self._submit(step_run, (), 0, request_at, check)
 
     def reason(self, step_run: StepRunResponse, job: WatchedJob) -> Reason | None:
         """Why a step is to be submitted again; None if its job has had its say.
@@ -104,8 +113,8 @@ class Moves:
             step_run: The step run.
             job: Its newest job, which is settled.
         """
-        attempts = self._attempts.of(step_run)
-        reason = _reason(job, attempts[-1])
+        attempts = self._known(step_run, job)
+        reason = reason_of_end(job, attempts[-1])
         if reason is None or next_target(attempts, reason, self._limits(step_run)) is None:
             return None
         # A step that has reported its end has ended, whatever became of its job: ZenML takes no second end.
@@ -126,7 +135,7 @@ class Moves:
         settings = self._operator.get_settings(step_run)
         workspace = self._operator.workspace(settings)
         patience = timedelta(minutes=settings.max_unreachable_minutes)
-        attempts = _ended(self._attempts.of(step_run), job, reason)
+        attempts = _ended(self._known(step_run, job), job, reason)
         self._attempts.put(step_run, attempts)
         check()
         previous = workspace.request_like(job.name, tags.STEP_RUN_ID, patience=patience, check=check)
@@ -155,7 +164,7 @@ class Moves:
 
     def last_wait(self, step_run: StepRunResponse, job: WatchedJob) -> AzureMLError | None:
         """Why the step of such a job is to be given up, with all that was tried; None where there is another place."""
-        attempts = self._attempts.of(step_run)
+        attempts = self._known(step_run, job)
         if next_target(attempts, Reason.QUEUE_TIMEOUT, self._limits(step_run)) is not None:
             return None
         late = self._overdue(step_run, job)
@@ -169,7 +178,7 @@ class Moves:
         """
         if not self._is_given_up(step_run):
             # Before the cancel: whoever finds a job that was canceled has to know why.
-            self._attempts.put(step_run, closed(self._attempts.of(step_run), Reason.QUEUE_TIMEOUT))
+            self._attempts.put(step_run, closed(self._known(step_run, job), Reason.QUEUE_TIMEOUT))
             self._attempts.save(step_run, self._operator.id)
             seconds = job.waited.total_seconds()
             logger.warning("The Azure ML job `%s` has waited for its compute for %.0f s.", job.name, seconds)
@@ -182,7 +191,7 @@ class Moves:
         return self._attempts.of(step_run)[-1].reason is Reason.QUEUE_TIMEOUT
 
     def _overdue(self, step_run: StepRunResponse, job: WatchedJob) -> AzureMLError | None:
-        target = self._attempts.of(step_run)[-1].target
+        target = self._known(step_run, job)[-1].target
         minutes = settings_of(self._operator.get_settings(step_run), target).queue_timeout_minutes
         return overdue(job, None if minutes is None else timedelta(minutes=minutes))
 
@@ -196,15 +205,27 @@ class Moves:
         Returns:
             What was tried before that job, in lines; empty if nothing was.
         """
-        attempts = self._attempts.of(step_run)
+        attempts = self._known(step_run, job)
         if job.error is None:
-            attempts = _ended(attempts, job, _reason(job, attempts[-1]))
+            attempts = _ended(attempts, job, reason_of_end(job, attempts[-1]))
             self._attempts.put(step_run, attempts)
+            # Where the process that submitted it was killed before it could save it.
+            ahead = {} if step_runs.is_recorded(step_run) else {**step_runs.facts_of(job), **cost_ahead(attempts[-1])}
             try:
-                self._attempts.save(step_run, self._operator.id)
+                self._attempts.save(step_run, self._operator.id, ahead)
             except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
                 logger.warning("The cost of the step `%s` could not be saved: %s", step_run.name, error)
         return history(attempts)
+
+    def _known(self, step_run: StepRunResponse, job: WatchedJob) -> tuple[Attempt, ...]:
+        """The attempts of a step, with what its newest job tells of the last one."""
+        *before, last = self._attempts.of(step_run)
+        if last.place:
+            return (*before, last)
+        found = attempt_told(job, last, self._operator.get_settings(step_run))
+        if found is not last:
+            self._attempts.put(step_run, (*before, found))
+        return (*before, found)
 
     def release(self, step_run: StepRunResponse) -> None:
         """Stop watching the jobs of a step, and delete the computes that were created for it and not to stay.
@@ -257,12 +278,17 @@ class Moves:
                 logger.warning("The step `%s` is submitted to the next place: %s", step_run.name, says)
                 target = following
                 continue
+            # One that was there already may be where this process would not have submitted it any more.
+            planned, target = target, target_told(job.tags, settings, target)
+            if target != planned:
+                job = replace(job, placement=placement_told(job.tags, settings, target))
             logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
             attempt = _attempt(job, target)
-            self._attempts.put(step_run, (*attempts, attempt))
-            step_runs.record_job(step_run, self._operator.id, job, cost_ahead(attempt))
-            if attempts:
-                self._attempts.save(step_run, self._operator.id)
+            attempts = (*attempts, attempt)
+            self._attempts.put(step_run, attempts)
+            # At once: the process may be killed between two requests, and a job without those before it misleads.
+            more = {**cost_ahead(attempt), **history_as_metadata(attempts)}
+            step_runs.record_job(step_run, self._operator.id, job, more)
             return job
 
     def _limits(self, step_run: StepRunResponse) -> Limits:
@@ -270,8 +296,13 @@ class Moves:
         return Limits(number_of_targets(settings), settings.max_preemptions)
 
 
-def _reason(job: WatchedJob, attempt: Attempt) -> Reason | None:
-    """Why a step may be submitted again, by the end of its job."""
+def reason_of_end(job: WatchedJob, attempt: Attempt) -> Reason | None:
+    """Why a step may be submitted again, by the end of its job; None if it may not.
+
+    Args:
+        job: The job, which is settled.
+        attempt: What is known of it.
+    """
     from zenml_azureml.workspace.causes import is_lack_of_capacity, is_preemption
 
     if job.error is not None or job.details is None:
@@ -280,9 +311,12 @@ def _reason(job: WatchedJob, attempt: Attempt) -> Reason | None:
         if is_preemption(job.details.error):
             return Reason.PREEMPTED
         return Reason.NO_CAPACITY if is_lack_of_capacity(job.details.error) else None
-    # Cancelled from here while it waited; what had begun to run by then, somebody else has cancelled.
-    never_ran = job.phase is JobPhase.CANCELED and job.details.started is None
-    return Reason.QUEUE_TIMEOUT if never_ran and attempt.reason is Reason.QUEUE_TIMEOUT else None
+    if job.phase is not JobPhase.CANCELED or attempt.reason is not Reason.QUEUE_TIMEOUT:
+        return None
+    # Cancelled from here while it waited, or began to run just then; one that ran on, somebody else has cancelled.
+    started, ended = job.details.started, job.details.ended
+    ran_into_it = started is not None and ended is not None and ended - started < _CANCEL_TAKES
+    return Reason.QUEUE_TIMEOUT if started is None or ran_into_it else None
 
 
 def _ended(attempts: Sequence[Attempt], job: WatchedJob, reason: Reason | None) -> tuple[Attempt, ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.workspace.job import SubmittedJob
+    from zenml_azureml.workspace.watched_job import WatchedJob
 
 # The metadata of all components of a stack share one flat dictionary per step run: hence the prefix.
 JOB_NAME_KEY = "azureml_job_name"
@@ -124,6 +125,14 @@ def record_job(
         metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
     publish_step_run_metadata(step_run.id, {component_id: metadata})
     step_run.run_metadata.update(metadata)
+
+
+def facts_of(job: WatchedJob) -> dict[str, Any]:
+    """What a job that another process has submitted tells, as metadata of its step run."""
+    facts: dict[str, Any] = {JOB_NAME_KEY: job.name, COMPUTE_KEY: job.compute or "serverless"}
+    if job.studio_url:
+        facts[STUDIO_URL_KEY] = Uri(job.studio_url)
+    return facts
 
 
 def is_stopping(run_id: UUID) -> bool:

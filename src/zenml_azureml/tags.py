@@ -29,7 +29,7 @@ ATTEMPT: Final = "zenml_attempt"
 PREVIOUS_JOB: Final = "zenml_previous_job"
 #: Estimated US dollars per hour of all its nodes, where a price is known.
 USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
-#: Of a job that takes the place of another one: which of the step's targets it runs at, from 0.
+#: Of a job that is not at the first of its step's targets, or takes the place of another one: at which, from 0.
 TARGET: Final = "zenml_target"
 
 

@@ -131,6 +131,10 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
         rule = ScenarioRule(name=name, jobs=f"^zenml_step={step}$", times=times)
         emulator.context.scenarios.armed.append(Armed(rule))
 
+    # Besides, the answer to the submit of each second attempt is lost.
+    lost = {"method": "PUT", "path": "/jobs/zenml-.{36}-2", "processed": True, "reset": True, "times": 9}
+    Arm(emulator).call("POST", "/_emulator/faults", lost)
+
     output = simulated_project.succeed(PLACES, json.dumps(STEPS))
 
     steps = {
@@ -145,7 +149,9 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
 
     assert [job.status for job in by_step["waits"]] == ["Canceled", "Completed"]
     assert by_step["waits"][1].properties["computeId"].endswith("/computes/elsewhere")
-    assert [attempt.get("reason") for attempt in steps["waits"]["attempts"]] == ["queue timeout", None]
+    told_of_waits = [(attempt["target"], attempt.get("reason")) for attempt in steps["waits"]["attempts"]]
+    assert told_of_waits == [(0, "queue timeout"), (1, None)]
+    assert "there already: going on with it" in output
 
     assert [job.status for job in by_step["nowhere"]] == ["Failed", "Failed"]
     message = steps["nowhere"]["message"]

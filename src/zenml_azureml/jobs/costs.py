@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,6 +11,14 @@ from zenml_azureml import tags
 
 if TYPE_CHECKING:
     from zenml_azureml.workspace.listing import ListedJob
+
+
+def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
+    """Estimated US dollars per hour of all nodes of a job, by its tags; None where its price is not known."""
+    try:
+        return float(job_tags[tags.USD_PER_HOUR])
+    except (KeyError, ValueError):  # none, or somebody has edited it
+        return None
 
 
 def usd_of(job: ListedJob, now: datetime) -> float | None:
@@ -22,9 +30,8 @@ def usd_of(job: ListedJob, now: datetime) -> float | None:
     """
     if job.started is None:  # it has not run, or it is one of those of which Azure keeps no times
         return None if job.status in ("Running", "Completed") else 0.0
-    try:
-        per_hour = float(job.tags[tags.USD_PER_HOUR])
-    except (KeyError, ValueError):  # none, or somebody has edited it
+    per_hour = usd_per_hour(job.tags)
+    if per_hour is None:
         return None
     until = job.ended or (None if job.phase.ended else now)
     if until is None:

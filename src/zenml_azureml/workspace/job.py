@@ -6,8 +6,9 @@ import hashlib
 import logging
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from azure.ai.ml import Output, command
@@ -51,15 +52,20 @@ class SubmittedJob:
         name: Its name in the workspace.
         id: Its ARM id.
         studio_url: Its page in Azure ML Studio; empty if Azure gave none.
-        placement: Where it runs.
-        vault_secret: Address of the secret that it has its own secrets from; empty if it has them in its definition.
+        placement: Where it was to run.
+        tags: Its tags: not those that were asked for, where it was there already.
     """
 
     name: str
     id: str
     studio_url: str
     placement: Placement
-    vault_secret: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def vault_secret(self) -> str:
+        """Address of the secret that it has its own secrets from; empty if it has them in its definition."""
+        return self.tags.get(tags.VAULT_SECRET, "")
 
 
 def environment_name(image: str) -> str:
@@ -204,7 +210,7 @@ class JobSubmitter:
             id=str(job.id),
             studio_url=studio_url,
             placement=placement,
-            vault_secret=(job.tags or {}).get(tags.VAULT_SECRET, ""),
+            tags=job.tags or {},
         )
 
     def _create(self, request: JobRequest, placement: Placement) -> Job:

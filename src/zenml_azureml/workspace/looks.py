@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from zenml_azureml import tags
 from zenml_azureml.workspace.connection import WorkspaceConnection
 
 #: Version of the API of which the pages of a listing are read.
@@ -23,14 +22,14 @@ class SeenJob:
         status: Its status in Azure's words.
         compute: Name of its compute; empty for serverless.
         studio_url: Its page in Studio; empty if Azure gave none.
-        vault_secret: Address of the secret that it has its own secrets from; empty for none.
+        tags: Its tags.
     """
 
     name: str
     status: str
     compute: str
     studio_url: str
-    vault_secret: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
@@ -47,7 +46,7 @@ def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
         status=str(getattr(job.status, "value", job.status)),
         compute=str(job.compute or "").rpartition("/")[2],
         studio_url=str(studio.endpoint) if studio else "",
-        vault_secret=(job.tags or {}).get(tags.VAULT_SECRET, ""),
+        tags=job.tags or {},
     )
 
 
@@ -109,5 +108,5 @@ def _seen(job: dict[str, Any]) -> SeenJob:
         status=str(properties["status"]),
         compute=str(properties.get("computeId") or "").rpartition("/")[2],
         studio_url=str(studio.get("endpoint") or ""),
-        vault_secret=(properties.get("tags") or {}).get(tags.VAULT_SECRET, ""),
+        tags=properties.get("tags") or {},
     )

@@ -16,6 +16,7 @@ from zenml_azureml.request import (
 )
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.compute.ensure import ComputeTarget, ensure_compute
+from zenml_azureml.workspace.compute.errors import wanted_kind
 from zenml_azureml.workspace.compute.state import kind_in_words
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.sizes.catalogue import SizeCatalogue
@@ -160,6 +161,22 @@ def _place_on(
     # What it costs where its nodes are, which was told with the compute.
     catalogue = SizeCatalogue(connection, target.location)
     return Placement(target, target.size, catalogue.price_of(target.size, low_priority=target.low_priority))
+
+
+def supposed(compute: ComputeRequest, options: JobOptions, usd_per_hour: float | None) -> Placement:
+    """Where a job runs that others have submitted, by what it was to be. Asks nobody.
+
+    Args:
+        compute: The compute that was asked for.
+        options: What the job was asked to be.
+        usd_per_hour: US dollars per hour of all of its nodes; None where that is not known.
+    """
+    nodes = options.instance_count or 1
+    target, size = ANYWHERE.target, options.instance_type
+    if not isinstance(compute, Serverless):
+        target = ComputeTarget(compute.name, wanted_kind(compute))
+        size = None if isinstance(compute, ExistingCompute) else compute.size
+    return Placement(target, size or "", None if usd_per_hour is None else usd_per_hour / nodes, nodes)
 
 
 def preview(

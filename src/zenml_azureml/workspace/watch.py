@@ -138,7 +138,7 @@ class Watch:
         # The SDK adds the tenant to it when it submits a job or gets one, but a listing does not have it.
         self.job.studio_url = self.job.studio_url or seen.studio_url
         self.job.compute = seen.compute
-        self.job.vault_secret = seen.vault_secret
+        self.job.tags = seen.tags
         self.job.status = seen.status
         sentence = self._progress.after(self.job.status, self.job.compute)
         self.job.waited = self._progress.waited

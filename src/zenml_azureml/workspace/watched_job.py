@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from zenml_azureml import tags
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.log_tail import LogEnd
@@ -28,7 +30,7 @@ class WatchedJob:
         status: Its status in Azure's words; empty until it is known.
         studio_url: Its page in Studio; empty until it is known.
         compute: Name of its compute; empty for serverless.
-        vault_secret: Address of the secret that it has its own secrets from; empty for none, or until it is known.
+        tags: Its tags; none until they are known.
         details: Run history's account of it, once it has ended.
         log_end: The end of its log, once it has ended.
         waited: How long it has been seen waiting for its compute.
@@ -40,7 +42,7 @@ class WatchedJob:
     status: str = ""
     studio_url: str = ""
     compute: str = ""
-    vault_secret: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
     details: RunDetails | None = None
     log_end: LogEnd = field(default_factory=LogEnd)
     waited: timedelta = timedelta()
@@ -52,6 +54,11 @@ class WatchedJob:
     def phase(self) -> JobPhase:
         """Its phase; waiting, while nothing is known."""
         return phase_of(self.status) if self.status else JobPhase.WAITING
+
+    @property
+    def vault_secret(self) -> str:
+        """Address of the secret that it has its own secrets from; empty for none, or until it is known."""
+        return self.tags.get(tags.VAULT_SECRET, "")
 
     @property
     def settled(self) -> bool:

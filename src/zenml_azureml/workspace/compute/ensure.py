@@ -56,7 +56,7 @@ class ComputeTarget:
 
     Attributes:
         name: Name of the compute; None for serverless compute.
-        kind: What it is.
+        kind: What it is; None where it is not known.
         size: VM size, as Azure spells it; None where it is not known.
         created: Whether it was created by the very call that returned this.
         max_nodes: Nodes at the most; None where there is no such limit.
@@ -66,7 +66,7 @@ class ComputeTarget:
     """
 
     name: str | None
-    kind: ComputeKind
+    kind: ComputeKind | None
     size: str | None = None
     created: bool = False
     max_nodes: int | None = None
