@@ -196,7 +196,7 @@ def experiment_name(pipeline_name: str) -> str:
 @lru_cache(maxsize=16)
 def _run_url(run_id: UUID) -> str | None:
     """The run's page in ZenML's dashboard; None where there is no server. Asked once per run, not once per step."""
-    return get_run_url(Client().get_pipeline_run(run_id))
+    return get_run_url(Client().get_pipeline_run(run_id, hydrate=False))
 
 
 def _image_of(info: StepRunInfo) -> str:

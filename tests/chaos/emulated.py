@@ -17,6 +17,10 @@ from urllib.parse import urlencode, urlsplit
 from tests.chaos.catalogue import FAULTS, FOR_EVER, PHASES, VAULT_CLUSTER
 from tests.chaos.scaled_time import ScaledClock
 from tests.chaos.schedule import Part, PlannedFault
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,6 @@ class EmulatorProcess:
 
 
 async def _serve(folder: Path, part: Part, factor: float, ready: int, parent_lives: int) -> None:
-    from zenml_azureml.emulator import Emulator
-    from zenml_azureml.emulator.context import Settings
-    from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-    from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
-
     clock, settings = ScaledClock(factor), Settings(compute_provisioning=2, job_preparation=0.5, job_finalization=1)
     runtime = SimulatedRuntime(clock, settings) if part == "simulated" else ProcessRuntime(grace=1)
     emulator = Emulator(folder, runtime=runtime, clock=clock, settings=settings)

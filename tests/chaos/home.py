@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -63,6 +65,7 @@ class Home:
             emulator: Where runs are tried out.
         """
         self._set_environment(emulator)
+        gc.disable()  # what is imported and made here stays
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
@@ -77,23 +80,19 @@ class Home:
             # not keep the writers waiting. Where time runs that fast, many signals do.
             connection.execute("PRAGMA journal_mode=WAL")
 
-        from zenml.environment import Environment
-        from zenml.integrations.registry import integration_registry
         from zenml.utils import source_utils
 
         # From which ZenML imports the pipelines again: by the same names, so that they are the same modules.
         source_utils.set_custom_source_root(str(SOURCE_ROOT))
-        packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
-        Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
         with _output_to(self.folder / "warm-up.txt"):
             self._register()
+            _remember_answers()
             self._run_once()
-        # They are active by now, and looking for them takes a sixth of a run's time.
-        integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
         _wait_for_threads()
         self._forget_connections()
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     def begin(self, folder: Path) -> None:
         """Begin with a new database: as it was before the first run.
@@ -173,6 +172,21 @@ class Home:
         from zenml.client import Client
 
         Client().zen_store.engine.dispose()  # type: ignore[attr-defined]
+
+
+def _remember_answers() -> None:
+    """Have ZenML find out only once what takes it long, is the same in every run, and has nothing to do with jobs."""
+    from zenml.client import Client
+    from zenml.environment import Environment
+    from zenml.integrations.registry import integration_registry
+
+    packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
+    Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
+    # Materializers of other libraries: command steps have no outputs.
+    integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
+    # The components of the stack, as the database has them. Each process makes its own operator of them.
+    Client.list_stack_components = cache(Client.list_stack_components)  # type: ignore[method-assign,assignment]
+    inspect.getsource = cache(inspect.getsource)  # type: ignore[assignment]  # thrice for each step
 
 
 @contextlib.contextmanager

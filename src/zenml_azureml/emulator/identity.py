@@ -73,6 +73,8 @@ class Identity:
     # By `uti`, which is a token's own id.
     _issued: set[str] = field(default_factory=set, repr=False)
     _revoked: dict[str, Revocation] = field(default_factory=dict, repr=False)
+    # By token: each comes with many requests, and its signature stays right.
+    _verified: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def key_id(self) -> str:
@@ -185,10 +187,13 @@ class Identity:
             InvalidTokenError: For any other text.
         """
         options: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
-        try:
-            return jwt.decode(token, self._key.public_key(), algorithms=[_ALGORITHM], options=options)
-        except jwt.InvalidTokenError as error:
-            raise InvalidTokenError(str(error)) from error
+        if token not in self._verified:
+            try:
+                claims = jwt.decode(token, self._key.public_key(), algorithms=[_ALGORITHM], options=options)
+            except jwt.InvalidTokenError as error:
+                raise InvalidTokenError(str(error)) from error
+            self._verified[token] = claims
+        return self._verified[token]
 
     def _sign(self, claims: dict[str, Any]) -> str:
         headers = {"kid": self.key_id, "x5t": self.key_id}
