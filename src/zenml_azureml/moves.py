@@ -66,7 +66,8 @@ class Attempt:
         values["reason"] = self.reason and self.reason.value
         values["started"] = self.started and self.started.isoformat()
         values["ended"] = self.ended and self.ended.isoformat()
-        values["usd"] = UNKNOWN if self.usd is None and self.ended is not None else self.usd
+        usd = self.usd
+        values["usd"] = round(usd, 4) if usd is not None else UNKNOWN if self.ended is not None else None
         return {name: value for name, value in values.items() if value not in (None, "")}
 
 

@@ -21,8 +21,8 @@ from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.found_jobs import attempt_told, placement_told, target_told
 from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
 from zenml_azureml.outcome import overdue
-from zenml_azureml.request import JobOptions, JobRequest, Serverless
-from zenml_azureml.resolution import Resolution, resolve
+from zenml_azureml.request import JobOptions, JobRequest
+from zenml_azureml.resolution import resolve
 from zenml_azureml.submission import resources_of
 from zenml_azureml.targets import number_of_targets, settings_of
 from zenml_azureml.timing import Time
@@ -247,7 +247,7 @@ class Moves:
         check: Check,
     ) -> SubmittedJob:
         """Submit a step to a place, or to the next ones where that has no room for it."""
-        from zenml_azureml.workspace.placement import Demands
+        from zenml_azureml.workspace.placement import Demands, supposed
 
         settings = self._operator.get_settings(step_run)
         while True:
@@ -268,10 +268,8 @@ class Moves:
                 )
             except NoCapacityError as error:
                 says = _short(error.azure_says or error.what)
-                attempts = (
-                    *attempts,
-                    Attempt(target, "", _in_words(resolution), reason=Reason.NO_CAPACITY, says=says),
-                )
+                where = supposed(resolution.compute, resolution.options, None).where()
+                attempts = (*attempts, Attempt(target, "", where, reason=Reason.NO_CAPACITY, says=says))
                 following = next_target(attempts, Reason.NO_CAPACITY, self._limits(step_run))
                 if following is None:
                     raise error.with_history(history(attempts)) from error
@@ -335,13 +333,6 @@ def _attempt(job: SubmittedJob, target: int) -> Attempt:
         usd_per_hour=job.placement.usd_per_hour,
         studio_url=job.studio_url,
     )
-
-
-def _in_words(resolution: Resolution) -> str:
-    if isinstance(resolution.compute, Serverless):
-        size = resolution.options.instance_type
-        return f"serverless compute{f' ({size})' if size else ''}"
-    return f"the compute `{resolution.compute.name}`"
 
 
 def _short(words: str) -> str:

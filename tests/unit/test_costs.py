@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from zenml_azureml.jobs.costs import total_of, usd_of
+from zenml_azureml.jobs.costs import in_usd, total_of, usd_of
 from zenml_azureml.workspace.listing import ListedJob
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -40,6 +40,11 @@ def job(
 )
 def test_a_job_costs_its_time_at_its_price(listed: ListedJob, usd: float | None) -> None:
     assert usd_of(listed, NOW) == (usd if usd is None else pytest.approx(usd))
+
+
+@pytest.mark.parametrize(("usd", "digits"), [(0.0, "0.00"), (0.00123, "0.0012"), (0.5, "0.50"), (1234.567, "1234.57")])
+def test_cents_are_told_in_more_digits_than_dollars(usd: float, digits: str) -> None:
+    assert in_usd(usd) == digits
 
 
 def test_the_sum_says_what_is_not_in_it() -> None:

@@ -40,7 +40,7 @@ def test_a_job_tells_at_which_place_it_is(tags: dict[str, str], target: int) -> 
 @pytest.mark.parametrize(
     ("target", "place", "size", "usd"),
     [
-        ("0", "serverless compute (Standard_DS3_v2)", "Standard_DS3_v2", 6.12),
+        ("0", "serverless compute (Standard_DS3_v2, spot)", "Standard_DS3_v2", 6.12),
         ("1", "the compute cluster `gpus` (Standard_NC6s_v3)", "Standard_NC6s_v3", 6.12),
         ("2", "the compute `on-prem`", "", None),
     ],

@@ -106,9 +106,9 @@ def test_a_size_whose_quota_is_not_checked_has_a_price_too(emulator: Emulator, c
 
     assert placement.usd_per_hour == pytest.approx(2 * DS3_SPOT_USD)
     assert placement.describe() == (
-        "serverless compute (Standard_DS3_v2, about 0.06 USD per hour and node, 0.12 for 2 nodes)"
+        "serverless compute (Standard_DS3_v2, spot, about 0.06 USD per hour and node, 0.12 for 2 nodes)"
     )
-    assert placement.where() == "serverless compute (Standard_DS3_v2)"
+    assert placement.where() == "serverless compute (Standard_DS3_v2, spot)"
     asked = [request["path"].rpartition("/")[2] for request in requests_of(emulator)]
     assert (asked.count("vmSizes"), asked.count("usages")) == (1, 0)
 

@@ -13,7 +13,7 @@ from zenml_azureml import step_runs, tags
 from zenml_azureml.cli.job_table import job_as_json
 from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
-from zenml_azureml.jobs.costs import usd_of
+from zenml_azureml.jobs.costs import in_usd, usd_of
 from zenml_azureml.jobs.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.jobs.orphans import NoStepRun
 from zenml_azureml.jobs.pickup import no_such_job
@@ -131,7 +131,7 @@ def _cost(job: ListedJob) -> str:
     if usd is None:
         return "unknown"
     per_hour = job.tags.get(tags.USD_PER_HOUR)
-    return f"about {usd:.2f} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
+    return f"about {in_usd(usd)} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
 
 
 def _as_json(found: FoundJob, account: JobAccount, failure: Account | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.tables import show_rows
-from zenml_azureml.jobs.costs import usd_of
+from zenml_azureml.jobs.costs import in_usd, usd_of
 from zenml_azureml.jobs.orphans import NoStepRun
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
         headings.insert(2, "USD")
         for job, row in zip(jobs, rows, strict=True):
             usd = usd_of(job.job, now)
-            row.insert(2, "unknown" if usd is None else f"{usd:.2f}")
+            row.insert(2, "unknown" if usd is None else in_usd(usd))
     show_rows(headings, rows, numbers=["USD"])
 
 

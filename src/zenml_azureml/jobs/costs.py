@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.listing import ListedJob
 
 
+def in_usd(usd: float) -> str:
+    """Some US dollars in digits: with cents, and with more of them where it is a matter of cents."""
+    return f"{usd:.2f}" if usd == 0 or usd >= 0.1 else f"{usd:.4f}"
+
+
 def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
     """Estimated US dollars per hour of all nodes of a job, by its tags; None where its price is not known."""
     try:
@@ -59,7 +64,7 @@ class Total:
         if self.unknown == self.jobs:
             return f"Estimated cost of the run so far: unknown ({jobs}, none with a known price)."
         without = f", without {self.unknown} whose price is unknown" if self.unknown else ""
-        return f"Estimated cost of the run so far: {self.usd:.2f} USD ({jobs}{without})."
+        return f"Estimated cost of the run so far: {in_usd(self.usd)} USD ({jobs}{without})."
 
 
 def total_of(jobs: Sequence[ListedJob], now: datetime) -> Total:

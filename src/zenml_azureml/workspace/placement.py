@@ -39,12 +39,14 @@ class Placement:
         size: VM size of its nodes; empty where Azure chooses it.
         price_per_hour: US dollars per hour and node, by Azure's estimate; None where it is not known.
         nodes: Number of the job's nodes.
+        taken_away: What capacity is called that Azure may take away, `spot` or `low priority`; empty for other.
     """
 
     target: ComputeTarget
     size: str = ""
     price_per_hour: float | None = None
     nodes: int = 1
+    taken_away: str = ""
 
     @property
     def usd_per_hour(self) -> float | None:
@@ -52,12 +54,14 @@ class Placement:
         return None if self.price_per_hour is None else self.price_per_hour * self.nodes
 
     def where(self) -> str:
-        """In a sentence: `the compute cluster `gpus` (Standard_NC6s_v3)`."""
-        return f"{self._compute}{f' ({self.size})' if self.size else ''}"
+        """In a sentence: `the compute cluster `gpus` (Standard_NC6s_v3, low priority)`."""
+        facts = ", ".join(filter(None, (self.size, self.taken_away)))
+        return f"{self._compute} ({facts})" if facts else self._compute
 
     def describe(self) -> str:
         """The same with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
-        return f"{self._compute} ({self.size or self._whose_size}, {self._price})"
+        facts = filter(None, (self.size or self._whose_size, self.taken_away, self._price))
+        return f"{self._compute} ({', '.join(facts)})"
 
     @property
     def _compute(self) -> str:
@@ -128,7 +132,8 @@ def place(
             found = replace(found, price_per_hour=_price_of_serverless(connection, options, found.size))
     else:
         found = _place_on(connection, compute, options, demands, time)
-    return replace(found, nodes=nodes), options
+    low_priority = "low priority" if found.target.low_priority else ""
+    return replace(found, nodes=nodes, taken_away=low_priority or _spot(options)), options
 
 
 def _place_on(
@@ -172,11 +177,13 @@ def supposed(compute: ComputeRequest, options: JobOptions, usd_per_hour: float |
         usd_per_hour: US dollars per hour of all of its nodes; None where that is not known.
     """
     nodes = options.instance_count or 1
-    target, size = ANYWHERE.target, options.instance_type
+    target, size, taken_away = ANYWHERE.target, options.instance_type, _spot(options)
     if not isinstance(compute, Serverless):
         target = ComputeTarget(compute.name, wanted_kind(compute))
         size = None if isinstance(compute, ExistingCompute) else compute.size
-    return Placement(target, size or "", None if usd_per_hour is None else usd_per_hour / nodes, nodes)
+    if isinstance(compute, ComputeCluster) and compute.tier == "low_priority":
+        taken_away = "low priority"
+    return Placement(target, size or "", None if usd_per_hour is None else usd_per_hour / nodes, nodes, taken_away)
 
 
 def preview(
@@ -211,7 +218,7 @@ def _place_serverless(
         request=demands.resources,
         kind="serverless",
         nodes=options.instance_count or 1,
-        low_priority=_is_spot(options),
+        low_priority=bool(_spot(options)),
         quota_check=demands.quota_check,
     )
     if choice is None:
@@ -221,7 +228,7 @@ def _place_serverless(
 
 
 def _price_of_serverless(connection: WorkspaceConnection, options: JobOptions, size: str) -> float | None:
-    return _sizes_of_serverless(connection, options).price_of(size, low_priority=_is_spot(options))
+    return _sizes_of_serverless(connection, options).price_of(size, low_priority=bool(_spot(options)))
 
 
 def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -> SizeCatalogue:
@@ -229,8 +236,8 @@ def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -
     return SizeCatalogue(connection, options.locations[0] if options.locations else None)
 
 
-def _is_spot(options: JobOptions) -> bool:
-    return options.job_tier == "spot"
+def _spot(options: JobOptions) -> str:
+    return "spot" if options.job_tier == "spot" else ""
 
 
 def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:
