@@ -129,7 +129,10 @@ def account_of(
     if not log_end.is_first and log_end.label:
         # Where another rank has failed, what rank 0 reports is what came of that.
         reported, where = "", f" on {log_end.label}"
-    cause = timeout(limit) if limit else cause_of(FailedJob(message, code, log_end.lines, reported, is_command))
+    failed = FailedJob(
+        message, code, log_end.lines, reported, is_command, is_named=log_end.is_named, exception=log_end.exception
+    )
+    cause = timeout(limit) if limit else cause_of(failed)
     azure_says, rest_of_log = without_repetition(message, log_end.lines)
     return Account(
         f"{job} failed{where}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",

@@ -16,6 +16,7 @@ from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.in_job.ranks import command_of_rank
+from zenml_azureml.in_job.variables import RANKS
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.step_runs import job_name_of, server_id
@@ -106,13 +107,16 @@ def request_for(
     if facts.run_url:
         job_tags[tags.RUN_URL] = facts.run_url
     variables = {**default_variables(facts.docker_settings), **environment}
+    command = command_of_rank(entrypoint_command) if options.has_ranks else entrypoint_command
+    if command != entrypoint_command:
+        variables[RANKS] = "1"
     all_variables = {**variables, **options.environment_variables}
     return JobRequest(
         name=facts.job_name,
         display_name=f"{facts.step} ({facts.run})",
         experiment=experiment_name(facts.pipeline),
         image=facts.image,
-        command=shlex.join(command_of_rank(entrypoint_command) if options.has_ranks else entrypoint_command),
+        command=shlex.join(command),
         environment_variables=variables,
         tags=job_tags,
         own_tag=tags.STEP_RUN_ID,

@@ -14,12 +14,18 @@ pytestmark = pytest.mark.long
 
 #: Put before each pipeline: what it runs on.
 TWO_NODES = """
-import json, os, socket, sys, time
+import json, os, socket, sys, threading, time
+from datetime import timezone
 from pathlib import Path
 
 def nodes(processes):
     distribution = {"type": "pytorch", "process_count_per_instance": processes}
     return {"step_operator": AzureMLStepOperatorSettings(instance_count=2, distribution=distribution)}
+
+def wait_for(rank, words):
+    (logs,) = (folder / "user_logs" for folder in Path(os.environ["HOME"]).parents if (folder / "user_logs").is_dir())
+    while words not in (logs / f"std_log_process_{rank}.txt").read_text():
+        time.sleep(0.1)
 """
 
 TRAINING = """
@@ -36,16 +42,18 @@ def train(numbers: list[int]) -> int:
         context = str(error)
     names = ["MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "RANK", "LOCAL_RANK"]
     print("SEEN", json.dumps({**{name: os.environ[name] for name in names}, "numbers": numbers,
-        "folder": os.getcwd(), "home": os.environ["HOME"], "context": context}))
+        "folder": os.getcwd(), "home": os.environ["HOME"], "zenml": os.environ["ZENML_CONFIG_PATH"],
+        "context": context}))
     if os.environ["RANK"] == "1":
         sys.exit(0)
-    while os.environ["RANK"] == "0" and not returned(2):
-        time.sleep(0.1)
+    if os.environ["RANK"] == "0":
+        wait_for(2, "The step has returned")
+        print("LAST WORDS")
+    if os.environ["RANK"] == "3":
+        wait_for(0, "LAST WORDS")
+        time.sleep(2)
+        print("RETURNS", time.time())
     return sum(numbers) + int(os.environ["RANK"])
-
-def returned(rank):
-    log = Path(os.environ["HOME"]).parent / "user_logs" / f"std_log_process_{rank}.txt"
-    return "The step has returned" in log.read_text()
 
 @step
 def report(total: int) -> None:
@@ -59,6 +67,7 @@ if __name__ == "__main__":
     training()
     step_run = last_run().steps["train"]
     print("TOLD", step_run.status, step_run.run_metadata["trained"], len(step_run.outputs), step_run.exception_info)
+    print("ENDED", step_run.end_time.replace(tzinfo=timezone.utc).timestamp())
 """
 
 
@@ -74,9 +83,12 @@ def test_every_process_runs_the_step_and_the_first_one_reports(project: Project,
     assert [rank["numbers"] for rank in ranks] == [[1, 2, 3]] * 4
     assert len({rank["home"] for rank in ranks}) == 2  # the processes of a node share it
     assert len({rank["folder"] for rank in ranks}) == 4  # but not where code is extracted to
+    assert len({rank["zenml"] for rank in ranks}) == 4  # nor what ZenML writes
     assert ranks[0]["context"] == "train"
     assert ranks[3]["context"].startswith("`get_step_context` is not to be had here: this is rank 3 of 4, on node 1.")
-    # Ranks that end early, by returning or exiting, do not end the step.
+    # Ranks that end early, by returning or exiting, do not end the step; rank 0 does, but not before the last one has.
+    (returned,), (ended,) = re.findall(r"RETURNS ([\d.]+)", output), re.findall(r"ENDED ([\d.]+)", output)
+    assert float(returned) < float(ended)
     assert "TOLD completed True 1 None" in output
     assert "the total is 6" in output  # what rank 0 returned
     (job,) = jobs.context.store.workspaces[0].jobs.values()
@@ -84,6 +96,11 @@ def test_every_process_runs_the_step_and_the_first_one_reports(project: Project,
 
 
 FAILING = """
+def lose(connection):
+    time.sleep(0.5)
+    connection.close()
+    time.sleep(3)  # before the process ends, and Azure ML all others: rank 0 has reported its own failure
+
 @step(step_operator="azureml", settings=nodes(1))
 def train() -> None:
     address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
@@ -94,8 +111,8 @@ def train() -> None:
                 raise ConnectionError("the peer has closed the connection")
     while True:
         try:
-            with socket.create_connection(address):
-                raise ValueError("no such sample: 17")
+            threading.Thread(target=lose, args=[socket.create_connection(address)]).start()
+            raise ValueError("no such sample: 17")
         except ConnectionRefusedError:
             time.sleep(0.1)
 
@@ -103,13 +120,25 @@ def train() -> None:
 def training():
     train()
 
+@step(step_operator="azureml", settings=nodes(1))
+def late() -> None:
+    print("LAST WORDS")
+    if os.environ["RANK"] == "1":
+        wait_for(0, "LAST WORDS")
+        time.sleep(2)
+        raise ValueError("the last batch is empty")
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def failing_late():
+    late()
+
 @pipeline(enable_cache=False, settings=NO_BUILD)
 def killed():
     command = 'if [ "$RANK" = 3 ]; then kill -9 $$; fi; sleep 600'
     CommandStep(["bash", "-c", command], name="command", step_operator="azureml", settings=nodes(2))()
 
 if __name__ == "__main__":
-    for run in (training, killed):
+    for run in (training, failing_late, killed):
         try:
             run()
         except RuntimeError:
@@ -122,13 +151,18 @@ def test_the_rank_that_failed_first_is_named_with_its_own_traceback(project: Pro
     output = project.succeed(TWO_NODES + FAILING)
 
     _, _, raised = output.partition("Failed to run step `train`: ")
-    told, of_killed = re.findall(r"TOLD failed (.*?) END", output, re.DOTALL)
-    what = "The Azure ML job of step `train` failed on node 1 rank 1: its process ended with exit code 1: ValueError"
+    told, of_late, of_killed = re.findall(r"TOLD failed (.*?) END", output, re.DOTALL)
+    what = "The Azure ML job of step `train` failed on node 1 rank 1: ValueError: no such sample: 17."
     assert raised.startswith(what)
     assert told.startswith(f"the peer has closed the connection\n{what}")  # rank 0's own report stays, and comes first
     for account in (raised, told):
         _, _, log = account.partition("The end of the log of node 1 rank 1:\n")
         assert re.search(r"File .*script.py\", line \d+, in train\n.*\n +ValueError: no such sample: 17\n", log)
     assert re.search(r"^.*\[node 1 rank 1\] ValueError: no such sample: 17$", output, re.MULTILINE)
+    # Where rank 0 has returned before, it has not told that the step has completed.
+    assert (
+        "The Azure ML job of step `late` failed on node 1 rank 1: its process ended with exit code 1: Value" in of_late
+    )
+    assert re.search(r"in late\n.*\n +ValueError: the last batch is empty", of_late)
     # A rank that was killed has said nothing itself.
     assert of_killed.startswith("The Azure ML job of step `command` failed on node 1 rank 3: it was killed (SIGKILL)")

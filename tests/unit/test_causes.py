@@ -302,3 +302,13 @@ def test_each_cause_has_its_place_in_the_documentation() -> None:
     names = {cause.name for cause in vars(known_causes).values() if isinstance(cause, Cause)}
 
     assert names - set(re.findall(r"`([\w-]+)`", page)) == set()
+
+
+@pytest.mark.parametrize("exit_code", [1, -9])
+def test_what_azure_says_of_another_process_is_not_said_of_the_one_that_failed_first(exit_code: int) -> None:
+    message = f"{ENDED.format(exit_code)} Error: Traceback (most recent call last):\nConnectionError: out of memory"
+    tail = ["  frames of a traceback", "ValueError: no such sample: 17"]
+
+    cause = cause_of(FailedJob(message, "UserError", tail, is_named=False, exception=tail[-1]))
+
+    assert (cause.name, cause.what) == ("user-error", "ValueError: no such sample: 17")

@@ -58,6 +58,22 @@ def test_the_process_that_told_first_that_it_failed_explains_whatever_was_read_f
     assert explaining_tail(tails, named=tails[1]) is tails[2]  # Azure names whatever ended first
 
 
+def test_a_process_that_was_killed_before_it_could_tell_explains_why_the_others_failed() -> None:
+    lost = tail("zenml-azureml: rank 0 of 2, on node 0, failed at 2026-01-01T00:00:00.000000+00:00", TRACEBACK)
+    killed = tail("epoch 7")
+
+    assert explaining_tail([lost, killed], named=killed, named_was_killed=True) is killed
+    assert explaining_tail([lost, killed], named=lost, named_was_killed=True) is lost
+
+
+def test_the_exception_of_a_long_traceback_is_known() -> None:
+    frames = ['  File "train.py", line 1, in train'] * (2 * TAIL_LINES)
+    long = tail(TRACEBACK, "ValueError: first", "During handling of it:", TRACEBACK, *frames, "KeyError: 'second'", "x")
+
+    assert long.exception == "KeyError: 'second'"
+    assert tail("no traceback", "KeyError").exception == ""
+
+
 def test_of_processes_that_told_nothing_the_one_that_azure_names_explains() -> None:
     tails = [tail("epoch 1", TRACEBACK), tail("epoch 1")]
 

@@ -322,4 +322,4 @@ class TestTheTail:
         follower.read_rest()
 
         lines = ("Traceback (most recent call last):", "MemoryError")
-        assert follower.end == LogEnd(lines, label="process 1", is_first=False)
+        assert follower.end == LogEnd(lines, label="process 1", is_first=False, exception="MemoryError")

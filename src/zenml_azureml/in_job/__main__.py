@@ -20,6 +20,7 @@ Preparation = Callable[[MutableMapping[str, str]], None]
 #: By the variable that asks for it: the module whose `prepare` is the `Preparation`. Done in this order.
 _MODULES: Final = {
     variables.VAULT_SECRET: "zenml_azureml.in_job.secrets",
+    variables.RANKS: "zenml_azureml.in_job.rank_configuration",
 }
 
 #: Exit codes, as shells have them.

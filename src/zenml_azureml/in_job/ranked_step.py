@@ -29,8 +29,9 @@ from zenml.steps import BaseStep
 from zenml.steps.utils import get_resolved_signature
 from zenml.utils import env_utils
 
+from zenml_azureml.in_job.ends_of_ranks import end_told, folder_of, wait_for_others
 from zenml_azureml.in_job.other_ranks import publish_nothing
-from zenml_azureml.in_job.ranks import FailureTeller, rank_in
+from zenml_azureml.in_job.ranks import JOB_NAME, FailureTeller, rank_in
 
 if TYPE_CHECKING:
     from zenml.artifact_stores import BaseArtifactStore
@@ -76,20 +77,28 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
             os.chdir(own)
 
     def _run_step(self, step: Step, snapshot: PipelineSnapshotResponse) -> None:
-        self._watch_function()
-        with self._failures.watching():
-            if self._rank.number == 0:
+        folder = folder_of(Client().active_stack.artifact_store.path, os.environ.get(JOB_NAME) or str(self.step_run.id))
+        self._watch_function(folder)
+        if self._rank.number == 0:
+            with self._failures.watching():
                 super()._run_step(step, snapshot)
-            else:
+        else:
+            with end_told(folder, self._rank), self._failures.watching():
                 self._run_function(step)
 
-    def _watch_function(self) -> None:
-        """Have a failure of the step's function told at once: on rank 0, ZenML's server is told first."""
-        call, failures = BaseStep.call_entrypoint, self._failures
+    def _watch_function(self, folder: str) -> None:
+        """Have a failure of the step's function told at once: on rank 0, ZenML's server is told first.
+
+        And have it return on rank 0 when the others have ended: what comes next there is to tell that it has completed.
+        """
+        call, failures, rank = BaseStep.call_entrypoint, self._failures, self._rank
 
         def watched(step: BaseStep, *args: Any, **kwargs: Any) -> Any:
             with failures.watching():
-                return call(step, *args, **kwargs)
+                returned = call(step, *args, **kwargs)
+            if rank.number == 0:
+                wait_for_others(folder, rank)
+            return returned
 
         BaseStep.call_entrypoint = watched  # type: ignore[assignment,method-assign]  # this process runs no other step
 

@@ -26,11 +26,18 @@ _VARIABLES = (
     ("PMI_RANK", "PMI_SIZE"),
 )
 _TENSORFLOW = "TF_CONFIG"
+#: Set in every job of Azure ML.
+JOB_NAME = "AZUREML_RUN_ID"
+
 _NODE_RANK, _NODE_COUNT = "AZUREML_CR_NODE_RANK", "AZUREML_NODE_COUNT"
 
 
 class NoRankError(RuntimeError):
     """Azure ML has not said which of the job's processes this is."""
+
+
+class OtherRankError(RuntimeError):
+    """On rank 0: another rank has failed, which that one has told of itself."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,14 @@ class Rank:
         size: How many there are.
         node: The node that it is on, from 0.
         told_by: The environment variable that says so.
+        servers: How many of them, the last ones, run for as long as the others do: parameter servers.
     """
 
     number: int
     size: int
     node: int
     told_by: str
+    servers: int = 0
 
     def __str__(self) -> str:
         return f"rank {self.number} of {self.size}, on node {self.node}"
@@ -91,7 +100,13 @@ def _tensorflow_rank(config: Mapping[str, object], node: int) -> Rank:
     order = ("chief", "master", "worker")
     roles = sorted(cluster, key=lambda role: (order.index(role) if role in order else len(order), role))
     tasks = [(role, index) for role in roles for index in range(len(cluster[role]))]
-    return Rank(tasks.index((str(task.get("type")), int(task.get("index", 0)))), len(tasks), node, _TENSORFLOW)
+    number = tasks.index((str(task.get("type")), int(task.get("index", 0))))
+    return Rank(number, len(tasks), node, _TENSORFLOW, sum(role == "ps" for role, _ in tasks))
+
+
+def has_failed(error: BaseException) -> bool:
+    """Whether what ends a process is a failure, and no `sys.exit()` with success."""
+    return not (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
 class FailureTeller:
@@ -113,8 +128,7 @@ class FailureTeller:
         try:
             yield
         except BaseException as error:
-            succeeded = isinstance(error, SystemExit) and error.code in (None, 0)
-            if not succeeded and not self._told:
+            if has_failed(error) and not isinstance(error, OtherRankError) and not self._told:
                 self._told = True
                 moment = datetime.now(timezone.utc).isoformat(timespec="microseconds")
                 print(f"zenml-azureml: {self._rank}, failed at {moment}", file=sys.stderr, flush=True)  # noqa: T201

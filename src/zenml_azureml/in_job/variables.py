@@ -14,6 +14,9 @@ VAULT_SECRET: Final = f"{PREFIX}VAULT_SECRET"
 #: What tokens for that key vault are made out to, e.g. `https://vault.azure.net`.
 VAULT_AUDIENCE: Final = f"{PREFIX}VAULT_AUDIENCE"
 
+#: Set where other ranks of the step may run on the same node.
+RANKS: Final = f"{PREFIX}RANKS"
+
 _PREPARE: Final = "python -m zenml_azureml.in_job "
 
 

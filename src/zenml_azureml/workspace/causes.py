@@ -18,6 +18,7 @@ from zenml_azureml.workspace.known_causes import (
     SERVICE_FAULT,
     Cause,
 )
+from zenml_azureml.workspace.log_tail import EXCEPTION, TRACEBACK
 
 #: So many of the last lines of a log are taken for what the program says about its end.
 _LAST_WORDS = 5
@@ -34,9 +35,6 @@ _EXIT_CODE = re.compile(r"exited with status code (-?\d+)")
 #: Source: Azure/azureml-examples#2614, MicrosoftDocs/azure-docs#105903.
 _WORDS_AND_LOG = re.compile(r"(.*?User process .*?exited with status code -?\d+.*?)\s*Error: ?(.*)", re.DOTALL)
 
-_TRACEBACK = "Traceback (most recent call last)"
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?$")
-
 
 @dataclass(frozen=True)
 class FailedJob:
@@ -48,6 +46,8 @@ class FailedJob:
         log_tail: The last lines of the job's log.
         reported: What the step's own code has reported of its end, e.g. `ValueError: no such thing`; empty for nothing.
         is_command: Whether it runs a command of the user's that reports nothing but its exit code.
+        is_named: Whether the message, if it is about a process, is about that of the log.
+        exception: What the last traceback in the log ends with, also where that has begun before its last lines.
     """
 
     message: str = ""
@@ -55,6 +55,8 @@ class FailedJob:
     log_tail: Sequence[str] = ()
     reported: str = ""
     is_command: bool = False
+    is_named: bool = True
+    exception: str = ""
 
 
 def split_message(message: str) -> tuple[str, str]:
@@ -99,15 +101,19 @@ def cause_of(job: FailedJob) -> Cause:
     """
     azure, repeated = split_message(job.message)
     exit_code = exit_code_of(azure)
+    if not job.is_named:  # what it repeats is what came of it
+        repeated = ""
     # Azure's words on a command that has ended tell nothing of why; the log tells, and the step's own account wins.
     said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(job.log_tail)])
     cause = _first(SAID_BY_AZURE, azure) if exit_code is None else _first(SAID_BY_PROGRAM, said)
-    if cause is None and exit_code is not None and signal_of(exit_code) == "SIGKILL":
+    if cause is None and exit_code is not None and job.is_named and signal_of(exit_code) == "SIGKILL":
         cause = KILLED
     if cause is not None:
         return replace(cause, what=f"{cause.what} ({job.reported})") if job.reported else cause
     if job.reported:
         return Cause("user-error", job.reported, _MEND)
+    if exit_code is not None and not job.is_named:
+        return Cause("user-error", job.exception, _MEND)
     if exit_code is not None:
         return _end_of_command(exit_code, exception_in([*repeated.splitlines(), *job.log_tail]), job.is_command)
     if job.code not in ("", "UserError"):
@@ -127,9 +133,9 @@ def is_lack_of_capacity(message: str) -> bool:
 
 def exception_in(log: Sequence[str]) -> str:
     """What the last Python traceback in a log ends with, e.g. `ValueError: no such thing`; empty if there is none."""
-    traceback = next((number for number in range(len(log), 0, -1) if _TRACEBACK in log[number - 1]), None)
+    traceback = next((number for number in range(len(log), 0, -1) if TRACEBACK in log[number - 1]), None)
     lines = log[traceback:] if traceback is not None else []
-    return next((line.strip() for line in lines if _EXCEPTION.match(line)), "")
+    return next((line.strip() for line in lines if EXCEPTION.match(line)), "")
 
 
 def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tuple[str, ...]]:

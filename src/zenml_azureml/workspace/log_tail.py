@@ -16,7 +16,9 @@ TAIL_LINES = 20
 #: A traceback that began at most so many lines before the end is taken for the cause of the end.
 _NEAR_THE_END = 200
 
-_TRACEBACK = "Traceback (most recent call last)"
+TRACEBACK = "Traceback (most recent call last)"
+#: What a traceback ends with.
+EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?$")
 _moments = count()
 
 #: What a rank of a step prints when it fails (`in_job/ranks.py`); times of one zone, so their texts are in their order.
@@ -31,11 +33,15 @@ class LogEnd:
         lines: Its last lines, without terminal codes.
         label: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         is_first: Whether it is the log of the first process, which is the one that reports to ZenML.
+        is_named: Whether what Azure says of the failure, if it names a log, is of this one's process.
+        exception: What the last traceback near its end ends with, e.g. `ValueError: no such thing`; empty for none.
     """
 
     lines: tuple[str, ...] = ()
     label: str = ""
     is_first: bool = True
+    is_named: bool = True
+    exception: str = ""
 
 
 class LogTail:
@@ -53,14 +59,17 @@ class LogTail:
         self.failed_at = ""
         self._traceback_at = 0
         self._lines_since = _NEAR_THE_END + 1
+        self._exception = ""
 
     def add(self, line: str) -> None:
         """Take in the next line."""
         plain = without_terminal_codes(line)
         self.lines.append(plain)
         self._lines_since += 1
-        if _TRACEBACK in plain:
-            self._traceback_at, self._lines_since = next(_moments), 0
+        if TRACEBACK in plain:
+            self._traceback_at, self._lines_since, self._exception = next(_moments), 0, ""
+        elif not self._exception and EXCEPTION.match(plain):
+            self._exception = plain
         if failed := _RANK_FAILED.match(plain):
             self.failed_at = failed[1]
 
@@ -69,17 +78,26 @@ class LogTail:
         """When its last traceback was seen, to compare with that of others; None if there is none near its end."""
         return self._traceback_at if self._lines_since <= _NEAR_THE_END else None
 
+    @property
+    def exception(self) -> str:
+        """What that traceback ends with; empty if there is none."""
+        return self._exception if self.traceback_at is not None else ""
 
-def explaining_tail(tails: Sequence[LogTail], named: LogTail | None = None) -> LogTail:
+
+def explaining_tail(
+    tails: Sequence[LogTail], named: LogTail | None = None, *, named_was_killed: bool = False
+) -> LogTail:
     """The tail that most likely says why the job has failed.
 
     Where one process fails, the others fail for want of it. So of the last attempt that has logged anything, it is that
-    of the process which was the first to tell that it failed; otherwise that which Azure names; otherwise that of which
+    of the process which was the first to tell that it failed, unless Azure names one that was killed before it could
+    tell anything; otherwise that which Azure names; otherwise that of which
     a traceback was seen first; without a traceback, that of the first process.
 
     Args:
         tails: Of all logs, in order.
         named: That of the log which Azure names in its words on the failure; None if it names none.
+        named_was_killed: Whether it says that a signal has killed that one's process.
 
     Returns:
         One of them, or an empty one.
@@ -89,6 +107,8 @@ def explaining_tail(tails: Sequence[LogTail], named: LogTail | None = None) -> L
         return named or LogTail()
     last_attempt = [tail for tail in written if tail.attempt == written[-1].attempt]
     told = [tail for tail in last_attempt if tail.failed_at]
+    if named is not None and named_was_killed and not named.failed_at:
+        return named
     if told:
         return min(told, key=lambda tail: tail.failed_at)
     if named is not None:

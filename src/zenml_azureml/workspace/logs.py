@@ -9,6 +9,7 @@ from collections.abc import Callable
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from zenml_azureml.workspace.blobs import BlobPart, storage_words
+from zenml_azureml.workspace.causes import exit_code_of, signal_of
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.log_files import attempt_of, label_of, order
 from zenml_azureml.workspace.log_lines import LineReader
@@ -61,7 +62,7 @@ class LogFollower:
         self._job_name = job_name
         self._clock = clock
         self._processes_per_node = processes_per_node
-        self._named = ""
+        self._named, self._named_was_killed = "", False
         self._files: dict[str, _FollowedFile] = {}
         self._untold: list[str] = []
         self._turn = 0
@@ -75,11 +76,13 @@ class LogFollower:
         """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
         files = list(self._files.values())
         named = next((file.tail for file in files if file.path == self._named), None)
-        explaining = explaining_tail([file.tail for file in files], named)
+        tails = [file.tail for file in files]
+        explaining = explaining_tail(tails, named, named_was_killed=self._named_was_killed)
         labels = {id(file.tail): file.label for file in files}
         first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
         label = labels.get(id(explaining), "") if len(files) > 1 else ""
-        return LogEnd(tuple(explaining.lines), label, explaining is first)
+        is_named = named is None or explaining is named
+        return LogEnd(tuple(explaining.lines), label, explaining is first, is_named, explaining.exception)
 
     def read_new(self) -> list[str]:
         """Some of the lines that have been completed since the last call: more than a few megabytes take several.
@@ -173,6 +176,8 @@ class LogFollower:
         self._listed_at, self._urls_are_new = self._clock(), True
         found = _LOG_NAMED.search(details.error)
         self._named = found[1] if found else ""
+        # SIGTERM is what Azure ML ends the others with.
+        self._named_was_killed = signal_of(exit_code_of(details.error) or 0) not in ("", "SIGTERM")
         added = details.log_urls.keys() - self._files.keys()
         # Where one is new, further ones may follow soon.
         longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
