@@ -15,7 +15,8 @@ from zenml.orchestrators.utils import get_config_environment_vars
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.redaction import REDACTED, redacted_docker_args, redacted_variables, without
 from zenml_azureml.resolution import resolve
-from zenml_azureml.step_runs import server_id
+from zenml_azureml.secrecy import without_secrets
+from zenml_azureml.step_runs import is_recorded, recorded_vault_secret, server_id
 from zenml_azureml.submission import StepFacts, job_request, request_for, resources_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Ids that stand for those that are known at run time; ZenML's entrypoint takes nothing but ids.
 _SNAPSHOT_ID, _STEP_RUN_ID = UUID(int=0xA1), UUID(int=0xA2)
+#: Stands for the host of the key vault.
+_KEY_VAULT = "KEY_VAULT"
 _PLACEHOLDERS = {str(_SNAPSHOT_ID): "SNAPSHOT_ID", str(_STEP_RUN_ID): "STEP_RUN_ID"}
 
 
@@ -39,12 +42,16 @@ class Preview:
         image: The image of its environment; a placeholder where it is still to be built.
         is_built: Whether that image is known.
         placeholders: What in it is known at run time only.
+        by_vault: Names of the environment variables that it has from a key vault, and not in the document.
+        perhaps_by_vault: Names of those that travel by a key vault only where one can be used.
     """
 
     document: dict[str, Any]
     image: str
     is_built: bool
     placeholders: tuple[str, ...] = ()
+    by_vault: tuple[str, ...] = ()
+    perhaps_by_vault: tuple[str, ...] = ()
 
 
 def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator) -> Preview:
@@ -75,7 +82,10 @@ def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator
     resolution = resolve(operator.get_settings(step_run))
     command = _command(operator, step_run.config, step_run.name, run.snapshot.id, step_run.id)
     request = job_request(info, command, _environment(step_run.config), resolution.options)
-    return _preview(request, operator, step_run, is_built=True)
+    recorded = recorded_vault_secret(step_run)
+    # A job that is there has settled what `auto` leaves open.
+    settled = bool(recorded) or is_recorded(step_run)
+    return _preview(request, operator, step_run, is_built=True, vault_secret=recorded, settled=settled)
 
 
 def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: AzureMLStepOperator) -> Preview:
@@ -115,17 +125,38 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
     told += ["SNAPSHOT_ID"] if "SNAPSHOT_ID" in command else []
     told += ["RUN_URL"] if facts.run_url else []
     preview = _preview(request, operator, step, is_built=is_built)
+    told += preview.placeholders
     return replace(preview, placeholders=tuple(told if is_built else [*told, "IMAGE"]))
 
 
-def _preview(request: JobRequest, operator: AzureMLStepOperator, step: Any, *, is_built: bool) -> Preview:
+def _preview(
+    request: JobRequest,
+    operator: AzureMLStepOperator,
+    step: Any,
+    *,
+    is_built: bool,
+    vault_secret: str = "",
+    settled: bool = False,
+) -> Preview:
     from zenml_azureml.workspace.placement import Demands
 
     settings = operator.get_settings(step)
     demands = Demands(resources_of(step.config.resource_settings), settings.quota_check)
     resolution = resolve(settings)
-    document = operator.workspace(settings).preview(_redacted(request), resolution.compute, demands)
-    return Preview(document, request.image, is_built)
+    workspace = operator.workspace(settings)
+    redacted, names, via = _redacted(request), tuple(sorted(request.secret_names)), request.options.secrets_via
+    by_vault = bool(vault_secret) or (via == "key-vault" and bool(names))
+    if by_vault:
+        url = vault_secret or f"https://{_KEY_VAULT}/secrets/{request.name}"
+        redacted = without_secrets(redacted, url, workspace.address.cloud.vault)
+    return Preview(
+        workspace.preview(redacted, resolution.compute, demands),
+        request.image,
+        is_built,
+        placeholders=(_KEY_VAULT,) if by_vault and not vault_secret else (),
+        by_vault=names if by_vault else (),
+        perhaps_by_vault=names if via == "auto" and not (by_vault or settled) else (),
+    )
 
 
 def _redacted(request: JobRequest) -> JobRequest:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.contract.arm import Arm
 from tests.contract.test_vault import CLUSTER
@@ -130,6 +131,13 @@ def test_no_secret_is_in_anything_but_the_vault_and_the_steps_environment(
     assert {"ZENML_STORE_API_TOKEN", "DATABASE_PASSWORD"} <= set(secrets)
     assert len(secrets["ZENML_STORE_API_TOKEN"]) > 50
     assert f"STATUS completed {vault.address}/secrets/{name}" in output
+    # As it was sent, it can be seen again.
+    shown = azureml(served_project, "spec", name).stdout
+    assert "# By the key vault, and not in the job: " in shown
+    told, (job,) = yaml.safe_load(shown), jobs.context.store.workspaces[0].jobs.values()
+    assert told["environment_variables"].keys() == job.properties["environmentVariables"].keys()
+    assert told["tags"]["zenml_vault_secret"] == f"{vault.address}/secrets/{name}"
+    assert told["command"] == job.properties["command"]
     for secret in (PASSWORD, secrets["ZENML_STORE_API_TOKEN"]):
         wrote = heard.with_text(secret)
         assert [(method, path.partition("?")[0]) for method, path in wrote] == [("PUT", f"/secrets/{name}")]

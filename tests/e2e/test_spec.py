@@ -28,6 +28,15 @@ SETTINGS = AzureMLStepOperatorSettings(
 def trainer(epochs: int) -> float:
     return 1.0
 
+BY_VAULT = SETTINGS.model_copy(update={"secrets_via": "key-vault"})
+
+@step(step_operator="azureml", settings={"step_operator": BY_VAULT})
+def careful() -> None: ...
+
+@pipeline(settings=NO_BUILD)
+def with_vault():
+    careful()
+
 evaluator = CommandStep(["echo", "hf_AbCdEf123456"], name="evaluator", step_operator="azureml", settings={
     "step_operator": SETTINGS, "resources": ResourceSettings(cpu_count=8)})
 
@@ -90,6 +99,7 @@ def test_the_job_of_a_step_in_code_is_one_that_azure_ml_takes(
         "# The step operator registers the environment before it submits the job. By hand:",
         f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE}",
         "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID.",
+        "# By a key vault, and not in the job, where one can be used (`secrets_via` is auto): HF_TOKEN.",
         "# REDACTED stands for what may be a secret.",
     ]
 
@@ -99,6 +109,20 @@ def test_a_command_step_of_a_dynamic_pipeline_and_a_size_that_its_resources_choo
 
     assert told["command"] == "echo REDACTED"
     assert told["resources"]["instance_type"] == "Standard_F8s_v2"
+
+
+def test_a_job_whose_secrets_go_by_a_key_vault_is_shown_without_them(training: Project) -> None:
+    printed = spec(training, "train:with_vault.careful")
+    told = yaml.safe_load(printed)
+
+    assert "# By the key vault, and not in the job: HF_TOKEN." in printed.splitlines()
+    assert "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID, KEY_VAULT." in printed
+    assert "HF_TOKEN" not in told["environment_variables"]
+    assert told["environment_variables"]["OMP_NUM_THREADS"] == "4"
+    address = "https://KEY_VAULT/secrets/zenml-step-run-id"
+    assert told["environment_variables"]["ZENML_AZUREML_JOB_VAULT_SECRET"] == address
+    assert told["tags"]["zenml_vault_secret"] == address
+    assert told["command"].startswith("python -m zenml_azureml.in_job python -m zenml.entrypoints.entrypoint ")
 
 
 def test_an_image_that_is_still_to_be_built_and_parameters_from_a_file(training: Project) -> None:
@@ -123,6 +147,7 @@ def test_the_job_of_a_past_step_run_is_the_one_that_was_submitted(training: Proj
     by_job = yaml.safe_load(spec(training, job.name))
 
     assert by_name == by_job
+    assert "By a key vault" not in spec(training, "trainer")  # what it was is known by now
     assert by_name["name"] == job.name
     assert by_name["command"] == job.properties["command"]
     assert by_name["display_name"] == job.properties["displayName"]

@@ -31,7 +31,7 @@ def spec(*, step: str, run: str | None, config: Path | None, operator: str | Non
     STEP is MODULE:PIPELINE.STEP for a step in your code, e.g. train:training.trainer, with placeholders for what is
     known at run time only. Or it is a step of a past run: its name, the id of its step run, or the name of its job.
 
-    Values that may be secrets are redacted.
+    Values that may be secrets are redacted; those that travel by a key vault are not in it, and named above it.
     """
     in_code = ":" in step
     if in_code and run is not None:
@@ -83,6 +83,11 @@ def _notes(preview: Preview) -> list[str]:
         notes.append("ZenML builds the image when the pipeline runs; the environment is named after it.")
     if preview.placeholders:
         notes.append(f"Known at run time: {', '.join(preview.placeholders)}.")
+    if preview.by_vault:
+        notes.append(f"By the key vault, and not in the job: {', '.join(preview.by_vault)}.")
+    if preview.perhaps_by_vault:
+        names = ", ".join(preview.perhaps_by_vault)
+        notes.append(f"By a key vault, and not in the job, where one can be used (`secrets_via` is auto): {names}.")
     if "REDACTED" in str(preview.document):
         notes.append("REDACTED stands for what may be a secret.")
     return notes

@@ -91,7 +91,7 @@ def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[M
     """
     asked = str((job.properties.get("identity") or {}).get("identityType", ""))
     if compute is None:
-        # Microsoft's "Model training on serverless compute": that of the workspace, where the job asks for one.
+        # Source: Microsoft, "Model training on serverless compute": that of the workspace, where the job asks for one.
         return _serverless(workspace) if asked == "Managed" else []
     found = workspace.find_compute(compute)
     # Guess: a job that is to act as its user, or as nobody, does not see the compute's identity.
@@ -102,5 +102,6 @@ def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[M
 
 def _serverless(workspace: Workspace) -> list[MachineIdentity]:
     """A workspace's user-assigned identities, the primary one first; its own is not for serverless compute."""
+    # Guess: that it is the primary one, where there are several and the job names none.
     found = identities_in({"userAssignedIdentities": workspace.user_assigned}, workspace.path)
     return sorted(found, key=lambda one: one.resource_id != workspace.primary_identity)

@@ -21,7 +21,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of, variables_in
 from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET, unprepared
 from zenml_azureml.request import JobIdentity, JobRequest
-from zenml_azureml.secrecy import certain_secrets, secret_names
+from zenml_azureml.secrecy import certain_secrets, secret_names, without_secrets
 from zenml_azureml.timing import Time
 from zenml_azureml.workspace.compute.ensure import ComputeTarget
 from zenml_azureml.workspace.connection import WorkspaceConnection
@@ -129,7 +129,7 @@ class SecretDelivery:
         task = _Task(request, target, must, patience, check)
         outcome = self._write(way, task) if way.proven else self._first(way, task)
         if isinstance(outcome, str):
-            return self._without_secrets(request, outcome)
+            return without_secrets(request, outcome, self._connection.cloud.vault)
         way.refusal, way.proven = outcome, False
         if must:
             raise outcome
@@ -331,21 +331,6 @@ class SecretDelivery:
         self._gone.discard(url)
         self._written[request.name] = url
         return url
-
-    def _without_secrets(self, request: JobRequest, url: str) -> JobRequest:
-        """The job, told where its secrets are instead."""
-        names = request.secret_names
-        kept = {name: value for name, value in request.environment_variables.items() if name not in names}
-        own = request.options.environment_variables
-        return replace(
-            request,
-            environment_variables={**kept, VAULT_SECRET: url, VAULT_AUDIENCE: self._connection.cloud.vault},
-            tags={**request.tags, tags.VAULT_SECRET: url},
-            options=replace(
-                request.options,
-                environment_variables={name: value for name, value in own.items() if name not in names},
-            ),
-        )
 
     def _how_to_write(self, vault: FoundVault) -> str:
         try:

@@ -171,7 +171,9 @@ def reader_of(
         )
     if target.name is None:
         if identity is None:
-            # Microsoft's "Model training on serverless compute": what it has is a user-assigned one of the workspace.
+            # Source: Microsoft, "Model training on serverless compute": no system-assigned identity; a user-assigned
+            # one of the workspace where the job has `identity: managed`. And "Use authentication credential secrets in
+            # Azure Machine Learning jobs": the identity that is specified for the job is the one that needs the role.
             raise AzureMLError(
                 "A job on serverless compute has no managed identity to read secrets from a key vault with, unless it "
                 "is asked for.",
