@@ -69,6 +69,9 @@ SIZE_PHASES = frozenset({"sizes", "quota"})
 CANCEL_PHASES = frozenset({"cancel"})
 VAULT_PHASES = frozenset({"vault", "vault roles", "secret PUT", "secret DELETE"})
 
+#: Phases at whose requests a job runs, so that one of its processes can be killed.
+RUNNING_PHASES = LOG_PHASES | {"job PUT", "job GET", "job listing", "cancel"}
+
 #: Quoted: the claims of a continuous access evaluation's challenge, in base64.
 _CLAIMS = base64.b64encode(json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}}).encode()).decode()
 _CHALLENGE = (
@@ -187,5 +190,6 @@ EVENTS = {
         Event("forced runs stop", by_signal=False),
         Event("cancelled in Studio", interrupts=False, by_signal=False),
         Event("evicted", interrupts=False, by_signal=False),
+        Event("rank killed", interrupts=False, by_signal=False),
     )
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import ssl
+import time
 import traceback
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
@@ -110,6 +112,9 @@ async def _serve(folder: Path, part: Part, factor: float, ready: int, parent_liv
 #: How often somebody in Studio tries to cancel a job.
 _CLICKS = 4
 
+#: Seconds, of this machine's, in which a job begins to run.
+_RUNS_WITHIN = 2.0
+
 
 class Admin:
     """The emulator's own interface, and a second client of the workspace: who clicks in Studio."""
@@ -186,6 +191,22 @@ class Admin:
     def evict_all_jobs(self) -> None:
         """Take the nodes of the jobs that run away, as Azure does with spot capacity."""
         self._call("POST", "/_emulator/scenario", {"name": "preempted", "now": True, "times": FOR_EVER})
+
+    def kill_rank(self, rank: int) -> str:
+        """Kill a process of the first job that runs, or is about to; the job's name, or nothing where none does."""
+        deadline = time.monotonic() + _RUNS_WITHIN
+        while time.monotonic() < deadline:
+            jobs = [job for job in self.jobs() if job["ended"] is None]
+            if not jobs:
+                break
+            for job in jobs:
+                name = str(job["name"])
+                # It is refused where nothing of the job runs, as yet or any more.
+                with contextlib.suppress(RuntimeError):
+                    self._call("POST", f"/_emulator/jobs/{name}/kill", {"rank": rank})
+                    return name
+            time.sleep(0.005)
+        return ""
 
     def _sign_in(self) -> str:
         form = {

@@ -56,6 +56,18 @@ def _drop_nothing() -> None:
     SecretDelivery.drop = lambda *_args, **_options: None  # type: ignore[method-assign]
 
 
+def _name_no_rank() -> None:
+    """Which process Azure says has failed is not looked at."""
+    from zenml_azureml.workspace import log_tail, logs
+
+    explain = log_tail.explaining_tail
+
+    def explain_unnamed(tails: Any, *_named: Any, **_options: Any) -> Any:
+        return explain(tails)
+
+    logs.explaining_tail = explain_unnamed  # type: ignore[attr-defined]
+
+
 _LOST_ANSWERS = ("500 processed", "reset processed", "read timeout", "truncated")
 _INTERRUPTIONS = ("SIGINT", "SIGTERM", "exception", "runs stop")
 
@@ -68,5 +80,6 @@ MUTANTS = {
         Mutant("no secret deleted", _drop_nothing, tuple(("secret PUT", fault) for fault in _LOST_ANSWERS)),
         Mutant("no cancel on interrupt", _cancel_nothing, tuple(("job GET", event) for event in _INTERRUPTIONS)),
         Mutant("no move", _stay_where_it_is, (("job GET", "evicted"), ("log", "evicted"))),
+        Mutant("no rank named", _name_no_rank, (("job GET", "rank killed"), ("log", "rank killed"))),
     )
 }

@@ -10,7 +10,7 @@ from zenml.config import DockerSettings, ResourceSettings
 from zenml.config.retry_config import StepRetryConfig
 
 from tests.chaos.catalogue import SECRET, VAULT_CLUSTER
-from tests.chaos.schedule import PlannedStep, Schedule, Shape
+from tests.chaos.schedule import NODES, PROCESSES_PER_NODE, PlannedStep, Schedule, Shape
 
 IMAGE = DockerSettings(
     skip_build=True,
@@ -87,6 +87,9 @@ def _step(planned: PlannedStep, schedule: Schedule) -> CommandStep:
     if schedule.via_vault:
         settings |= {"compute_target_name": VAULT_CLUSTER, "secrets_via": "key-vault"}
         settings["environment_variables"]["CHAOS_PASSWORD"] = SECRET
+    if schedule.many_nodes:
+        settings["instance_count"] = NODES
+        settings["distribution"] = {"type": "pytorch", "process_count_per_instance": PROCESSES_PER_NODE}
     if schedule.on_cluster:
         settings |= {"mode": "compute-cluster", "compute_name": "a-cluster", "size": "STANDARD_DS3_V2"}
     everything: dict[str, Any] = {"step_operator": settings}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from tests.chaos.catalogue import EVENTS, LOG_PHASES, passes
-from tests.chaos.schedule import PlannedStep
+from tests.chaos.schedule import PROCESSES_PER_NODE, PlannedStep
 from tests.chaos.trial import JobRecord, Trial
 
 #: ZenML's statuses of a step run that go with the end of its job; and further ones where the run was interrupted:
@@ -17,12 +17,12 @@ _STATUSES = {"Completed": {"completed"}, "Failed": {"failed", "retried"}, "Cance
 _INTERRUPTED = {"Completed": {"stopped", "failed", "retried"}, "Failed": {"stopped"}, "Canceled": {"retried"}}
 
 #: Where a step's log lines are told.
-_LINE = re.compile(r"\[(?P<step>[^\]]+)\] simulated line (?P<number>\d+) of \d+")
+_LINE = re.compile(r"\[(?P<step>[^\]]+)\] (?:\[node \d+ rank (?P<rank>\d+)\] )?simulated line (?P<number>\d+) of \d+")
 
 
 def broken(trial: Trial) -> list[str]:
     """What does not hold; empty where all is well."""
-    rules = (_ends, _jobs, _recovery, _secrets, _statuses, _lines, _outcome)
+    rules = (_ends, _jobs, _recovery, _secrets, _statuses, _ranks, _lines, _outcome)
     return [line for rule in rules for line in rule(trial)]
 
 
@@ -106,19 +106,33 @@ def _statuses(trial: Trial) -> Iterator[str]:
         yield f"the run is left {trial.run.status}"
 
 
+def _ranks(trial: Trial) -> Iterator[str]:
+    """A job of which a process was killed has failed, and its step says of which node and rank."""
+    steps = {step.id: step for step in trial.run.steps} if trial.run else {}
+    for name, rank in trial.killed_ranks.items():
+        job = next(job for job in trial.jobs if job.name == name)
+        if _interrupted(trial):  # it may have been cancelled at the same time
+            continue
+        if job.status != "Failed":
+            yield f"job {name} is {job.status}, though its rank {rank} was killed"
+        step, known_as = steps.get(job.step_run_id), f"node {rank // PROCESSES_PER_NODE} rank {rank}"
+        if step and step.status == "failed" and known_as not in step.cause and not _log_out_of_reach(trial):
+            yield f"{step.name} does not say that {known_as} failed"
+
+
 def _fits(trial: Trial, status: str, job: JobRecord) -> bool:
     return status in _STATUSES[job.status] or (_interrupted(trial) and status in _INTERRUPTED[job.status])
 
 
 def _lines(trial: Trial) -> Iterator[str]:
     """Each line once and in order; all of them, where the job came to its end and its log could be read."""
-    plan = {step.name: step for step in trial.schedule.steps}
-    told: dict[str, list[int]] = {name: [] for name in plan}
+    told: dict[tuple[str, int], list[int]] = defaultdict(list)
     for line in _LINE.finditer(trial.output):
-        told.setdefault(line["step"], []).append(int(line["number"]))
-    for name, step in plan.items():
-        jobs = [job for job in trial.jobs if job.step == name]
-        yield from _lines_of(trial, step, jobs, told[name])
+        told[line["step"], int(line["rank"] or 0)].append(int(line["number"]))
+    for step in trial.schedule.steps:
+        jobs = [job for job in trial.jobs if job.step == step.name]
+        for rank in range(trial.schedule.ranks):
+            yield from _lines_of(trial, step, jobs, told[step.name, rank])
 
 
 def _lines_of(trial: Trial, step: PlannedStep, jobs: list[JobRecord], told: list[int]) -> Iterator[str]:
@@ -130,6 +144,10 @@ def _lines_of(trial: Trial, step: PlannedStep, jobs: list[JobRecord], told: list
     excused = _log_out_of_reach(trial) or _interrupted(trial)
     if len(jobs) > 1 and _evicted(trial):
         return  # how far each of them came is nobody's plan
+    if any(job.name in trial.killed_ranks for job in jobs):  # nor is it here, where each of them has begun anew
+        if any(number not in (1, before + 1) for before, number in pairwise([0, *told])):
+            yield f"{step.name}: lines {told}, not in order"
+        return
     if len(jobs) == 1:
         if told != whole[: len(told)]:
             yield f"{step.name}: lines {told}, not each once and in order"
@@ -156,7 +174,8 @@ def _outcome(trial: Trial) -> Iterator[str]:
         return
     if _studio_cancelled(trial) or _may_be_out_of_reach(trial):
         return
-    fails = any(step.exit_code for step in schedule.steps)
+    begins_anew = schedule.shape == "retries"
+    fails = any(step.exit_code for step in schedule.steps) or bool(trial.killed_ranks and not begins_anew)
     expected = "failed" if fails else "completed"
     if run.status != expected:
         yield f"the run is {run.status} instead of {expected}"
@@ -164,7 +183,7 @@ def _outcome(trial: Trial) -> Iterator[str]:
         yield f"exit code {trial.exit_code} of a run that {expected}"
     for step in schedule.steps:
         submitted = _submitted(trial, step)
-        wanted = 3 if schedule.shape == "retries" and step.exit_code else 1
+        wanted = 3 if begins_anew and step.exit_code else 1 + len(trial.killed_ranks)
         if submitted != wanted and not fails:
             yield f"{step.name} has {submitted} jobs instead of {wanted}"
 

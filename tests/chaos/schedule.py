@@ -15,6 +15,7 @@ from tests.chaos.catalogue import (
     FOR_EVER,
     LOG_PHASES,
     PHASES,
+    RUNNING_PHASES,
     SIZE_PHASES,
     VAULT_PHASES,
     passes,
@@ -27,6 +28,10 @@ PARTS: tuple[Part, ...] = ("simulated", "real")
 
 #: Seconds that a job lasts which is to be interrupted.
 LONG = 40.0
+
+#: Nodes of a job on many nodes, and its processes on each.
+NODES = 2
+PROCESSES_PER_NODE = 2
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,17 @@ class PlannedFault:
 
 @dataclass(frozen=True)
 class PlannedEvent:
-    """An event at the n-th request of a phase, just before it is sent or after its answer has come."""
+    """An event at the n-th request of a phase, just before it is sent or after its answer has come.
+
+    Attributes:
+        rank: The process of a job that it happens to, where it happens to one.
+    """
 
     event: str
     phase: str
     number: int = 1
     moment: Literal["before", "after"] = "after"
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Schedule:
         on_cluster: Whether they run on a cluster that has to be created.
         asks_resources: Whether they ask for CPUs, so that sizes and quota are looked at.
         via_vault: Whether their secrets travel by the key vault, to jobs on a cluster that is there.
+        many_nodes: Whether each of their jobs has several nodes, with several processes on each.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
         faults: What goes wrong.
@@ -86,6 +97,7 @@ class Schedule:
     on_cluster: bool = False
     asks_resources: bool = False
     via_vault: bool = False
+    many_nodes: bool = False
     stream_logs: bool = True
     patience_minutes: float = 30
     faults: tuple[PlannedFault, ...] = ()
@@ -100,12 +112,18 @@ class Schedule:
     def is_dynamic(self) -> bool:
         return self.shape in ("dynamic", "concurrent")
 
+    @property
+    def ranks(self) -> int:
+        """How many processes each job has."""
+        return NODES * PROCESSES_PER_NODE if self.many_nodes else 1
+
     def describe(self) -> str:
         """One line on what is planned."""
         steps = ", ".join(f"{step.seconds:g}s/{step.lines} lines/exit {step.exit_code}" for step in self.steps)
         troubles = [f"{f.fault} x{f.times} at {f.phase} after {f.after}" for f in self.faults]
-        troubles += [f"{e.event} {e.moment} {e.phase} {e.number}" for e in self.events]
-        options = [name for name in ("on_cluster", "asks_resources", "via_vault") if getattr(self, name)]
+        troubles += [f"{e.event}{f' ({e.rank})' * bool(e.rank)} {e.moment} {e.phase} {e.number}" for e in self.events]
+        names = ("on_cluster", "asks_resources", "via_vault", "many_nodes")
+        options = [name for name in names if getattr(self, name)]
         options += [] if self.stream_logs else ["no logs"]
         return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"
 
@@ -115,7 +133,9 @@ PAIRS: tuple[tuple[str, str], ...] = tuple((phase, fault) for fault in FAULTS fo
 
 #: At requests of which phases events are put.
 _EVENT_PHASES = tuple(phase for phase in PHASES if phase not in SIZE_PHASES | COMPUTE_PHASES)
-EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple((phase, event) for event in EVENTS for phase in _EVENT_PHASES)
+EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (phase, event) for event in EVENTS for phase in _EVENT_PHASES if event != "rank killed" or phase in RUNNING_PHASES
+)
 
 
 def simulated(seed: int, number: int) -> Schedule:
@@ -137,9 +157,12 @@ def real(seed: int, number: int) -> Schedule:
     """A schedule whose jobs are processes; every second one kills the orchestrator."""
     draw = random.Random(f"real/{seed}/{number}")
     phases = [phase for phase in _EVENT_PHASES if phase not in CANCEL_PHASES]
-    events = ("SIGINT", "SIGTERM", "runs stop", "exception", "forced runs stop", "evicted")
+    events = ("SIGINT", "SIGTERM", "rank killed", "runs stop", "exception", "forced runs stop", "evicted")
     event = "SIGKILL" if number % 2 else events[number // 2 % len(events)]
     phase = phases[number // 2 % len(phases)]
+    if event == "rank killed":
+        phases = [phase for phase in phases if phase in RUNNING_PHASES]
+        phase = phases[number // 2 // len(events) % len(phases)]
     shape = _shape_for(draw, phase)
     faults = [_planned(draw, draw.choice(list(PHASES)), draw.choice(_passing_faults()))] if draw.random() < 0.5 else []
     return Schedule(
@@ -147,10 +170,14 @@ def real(seed: int, number: int) -> Schedule:
         seed=seed,
         number=number,
         shape=shape,
-        steps=tuple(replace(step, seconds=step.seconds / 10) for step in _steps(draw, shape, long=draw.random() < 0.8)),
+        steps=tuple(
+            replace(step, seconds=step.seconds / 10)
+            for step in _steps(draw, shape, long=draw.random() < 0.8 or event == "rank killed")
+        ),
         via_vault=phase in VAULT_PHASES,
+        many_nodes=event == "rank killed",
         faults=tuple(faults),
-        events=(PlannedEvent(event, phase, draw.randint(1, 3) if PHASES[phase].often else 1, _moment(draw)),),
+        events=(_planned_event(draw, event, phase, first_rank=1),),
     )
 
 
@@ -221,8 +248,7 @@ def _never_recovers(phase: str, fault: str) -> bool:
 
 def _about_event(draw: random.Random, seed: int, number: int, phase: str, event: str) -> Schedule:
     shape = _shape_for(draw, phase)
-    number_of_request = draw.randint(1, 3) if PHASES[phase].often else 1
-    events = [PlannedEvent(event, phase, number_of_request, _moment(draw))]
+    events = [_planned_event(draw, event, phase)]
     if phase in CANCEL_PHASES:  # something has to make it cancel first
         first = draw.choice(("SIGINT", "runs stop"))
         where = "job listing" if shape == "concurrent" else "job GET"
@@ -236,12 +262,22 @@ def _about_event(draw: random.Random, seed: int, number: int, phase: str, event:
         seed=seed,
         number=number,
         shape=shape,
-        steps=_steps(draw, shape, long=draw.random() < 0.8),
+        steps=_steps(draw, shape, long=draw.random() < 0.8 or event == "rank killed"),
         via_vault=phase in VAULT_PHASES,
+        many_nodes=event == "rank killed",
         stream_logs=phase in LOG_PHASES or draw.random() < 0.8,
         faults=tuple(faults),
         events=tuple(events),
     )
+
+
+def _planned_event(draw: random.Random, event: str, phase: str, *, first_rank: int = 0) -> PlannedEvent:
+    number, moment = draw.randint(1, 3) if PHASES[phase].often else 1, _moment(draw)
+    if event != "rank killed":
+        return PlannedEvent(event, phase, number, moment)
+    # There is nothing to kill before the job is made, nor when it is being cancelled.
+    moment = "after" if phase == "job PUT" else "before" if phase in CANCEL_PHASES else moment
+    return PlannedEvent(event, phase, number, moment, draw.randrange(first_rank, NODES * PROCESSES_PER_NODE))
 
 
 def _shape_for(draw: random.Random, phase: str) -> Shape:
@@ -251,8 +287,8 @@ def _shape_for(draw: random.Random, phase: str) -> Shape:
 
 
 def _steps(draw: random.Random, shape: Shape, *, long: bool) -> tuple[PlannedStep, ...]:
-    numbers = {"static": (1, 1, 1, 2), "retries": (1,), "dynamic": (1,), "concurrent": (2, 2, 3)}
-    number = draw.choice(numbers[shape])
+    # Fewer than three concurrent ones are looked at each by itself: the workspace's jobs would not be listed.
+    number = {"static": draw.choice((1, 1, 1, 2)), "retries": 1, "dynamic": 1, "concurrent": 3}[shape]
     return tuple(
         PlannedStep(
             name=f"step{index}",
@@ -277,6 +313,6 @@ def _passing_faults() -> Sequence[str]:
 
 
 def _random_event(draw: random.Random, shape: Shape) -> PlannedEvent:
-    event = draw.choice([name for name in EVENTS if name not in ("SIGKILL", "evicted")])
+    event = draw.choice([name for name in EVENTS if name not in ("SIGKILL", "evicted", "rank killed")])
     phase = "job listing" if shape == "concurrent" else draw.choice(("job PUT", "job GET", "details", "log"))
     return PlannedEvent(event, phase, 1, _moment(draw))

@@ -64,6 +64,7 @@ class Trial:
         jobs: The emulator's account, once the orchestrator was gone.
         fired: How often each fault happened.
         happened: Which events did.
+        killed_ranks: By job: which of its processes was killed.
         secrets: Names of the secrets that were in the key vault then.
         told_secret: Whether a job's definition had a secret in it.
         recovered: The jobs after the recovery command, where that was needed.
@@ -81,6 +82,7 @@ class Trial:
     jobs: tuple[JobRecord, ...] = ()
     fired: Counter[int] = field(default_factory=Counter)
     happened: set[int] = field(default_factory=set)
+    killed_ranks: dict[str, int] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     told_secret: bool = False
     recovered: tuple[JobRecord, ...] | None = None
@@ -180,13 +182,19 @@ class Stage:
             trial.fired[int(index)] += 1
             return
         trial.happened.add(int(index))
-        event = trial.schedule.events[int(index)].event
+        planned = trial.schedule.events[int(index)]
+        event = planned.event
         if EVENTS[event].by_signal:
             return
         if event in ("runs stop", "forced runs stop"):
             self._elsewhere(lambda: _stop_run(_run_name(trial.schedule), graceful=event == "runs stop"))
         elif event == "evicted":
             self._admin.evict_all_jobs()
+        elif event == "rank killed":
+            if job := self._admin.kill_rank(planned.rank):
+                trial.killed_ranks[job] = planned.rank
+            else:
+                trial.happened.remove(int(index))
         else:
             self._admin.cancel_all_jobs(_workspace_path())
         try:

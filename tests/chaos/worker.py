@@ -100,7 +100,7 @@ def _account(trial: Trial) -> str:
         f"exit code: {trial.exit_code}",
         f"run: {trial.run}",
         *(f"job: {job}" for job in trial.jobs),
-        f"fired: {dict(trial.fired)}, happened: {sorted(trial.happened)}",
+        f"fired: {dict(trial.fired)}, happened: {sorted(trial.happened)}, killed ranks: {trial.killed_ranks}",
         trial.output,
     ]
     if trial.recovered is not None:

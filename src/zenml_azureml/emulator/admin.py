@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
+from zenml_azureml.emulator.launch import processes_of
 from zenml_azureml.emulator.machine_identities import identities_in
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS
 from zenml_azureml.emulator.recorder import RECORDER
@@ -36,6 +37,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/_emulator/scenarios", _list_scenarios),
         web.get("/_emulator/scenario", _list_armed_scenarios),
         web.post("/_emulator/scenario", _arm_scenario),
+        web.post("/_emulator/jobs/{job}/kill", _kill_rank),
         web.delete("/_emulator/faults", _disarm),
         web.get("/_emulator/settings", _get_settings),
         web.post("/_emulator/settings", _set_settings),
@@ -88,6 +90,14 @@ class _Roles(BaseModel):
         return names
 
 
+class _Killed(BaseModel):
+    """What `POST /_emulator/jobs/{job}/kill` takes: which of the job's processes, in the order of its logs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rank: int = Field(0, ge=0)
+
+
 class _VaultAccess(BaseModel):
     """What `POST /_emulator/vault-access` takes: who shall be able to use the workspaces' key vaults.
 
@@ -135,6 +145,22 @@ async def _arm_scenario(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     armed = context.scenarios.arm(rule, [job for place in context.store.workspaces for job in place.jobs.values()])
     return web.json_response(armed.as_json(), status=201)
+
+
+async def _kill_rank(request: web.Request) -> web.Response:
+    """Kill one process of a job that runs, as the kernel does where memory runs out: what follows is Azure ML's."""
+    wanted = await _body(request, _Killed)
+    places, name = request.app[CONTEXT].store.workspaces, request.match_info["job"]
+    job = next((job for place in places if (job := place.find_job(name)) is not None), None)
+    if job is None:
+        raise web.HTTPNotFound
+    ranks = len(processes_of(job))
+    if wanted.rank >= ranks:
+        raise _refuse(f"There is no rank {wanted.rank} in job {job.name}: its last one is {ranks - 1}.")
+    if job.running is None:
+        raise _refuse(f"Nothing of job {job.name} runs: it is {job.status}.")
+    await job.running.kill(wanted.rank)
+    return web.Response(status=204)
 
 
 async def _disarm(request: web.Request) -> web.Response:

@@ -71,6 +71,7 @@ async def _live(
     await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
     await interrupt_waiting(context, workspace, job, rule, "preparing")
     running = await context.runtime.start(build_launch(job, workspace, context.base_url, context.ca_bundle))
+    job.running = running
     try:
         job.started_at = context.clock.now()
         job.status = "Running"
@@ -83,6 +84,8 @@ async def _live(
     except BaseException:
         await running.terminate()
         raise
+    finally:
+        job.running = None
     job.status = "Finalizing"
     await context.clock.sleep(settings.job_finalization)
     if not end.succeeded:

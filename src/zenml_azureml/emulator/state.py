@@ -21,6 +21,7 @@ from zenml_azureml.emulator.roles import RoleAssignment, role_named
 from zenml_azureml.emulator.vault.state import Vault
 
 if TYPE_CHECKING:
+    from zenml_azureml.emulator.runtimes.base import RunningJob
     from zenml_azureml.emulator.scenarios.armed import ScenarioRule
 
 PROVIDER = "Microsoft.MachineLearningServices"
@@ -48,6 +49,7 @@ class Job:
         cancel_requested: Set by a cancel; the lifecycle waits on it.
         struck_by: What is to happen to it now, while it runs; taken away when it has.
         struck: Set by that; the lifecycle waits on it.
+        running: What runs its command now; None where nothing does.
         log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
             is a new one.
         number: Grows with every job that is made.
@@ -65,6 +67,7 @@ class Job:
     cancel_requested: asyncio.Event = field(default_factory=asyncio.Event)
     struck_by: ScenarioRule | None = None
     struck: asyncio.Event = field(default_factory=asyncio.Event)
+    running: RunningJob | None = None
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
     number: int = field(default_factory=count().__next__)
 
