@@ -19,12 +19,10 @@ from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker_arguments import container_options
 from zenml_azureml.emulator.runtimes.docker_engine import DockerEngine, memory_limit
 from zenml_azureml.emulator.runtimes.failure import end_of_command
+from zenml_azureml.emulator.runtimes.ports import Ports
 
 #: Containers that can run at once: each has a thread that follows its output.
 _MOST_CONTAINERS = 512
-
-#: Where processes of a job meet. Guess: the port of Azure ML's own is one of these.
-_FIRST_PORT = 6105
 
 T = TypeVar("T")
 
@@ -50,6 +48,7 @@ class DockerRuntime:
         self._engine.mark()
         self._network = network
         self._grace = grace
+        self._ports = Ports()
         # Two, so that followers that wait for their containers never keep these from being ended.
         self._calls = ThreadPoolExecutor(16, "docker-call")
         self._followers = ThreadPoolExecutor(_MOST_CONTAINERS, "docker-follower")
@@ -78,12 +77,15 @@ class DockerRuntime:
             raise FailedError("UserError", "The job's environment names no image, and this emulator builds none.")
         await self.call(self._engine.pull, launch.image, launch.name)
         nodes: list[_Node] = []
+        # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other
+        # in theirs; in a network of Docker's own they do not.
+        meeting = Meeting(("127.0.0.1",) * launch.node_count, self._ports.give(len(launch.processes)))
         try:
             for process in launch.processes:
                 log_file = launch.log_file_of(process)
                 log_file.parent.mkdir(parents=True, exist_ok=True)
                 log_file.touch()
-                options = options_of(launch, process, self._network)
+                options = options_of(launch, process, meeting, self._network)
                 container = await self.call(self._engine.start, launch.image, launch.name, options)
                 nodes.append(_Node(container, log_file))
         except FailedError:
@@ -168,12 +170,13 @@ class _DockerJob:
         return end_of_command(self._launch.command, exit_code, node.log_file)
 
 
-def options_of(launch: JobLaunch, process: JobProcess, network: str | None) -> dict[str, Any]:
+def options_of(launch: JobLaunch, process: JobProcess, meeting: Meeting, network: str | None) -> dict[str, Any]:
     """How the container of one process is made.
 
     Args:
         launch: The job.
         process: One of its processes.
+        meeting: Where they find each other.
         network: The network that it is to be in, whatever the job says; None for the job's.
 
     Returns:
@@ -197,7 +200,7 @@ def options_of(launch: JobLaunch, process: JobProcess, network: str | None) -> d
         "environment": {
             "PYTHONUNBUFFERED": "1",
             **asked["environment"],
-            **variables_of(process, launch.processes, _meeting(launch)),
+            **variables_of(process, launch.processes, meeting),
             **launch.environment,
         },
         # The first process of a container does not hear SIGTERM unless it listens for it, which shells do not.
@@ -209,12 +212,6 @@ def options_of(launch: JobLaunch, process: JobProcess, network: str | None) -> d
             if path is not None and path.exists()
         ],
     }
-
-
-def _meeting(launch: JobLaunch) -> Meeting:
-    # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other in
-    # theirs; in a network of Docker's own they do not.
-    return Meeting(("127.0.0.1",) * launch.node_count, tuple(range(_FIRST_PORT, _FIRST_PORT + len(launch.processes))))
 
 
 def working_directory(job_name: str) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from zenml_azureml.emulator.distribution import JobProcess, Meeting, variables_o
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.runtimes.job_folder import JobFolder
+from zenml_azureml.emulator.runtimes.ports import Ports
 from zenml_azureml.emulator.runtimes.processes import end_processes
 
 #: What nodes are reached at: all of them are this machine.
@@ -44,6 +44,7 @@ class ProcessRuntime:
         self._interpreters = dict(interpreters or {})
         self._default_interpreter = default_interpreter
         self._grace = grace
+        self._ports = Ports()
         self._running: set[_ProcessJob] = set()
 
     async def start(self, launch: JobLaunch) -> _ProcessJob:
@@ -57,7 +58,7 @@ class ProcessRuntime:
         nodes = [JobFolder(root if node == 0 else root / f"node_{node}") for node in range(launch.node_count)]
         for folder in nodes:
             folder.prepare(interpreter)
-        meeting = Meeting((_LOOPBACK,) * launch.node_count, _free_ports(len(launch.processes)))
+        meeting = Meeting((_LOOPBACK,) * launch.node_count, self._ports.give(len(launch.processes)))
         started: list[asyncio.subprocess.Process] = []
         try:
             for process in launch.processes:
@@ -160,15 +161,3 @@ async def _start(
             env=environment,
             start_new_session=True,
         )
-
-
-def _free_ports(number: int) -> tuple[int, ...]:
-    """Ports that nobody listens at; all of them are looked for before one is given away."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for one in sockets:
-            one.bind((_LOOPBACK, 0))
-        return tuple(one.getsockname()[1] for one in sockets)
-    finally:
-        for one in sockets:
-            one.close()
