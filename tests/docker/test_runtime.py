@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import platform
+import shlex
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,22 @@ from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker import DockerRuntime
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
+
+#: Rank 0 tells its job's name to rank 1, which prints it; both run for long enough to be in the way of another job.
+MEET = """
+import os, socket, time
+address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+if os.environ["RANK"] == "0":
+    with socket.create_server(address) as server:
+        time.sleep(5)
+        server.accept()[0].sendall(os.environ["JOB"].encode())
+while os.environ["RANK"] == "1":
+    try:
+        print(socket.create_connection(address).recv(99).decode())
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.1)
+"""
 
 Launch = Callable[..., JobLaunch]
 
@@ -137,6 +154,30 @@ class TestNodes:
         assert end.exit_code == 7
         assert "user_logs/std_log_process_1.txt" in (end.message or "")
         assert time.monotonic() - began < 60
+
+    def test_those_of_several_jobs_meet_apart_in_the_machines_network(self, launch: Launch, tmp_path: Path) -> None:
+        jobs = [
+            launch(
+                f"python3 -c {shlex.quote(MEET)}",
+                name=name,
+                node_count=2,
+                processes=LOGGED_APART,
+                environment={"JOB": name},
+                docker_args="--network host",
+            )
+            for name in ("one", "two")
+        ]
+
+        async def run_both() -> list[JobEnd]:
+            runtime = DockerRuntime(tmp_path)
+            try:
+                running = await asyncio.gather(*(runtime.start(job) for job in jobs))
+                return await asyncio.gather(*(job.wait() for job in running))
+            finally:
+                await runtime.close()
+
+        assert asyncio.run(run_both()) == [JobEnd(exit_code=0)] * 2
+        assert [job.log_files[1].read_text() for job in jobs] == ["one\n", "two\n"]
 
     def test_without_a_distribution_all_write_to_one_log(self, launch: Launch) -> None:
         job = launch("echo node $AZUREML_CR_NODE_RANK", node_count=2, processes=job_processes(None, 2))
