@@ -17,8 +17,13 @@ from typing import Any
 import pytest
 
 from docker import DockerClient
+from tests.contract.arm import Arm
+from tests.contract.test_outputs import SAVED
+from tests.contract.test_scenarios import arm_scenario, ended, submit
 from tests.contract.waiting import eventually
 from tests.docker.base_image import push
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.distribution import job_processes
 from zenml_azureml.emulator.endings import FailedError
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
@@ -123,6 +128,28 @@ class TestWhatAJobSees:
 
         assert run(job).succeeded
         assert (output / "weights").read_text() == "trained\n"
+
+    def test_what_an_evicted_one_has_saved_in_their_common_output(
+        self, plain_image: str, engine: DockerClient, tmp_path: Path
+    ) -> None:
+        settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
+        with Emulator(tmp_path, runtime=DockerRuntime(tmp_path, grace=0), settings=settings) as emulator:
+            arm = Arm(emulator)
+            environment = {"properties": {"image": plain_image}}
+            assert arm.call("PUT", "environments/plain/versions/1", environment).status == 201
+            job = {"environmentId": f"{arm.workspace}/environments/plain/versions/1", "outputs": {"saved": SAVED}}
+
+            submit(arm, "first", command='echo 20 > "$AZURE_ML_OUTPUT_saved/epoch"; sleep 600', **job)
+            saved = tmp_path / "datastores" / "workspaceblobstore" / "runs" / "1" / "saved" / "epoch"
+            eventually(lambda: saved.exists() and saved.read_text(), seconds=120)
+            arm_scenario(arm, "preempted", now=True)
+            assert ended(arm, "first") == "Failed"
+            submit(arm, "second", command='echo "$((1 + $(cat "$AZURE_ML_OUTPUT_saved/epoch")))"', **job)
+            assert ended(arm, "second") == "Completed"
+
+            *_, second = emulator.context.store.workspaces[0].jobs.values()
+            assert (second.log_folder / "std_log.txt").read_text() == "21\n"
+        assert containers(engine, tmp_path) == []
 
     def test_a_line_is_in_the_log_as_soon_as_it_is_printed(self, launch: Launch) -> None:
         job = launch("python3 -c \"import time; print('early'); time.sleep(60)\"")
