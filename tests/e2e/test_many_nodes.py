@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 
 #: Put before each pipeline: what it runs on.
 TWO_NODES = """
-import json, os, socket, sys, threading, time
+import json, os, signal, socket, sys, threading, time
 from datetime import timezone
 from pathlib import Path
 
@@ -99,7 +99,7 @@ FAILING = """
 def lose(connection):
     time.sleep(0.5)
     connection.close()
-    time.sleep(3)  # before the process ends, and Azure ML all others: rank 0 has reported its own failure
+    time.sleep(60)  # rank 0 reports its own failure and ends, and Azure ML then ends this one
 
 @step(step_operator="azureml", settings=nodes(1))
 def train() -> None:
@@ -121,16 +121,22 @@ def training():
     train()
 
 @step(step_operator="azureml", settings=nodes(1))
-def late() -> None:
+def late(killed: bool) -> None:
     print("LAST WORDS")
     if os.environ["RANK"] == "1":
         wait_for(0, "LAST WORDS")
         time.sleep(2)
+        if killed:
+            os.kill(os.getpid(), signal.SIGKILL)
         raise ValueError("the last batch is empty")
 
 @pipeline(enable_cache=False, settings=NO_BUILD)
 def failing_late():
-    late()
+    late(killed=False)
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def killed_late():
+    late(killed=True)
 
 @pipeline(enable_cache=False, settings=NO_BUILD)
 def killed():
@@ -138,7 +144,7 @@ def killed():
     CommandStep(["bash", "-c", command], name="command", step_operator="azureml", settings=nodes(2))()
 
 if __name__ == "__main__":
-    for run in (training, failing_late, killed):
+    for run in (training, failing_late, killed_late, killed):
         try:
             run()
         except RuntimeError:
@@ -151,7 +157,7 @@ def test_the_rank_that_failed_first_is_named_with_its_own_traceback(project: Pro
     output = project.succeed(TWO_NODES + FAILING)
 
     _, _, raised = output.partition("Failed to run step `train`: ")
-    told, of_late, of_killed = re.findall(r"TOLD failed (.*?) END", output, re.DOTALL)
+    told, of_late, of_killed_late, of_killed = re.findall(r"TOLD failed (.*?) END", output, re.DOTALL)
     what = "The Azure ML job of step `train` failed on node 1 rank 1: ValueError: no such sample: 17."
     assert raised.startswith(what)
     assert told.startswith(f"the peer has closed the connection\n{what}")  # rank 0's own report stays, and comes first
@@ -165,4 +171,5 @@ def test_the_rank_that_failed_first_is_named_with_its_own_traceback(project: Pro
     )
     assert re.search(r"in late\n.*\n +ValueError: the last batch is empty", of_late)
     # A rank that was killed has said nothing itself.
+    assert "The Azure ML job of step `late` failed on node 1 rank 1: it was killed (SIGKILL)" in of_killed_late
     assert of_killed.startswith("The Azure ML job of step `command` failed on node 1 rank 3: it was killed (SIGKILL)")
