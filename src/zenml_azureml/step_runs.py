@@ -135,9 +135,14 @@ def facts_of(job: WatchedJob) -> dict[str, Any]:
     return facts
 
 
+def status_of_run(run_id: UUID) -> ExecutionStatus:
+    """The status of a run as the server has it."""
+    return Client().get_pipeline_run(run_id, hydrate=False).status
+
+
 def is_stopping(run_id: UUID) -> bool:
     """Whether somebody has stopped a run, as `zenml pipeline runs stop` does."""
-    return Client().get_pipeline_run(run_id, hydrate=False).status in _STOPPED_RUN_STATUSES
+    return status_of_run(run_id) in _STOPPED_RUN_STATUSES
 
 
 def over(run_id: UUID) -> str:
@@ -145,7 +150,7 @@ def over(run_id: UUID) -> str:
 
     The status of a dynamic run is what its runner says, not what follows from its steps.
     """
-    status = Client().get_pipeline_run(run_id, hydrate=False).status
+    status = status_of_run(run_id)
     if status in _STOPPED_RUN_STATUSES:
         return STOPPED_REASON
     return f"the run is over ({status.value})" if status.is_finished else ""

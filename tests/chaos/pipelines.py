@@ -1,6 +1,6 @@
 """The pipelines that the suite runs. ZenML loads them by their names, so they read what they are to be from `PLAN`."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: ZenML makes a model of each annotation that is a text, which takes time.
 
 from collections.abc import Callable
 from typing import Any

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
@@ -187,7 +188,8 @@ class Stage:
         if EVENTS[event].by_signal:
             return
         if event in ("runs stop", "forced runs stop"):
-            self._elsewhere(lambda: _stop_run(_run_name(trial.schedule), graceful=event == "runs stop"))
+            run_id = self._home.run_id(_run_name(trial.schedule))
+            self._elsewhere(lambda: _stop_run(run_id, graceful=event == "runs stop"))
         elif event == "evicted":
             self._admin.evict_all_jobs()
         elif event == "rank killed":
@@ -249,12 +251,12 @@ def _run_name(schedule: Schedule) -> str:
     return pipelines.run_name(schedule)
 
 
-def _stop_run(run_name: str, *, graceful: bool) -> None:
+def _stop_run(run_id: str, *, graceful: bool) -> None:
     """As `zenml pipeline runs stop` does; to force it is more than the local orchestrator can, but it is asked to."""
     from zenml.client import Client
     from zenml.utils import run_utils
 
-    run_utils.stop_run(run=Client().get_pipeline_run(run_name), graceful=graceful)
+    run_utils.stop_run(run=Client().get_pipeline_run(UUID(run_id)), graceful=graceful)
 
 
 def _workspace_path() -> str:
