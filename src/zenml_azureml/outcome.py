@@ -125,10 +125,10 @@ def account_of(
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
-    where = ""
-    if not log_end.is_first and log_end.label:
+    where = f" on {log_end.label}" if log_end.label and (log_end.is_blamed or not log_end.is_first) else ""
+    if where and not log_end.is_first:
         # Where another rank has failed, what rank 0 reports is what came of that.
-        reported, where = "", f" on {log_end.label}"
+        reported = ""
     failed = FailedJob(
         message, code, log_end.lines, reported, is_command, is_named=log_end.is_named, exception=log_end.exception
     )

@@ -322,4 +322,16 @@ class TestTheTail:
         follower.read_rest()
 
         lines = ("Traceback (most recent call last):", "MemoryError")
-        assert follower.end == LogEnd(lines, label="process 1", is_first=False, exception="MemoryError")
+        assert follower.end == LogEnd(lines, "process 1", is_first=False, is_blamed=True, exception="MemoryError")
+
+    def test_a_process_that_azure_names_is_known_though_none_has_logged_anything(
+        self, follower: LogFollower, job: Job
+    ) -> None:
+        for number in range(2):
+            write(job, b"", f"std_log_process_{number}.txt")
+        words = "exited with status code -9. Please check log file 'user_logs/std_log_process_0.txt' for error details."
+        job.error = {"code": "UserError", "message": f"Execution failed. User process 'bash' {words}"}
+
+        follower.read_rest()
+
+        assert follower.end == LogEnd((), "process 0", is_first=True, is_blamed=True)

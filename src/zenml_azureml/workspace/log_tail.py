@@ -34,6 +34,7 @@ class LogEnd:
         label: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         is_first: Whether it is the log of the first process, which is the one that reports to ZenML.
         is_named: Whether what Azure says of the failure, if it names a log, is of this one's process.
+        is_blamed: Whether its process is known to be the one that failed: by Azure, by its own words or a traceback.
         exception: What the last traceback near its end ends with, e.g. `ValueError: no such thing`; empty for none.
     """
 
@@ -41,6 +42,7 @@ class LogEnd:
     label: str = ""
     is_first: bool = True
     is_named: bool = True
+    is_blamed: bool = False
     exception: str = ""
 
 

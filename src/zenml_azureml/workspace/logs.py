@@ -81,8 +81,14 @@ class LogFollower:
         labels = {id(file.tail): file.label for file in files}
         first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
         label = labels.get(id(explaining), "") if len(files) > 1 else ""
-        is_named = named is None or explaining is named
-        return LogEnd(tuple(explaining.lines), label, explaining is first, is_named, explaining.exception)
+        return LogEnd(
+            tuple(explaining.lines),
+            label,
+            is_first=explaining is first,
+            is_named=named is None or explaining is named,
+            is_blamed=explaining is named or bool(explaining.failed_at) or explaining.traceback_at is not None,
+            exception=explaining.exception,
+        )
 
     def read_new(self) -> list[str]:
         """Some of the lines that have been completed since the last call: more than a few megabytes take several.

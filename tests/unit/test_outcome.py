@@ -1,0 +1,38 @@
+"""The account of a failed job with several processes."""
+
+from __future__ import annotations
+
+from zenml_azureml.outcome import account_of
+from zenml_azureml.workspace.log_tail import LogEnd
+from zenml_azureml.workspace.run_details import RunDetails
+
+KILLED = (
+    "Execution failed. User process 'bash' exited with status code -9. "
+    "Please check log file 'user_logs/std_log_process_0.txt' for error details."
+)
+
+
+def what(log_end: LogEnd, error: str, reported: str = "") -> str:
+    return account_of("The job", RunDetails("Failed", {}, error, "UserError"), log_end, reported, "").what
+
+
+def test_rank_0_is_named_as_the_others_are_also_where_it_has_logged_nothing() -> None:
+    killed = what(LogEnd((), "node 0 rank 0", is_blamed=True), KILLED)
+
+    assert killed.startswith("The job failed on node 0 rank 0: it was killed (SIGKILL)")
+
+
+def test_rank_0_is_named_with_what_it_has_reported() -> None:
+    log_end = LogEnd(("ValueError: x",), "node 0 rank 0", is_blamed=True)
+
+    assert what(log_end, "", "ValueError: x") == "The job failed on node 0 rank 0: ValueError: x."
+
+
+def test_no_process_is_named_where_nobody_knows_which_one_failed() -> None:
+    assert what(LogEnd(("epoch 7",), "node 0 rank 0"), "", "ValueError: x") == "The job failed: ValueError: x."
+
+
+def test_what_rank_0_reports_is_not_told_where_another_one_failed() -> None:
+    log_end = LogEnd(("KeyError: 'y'",), "node 1 rank 3", is_first=False, is_blamed=True, exception="KeyError: 'y'")
+
+    assert "the peer is gone" not in what(log_end, "", "RuntimeError: the peer is gone")
