@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -57,15 +57,11 @@ def _drop_nothing() -> None:
 
 
 def _name_no_rank() -> None:
-    """Which process Azure says has failed is not looked at."""
-    from zenml_azureml.workspace import log_tail, logs
+    """Which process has failed is not told."""
+    from zenml_azureml.workspace.logs import LogFollower
 
-    explain = log_tail.explaining_tail
-
-    def explain_unnamed(tails: Any, *_named: Any, **_options: Any) -> Any:
-        return explain(tails)
-
-    logs.explaining_tail = explain_unnamed  # type: ignore[attr-defined]
+    end: Any = LogFollower.end
+    LogFollower.end = property(lambda follower: replace(end.fget(follower), label=""))  # type: ignore[method-assign,assignment]
 
 
 _LOST_ANSWERS = ("500 processed", "reset processed", "read timeout", "truncated")

@@ -116,7 +116,12 @@ def _ranks(trial: Trial) -> Iterator[str]:
         if job.status != "Failed":
             yield f"job {name} is {job.status}, though its rank {rank} was killed"
         step, known_as = steps.get(job.step_run_id), f"node {rank // PROCESSES_PER_NODE} rank {rank}"
-        if step and step.status == "failed" and known_as not in step.cause and not _log_out_of_reach(trial):
+        if (
+            step
+            and step.status in ("failed", "retried")
+            and known_as not in step.cause
+            and not _log_out_of_reach(trial)
+        ):
             yield f"{step.name} does not say that {known_as} failed"
 
 
