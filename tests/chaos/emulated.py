@@ -188,6 +188,10 @@ class Admin:
                 except (OSError, HTTPException, RuntimeError):
                     self._connection.close()
 
+    def let_wait(self) -> None:
+        """Have no node be free for the next job."""
+        self._call("POST", "/_emulator/scenario", {"name": "never-started"})
+
     def evict_all_jobs(self) -> None:
         """Take the nodes of the jobs that run away, as Azure does with spot capacity."""
         self._call("POST", "/_emulator/scenario", {"name": "preempted", "now": True, "times": FOR_EVER})

@@ -90,6 +90,9 @@ def _step(planned: PlannedStep, schedule: Schedule) -> CommandStep:
     if schedule.many_nodes:
         settings["instance_count"] = NODES
         settings["distribution"] = {"type": "pytorch", "process_count_per_instance": PROCESSES_PER_NODE}
+    if schedule.waits_in_vain:
+        settings["queue_timeout_minutes"] = 0.2
+        settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 30}]
     if schedule.on_cluster:
         settings |= {"mode": "compute-cluster", "compute_name": "a-cluster", "size": "STANDARD_DS3_V2"}
     everything: dict[str, Any] = {"step_operator": settings}

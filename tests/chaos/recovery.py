@@ -28,7 +28,7 @@ def commands(
 
 def goes_on(schedule: Schedule) -> bool:
     """Whether the jobs are waited for instead of cancelled: only those that pretend, which do not last long."""
-    return schedule.part == "simulated" and schedule.number % 2 == 1
+    return schedule.part == "simulated" and schedule.number % 2 == 1 and not schedule.waits_in_vain
 
 
 def carry_out(command: Command, factor: float) -> None:

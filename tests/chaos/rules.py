@@ -36,7 +36,7 @@ def _ends(trial: Trial) -> Iterator[str]:
 def _jobs(trial: Trial) -> Iterator[str]:
     """One job per step run, or one after the other; none unfinished when the orchestrator is gone."""
     for step_run_id, number in Counter(job.step_run_id for job in trial.jobs).items():
-        if number > 1 and not _evicted(trial):
+        if number > 1 and not _moved(trial):
             yield f"{number} jobs for the step run {step_run_id}"
     for job, following in _neighbours(trial.recovered or trial.jobs):
         if job.ended_at is None or job.ended_at > following.created_at:
@@ -147,7 +147,7 @@ def _lines_of(trial: Trial, step: PlannedStep, jobs: list[JobRecord], told: list
         return
     whole = list(range(1, step.lines + 1))
     excused = _log_out_of_reach(trial) or _interrupted(trial)
-    if len(jobs) > 1 and _evicted(trial):
+    if len(jobs) > 1 and _moved(trial):
         return  # how far each of them came is nobody's plan
     if any(job.name in trial.killed_ranks for job in jobs):  # nor is it here, where each of them has begun anew
         if any(number not in (1, before + 1) for before, number in pairwise([0, *told])):
@@ -211,6 +211,11 @@ def _studio_cancelled(trial: Trial) -> bool:
 
 def _evicted(trial: Trial) -> bool:
     return any(trial.schedule.events[index].event == "evicted" for index in trial.happened)
+
+
+def _moved(trial: Trial) -> bool:
+    """Whether a step may have had one job after the other."""
+    return _evicted(trial) or trial.schedule.waits_in_vain
 
 
 def _submitted(trial: Trial, step: PlannedStep) -> int:

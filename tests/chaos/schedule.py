@@ -83,6 +83,7 @@ class Schedule:
         asks_resources: Whether they ask for CPUs, so that sizes and quota are looked at.
         via_vault: Whether their secrets travel by the key vault, to jobs on a cluster that is there.
         many_nodes: Whether each of their jobs has several nodes, with several processes on each.
+        waits_in_vain: Whether the first job never gets a node, so that its step is moved to another place.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
         faults: What goes wrong.
@@ -98,6 +99,7 @@ class Schedule:
     asks_resources: bool = False
     via_vault: bool = False
     many_nodes: bool = False
+    waits_in_vain: bool = False
     stream_logs: bool = True
     patience_minutes: float = 30
     faults: tuple[PlannedFault, ...] = ()
@@ -122,7 +124,7 @@ class Schedule:
         steps = ", ".join(f"{step.seconds:g}s/{step.lines} lines/exit {step.exit_code}" for step in self.steps)
         troubles = [f"{f.fault} x{f.times} at {f.phase} after {f.after}" for f in self.faults]
         troubles += [f"{e.event}{f' ({e.rank})' * bool(e.rank)} {e.moment} {e.phase} {e.number}" for e in self.events]
-        names = ("on_cluster", "asks_resources", "via_vault", "many_nodes")
+        names = ("on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
         options = [name for name in names if getattr(self, name)]
         options += [] if self.stream_logs else ["no logs"]
         return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"
@@ -249,8 +251,10 @@ def _never_recovers(phase: str, fault: str) -> bool:
 def _about_event(draw: random.Random, seed: int, number: int, phase: str, event: str) -> Schedule:
     shape = _shape_for(draw, phase)
     events = [_planned_event(draw, event, phase)]
-    if phase in CANCEL_PHASES:  # something has to make it cancel first
-        first = draw.choice(("SIGINT", "runs stop"))
+    first = draw.choice(("SIGINT", "runs stop", "wait")) if phase in CANCEL_PHASES else ""
+    waits_in_vain = first == "wait" and event not in ("rank killed", "evicted")
+    if first and not waits_in_vain:  # something has to make it cancel first
+        first = "SIGINT" if first == "wait" else first
         where = "job listing" if shape == "concurrent" else "job GET"
         events.insert(0, PlannedEvent(first, where, 1))
     faults = [_planned(draw, draw.choice(list(PHASES)), draw.choice(_passing_faults()))] if draw.random() < 0.5 else []
@@ -265,6 +269,7 @@ def _about_event(draw: random.Random, seed: int, number: int, phase: str, event:
         steps=_steps(draw, shape, long=draw.random() < 0.8 or event == "rank killed"),
         via_vault=phase in VAULT_PHASES,
         many_nodes=event == "rank killed",
+        waits_in_vain=waits_in_vain,
         stream_logs=phase in LOG_PHASES or draw.random() < 0.8,
         faults=tuple(faults),
         events=tuple(events),

@@ -124,6 +124,8 @@ class Stage:
         self._home.begin(self._folder)
         if schedule.via_vault:
             self._admin.open_vault(_workspace_path())
+        if schedule.waits_in_vain:
+            self._admin.let_wait()
         for planned in schedule.faults:
             self._admin.arm(planned)
         output = self._folder / "output.txt"
