@@ -183,9 +183,9 @@ def reader_of(
         body = manager.get(address.path, WORKSPACES)
         own = (body.get("properties") or {}).get("primaryUserAssignedIdentity")
         found = _user_assigned(body.get("identity"), first=own)
-        lacking = (
-            "Attach a user-assigned identity to the workspace (`az ml workspace update --user-assigned-identity`)."
-        )
+        # One with a system-assigned identity may get others later. Source: Microsoft Learn, "Set up authentication
+        # between Azure Machine Learning and other services".
+        lacking = "Give the workspace a user-assigned identity too (Azure portal: the workspace, then Identity)."
     else:
         body = manager.get(f"{address.path}/computes/{target.name}", COMPUTES)
         found = _identities(body.get("identity"), target.name)
