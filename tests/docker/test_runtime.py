@@ -182,6 +182,24 @@ class TestNodes:
         assert "user_logs/std_log_process_1.txt" in (end.message or "")
         assert time.monotonic() - began < 60
 
+    def test_when_one_is_killed_the_others_end(self, launch: Launch) -> None:
+        job = launch("echo ready; sleep 600", node_count=2, processes=LOGGED_APART)
+
+        async def kill_the_second() -> JobEnd:
+            runtime = DockerRuntime(job.folder.parents[1], grace=0)
+            running = await runtime.start(job)
+            waiting = asyncio.ensure_future(running.wait())
+            await asyncio.to_thread(eventually, lambda: all("ready" in file.read_text() for file in job.log_files))
+            await running.kill(1)
+            end = await waiting
+            await runtime.close()
+            return end
+
+        end = asyncio.run(kill_the_second())
+
+        assert end.exit_code == 137
+        assert "user_logs/std_log_process_1.txt" in (end.message or "")
+
     def test_those_of_several_jobs_meet_apart_in_the_machines_network(self, launch: Launch, tmp_path: Path) -> None:
         jobs = [
             launch(

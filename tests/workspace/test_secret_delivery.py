@@ -313,7 +313,7 @@ def test_access_policies_are_understood(bench: Bench) -> None:
 
 def test_serverless_compute_has_the_workspaces_user_assigned_identity(bench: Bench) -> None:
     options: dict[str, Any] = {"serverless": True, "identity": JobIdentity("managed"), "secrets_via": "key-vault"}
-    with pytest.raises(AzureMLError, match="az ml workspace update --user-assigned-identity"):
+    with pytest.raises(AzureMLError, match="Give the workspace a user-assigned identity too"):
         bench.submit("first", **options)
     changes = {"identity": {"type": "SystemAssigned,UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}}
     body = bench.arm.call("PATCH", bench.arm.workspace, changes).body
