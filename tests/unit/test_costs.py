@@ -33,6 +33,7 @@ def job(
         (job("Canceled", ended=1), 0.0),
         (job("Canceled", price=None, ended=1), 0.0),  # it has never run
         (job("Completed"), None),  # Azure does not tell for how long
+        (job("Finalizing"), None),
         (job("Failed", started=1), None),
         (job("Completed", price=None, started=3, ended=1), None),
         (job("Completed", price="much", started=3, ended=1), None),

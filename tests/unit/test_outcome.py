@@ -33,6 +33,10 @@ def test_no_process_is_named_where_nobody_knows_which_one_failed() -> None:
 
 
 def test_what_rank_0_reports_is_not_told_where_another_one_failed() -> None:
-    log_end = LogEnd(("KeyError: 'y'",), "node 1 rank 3", is_first=False, is_blamed=True, exception="KeyError: 'y'")
+    lines = ("Traceback (most recent call last):", "KeyError: 'y'")
+    log_end = LogEnd(lines, "node 1 rank 3", is_first=False, is_blamed=True, exception="KeyError: 'y'")
 
+    told = what(log_end, KILLED.replace("-9", "1"), "RuntimeError: the peer is gone")
+
+    assert told == "The job failed on node 1 rank 3: its process ended with exit code 1: KeyError: 'y'."
     assert "the peer is gone" not in what(log_end, "", "RuntimeError: the peer is gone")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from zenml_azureml import tags
+from zenml_azureml.workspace.status import FINALIZING
 
 if TYPE_CHECKING:
     from zenml_azureml.workspace.listing import ListedJob
@@ -34,7 +35,7 @@ def usd_of(job: ListedJob, now: datetime) -> float | None:
         now: The time.
     """
     if job.started is None:  # it has not run, or it is one of those of which Azure keeps no times
-        return None if job.status in ("Running", "Completed") else 0.0
+        return None if job.status in ("Running", FINALIZING, "Completed") else 0.0
     per_hour = usd_per_hour(job.tags)
     if per_hour is None:
         return None

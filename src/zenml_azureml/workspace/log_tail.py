@@ -92,9 +92,9 @@ def explaining_tail(
     """The tail that most likely says why the job has failed.
 
     Where one process fails, the others fail for want of it. So of the last attempt that has logged anything, it is that
-    of the process which was the first to tell that it failed, unless Azure names one that was killed before it could
-    tell anything; otherwise that which Azure names; otherwise that of which
-    a traceback was seen first; without a traceback, that of the first process.
+    of the process which Azure names, if it was killed before it could tell anything; otherwise of that which was the
+    first to tell that it failed; otherwise that which Azure names; otherwise that of which a traceback was seen first;
+    without a traceback, that of the first process.
 
     Args:
         tails: Of all logs, in order.
