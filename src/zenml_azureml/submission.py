@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ DOCKER_IMAGE_KEY = "azureml_step_operator"
 #: ZenML draws frames around tracebacks, with lines of code from every level: too much for the end of a log that an
 #: error can tell, and no traceback to Azure ML, which looks for Python's own.
 _PLAIN_TRACEBACKS = {"ZENML_ENABLE_RICH_TRACEBACK": "false"}
+
+#: Names of steps that are names of folders too. None begins or ends with a dot: `..` would lead out of the folder.
+_LONGEST_PLAIN, _LONGEST_READABLE, _HASH_DIGITS = 128, 64, 16
+_PLAIN_FOLDER = re.compile(rf"(?=.{{1,{_LONGEST_PLAIN}}}$)[a-zA-Z0-9_-]([a-zA-Z0-9._-]*[a-zA-Z0-9_-])?", re.ASCII)
+_HASHED_FOLDER = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -130,14 +136,29 @@ def request_for(
 
 
 def checkpoints_uri(run_id: str, step: str) -> str:
-    """Where the checkpoint folder of a step is: the same for all jobs of the step in its run, retries too.
+    """Return the address of a step's checkpoint folder: the same for all jobs of the step in its run, retries included.
 
     Args:
         run_id: Id of the run.
         step: Name of the step in the pipeline.
     """
-    folder = re.sub(r"[^a-zA-Z0-9._-]+", "-", step)
-    return f"azureml://datastores/workspaceblobstore/paths/zenml/{run_id}/{folder}/{OUTPUT}"
+    return f"azureml://datastores/workspaceblobstore/paths/zenml/{run_id}/{checkpoint_folder(step)}/{OUTPUT}"
+
+
+def checkpoint_folder(step: str) -> str:
+    """Return the name of a step's folder: two steps of a run never share one, whatever ZenML lets them be called.
+
+    A name that is one in every storage stays as it is, as it always has, so that runs of older versions find what they
+    have saved. Any other name keeps its readable part and gets a hash, as does a name that looks like one with a hash.
+
+    Args:
+        step: Name of the step in the pipeline.
+    """
+    if _PLAIN_FOLDER.fullmatch(step) and not _HASHED_FOLDER.fullmatch(step):
+        return step
+    readable = re.sub(r"[^a-zA-Z0-9_]+", "-", step).strip("-")[:_LONGEST_READABLE]
+    digest = hashlib.sha256(step.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{readable or 'step'}-{digest}"
 
 
 def _facts_of(info: StepRunInfo) -> StepFacts:
