@@ -70,7 +70,8 @@ class Ending:
         self._runs: dict[UUID, str] = {}
         self._step_runs: dict[UUID, str] = {}
         self._lock = threading.Lock()
-        self._being_ended: set[UUID] = set()
+        #: With what says that the ending is done.
+        self._being_ended: dict[UUID, threading.Event] = {}
 
     def note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
         """Have no further job submitted for a run, if an exception says that the process is interrupted."""
@@ -114,7 +115,7 @@ class Ending:
     def forget(self, step_run_id: UUID) -> None:
         """Forget a step run that has ended."""
         self._step_runs.pop(step_run_id, None)
-        self._being_ended.discard(step_run_id)
+        self._being_ended.pop(step_run_id, None)
 
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
         """End the job of a step run that was submitted while its run came to its end.
@@ -168,13 +169,18 @@ class Ending:
             look_for: How long a job may take to appear.
             then: Called when that is done.
         """
+        ended, done = list(ended), threading.Event()
         with self._lock:
             mine = [step_run for step_run in ended if step_run.id not in self._being_ended]
-            self._being_ended.update(step_run.id for step_run in mine)
+            of_others = {self._being_ended[step_run.id] for step_run in ended if step_run.id in self._being_ended}
+            self._being_ended.update({step_run.id: done for step_run in mine})
 
         def work() -> None:
-            self._end(mine, look_for)
-            then()
+            try:
+                self._end(mine, look_for)
+                then()
+            finally:
+                done.set()
 
         thread = threading.Thread(target=work, name="zenml-azureml-job-ending")
         try:
@@ -183,6 +189,9 @@ class Ending:
             work()
         else:
             thread.join()
+        # At exit, the interpreter does not wait for a thread whose `join` a signal has interrupted (Python 3.11).
+        for other in of_others:
+            other.wait()
 
     def _ends_by_itself(self, step_run: StepRunResponse, deadline: float) -> bool:
         job = self._watch(step_run)
@@ -197,9 +206,8 @@ class Ending:
     def _end(self, mine: list[StepRunResponse], look_for: timedelta) -> None:
         cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
         # A job that was not there, or could not be cancelled, may be the next time.
-        self._being_ended.difference_update(
-            {step_run.id for step_run in mine} - {step_run.id for step_run in cancelled}
-        )
+        for step_run_id in {step_run.id for step_run in mine} - {step_run.id for step_run in cancelled}:
+            self._being_ended.pop(step_run_id, None)
         deadline = self._time.monotonic() + CONFIRMATION.total_seconds()
         for step_run in cancelled:
             job = self._watch(step_run)

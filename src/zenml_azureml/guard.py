@@ -81,7 +81,7 @@ class JobGuard:
             if not self._at_exit_too:
                 self._at_exit_too = True
                 atexit.register(_end_at_exit, weakref.ref(self))
-            if self._thread is None and not until_exit:
+            if not until_exit and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-guard", daemon=True)
                 self._thread.start()
 
@@ -96,6 +96,10 @@ class JobGuard:
             guarded = self._guarded.get(step_run_id)
             if guarded is not None and not guarded.until_exit:
                 del self._guarded[step_run_id]
+
+    def abandon(self) -> None:
+        """Guard nothing any more, in a forked child: without the lock, which a thread of the parent may have held."""
+        self._guarded = {}
 
     def end_all(self, reason: str) -> None:
         """End every job that is guarded."""

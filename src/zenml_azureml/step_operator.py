@@ -2,6 +2,8 @@
 
 Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
 lock, and guards itself as do the other parts; the warnings given are only added to.
+
+Fork-safe: a forked child has none of its parent's threads, and locks that may be held, so it gets new parts.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from weakref import WeakSet
 
 from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+#: The operators of this process.
+_operators: WeakSet[AzureMLStepOperator] = WeakSet()
+
 
 class AzureMLStepOperator(BaseStepOperator):
     """Runs steps as command jobs of an Azure ML workspace.
@@ -65,10 +71,17 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lock = threading.Lock()
-        self._workspaces: dict[Cloud, Workspace] = {}
         self._warned: set[str] = set()
         self._attempts = Attempts()
+        self._make_parts()
+        _operators.add(self)
+        if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
+            INTERRUPTIONS.notice()
+
+    def _make_parts(self) -> None:
+        """Make what has threads, locks and connections, and is of one process only."""
+        self._lock = threading.Lock()
+        self._workspaces: dict[Cloud, Workspace] = {}
         self._moves = Moves(self, self._attempts, self.time)
         self._ending = Ending(
             partial(self._watch, quietly=True),
@@ -81,8 +94,6 @@ class AzureMLStepOperator(BaseStepOperator):
         self._following = Following(
             self._moves, self._ending, self._guard, self._watch, drop_secret=self._drop_secret, time=self.time
         )
-        if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
-            INTERRUPTIONS.notice()
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -158,6 +169,8 @@ class AzureMLStepOperator(BaseStepOperator):
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
         INTERRUPTIONS.notice()
+        if warning := INTERRUPTIONS.warning(info.run_name):
+            self._warn_once(warning)
         sdk_import.begin()  # while ZenML's server is asked
         check = self._ending.checker(info.run_id)
         try:
@@ -330,4 +343,15 @@ class AzureMLStepOperator(BaseStepOperator):
     def _warn_once(self, warning: str) -> None:
         if warning not in self._warned:
             self._warned.add(warning)
-            logger.warning(warning)
+            logger.warning("%s", warning)
+
+
+def _make_parts_of_child() -> None:
+    """Give a forked child parts of its own. The jobs that its parent guards are its parent's to cancel."""
+    INTERRUPTIONS.guards.clear()
+    for operator in _operators:
+        operator._guard.abandon()
+        operator._make_parts()
+
+
+os.register_at_fork(after_in_child=_make_parts_of_child)

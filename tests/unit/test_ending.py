@@ -111,3 +111,36 @@ def test_whoever_interrupts_a_run_waits_for_nothing(monkeypatch: pytest.MonkeyPa
     world.run_is_over(INTERRUPTED)
 
     assert world.cancelled_at == 0
+
+
+def test_who_ends_a_job_that_another_thread_is_ending_waits_until_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At exit the process would end in the middle of the other thread's cancel."""
+    world = World(monkeypatch, lambda run: set())
+    asked, may_cancel, over = threading.Event(), threading.Event(), threading.Event()
+    cancel = world.cancel
+
+    def cancel_slowly(name: str) -> bool:
+        asked.set()
+        may_cancel.wait(30)
+        return cancel(name)
+
+    monkeypatch.setattr(world, "cancel", cancel_slowly)
+    step_run = cast("Any", world.step_run)
+    ending = Ending(lambda _: world.job, lambda _: cast("Any", world), world.clock)
+    first = threading.Thread(target=lambda: ending.end([step_run]))
+
+    def end_too() -> None:
+        ending.end_runs([step_run], INTERRUPTED)
+        over.set()
+
+    second = threading.Thread(target=end_too)
+    first.start()
+    assert asked.wait(30)
+    second.start()
+
+    assert not over.wait(0.2)
+    may_cancel.set()
+    assert over.wait(30)
+    assert world.job.status == "Canceled"
+    first.join()
+    second.join()

@@ -6,6 +6,7 @@ by any number of threads.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -251,6 +252,16 @@ class WorkspaceConnection:
 
 
 _ERRORS = {401: ClientAuthenticationError, 404: ResourceNotFoundError, 409: ResourceExistsError}
+
+
+def _renew_in_child() -> None:
+    # Until Python 3.11, one lock of each cached property serves all objects, and a thread of the parent may hold it.
+    for found in vars(WorkspaceConnection).values():
+        if isinstance(found, cached_property) and hasattr(found, "lock"):
+            found.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
 
 
 def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:

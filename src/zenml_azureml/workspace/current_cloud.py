@@ -27,6 +27,12 @@ class CurrentCloud:
         self._name = ""
         self._before: str | None = None
 
+    def renew(self) -> None:
+        """Have no users, in a forked child: those of the parent are threads that the child does not have."""
+        if self._users:
+            _restore(self._before)
+        self._changed, self._users = threading.Condition(), 0
+
     @contextmanager
     def set_to(self, name: str) -> Iterator[None]:
         """Have the variable name that cloud, for the length of a `with`."""
@@ -55,3 +61,4 @@ def _restore(value: str | None) -> None:
 
 #: The one of this process: there is one environment.
 CURRENT_CLOUD = CurrentCloud()
+os.register_at_fork(after_in_child=CURRENT_CLOUD.renew)

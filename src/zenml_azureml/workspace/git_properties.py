@@ -6,6 +6,7 @@ fails when it moves.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -22,6 +23,17 @@ def find_once() -> None:
             _job_operations.get_git_properties = _Once(found_by)  # type: ignore[attr-defined]
 
 
+def _renew_in_child() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held it, and that of the `_Once` too
+    _lock = threading.Lock()
+    found_by = _job_operations.get_git_properties  # type: ignore[attr-defined]
+    if isinstance(found_by, _Once):
+        found_by.renew()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
+
+
 class _Once:
     """Calls a function once, whatever the number of threads that call it; each caller gets a dict of its own."""
 
@@ -29,6 +41,10 @@ class _Once:
         self._find = find
         self._lock = threading.Lock()
         self._found: dict[str, str] | None = None
+
+    def renew(self) -> None:
+        """Take a new lock, in a forked child."""
+        self._lock = threading.Lock()
 
     def __call__(self) -> dict[str, str]:
         with self._lock:

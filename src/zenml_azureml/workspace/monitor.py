@@ -71,7 +71,7 @@ class JobMonitor:
             watch = self._watches.get(job_name)
             if watch is None:
                 watch = self._watches[job_name] = Watch(self._connection, job_name, options, self._time)
-                if self._thread is None:
+                if self._thread is None or not self._thread.is_alive():
                     self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-monitor", daemon=True)
                     self._thread.start()
             return watch.job

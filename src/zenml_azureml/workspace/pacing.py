@@ -8,6 +8,7 @@ Thread-safe: each bucket has a lock, and nobody sleeps while holding it.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -96,6 +97,15 @@ class Pacer:
 
 _lock = threading.Lock()
 _pacers: WeakValueDictionary[tuple[str, str, int], Pacer] = WeakValueDictionary()
+
+
+def _renew_in_child() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
+    _lock = threading.Lock()
+    _pacers.clear()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
 
 
 def pacer_for(resource_manager: str, subscription_id: str, time: Time) -> Pacer:

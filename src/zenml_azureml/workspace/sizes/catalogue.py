@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +52,15 @@ class _Region:
 #: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
 _regions: dict[tuple[str, str, str], _Region] = {}
 _regions_lock = threading.Lock()
+
+
+def _renew_in_child() -> None:
+    global _regions_lock  # noqa: PLW0603 - a thread of the parent may have held it, and each `_Once` too
+    _regions_lock = threading.Lock()
+    _regions.clear()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
 
 
 class SizeCatalogue:
