@@ -1,0 +1,66 @@
+"""Writes how long each target of `.ci/run` took into docs/testing.md: `python scripts/ci_times.py < TIMES`.
+
+Each line of TIMES is a target and its seconds. Standard library only, since `.ci/run` calls it outside of `.venv`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
+
+#: What stands around the table.
+BEGIN, END = "<!-- written by .ci/run -->\n", "<!-- end of what .ci/run writes -->\n"
+
+
+def main() -> None:
+    """Put a new table in the place of the old one."""
+    times = [(target, float(seconds)) for target, seconds in map(str.split, sys.stdin)]
+    PAGE.write_text(with_table(PAGE.read_text(), table(times, os.cpu_count() or 1, date.today())))
+
+
+def table(times: Iterable[tuple[str, float]], cores: int, day: date) -> str:
+    """Return the table, with a line about the machine.
+
+    Args:
+        times: Each target and its seconds.
+        cores: Of the machine.
+        day: Of the run.
+    """
+    times = list(times)
+    rows = [f"| `make {target}` | {seconds / 60:.1f} |" for target, seconds in times]
+    total = sum(seconds for _, seconds in times) / 60
+    lines = [
+        f"The last run, of {day.isoformat()}, on {cores} cores:",
+        "",
+        "| target | minutes |",
+        "|---|---|",
+        *rows,
+        f"| all | {total:.1f} |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(page: str, new: str) -> str:
+    """Return the page with another table.
+
+    Args:
+        page: The page as it is.
+        new: The table.
+
+    Raises:
+        ValueError: If the page has no place for it.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{PAGE.name} has no lines {BEGIN.strip()} and {END.strip()}.")
+    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    main()
