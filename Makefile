@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,10 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, WORKERS=, ONLY=)
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
+
+mutants: setup ## Change lines that decide about a step's life; tests have to notice (SEEDS=, NUMBER=, WORKERS=, RECORDED=)
+	$(RUN) -m tests.mutation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(NUMBER),--number $(NUMBER)) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(RECORDED),--recorded $(RECORDED))
 
 versions: .venv-tools/.installed ## Run the tests with ZenML 0.96, 0.97 and 0.98 (ONLY="0.97, before", TESTS=tests/unit)
 	.venv-tools/bin/nox --session "versions$(if $(ONLY),($(ONLY)))" -- $(TESTS)

@@ -1,0 +1,151 @@
+"""Mutation testing: `python -m tests.mutation --help`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from tests.mutation.accepted import ACCEPTED
+from tests.mutation.mutate import Mutation, mutations
+from tests.mutation.record import FOLDER, lines_of_tests
+from tests.mutation.targets import PACKAGE, ROOT, TARGETS, TESTS
+from tests.mutation.workplace import Workplace
+
+#: Of the mutants, so many have to be noticed.
+ENOUGH = 0.95
+
+#: At most so many tests are run for one mutant, the quickest first.
+MOST_TESTS = 60
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutation and the tests that execute its lines, the quickest first."""
+
+    module: str
+    mutation: Mutation
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.mutation.line}: {self.mutation.what}"
+
+
+def main() -> int:
+    """Make mutants and have the tests notice them; 0 if enough of them are noticed."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        recorded = Path(options.recorded or Path(folder) / "recorded")
+        if not recorded.exists():
+            _record(recorded, options.workers)
+        executed, durations = lines_of_tests(recorded), _durations(recorded)
+        drawn = [mutant for seed in options.seeds for mutant in _draw(seed, options.number, executed, durations)]
+        mutants = list({str(mutant): mutant for mutant in drawn}.values())
+        results = _try_all(mutants, Path(folder), options.workers)
+    return _report(results, options.seeds)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make mutants", description="Changes lines; the tests have to notice.")
+    today = date.today().strftime("%Y%m%d")
+    parser.add_argument("--seeds", nargs="+", default=["1", "2", today], help="what the mutants are drawn by")
+    parser.add_argument("--number", type=int, default=60, help="how many of each seed")
+    parser.add_argument("--workers", type=int, default=2, help="how many at once")
+    parser.add_argument("--recorded", help="folder with the lines that tests execute; recorded if it is not there")
+    return parser.parse_args()
+
+
+def _record(folder: Path, workers: int) -> None:
+    """Run the tests once, and keep which lines each of them executes, and how long it takes."""
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-p", "tests.mutation.record"]
+    command += [f"--junit-xml={folder / 'durations.xml'}", "-m", "not long", *TESTS]
+    subprocess.run(command, cwd=ROOT, check=False, env={**_environment(), FOLDER: str(folder)})
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)
+
+
+def _durations(folder: Path) -> dict[str, float]:
+    """Return the seconds of each test, by its id, of those that passed."""
+    from xml.etree import ElementTree as Tree
+
+    durations = {}
+    for case in Tree.parse(folder / "durations.xml").iter("testcase"):
+        if not len(case):
+            path = case.attrib["classname"].replace(".", "/") + ".py"
+            durations[f"{path}::{case.attrib['name']}"] = float(case.attrib["time"])
+    return durations
+
+
+def _draw(
+    seed: str, number: int, executed: Mapping[str, Mapping[int, set[str]]], durations: Mapping[str, float]
+) -> list[Mutant]:
+    """Draw mutants by a seed: of all lines alike, whatever module they are in."""
+    every = [(module, mutation) for module in TARGETS for mutation in mutations((PACKAGE / module).read_text())]
+    drawn = random.Random(seed).sample(every, min(number, len(every)))
+    return [Mutant(module, mutation, _tests(executed[module], mutation, durations)) for module, mutation in drawn]
+
+
+def _tests(executed: Mapping[int, set[str]], mutation: Mutation, durations: Mapping[str, float]) -> tuple[str, ...]:
+    tests = {test for line in mutation.lines for test in executed.get(line, ()) if test in durations}
+    return tuple(sorted(tests, key=lambda test: durations[test])[:MOST_TESTS])
+
+
+def _try_all(mutants: list[Mutant], folder: Path, workers: int) -> dict[str, list[Mutant]]:
+    results: dict[str, list[Mutant]] = defaultdict(list)
+    waiting, lock = list(reversed(mutants)), threading.Lock()
+
+    def work(number: int) -> None:
+        workplace = Workplace(folder / f"worker-{number}")
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                mutant = waiting.pop()
+            began = time.monotonic()
+            result = workplace.notices(mutant.module, mutant.mutation, mutant.tests) if mutant.tests else "survived"
+            if result == "survived" and str(mutant) in ACCEPTED:
+                result = "accepted"
+            with lock:
+                results[result].append(mutant)
+                print(f"{result:9} {time.monotonic() - began:5.0f} s  {mutant}", flush=True)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def _report(results: Mapping[str, list[Mutant]], seeds: list[str]) -> int:
+    counts = Counter({result: len(mutants) for result, mutants in results.items()})
+    for result in ("survived", "timeout", "accepted"):
+        for mutant in results.get(result, ()):
+            reason = f" - {ACCEPTED[str(mutant)]}" if result == "accepted" else f" - {len(mutant.tests)} tests"
+            print(f"{result}: {mutant}{reason}")
+    executed = sum(counts.values())
+    noticed = counts["killed"] + counts["timeout"]
+    print(
+        f"mutants: {executed} executed, {counts['killed']} killed, {counts['timeout']} timeouts, "
+        f"{counts['accepted']} accepted, {counts['survived']} survived; {noticed / max(executed, 1):.1%} noticed; "
+        f"seeds {' '.join(seeds)}"
+    )
+    return 0 if executed and noticed >= ENOUGH * executed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Which tests execute which lines of the modules that are mutated: measured, also in the processes of pipelines.
+
+A plugin of pytest: `python -m pytest -p tests.mutation.record`. The folder that `MUTATION_COVERAGE` names gets a file
+of each process and test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+from tests.e2e import warm
+from tests.mutation.targets import PACKAGE, TARGETS
+
+FOLDER = "MUTATION_COVERAGE"
+TEST = "MUTATION_COVERAGE_TEST"
+
+
+def start(test: str, folder: str) -> coverage.Coverage:
+    """Start to note the lines that this process executes.
+
+    Args:
+        test: What they are executed for.
+        folder: For the file.
+    """
+    measured = coverage.Coverage(
+        data_file=str(Path(folder) / "lines"),
+        data_suffix=True,
+        include=[str(PACKAGE / target) for target in TARGETS],
+        context=test,
+        config_file=False,
+        messages=False,
+    )
+    measured.start()
+    return measured
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note the lines of one test, of its fixtures, and of the warm processes that it starts."""
+    os.environ[TEST] = item.nodeid
+    measured = start(item.nodeid, os.environ[FOLDER])
+    try:
+        return (yield)
+    finally:
+        measured.stop()
+        measured.save()
+
+
+def pytest_configure() -> None:
+    """Hand the test's name to the warm processes."""
+    fork = warm.fork
+
+    def named(arguments: Any, environment: Mapping[str, str], *rest: Any) -> Any:
+        names = {name: os.environ[name] for name in (FOLDER, TEST) if name in os.environ}
+        return fork(arguments, {**environment, **names}, *rest)
+
+    warm.fork = named  # type: ignore[assignment]
+
+
+def lines_of_tests(folder: Path) -> dict[str, dict[int, set[str]]]:
+    """Return which tests executed each line: by module, as in `TARGETS`, and line.
+
+    Args:
+        folder: With the files.
+    """
+    found: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for path in _files(folder):
+        data = coverage.CoverageData(str(path))
+        data.read()
+        for measured in data.measured_files():
+            module = str(Path(measured).relative_to(PACKAGE))
+            for line, contexts in data.contexts_by_lineno(measured).items():
+                found[module][line] |= {context for context in contexts if context}
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.name.startswith("lines."))
