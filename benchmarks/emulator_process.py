@@ -41,6 +41,7 @@ class EmulatorProcess:
         command = [sys.executable, "-m", "benchmarks.emulator_process", str(folder)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.variables: dict[str, str] = self._answer()
+        self._key = self.variables.pop("ZENML_AZUREML_EMULATOR_KEY")
         self._tls = ssl.create_default_context(cafile=self.variables["REQUESTS_CA_BUNDLE"])
 
     def seed(self, workspace: str, *, prefix: str, number: int, status: str, tag: str) -> None:
@@ -66,7 +67,8 @@ class EmulatorProcess:
         netloc = urlsplit(self.variables["AZUREML_DEV_URL_MFE"]).netloc
         connection = HTTPSConnection(netloc, context=self._tls, timeout=60)
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        connection.request(method, path, data, headers)
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -117,6 +119,7 @@ async def _serve(folder: Path) -> None:
                 "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),
                 "REQUESTS_CA_BUNDLE": str(emulator.ca_bundle),
                 "NO_PROXY": "127.0.0.1",
+                "ZENML_AZUREML_EMULATOR_KEY": emulator.context.keys.admin,
             }
         )
         while line := await reader.readline():

@@ -34,6 +34,7 @@ class Address:
     tenant_id: str
     client_id: str
     token_file: str
+    key: str
 
     def variables(self) -> dict[str, str]:
         """The environment of clients that are led to it."""
@@ -103,6 +104,7 @@ async def _serve(folder: Path, part: Part, factor: float, ready: int, parent_liv
             emulator.tenant_id,
             emulator.client_id,
             str(emulator.federated_token_file),
+            emulator.context.keys.admin,
         )
         os.write(ready, (json.dumps(vars(address)) + "\n").encode())
         os.close(ready)
@@ -226,7 +228,8 @@ class Admin:
 
     def _call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         data = None if body is None else json.dumps(body)
-        self._connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+        own = {"Content-Type": "application/json", "Authorization": f"Bearer {self._address.key}"}
+        self._connection.request(method, path, data, {**own, **(headers or {})})
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status >= 300:

@@ -30,7 +30,7 @@ class Answer:
 
 
 class Arm:
-    """Calls an emulator with a valid token, unless told otherwise."""
+    """Calls an emulator with a valid token, and its own interface with its key, unless told otherwise."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
@@ -56,7 +56,9 @@ class Arm:
         if api_version is not None and "api-version=" not in url:
             url += ("&" if "?" in url else "?") + f"api-version={api_version}"
         data = None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token()}", **(headers or {})}
+        own = "/_emulator/" in url
+        authorization = self.emulator.admin_headers if own else {"Authorization": f"Bearer {self.token()}"}
+        sent = {"Content-Type": "application/json", **authorization, **(headers or {})}
         request = Request(url, data=data, method=method, headers={k: v for k, v in sent.items() if v})
         try:
             with urlopen(request, context=self._tls) as response:

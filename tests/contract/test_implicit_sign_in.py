@@ -15,7 +15,6 @@ from azure.identity import DefaultAzureCredential, EnvironmentCredential, Manage
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator, environment
 from zenml_azureml.emulator.daemon import Options, Running
-from zenml_azureml.emulator.machine_identities import header_value
 from zenml_azureml.endpoint import cloud_of
 from zenml_azureml.workspace.credentials import credential_for
 
@@ -108,12 +107,12 @@ def test_the_ways_that_need_a_login_first_have_a_place_of_their_own_for_it(emula
 @pytest.fixture(params=["App Service", "Azure ML", "virtual machine"])
 def machine(request: pytest.FixtureRequest, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
     """A machine with a managed identity: what it sets for its programs."""
-    endpoint, secret = f"{emulator.base_url}/msi/token", header_value(emulator.context.identity.object_id)
+    endpoint, secret = f"{emulator.base_url}/msi/token", emulator.context.keys.machine
     variables = {
         "App Service": {"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": secret},
         "Azure ML": {"MSI_ENDPOINT": endpoint, "MSI_SECRET": secret},
-        # The real one is at a link-local address, where nothing of ours can be.
-        "virtual machine": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": emulator.base_url},
+        # The real one is at a link-local address, where nothing of ours can be; and it has no header for a secret.
+        "virtual machine": {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{emulator.base_url}/imds/{secret}"},
     }
     for name, value in variables[request.param].items():
         monkeypatch.setenv(name, value)

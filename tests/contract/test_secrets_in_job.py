@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from tests.contract.arm import Arm
 from tests.contract.test_vault import CLUSTER
+from tests.machine_identity import running_job
 from tests.vault_access import grant, own_vault
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value, identities_in
+from zenml_azureml.emulator.machine_identities import ENDPOINT, identities_in
 from zenml_azureml.emulator.vault.state import SecretVersion
 from zenml_azureml.in_job.failures import PreparationError
 from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of, variables_in
@@ -41,7 +42,7 @@ class Machine:
             VAULT_SECRET: f"{self.vault.address}/secrets/job",
             VAULT_AUDIENCE: "https://vault.azure.net",
             "MSI_ENDPOINT": f"{arm.emulator.base_url}{ENDPOINT}",
-            "MSI_SECRET": header_value(self.identity.object_id),
+            "MSI_SECRET": running_job(arm, "gpus").machine_secret,
             "DEFAULT_IDENTITY_CLIENT_ID": self.identity.client_id,
             "REQUESTS_CA_BUNDLE": str(arm.emulator.ca_bundle),
             "TOKEN": "of the image",

@@ -15,9 +15,10 @@ from azure.identity import ClientSecretCredential, ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 
 from tests.contract.arm import Arm
+from tests.machine_identity import running_job
 from tests.vault_access import grant, own_vault
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.machine_identities import header_value, identities_of
+from zenml_azureml.emulator.machine_identities import identities_of
 from zenml_azureml.emulator.vault.service import MOST_CHARACTERS
 
 VAULTS = "2023-07-01"
@@ -162,7 +163,7 @@ def test_a_clusters_identity_reads_what_it_may(
     body = arm.call("GET", "computes/gpus", api_version="2024-04-01").body
     principal = body["identity"]["principalId"]
     monkeypatch.setenv("MSI_ENDPOINT", f"{arm.emulator.base_url}/msi/token")
-    monkeypatch.setenv("MSI_SECRET", header_value(principal))
+    monkeypatch.setenv("MSI_SECRET", running_job(arm, "gpus").machine_secret)
     monkeypatch.delenv("IDENTITY_ENDPOINT", raising=False)
     grant(arm.emulator, "Key Vault Secrets Officer")
     secrets.set_secret("mine", "hush")

@@ -18,6 +18,7 @@ from tests.e2e import warm
 from tests.e2e.environments import build_wheel
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.keys import curl_file
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 
 #: Put before every script: what each of them needs.
@@ -167,6 +168,8 @@ def azure_variables(emulator: Emulator) -> dict[str, str]:
         "AZURE_CLIENT_ID": emulator.client_id,
         "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),
         "REQUESTS_CA_BUNDLE": str(emulator.ca_bundle),
+        "ZENML_AZUREML_EMULATOR_KEY": emulator.context.keys.admin,
+        "ZENML_AZUREML_EMULATOR_CURL": str(curl_file(emulator.context.folder)),
     }
 
 

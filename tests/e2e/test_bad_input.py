@@ -142,7 +142,9 @@ def with_operator(configuration, variables={}, before=lambda: None):
 def expire_tokens():
     import requests
     url = os.environ["AZUREML_DEV_URL_MFE"]
-    requests.post(f"{url}/_emulator/settings", json={"token_lifetime": 0.001}, timeout=10).raise_for_status()
+    headers = {"Authorization": "Bearer " + os.environ["ZENML_AZUREML_EMULATOR_KEY"]}
+    body = {"token_lifetime": 0.001}
+    requests.post(f"{url}/_emulator/settings", json=body, headers=headers, timeout=10).raise_for_status()
 
 CASES = {
     "no such workspace": with_operator({"workspace_name": "elsewhere"}),

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from zenml_azureml.emulator import daemon
+from zenml_azureml.emulator.keys import stored_keys
 
 
 class Demo:
@@ -136,7 +137,7 @@ def refuse_jobs(state: Path) -> None:
     request = urllib.request.Request(
         f"{emulator.base_url}/_emulator/faults",
         data=json.dumps({"method": "PUT", "path": "/jobs/", "status": 403, "body": refusal, "times": 9}).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **stored_keys(state).admin_headers},
     )
     https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=emulator.ca_file))
     urllib.request.build_opener(urllib.request.ProxyHandler({}), https).open(request).close()

@@ -183,6 +183,7 @@ def arm_fault(emulator: Emulator, **fault: Any) -> None:
     answer = requests.post(
         f"{emulator.base_url}/_emulator/faults",
         json={"method": "PUT", "path": "/jobs/", **fault},
+        headers=emulator.admin_headers,
         verify=str(emulator.ca_bundle),
         timeout=10,
     )

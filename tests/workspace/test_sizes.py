@@ -60,7 +60,8 @@ def refuse(emulator: Emulator, path: str) -> None:
         "body": {"error": {"code": "AuthorizationFailed", "message": "You may not."}},
     }
     url = f"{emulator.base_url}/_emulator/faults"
-    requests.post(url, json=fault, verify=str(emulator.ca_bundle), timeout=10).raise_for_status()
+    headers = emulator.admin_headers
+    requests.post(url, json=fault, headers=headers, verify=str(emulator.ca_bundle), timeout=10).raise_for_status()
 
 
 def settled(offer: SizeCatalogue, size: str | None = None, request: ResourceRequest = NOTHING, **others: Any) -> str:

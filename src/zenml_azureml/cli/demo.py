@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from zenml_azureml.cli.extras import require_extra
+from zenml_azureml.cli.running import StateFolder
 
 
 @click.command()
 @click.option(
     "--state",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=StateFolder(),
     help="Work in this folder instead of a temporary one; it must be empty or missing.",
 )
 @click.option("--keep", is_flag=True, help="Leave the emulator running and the folder in place.")

@@ -199,7 +199,11 @@ def _clean_up(folders: Folders) -> None:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children)
-        shutil.rmtree(folders.root)
+        # Only what the demo has made: a user may have put something beside it.
+        for made in (folders.emulator, folders.project, folders.artifacts, folders.zenml, folders.cache):
+            shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):
+            folders.root.rmdir()
     _console.print("\nThe emulator is stopped and everything it wrote is removed.", style="dim")
 
 

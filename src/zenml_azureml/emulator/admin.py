@@ -1,11 +1,10 @@
 """The emulator's own interface, below `/_emulator/`: what was served, what shall go wrong, how it behaves.
 
-It needs no token; who can reach it is on this machine, because the emulator listens on loopback only.
+It needs the key of the state folder, and takes no requests of pages of other origins: see `access.py`.
 """
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -23,6 +22,7 @@ from zenml_azureml.emulator.recorder import RECORDER
 from zenml_azureml.emulator.roles import BUILT_IN_ROLES, RoleAssignment, role_named
 from zenml_azureml.emulator.scenarios.armed import ScenarioRule
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+from zenml_azureml.emulator.state_folder import StateFolderError, clear_jobs
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -269,8 +269,10 @@ async def _reset(request: web.Request) -> web.Response:
     context.store.registries.clear()
     context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()
-    for made in ("jobs", "datastores"):
-        shutil.rmtree(context.folder / made, ignore_errors=True)
+    try:
+        clear_jobs(context.folder)
+    except StateFolderError as error:
+        raise _refuse(str(error)) from error
     request.app[RECORDER].requests.clear()
     request.app[FAULTS].armed.clear()
     request.app[RATE_LIMITS].buckets.clear()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from zenml_azureml.emulator import admin, blobs, history, managed_identity, status, tokens
+from zenml_azureml.emulator.access import ACCESS, Access, guard
 from zenml_azureml.emulator.arm import (
     authorization,
     computes,
@@ -23,7 +24,7 @@ from zenml_azureml.emulator.arm import (
     workspaces,
 )
 from zenml_azureml.emulator.authorize import demand_role
-from zenml_azureml.emulator.bearer import demand_token
+from zenml_azureml.emulator.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.blob_hosts import blob_service
 from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import CONTEXT, Context
@@ -55,21 +56,28 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     status.routes,
 )
 
+#: Those whose handlers check their callers themselves: by a signature, a secret or the emulator's key.
+_WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
+
 #: What a request passes on its way to its handler, in this order.
-_MIDDLEWARES = (record, inject, answer_refusals, demand_token, limit_rate, demand_role, demand_api_version)
+_MIDDLEWARES = (guard, record, inject, answer_refusals, demand_token, limit_rate, demand_role, demand_api_version)
 
 
-def build_app(context: Context) -> web.Application:
+def build_app(context: Context, access: Access) -> web.Application:
     """Put the application together.
 
     Args:
         context: What its handlers see.
+        access: Checks each request first.
     """
     app = web.Application(middlewares=_MIDDLEWARES, client_max_size=16 * 1024**2)
+    app[ACCESS] = access
     app[CONTEXT] = context
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()
     app[RATE_LIMITS] = RateLimits()
+    own_checks = {route.handler for routes in _WITH_OWN_CHECK for route in routes()}
+    app[WITHOUT_TOKEN] = frozenset({*own_checks, history.discover})
     for routes in _MODULES:
         for route in routes():
             app.router.add_route(route.method, any_case(route.path), route.handler)
@@ -85,13 +93,13 @@ def build_app(context: Context) -> web.Application:
 def any_case(path: str) -> str:
     """A route's path whose fixed words match in any case, as ARM compares them.
 
-    Only paths below `/subscriptions` are changed.
+    Only paths below `/subscriptions` are changed. Letters of ASCII alone have two cases: the long s is no `s`.
     """
     if not path.startswith("/subscriptions"):
         return path
     words = path.strip("/").split("/")
     return "".join(
-        f"/{word}" if "{" in word else f"/{{_{index}:(?i:{re.escape(word)})}}" for index, word in enumerate(words)
+        f"/{word}" if "{" in word else f"/{{_{index}:(?ai:{re.escape(word)})}}" for index, word in enumerate(words)
     )
 
 

@@ -29,7 +29,8 @@ async def demand_role(
     Raises:
         GatewayError: 403, in Azure Resource Manager's words.
     """
-    asked = action_and_scope(request.method, request.path)
+    # As the router reads it: a slash that is quoted parts no names.
+    asked = action_and_scope(request.method, request.rel_url.path_safe)
     if asked is not None:
         action, scope = asked
         context = request.app[CONTEXT]

@@ -23,19 +23,31 @@ PRINCIPAL: web.RequestKey[str] = web.RequestKey("principal", str)
 APPLICATION: web.RequestKey[str] = web.RequestKey("application", str)
 
 
+#: The handlers that check their callers themselves, or tell nothing that is anybody's.
+WITHOUT_TOKEN: web.AppKey[frozenset[Any]] = web.AppKey("without_token", frozenset)
+
+
 @web.middleware
 async def demand_token(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Let nothing through to Azure Resource Manager or run history without a valid token.
+    """Let nothing through without a valid token but to handlers that have a check of their own.
 
     Raises:
         GatewayError: 401, with the reason in Azure Resource Manager's words.
     """
-    if request.path.lower().startswith(("/subscriptions", "/tenants", "/history/")):
+    if _needs_token(request):
         claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
         request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
+
+
+def _needs_token(request: web.Request) -> bool:
+    """True for all that is served, but for what `WITHOUT_TOKEN` lists and other hosts serve."""
+    found = request.match_info
+    if found.http_exception is not None:
+        return request.path.lower().lstrip("/").startswith(("subscriptions", "tenants", "history/"))
+    return len(found.apps) == 1 and found.handler not in request.app[WITHOUT_TOKEN]
 
 
 def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.clouds import CLOUDS, EmulatedCloud
 from zenml_azureml.emulator.identity import Identity
+from zenml_azureml.emulator.keys import Keys
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.scenarios.armed import Scenarios
 from zenml_azureml.emulator.state import Store
@@ -58,6 +59,7 @@ class Context:
     Attributes:
         folder: The state folder; nothing is written outside of it.
         base_url: `https://127.0.0.1:PORT`, without a slash at the end.
+        keys: The state folder's secrets beside those of the application.
         identity: The tenant, and the one application that can sign in and so makes everything.
         store: The workspaces and what is in them.
         runtime: Executes the jobs.
@@ -74,6 +76,7 @@ class Context:
     folder: Path
     base_url: str
     identity: Identity
+    keys: Keys
     store: Store
     runtime: Runtime
     clock: Clock = field(default_factory=SystemClock)

@@ -22,9 +22,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from zenml_azureml.emulator.files import private_folder, write_private
+from zenml_azureml.emulator.files import write_private
 from zenml_azureml.emulator.runtimes.base import EngineError
 from zenml_azureml.emulator.runtimes.leftovers import end_leftovers
+from zenml_azureml.emulator.state_folder import StateFolderError, claim, is_state_folder
 
 if TYPE_CHECKING:
     from zenml_azureml.emulator import Emulator
@@ -109,12 +110,12 @@ class Running:
 
 
 def find(state: Path) -> Running | None:
-    """The emulator that serves from a state folder, or None.
+    """The emulator of this user that serves from a state folder, or None.
 
     Args:
         state: The state folder; need not exist.
     """
-    if not _is_locked(state):
+    if not is_state_folder(state) or not _is_locked(state):
         return None
     try:
         content = json.loads((state / _RECORD).read_text())
@@ -128,16 +129,16 @@ def start(state: Path, options: Options) -> Running:
     """Start an emulator in the background, unless one runs there already.
 
     Args:
-        state: The state folder; made where it is missing.
+        state: The state folder; made if it is missing.
         options: How to start it.
 
     Returns:
         The emulator, which serves.
 
     Raises:
-        DaemonError: If it could not be started; with the end of its log.
+        DaemonError: If it could not be started, with the end of its log; or if the folder is not an emulator's.
     """
-    state = private_folder(state.resolve())
+    state = _claimed(state)
     while True:
         if (running := find(state)) is not None:
             return running
@@ -146,6 +147,13 @@ def start(state: Path, options: Options) -> Running:
             if _try_lock(lock, fcntl.LOCK_EX):
                 return _spawn(state, options, lock.fileno())
         time.sleep(_POLL_SECONDS)
+
+
+def _claimed(state: Path) -> Path:
+    try:
+        return claim(state)
+    except StateFolderError as error:
+        raise DaemonError(str(error)) from error
 
 
 def _spawn(state: Path, options: Options, lock: int) -> Running:
@@ -183,6 +191,8 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
         DaemonError: If one is starting and neither serves nor fails, or its jobs cannot be ended.
     """
     state = state.resolve()
+    if not is_state_folder(state):  # there is nothing of an emulator's to end, and the rest is not touched
+        return False
     deadline = time.monotonic() + patience
     while (running := find(state)) is None and _is_locked(state):  # it is starting
         if time.monotonic() > deadline:
@@ -212,7 +222,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
     Raises:
         DaemonError: If another emulator serves from that folder, the port is taken, or no Docker engine answers.
     """
-    state = private_folder(state.resolve())
+    state = _claimed(state)
     with (state / _LOCK).open("ab") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX):
             raise DaemonError(f"Another emulator serves from {state}.")
@@ -279,6 +289,8 @@ def _emulator(state: Path, options: Options) -> Emulator:
             # The shell that starts it may be using another emulator's proxy, or this one's of yesterday.
             environ=own_variables(os.environ),
         )
+    except StateFolderError as error:
+        raise DaemonError(str(error)) from error
     except OSError as error:
         ports = f"{options.port} or {options.port + 1}, its proxy's" if options.proxy else f"{options.port}"
         raise DaemonError(

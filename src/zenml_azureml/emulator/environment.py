@@ -12,13 +12,17 @@ from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.daemon import Running
 from zenml_azureml.emulator.files import write_private
 from zenml_azureml.emulator.identity import stored_names
-from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value
+from zenml_azureml.emulator.keys import curl_file, found_keys
+from zenml_azureml.emulator.machine_identities import ENDPOINT
 
 #: How scripts can sign in, each with variables that `DefaultAzureCredential` looks for.
 SignIn = Literal["workload-identity", "client-secret", "managed-identity", "azure-cli"]
 
 #: What has the CLI's `--state` as its value, and tells that these variables are set.
 STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
+#: The key of the emulator's own interface, and a file for `curl --config` that has it.
+KEY_VARIABLE = "ZENML_AZUREML_EMULATOR_KEY"
+CURL_VARIABLE = "ZENML_AZUREML_EMULATOR_CURL"
 #: Begins the names under which a shell keeps the values that were there before.
 _KEPT = "ZENML_AZUREML_KEPT_"
 _ACTIVE = "ZENML_AZUREML_EMULATOR_ENV"
@@ -41,6 +45,7 @@ _MISLEADING = (
     "AZURE_TOKEN_CREDENTIALS",
     "AZURE_REGIONAL_AUTHORITY_NAME",
     "IDENTITY_SERVER_THUMBPRINT",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
     "MSI_ENDPOINT",
     "MSI_SECRET",
     "AZUREML_CURRENT_CLOUD",
@@ -56,11 +61,12 @@ _EXPORTED = (
     "AZUREML_ARM_WORKSPACE_NAME",
     STATE_VARIABLE,
 )
+_KEY_VARIABLES = (KEY_VARIABLE, CURL_VARIABLE)
 # requests and curl look at the lower-case ones first, other clients at the upper-case ones only.
 _PROXY = ("HTTPS_PROXY", "https_proxy")
 _OTHER_PROXIES = ("ALL_PROXY", "all_proxy")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
-_TOUCHED = (*_EXPORTED, *_SIGN_IN_VARIABLES, *_PROXY, *_NO_PROXY, *_MISLEADING)
+_TOUCHED = (*_EXPORTED, *_KEY_VARIABLES, *_SIGN_IN_VARIABLES, *_PROXY, *_NO_PROXY, *_MISLEADING)
 
 
 def variables(
@@ -91,8 +97,12 @@ def variables(
         str(emulator.state),
     )
     result = {**dict(zip(_EXPORTED, values, strict=True)), **_sign_in_variables(emulator, sign_in)}
+    keys = found_keys(emulator.state)
+    if keys:
+        result |= zip(_KEY_VARIABLES, (keys.admin, str(curl_file(emulator.state))), strict=True)
     if emulator.proxy_url:
-        result |= dict.fromkeys(_PROXY, emulator.proxy_url)
+        password = f"emulator:{keys.proxy}@" if keys else ""
+        result |= dict.fromkeys(_PROXY, emulator.proxy_url.replace("://", f"://{password}", 1))
     if emulator.proxy_url or any(_before(shell, name) for name in (*_PROXY, *_OTHER_PROXIES)):
         for name in _NO_PROXY:
             hosts = _before(shell, name).split(",")
@@ -166,8 +176,9 @@ def _sign_in_variables(emulator: Running, sign_in: SignIn) -> dict[str, str]:
     if sign_in == "client-secret":
         return {**application, "AZURE_CLIENT_SECRET": stored_names(emulator.state)["client_secret"]}
     if sign_in == "managed-identity":
-        header = header_value(stored_names(emulator.state)["object_id"])
-        return {"IDENTITY_ENDPOINT": emulator.base_url + ENDPOINT, "IDENTITY_HEADER": header}
+        keys = found_keys(emulator.state)
+        header = {"IDENTITY_HEADER": keys.machine} if keys else {}
+        return {"IDENTITY_ENDPOINT": emulator.base_url + ENDPOINT, **header}
     return {}
 
 

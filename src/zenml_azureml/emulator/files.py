@@ -6,13 +6,6 @@ import os
 from pathlib import Path
 
 
-def private_folder(folder: Path) -> Path:
-    """Make a folder, and its parents, that only the owner may look into; return it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    return folder
-
-
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only the owner may read; never seen half-written."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.distribution import JobProcess, in_folder, job_processes
 from zenml_azureml.emulator.log_names import retry_folder
-from zenml_azureml.emulator.machine_identities import ENDPOINT, header_value, identities_of
+from zenml_azureml.emulator.machine_identities import ENDPOINT, identities_of
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.state import Job, Json, Workspace
+from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 #: What a serverless job gets that names no size. Guess: nobody has recorded it.
 _SERVERLESS_SIZE = "Standard_DS3_v2"
@@ -150,7 +151,7 @@ def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[s
         return {}
     return {
         "MSI_ENDPOINT": f"{base_url}{ENDPOINT}",
-        "MSI_SECRET": header_value(identities[0].object_id),
+        "MSI_SECRET": job.machine_secret,
         "DEFAULT_IDENTITY_CLIENT_ID": identities[0].client_id,
     }
 
@@ -177,7 +178,7 @@ def mounted_outputs(job: Job) -> dict[str, Path]:
     for name, sent in job.properties["outputs"].items():
         found = _DATASTORE_PATH.match(sent["uri"] or "")
         if found and sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder":
-            root = job.folder.parents[1] / "datastores" / found["datastore"]
+            root = folder_of_jobs(job.folder.parents[1], "datastores") / found["datastore"]
             folder = (root / found["path"]).resolve()
             if folder.is_relative_to(root.resolve()):
                 mounts[name] = _folder(folder)

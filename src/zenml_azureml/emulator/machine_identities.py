@@ -15,6 +15,9 @@ from zenml_azureml.emulator.state import Job, Json, Workspace
 #: Path of the endpoint for IDENTITY_ENDPOINT (App Service) and MSI_ENDPOINT (Azure ML), which differ by a header.
 ENDPOINT = "/msi/token"
 
+#: Path of the metadata service of virtual machines, below which clients ask: it has no header for a secret.
+METADATA_ENDPOINT = "/imds/{secret}"
+
 
 @dataclass(frozen=True)
 class MachineIdentity:
@@ -29,15 +32,6 @@ class MachineIdentity:
     client_id: str
     object_id: str
     resource_id: str
-
-
-def header_value(object_id: str) -> str:
-    """What a client has to show that it runs on the machine: the value of IDENTITY_HEADER or MSI_SECRET.
-
-    Args:
-        object_id: Of the emulator's identity, which only its clients know, or of the first one of a job's machine.
-    """
-    return str(uuid.uuid5(uuid.UUID(object_id), "managed identity"))
 
 
 def identities_in(identity: Json | None, resource_id: str) -> list[MachineIdentity]:
@@ -71,14 +65,6 @@ def user_assigned(paths: Iterable[str]) -> Json:
         }
         for path in paths
     }
-
-
-def machines_of(workspace: Workspace) -> list[list[MachineIdentity]]:
-    """The identities of each of a workspace's kinds of machine: its computes, and its serverless compute."""
-    computes = [
-        identities_in(compute.body.get("identity"), str(compute.body["id"])) for compute in workspace.computes.values()
-    ]
-    return [found for found in (*computes, _serverless(workspace)) if found]
 
 
 def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[MachineIdentity]:

@@ -1,20 +1,23 @@
-"""Where a machine of Azure gets tokens of its managed identity, for which it needs no secret.
+"""Where a machine of Azure gets tokens of its managed identity.
+
+On Azure the network says which machine asks. Here all are one machine, and so a client shows a secret. That of a job
+is valid until the job ends, for the identities of its compute. That of the state folder is for the user's own programs:
+the emulator's one application stands for the machine's identity, system-assigned and user-assigned.
 
 Forms and words: Microsoft's documentation ("How to use managed identities for App Service", "How to use managed
-identities on an Azure VM to acquire an access token"), what msal reads, and public reports of the refusals. For who
-shows the secret of a job's machine, the identities are those of that machine; for everybody else, the emulator's one
-application stands for the machine's identity, system-assigned and user-assigned.
+identities on an Azure VM to acquire an access token"), what msal reads, and public reports of the refusals.
 """
 
 from __future__ import annotations
 
-import hmac
 from datetime import timedelta
 
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
-from zenml_azureml.emulator.machine_identities import ENDPOINT, MachineIdentity, header_value, machines_of
+from zenml_azureml.emulator.keys import is_same_secret
+from zenml_azureml.emulator.launch import compute_name
+from zenml_azureml.emulator.machine_identities import ENDPOINT, METADATA_ENDPOINT, MachineIdentity, identities_of
 
 _NAMES_OF_IDENTITIES = ("client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id")
 
@@ -23,7 +26,7 @@ def routes() -> list[web.RouteDef]:
     """The routes of this module."""
     return [
         web.get(ENDPOINT, _app_service),
-        web.get("/metadata/identity/oauth2/token", _virtual_machine),
+        web.get(f"{METADATA_ENDPOINT}/metadata/identity/oauth2/token", _virtual_machine),
     ]
 
 
@@ -50,11 +53,12 @@ async def _app_service(request: web.Request) -> web.Response:
 
 
 async def _virtual_machine(request: web.Request) -> web.Response:
-    """For virtual machines: the instance metadata service."""
+    """For virtual machines: the instance metadata service, with the secret in its path."""
     context = request.app[CONTEXT]
     if request.headers.get("Metadata", "").lower() != "true":
         return _virtual_machine_error("Required metadata header not specified")
-    identity = _asked_for(request, [_application(context)])
+    machine = _machine_of(request.match_info["secret"], context)
+    identity = _asked_for(request, machine)
     if identity is None:
         return _virtual_machine_error("Identity not found")
     resource = request.query.get("resource", "")
@@ -68,7 +72,7 @@ async def _virtual_machine(request: web.Request) -> web.Response:
     return web.json_response(
         {
             "access_token": token,
-            "client_id": context.client_id,
+            "client_id": identity.client_id,
             "expires_in": str(lifetime),
             "expires_on": str(expires_on),
             "ext_expires_in": str(lifetime),
@@ -80,11 +84,14 @@ async def _virtual_machine(request: web.Request) -> web.Response:
 
 
 def _machine_of(secret: str, context: Context) -> list[MachineIdentity]:
-    """The identities of the machine that has that secret; none where none has."""
-    machines = [[_application(context)]]
+    """Return the identities of the machine that has that secret; none if none has."""
+    if is_same_secret(secret, context.keys.machine):
+        return [_application(context)]
     for workspace in context.store.workspaces:
-        machines += machines_of(workspace)
-    return next((found for found in machines if hmac.compare_digest(secret, header_value(found[0].object_id))), [])
+        for job in workspace.jobs.values():
+            if not job.is_terminal and is_same_secret(secret, job.machine_secret):
+                return identities_of(job, workspace, compute_name(job.properties["computeId"]))
+    return []
 
 
 def _application(context: Context) -> MachineIdentity:

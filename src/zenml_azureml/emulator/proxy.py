@@ -8,6 +8,8 @@ so that a whole shell can have it in HTTPS_PROXY.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import re
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -18,10 +20,13 @@ from urllib.parse import urlsplit
 from requests.utils import should_bypass_proxies
 
 from zenml_azureml.emulator.clouds import AZURE_HOSTS
+from zenml_azureml.emulator.peers import Peers
 
 _PATIENCE_SECONDS = 20
 _CHUNK = 64 * 1024
 _REQUEST = re.compile(rb"CONNECT (?P<host>\[[0-9a-fA-F:.]+\]|[^\s:]+):(?P<port>\d{1,5}) HTTP/1\.[01]\r\n")
+
+_AUTHORIZATION = re.compile(rb"\r\nproxy-authorization:[ \t]*basic[ \t]+([^\s]+)[ \t]*\r\n", re.IGNORECASE)
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -37,6 +42,8 @@ class Proxy:
         emulator: Address and port that the emulator listens on; the proxy listens on the same address.
         port: To listen on; 0 takes a free one.
         environ: The variables that say how other hosts are reached: HTTPS_PROXY and NO_PROXY.
+        key: The password that it needs of users that cannot be looked up.
+        peers: Decides which users may connect.
 
     Attributes:
         url: `http://127.0.0.1:PORT`, for HTTPS_PROXY.
@@ -45,8 +52,12 @@ class Proxy:
         OSError: If the port is taken.
     """
 
-    def __init__(self, emulator: tuple[str, int], port: int, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, emulator: tuple[str, int], port: int, environ: Mapping[str, str], *, key: str, peers: Peers
+    ) -> None:
         self._emulator = emulator
+        self._key = key
+        self._peers = peers
         # In the order in which curl and requests look at them.
         self._upstream = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
         self._directly = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
@@ -79,7 +90,10 @@ class Proxy:
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(OSError, EOFError):  # one of the two has gone
-                remote_reader, remote_writer = await self._reached(reader)
+                names = (writer.get_extra_info("peername"), writer.get_extra_info("sockname"))
+                if (refusal := self._peers.refusal(*names)) is not None:
+                    raise _RefusalError(f"403 {refusal}")
+                remote_reader, remote_writer = await self._reached(reader, needs_key=not self._peers.is_found(*names))
                 try:
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     await asyncio.gather(_copy(reader, remote_writer), _copy(remote_reader, writer))
@@ -90,9 +104,15 @@ class Proxy:
         finally:
             writer.close()
 
-    async def _reached(self, client: asyncio.StreamReader) -> _Streams:
-        """A connection to the host that a client asks for: to the emulator, where that answers for it."""
-        host, port = await _asked_for(client)
+    async def _reached(self, client: asyncio.StreamReader, *, needs_key: bool) -> _Streams:
+        """Connect to the host that a client asks for: to the emulator, if that answers for it."""
+        head = await _head_of(client)
+        host, port = _asked_for(head)
+        if needs_key and not _has_key(head, self._key):
+            raise _RefusalError(
+                "407 This proxy needs the password that `zenml-azureml emulator env` sets in HTTPS_PROXY\r\n"
+                'Proxy-Authenticate: Basic realm="emulator"'
+            )
         if port == 443 and any(fnmatchcase(host.lower(), pattern) for pattern in AZURE_HOSTS):
             return await asyncio.open_connection(*self._emulator)
         upstream = self._upstream
@@ -106,11 +126,24 @@ class Proxy:
             raise _RefusalError(f"502 Cannot reach {host}:{port} ({error!r})") from error
 
 
-async def _asked_for(client: asyncio.StreamReader) -> tuple[str, int]:
+async def _head_of(client: asyncio.StreamReader) -> bytes:
     try:
-        head = await asyncio.wait_for(client.readuntil(b"\r\n\r\n"), _PATIENCE_SECONDS)
+        return await asyncio.wait_for(client.readuntil(b"\r\n\r\n"), _PATIENCE_SECONDS)
     except (asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
         raise _RefusalError("400 Bad Request") from error
+
+
+def _has_key(head: bytes, key: str) -> bool:
+    """True if a request has the password in its headers, whatever the name of its user is."""
+    found = _AUTHORIZATION.search(head)
+    try:
+        password = base64.b64decode(found[1]).partition(b":")[2] if found else b""
+    except ValueError:
+        return False
+    return hmac.compare_digest(password, key.encode())
+
+
+def _asked_for(head: bytes) -> tuple[str, int]:
     asked = _REQUEST.match(head)
     if asked is None:
         raise _RefusalError("405 This proxy only makes tunnels: it is for HTTPS_PROXY, not for HTTP_PROXY")

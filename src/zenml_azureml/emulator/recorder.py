@@ -20,6 +20,8 @@ from zenml_azureml.emulator.http import REQUEST_ID, STARTED, timestamp
 
 #: Requests that are remembered; older ones are forgotten.
 _LIMIT = 200_000
+#: The secret in the path of the metadata service (`managed_identity.py`).
+_SECRET_IN_PATH = re.compile(r"^/imds/[^/]*")
 _SIGNATURE = re.compile(r"((?:^|&)sig=)[^&]*", re.IGNORECASE)
 
 
@@ -93,7 +95,7 @@ async def record(
             id=request[REQUEST_ID],
             connection=recorder.connection_of(request),
             method=request.method,
-            path=request.path,
+            path=_SECRET_IN_PATH.sub("/imds/REDACTED", request.path),
             query=_SIGNATURE.sub(r"\1REDACTED", request.query_string),
             start=timestamp(request.app[CONTEXT].clock.now()),
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -17,17 +16,20 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from zenml_azureml.emulator.access import Access
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.clouds import AZURE_HOSTS, CLOUDS
 from zenml_azureml.emulator.context import Context, Settings
-from zenml_azureml.emulator.files import private_folder
 from zenml_azureml.emulator.identity import identity
+from zenml_azureml.emulator.keys import stored_keys, write_curl_file
+from zenml_azureml.emulator.peers import Peers
 from zenml_azureml.emulator.proxy import Proxy
 from zenml_azureml.emulator.recorder import FinishRecord
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
+from zenml_azureml.emulator.state_folder import claim, clear_jobs
 from zenml_azureml.emulator.tls import certificates
 from zenml_azureml.emulator.vault.state import Vault
 
@@ -58,6 +60,7 @@ class Emulator:
         proxy_port: Where a proxy listens that leads Azure's public hosts to it; 0 takes a free port, None makes no
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
+        peers: Decides which users of this machine may connect; by default the one that starts it.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
@@ -71,6 +74,7 @@ class Emulator:
 
     Raises:
         OSError: If the port is taken, or the folder cannot be written.
+        StateFolderError: If the folder is not an emulator's, and not empty.
     """
 
     def __init__(
@@ -86,24 +90,32 @@ class Emulator:
         cloud: str = "AzureCloud",
         proxy_port: int | None = None,
         environ: Mapping[str, str] | None = None,
+        peers: Peers | None = None,
     ) -> None:
-        folder = private_folder(folder.resolve())
-        for stale in ("jobs", "datastores"):
-            shutil.rmtree(folder / stale, ignore_errors=True)
+        folder = claim(folder)
+        clear_jobs(folder)
         self._certificates = certificates(folder, () if proxy_port is None else AZURE_HOSTS)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
         found = identity(folder)
+        keys = stored_keys(folder)
+        write_curl_file(folder, keys, self.ca_file)
         self.tenant_id = found.tenant_id
         self.client_id = found.client_id
         self.federated_token_file = found.federated_token_file
+        runtime = runtime or ProcessRuntime()
+        self._peers = peers or Peers(runtime.may_own_socket)
         clock = clock or SystemClock()
         settings = settings or Settings()
         self._socket = socket.create_server((HOST, port))
         address = HOST, self._socket.getsockname()[1]
         self.base_url = f"https://{HOST}:{address[1]}"
         try:
-            self._proxy = None if proxy_port is None else Proxy(address, proxy_port, environ or os.environ)
+            self._proxy = (
+                None
+                if proxy_port is None
+                else Proxy(address, proxy_port, environ or os.environ, key=keys.proxy, peers=self._peers)
+            )
         except OSError:
             self._socket.close()
             raise
@@ -116,6 +128,7 @@ class Emulator:
             folder=folder,
             base_url=self.base_url,
             identity=found,
+            keys=keys,
             store=Store(
                 made,
                 vaults=[
@@ -123,7 +136,7 @@ class Emulator:
                     for (workspace, name), listening in zip(names, self._vault_sockets, strict=True)
                 ],
             ),
-            runtime=runtime or ProcessRuntime(),
+            runtime=runtime,
             clock=clock,
             settings=settings,
             ca_bundle=self.ca_bundle,
@@ -131,6 +144,11 @@ class Emulator:
         )
         self.context.store.make_owner(found.object_id)
         self._thread: threading.Thread | None = None
+
+    @property
+    def admin_headers(self) -> dict[str, str]:
+        """The header that requests to the emulator's own interface (`/_emulator/`) need. It holds a secret."""
+        return self.context.keys.admin_headers
 
     @property
     def client_secret(self) -> str:
@@ -141,7 +159,10 @@ class Emulator:
     async def serve(self) -> AsyncIterator[None]:
         """Serve on the running event loop for the length of an `async with`; then end every job."""
         runner = web.AppRunner(
-            build_app(self.context), access_log=_log, access_log_class=FinishRecord, shutdown_timeout=1
+            build_app(self.context, Access(self._peers)),
+            access_log=_log,
+            access_log_class=FinishRecord,
+            shutdown_timeout=1,
         )
         await runner.setup()
         try:

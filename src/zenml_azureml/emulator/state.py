@@ -53,6 +53,7 @@ class Job:
         log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
             is a new one.
         number: Grows with every job that is made.
+        machine_secret: What the job shows to get tokens of its managed identity, until it ends.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Job:
     running: RunningJob | None = None
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
     number: int = field(default_factory=count().__next__)
+    machine_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @property
     def is_terminal(self) -> bool:

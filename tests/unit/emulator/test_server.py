@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -16,12 +16,14 @@ from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 
 def health(emulator: Emulator, *, host: str = "127.0.0.1", cafile: Path | None = None) -> object:
     port = emulator.base_url.rpartition(":")[2]
     tls = ssl.create_default_context(cafile=str(cafile or emulator.ca_file))
-    with urlopen(f"https://{host}:{port}/_emulator/health", context=tls) as answer:
+    request = Request(f"https://{host}:{port}/_emulator/health", headers=emulator.admin_headers)
+    with urlopen(request, context=tls) as answer:
         return json.load(answer)
 
 
@@ -65,7 +67,8 @@ def test_closing_ends_running_jobs(tmp_path: Path) -> None:
 
 
 def test_a_start_clears_the_jobs_of_the_last_one(tmp_path: Path) -> None:
-    (tmp_path / "jobs" / "old").mkdir(parents=True)
+    Emulator(tmp_path).close()
+    (folder_of_jobs(tmp_path, "jobs") / "old").mkdir()
 
     Emulator(tmp_path).close()
 
@@ -81,5 +84,5 @@ def test_several_emulators_and_workspaces_side_by_side(tmp_path: Path) -> None:
 
 
 def test_only_arms_paths_match_in_any_case() -> None:
-    assert any_case("/subscriptions/{s}/a.b") == "/{_0:(?i:subscriptions)}/{s}/{_2:(?i:a\\.b)}"
+    assert any_case("/subscriptions/{s}/a.b") == "/{_0:(?ai:subscriptions)}/{s}/{_2:(?ai:a\\.b)}"
     assert any_case("/history/{s}") == "/history/{s}"

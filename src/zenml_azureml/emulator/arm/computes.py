@@ -43,7 +43,7 @@ def routes() -> list[web.RouteDef]:
         web.patch(_COMPUTE, patch_compute),
         web.delete(_COMPUTE, delete_compute),
         web.post(f"{_COMPUTE}/listNodes", list_nodes),
-        web.post(f"{_COMPUTE}/{{action:(?i:start|stop|restart)}}", act_on_instance),
+        web.post(f"{_COMPUTE}/{{action:(?ai:start|stop|restart)}}", act_on_instance),
     ]
 
 

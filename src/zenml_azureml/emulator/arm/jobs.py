@@ -31,6 +31,7 @@ from zenml_azureml.emulator.http import (
 from zenml_azureml.emulator.launch import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.lifecycle import live
 from zenml_azureml.emulator.state import PROVIDER, Job, Json, Workspace
+from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _RESULTS = (
@@ -86,7 +87,7 @@ async def _put(request: web.Request) -> web.Response:
         name=name,
         properties=wanted,
         created_at=context.clock.now(),
-        folder=context.folder / "jobs" / name,
+        folder=folder_of_jobs(context.folder, "jobs") / name,
     )
     job.folder.mkdir(parents=True, exist_ok=True)
     workspace.add(job)

@@ -113,3 +113,10 @@ class Runtime(Protocol):
 
     async def close(self) -> None:
         """End every job that still runs."""
+
+    def may_own_socket(self, inode: int) -> bool:
+        """True if a socket that another user of this machine has made may be one of a job.
+
+        Args:
+            inode: The socket, as `/proc/PID/fd` names it.
+        """

@@ -15,7 +15,7 @@ from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.runtimes.job_folder import JobFolder
 from zenml_azureml.emulator.runtimes.ports import Ports
-from zenml_azureml.emulator.runtimes.processes import end_processes
+from zenml_azureml.emulator.runtimes.processes import end_processes, has_socket
 
 #: What nodes are reached at: all of them are this machine.
 _LOOPBACK = "127.0.0.1"
@@ -77,6 +77,11 @@ class ProcessRuntime:
         """End every job that still runs."""
         await asyncio.gather(*(job.terminate() for job in tuple(self._running)))
 
+    def may_own_socket(self, inode: int) -> bool:
+        """True if one of the jobs' processes has the socket, whatever user it has become."""
+        shells = [shell for job in tuple(self._running) for shell in job.shells]
+        return has_socket(shells, inode)
+
 
 class _ProcessJob:
     """A job's shells and everything that they have started. The first that fails ends the others."""
@@ -94,6 +99,11 @@ class _ProcessJob:
         self._grace = grace
         self._ending = asyncio.Lock()
         self.ended = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def shells(self) -> list[int]:
+        """Process ids of its shells."""
+        return [process.pid for process in self._processes]
 
     async def wait(self) -> JobEnd:
         """Wait until nothing of the job runs any more."""

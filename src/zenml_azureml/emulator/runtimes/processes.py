@@ -51,6 +51,32 @@ def end_processes(folder: Path, groups: Collection[int] = (), *, grace: float) -
         time.sleep(_POLL_SECONDS)
 
 
+def has_socket(shells: Collection[int], inode: int) -> bool:
+    """True if one of these processes, or one that they have started, has a socket.
+
+    Args:
+        shells: Process ids.
+        inode: The socket, as `/proc/PID/fd` names it.
+    """
+    for shell in shells:
+        try:
+            family = [psutil.Process(shell), *psutil.Process(shell).children(recursive=True)]
+        except psutil.Error:  # it has ended
+            continue
+        if any(_has_socket(process.pid, inode) for process in family):
+            return True
+    return False
+
+
+def _has_socket(pid: int, inode: int) -> bool:
+    with contextlib.suppress(OSError):  # it has ended, or belongs to a user that this one may not look at
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if str(entry.readlink()) == f"socket:[{inode}]":
+                    return True
+    return False
+
+
 def _belongs(process: psutil.Process, folder: Path, groups: Collection[int]) -> bool:
     try:
         if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:

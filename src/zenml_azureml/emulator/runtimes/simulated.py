@@ -56,6 +56,10 @@ class SimulatedRuntime:
         for job in tuple(self._running):
             await job.terminate()
 
+    def may_own_socket(self, inode: int) -> bool:
+        """False: these jobs have no processes."""
+        return False
+
 
 class SimulatedJob:
     """A job that pretends to run."""
