@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakSet
 
@@ -24,8 +25,9 @@ from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
+from zenml.utils import source_utils
 
-from zenml_azureml import sdk_import, step_runs, tags
+from zenml_azureml import sdk_import, source_root, step_runs, tags
 from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
 from zenml_azureml.attempts import Attempts, has_moved
 from zenml_azureml.credentials import credential_of
@@ -152,6 +154,8 @@ class AzureMLStepOperator(BaseStepOperator):
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
         refuse_images_without_package(builds, self.requirements)
+        if warning := source_root.warning_of(builds, Path(source_utils.get_source_root())):
+            self._warn_once(warning)
         if builds and not Client().active_stack.orchestrator.config.is_remote:
             sdk_import.begin()  # this process will submit, after it has built the images
         return builds

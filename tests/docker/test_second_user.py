@@ -94,6 +94,7 @@ def requests_of(emulator: daemon.Running) -> dict[str, tuple[str, str, dict[str,
         "scope": "https://management.azure.com/.default",
     }
     resource = "resource=https%3A%2F%2Fmanagement.azure.com"
+    metadata = f"/imds/{keys.machine}/metadata/identity/oauth2/token?{resource}"
     encoded = {"Content-Type": "application/x-www-form-urlencoded"}
     return {
         "own interface": ("GET", "/_emulator/requests", keys.admin_headers, None),
@@ -104,12 +105,7 @@ def requests_of(emulator: daemon.Running) -> dict[str, tuple[str, str, dict[str,
             {"X-IDENTITY-HEADER": keys.machine},
             None,
         ),
-        "metadata": (
-            "GET",
-            f"/imds/{keys.machine}/metadata/identity/oauth2/token?{resource}",
-            {"Metadata": "true"},
-            None,
-        ),
+        "metadata": ("GET", metadata, {"Metadata": "true"}, None),
         "public": ("GET", "/discovery", {}, None),
     }
 
