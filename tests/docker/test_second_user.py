@@ -21,6 +21,8 @@ from tests.contract.waiting import eventually
 from zenml_azureml.emulator import daemon, environment
 from zenml_azureml.emulator.identity import stored_names
 from zenml_azureml.emulator.keys import stored_keys
+from zenml_azureml.emulator.peers import Peers, read_table
+from zenml_azureml.emulator.runtimes.docker import DockerRuntime
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -199,10 +201,23 @@ def test_a_process_of_a_job_counts_as_the_user_whatever_user_it_has_become(
     assert f"as {uid} 200" in log, log
 
 
+def test_with_containers_the_credential_decides_alone() -> None:
+    """An image chooses its user; `may_own_socket` needs nothing of a Docker engine."""
+    runtime = object.__new__(DockerRuntime)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        server, name = listening.accept()
+        with client, server:
+            read = [table.replace(" 0 ", " 4711 ") for table in map(read_table, ("/proc/net/tcp", "/proc/net/tcp6"))]
+            tables = dict(zip(("/proc/net/tcp", "/proc/net/tcp6"), read, strict=True))
+            strict = Peers(uid=1, read=tables.__getitem__)
+            assert "refuses user 4711" in str(strict.refusal(name, server.getsockname()))
+            trusting = Peers(runtime.may_own_socket, uid=1, read=tables.__getitem__)
+            assert trusting.refusal(name, server.getsockname()) is None
+
+
 def test_root_needs_the_credential_and_nothing_more(uid: int) -> None:
     """Root can read the state folder of any user, and a container in the machine's network mostly is root."""
-    from zenml_azureml.emulator.peers import Peers
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())
         server, name = listening.accept()

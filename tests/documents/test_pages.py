@@ -44,6 +44,20 @@ def test_blocks_that_are_not_run_name_tests_that_are_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("document", ["docs/security.md"])
+def test_claims_about_security_name_tests_that_are_there(document: str) -> None:
+    named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", (ROOT / document).read_text(encoding="utf-8"))
+
+    missing = [
+        f"{path}::{test}"
+        for path, test in named
+        if not (ROOT / path).exists() or (test and f"def {test}(" not in (ROOT / path).read_text(encoding="utf-8"))
+    ]
+
+    assert len(named) > 10
+    assert missing == []
+
+
 def test_the_pages_of_the_site_link_to_nothing_outside_of_it() -> None:
     outside = [
         f"{name_of(document)}: {link}"
