@@ -41,17 +41,18 @@ class Foreign:
     kind: str
 
 
-def warning_of(builds: Iterable[BuildConfiguration], root: Path) -> str | None:
+def warning_of(builds: Iterable[BuildConfiguration], root: Path | None = None) -> str | None:
     """Return a warning that names the folders that would be uploaded; None if there are none.
 
     Args:
         builds: The images of the steps; their settings say how the code gets into the jobs.
-        root: The source root.
+        root: The source root; ZenML's by default.
     """
     builds = list(builds)
     archived = any(build.settings.allow_download_from_artifact_store for build in builds)
     copied = [build for build in builds if build.should_include_files(None)]
-    if not (archived or copied):
+    root = root or (_source_root() if archived or copied else None)
+    if root is None or not (archived or copied):
         return None
     found = list(foreign_folders(root))
     left = [one for one in found if archived and _git_lists(root, one.path)]
@@ -79,6 +80,16 @@ def foreign_folders(root: Path, *, most: int = _MOST_FOLDERS) -> Iterator[Foreig
             yield Foreign(folder.relative_to(root).as_posix(), kind)
         elif len(waiting) < most:
             waiting += [folder / name for name, is_folder in inside.items() if is_folder and name not in _SKIPPED]
+
+
+def _source_root() -> Path | None:
+    """Return ZenML's source root; None if it has none, as in a shell of Python."""
+    from zenml.utils import source_utils
+
+    try:
+        return Path(source_utils.get_source_root())
+    except RuntimeError:
+        return None
 
 
 def _kind_of(names: dict[str, bool]) -> str:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakSet
 
@@ -25,7 +24,6 @@ from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
-from zenml.utils import source_utils
 
 from zenml_azureml import sdk_import, source_root, step_runs, tags
 from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
@@ -154,8 +152,8 @@ class AzureMLStepOperator(BaseStepOperator):
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
         refuse_images_without_package(builds, self.requirements)
-        if warning := source_root.warning_of(builds, Path(source_utils.get_source_root())):
-            self._warn_once(warning)
+        if carried := source_root.warning_of(builds):
+            self._warn_once(carried)
         if builds and not Client().active_stack.orchestrator.config.is_remote:
             sdk_import.begin()  # this process will submit, after it has built the images
         return builds

@@ -30,7 +30,7 @@ class Answer:
 
 
 class Arm:
-    """Calls an emulator with a valid token, and its own interface with its key, unless told otherwise."""
+    """Calls an emulator with a valid token, and its own interface with its key, unless a test gives other headers."""
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator

@@ -16,10 +16,12 @@ import trustme
 from azure.ai.ml import MLClient
 from azure.identity import ClientSecretCredential
 
+from tests.contract.test_implicit_sign_in import running
 from tests.e2e.requests_of import requests_of
 from tests.https_server import https_server
-from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator import Emulator, environment
 from zenml_azureml.emulator.clouds import AZURE_HOSTS
+from zenml_azureml.emulator.peers import Peers
 
 
 def get(emulator: Emulator, url: str, *, verify: Path | None = None) -> requests.Response:
@@ -125,6 +127,18 @@ def test_it_does_nothing_but_tunnels(proxied: Emulator, sent: bytes, status: byt
         answer = client.recv(1000)
 
     assert answer.split(b" ")[1] == status
+
+
+def test_a_user_that_cannot_be_looked_up_needs_the_password(tmp_path: Path, other_host: str, ca: Path) -> None:
+    with Emulator(tmp_path / "emulator", proxy_port=0, environ={}, peers=Peers(read=lambda _table: "")) as emulator:
+        values = environment.variables(running(emulator), emulator.ca_bundle, {})
+        for proxy in (emulator.proxy_url, f"http://emulator:wrong@{urlsplit(emulator.proxy_url).netloc}"):
+            with pytest.raises(requests.ConnectionError, match="407"):
+                requests.get(other_host, proxies={"https": str(proxy)}, verify=str(ca), timeout=10)
+
+        answer = requests.get(other_host, proxies={"https": values["HTTPS_PROXY"]}, verify=str(ca), timeout=10)
+
+    assert answer.text == "the other host"
 
 
 def test_it_ends_with_the_emulator_its_tunnels_too(tmp_path: Path, other_host: str) -> None:

@@ -193,8 +193,8 @@ def test_secrets_are_readable_by_their_owner_only(emulator: Emulator) -> None:
     folder = emulator.context.folder
 
     assert folder.stat().st_mode & 0o777 == 0o700
-    names = ("ca.pem", "ca.key", "ca-bundle.pem", "token.key", "identity.json", "federated-token", "keys.json")
-    names += ("curl.conf", ".gitignore", ".zenml-azureml-emulator")
+    names = ("ca.pem", "ca.key", "ca-bundle.pem", "token.key", "identity.json", "federated-token")
+    further = ("keys.json", "curl.conf", ".gitignore", ".zenml-azureml-emulator")
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
-    assert modes == dict.fromkeys(names, 0o600)
+    assert modes == dict.fromkeys((*names, *further), 0o600)
     assert emulator.client_secret not in repr(emulator.context)

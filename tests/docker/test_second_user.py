@@ -74,7 +74,7 @@ def ask(
 ) -> Callable[[], list[Any]]:
     """A function that sends a request; its certificates are read before, by the user that may."""
     tls = ssl.create_default_context(cafile=str(emulator.ca_file))
-    port = urlsplit(emulator.base_url).port
+    port = int(str(urlsplit(emulator.base_url).port))
 
     def send() -> list[Any]:
         connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20)

@@ -44,6 +44,19 @@ def test_blocks_that_are_not_run_name_tests_that_are_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_no_document_keeps_an_emulators_folder_in_the_source_root() -> None:
+    """Code blocks run in the folder of the code, which ZenML uploads."""
+    states = [
+        state
+        for document in documents()
+        for block in blocks(document)
+        for state in re.findall(r"--state[ =](\S+)|Emulator\(Path\(\"([^\"]+)", block.text)
+    ]
+
+    assert len(states) > 5
+    assert [state for state in states if not "".join(state).startswith(("../", "~/"))] == []
+
+
 @pytest.mark.parametrize("document", ["docs/security.md"])
 def test_claims_about_security_name_tests_that_are_there(document: str) -> None:
     named = re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", (ROOT / document).read_text(encoding="utf-8"))

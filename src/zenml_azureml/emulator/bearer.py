@@ -23,7 +23,7 @@ PRINCIPAL: web.RequestKey[str] = web.RequestKey("principal", str)
 APPLICATION: web.RequestKey[str] = web.RequestKey("application", str)
 
 
-#: The handlers that check their callers themselves, or tell nothing that is anybody's.
+#: The handlers that check their callers themselves, or answer with what is public.
 WITHOUT_TOKEN: web.AppKey[frozenset[Any]] = web.AppKey("without_token", frozenset)
 
 

@@ -1,4 +1,4 @@
-"""The state folder: one that an emulator made, which it knows by a marker. No other folder is ever touched."""
+"""The state folder: one that an emulator made, which it knows by a marker. No other folder is touched."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StateFolderError(Exception):
 
 
 def claim(folder: Path) -> Path:
-    """Make a folder an emulator's state folder, unless it is one already; nobody but its owner may look into it.
+    """Make a folder an emulator's state folder, unless it is one already. Its owner alone may look into it.
 
     Args:
         folder: One that an emulator made, an empty one, or one that does not exist.
@@ -60,7 +60,7 @@ def claim(folder: Path) -> Path:
                 _mark_folders_of_jobs(folder)
         else:
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        # First of all, and at once: whoever starts another emulator there at the same moment finds it.
+        # First of all: another start at the same moment must find it.
         _mark(folder)
         _write_new(folder / ".gitignore", _GITIGNORE)
         folder.chmod(0o700)

@@ -69,7 +69,7 @@ def test_of_several_users_none_hides_another() -> None:
     [
         {},
         tables(),
-        tables(row(*reversed(IPV4), uid=1001)),  # this end's own row
+        tables(row(IPV4[1], IPV4[0], uid=1001)),  # this end's own row
         tables(row("0100007F:D432", IPV4[1], uid=1001)),  # another port
         tables(row(*IPV4, uid=0, inode=0)),  # the process has closed it: no user any more
         tables("   1: garbage\n\n"),

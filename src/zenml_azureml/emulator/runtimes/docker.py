@@ -20,6 +20,7 @@ from zenml_azureml.emulator.runtimes.docker_arguments import container_options
 from zenml_azureml.emulator.runtimes.docker_engine import DockerEngine, memory_limit
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.runtimes.ports import Ports
+from zenml_azureml.emulator.state_folder import claim
 
 #: Containers that can run at once: each has a thread that follows its output.
 _MOST_CONTAINERS = 512
@@ -40,9 +41,11 @@ class DockerRuntime:
 
     Raises:
         EngineError: If no Docker engine answers.
+        StateFolderError: If the folder is not an emulator's, and not empty.
     """
 
     def __init__(self, state: Path, *, network: str | None = None, grace: float = 5.0) -> None:
+        state = claim(state)  # the engine leaves a mark there
         self._engine = DockerEngine(state)
         self._engine.remove_all()
         self._engine.mark()
