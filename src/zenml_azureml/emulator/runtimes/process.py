@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from zenml_azureml.emulator.distribution import JobProcess, Meeting, variables_o
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.runtimes.job_folder import JobFolder
+from zenml_azureml.emulator.runtimes.kept import KeptShells, Shell
 from zenml_azureml.emulator.runtimes.ports import Ports
 from zenml_azureml.emulator.runtimes.processes import end_processes, has_socket
 
@@ -59,16 +58,20 @@ class ProcessRuntime:
         for folder in nodes:
             folder.prepare(interpreter)
         meeting = Meeting((_LOOPBACK,) * launch.node_count, self._ports.give(len(launch.processes)))
-        started: list[asyncio.subprocess.Process] = []
+        shells = []
+        for process in launch.processes:
+            own = variables_of(process, launch.processes, meeting)
+            folder = nodes[process.node]
+            environment = folder.environment(interpreter, {**own, **launch.environment})
+            log_file = launch.log_file_of(process)
+            log_file.parent.mkdir(parents=True, exist_ok=True)
+            log_file.touch()
+            shells.append(Shell(launch.command, str(folder.working_directory), environment, str(log_file)))
         try:
-            for process in launch.processes:
-                own = variables_of(process, launch.processes, meeting)
-                environment = nodes[process.node].environment(interpreter, {**own, **launch.environment})
-                started.append(await _start(launch, process, nodes[process.node], environment))
+            job = _ProcessJob(await KeptShells.start(root, shells), launch, root, self._grace)
         except BaseException:
-            await asyncio.to_thread(end_processes, root, [process.pid for process in started], grace=0)
+            await asyncio.to_thread(end_processes, root, grace=0)
             raise
-        job = _ProcessJob(started, launch, root, self._grace)
         self._running.add(job)
         job.ended.add_done_callback(lambda _task: self._running.discard(job))
         return job
@@ -79,8 +82,7 @@ class ProcessRuntime:
 
     def may_own_socket(self, inode: int) -> bool:
         """True if one of the jobs' processes has the socket, whatever user it has become."""
-        shells = [shell for job in tuple(self._running) for shell in job.shells]
-        return has_socket(shells, inode)
+        return has_socket([job.keeper for job in tuple(self._running)], inode)
 
 
 class _ProcessJob:
@@ -88,12 +90,12 @@ class _ProcessJob:
 
     def __init__(
         self,
-        processes: list[asyncio.subprocess.Process],
+        shells: KeptShells,
         launch: JobLaunch,
         root: Path,
         grace: float,
     ) -> None:
-        self._processes = processes
+        self._shells = shells
         self._launch = launch
         self._root = root
         self._grace = grace
@@ -101,9 +103,9 @@ class _ProcessJob:
         self.ended = asyncio.get_running_loop().create_task(self._run())
 
     @property
-    def shells(self) -> list[int]:
-        """Process ids of its shells."""
-        return [process.pid for process in self._processes]
+    def keeper(self) -> int:
+        """Process id of its keeper, of which all of its processes are descendants."""
+        return self._shells.keeper_pid
 
     async def wait(self) -> JobEnd:
         """Wait until nothing of the job runs any more."""
@@ -119,7 +121,7 @@ class _ProcessJob:
     async def kill(self, number: int) -> None:
         """Kill one of its processes, and what that has started."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._processes[number].pid, signal.SIGKILL)
+            self._shells.kill(number)
 
     async def _run(self) -> JobEnd:
         ends = await self._until_over()
@@ -133,8 +135,8 @@ class _ProcessJob:
 
         A process that ends early with success leaves the others alone.
         """
-        pairs = list(zip(self._launch.processes, self._processes, strict=True))
-        waited_for = [self._end_of(one, process) for one, process in pairs if not one.serves_others]
+        numbered = enumerate(self._launch.processes)
+        waited_for = [self._end_of(number, one) for number, one in numbered if not one.serves_others]
         ends: list[JobEnd] = []
         tasks = [asyncio.ensure_future(waiting) for waiting in waited_for]
         for ended in asyncio.as_completed(tasks):
@@ -148,26 +150,9 @@ class _ProcessJob:
             task.cancel()
         return ends
 
-    async def _end_of(self, process: JobProcess, started: asyncio.subprocess.Process) -> JobEnd:
-        return end_of_command(self._launch.command, await started.wait(), self._launch.log_file_of(process))
+    async def _end_of(self, number: int, process: JobProcess) -> JobEnd:
+        exit_code = await self._shells.end_of(number)
+        return end_of_command(self._launch.command, exit_code, self._launch.log_file_of(process))
 
     async def _end_processes(self, grace: float) -> None:
-        groups = [process.pid for process in self._processes]
-        await asyncio.to_thread(end_processes, self._root, groups, grace=grace)
-
-
-async def _start(
-    launch: JobLaunch, process: JobProcess, folder: JobFolder, environment: Mapping[str, str]
-) -> asyncio.subprocess.Process:
-    log_file = launch.log_file_of(process)
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    with log_file.open("ab") as log:
-        return await asyncio.create_subprocess_exec(
-            *("/bin/bash", "-c", launch.command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder.working_directory,
-            env=environment,
-            start_new_session=True,
-        )
+        await asyncio.to_thread(end_processes, self._root, self._shells.pids, grace=grace)

@@ -1,7 +1,7 @@
 """The processes that jobs have started: finding them all, and ending them.
 
-What one shell of a job starts shares its process group, and all of a job have a home below its folder. The home also
-finds those that have made a group or a session of their own, or that a killed emulator has left behind.
+Each job has a keeper (`keeper.py`), and on Linux all that the job has started are descendants of it. Where they are
+not, they are known by their process group and by their home, which is below the job's folder.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import psutil
 
+#: The program of which each job has a process.
+KEEPER = Path(__file__).with_name("keeper.py")
+
 _POLL_SECONDS = 0.05
+#: A keeper ends by itself when it has no child. One that does not, e.g. because it was stopped, is killed after so
+#: many looks at nothing but keepers.
+_LOOKS_AT_KEEPERS = 20
 
 
 def processes_of(folder: Path, groups: Collection[int] = ()) -> list[psutil.Process]:
-    """Every living process that jobs below a folder have started.
+    """Return every living process that jobs below a folder have started, and their keepers.
 
     Args:
         folder: A job's folder, or one with those of several jobs; absolute, without symbolic links.
@@ -28,7 +34,14 @@ def processes_of(folder: Path, groups: Collection[int] = ()) -> list[psutil.Proc
     Returns:
         The processes, without zombies and without this process.
     """
-    return [process for process in psutil.process_iter() if _belongs(process, folder, groups)]
+    living = [process for process in psutil.process_iter() if _is_alive(process)]
+    found = {process.pid: process for process in living if _belongs(process, folder, groups)}
+    parents = {process.pid: _parent_of(process) for process in living}
+    keepers = {process.pid for process in found.values() if is_keeper(process)}
+    for process in living:
+        if process.pid not in found and not keepers.isdisjoint(_ancestors(process.pid, parents)):
+            found[process.pid] = process
+    return list(found.values())
 
 
 def end_processes(folder: Path, groups: Collection[int] = (), *, grace: float) -> None:
@@ -41,13 +54,18 @@ def end_processes(folder: Path, groups: Collection[int] = (), *, grace: float) -
     """
     deadline = time.monotonic() + grace
     if grace > 0:
-        for process in processes_of(folder, groups):
-            _send(process, signal.SIGTERM)
-    while living := processes_of(folder, groups):
+        _send_each(_without_keepers(processes_of(folder, groups)), signal.SIGTERM)
+    looks_at_keepers = 0
+    out_of_reach: set[int] = set()
+    while living := [process for process in processes_of(folder, groups) if process.pid not in out_of_reach]:
+        # A keeper that dies before its descendants would let them escape.
+        kept = _without_keepers(living)
+        looks_at_keepers = 0 if kept else looks_at_keepers + 1
         if time.monotonic() >= deadline:
             # Again in every round: what was just being started is found only in the next one.
-            for process in living:
-                _send(process, signal.SIGKILL)
+            out_of_reach |= _send_each(kept, signal.SIGKILL)
+        if looks_at_keepers > _LOOKS_AT_KEEPERS:
+            out_of_reach |= _send_each(living, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
 
 
@@ -77,10 +95,41 @@ def _has_socket(pid: int, inode: int) -> bool:
     return False
 
 
+def is_keeper(process: psutil.Process) -> bool:
+    """True if a process is the keeper of a job."""
+    try:
+        return str(KEEPER) in process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+
+
+def _without_keepers(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if not is_keeper(process)]
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def _parent_of(process: psutil.Process) -> int:
+    try:
+        return process.ppid()
+    except (psutil.Error, OSError):
+        return 0
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
+    found: set[int] = set()
+    while (pid := parents.get(pid, 0)) and pid not in found:
+        found.add(pid)
+    return found
+
+
 def _belongs(process: psutil.Process, folder: Path, groups: Collection[int]) -> bool:
     try:
-        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-            return False
         if groups and os.getpgid(process.pid) in groups:
             return True
         home = process.environ().get("HOME", "")
@@ -89,6 +138,14 @@ def _belongs(process: psutil.Process, folder: Path, groups: Collection[int]) -> 
     return Path(home).is_relative_to(folder)
 
 
-def _send(process: psutil.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)
+def _send_each(processes: Iterable[psutil.Process], number: signal.Signals) -> set[int]:
+    """Send a signal to each process; return the ids of those that another user owns."""
+    refused: set[int] = set()
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.AccessDenied:
+            refused.add(process.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return refused
