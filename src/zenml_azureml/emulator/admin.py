@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.faults import FAULTS, ArmedFault, Fault
 from zenml_azureml.emulator.identity import RevokedAnswer
+from zenml_azureml.emulator.json_bodies import BodyError, parse_object, wrong_items
 from zenml_azureml.emulator.launch import processes_of
 from zenml_azureml.emulator.machine_identities import identities_in
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS
@@ -95,7 +96,7 @@ class _Killed(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rank: int = Field(0, ge=0)
+    rank: int = Field(0, ge=0, strict=True)
 
 
 class _VaultAccess(BaseModel):
@@ -290,18 +291,14 @@ async def _body(request: web.Request, model: type[_Model]) -> _Model:
 
 async def _json(request: web.Request) -> Mapping[str, Any]:
     try:
-        body = await request.json()
-    except ValueError as error:
-        raise _refuse(f"The body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise _refuse("The body is not a JSON object.")
-    return body
+        return parse_object(await request.read(), request.charset)
+    except BodyError as error:
+        raise _refuse(f"The body cannot be used: {error}.") from error
 
 
 def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
     """Every field that is wrong, and why."""
-    lines = [f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors()]
-    return _refuse("; ".join(lines))
+    return _refuse(wrong_items(error))
 
 
 def _refuse(message: str) -> web.HTTPBadRequest:

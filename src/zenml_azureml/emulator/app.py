@@ -29,6 +29,7 @@ from zenml_azureml.emulator.blob_hosts import blob_service
 from zenml_azureml.emulator.clouds import CLOUDS
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
+from zenml_azureml.emulator.limits import MOST_BODY_BYTES
 from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
 from zenml_azureml.emulator.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
@@ -60,7 +61,11 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
 _WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
 
 #: What a request passes on its way to its handler, in this order.
-_MIDDLEWARES = (guard, record, inject, answer_refusals, demand_token, limit_rate, demand_role, demand_api_version)
+# The first `answer_refusals` answers what cannot be read while it is recorded; the second one, so that faults meet refusals too.
+_MIDDLEWARES = (
+    *(guard, answer_refusals, record, inject),
+    *(answer_refusals, demand_token, limit_rate, demand_role, demand_api_version),
+)
 
 
 def build_app(context: Context, access: Access) -> web.Application:
@@ -70,7 +75,7 @@ def build_app(context: Context, access: Access) -> web.Application:
         context: What its handlers see.
         access: Checks each request first.
     """
-    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=16 * 1024**2)
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=MOST_BODY_BYTES)
     app[ACCESS] = access
     app[CONTEXT] = context
     app[RECORDER] = Recorder()
@@ -78,9 +83,8 @@ def build_app(context: Context, access: Access) -> web.Application:
     app[RATE_LIMITS] = RateLimits()
     own_checks = {route.handler for routes in _WITH_OWN_CHECK for route in routes()}
     app[WITHOUT_TOKEN] = frozenset({*own_checks, history.discover})
-    for routes in _MODULES:
-        for route in routes():
-            app.router.add_route(route.method, any_case(route.path), route.handler)
+    for route in all_routes():
+        app.router.add_route(route.method, any_case(route.path), route.handler)
     for cloud in CLOUDS.values():
         app.add_domain(cloud.blob_hosts, blob_service(context))
         app.add_domain(cloud.vault_hosts, vault_service(context))
@@ -88,6 +92,11 @@ def build_app(context: Context, access: Access) -> web.Application:
         app.add_domain(vault.address.removeprefix("https://"), vault_service(context))
     app.on_response_prepare.append(_hide_server)
     return app
+
+
+def all_routes() -> list[web.RouteDef]:
+    """Return every route of the emulator's own address, as its module has written it."""
+    return [route for routes in _MODULES for route in routes()]
 
 
 def any_case(path: str) -> str:

@@ -30,7 +30,7 @@ from zenml_azureml.emulator.storage import (
 
 _ACCOUNT = "/{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container}"
 _BLOB_NAME = re.compile(r"ExperimentRun/dcid\.(?P<job>[^/]+)/(?P<path>user_logs/.+)")
-_RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})")
 
 
 def routes() -> list[web.RouteDef]:

@@ -15,6 +15,7 @@ from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.clouds import CLOUDS, EmulatedCloud
 from zenml_azureml.emulator.identity import Identity
 from zenml_azureml.emulator.keys import Keys
+from zenml_azureml.emulator.limits import MOST_LINES, PositiveSeconds, Seconds
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.scenarios.armed import Scenarios
 from zenml_azureml.emulator.state import Store
@@ -39,17 +40,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    latency: float = Field(0.0, ge=0)
-    compute_provisioning: float = Field(2.0, ge=0)
-    job_preparation: float = Field(0.5, ge=0)
-    job_finalization: float = Field(0.2, ge=0)
-    page_size: int = Field(20, ge=1)
-    rate_limits: bool = True
-    token_lifetime: float = Field(3600.0, gt=0)
-    sas_lifetime: float = Field(8 * 3600.0, gt=0)
-    simulated_seconds: float = Field(0.0, ge=0)
-    simulated_lines: int = Field(1, ge=0)
-    simulated_exit_code: int = 0
+    latency: Seconds = 0.0
+    compute_provisioning: Seconds = 2.0
+    job_preparation: Seconds = 0.5
+    job_finalization: Seconds = 0.2
+    page_size: int = Field(20, ge=1, le=100_000, strict=True)
+    rate_limits: bool = Field(True, strict=True)
+    token_lifetime: PositiveSeconds = 3600.0
+    sas_lifetime: PositiveSeconds = 8 * 3600.0
+    simulated_seconds: Seconds = 0.0
+    simulated_lines: int = Field(1, ge=0, le=MOST_LINES, strict=True)
+    simulated_exit_code: int = Field(0, ge=-64, le=255, strict=True)
 
 
 @dataclass

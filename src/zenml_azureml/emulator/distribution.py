@@ -63,6 +63,23 @@ class Meeting:
     ports: tuple[int, ...]
 
 
+def process_count(distribution: Json | None, node_count: int) -> int:
+    """Return how many processes `job_processes` would make, without making them.
+
+    Args:
+        distribution: Of the job, as Resource Manager has it.
+        node_count: Number of nodes.
+    """
+    sent = distribution or {}
+    kind = str(sent.get("distributionType") or "none").lower()
+    if kind in ("pytorch", "mpi"):
+        return node_count * int(sent.get("processCountPerInstance") or 1)
+    if kind == "tensorflow":
+        workers = int(sent.get("workerCount") or node_count) + int(sent.get("parameterServerCount") or 0)
+        return max(workers, node_count)
+    return node_count  # of a Ray job too: each node has a folder
+
+
 def job_processes(distribution: Json | None, node_count: int) -> tuple[JobProcess, ...]:
     """The processes of a job, in the order of its logs.
 

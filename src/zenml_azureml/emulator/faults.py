@@ -14,18 +14,17 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.limits import Pattern, Seconds, Times, without_control_characters
 from zenml_azureml.emulator.recorder import RESET
 
 
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return text
+def _header_value(text: str) -> str:
+    text.encode("latin-1", "strict")
+    return without_control_characters(text)
 
 
-_Pattern = Annotated[str, AfterValidator(_pattern)]
+_HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$")]
+_HeaderValue = Annotated[str, AfterValidator(_header_value), Field(max_length=8_000)]
 
 
 class Fault(BaseModel):
@@ -48,18 +47,18 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    method: _Pattern = ".*"
-    path: _Pattern = ".*"
-    after: int = Field(0, ge=0)
-    times: int = Field(1, ge=1)
-    processed: bool = False
-    delay: float = Field(0.0, ge=0)
-    status: int | None = Field(None, ge=200, le=599)
+    method: Pattern = ".*"
+    path: Pattern = ".*"
+    after: int = Field(0, ge=0, le=1_000_000_000, strict=True)
+    times: Times = 1
+    processed: bool = Field(False, strict=True)
+    delay: Seconds = 0.0
+    status: int | None = Field(None, ge=200, le=599, strict=True)
     body: Any = None
     html: str | None = None
-    headers: dict[str, str] = {}
-    reset: bool = False
-    truncated: bool = False
+    headers: dict[_HeaderName, _HeaderValue] = {}
+    reset: bool = Field(False, strict=True)
+    truncated: bool = Field(False, strict=True)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Fault:

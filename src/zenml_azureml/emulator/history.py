@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from zenml_azureml.emulator.arm.job_bodies import update
+from zenml_azureml.emulator.arm.job_bodies import check_merged, update
+from zenml_azureml.emulator.arm.schemas import RunChangeSchema
 from zenml_azureml.emulator.blobs import blob_folder, log_blobs
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import STARTED, WORKSPACE, json_body, workspace_of
@@ -73,7 +74,8 @@ async def change_run(request: web.Request) -> web.StreamResponse:
     job = _find_run(request, workspace, request.match_info["run"])
     if job is None:
         return _not_found(request, workspace, request.match_info["run"])
-    changes = await json_body(request)
+    changes = await json_body(request, RunChangeSchema)
+    check_merged(job, changes)
     update(job, {**changes, "isArchived": changes.get("hidden")})
     return _answer(request, _metadata(request, job, workspace))
 

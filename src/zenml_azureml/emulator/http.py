@@ -8,6 +8,7 @@ here, because clients tell them apart.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 import uuid
@@ -17,8 +18,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.json_bodies import BodyError, check, parse_object
 from zenml_azureml.emulator.state import PROVIDER, Json, Workspace
 
 #: Prefix of every route below a workspace. `app.py` makes its fixed words match in any case.
@@ -34,6 +37,8 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict)
 
 T = TypeVar("T")
+
+_LOCATION = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 class ServiceError(Exception):
@@ -113,28 +118,41 @@ def subscription_not_found(subscription: str) -> GatewayError:
     return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
-async def json_body(request: web.Request) -> Json:
-    """The request's body, which must be a JSON object.
+async def json_body(request: web.Request, schema: type[BaseModel] | None = None) -> Json:
+    """Return the request's body, which must be a JSON object.
+
+    Args:
+        request: The request.
+        schema: What the object must look like.
 
     Raises:
-        GatewayError: 400, where it is not.
+        GatewayError: 400, if it is no object or does not look so.
     """
     try:
-        body = await request.json()
-    except ValueError as error:
+        body = parse_object(await request.read(), request.charset)
+        if schema is not None:
+            check(schema, body)
+    except BodyError as error:
         # Guess: ARM's general words; none was recorded for Azure ML.
         raise GatewayError(
             400,
             "InvalidRequestContent",
             f"The request content was invalid and could not be deserialized: '{error}'.",
         ) from error
-    if not isinstance(body, dict):
-        raise GatewayError(
-            400,
-            "InvalidRequestContent",
-            "The request content was invalid and could not be deserialized: not an object.",
-        )
     return body
+
+
+def checked(schema: type[BaseModel], sent: object) -> None:
+    """Refuse a part of a body that does not look as it must.
+
+    Raises:
+        ServiceError: 400; names each item that is wrong.
+    """
+    try:
+        check(schema, sent)
+    except BodyError as error:
+        # Guess: nobody has recorded the words.
+        raise ServiceError(400, "UserError", f"The request is invalid: {error}.") from error
 
 
 def aml_json(
@@ -237,9 +255,11 @@ def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) 
     if "$skip" in request.query:
         try:
             left = min(left, int(request.query["$skip"], 16))
-        except ValueError as error:
+        except ValueError:
+            left = -1
+        if left < 0:
             # Guess: nobody has recorded the answer to a bad token.
-            raise ServiceError(400, "UserError", "The continuation token is invalid.") from error
+            raise ServiceError(400, "UserError", "The continuation token is invalid.")
     rest = items[len(items) - left :]
     page = rest[: context.settings.page_size]
     body: Json = {"value": [render(item) for item in page]}
@@ -259,8 +279,9 @@ def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
 
 def _location_of(request: web.Request) -> str:
     """Where it was handled: the region in its path, its workspace's, or the emulator's first."""
-    if "location" in request.match_info:
-        return request.match_info["location"]
+    asked = request.match_info.get("location", "")
+    if _LOCATION.fullmatch(asked):  # it is in headers
+        return asked
     store = request.app[CONTEXT].store
     if "workspace" in request.match_info:
         info = request.match_info

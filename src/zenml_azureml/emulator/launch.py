@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.distribution import JobProcess, in_folder, job_processes
@@ -20,6 +21,9 @@ from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 #: What a serverless job gets that names no size. Guess: nobody has recorded it.
 _SERVERLESS_SIZE = "Standard_DS3_v2"
+
+#: At most what the type has that the service keeps it in, .NET's `TimeSpan`.
+_TIMEOUT = TypeAdapter(Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))])
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
 #: A path in a datastore of the workspace, in either of the forms that jobs name it by.
@@ -108,7 +112,7 @@ def timeout_of(limits: Json | None) -> float | None:
     """
     if not limits or limits.get("timeout") is None:
         return None
-    return TypeAdapter(timedelta).validate_python(limits["timeout"]).total_seconds()
+    return _TIMEOUT.validate_python(str(limits["timeout"])).total_seconds()
 
 
 def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:

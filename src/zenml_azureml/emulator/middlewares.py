@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from zenml_azureml.emulator.http import GatewayError, ServiceError, aml_error, gateway_error
+from zenml_azureml.emulator.limits import MOST_BODY_BYTES
 from zenml_azureml.emulator.state import PROVIDER
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
 
 
 @web.middleware
@@ -28,6 +29,18 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
         if not _is_arm(request):
             raise
         return gateway_error(request, _unserved(request, error.status))
+    except web.HTTPRequestEntityTooLarge:
+        # Guess: the code and the words.
+        too_large = GatewayError(
+            413,
+            "RequestContentTooLarge",
+            f"The request content size exceeds the maximum size of {MOST_BODY_BYTES // 1024**2} MB.",
+        )
+        return gateway_error(request, too_large)
+    except web.RequestPayloadError as error:
+        # Its length or its encoding is not what its headers say. Guess: the words.
+        words = f"The request content could not be read: '{error}'."
+        return gateway_error(request, GatewayError(400, "InvalidRequestContent", words))
 
 
 @web.middleware

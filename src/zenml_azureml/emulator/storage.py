@@ -79,7 +79,7 @@ class StorageAccount:
         """Whether a SAS was signed with the account's key for this blob, valid now or not."""
         if query.get("sv", "") < _OLDEST_VERSION:
             return False
-        return hmac.compare_digest(query.get("sig", ""), self._sas_signature(blob, query))
+        return _same(query.get("sig", ""), self._sas_signature(blob, query))
 
     def accepts_shared_key(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
         """Whether a request was signed with the account's key.
@@ -98,15 +98,20 @@ class StorageAccount:
         lines.append(f"/{account}{path}")
         lines += [f"{name.lower()}:{unquote(value)}" for name, value in sorted(query.items())]
         expected = f"SharedKey {account}:{self._sign(lines)}"
-        return hmac.compare_digest(headers.get("Authorization", ""), expected)
+        return _same(headers.get("Authorization", ""), expected)
 
     def _sas_signature(self, blob: str, fields: Mapping[str, str]) -> str:
         resource = f"/blob/{self.name}/{CONTAINER}/{blob}"
         return self._sign([resource if f is None else fields.get(f, "") for f in _SAS_FIELDS])
 
     def _sign(self, lines: list[str]) -> str:
-        digest = hmac.digest(self.key, "\n".join(lines).encode(), hashlib.sha256)
+        digest = hmac.digest(self.key, "\n".join(lines).encode("utf-8", "surrogateescape"), hashlib.sha256)
         return base64.b64encode(digest).decode()
+
+
+def _same(shown: str, expected: str) -> bool:
+    # As bytes: of texts, `compare_digest` takes ASCII only.
+    return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), expected.encode("utf-8", "surrogateescape"))
 
 
 def account_of(workspace: Workspace, base_url: str) -> StorageAccount:

@@ -10,6 +10,7 @@ import re
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.schemas import RoleAssignmentSchema
 from zenml_azureml.emulator.bearer import PRINCIPAL
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import GatewayError, gateway_json, json_body, subscription_not_found, timestamp
@@ -66,8 +67,8 @@ async def _get(request: web.Request) -> web.Response:
 
 
 async def _create(request: web.Request) -> web.Response:
-    properties = (await json_body(request)).get("properties") or {}
-    role = role_named(str(properties.get("roleDefinitionId", "")).rpartition("/")[2])
+    properties = (await json_body(request, RoleAssignmentSchema)).get("properties") or {}
+    role = role_named(str(properties.get("roleDefinitionId") or "").rpartition("/")[2])
     if role is None:
         raise GatewayError(
             404,
@@ -78,9 +79,9 @@ async def _create(request: web.Request) -> web.Response:
     made = RoleAssignment(
         request.match_info["assignment"],
         _scope(request),
-        str(properties.get("principalId", "")),
+        str(properties.get("principalId") or ""),
         role,
-        str(properties.get("principalType", "ServicePrincipal")),
+        str(properties.get("principalType") or "ServicePrincipal"),
     )
     if any(_same(made, other) for other in assignments):
         raise GatewayError(409, "RoleAssignmentExists", "The role assignment already exists.")

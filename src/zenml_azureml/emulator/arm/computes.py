@@ -18,12 +18,14 @@ from zenml_azureml.emulator.arm.compute_rules import (
     refuse_compute,
 )
 from zenml_azureml.emulator.arm.quota import Refusal, Use, uses
+from zenml_azureml.emulator.arm.schemas import ComputeSchema
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import (
     WORKSPACE,
     ServiceError,
     aml_empty,
     aml_json,
+    checked,
     json_body,
     paged,
     timestamp,
@@ -65,6 +67,7 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
     """Create a compute or change one: 201 either way, and an operation to poll."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     name, sent = request.match_info["compute"], await json_body(request)
+    checked(ComputeSchema, sent)
     existing = workspace.find_compute(name)
     check_put(name, sent, existing)
     answer = compute_bodies.accepted(workspace, name, sent, tenant_id=context.tenant_id, now=context.clock.now())
@@ -84,6 +87,7 @@ async def patch_compute(request: web.Request) -> web.StreamResponse:
     context, workspace = request.app[CONTEXT], workspace_of(request)
     compute = workspace.find_compute(request.match_info["compute"])
     sent = await json_body(request)
+    checked(ComputeSchema, sent)
     if compute is None:
         return aml_empty(request, status=404)
     scale = check_scale_change(compute, sent)

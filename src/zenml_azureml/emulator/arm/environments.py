@@ -6,7 +6,9 @@ environment_version_get_curated.json, environment_versions_list_latest.json.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,11 +16,13 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.schemas import EnvironmentSchema
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import (
     WORKSPACE,
     ServiceError,
     aml_json,
+    checked,
     in_view,
     json_body,
     paged,
@@ -29,6 +33,8 @@ from zenml_azureml.emulator.state import PROVIDER, EnvironmentVersion, Json, Wor
 
 _CONTAINER = f"{WORKSPACE}/environments/{{environment}}"
 _VERSION = f"{_CONTAINER}/versions/{{version}}"
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}")
 
 #: What a later PUT of the same version may change.
 _MUTABLE = frozenset({"description", "tags", "properties", "isArchived"})
@@ -55,8 +61,17 @@ async def _put_version(request: web.Request) -> web.Response:
     workspace = workspace_of(request)
     context = request.app[CONTEXT]
     name, version = request.match_info["environment"], request.match_info["version"]
+    if not _NAME.fullmatch(name) or not _NAME.fullmatch(version):
+        # Guess: the words; the rule is the one that the SDK's own check has.
+        raise ServiceError(
+            400,
+            "UserError",
+            f"The name '{name}' or the version '{version}' of the environment is invalid. Both must start with a "
+            "letter or a digit, followed by at most 254 letters, digits, dots, hyphens or underscores.",
+        )
     sent = (await json_body(request)).get("properties") or {}
-    wanted = _complete(sent)
+    checked(EnvironmentSchema, sent)
+    wanted = await asyncio.to_thread(_complete, sent)
     versions = workspace.environments.setdefault(name, {})
     now = context.clock.now()
     existing = versions.get(version)
@@ -72,7 +87,7 @@ async def _put_version(request: web.Request) -> web.Response:
     else:
         existing.properties = wanted
         existing.modified_at = now
-    location = f"{context.base_url}{_version_id(workspace, name, version)}?{request.query_string}"
+    location = f"{context.base_url}{_version_id(workspace, name, version)}?{request.rel_url.raw_query_string}"
     body = _render_version(request, versions[version], workspace)
     return aml_json(request, body, status=201, headers={"Location": location})
 
@@ -96,7 +111,7 @@ async def _list_versions(request: web.Request) -> web.Response:
     is_shown = in_view(request.query.get("listViewType"))
     newest_first = [version for version in reversed(versions.values()) if is_shown(version.properties)]
     if "$top" in request.query:
-        newest_first = newest_first[: int(request.query["$top"])]
+        newest_first = newest_first[: _top(request.query["$top"])]
     return paged(request, newest_first, lambda version: _render_version(request, version, workspace))
 
 
@@ -112,6 +127,13 @@ async def _list_containers(request: web.Request) -> web.Response:
     workspace = workspace_of(request)
     names = list(workspace.environments)
     return paged(request, names, lambda name: _render_container(request, workspace, name))
+
+
+def _top(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        # Guess: the words.
+        raise ServiceError(400, "UserError", "The query parameter $top is not a number.")
+    return int(text)
 
 
 def _missing(name: str, version: str = "") -> ServiceError:
@@ -146,8 +168,11 @@ def _complete(sent: Mapping[str, Any]) -> Json:
 def _conda_as_json(text: str) -> str:
     """A conda file goes in as YAML and comes back as indented JSON."""
     try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            # A few lines of aliases of aliases are gigabytes of JSON.
+            raise ValueError("it has aliases")
         return json.dumps(yaml.safe_load(text), indent=2)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         # Guess: nobody has recorded the words.
         raise ServiceError(400, "UserError", "The conda file is not valid YAML.") from error
 

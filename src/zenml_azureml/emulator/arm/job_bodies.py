@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zenml_azureml.emulator.http import timestamp
+from zenml_azureml.emulator.arm.schemas import MOST_TAGS
+from zenml_azureml.emulator.http import ServiceError, timestamp
 from zenml_azureml.emulator.launch import compute_name
 from zenml_azureml.emulator.state import PROVIDER, Job, Json, Workspace
 
@@ -50,8 +51,8 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
     """
     return {
         "description": sent.get("description"),
-        "tags": dict(sent.get("tags") or {}),
-        "properties": {**(sent.get("properties") or {}), **_own_properties(sent, workspace)},
+        "tags": _given(sent.get("tags")),
+        "properties": {**_given(sent.get("properties")), **_own_properties(sent, workspace)},
         # Guess: the service makes up a name of two words; nobody recorded how.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
@@ -88,6 +89,19 @@ def changed_immutables(existing: Job, wanted: Mapping[str, Any]) -> list[str]:
     return [label for key, label in _IMMUTABLE.items() if existing.properties[key] != wanted[key]]
 
 
+def check_merged(existing: Job, sent: Mapping[str, Any]) -> None:
+    """Refuse tags or properties that would be too many together with those that a job has.
+
+    Raises:
+        ServiceError: 400.
+    """
+    for key in ("tags", "properties"):
+        own = {name for name in existing.properties[key] if not name.startswith(("_aml_", "_azureml", "Content"))}
+        if len(own | set(sent.get(key) or {})) > MOST_TAGS:
+            # Guess: the words.
+            raise ServiceError(400, "UserError", f"A job can have at most {MOST_TAGS} {key}.")
+
+
 def update(existing: Job, sent: Mapping[str, Any]) -> None:
     """Change what can be changed of a job: tags and properties only ever merge.
 
@@ -97,7 +111,7 @@ def update(existing: Job, sent: Mapping[str, Any]) -> None:
     """
     properties = existing.properties
     for key in ("tags", "properties"):
-        properties[key] = {**properties[key], **(sent.get(key) or {})}
+        properties[key] = {**properties[key], **_given(sent.get(key))}
     for key in ("description", "displayName", "isArchived"):
         if sent.get(key) is not None:
             properties[key] = sent[key]
@@ -178,6 +192,10 @@ _FIRST_VERSION: dict[str, tuple[str | None, str]] = {
     "queueSettings": ("2023-10-01", "2023-04-01"),
     "secretsConfiguration": (None, "2023-04-01"),
 }
+
+
+def _given(sent: Mapping[str, Any] | None) -> Json:
+    return {key: value for key, value in (sent or {}).items() if value is not None}
 
 
 def _own_properties(sent: Mapping[str, Any], workspace: Workspace) -> Json:

@@ -13,16 +13,20 @@ from pydantic import ValidationError
 from zenml_azureml.emulator.arm.job_bodies import (
     MUTABLE,
     changed_immutables,
+    check_merged,
     complete,
     render,
     update,
 )
+from zenml_azureml.emulator.arm.schemas import JobSchema
 from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.distribution import process_count
 from zenml_azureml.emulator.http import (
     WORKSPACE,
     ServiceError,
     aml_empty,
     aml_json,
+    checked,
     in_view,
     json_body,
     paged,
@@ -30,6 +34,7 @@ from zenml_azureml.emulator.http import (
 )
 from zenml_azureml.emulator.launch import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.lifecycle import live
+from zenml_azureml.emulator.limits import MOST_PROCESSES
 from zenml_azureml.emulator.state import PROVIDER, Job, Json, Workspace
 from zenml_azureml.emulator.state_folder import folder_of_jobs
 
@@ -73,6 +78,7 @@ async def _put(request: web.Request) -> web.Response:
     sent = (await json_body(request)).get("properties")
     if not isinstance(sent, dict):
         raise _user_error("The job has no properties.")
+    checked(JobSchema, sent)
     existing = workspace.find_job(name)
     _check(sent, name, workspace)
     wanted = complete(sent, name if existing is None else existing.name, workspace)
@@ -80,6 +86,7 @@ async def _put(request: web.Request) -> web.Response:
         changed = changed_immutables(existing, wanted)
         if changed:
             raise _immutable(changed)
+        check_merged(existing, sent)
         update(existing, {key: sent.get(key) for key in MUTABLE})
         workspace.note_tags(existing)
         return aml_json(request, _rendered(request, existing))
@@ -89,7 +96,6 @@ async def _put(request: web.Request) -> web.Response:
         created_at=context.clock.now(),
         folder=folder_of_jobs(context.folder, "jobs") / name,
     )
-    job.folder.mkdir(parents=True, exist_ok=True)
     workspace.add(job)
     context.spawn(live(context, workspace, job))
     location = f"{context.base_url}{workspace.path}/jobs/{name}?{_api_version_query(request)}"
@@ -175,6 +181,11 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
     except ValidationError as error:
         # Guess: as above.
         raise _user_error("The field limits.timeout is not an ISO 8601 duration.") from error
+    number = process_count(sent.get("distribution"), (sent.get("resources") or {}).get("instanceCount") or 1)
+    if number > MOST_PROCESSES:
+        raise _user_error(
+            f"The job asks for {number} processes. This emulator runs at most {MOST_PROCESSES} processes for one job."
+        )
     _check_environment(sent["environmentId"], workspace)
     target = compute_name(sent.get("computeId"))
     if target is not None and workspace.find_compute(target) is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.schemas import RegistrySchema
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http import GatewayError, gateway_json, json_body, subscription_not_found, timestamp
 from zenml_azureml.emulator.state import Json
@@ -63,16 +64,16 @@ async def _get(request: web.Request) -> web.Response:
 
 async def _create(request: web.Request) -> web.Response:
     """Create or change a registry; done at once, which takes the service some seconds."""
-    sent = await json_body(request)
+    sent = await json_body(request, RegistrySchema)
     context = request.app[CONTEXT]
     name = request.match_info["registry"]
-    sku = str((sent.get("sku") or {}).get("name", "Basic"))
+    sku = str((sent.get("sku") or {}).get("name") or "Basic")
     created = timestamp(context.clock.now()).replace("+00:00", "Z")
     body = {
         "id": _id(request),
         "type": _KIND,
         "name": name,
-        "location": sent.get("location", context.store.workspaces[0].location),
+        "location": sent.get("location") or context.store.workspaces[0].location,
         "tags": sent.get("tags") or {},
         "sku": {"name": sku, "tier": sku},
         "properties": {

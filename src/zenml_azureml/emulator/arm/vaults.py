@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.schemas import VaultSchema
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import GatewayError, gateway_json, json_body, subscription_not_found, timestamp
 from zenml_azureml.emulator.roles import PROVIDER_OF_VAULTS
@@ -42,9 +43,10 @@ async def _get(request: web.Request) -> web.Response:
 async def _update(request: web.Request) -> web.Response:
     """Change who says who may use it, and its access policies, as `az keyvault update` and `set-policy` do."""
     vault = _vault(request)
-    properties = (await json_body(request)).get("properties") or {}
-    vault.uses_roles = properties.get("enableRbacAuthorization", vault.uses_roles)
-    vault.access_policies = properties.get("accessPolicies", vault.access_policies)
+    properties = (await json_body(request, VaultSchema)).get("properties") or {}
+    uses_roles, policies = properties.get("enableRbacAuthorization"), properties.get("accessPolicies")
+    vault.uses_roles = vault.uses_roles if uses_roles is None else uses_roles
+    vault.access_policies = vault.access_policies if policies is None else policies
     return gateway_json(request, _render(vault, request.app[CONTEXT]))
 
 

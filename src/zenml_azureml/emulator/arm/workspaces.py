@@ -10,6 +10,7 @@ import uuid
 from aiohttp import web
 
 from zenml_azureml.emulator.arm.neighbours import storage_account_id
+from zenml_azureml.emulator.arm.schemas import WorkspaceSchema
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import (
     WORKSPACE,
@@ -45,7 +46,7 @@ async def _get(request: web.Request) -> web.Response:
 async def _update(request: web.Request) -> web.Response:
     """Give a workspace another container registry, or user-assigned identities, as `az ml workspace update` does."""
     workspace = workspace_of(request)
-    sent = await json_body(request)
+    sent = await json_body(request, WorkspaceSchema)
     properties, identity = sent.get("properties") or {}, sent.get("identity") or {}
     if "userAssignedIdentities" in identity:
         workspace.user_assigned = user_assigned(identity["userAssignedIdentities"] or {})

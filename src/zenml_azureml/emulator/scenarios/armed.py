@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from zenml_azureml.emulator.launch import compute_name, timeout_of
+from zenml_azureml.emulator.limits import Pattern, Seconds, Times
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS, Scenario
 from zenml_azureml.emulator.state import Job
 
@@ -18,14 +19,6 @@ def _known(name: str) -> str:
     if name not in SCENARIOS:
         raise ValueError(f"there is no scenario {name!r}: there are {', '.join(SCENARIOS)}")
     return name
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    return text
 
 
 class ScenarioRule(BaseModel):
@@ -44,10 +37,10 @@ class ScenarioRule(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, AfterValidator(_known)]
-    jobs: Annotated[str, AfterValidator(_pattern)] = ""
-    times: int = Field(1, ge=1)
-    after: float = Field(0.0, ge=0)
-    now: bool = False
+    jobs: Pattern = ""
+    times: Times = 1
+    after: Seconds = 0.0
+    now: bool = Field(False, strict=True)
 
     @model_validator(mode="after")
     def _check_now(self) -> ScenarioRule:

@@ -14,8 +14,11 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from zenml_azureml.emulator.arm.schemas import SecretSchema
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http import REQUEST_ID
+from zenml_azureml.emulator.json_bodies import BodyError, check, parse_object
+from zenml_azureml.emulator.limits import MOST_BODY_BYTES
 from zenml_azureml.emulator.vault.access import VaultError, demand
 from zenml_azureml.emulator.vault.state import DeletedSecret, SecretVersion, Vault
 
@@ -37,7 +40,7 @@ def vault_service(context: Context) -> web.Application:
     Args:
         context: What its handlers see.
     """
-    app = web.Application(middlewares=[_answer_refusals], client_max_size=16 * 1024**2)
+    app = web.Application(middlewares=[_answer_refusals], client_max_size=MOST_BODY_BYTES)
     app[CONTEXT] = context
     one, deleted = "/secrets/{name}", "/deletedsecrets/{name}"
     app.add_routes(
@@ -69,6 +72,11 @@ async def _answer_refusals(
         inner = {"innererror": {"code": error.inner}} if error.inner else {}
         body = {"error": {"code": error.code, "message": error.message, **inner}}
         return _json(request, body, status=error.status, headers=error.headers)
+    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
+        # Guess: the words.
+        status = error.status if isinstance(error, web.HTTPException) else 400
+        body = {"error": {"code": "BadParameter", "message": f"The body of the request cannot be read: {error}"}}
+        return _json(request, body, status=status)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
         # Guess: the words.
         return _json(request, {"error": {"code": "BadRequest", "message": "Invalid URI."}}, status=error.status)
@@ -84,9 +92,7 @@ async def _set(request: web.Request) -> web.Response:
     if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
         # Guess: the words.
         raise VaultError(400, "BadParameter", "The value of the secret is missing, or longer than 25k characters.")
-    if len(tags) > _MOST_TAGS or any(len(key) > _TAG_NAME or len(tag) > _TAG_VALUE for key, tag in tags.items()):
-        # Guess: the words.
-        raise VaultError(400, "BadParameter", "Property has invalid value: tags.")
+    _check_tags(tags)
     if name.lower() in vault.deleted:
         raise VaultError(
             409,
@@ -117,8 +123,10 @@ async def _update(request: web.Request) -> web.Response:
     vault, name = _vault(request), request.match_info["name"]
     demand(request, vault, "set", name)
     found, sent = _version(request, vault), await _body(request)
-    found.tags = sent.get("tags", found.tags)
-    found.content_type = sent.get("contentType", found.content_type)
+    tags, content_type = sent.get("tags"), sent.get("contentType")
+    _check_tags(tags or {})
+    found.tags = found.tags if tags is None else tags
+    found.content_type = found.content_type if content_type is None else content_type
     _take_attributes(found, sent)
     found.updated = _now(request)
     return _json(request, _item(request, vault, name, found, version=True))
@@ -201,8 +209,14 @@ def _version(request: web.Request, vault: Vault) -> SecretVersion:
     return found[-1]
 
 
+def _check_tags(tags: dict[str, str]) -> None:
+    if len(tags) > _MOST_TAGS or any(len(key) > _TAG_NAME or len(tag) > _TAG_VALUE for key, tag in tags.items()):
+        # Guess: the words.
+        raise VaultError(400, "BadParameter", "Property has invalid value: tags.")
+
+
 def _take_attributes(secret: SecretVersion, sent: Json) -> None:
-    attributes = sent.get("attributes") or {}
+    attributes = {key: value for key, value in (sent.get("attributes") or {}).items() if value is not None}
     secret.enabled = attributes.get("enabled", secret.enabled)
     secret.expires = attributes.get("exp", secret.expires)
     secret.not_before = attributes.get("nbf", secret.not_before)
@@ -247,22 +261,29 @@ def _deleted_bundle(request: web.Request, vault: Vault, key: str) -> Json:
 
 
 def _paged(request: web.Request, items: list[Json]) -> web.Response:
-    size = min(int(request.query.get("maxresults", _PAGE_SIZE)), _PAGE_SIZE)
-    begin = int(request.query.get("$skiptoken", "0"))
+    size = min(_number(request, "maxresults", _PAGE_SIZE, least=1), _PAGE_SIZE)
+    begin = _number(request, "$skiptoken", 0)
     page = items[begin : begin + size]
     more = begin + size < len(items)
     link = f"https://{request.host}{request.path}?api-version={request.query['api-version']}&$skiptoken={begin + size}"
     return _json(request, {"value": page, "nextLink": f"{link}&maxresults={size}" if more else None})
 
 
+def _number(request: web.Request, name: str, default: int, *, least: int = 0) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isdecimal() or len(text) > 9 or int(text) < least:
+        # Guess: the words.
+        raise VaultError(400, "BadParameter", f"Invalid value of the query parameter {name}.")
+    return int(text)
+
+
 async def _body(request: web.Request) -> Json:
     try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
+        body = parse_object(await request.read(), request.charset)
+        check(SecretSchema, body)
+    except BodyError as error:
         # Guess: the words.
-        raise VaultError(400, "BadParameter", "The body of the request is not a JSON object.")
+        raise VaultError(400, "BadParameter", f"The body of the request cannot be used: {error}.") from error
     return body
 
 
