@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import http.client
 import json
+import re
 import ssl
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.arm import Arm
-from tests.contract.valid_requests import Target, admin_headers, prepare, targets
+from tests.contract.valid_requests import VARIABLE, Target, admin_headers, prepare, targets
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.roles import RoleAssignment, role_named
 
@@ -42,8 +43,17 @@ _WORDS = st.sampled_from(
         "null",
         "%s",
         "{0}",
+        "*",
+        "a" * 256,
+        "PT1S",
+        "-PT1S",
+        "P99999999D",
+        "nan",
+        "SystemAssigned",
+        "${{inputs.data}}",
+        "2g",
+        "9" * 30,
     ]
-    + ["*", "a" * 256, "PT1S", "-PT1S", "P99999999D", "nan", "SystemAssigned", "${{inputs.data}}", "2g", "9" * 30]
 )
 _NUMBERS = st.sampled_from(
     [0, -1, 1, 10**9, 10**12, 2**63, 10**400, -(10**30), 1.5, 1e308, float("inf"), float("nan"), -0.0]
@@ -75,12 +85,24 @@ _RAW = st.sampled_from(
 )
 _HEADERS = st.dictionaries(
     st.sampled_from(
-        ["Content-Type", "Content-Encoding", "Range", "x-ms-range", "If-Match", "x-ms-version", "Accept", "secret"]
-        + ["client-request-id", "X-IDENTITY-HEADER", "Origin-Agent"]
+        [
+            "Content-Type",
+            "Content-Encoding",
+            "Range",
+            "x-ms-range",
+            "If-Match",
+            "x-ms-version",
+            "Accept",
+            "client-request-id",
+            "X-IDENTITY-HEADER",
+        ]
     ),
     st.sampled_from(
-        ["", "gzip", "deflate", "br", "text/plain; charset=nothing", "application/json; charset=utf-16", "bytes=5-1"]
-        + ["bytes=" + "9" * 5_000 + "-", "multipart/form-data", "multipart/form-data; boundary=x", "\xff\xfe", "*", "é"]
+        [
+            *("", "gzip", "deflate", "br", "text/plain; charset=nothing", "application/json; charset=utf-16"),
+            *("bytes=5-1", "bytes=" + "9" * 5_000 + "-", "multipart/form-data", "multipart/form-data; boundary=x"),
+            *("\xff\xfe", "*", "é"),
+        ]
     ),
     max_size=2,
 )
@@ -129,12 +151,10 @@ def _requests(draw: st.DrawFn, target: Target) -> tuple[str, dict[str, str], byt
 
 
 def _path(template: str, names: Mapping[str, str]) -> str:
-    parts = []
-    for number, part in enumerate(template.replace("}", "{").split("{")):
-        text = names[part.partition(":")[0]] if number % 2 else part
-        safe = "/" if part.startswith("blob") else ""
-        parts.append(quote(text.encode("utf-8", "surrogatepass"), safe=safe) if number % 2 else text)
-    return "".join(parts)
+    def value(found: re.Match[str]) -> str:
+        return quote(names[found["name"]].encode("utf-8", "surrogatepass"), safe="/" if found["name"] == "blob" else "")
+
+    return VARIABLE.sub(value, template)
 
 
 def _query(query: Mapping[str, str]) -> str:
@@ -156,7 +176,8 @@ class _Client:
             self._connections[target.address] = connection
         for _ in range(2):  # the connection may have been closed after the last answer
             try:
-                connection.request(target.method, path, body, dict(headers))
+                sent = None if target.method in ("GET", "HEAD") else body
+                connection.request(target.method, path, sent, dict(headers))
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             except (http.client.HTTPException, OSError):
@@ -229,7 +250,9 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
     client.close()
     refused = {route: status for route, status in answers.items() if status in (401, 403, 405)}
     assert not refused
-    print(*sorted((status, route[-80:]) for route, status in answers.items() if status >= 400), sep="\n")
+    assert answers["GET /{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container}/{blob:.+}"] == 200
+    # What is not there, and what the other requests have already changed.
+    assert sum(status < 400 for status in answers.values()) > 0.8 * len(answers)
 
 
 @pytest.mark.timeout(900)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -78,6 +79,9 @@ SECRET: dict[str, Any] = {
     "tags": {"a": "b"},
     "attributes": {"enabled": True, "exp": 2_000_000_000, "nbf": 0},
 }
+
+#: A variable of a route's path, with or without its regular expression.
+VARIABLE = re.compile(r"\{(?P<name>\w+)(?::(?:[^{}]|\{\d+\})*)?\}")
 
 #: The body of a route, by its method and the end of its path; every other one gets `{}`.
 BODIES: dict[tuple[str, str], Any] = {
@@ -247,18 +251,17 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         headers = lambda _path, _query: {"Content-Type": "application/x-www-form-urlencoded"}  # noqa: E731
     else:
         query = {"resource": "https://management.azure.com", "authorization_endpoint": "https://x/y"}
-        headers = lambda _path, _query: {
+        headers = lambda _path, _query: {  # noqa: E731
             "Metadata": "true",
             "X-IDENTITY-HEADER": context.keys.machine,
             **(admin_headers(emulator) if template.startswith("/_emulator") else {}),
-        }  # noqa: E731
+        }
     return Target(method, template, address, names, body, query, headers)
 
 
 def web_names(template: str) -> list[str]:
     """The names of the variables of a route's path."""
-    parts = template.replace("}", "{").split("{")[1::2]
-    return [part.partition(":")[0] for part in parts]
+    return [found["name"] for found in VARIABLE.finditer(template)]
 
 
 def _shared_key(key: bytes, method: str, path: str, query: Mapping[str, str]) -> dict[str, str]:

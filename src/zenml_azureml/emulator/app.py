@@ -27,6 +27,7 @@ from zenml_azureml.emulator.authorize import demand_role
 from zenml_azureml.emulator.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.blob_hosts import blob_service
 from zenml_azureml.emulator.clouds import CLOUDS
+from zenml_azureml.emulator.connections import CONNECTIONS, Connections, note_connection
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.limits import MOST_BODY_BYTES
@@ -61,22 +62,24 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
 _WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
 
 #: What a request passes on its way to its handler, in this order.
-# The first `answer_refusals` answers what cannot be read while it is recorded; the second one, so that faults meet refusals too.
+# The first `answer_refusals` answers what cannot be read while it is recorded; faults see what the second one answers.
 _MIDDLEWARES = (
-    *(guard, answer_refusals, record, inject),
+    *(note_connection, guard, answer_refusals, record, inject),
     *(answer_refusals, demand_token, limit_rate, demand_role, demand_api_version),
 )
 
 
-def build_app(context: Context, access: Access) -> web.Application:
+def build_app(context: Context, access: Access, connections: Connections) -> web.Application:
     """Put the application together.
 
     Args:
         context: What its handlers see.
         access: Checks each request first.
+        connections: Knows which connections are busy.
     """
     app = web.Application(middlewares=_MIDDLEWARES, client_max_size=MOST_BODY_BYTES)
     app[ACCESS] = access
+    app[CONNECTIONS] = connections
     app[CONTEXT] = context
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from itertools import islice
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,6 +21,7 @@ from zenml_azureml.emulator.blob_errors import (
     xml_bytes,
 )
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.files import inside
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.storage import (
     CONTAINER,
@@ -30,6 +33,10 @@ from zenml_azureml.emulator.storage import (
 
 _ACCOUNT = "/{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container}"
 _BLOB_NAME = re.compile(r"ExperimentRun/dcid\.(?P<job>[^/]+)/(?P<path>user_logs/.+)")
+#: Files of one job that are shown. Source: "List Blobs": 5,000 on one page, and here is one page.
+_MOST_FILES = 5_000
+#: Bytes of a log that are in memory at a time.
+_MOST_AT_ONCE = 4 * 1024**2
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})")
 
 
@@ -66,12 +73,12 @@ class LogBlob:
 def log_blobs(job: Job) -> list[LogBlob]:
     """The logs of a job, by name."""
     folder = job.log_folder
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [
-        _blob(job, f"{blob_folder(job)}/user_logs/{path.relative_to(folder).as_posix()}", path)
-        for path in files
-        if _is_inside(path, folder)
-    ]
+    files = sorted(path for path in islice(folder.rglob("*"), _MOST_FILES) if _can_be_shown(path, folder))
+    blobs = []
+    for path in files:
+        with suppress(OSError):  # the job has deleted it meanwhile
+            blobs.append(_blob(job, f"{blob_folder(job)}/user_logs/{path.relative_to(folder).as_posix()}", path))
+    return blobs
 
 
 def blob_folder(job: Job) -> str:
@@ -85,7 +92,7 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
         workspace, account = _account_of(request)
         name = request.match_info["blob"]
         _check_sas(request, account, name)
-        return _answer(request, _find_blob(workspace, name))
+        return await _answer(request, _find_blob(workspace, name))
     except BlobError as error:
         return error_response(request, error, request.app[CONTEXT].clock.now())
 
@@ -148,14 +155,23 @@ def _find_blob(workspace: Workspace, name: str) -> LogBlob:
     job = workspace.find_job(parts["job"]) if parts else None
     if parts and job and job.name == parts["job"]:
         file = job.folder / parts["path"]
-        if file.is_file() and _is_inside(file, job.log_folder):
-            return _blob(job, name, file)
+        with suppress(OSError):  # the name is too long, or the job has deleted the file meanwhile
+            if _can_be_shown(file, job.log_folder):
+                return _blob(job, name, file)
     raise BlobError(404, "BlobNotFound", "The specified blob does not exist.")
 
 
-def _is_inside(file: Path, folder: Path) -> bool:
-    """Whether a file is in a folder, links followed: a job must not show what is elsewhere."""
-    return file.resolve().is_relative_to(folder.resolve())
+def _can_be_shown(file: Path, folder: Path) -> bool:
+    """True if a path is a file in a folder, links followed: a job must not show what is elsewhere.
+
+    Files whose names are not UTF-8 or have control characters are left out: no blob has such a name.
+    """
+    try:
+        name = file.relative_to(folder).as_posix()
+        name.encode()
+        return name.isprintable() and inside(folder, name) is not None and file.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _blob(job: Job, name: str, file: Path) -> LogBlob:
@@ -171,7 +187,7 @@ def _blob(job: Job, name: str, file: Path) -> LogBlob:
     )
 
 
-def _answer(request: web.Request, blob: LogBlob) -> web.Response:
+async def _answer(request: web.Request, blob: LogBlob) -> web.StreamResponse:
     """Answer with the blob as it is now: what is written meanwhile is for the next request."""
     if request.headers.get("If-Match", blob.etag) not in {blob.etag, "*"}:
         raise BlobError(
@@ -197,10 +213,19 @@ def _answer(request: web.Request, blob: LogBlob) -> web.Response:
     headers = {**blob_headers(request), **_properties(blob)}
     if asked:
         headers["Content-Range"] = f"bytes {first}-{last}/{blob.size}"
+    status, size = 206 if asked else 200, last - first + 1
     with blob.file.open("rb") as content:
         content.seek(first)
-        part = content.read(last - first + 1)
-    return web.Response(status=206 if asked else 200, headers=headers, body=part)
+        if size <= _MOST_AT_ONCE or request.method == "HEAD":
+            body = b"" if request.method == "HEAD" else content.read(size)
+            length = {"Content-Length": str(size)} if request.method == "HEAD" else {}
+            return web.Response(status=status, headers={**headers, **length}, body=body)
+        answer = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(size)})
+        await answer.prepare(request)
+        while size > 0 and (part := content.read(min(size, _MOST_AT_ONCE))):
+            size -= len(part)
+            await answer.write(part)
+    return answer
 
 
 def _properties(blob: LogBlob) -> dict[str, str]:

@@ -7,6 +7,7 @@ it ends. So "does one run?" needs no process id that may have been given to some
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import json
 import logging
@@ -15,14 +16,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from zenml_azureml.emulator.files import write_private
+from zenml_azureml.emulator.files import full_disk, in_words, write_private
 from zenml_azureml.emulator.runtimes.base import EngineError
 from zenml_azureml.emulator.runtimes.leftovers import end_leftovers
 from zenml_azureml.emulator.state_folder import StateFolderError, claim, is_state_folder
@@ -40,6 +41,8 @@ _RECORD = "emulator.json"
 _LOG = "emulator.log"
 _POLL_SECONDS = 0.05
 _LOG_LINES_SHOWN = 15
+#: What the system says of a port that cannot be listened on.
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
 
 class DaemonError(Exception):
@@ -142,11 +145,19 @@ def start(state: Path, options: Options) -> Running:
     while True:
         if (running := find(state)) is not None:
             return running
-        with (state / _LOCK).open("ab") as lock:
+        with _file_errors_in_words(state), (state / _LOCK).open("ab") as lock:
             # Taken here and handed on: of several starts at once, all but one wait for that one's emulator.
             if _try_lock(lock, fcntl.LOCK_EX):
                 return _spawn(state, options, lock.fileno())
         time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _file_errors_in_words(state: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DaemonError(f"{in_words(error)}\nNext steps: check the disk and the rights of {state}.") from error
 
 
 def _claimed(state: Path) -> Path:
@@ -173,7 +184,7 @@ def _spawn(state: Path, options: Options, lock: int) -> Running:
         if (running := find(state)) is not None:
             return running
         time.sleep(_POLL_SECONDS)
-    said = (state / _LOG).read_bytes()[log_begins:].decode(errors="replace").strip()
+    said = (state / _LOG).read_bytes()[log_begins:].decode(errors="replace").strip() or full_disk(state)
     raise DaemonError(f"The emulator did not start:\n{_last_lines(said)}\nIts log: {state / _LOG}")
 
 
@@ -207,7 +218,8 @@ def stop(state: Path, *, patience: float = 30.0) -> bool:
                     os.kill(running.pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
     _end_leftovers(state)
-    (state / _RECORD).unlink(missing_ok=True)
+    with _file_errors_in_words(state):
+        (state / _RECORD).unlink(missing_ok=True)
     return running is not None
 
 
@@ -223,7 +235,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
         DaemonError: If another emulator serves from that folder, the port is taken, or no Docker engine answers.
     """
     state = _claimed(state)
-    with (state / _LOCK).open("ab") as lock:
+    with _file_errors_in_words(state), (state / _LOCK).open("ab") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX):
             raise DaemonError(f"Another emulator serves from {state}.")
         _serve_locked(state, options, announce)
@@ -292,6 +304,8 @@ def _emulator(state: Path, options: Options) -> Emulator:
     except StateFolderError as error:
         raise DaemonError(str(error)) from error
     except OSError as error:
+        if error.filename is not None or error.errno not in _PORT_ERRORS:
+            raise DaemonError(f"{in_words(error)}\nNext steps: check the disk and the rights of {state}.") from error
         ports = f"{options.port} or {options.port + 1}, its proxy's" if options.proxy else f"{options.port}"
         raise DaemonError(
             f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."
@@ -341,7 +355,8 @@ def main() -> None:
     state, options = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        _serve_locked(Path(state), Options(**json.loads(options)), announce=None)
+        with _file_errors_in_words(Path(state)):
+            _serve_locked(Path(state), Options(**json.loads(options)), announce=None)
     except DaemonError as error:
         sys.exit(str(error))
 

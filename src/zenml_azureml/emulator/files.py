@@ -12,3 +12,48 @@ def write_private(path: Path, content: bytes) -> None:
     partial.touch(mode=0o600)
     partial.write_bytes(content)
     partial.replace(path)
+
+
+def inside(folder: Path | None, name: str) -> Path | None:
+    """Return the path of a name in a folder, links followed; None if the name leads elsewhere or is none.
+
+    Args:
+        folder: The folder; None for one that is elsewhere itself.
+        name: A name or a relative path; need not exist.
+    """
+    if folder is None:
+        return None
+    try:
+        root = folder.parent.resolve() / folder.name
+        path = (root / name).resolve()
+        path.exists()  # of a name that is too long, the system says it here
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return path if path != root and path.is_relative_to(root) and ".." not in Path(name).parts else None
+
+
+def shown(text: str) -> str:
+    """Return a text as it can be put into a sentence: quoted, without control characters, not too long."""
+    return ascii(text[:100])
+
+
+def in_words(error: OSError) -> str:
+    """Return what the system says of a file, as a sentence."""
+    what = error.strerror or str(error) or type(error).__name__
+    place = f" ({error.filename})" if error.filename else ""
+    return f"The emulator cannot use its state folder{place}: {what}."
+
+
+def full_disk(folder: Path) -> str:
+    """Say that the disk with a folder is full; empty if it is not.
+
+    Args:
+        folder: The state folder of an emulator, or a folder in it.
+    """
+    try:
+        status = os.statvfs(folder)
+    except OSError as error:
+        return in_words(error)
+    if status.f_bavail == 0 or (status.f_files > 0 and status.f_favail == 0):
+        return f"No space left on device: the disk with the emulator's state folder is full ({folder})."
+    return ""

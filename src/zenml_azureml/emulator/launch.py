@@ -13,6 +13,8 @@ from pydantic import Field, TypeAdapter
 
 from zenml_azureml.emulator.arm.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.distribution import JobProcess, in_folder, job_processes
+from zenml_azureml.emulator.endings import FailedError
+from zenml_azureml.emulator.files import inside, shown
 from zenml_azureml.emulator.log_names import retry_folder
 from zenml_azureml.emulator.machine_identities import ENDPOINT, identities_of
 from zenml_azureml.emulator.runtimes.base import JobLaunch
@@ -23,12 +25,14 @@ from zenml_azureml.emulator.state_folder import folder_of_jobs
 _SERVERLESS_SIZE = "Standard_DS3_v2"
 
 #: At most what the type has that the service keeps it in, .NET's `TimeSpan`.
-_TIMEOUT = TypeAdapter(Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))])
+_TIMEOUT: TypeAdapter[timedelta] = TypeAdapter(
+    Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))]
+)
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
 #: A path in a datastore of the workspace, in either of the forms that jobs name it by.
 _DATASTORE_PATH = re.compile(
-    r"azureml://(?:.*/)?datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*[^/])/?$", re.IGNORECASE
+    r"azureml://(?:.*/)?datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*[^/])/?", re.IGNORECASE | re.DOTALL
 )
 _ENVIRONMENT_ID = re.compile(
     r"(?:.*/environments/|azureml:)(?P<name>[^/:]+)(?:(?:/versions/|:)(?P<version>[^/:]+))?$",
@@ -180,12 +184,14 @@ def mounted_outputs(job: Job) -> dict[str, Path]:
     """
     mounts = {}
     for name, sent in job.properties["outputs"].items():
-        found = _DATASTORE_PATH.match(sent["uri"] or "")
+        found = _DATASTORE_PATH.fullmatch(sent["uri"] or "")
         if found and sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder":
-            root = folder_of_jobs(job.folder.parents[1], "datastores") / found["datastore"]
-            folder = (root / found["path"]).resolve()
-            if folder.is_relative_to(root.resolve()):
-                mounts[name] = _folder(folder)
+            datastores = folder_of_jobs(job.folder.parents[1], "datastores")
+            folder = inside(inside(datastores, found["datastore"]), found["path"])
+            if folder is None:
+                # Guess: the words, and that such a path is found out only when the job starts.
+                raise FailedError("UserError", f"The output {name} is not in its datastore: {shown(sent['uri'])}.")
+            mounts[name] = _folder(folder)
     return mounts
 
 
@@ -198,14 +204,25 @@ def _bound_values(job: Job, mounts: Mapping[str, Path]) -> dict[tuple[str, str],
         if sent["jobInputType"] == "literal":
             values["inputs", name] = str(sent["value"])
         else:
-            values["inputs", name] = str(_folder(job.folder / "inputs" / name))
+            values["inputs", name] = str(_own_folder(job, "inputs", name))
     for name in job.properties["outputs"]:
-        values["outputs", name] = str(mounts.get(name) or _folder(job.folder / "outputs" / name))
+        values["outputs", name] = str(mounts.get(name) or _own_folder(job, "outputs", name))
     return values
 
 
+def _own_folder(job: Job, kind: str, name: str) -> Path:
+    """Make a folder of a job; one that an earlier attempt of it has turned into a link is not followed."""
+    folder = inside(inside(job.folder, kind), name)
+    if folder is None:
+        raise FailedError("UserError", f"The name {shown(name)} in the job's {kind} is not the name of a folder.")
+    return _folder(folder)
+
+
 def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FailedError("UserError", f"There is a file in the place of the folder {path.name}.") from error
     return path
 
 

@@ -15,12 +15,15 @@ from typing import Any
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
+from zenml_azureml.emulator.files import in_words
 from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.limits import LONGEST_JOB_SECONDS
 from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
 from zenml_azureml.emulator.scenarios.armed import ScenarioRule
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
 from zenml_azureml.emulator.state import Compute, Job, Json, Workspace
+from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 #: Seconds between two looks at whether a node is free.
 _QUEUE_INTERVAL = 0.2
@@ -41,6 +44,8 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
     name = compute_name(job.properties["computeId"])
     rule = context.scenarios.take(job)
     try:
+        folder_of_jobs(context.folder, "jobs")
+        job.folder.mkdir(parents=True, exist_ok=True)
         while True:
             try:
                 return await _live(context, workspace, job, name, rule)
@@ -54,6 +59,11 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
     except FailedError as failure:
         error = {"code": failure.code, "message": failure.message, "component": failure.component}
         _end(context, job, "Failed", error)
+    except OSError as error:
+        _log.warning("Job %s could not be run: %s", job.name, in_words(error))
+        _end(context, job, "Failed", {"code": "SystemError", "message": in_words(error)})
+    except ValueError as error:
+        _end(context, job, "Failed", {"code": "UserError", "message": f"The job cannot be run: {error}"})
     except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job
         _log.exception("Job %s could not be run", job.name)
         _end(context, job, "Failed", {"code": "SystemError", "message": f"{type(error).__name__}: {error}"})
@@ -110,7 +120,7 @@ async def _until_end(
     waiting: set[asyncio.Future[Any]] = {ended, stop, strike, struck}
     timeout = timeout_of(job.properties["limits"])
     if timeout is not None:
-        waiting.add(asyncio.ensure_future(context.clock.sleep(timeout)))
+        waiting.add(asyncio.ensure_future(context.clock.sleep(min(timeout, LONGEST_JOB_SECONDS))))
     if rule is not None and rule.scenario.stage == "running":
         if rule.after:
             waiting.add(strike := asyncio.ensure_future(context.clock.sleep(rule.after)))

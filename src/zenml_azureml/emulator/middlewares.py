@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from zenml_azureml.emulator.files import in_words
 from zenml_azureml.emulator.http import GatewayError, ServiceError, aml_error, gateway_error
 from zenml_azureml.emulator.limits import MOST_BODY_BYTES
 from zenml_azureml.emulator.state import PROVIDER
@@ -29,18 +30,21 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
         if not _is_arm(request):
             raise
         return gateway_error(request, _unserved(request, error.status))
-    except web.HTTPRequestEntityTooLarge:
-        # Guess: the code and the words.
-        too_large = GatewayError(
-            413,
-            "RequestContentTooLarge",
-            f"The request content size exceeds the maximum size of {MOST_BODY_BYTES // 1024**2} MB.",
+    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError, OSError) as error:
+        return gateway_error(request, _unread(error))
+
+
+def _unread(error: Exception) -> GatewayError:
+    """Return the refusal of a request of which the body cannot be read, or for which there is no room on the disk."""
+    if isinstance(error, OSError):
+        return GatewayError(500, "InternalServerError", in_words(error))
+    # Guess: the codes and the words of both.
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        most = MOST_BODY_BYTES // 1024**2
+        return GatewayError(
+            413, "RequestContentTooLarge", f"The request content size exceeds the maximum size of {most} MB."
         )
-        return gateway_error(request, too_large)
-    except web.RequestPayloadError as error:
-        # Its length or its encoding is not what its headers say. Guess: the words.
-        words = f"The request content could not be read: '{error}'."
-        return gateway_error(request, GatewayError(400, "InvalidRequestContent", words))
+    return GatewayError(400, "InvalidRequestContent", f"The request content could not be read: '{error}'.")
 
 
 @web.middleware

@@ -14,6 +14,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -24,6 +25,10 @@ from zenml_azureml.emulator.peers import Peers
 
 _PATIENCE_SECONDS = 20
 _CHUNK = 64 * 1024
+#: Tunnels at a time.
+_MOST_TUNNELS = 500
+#: Seconds after which a tunnel ends in which nothing comes either way.
+IDLE_SECONDS = 3600.0
 _REQUEST = re.compile(rb"CONNECT (?P<host>\[[0-9a-fA-F:.]+\]|[^\s:]+):(?P<port>\d{1,5}) HTTP/1\.[01]\r\n")
 
 _AUTHORIZATION = re.compile(rb"\r\nproxy-authorization:[ \t]*basic[ \t]+([^\s]+)[ \t]*\r\n", re.IGNORECASE)
@@ -44,6 +49,7 @@ class Proxy:
         environ: The variables that say how other hosts are reached: HTTPS_PROXY and NO_PROXY.
         key: The password that it needs of users that cannot be looked up.
         peers: Decides which users may connect.
+        idle: Seconds after which a tunnel ends in which nothing comes either way.
 
     Attributes:
         url: `http://127.0.0.1:PORT`, for HTTPS_PROXY.
@@ -53,8 +59,16 @@ class Proxy:
     """
 
     def __init__(
-        self, emulator: tuple[str, int], port: int, environ: Mapping[str, str], *, key: str, peers: Peers
+        self,
+        emulator: tuple[str, int],
+        port: int,
+        environ: Mapping[str, str],
+        *,
+        key: str,
+        peers: Peers,
+        idle: float = IDLE_SECONDS,
     ) -> None:
+        self._idle_seconds = idle
         self._emulator = emulator
         self._key = key
         self._peers = peers
@@ -70,6 +84,9 @@ class Proxy:
         tunnels: set[asyncio.Task[None]] = set()
 
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(tunnels) >= _MOST_TUNNELS:
+                writer.close()
+                return
             tunnel = asyncio.get_running_loop().create_task(self._tunnel(reader, writer))
             tunnels.add(tunnel)
             tunnel.add_done_callback(tunnels.discard)
@@ -96,13 +113,28 @@ class Proxy:
                 remote_reader, remote_writer = await self._reached(reader, needs_key=not self._peers.is_found(*names))
                 try:
                     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                    await asyncio.gather(_copy(reader, remote_writer), _copy(remote_reader, writer))
+                    await self._copy_both(_Tunnel(reader, remote_writer), _Tunnel(remote_reader, writer))
                 finally:
                     remote_writer.close()
         except _RefusalError as refusal:
             writer.write(f"HTTP/1.1 {refusal}\r\nContent-Length: 0\r\n\r\n".encode("ascii", "replace"))
         finally:
             writer.close()
+
+    async def _copy_both(self, *ways: _Tunnel) -> None:
+        """Copy both ways until both have ended, or nothing comes either way for too long."""
+        copies = [asyncio.ensure_future(way.copy()) for way in ways]
+        try:
+            while waiting := [copy for copy in copies if not copy.done()]:
+                before = [way.copied for way in ways]
+                done, _ = await asyncio.wait(waiting, timeout=self._idle_seconds, return_when=asyncio.FIRST_COMPLETED)
+                for copy in done:
+                    copy.result()
+                if not done and before == [way.copied for way in ways]:
+                    return
+        finally:
+            for copy in copies:
+                copy.cancel()
 
     async def _reached(self, client: asyncio.StreamReader, *, needs_key: bool) -> _Streams:
         """Connect to the host that a client asks for: to the emulator, if that answers for it."""
@@ -121,7 +153,7 @@ class Proxy:
         reached = _through(upstream, host, port) if upstream else asyncio.open_connection(host, port)
         try:
             return await asyncio.wait_for(reached, _PATIENCE_SECONDS)
-        except (OSError, EOFError, asyncio.TimeoutError) as error:
+        except (OSError, EOFError, OverflowError, UnicodeError, asyncio.TimeoutError) as error:
             # The words in the status line too: of a refusal, many clients show nothing else.
             raise _RefusalError(f"502 Cannot reach {host}:{port} ({error!r})") from error
 
@@ -166,10 +198,25 @@ async def _through(upstream: str, host: str, port: int) -> _Streams:
     return reader, writer
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hand on what comes, up to its end, which is handed on too."""
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+@dataclass
+class _Tunnel:
+    """One way of a tunnel.
+
+    Attributes:
+        reader: Where it comes from.
+        writer: Where it goes.
+        copied: Bytes so far.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    copied: int = 0
+
+    async def copy(self) -> None:
+        """Hand on what comes, up to its end, which is handed on too."""
+        while data := await self.reader.read(_CHUNK):
+            self.copied += len(data)
+            self.writer.write(data)
+            await self.writer.drain()
+        if self.writer.can_write_eof():
+            self.writer.write_eof()

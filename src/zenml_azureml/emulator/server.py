@@ -20,6 +20,7 @@ from zenml_azureml.emulator.access import Access
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.clouds import AZURE_HOSTS, CLOUDS
+from zenml_azureml.emulator.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from zenml_azureml.emulator.context import Context, Settings
 from zenml_azureml.emulator.identity import identity
 from zenml_azureml.emulator.keys import stored_keys, write_curl_file
@@ -61,6 +62,7 @@ class Emulator:
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
         peers: Decides which users of this machine may connect; by default the one that starts it.
+        connection_limits: When connections are closed that do nothing.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
@@ -91,6 +93,7 @@ class Emulator:
         proxy_port: int | None = None,
         environ: Mapping[str, str] | None = None,
         peers: Peers | None = None,
+        connection_limits: ConnectionLimits = DEFAULT_LIMITS,
     ) -> None:
         folder = claim(folder)
         clear_jobs(folder)
@@ -104,6 +107,7 @@ class Emulator:
         self.client_id = found.client_id
         self.federated_token_file = found.federated_token_file
         runtime = runtime or ProcessRuntime()
+        self._connection_limits = connection_limits
         self._peers = peers or Peers(runtime.may_own_socket)
         clock = clock or SystemClock()
         settings = settings or Settings()
@@ -158,8 +162,10 @@ class Emulator:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
         """Serve on the running event loop for the length of an `async with`; then end every job."""
+        connections = Connections(self._connection_limits)
         runner = web.AppRunner(
-            build_app(self.context, Access(self._peers)),
+            build_app(self.context, Access(self._peers), connections),
+            keepalive_timeout=self._connection_limits.idle,
             access_log=_log,
             access_log_class=FinishRecord,
             shutdown_timeout=1,
@@ -168,7 +174,8 @@ class Emulator:
         try:
             for listening in (self._socket, *self._vault_sockets):
                 await web.SockSite(runner, listening, ssl_context=self._certificates.server).start()
-            async with self._proxy.serve() if self._proxy else nullcontext():
+            assert runner.server is not None  # noqa: S101 - it was set up above
+            async with connections.watch(runner.server), self._proxy.serve() if self._proxy else nullcontext():
                 yield
         finally:
             await runner.cleanup()

@@ -36,7 +36,6 @@ from zenml_azureml.emulator.launch import compute_name, environment_of, timeout_
 from zenml_azureml.emulator.lifecycle import live
 from zenml_azureml.emulator.limits import MOST_PROCESSES
 from zenml_azureml.emulator.state import PROVIDER, Job, Json, Workspace
-from zenml_azureml.emulator.state_folder import folder_of_jobs
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _RESULTS = (
@@ -94,7 +93,7 @@ async def _put(request: web.Request) -> web.Response:
         name=name,
         properties=wanted,
         created_at=context.clock.now(),
-        folder=folder_of_jobs(context.folder, "jobs") / name,
+        folder=context.folder / "jobs" / name,
     )
     workspace.add(job)
     context.spawn(live(context, workspace, job))

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from zenml_azureml.emulator.files import full_disk
 from zenml_azureml.emulator.runtimes.base import JobEnd
 
 _TAIL_BYTES = 64 * 1024
@@ -32,7 +33,7 @@ def end_of_command(command: str, exit_code: int, log_file: Path) -> JobEnd:
     message = (
         f"Execution failed. User process '{program_of(command)}' exited with status code "
         f"{exit_code}. Please check log file 'user_logs/{log_file.name}' for error details. "
-        f"Error: {explaining_part(read_tail(log_file))}"
+        f"Error: {explaining_part(read_tail(log_file)) or full_disk(log_file.parent)}"
     )
     return JobEnd(exit_code=exit_code, error_code="UserError", message=message.rstrip())
 
@@ -60,8 +61,9 @@ def explaining_part(log: str) -> str:
 
 def read_tail(log_file: Path) -> str:
     """The end of a log; empty if there is none."""
-    if not log_file.exists():
+    try:
+        with log_file.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return log.read(_TAIL_BYTES).decode("utf-8", "replace")
+    except OSError:  # a job can delete it, and put a folder in its place
         return ""
-    with log_file.open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-        return log.read().decode("utf-8", "replace")

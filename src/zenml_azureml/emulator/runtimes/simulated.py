@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from zenml_azureml.emulator.clock import Clock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.limits import LONGEST_SECONDS, MOST_RETRIES, number_between
 from zenml_azureml.emulator.log_names import retry_folder
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.failure import end_of_command
@@ -36,16 +38,16 @@ class SimulatedRuntime:
         """Start a job; its log files exist when this returns, unless they are to appear later.
 
         Raises:
-            ValueError: If one of its variables is not a number.
+            ValueError: If one of its variables is not a number, or out of bounds.
         """
         asked, settings = launch.environment, self._settings
         job = SimulatedJob(
             launch,
             self._clock,
             SimulatedLog.asked_for(asked, settings.simulated_lines),
-            seconds=float(asked.get("SIMULATE_SECONDS", settings.simulated_seconds)),
-            exit_code=int(asked.get("SIMULATE_EXIT_CODE", settings.simulated_exit_code)),
-            retries=int(asked.get("SIMULATE_RETRIES", 0)),
+            seconds=_number(asked, "SIMULATE_SECONDS", settings.simulated_seconds, LONGEST_SECONDS),
+            exit_code=int(_number(asked, "SIMULATE_EXIT_CODE", settings.simulated_exit_code, 255, least=-64)),
+            retries=int(_number(asked, "SIMULATE_RETRIES", 0, MOST_RETRIES)),
         )
         self._running.add(job)
         job.task.add_done_callback(lambda _task: self._running.discard(job))
@@ -115,6 +117,10 @@ class SimulatedJob:
             await self._clock.sleep(self._seconds / self._log.lines)
         if not self._log.lines:
             await self._clock.sleep(self._seconds)
+
+
+def _number(variables: Mapping[str, str], name: str, default: float, most: float, *, least: float = 0) -> float:
+    return number_between(variables.get(name, default), least, most, name)
 
 
 def _create(file: Path) -> None:

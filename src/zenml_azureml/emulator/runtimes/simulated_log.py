@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zenml_azureml.emulator.limits import LONGEST_SECONDS, MOST_LINES, number_between
+
 
 @dataclass(frozen=True)
 class SimulatedLog:
@@ -36,15 +38,18 @@ class SimulatedLog:
             lines: How many lines, where they do not say it.
 
         Raises:
-            ValueError: If one of them is not a number.
+            ValueError: If one of them is not a number, or out of bounds.
         """
+        per_file = variables.get("SIMULATE_LINES_PER_FILE", cls.lines_per_file)
         return cls(
-            lines=int(variables.get("SIMULATE_LINES", lines)),
+            lines=int(number_between(variables.get("SIMULATE_LINES", lines), 0, MOST_LINES, "SIMULATE_LINES")),
             text=variables.get("SIMULATE_LINE", cls.text),
             line_end=variables.get("SIMULATE_LINE_END", cls.line_end),
             log_end=variables.get("SIMULATE_LOG_END", cls.log_end),
-            lines_per_file=int(variables.get("SIMULATE_LINES_PER_FILE", cls.lines_per_file)),
-            delay=float(variables.get("SIMULATE_LOG_DELAY", cls.delay)),
+            lines_per_file=int(number_between(per_file, 0, MOST_LINES, "SIMULATE_LINES_PER_FILE")),
+            delay=number_between(
+                variables.get("SIMULATE_LOG_DELAY", cls.delay), 0, LONGEST_SECONDS, "SIMULATE_LOG_DELAY"
+            ),
         )
 
     def write(self, number: int, first_file: Path, *, process: int, attempt: int) -> None:

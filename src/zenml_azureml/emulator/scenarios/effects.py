@@ -8,6 +8,7 @@ from datetime import timedelta
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
 from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of, vm_size_of
+from zenml_azureml.emulator.limits import LONGEST_JOB_SECONDS
 from zenml_azureml.emulator.runtimes.base import JobEnd
 from zenml_azureml.emulator.runtimes.failure import end_of_command
 from zenml_azureml.emulator.scenarios.armed import ScenarioRule
@@ -84,4 +85,4 @@ def _let_time_have_passed(job: Job) -> None:
     timeout = timeout_of(job.properties["limits"])
     assert timeout is not None  # noqa: S101 - no other job is met
     assert job.started_at is not None  # noqa: S101 - it ran
-    job.started_at -= timedelta(seconds=timeout)
+    job.started_at -= timedelta(seconds=min(timeout, LONGEST_JOB_SECONDS))
