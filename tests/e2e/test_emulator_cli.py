@@ -18,6 +18,7 @@ import psutil
 import pytest
 import trustme
 
+from tests.escaping import assert_gone, escape
 from tests.https_server import https_server
 from zenml_azureml.emulator import daemon, environment
 from zenml_azureml.emulator.runtimes.processes import processes_of
@@ -79,7 +80,7 @@ def submit(monkeypatch: pytest.MonkeyPatch) -> Submit:
     return submit_and_wait_until_it_runs
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -176,6 +177,48 @@ class TestStartingAndStopping:
         assert "is not an interpreter" in done.stderr
         assert not state.exists()
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            *(("--workspace", name) for name in ("", "../x", "a\nb", "a/b", "x" * 91, "é")),
+            *(
+                ("--location", "a b"),
+                ("--resource-group", "?"),
+                ("--subscription", "#"),
+                ("--port", "65535", "--proxy"),
+            ),
+        ],
+    )
+    def test_a_name_that_no_address_can_have_is_refused_in_a_sentence(self, state: Path, options: list[str]) -> None:
+        defaults = daemon.Options()
+        names = dict(zip(options[::2], options[1::2], strict=False))
+
+        with pytest.raises(daemon.DaemonError, match=options[0]):
+            daemon.serve(
+                state,
+                daemon.Options(
+                    port=int(names.get("--port", 0)),
+                    proxy="--proxy" in options,
+                    subscription_id=names.get("--subscription", defaults.subscription_id),
+                    resource_group=names.get("--resource-group", defaults.resource_group),
+                    workspace_name=names.get("--workspace", defaults.workspace_name),
+                    location=names.get("--location", defaults.location),
+                ),
+            )
+
+    def test_a_full_or_broken_disk_is_a_sentence(self, state: Path) -> None:
+        started(state)
+        daemon.stop(state)
+        (state / "ca-bundle.pem").unlink()
+        (state / "ca-bundle.pem").mkdir()
+
+        done = emulator("start", state, "--port", "0")
+
+        assert done.returncode == 1
+        assert "The emulator cannot use its state folder" in done.stderr
+        assert "Traceback" not in done.stderr
+        (state / "ca-bundle.pem").rmdir()
+
     def test_the_foreground_ends_with_an_interrupt(self, state: Path) -> None:
         command = [sys.executable, "-m", "zenml_azureml.cli", "emulator", "start", "--state", str(state)]
         process = psutil.Popen([*command, "--port", "0", "--foreground"], stdout=subprocess.PIPE, env=CLEAN)
@@ -211,19 +254,49 @@ class TestStartingAndStopping:
 
 class TestJobs:
     def test_stopping_ends_every_process_of_every_job(self, state: Path, submit: Submit) -> None:
-        submit(started(state), "sleep 600 & setsid --fork sleep 600; wait")
+        pid_file = state.parent / "pid"
+        submit(
+            started(state), f"sleep 600 & setsid --fork sleep 600; {escape(pid_file)}; touch {state.parent}/on; wait"
+        )
+        wait_until((state.parent / "on").exists)
         assert processes_of(state)
 
         emulator("stop", state)
 
         assert processes_of(state) == []
+        assert_gone(pid_file)
+
+    def test_a_terminated_emulator_ends_every_process_of_every_job(self, state: Path, submit: Submit) -> None:
+        running, pid_file = started(state), state.parent / "pid"
+        submit(running, f"{escape(pid_file)}; touch {state.parent}/on; sleep 600")
+        wait_until((state.parent / "on").exists)
+
+        process = psutil.Process(running.pid)
+        process.terminate()
+        process.wait(240)
+
+        assert processes_of(state) == []
+        assert_gone(pid_file)
+
+    @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has subreapers")
+    def test_a_job_that_kills_its_keeper_ends_with_the_emulator(self, state: Path, submit: Submit) -> None:
+        pid_file = state.parent / "pid"
+        submit(started(state), f"{escape(pid_file)}; kill -9 $PPID; touch {state.parent}/on; sleep 600")
+        wait_until((state.parent / "on").exists)
+
+        emulator("stop", state)
+
+        assert processes_of(state) == []
+        assert_gone(pid_file)
 
     @pytest.mark.parametrize("verb", ["start", "stop"])
     def test_what_a_killed_emulator_left_running_is_ended_next_time(
         self, state: Path, submit: Submit, verb: str
     ) -> None:
         running = started(state)
-        submit(running, "sleep 600")
+        pid_file = state.parent / "pid"
+        submit(running, f"{escape(pid_file)}; touch {state.parent}/on; sleep 600")
+        wait_until((state.parent / "on").exists)
         psutil.Process(running.pid).kill()
         wait_until(lambda: daemon.find(state) is None)
         assert processes_of(state)
@@ -231,6 +304,7 @@ class TestJobs:
         emulator(verb, state, *(["--port", "0"] if verb == "start" else []))
 
         assert processes_of(state) == []
+        assert_gone(pid_file)
 
     def test_its_log_is_printed_and_followed_to_its_end(self, state: Path, submit: Submit, tmp_path: Path) -> None:
         go_on = tmp_path / "go-on"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import shutil
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.escaping import assert_gone, escape
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.process import ProcessRuntime
 from zenml_azureml.emulator.runtimes.processes import end_processes, processes_of
@@ -48,37 +48,6 @@ def run(job: JobLaunch, runtime: ProcessRuntime | None = None) -> JobEnd:
 
 def log_of(job: JobLaunch) -> str:
     return job.log_file.read_text()
-
-
-#: A daemon as careful ones are made: two forks, a session of its own, no environment, no folder, no open file.
-_DAEMON = """
-import os, sys, time
-if os.fork():
-    os.wait()
-    while not os.path.exists(sys.argv[1]):
-        time.sleep(0.01)
-    sys.exit()
-os.setsid()
-if os.fork():
-    os._exit(0)
-os.chdir("/")
-os.closerange(0, 3)
-part = sys.argv[1] + ".part"
-with open(part, "w") as file:
-    file.write(str(os.getpid()))
-os.rename(part, sys.argv[1])
-os.execve("/bin/sleep", ["sleep", "600"], {})
-"""
-
-
-def escape(pid_file: Path) -> str:
-    """A command that starts a daemon which is known by nothing, and returns when that runs."""
-    return f"{shlex.quote(sys.executable)} -c {shlex.quote(_DAEMON)} {shlex.quote(str(pid_file))}"
-
-
-def assert_gone(pid_file: Path) -> None:
-    pid = int(pid_file.read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 240) -> None:

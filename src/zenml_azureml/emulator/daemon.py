@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from zenml_azureml.emulator.files import full_disk, in_words, write_private
 from zenml_azureml.emulator.runtimes.base import EngineError
+from zenml_azureml.emulator.runtimes.keeper import become_subreaper
 from zenml_azureml.emulator.runtimes.leftovers import end_leftovers
+from zenml_azureml.emulator.runtimes.processes import end_children
 from zenml_azureml.emulator.state_folder import StateFolderError, claim, is_state_folder
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ _RECORD = "emulator.json"
 _LOG = "emulator.log"
 _POLL_SECONDS = 0.05
 _LOG_LINES_SHOWN = 15
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._()-]{0,89}")
+_LAST_PORT = 65_535
 #: What the system says of a port that cannot be listened on.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
@@ -286,6 +291,7 @@ def _emulator(state: Path, options: Options) -> Emulator:
     from zenml_azureml.emulator.context import Settings
     from zenml_azureml.emulator.environment import own_variables
 
+    _check(options)
     clock, settings = SystemClock(), Settings()
     workspace = WorkspaceName(options.subscription_id, options.resource_group, options.workspace_name, options.location)
     try:
@@ -310,6 +316,28 @@ def _emulator(state: Path, options: Options) -> Emulator:
         raise DaemonError(
             f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."
         ) from error
+
+
+def _check(options: Options) -> None:
+    """Refuse names that no address can have, and a port without a next one for the proxy.
+
+    Raises:
+        DaemonError: Names the option.
+    """
+    names = {
+        "--subscription": options.subscription_id,
+        "--resource-group": options.resource_group,
+        "--workspace": options.workspace_name,
+        "--location": options.location,
+    }
+    for option, name in names.items():
+        if not _NAME.fullmatch(name):
+            raise DaemonError(
+                f"{option} cannot be {name[:100]!a}. Next steps: use 1 to 90 letters, digits, dots, hyphens, "
+                "underscores or parentheses, with a letter or a digit first."
+            )
+    if options.proxy and options.port == _LAST_PORT:
+        raise DaemonError(f"The proxy needs the port after --port, and {_LAST_PORT} is the last one.")
 
 
 def _runtime(state: Path, options: Options, clock: Clock, settings: Settings) -> Runtime:
@@ -355,8 +383,11 @@ def main() -> None:
     state, options = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
+        # What a job has left that has killed its keeper comes to this process, which has no other children in the end.
+        become_subreaper()
         with _file_errors_in_words(Path(state)):
             _serve_locked(Path(state), Options(**json.loads(options)), announce=None)
+        end_children()
     except DaemonError as error:
         sys.exit(str(error))
 

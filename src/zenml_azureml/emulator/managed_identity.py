@@ -10,6 +10,7 @@ identities on an Azure VM to acquire an access token"), what msal reads, and pub
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from aiohttp import web
@@ -18,6 +19,8 @@ from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.keys import is_same_secret
 from zenml_azureml.emulator.launch import compute_name
 from zenml_azureml.emulator.machine_identities import ENDPOINT, METADATA_ENDPOINT, MachineIdentity, identities_of
+
+_RESOURCE = re.compile(r"[a-z]+://[^\s\x00]+|[0-9a-fA-F-]{36}")
 
 _NAMES_OF_IDENTITIES = ("client_id", "clientid", "object_id", "principal_id", "mi_res_id", "msi_res_id")
 
@@ -44,6 +47,9 @@ async def _app_service(request: web.Request) -> web.Response:
             400, "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
         )
     resource = request.query.get("resource", "")
+    if not _RESOURCE.fullmatch(resource):
+        # Guess: the words, and that a resource that is no address is refused like this.
+        return _app_service_error(400, "The query parameter resource is missing or is not the address of a resource.")
     if not context.cloud.knows(resource):
         # Guess: the words. msal has found the status to be 500.
         return _app_service_error(500, "An unexpected error occured while fetching the AAD Token.")

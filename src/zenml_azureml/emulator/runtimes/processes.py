@@ -95,6 +95,16 @@ def _has_socket(pid: int, inode: int) -> bool:
     return False
 
 
+def end_children() -> None:
+    """Kill all descendants of this process; returns when none of them lives, or only those of another user."""
+    out_of_reach: set[int] = set()
+    while living := [child for child in psutil.Process().children(recursive=True) if _is_alive(child)]:
+        out_of_reach |= _send_each(living, signal.SIGKILL)
+        if out_of_reach.issuperset(child.pid for child in living):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
 def is_keeper(process: psutil.Process) -> bool:
     """True if a process is the keeper of a job."""
     try:
