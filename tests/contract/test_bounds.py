@@ -24,6 +24,7 @@ from zenml_azureml.emulator.state import TERMINAL_STATES
 from zenml_azureml.emulator.storage import account_of
 
 HUGE = 10**9
+_NO_COUNTS: tuple[Any, ...] = (HUGE, 10**30, 2_000, 0, -1, True, 1.5, "2", [2], {})
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def end_of(arm: Arm, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"resources": {"instanceCount": number}} for number in (HUGE, 10**30, 2_000, 0, -1, True, 1.5, "2", [2], {})]
+    [{"resources": {"instanceCount": number}} for number in _NO_COUNTS]
     + [
         {"distribution": {"distributionType": kind, "processCountPerInstance": number}}
         for kind in ("PyTorch", "Mpi")

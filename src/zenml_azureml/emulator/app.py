@@ -27,7 +27,7 @@ from zenml_azureml.emulator.authorize import demand_role
 from zenml_azureml.emulator.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.blob_hosts import blob_service
 from zenml_azureml.emulator.clouds import CLOUDS
-from zenml_azureml.emulator.connections import CONNECTIONS, Connections, note_connection
+from zenml_azureml.emulator.connections import CONNECTIONS, DEFAULT_LIMITS, Connections, note_connection
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.limits import MOST_BODY_BYTES
@@ -69,17 +69,17 @@ _MIDDLEWARES = (
 )
 
 
-def build_app(context: Context, access: Access, connections: Connections) -> web.Application:
+def build_app(context: Context, access: Access, connections: Connections | None = None) -> web.Application:
     """Put the application together.
 
     Args:
         context: What its handlers see.
         access: Checks each request first.
-        connections: Knows which connections are busy.
+        connections: Knows which connections are busy; a new one by default.
     """
     app = web.Application(middlewares=_MIDDLEWARES, client_max_size=MOST_BODY_BYTES)
     app[ACCESS] = access
-    app[CONNECTIONS] = connections
+    app[CONNECTIONS] = connections or Connections(DEFAULT_LIMITS)
     app[CONTEXT] = context
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()

@@ -94,7 +94,9 @@ def test_too_many_connections_are_closed_and_further_ones_are_served(tmp_path: P
         many = [connect(emulator) for _ in range(20)]
 
         assert all(is_closed(connection) for connection in many[:15])
-        assert requests.get(f"{emulator.base_url}/discovery", verify=emulator.ca_file, timeout=200).status_code == 200
+        assert (
+            requests.get(f"{emulator.base_url}/discovery", verify=str(emulator.ca_file), timeout=200).status_code == 200
+        )
 
 
 def test_a_client_whose_connection_was_closed_meanwhile_asks_over_another_one(impatient: Emulator) -> None:
