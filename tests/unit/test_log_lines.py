@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -52,7 +53,7 @@ def read(data: bytes, *, cuts: list[int] | None = None) -> list[str]:
         (b"one\ntwo", ["one", "two"]),
         (b"one\r\ntwo\r\n", ["one", "two"]),  # as Windows ends lines
         (b"\xff\xfe\nnext\n", ["\ufffd\ufffd", "next"]),  # bytes that are no text do not end the log
-        ("a\u2028b\x0cc\x85\n".encode(), ["a\u2028b\x0cc\x85"]),  # what Python takes for a line end is none
+        ("a\u2028b\x0cc\x85d\n".encode(), ["a\u2028bcd"]),  # what Python takes for a line end is none
         (b"gr\xc3", ["gr\ufffd"]),
         (b"\x1b[31mred\x1b[0m\n", ["\x1b[31mred\x1b[0m"]),  # colours are for the reader's terminal
         (b"\x1b[2J\x1b[A\x1b]0;title\x07text\x1b[K\n", ["text"]),  # to clear or name that terminal is not
@@ -60,6 +61,26 @@ def read(data: bytes, *, cuts: list[int] | None = None) -> list[str]:
 )
 def test_lines_are_what_a_terminal_would_show(data: bytes, lines: list[str]) -> None:
     assert read(data) == lines
+
+
+@given(
+    st.lists(st.sampled_from(["\x1b", "\x9d", "]52;c;", "\x07", "[2J", "[31m", "\n", "\r", "\b", "ü", "\u202e"])),
+    st.lists(st.integers(0, 300), max_size=8),
+)
+def test_a_sequence_is_removed_wherever_its_bytes_are_cut(parts: list[str], cuts: list[int]) -> None:
+    data = "".join(parts).encode()
+    lines = read(data, cuts=cuts)
+
+    assert lines == read(data)
+    for line in lines:
+        assert not re.search("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202e]", re.sub("\x1b\\[[0-9;]*m", "", line))
+
+
+def test_a_sequence_that_never_ends_costs_no_more_memory_than_a_line(reader: LineReader) -> None:
+    lines = [line for _ in range(8) for line in reader.feed(b"\x1b]0;" + b"x" * LONGEST_LINE)]
+
+    assert len("".join(lines)) <= 8 * (LONGEST_LINE + 4)
+    assert all("\x1b" not in line for line in lines)
 
 
 @given(st.text(st.sampled_from("aü€😀\n\r\x1b[31m "), max_size=60), st.lists(st.integers(0, 300), max_size=8))

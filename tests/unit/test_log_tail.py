@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zenml_azureml.workspace.log_tail import TAIL_LINES, LogTail, explaining_tail
+from zenml_azureml.workspace.log_tail import LONGEST_TAIL_LINE, TAIL_LINES, LogTail, explaining_tail
 
 TRACEBACK = "Traceback (most recent call last):"
 
@@ -18,6 +18,12 @@ def test_the_last_lines_are_kept() -> None:
     lines = [str(number) for number in range(TAIL_LINES + 5)]
 
     assert list(tail(*lines).lines) == lines[5:]
+
+
+def test_of_a_long_line_the_beginning_is_kept() -> None:
+    (line,) = tail("x" * 1_000_000).lines
+
+    assert line == f"{'x' * LONGEST_TAIL_LINE} ... (1000000 characters)"
 
 
 def test_without_a_traceback_the_first_process_explains() -> None:

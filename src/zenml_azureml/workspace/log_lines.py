@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Callable, Iterator
 
-#: What programs write to colour a terminal, to move its cursor, and to name its window (ECMA-48).
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-
-#: The same but colours, which are welcome in the reader's terminal. The others would write over what is there.
-_ALL_BUT_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+from zenml_azureml.terminal import safe_log_line, safe_text
 
 #: Characters of a line beyond which it is cut: what never ends a line must not fill the memory.
 LONGEST_LINE = 1024 * 1024
@@ -21,7 +16,7 @@ BAR_INTERVAL_SECONDS = 60.0
 
 def without_terminal_codes(text: str) -> str:
     """A text for where there is no terminal, such as an error that is stored and mailed."""
-    return _TERMINAL_CODES.sub("", text)
+    return safe_text(text)
 
 
 class LineReader:
@@ -43,18 +38,18 @@ class LineReader:
     def feed(self, data: bytes) -> list[str]:
         """Take in bytes that follow those before; returns the lines they complete."""
         *complete, partial = (self._partial + self._decoder.decode(data)).split("\n")
-        lines = [part for line in complete for part in _cut(_shown(line))]
+        lines = [_shown(part) for line in complete for part in _cut(_last_state(line))]
         if complete:
             self._bar_told_at = None
         # Of a bar, the state that is being written and the one before are enough.
         *parts, self._partial = _cut("\r".join(partial.split("\r")[-2:]))
-        return lines + parts + self._state_of_bar()
+        return lines + [_shown(part) for part in parts] + self._state_of_bar()
 
     def flush(self) -> list[str]:
         """The last line, if it never got its end."""
         rest, self._partial = self._partial + self._decoder.decode(b"", final=True), ""
         self._decoder.reset()
-        return list(_cut(_shown(rest))) if rest else []
+        return [_shown(part) for part in _cut(_last_state(rest))] if rest else []
 
     def _state_of_bar(self) -> list[str]:
         finished_state, is_bar, _ = self._partial.rpartition("\r")
@@ -70,8 +65,13 @@ class LineReader:
 
 
 def _shown(line: str) -> str:
-    """What a terminal would show of a line in the end."""
-    return _ALL_BUT_COLOURS.sub("", line.rstrip("\r").rpartition("\r")[2])
+    """What a terminal would show of a line in the end, and nothing that would write over the reader's own."""
+    return safe_log_line(line)
+
+
+def _last_state(line: str) -> str:
+    """A line without what is written over from its beginning."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _cut(line: str) -> Iterator[str]:

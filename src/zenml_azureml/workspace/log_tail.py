@@ -13,6 +13,9 @@ from zenml_azureml.workspace.log_lines import without_terminal_codes
 #: Lines kept for the account of a failure.
 TAIL_LINES = 20
 
+#: Characters of such a line that are kept: it goes into an error, and to ZenML's server.
+LONGEST_TAIL_LINE = 4_000
+
 #: A traceback that began at most so many lines before the end is taken for the cause of the end.
 _NEAR_THE_END = 200
 
@@ -66,6 +69,8 @@ class LogTail:
     def add(self, line: str) -> None:
         """Take in the next line."""
         plain = without_terminal_codes(line)
+        if len(plain) > LONGEST_TAIL_LINE:
+            plain = f"{plain[:LONGEST_TAIL_LINE]} ... ({len(plain)} characters)"
         self.lines.append(plain)
         self._lines_since += 1
         if TRACEBACK in plain:
