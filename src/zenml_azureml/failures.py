@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zenml_azureml.terminal import safe_text
+
 
 class AzureMLError(RuntimeError):
     """Something failed on the way to Azure ML or on it.
@@ -44,10 +46,11 @@ class AzureMLError(RuntimeError):
             parts.append(f"Studio: {studio_url}")
         if do_next:
             parts.append(f"What to do: {do_next}")
-        super().__init__("\n".join(parts))
-        self.what = what
-        self.azure_says = azure_says
-        self.do_next = do_next
+        # The door to the client's terminal and to ZenML's server: names and Azure's words are not ours.
+        super().__init__(safe_text("\n".join(parts)))
+        self.what = safe_text(what)
+        self.azure_says = safe_text(azure_says)
+        self.do_next = safe_text(do_next)
 
     def with_history(self, history: str) -> AzureMLError:
         """The same error with an account of what was tried before; itself where that is nothing.

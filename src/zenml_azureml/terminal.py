@@ -14,6 +14,7 @@ What they return, they return unchanged if they are given it again.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 #: Controls that a terminal obeys in the middle of a sequence, which continues after them.
@@ -69,6 +70,17 @@ def safe_text(text: str) -> str:
 def safe_name(text: str) -> str:
     """Return a text for the middle of a line: the same, with spaces in place of newlines and tabs."""
     return text if text.isprintable() else " ".join(safe_text(text).split())
+
+
+def safe_tags(tags: Mapping[str, object] | None) -> dict[str, str]:
+    """Return tags whose keys and values are safe names."""
+    return {safe_name(str(key)): safe_name(str(value)) for key, value in (tags or {}).items()}
+
+
+def safe_link(url: object) -> str:
+    """Return the address of a page, or nothing if it is none that a browser may open: it becomes a link."""
+    text = str(url or "")
+    return text if text.startswith("https://") and text.isprintable() and " " not in text else ""
 
 
 def safe_log_line(line: str) -> str:

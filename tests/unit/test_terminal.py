@@ -14,7 +14,25 @@ from zenml_azureml.terminal import safe_log_line, safe_name, safe_text
 #: The parts of which sequences are made, and of which nested ones come together again.
 _PARTS = [
     *("\x1b", "[", "]", "P", "_", "^", "X", "c", "\\", "\x07", "\x9b", "\x9d", "\x90", "\x98", "\x9e", "\x9f", "\x9c"),
-    *("\x85", "\x8e", "\x18", "\x1a", "\x7f", "\x00", "\x08", "\r", "\n", "\t", "0", "31", "38;5;9", ";", ":", "m", "?"),
+    *(
+        "\x85",
+        "\x8e",
+        "\x18",
+        "\x1a",
+        "\x7f",
+        "\x00",
+        "\x08",
+        "\r",
+        "\n",
+        "\t",
+        "0",
+        "31",
+        "38;5;9",
+        ";",
+        ":",
+        "m",
+        "?",
+    ),
     *("52;c;", "2J", "A", "H", " ", "word", "\u202e", "\u2066", "\u200d", "\ud800", "\udfff", "\U000e0041", "ü", "😀"),
 ]
 _TEXTS = st.lists(st.sampled_from(_PARTS), max_size=30).map("".join) | st.text(

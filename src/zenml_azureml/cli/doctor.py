@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.places import chosen_operators, errors_told, keep_stdout_clean, operator_options
 from zenml_azureml.cli.waiting import counted
+from zenml_azureml.terminal import safe_name, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +53,7 @@ def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
             findings = list(found) if as_json else _shown(chosen, found)
             reports.append(_Report(chosen.name, chosen.config.workspace_name, tuple(findings)))
     if as_json:
-        click.echo(json.dumps([_as_json(report) for report in reports], indent=2))
+        echo(json.dumps([_as_json(report) for report in reports], indent=2))
     sys.exit(1 if any(found.status == "failed" for report in reports for found in report.findings) else 0)
 
 
@@ -64,8 +66,9 @@ def _findings(operator: AzureMLStepOperator, cloud: str | None) -> Iterator[Find
 def _shown(operator: AzureMLStepOperator, findings: Iterator[Finding]) -> list[Finding]:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
-    console.print(f"Step operator {operator.name}, workspace {operator.config.workspace_name}\n", style="bold")
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    place = safe_name(f"Step operator {operator.name}, workspace {operator.config.workspace_name}")
+    console.print(f"{place}\n", style="bold")
     seen = []
     for finding in findings:
         _show(console, finding)
@@ -79,7 +82,7 @@ def _show(console: Console, finding: Finding) -> None:
     from rich.text import Text
 
     mark, colour = _MARKS[finding.status.value]
-    said = finding.found if not finding.do_next else f"{finding.found}\n→ {finding.do_next}"
+    said = safe_text(finding.found if not finding.do_next else f"{finding.found}\n→ {finding.do_next}")
     if not sys.stdout.isatty():
         # Whole lines for whoever searches in them.
         console.print(f"{mark} {finding.check:<{_NAME_WIDTH}}  {said.replace(chr(10), ' ')}")

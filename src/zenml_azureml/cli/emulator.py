@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zenml_azureml.cli.extras import require_extra
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.scenario import scenario
 from zenml_azureml.cli.tables import show_facts
@@ -99,7 +100,7 @@ def start(
     if runtime == "docker":
         require_extra("docker", "docker")
     if (running := daemon.find(state)) is not None:
-        click.echo(f"It already runs: {running.base_url} (process {running.pid}).")
+        echo(f"It already runs: {running.base_url} (process {running.pid}).")
         return
     default, interpreters = _interpreters(pythons)
     options = daemon.Options(
@@ -137,7 +138,7 @@ def stop(state: Path) -> None:
             ran = daemon.stop(state)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
+    echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
 
 
 @emulator.command(short_help="Show whether it runs, its jobs and computes.")
@@ -149,7 +150,7 @@ def status(state: Path, as_json: bool) -> None:
 
     running = daemon.find(state)
     if running is None:
-        click.echo(json.dumps({"running": False, "state": str(state)}) if as_json else f"No emulator runs in {state}.")
+        echo(json.dumps({"running": False, "state": str(state)}) if as_json else f"No emulator runs in {state}.")
         sys.exit(1)
     held = ask(running, "/_emulator/status")
     uptime = datetime.now(timezone.utc) - datetime.fromisoformat(running.started_at)
@@ -166,7 +167,7 @@ def status(state: Path, as_json: bool) -> None:
             "workspace_name": running.options.workspace_name,
             **held,
         }
-        click.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
     else:
         _show_status(running, uptime, held)
 
@@ -191,7 +192,7 @@ def env(state: Path, unset: bool, sign_in: Any) -> None:
         running = running_in(state)
         bundle = environment.ca_bundle(running, os.environ)
         lines = environment.set_lines(environment.variables(running, bundle, os.environ, sign_in), os.environ)
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 @emulator.command()
@@ -222,7 +223,7 @@ def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
         new = log.read()
     if new:
         if len(printed) > 1:
-            click.echo(f"==> {log_file.name} <==")
+            echo(f"==> {log_file.name} <==")
         printed[log_file] += sys.stdout.buffer.write(new)
         sys.stdout.flush()
 
@@ -263,8 +264,8 @@ def _has_ended(state: Path, job: str) -> bool:
 
 def _announce(running: Running) -> None:
     name = running.options.workspace_name
-    click.echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
-    click.echo(f'Use it in this shell: eval "$(zenml-azureml emulator env --state {running.state})"')
+    echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
+    echo(f'Use it in this shell: eval "$(zenml-azureml emulator env --state {running.state})"')
 
 
 def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> None:

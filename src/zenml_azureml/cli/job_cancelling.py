@@ -13,6 +13,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.cli.job_table import show_table
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.secret_cleanup import delete_left, delete_secret_of
 from zenml_azureml.cli.waiting import counted, working
 from zenml_azureml.jobs import runs
@@ -53,7 +54,7 @@ class Teller:
             }
         )
         if result.problem:
-            click.echo(result.problem, err=True)
+            echo(result.problem, err=True)
         else:
             self.say(f"The Azure ML job `{job.name}` has ended: {job.status}.")
 
@@ -61,7 +62,7 @@ class Teller:
         """What became of a secret in a key vault."""
         self._told.append({"secret": url, "deleted": not problem, "problem": problem or None})
         if problem:
-            click.echo(problem, err=True)
+            echo(problem, err=True)
         else:
             self.say(f"The secret {url} is deleted.")
 
@@ -69,16 +70,16 @@ class Teller:
         """That there is no such job."""
         problem = f"There is no job `{name}` in {in_words(places)}."
         self._told.append({"job": name, "status": None, "ended": None, "problem": problem})
-        click.echo(problem, err=True)
+        echo(problem, err=True)
 
     def say(self, sentence: str) -> None:
         """Something for people."""
-        click.echo(sentence, err=self._as_json)
+        echo(sentence, err=self._as_json)
 
     def close(self) -> None:
         """All has been told."""
         if self._as_json:
-            click.echo(json.dumps(self._told, indent=2))
+            echo(json.dumps(self._told, indent=2))
 
 
 def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, teller: Teller, *, ask: bool) -> bool:
@@ -130,7 +131,7 @@ def cancel_orphans(
     untold = Counter(job.judgement.reason for job in unfinished if job.judgement.orphan is None)
     if untold:
         reasons = ", ".join(f"{reason}: {number}" for reason, number in untold.items())
-        click.echo(
+        echo(
             f"Left alone, because it cannot be told from here whether they are orphans: {untold.total()} "
             f"({reasons}). `zenml-azureml jobs list --orphans` shows them.",
             err=True,
@@ -229,7 +230,7 @@ def _tell_server(what: str, tell: Callable[[], None]) -> None:
     try:
         tell()
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
-        click.echo(f"The ZenML server could not be told that {what}: {error}", err=True)
+        echo(f"The ZenML server could not be told that {what}: {error}", err=True)
 
 
 def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Teller) -> None:
@@ -243,7 +244,7 @@ def _stop_run(run_id: UUID, teller: Teller) -> None:
     teller.say(f"The run `{run.name}` is {run.status.value}.")
     if not run.status.is_finished:
         steps = ", ".join(f"`{name}`" for name in runs.unfinished_steps(run))
-        click.echo(f"On the ZenML server these steps of it have not ended: {steps}.", err=True)
+        echo(f"On the ZenML server these steps of it have not ended: {steps}.", err=True)
 
 
 def _known_run(run: str, server: ServerView) -> PipelineRunResponse | None:
@@ -251,5 +252,5 @@ def _known_run(run: str, server: ServerView) -> PipelineRunResponse | None:
     try:
         return None if server.id is None else runs.find_run(run)
     except Exception as error:  # noqa: BLE001 - as above
-        click.echo(f"The ZenML server does not tell of the run `{run}`: {error}", err=True)
+        echo(f"The ZenML server does not tell of the run `{run}`: {error}", err=True)
         return None

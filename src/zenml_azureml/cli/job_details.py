@@ -7,10 +7,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import click
-
 from zenml_azureml import step_runs, tags
 from zenml_azureml.cli.job_table import job_as_json
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.tables import show_facts
 from zenml_azureml.cli.waiting import working
 from zenml_azureml.jobs.costs import in_usd, usd_of
@@ -44,12 +43,12 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
         (found,) = judged([(place, account.job)], server)
         failure = _failure(account, server)
     if as_json:
-        click.echo(json.dumps(_as_json(found, account, failure), indent=2))
+        echo(json.dumps(_as_json(found, account, failure), indent=2))
         return
     show_facts(_facts(found, account))
     if failure is not None:
-        click.echo()
-        click.echo(str(failure.error()))
+        echo()
+        echo(str(failure.error()))
 
 
 def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobAccount]:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.waiting import working
+from zenml_azureml.terminal import safe_log_line
 from zenml_azureml.workspace.watch import WatchOptions
 
 if TYPE_CHECKING:
@@ -68,12 +70,12 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
         AzureMLError: If it cannot be watched any more.
     """
     if not job.phase.ended:  # it may be silent for hours
-        click.echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C leaves it alone.", err=True)
+        echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C leaves it alone.", err=True)
     options = WatchOptions(
         tag="",
         patience=_PATIENCE,
         on_line=_printer(job.name, as_json=as_json),
-        on_progress=lambda sentence: click.echo(sentence, err=True),
+        on_progress=lambda sentence: echo(sentence, err=True),
         processes_per_node=job.processes_per_node,
     )
     watched = place.workspace.watch(job.name, options)
@@ -81,17 +83,18 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
         while not watched.wait(timedelta(seconds=1)):
             pass
     except KeyboardInterrupt:
-        click.echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job.name}", err=True)
+        echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job.name}", err=True)
         sys.exit(130)
     if watched.error is not None:
         raise watched.error
-    click.echo(f"The Azure ML job `{job.name}` has ended: {watched.status}.", err=True)
+    echo(f"The Azure ML job `{job.name}` has ended: {watched.status}.", err=True)
 
 
 def _printer(job_name: str, *, as_json: bool) -> _Printer:
     def show(line: str) -> None:
         try:
-            click.echo(json.dumps({"job": job_name, "line": line}) if as_json else line)
+            # Not `echo`: the colours of a log are for the reader's terminal, and nothing else is left in a line.
+            click.echo(json.dumps({"job": job_name, "line": line}) if as_json else safe_log_line(line))
         except BrokenPipeError:
             # Whoever read has what they wanted, e.g. `head`; Python would complain once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

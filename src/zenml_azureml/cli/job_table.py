@@ -6,9 +6,8 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from zenml_azureml import tags
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.tables import show_rows
 from zenml_azureml.jobs.costs import in_usd, usd_of
 from zenml_azureml.jobs.orphans import NoStepRun
@@ -47,7 +46,7 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
 
 def show_json(jobs: list[FoundJob]) -> None:
     """Print jobs for programs: a list of objects."""
-    click.echo(json.dumps([job_as_json(job) for job in jobs], indent=2))
+    echo(json.dumps([job_as_json(job) for job in jobs], indent=2))
 
 
 def job_as_json(found: FoundJob) -> dict[str, Any]:

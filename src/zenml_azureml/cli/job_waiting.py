@@ -6,10 +6,10 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import click
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.waiting import working
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs import runs
@@ -48,7 +48,7 @@ def wait_for(
     with working("Looking for the job"):
         step_run = step_run_of(job_or_step_run, places_of(operators, cloud))
         operator = operator_of(step_run, operators)
-    click.echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).", err=as_json)
+    echo(f"Waiting for the job of the step `{step_run.name}` ({step_run.id}).", err=as_json)
     problem = ""
     try:
         status = wait_for_end(step_run, operator, patience)
@@ -57,27 +57,27 @@ def wait_for(
     except RunStoppedException as error:
         status, problem = ExecutionStatus.STOPPED, str(error)
     if problem:
-        click.echo(problem, err=True)
-    click.echo(f"The step `{step_run.name}` is {status.value}.", err=as_json)
+        echo(problem, err=True)
+    echo(f"The step `{step_run.name}` is {status.value}.", err=as_json)
     run = runs.settle(step_run.pipeline_run_id, patience)
     if as_json:
         told = {"step": step_run.name, "step_run_id": str(step_run.id), "status": status.value}
         told |= {"run": run.name, "run_id": str(run.id), "run_status": run.status.value}
-        click.echo(json.dumps({**told, "problem": problem or None}, indent=2))
+        echo(json.dumps({**told, "problem": problem or None}, indent=2))
     else:
         _tell_of_run(run, retry=status.is_successful)
     return status.is_successful
 
 
 def _tell_of_run(run: PipelineRunResponse, *, retry: bool) -> None:
-    click.echo(f"The run `{run.name}` is {run.status.value}.")
+    echo(f"The run `{run.name}` is {run.status.value}.")
     unfinished = runs.unfinished_steps(run)
     if unfinished:
-        click.echo(f"Steps of it that go on: {', '.join(f'`{name}`' for name in unfinished)}.")
+        echo(f"Steps of it that go on: {', '.join(f'`{name}`' for name in unfinished)}.")
     elif not run.status.is_finished:
-        click.echo(
+        echo(
             "None of its steps goes on. If its orchestrator is gone, this ends it: "
             f"zenml-azureml jobs cancel --run {run.id}"
         )
     elif retry and run.status is ExecutionStatus.FAILED and run.snapshot is not None and run.snapshot.is_dynamic:
-        click.echo(f"To go on behind its completed steps: zenml pipeline runs retry {run.id}")
+        echo(f"To go on behind its completed steps: zenml pipeline runs retry {run.id}")

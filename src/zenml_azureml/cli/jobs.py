@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.places import (
     chosen_operators,
     chosen_places,
@@ -63,9 +64,9 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
     elif found:
         show_table(found, costs=run is not None)
     else:
-        click.echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
+        echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
     if of_run and run is not None and not as_json:
-        click.echo(total_of([job for _, job in of_run], datetime.now(timezone.utc)).describe())
+        echo(total_of([job for _, job in of_run], datetime.now(timezone.utc)).describe())
 
 
 @jobs.command()
@@ -118,9 +119,9 @@ def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str
         _, job = _found(job_or_step_run, **where)
     if not job.studio_url:
         raise click.ClickException(f"Azure ML gave no address in Studio for the job `{job.name}`.")
-    click.echo(json.dumps({"job": job.name, "studio_url": job.studio_url}) if as_json else job.studio_url)
+    echo(json.dumps({"job": job.name, "studio_url": job.studio_url}) if as_json else job.studio_url)
     if not (only_print or as_json or webbrowser.open(job.studio_url)):
-        click.echo("No browser can be opened from here.", err=True)
+        echo("No browser can be opened from here.", err=True)
 
 
 def _found(job_or_step_run: str, **where: str | None) -> FoundAt:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.tables import show_rows
 
@@ -37,7 +38,7 @@ def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: flo
     if name is None:
         scenarios = ask(running, "/_emulator/scenarios")
         if as_json:
-            click.echo(json.dumps(scenarios, indent=2))
+            echo(json.dumps(scenarios, indent=2))
         else:
             show_rows(("Scenario", "What happens"), [(known["name"], known["summary"]) for known in scenarios])
         return
@@ -45,10 +46,10 @@ def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: flo
         running, "/_emulator/scenario", {"name": name, "jobs": jobs, "times": times, "after": after, "now": now}
     )
     if as_json:
-        click.echo(json.dumps(armed, indent=2))
+        echo(json.dumps(armed, indent=2))
         return
     if now:
-        click.echo(f"{armed['fired']} running {'job' if armed['fired'] == 1 else 'jobs'}: {name}.")
+        echo(f"{armed['fired']} running {'job' if armed['fired'] == 1 else 'jobs'}: {name}.")
         return
     which = "The next job" if times == 1 else f"The next {times} jobs"
-    click.echo(f"{which}{f' of `{jobs}`' if jobs else ''}: {name}.")
+    echo(f"{which}{f' of `{jobs}`' if jobs else ''}: {name}.")

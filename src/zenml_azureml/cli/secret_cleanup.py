@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-import click
-
 from zenml_azureml import tags
+from zenml_azureml.cli.output import echo
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs.inventory import is_id
 from zenml_azureml.jobs.left_secrets import SecretFacts, is_left
@@ -53,7 +52,7 @@ def delete_left(
                 secret for secret in place.workspace.secrets.left(key_vault) if _is_left(place, secret, server, run)
             ]
         except AzureMLError as error:
-            click.echo(f"Secrets that jobs may have left in a key vault are not looked for: {error}", err=True)
+            echo(f"Secrets that jobs may have left in a key vault are not looked for: {error}", err=True)
             continue
         for secret in left:
             all_gone = _delete(place, secret.url, tell) and all_gone

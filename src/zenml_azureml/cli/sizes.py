@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.places import chosen_places, errors_told, keep_stdout_clean, place_options
 from zenml_azureml.cli.tables import show_rows
 from zenml_azureml.cli.waiting import working
@@ -66,11 +67,11 @@ def sizes(
             found_sizes, quota = inspector.sizes(region), inspector.quota(region)
     found = search_sizes(found_sizes, quota, search)
     if as_json:
-        click.echo(json.dumps([_as_json(one, region) for one in found], indent=2))
+        echo(json.dumps([_as_json(one, region) for one in found], indent=2))
     elif found:
         _show(found, quota, low_priority=low_priority)
     else:
-        click.echo(f"No VM size of {region} is like that.")
+        echo(f"No VM size of {region} is like that.")
 
 
 def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
@@ -90,7 +91,7 @@ def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
         for one in found
     ]
     show_rows(("Size", "vCPU", "GPU", "GB", price, "vCPU used", "of", "Nodes left"), rows, numbers=numbers)
-    click.echo(f"\nMore quota for {quota.region}: {quota.page}", err=True)
+    echo(f"\nMore quota for {quota.region}: {quota.page}", err=True)
 
 
 def _gpus(found: FoundSize) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.places import chosen_operators, errors_told, keep_stdout_clean
 from zenml_azureml.cli.waiting import working
 
@@ -42,13 +43,13 @@ def spec(*, step: str, run: str | None, config: Path | None, operator: str | Non
     with errors_told(), working("Building the job"):
         preview = _preview_in_code(step, config, operator) if in_code else _preview_of_run(step, run, operator)
     if as_json:
-        click.echo(json.dumps(preview.document, indent=2))
+        echo(json.dumps(preview.document, indent=2))
         return
     from zenml_azureml.workspace.job_spec import as_yaml
 
     for line in _notes(preview):
-        click.echo(f"# {line}")
-    click.echo(as_yaml(preview.document), nl=False)
+        echo(f"# {line}")
+    echo(as_yaml(preview.document), nl=False)
 
 
 def _preview_in_code(path: str, config: Path | None, operator: str | None) -> Preview:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 import click
 
+from zenml_azureml.cli.output import echo
+from zenml_azureml.terminal import safe_name, safe_text
+
 _UNLIMITED = 10_000
 
 
@@ -23,23 +26,25 @@ def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
     from rich.console import Console
     from rich.table import Table
 
+    rows = [[safe_name(cell) for cell in row] for row in rows]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(heading, no_wrap=True, justify="right" if heading in numbers else "left")
     for row in rows:
         table.add_row(*row)
-    terminal = Console(highlight=False, markup=False)
+    terminal = Console(highlight=False, markup=False, emoji=False)
     width = terminal.width if sys.stdout.isatty() else _UNLIMITED
     if terminal.measure(table, options=terminal.options.update(max_width=_UNLIMITED)).maximum <= width:
-        wide = Console(highlight=False, markup=False, width=_UNLIMITED)
+        wide = Console(highlight=False, markup=False, emoji=False, width=_UNLIMITED)
         with wide.capture() as printed:
             wide.print(table)
         # Columns are padded, the last one too.
+        # Not `echo`: the headings are bold on a terminal.
         click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
         return
     for number, row in enumerate(rows):
         if number:
-            click.echo()
+            echo()
         show_facts([(heading, cell) for heading, cell in zip(headings, row, strict=True) if cell])
 
 
@@ -49,13 +54,14 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     Args:
         facts: Names and values.
     """
+    facts = [(safe_name(name), safe_text(value)) for name, value in facts]
     if not sys.stdout.isatty():
         width = max((len(name) for name, _ in facts), default=0)
         for name, value in facts:
             first, *others = value.splitlines() or [""]
-            click.echo(f"{name:<{width}}  {first}".rstrip())
+            echo(f"{name:<{width}}  {first}".rstrip())
             for line in others:
-                click.echo(f"{'':<{width}}  {line}")
+                echo(f"{'':<{width}}  {line}")
         return
     from rich.console import Console
     from rich.table import Table
@@ -66,4 +72,4 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, value)
-    Console(highlight=False, markup=False).print(table)
+    Console(highlight=False, markup=False, emoji=False).print(table)

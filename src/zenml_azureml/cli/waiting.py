@@ -27,7 +27,7 @@ def working(doing: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    with Console(stderr=True, highlight=False, markup=False).status(f"{doing} ..."):
+    with Console(stderr=True, highlight=False, markup=False, emoji=False).status(f"{doing} ..."):
         yield
 
 
@@ -49,7 +49,7 @@ def counted(doing: str, items: Iterable[T], total: int) -> Iterator[T]:
 
     columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
     columns += [BarColumn(), MofNCompleteColumn()] if total > 1 else []
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
     task = bar.add_task(doing, total=total)
     coming = iter(items)

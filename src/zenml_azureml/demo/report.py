@@ -97,7 +97,7 @@ def main() -> None:
     from azure.identity import DefaultAzureCredential
     from zenml.client import Client
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     runs = Client().list_pipeline_runs(sort_by="desc:created", size=1, hydrate=True).items
     if not runs:
         console.print("Nothing: the pipeline did not start.")

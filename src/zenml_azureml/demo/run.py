@@ -24,7 +24,7 @@ from zenml_azureml.emulator import daemon, environment
 STEP_OPERATOR = "azureml"
 _PIPELINE = Path(__file__).with_name("pipeline.py")
 
-_console = Console(highlight=False, soft_wrap=True)
+_console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class DemoError(Exception):
@@ -219,4 +219,4 @@ def _tell_what_is_kept(folders: Folders) -> None:
 
 
 def _say(heading: str) -> None:
-    _console.print(f"\n[bold]{heading}[/bold]")
+    _console.print(f"\n{heading}", style="bold")

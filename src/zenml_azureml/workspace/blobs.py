@@ -10,6 +10,8 @@ from azure.core import PipelineClient
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.rest import HttpRequest, HttpResponse
 
+from zenml_azureml.terminal import safe_text
+
 _SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
 #: What every answer of storage has, and a page that a proxy gives in its place has not.
 _VERSION_HEADER = "x-ms-version"
@@ -72,11 +74,11 @@ def storage_words(error: HttpResponseError) -> str:
     """Storage's own words for a refusal, which are in XML: `(AuthorizationFailure) This request is ...`."""
     response = cast("HttpResponse | None", error.response)
     if response is None:
-        return str(error.message)
+        return safe_text(str(error.message))
     code = str(response.headers.get("x-ms-error-code") or "")
     found = _MESSAGE.search(response.text())
     message = found[1].strip() if found else str(error.message)
-    return f"({code}) {message}" if code else message
+    return safe_text(f"({code}) {message}" if code else message)
 
 
 def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:

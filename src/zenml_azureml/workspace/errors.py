@@ -12,6 +12,7 @@ from azure.core.exceptions import (
 
 from zenml_azureml.endpoint import ENDPOINT_VARIABLE
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.terminal import safe_text
 from zenml_azureml.workspace.answers import error_in
 from zenml_azureml.workspace.connection import WorkspaceAddress
 from zenml_azureml.workspace.sign_in import SignInError
@@ -51,7 +52,11 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next
 
 
 def azure_words(error: AzureError) -> str:
-    """Azure's own message, without the SDK's decoration."""
+    """Azure's own message, without the SDK's decoration and what a terminal would obey."""
+    return safe_text(_azure_words(error))
+
+
+def _azure_words(error: AzureError) -> str:
     if isinstance(error, HttpResponseError):
         code, message = error_in(error)
         if message:

@@ -32,6 +32,7 @@ from zenml_azureml.endpoint import AZURE
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.in_job.variables import prepared
 from zenml_azureml.request import JobIdentity, JobRequest, JobService
+from zenml_azureml.terminal import safe_link, safe_name, safe_tags
 from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.workspace.distributions import distribution_of
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
@@ -204,13 +205,12 @@ class JobSubmitter:
         except AzureError as error:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
         studio = (job.services or {}).get("Studio")
-        studio_url = str(studio.endpoint) if studio else ""
         return SubmittedJob(
-            name=str(job.name),
-            id=str(job.id),
-            studio_url=studio_url,
+            name=safe_name(str(job.name)),
+            id=safe_name(str(job.id)),
+            studio_url=safe_link(studio.endpoint if studio else None),
             placement=placement,
-            tags=job.tags or {},
+            tags=safe_tags(job.tags),
         )
 
     def _create(self, request: JobRequest, placement: Placement) -> Job:

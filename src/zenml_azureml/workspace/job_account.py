@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from zenml_azureml.terminal import safe_name
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
 from zenml_azureml.workspace.listing import ListedJob, listed
@@ -65,10 +66,10 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobAccount |
     environment = str(getattr(job, "environment", None) or "")
     return JobAccount(
         job=facts,
-        display_name=str(job.display_name or ""),
-        experiment=str(getattr(job, "experiment_name", None) or ""),
-        environment=_short_environment(environment),
-        size=str(getattr(resources, "instance_type", None) or ""),
+        display_name=safe_name(str(job.display_name or "")),
+        experiment=safe_name(str(getattr(job, "experiment_name", None) or "")),
+        environment=safe_name(_short_environment(environment)),
+        size=safe_name(str(getattr(resources, "instance_type", None) or "")),
         nodes=int(getattr(resources, "instance_count", None) or 1),
         details=details,
         log_end=log_end,

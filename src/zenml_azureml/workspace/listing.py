@@ -10,6 +10,7 @@ from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from zenml_azureml.terminal import safe_link, safe_name, safe_tags
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.distributions import processes_per_node
 from zenml_azureml.workspace.errors import explain, is_missing_workspace
@@ -93,13 +94,13 @@ def listed(job: Job) -> ListedJob:
     """What listings tell of a job, of the SDK's account of it."""
     studio = (job.services or {}).get("Studio")
     return ListedJob(
-        name=str(job.name),
+        name=safe_name(str(job.name)),
         # The SDK's status is an Enum whose `str` is not its value.
-        status=str(getattr(job.status, "value", job.status)),
-        tags=dict(job.tags or {}),
-        compute=str(getattr(job, "compute", None) or "").rpartition("/")[2],
+        status=safe_name(str(getattr(job.status, "value", job.status))),
+        tags=safe_tags(job.tags),
+        compute=safe_name(str(getattr(job, "compute", None) or "").rpartition("/")[2]),
         created_at=getattr(job.creation_context, "created_at", None),
-        studio_url=str(studio.endpoint) if studio else "",
+        studio_url=safe_link(studio.endpoint if studio else None),
         started=_moment(job, "StartTimeUtc"),
         ended=_moment(job, "EndTimeUtc"),
         processes_per_node=processes_per_node(getattr(job, "distribution", None)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from zenml_azureml.terminal import safe_link, safe_name, safe_tags
 from zenml_azureml.workspace.connection import WorkspaceConnection
 
 #: Version of the API of which the pages of a listing are read.
@@ -43,10 +44,10 @@ def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
     return SeenJob(
         name=job_name,
         # The SDK's status is an Enum whose `str` is not its value.
-        status=str(getattr(job.status, "value", job.status)),
-        compute=str(job.compute or "").rpartition("/")[2],
-        studio_url=str(studio.endpoint) if studio else "",
-        tags=job.tags or {},
+        status=safe_name(str(getattr(job.status, "value", job.status))),
+        compute=safe_name(str(job.compute or "").rpartition("/")[2]),
+        studio_url=safe_link(studio.endpoint if studio else None),
+        tags=safe_tags(job.tags),
     )
 
 
@@ -105,8 +106,8 @@ def _seen(job: dict[str, Any]) -> SeenJob:
     studio = (properties.get("services") or {}).get("Studio") or {}
     return SeenJob(
         name=str(job["name"]),
-        status=str(properties["status"]),
-        compute=str(properties.get("computeId") or "").rpartition("/")[2],
-        studio_url=str(studio.get("endpoint") or ""),
-        tags=properties.get("tags") or {},
+        status=safe_name(str(properties["status"])),
+        compute=safe_name(str(properties.get("computeId") or "").rpartition("/")[2]),
+        studio_url=safe_link(studio.get("endpoint")),
+        tags=safe_tags(properties.get("tags")),
     )

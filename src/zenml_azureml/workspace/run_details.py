@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from zenml_azureml.terminal import safe_name
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.log_files import user_logs
 from zenml_azureml.workspace.log_lines import without_terminal_codes
@@ -77,7 +78,7 @@ def details_of(body: Mapping[str, Any]) -> RunDetails:
     # Recorded: history_rundata_failed_command.json; Azure ML knows `limits.timeout` by this name.
     seconds = (body.get("runDefinition") or {}).get("maxRunDurationSeconds")
     return RunDetails(
-        status=str(body.get("status") or ""),
+        status=safe_name(str(body.get("status") or "")),
         log_urls={path: logs[path] for path in user_logs(logs)},
         error=message,
         error_code=code,
@@ -102,4 +103,4 @@ def _failure(error: Any) -> tuple[str, str]:
         return "", ""
     # Azure puts the end of the log into the message, colours and all.
     message = without_terminal_codes(str(error.get("message") or ""))
-    return str(error.get("code") or ""), message.strip()
+    return safe_name(str(error.get("code") or "")), message.strip()

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.request import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeSchedule
+from zenml_azureml.terminal import safe_name
 from zenml_azureml.workspace.compute.state import FoundCompute
 
 #: Who logs in to the nodes of a cluster, unless somebody else is named. Source: azure-ai-ml, ComputeDefaults.
@@ -179,7 +180,7 @@ def _schedules(schedules: tuple[ComputeSchedule, ...]) -> entities.ComputeSchedu
 def _of_all(compute: entities.Compute) -> dict[str, Any]:
     """What the SDK says of every kind of compute."""
     return {
-        "name": str(compute.name),
+        "name": safe_name(str(compute.name)),
         "location": compute.location,
         "provisioning_state": _word(compute.provisioning_state),
         "error_code": compute.provisioning_errors,
@@ -211,4 +212,4 @@ def _found_schedules(schedules: entities.ComputeSchedules | None) -> tuple[Compu
 
 def _word(value: object) -> str | None:
     """The value of one of the SDK's enums, whose `str` is something else, or of what is none."""
-    return None if value is None else str(getattr(value, "value", value))
+    return None if value is None else safe_name(str(getattr(value, "value", value)))
