@@ -44,6 +44,10 @@ def variables_in(parts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+#: More than any set of environment variables needs.
+MOST_PARTS = 1_000
+
+
 def further_parts(name: str, tags: Mapping[str, str]) -> list[str]:
     """Names, or URLs, of the further parts.
 
@@ -52,4 +56,6 @@ def further_parts(name: str, tags: Mapping[str, str]) -> list[str]:
         tags: Its tags.
     """
     number = tags.get(PARTS_TAG, "1")
+    if number.isdecimal() and int(number) > MOST_PARTS:
+        raise ValueError(f"a secret has at most {MOST_PARTS} parts, and its tag says {number}")
     return [f"{name}-part{index}" for index in range(2, int(number) + 1)] if number.isdecimal() else []

@@ -13,6 +13,14 @@ from azure.core.rest import HttpRequest, HttpResponse
 from zenml_azureml.terminal import safe_text
 
 _SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+#: Bytes of the largest part that is read: also if a server sends more than it was asked for.
+LARGEST_PART = 4 * 1024 * 1024
+
+#: Seconds that reading one part may take.
+LONGEST_READ_SECONDS = 120.0
+
 #: What every answer of storage has, and a page that a proxy gives in its place has not.
 _VERSION_HEADER = "x-ms-version"
 
@@ -53,10 +61,12 @@ def read_blob(
         azure.core.exceptions.AzureError: If the blob cannot be read. Holds no signature of the URL.
     """
     last = offset + most_bytes - 1
-    response = _send(pipeline, HttpRequest("GET", url, headers={"Range": f"bytes={offset}-{last}"}))
+    # Compressed, a small answer could be a large part.
+    headers = {"Range": f"bytes={offset}-{last}", "Accept-Encoding": "identity"}
+    response = _send(pipeline, HttpRequest("GET", url, headers=headers))
     if _VERSION_HEADER not in response.headers:
         response.raise_for_status()
-        raise DecodeError("The answer is none of Azure Storage; a proxy may have given it.", response=response)
+        raise DecodeError("The answer is none of Azure Storage; a proxy may have given it.")
     if response.status_code == 404:
         return None
     if response.status_code == 416:  # nothing there; says how much there is (RFC 9110, 15.5.17)
@@ -65,8 +75,10 @@ def read_blob(
     content: bytes = response.content
     created = str(response.headers.get("x-ms-creation-time") or "")
     if response.status_code == 206:
-        return BlobPart(content, _whole_size(response, unknown=offset + len(content)), created)
-    # A server may ignore the range and send everything.
+        return BlobPart(content, _checked_size(response, offset, last), created)
+    if response.status_code != 200:
+        raise DecodeError(f"Storage answered a read with the status {response.status_code}.")
+    # A server may ignore the range and send everything, if that is no more than was asked for.
     return BlobPart(content[offset : last + 1], len(content), created)
 
 
@@ -76,14 +88,16 @@ def storage_words(error: HttpResponseError) -> str:
     if response is None:
         return safe_text(str(error.message))
     code = str(response.headers.get("x-ms-error-code") or "")
-    found = _MESSAGE.search(response.text())
+    found = _MESSAGE.search(response.content.decode(errors="replace"))
     message = found[1].strip() if found else str(error.message)
     return safe_text(f"({code}) {message}" if code else message)
 
 
 def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
     try:
-        response: HttpResponse = pipeline.send_request(request)
+        response: HttpResponse = pipeline.send_request(
+            request, most_bytes=LARGEST_PART, most_seconds=LONGEST_READ_SECONDS
+        )
         return response
     except HttpResponseError:
         raise
@@ -95,6 +109,22 @@ def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequ
     raise kind(words)
 
 
+def _checked_size(response: HttpResponse, offset: int, last: int) -> int:
+    """The size of the blob of which a part was sent: the part that was asked for.
+
+    Raises:
+        DecodeError: If the headers speak of another part, or of one that is shorter without being the end.
+    """
+    found = _CONTENT_RANGE.fullmatch(str(response.headers.get("Content-Range") or "").strip())
+    length = len(response.content)
+    if found is not None and length:
+        first, end, size = (int(found[1]), int(found[2]), int(found[3]))
+        if first == offset and end == offset + length - 1 and end == min(last, size - 1):
+            return size
+    claimed = response.headers.get("Content-Range")
+    raise DecodeError(f"Storage sent {length} bytes as {claimed!r}; bytes {offset}-{last} were asked for.")
+
+
 def _whole_size(response: HttpResponse, *, unknown: int) -> int:
     total = str(response.headers.get("Content-Range") or "").rpartition("/")[2]
-    return int(total) if total.isdecimal() else unknown
+    return int(total) if total.isdecimal() and len(total) <= 18 else unknown

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,11 +20,11 @@ from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     ClientAuthenticationError,
-    DecodeError,
     ResourceExistsError,
     ResourceNotFoundError,
     map_error,
 )
+from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
     CustomHookPolicy,
@@ -36,8 +36,19 @@ from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.endpoint import Cloud, cloud_of, redirects
 from zenml_azureml.timing import SYSTEM_TIME, Time
+from zenml_azureml.workspace.answers import (
+    AnswerError,
+    Answers,
+    LastAnswer,
+    address_of,
+    object_of,
+    pages_of,
+    understood,
+)
 from zenml_azureml.workspace.blobs import BlobPart, read_blob
+from zenml_azureml.workspace.checked_client import checked
 from zenml_azureml.workspace.current_cloud import CURRENT_CLOUD
+from zenml_azureml.workspace.hosts import Hosts
 from zenml_azureml.workspace.pacing import pacer_for
 from zenml_azureml.workspace.renewal import RenewingCredential
 from zenml_azureml.workspace.transport import WorkspaceTransport
@@ -99,9 +110,11 @@ class WorkspaceConnection:
             sleeper=time.sleep,
             pacer=pacer_for(address.cloud.resource_manager, address.subscription_id, time),
         )
+        self._hosts = Hosts(address.cloud, getattr(self.transport, "configured", ()))
         self._make_credential = credential
         self._time = time
         self._lock = threading.RLock()
+        self._answers = Answers()
 
     @property
     def cloud(self) -> Cloud:
@@ -149,11 +162,19 @@ class WorkspaceConnection:
 
         Raises:
             azure.core.exceptions.AzureError: If the service cannot be reached or answers with an error, or with
-                anything but JSON.
+                anything but a JSON object.
         """
         with self._lock:
             pipeline = self._services
-        return _json_of(_sent(pipeline, HttpRequest("GET", url)), url)
+        return _object_from(pipeline, HttpRequest("GET", url))
+
+    def get_pages(self, url: str) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list, each with a GET as `get_json`. The list ends; see `answers.pages_of`.
+
+        Args:
+            url: The first page.
+        """
+        return pages_of(self.get_json, url)
 
     def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ask a key vault, once.
@@ -171,12 +192,23 @@ class WorkspaceConnection:
         """
         with self._lock:
             pipeline = self._vaults
-        return _json_of(_sent(pipeline, HttpRequest(method, url, json=body)), url)
+        return _object_from(pipeline, HttpRequest(method, url, json=body))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read answers for the length of a `with`: whatever that raises is one kind of error, with the address.
+
+        Raises:
+            AnswerError: If an answer cannot be read.
+        """
+        with understood(self._begin()):
+            yield
 
     def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
         """Read a part of a blob by its SAS URL; what `blobs.read_blob` says of arguments, answer and errors holds."""
         with self._lock:
             pipeline = self._storage
+        self._hosts.check_blob(url)
         return read_blob(pipeline, url, offset, most_bytes)
 
     @cached_property
@@ -185,8 +217,14 @@ class WorkspaceConnection:
 
         Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
         """
-        services = self.get_json(str(self._workspace.discovery_url))
-        return f"{str(services['api']).rstrip('/')}/history/v1.0{self.address.path}"
+        discovery = self._workspace.discovery_url
+        if not isinstance(discovery, str):
+            raise AnswerError(f"The workspace {self.address.path} names no `discoveryUrl`.")
+        api = self.get_json(discovery).get("api")
+        if not isinstance(api, str):
+            raise AnswerError(f"{address_of(discovery)} names no address of the service `api`.")
+        self._hosts.check_token(api)
+        return f"{api.rstrip('/')}/history/v1.0{self.address.path}"
 
     @property
     def location(self) -> str:
@@ -212,7 +250,7 @@ class WorkspaceConnection:
 
     def _new_client(self, **options: Any) -> MLClient:
         with self.current_cloud():
-            return MLClient(
+            client = MLClient(
                 credential=self._credential,
                 subscription_id=self.address.subscription_id,
                 resource_group_name=self.address.resource_group,
@@ -223,24 +261,46 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
-                raw_response_hook=self._credential.on_response,
+                per_call_policies=[CustomHookPolicy(raw_request_hook=self._check_request)],
+                raw_request_hook=self._check_request,  # of redirects too
+                raw_response_hook=self._take_response,
                 **options,
             )
+        return checked(client, self._begin)
+
+    def _begin(self) -> LastAnswer:
+        """What will be known of the next answers on this thread."""
+        return LastAnswer(self._answers)
+
+    def _check_request(self, request: PipelineRequest[Any]) -> None:
+        """Let a request go to a host of the cloud only, wherever its address is from: a link, a redirect, a header."""
+        self._hosts.check_token(request.http_request.url)
+
+    def _check_vault_request(self, request: PipelineRequest[Any]) -> None:
+        self._hosts.check_vault(request.http_request.url)
+
+    def _take_response(self, response: PipelineResponse[Any, Any]) -> None:
+        request, answer = response.http_request, response.http_response
+        self._answers.take(request.method, request.url, answer.status_code, _body_of(answer))
+        self._credential.on_response(response)
 
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(self.cloud.token_scope)
+        return self._pipeline_for(self.cloud.token_scope, self._check_request)
 
     @cached_property
     def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(f"{self.cloud.vault}/.default")
+        return self._pipeline_for(f"{self.cloud.vault}/.default", self._check_vault_request)
 
-    def _pipeline_for(self, scope: str) -> PipelineClient[HttpRequest, HttpResponse]:
+    def _pipeline_for(
+        self, scope: str, check: Callable[[PipelineRequest[Any]], None]
+    ) -> PipelineClient[HttpRequest, HttpResponse]:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
+            CustomHookPolicy(raw_request_hook=check),  # first of all: before a token is even asked for
             RetryPolicy.no_retries(),  # who asks decides when to ask again
             BearerTokenCredentialPolicy(self._credential, scope),
-            CustomHookPolicy(raw_response_hook=self._credential.on_response),
+            CustomHookPolicy(raw_response_hook=self._take_response),
         ]
         return PipelineClient("", policies=policies, transport=self.transport)
 
@@ -264,18 +324,23 @@ def _renew_in_child() -> None:
 os.register_at_fork(after_in_child=_renew_in_child)
 
 
-def _sent(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
+def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> dict[str, Any]:
     response: HttpResponse = pipeline.send_request(request)
     # The errors that the SDK raises for the same answers.
     map_error(response.status_code, response, _ERRORS)
     response.raise_for_status()
-    return response
-
-
-def _json_of(response: HttpResponse, url: str) -> dict[str, Any]:
+    where = address_of(request.url)
+    if 300 <= response.status_code < 400:
+        raise AnswerError(f"{where} answered with a redirect, which is not followed.")
     try:
-        body: dict[str, Any] = response.json()
-    except ValueError as error:
-        words = f"The answer of {url} is not JSON; a proxy may have given it."
-        raise DecodeError(words, response=response, error=error) from error
+        body = response.json()
+    except (ValueError, RecursionError) as error:
+        words = "nothing" if not response.content else "something that is no JSON"
+        raise AnswerError(f"{where} answered with {words}; a proxy may have given it.") from error
+    return object_of(body, request.url)
+
+
+def _body_of(answer: Any) -> bytes:
+    """The body of an answer of either of azure-core's two kinds."""
+    body: bytes = answer.body() if hasattr(answer, "body") and callable(answer.body) else answer.content
     return body

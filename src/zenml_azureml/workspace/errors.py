@@ -5,6 +5,7 @@ from __future__ import annotations
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
+    DecodeError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
@@ -15,6 +16,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.terminal import safe_text
 from zenml_azureml.workspace.answers import error_in
 from zenml_azureml.workspace.connection import WorkspaceAddress
+from zenml_azureml.workspace.hosts import ForeignHostError
 from zenml_azureml.workspace.sign_in import SignInError
 
 #: Codes by which Resource Manager says that a part of the workspace's address leads nowhere.
@@ -57,7 +59,7 @@ def azure_words(error: AzureError) -> str:
 
 
 def _azure_words(error: AzureError) -> str:
-    if isinstance(error, HttpResponseError):
+    if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
         code, message = error_in(error)
         if message:
             return f"({code}) {message}" if code else message
@@ -72,6 +74,11 @@ def is_missing_workspace(error: AzureError) -> bool:
 def _advice(error: AzureError, address: WorkspaceAddress) -> str:
     if isinstance(error, SignInError) and error.do_next:
         return error.do_next
+    if isinstance(error, (ForeignHostError, DecodeError)):
+        return (
+            "Try again; if it stays, check whether something between this machine and Azure, such as a proxy, answers "
+            f"in its place (HTTPS_PROXY, `arm_endpoint`, {ENDPOINT_VARIABLE}), and whether `cloud` is right."
+        )
     if isinstance(error, ClientAuthenticationError):
         return (
             "Check the credentials. The step operator uses, in this order: its service connector, the service "

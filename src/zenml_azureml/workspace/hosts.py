@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -74,9 +75,10 @@ class Hosts:
             ForeignHostError: If it must not.
         """
         own = {host for host, _ in map(_origin, self._endpoints())}
-        if urlsplit(url).scheme == "https" and _origin(url)[0] in own:
-            return
-        self._check(url, (self.cloud.vault_suffix,), set(), "is sent no token for key vaults")
+        with suppress(ValueError):
+            if _origin(url)[0] in own:
+                return self._check(url, (), {_origin(url)}, "is sent no token for key vaults")
+        return self._check(url, (self.cloud.vault_suffix,), set(), "is sent no token for key vaults")
 
     def check_blob(self, url: str) -> None:
         """Let a log be read at a URL, which takes no token.
@@ -94,15 +96,16 @@ class Hosts:
         return [url for url in (self.cloud.resource_manager, *self.configured) if url != own]
 
     def _check(self, url: str, suffixes: tuple[str, ...], origins: set[tuple[str, int]], what: str) -> None:
+        parts = urlsplit("")
         try:
             parts = urlsplit(url)
             host, port = _origin(url)
             plain = parts.username is None and parts.password is None
         except ValueError:  # no port, or a bracket too many
             host, port, plain = "", 0, False
-        if plain and parts.scheme == "https" and host:
-            if (host, port) in origins or (port == 443 and host.endswith(suffixes)):
-                return
+        known = (host, port) in origins or (port == 443 and host.endswith(suffixes))
+        if known and plain and parts.scheme == "https":
+            return
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if host else "an address that cannot be read"
         raise ForeignHostError(
             f"Azure's answer leads to {shown}, which {what}: this is no host of {self.cloud.name}, nor of the "

@@ -166,7 +166,8 @@ class Inspector:
     @contextmanager
     def _explained(self, doing: str, *, do_next: str = "") -> Iterator[None]:
         try:
-            yield
+            with self._connection.reading():
+                yield
         except AzureError as error:
             refused = isinstance(error, HttpResponseError) and error.status_code == 403
             raise explain(doing, error, self._address, do_next=do_next if refused else "") from error

@@ -200,18 +200,19 @@ class JobSubmitter:
             AzureMLError: If Azure ML refuses the job or cannot be reached, or has another job of that name.
         """
         try:
-            self._ensure_environment(request.image)
-            job = self._create(request, placement)
+            with self._connection.reading():
+                self._ensure_environment(request.image)
+                job = self._create(request, placement)
+                studio = (job.services or {}).get("Studio")
+                return SubmittedJob(
+                    name=safe_name(str(job.name)),
+                    id=safe_name(str(job.id)),
+                    studio_url=safe_link(studio.endpoint if studio else None),
+                    placement=placement,
+                    tags=safe_tags(job.tags),
+                )
         except AzureError as error:
             raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
-        studio = (job.services or {}).get("Studio")
-        return SubmittedJob(
-            name=safe_name(str(job.name)),
-            id=safe_name(str(job.id)),
-            studio_url=safe_link(studio.endpoint if studio else None),
-            placement=placement,
-            tags=safe_tags(job.tags),
-        )
 
     def _create(self, request: JobRequest, placement: Placement) -> Job:
         try:

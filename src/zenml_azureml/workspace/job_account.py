@@ -55,12 +55,13 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobAccount |
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
     try:
-        job: Job = connection.client.jobs.get(job_name)
+        with connection.reading():
+            job: Job = connection.client.jobs.get(job_name)
+            facts = listed(job)
     except AzureError as error:
         if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
             return None
         raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
-    facts = listed(job)
     details, log_end = _history(connection, facts)
     resources = getattr(job, "resources", None)
     environment = str(getattr(job, "environment", None) or "")

@@ -64,8 +64,9 @@ def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[ListedJob]:
     try:
         # An archived job may still run: Studio archives whatever is chosen.
         found = connection.client.jobs.list(list_view_type=ListViewType.ALL, tag=tag)
-        # The SDK gives None for a job of a kind that it does not know.
-        yield from (listed(job) for job in found if job is not None)
+        with connection.reading():
+            # The SDK gives None for a job of a kind that it does not know.
+            yield from (listed(job) for job in found if job is not None)
     except AzureError as error:
         raise explain("listing the jobs", error, connection.address) from error
 
@@ -81,7 +82,8 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
     try:
-        return listed(connection.client.jobs.get(job_name))
+        with connection.reading():
+            return listed(connection.client.jobs.get(job_name))
     except ResourceNotFoundError as error:
         if not is_missing_workspace(error):
             return None

@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from zenml_azureml.terminal import safe_name
+
 _USER_LOG = re.compile(r"^user_logs/(?:.+/)?std_log[^/]*\.txt$")
 _LEGACY_LOG = re.compile(r"^azureml-logs/70_driver_log[^/]*\.txt$")
 _COMMON_PART = re.compile(r"^(?:std_log|70_driver_log)_?")
@@ -58,5 +60,5 @@ def label_of(path: str, processes_per_node: int | None = None) -> str:
         own = f"node {int(number) // processes_per_node} rank {number}"
     elif own.isdecimal() or not (own or folders):
         own = f"log {own}"
-    words = " ".join([*folders, own]).replace("_", " ").split()
+    words = safe_name(" ".join([*folders, own])).replace("_", " ").split()
     return " ".join(str(int(word)) if word.isdecimal() else word for word in words)

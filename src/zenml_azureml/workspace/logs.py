@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from zenml_azureml.workspace.blobs import BlobPart, storage_words
+from zenml_azureml.terminal import safe_name, safe_text
+from zenml_azureml.workspace.blobs import LARGEST_PART, BlobPart, storage_words
 from zenml_azureml.workspace.causes import exit_code_of, signal_of
 from zenml_azureml.workspace.connection import WorkspaceConnection
+from zenml_azureml.workspace.hosts import ForeignHostError
 from zenml_azureml.workspace.log_files import attempt_of, label_of, order
 from zenml_azureml.workspace.log_lines import LineReader
 from zenml_azureml.workspace.log_tail import LogEnd, LogTail, explaining_tail
@@ -19,7 +21,7 @@ from zenml_azureml.workspace.run_details import RunDetails, fetch_run_details
 __all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
 
 #: The most that `read_new` reads, whatever there is: it bounds the memory, and how long others have to wait.
-BYTES_PER_LOOK = 4 * 1024 * 1024
+BYTES_PER_LOOK = LARGEST_PART
 
 #: The most files that `read_new` reads, those of many processes in turn.
 FILES_PER_LOOK = 8
@@ -27,6 +29,12 @@ FILES_PER_LOOK = 8
 #: Seconds between two looks for further files: the longer, the longer there has been none.
 FIRST_LISTING_INTERVAL = 2.0
 LONGEST_LISTING_INTERVAL = 60.0
+
+#: The most logs of one job that are followed.
+MOST_FILES = 1_000
+
+#: Seconds that reading the rest of the logs may take when a job has ended.
+LONGEST_REST_SECONDS = 30 * 60.0
 
 #: How Azure names the log of the process that failed. Source: Azure/azureml-examples#2614.
 _LOG_NAMED = re.compile(r"check log file '([^']+)' for error details")
@@ -70,6 +78,7 @@ class LogFollower:
         self._listed_at = 0.0
         #: Whether none of the URLs has been used with success since they were last asked for.
         self._urls_are_new = False
+        self._told_of_many = False
 
     @property
     def end(self) -> LogEnd:
@@ -132,10 +141,14 @@ class LogFollower:
         Raises:
             azure.core.exceptions.AzureError: As `read_rest`; what was told is not told again.
         """
+        began = self._clock()
         details = self._list_files()
-        for file in self._files.values():
+        for file in list(self._files.values()):
             reads_on = True
             while reads_on:
+                if self._clock() - began > LONGEST_REST_SECONDS:
+                    minutes = LONGEST_REST_SECONDS / 60
+                    raise AzureError(f"The log is not read to its end: that takes longer than {minutes:.0f} minutes.")
                 reads_on = self._read(file, BYTES_PER_LOOK) > 0 and file.has_more
                 on_lines(self._tell())
         self._finish_lines()
@@ -188,11 +201,17 @@ class LogFollower:
         # Where one is new, further ones may follow soon.
         longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
         self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
-        for path in added:
+        for path in [path for path in details.log_urls if path in added][: MOST_FILES - len(self._files)]:
             self._files[path] = _FollowedFile(path, label_of(path, self._processes_per_node), self._clock)
         for path, url in details.log_urls.items():
-            self._files[path].url = url
-            self._files[path].refused = False
+            if path in self._files:
+                self._files[path].url = url
+                self._files[path].refused = False
+        if len(details.log_urls) > MOST_FILES and not self._told_of_many:
+            self._told_of_many = True
+            self._untold.append(
+                f"The job has {len(details.log_urls)} logs, and {MOST_FILES} of them are shown. Studio has all of them."
+            )
         self._files = {path: self._files[path] for path in sorted(self._files, key=order)}
         return details
 
@@ -214,11 +233,17 @@ class LogFollower:
         while not file.refused:
             try:
                 part = self._connection.read_blob(file.url, file.offset, most_bytes)
+            except ForeignHostError as error:
+                self._refused(file, f"{error.message} Read the log in Azure ML Studio.")
             except HttpResponseError as error:
                 if error.status_code != 403:
                     raise
                 if self._urls_are_new:
-                    self._refused(file, error)
+                    self._refused(
+                        file,
+                        f"{storage_words(error)} The job is not concerned. Read the log in Azure ML Studio, or let "
+                        "this machine through the firewall of the workspace's storage account.",
+                    )
                 else:  # the URL has expired
                     self._list_files()
             else:
@@ -226,18 +251,11 @@ class LogFollower:
                 return part
         return None
 
-    def _refused(self, file: _FollowedFile, error: HttpResponseError) -> None:
+    def _refused(self, file: _FollowedFile, why: str) -> None:
         file.refused = True
         if not file.refusal_was_told:
             file.refusal_was_told = True
-            self._add(
-                file,
-                [
-                    f"The log `{file.path}` cannot be read from here: {storage_words(error)} The job is not concerned. "
-                    "Read the log in Azure ML Studio, or let this machine through the firewall of the workspace's "
-                    "storage account."
-                ],
-            )
+            self._add(file, [safe_text(f"The log `{safe_name(file.path)}` cannot be read from here: {why}")])
 
     def _finish_lines(self) -> None:
         for file in self._files.values():

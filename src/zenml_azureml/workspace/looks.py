@@ -39,7 +39,11 @@ def look_at_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
     Raises:
         azure.core.exceptions.AzureError: If there is no such job, or Azure ML cannot be reached or refuses.
     """
-    job = connection.one_try_client.jobs.get(job_name)
+    with connection.reading():
+        return _seen_by_sdk(job_name, connection.one_try_client.jobs.get(job_name))
+
+
+def _seen_by_sdk(job_name: str, job: Any) -> SeenJob:
     studio = (job.services or {}).get("Studio")
     return SeenJob(
         name=job_name,
@@ -73,7 +77,12 @@ def look_by_listing(
     """
     wanted = set(names)
     requests = in_vain = 0
-    for page in _pages(connection, tag):
+    pages = _pages(connection, tag)
+    while True:
+        with connection.reading():
+            page = next(pages, None)
+        if page is None:
+            break
         requests += 1
         seen = [job for job in page if job.name in wanted]
         for job in seen:
@@ -95,10 +104,8 @@ def _pages(connection: WorkspaceConnection, tag: str) -> Iterator[list[SeenJob]]
     # An archived job may still run: Studio archives whatever is chosen.
     query = urlencode({"api-version": _API_VERSION, "listViewType": "All", "tag": tag})
     url = f"{address.cloud.resource_manager}{address.path}/jobs?{query}"
-    while url:
-        page = connection.get_json(url)
-        yield [_seen(job) for job in page.get("value") or []]
-        url = page.get("nextLink") or ""
+    for page in connection.get_pages(url):
+        yield [_seen(job) for job in page]
 
 
 def _seen(job: dict[str, Any]) -> SeenJob:

@@ -22,8 +22,8 @@ LONGEST_WISH_SECONDS = 7 * 86_400.0
 #: A pause that is as long as this is worth a line.
 _WORTH_A_LINE = 10.0
 
-#: In milliseconds but for the first. Source: azure-core, `get_retry_after`.
-_HEADERS = {"Retry-After": 1.0, "retry-after-ms": 1000.0, "x-ms-retry-after-ms": 1000.0}
+#: The second and the third are in milliseconds. Source: azure-core, `get_retry_after`.
+_HEADERS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
 
 #: Seconds that are left of the timeout of what this thread does.
 _left: ContextVar[Callable[[], float] | None] = ContextVar("zenml_azureml_seconds_left", default=None)
@@ -53,7 +53,7 @@ def wished_pause(text: str, now: datetime | None = None) -> float | None:
 
 def make_readable(headers: MutableMapping[str, str]) -> None:
     """Rewrite the headers that ask for a pause, so that azure-core can read them, whatever the server sent."""
-    for name, per_second in _HEADERS.items():
+    for name in _HEADERS:
         text = headers.get(name)
         if text is None:
             continue
@@ -61,8 +61,7 @@ def make_readable(headers: MutableMapping[str, str]) -> None:
         if wish is None:
             del headers[name]
         else:
-            # `inf` / 1000 is `inf`, and a date is in seconds whatever the header: the cap is what counts.
-            headers[name] = f"{min(wish, LONGEST_WISH_SECONDS / per_second * per_second):g}"
+            headers[name] = f"{wish:g}"
 
 
 @contextmanager

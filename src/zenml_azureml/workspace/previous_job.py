@@ -35,11 +35,12 @@ def request_like(connection: WorkspaceConnection, job_name: str, own_tag: str) -
     """
     client = connection.one_try_client
     try:
-        job: Job = client.jobs.get(job_name)
-        reference = _ENVIRONMENT.match(str(getattr(job, "environment", None) or ""))
-        environment: Any = (
-            client.environments.get(reference["name"], version=reference["version"]) if reference else None
-        )
+        with connection.reading():
+            job: Job = client.jobs.get(job_name)
+            reference = _ENVIRONMENT.match(str(getattr(job, "environment", None) or ""))
+            environment: Any = (
+                client.environments.get(reference["name"], version=reference["version"]) if reference else None
+            )
     except AzureError as error:
         raise explain(f"reading the definition of the job `{job_name}`", error, connection.address) from error
     image, command = getattr(environment, "image", None), getattr(job, "command", None)

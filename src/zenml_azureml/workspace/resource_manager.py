@@ -45,12 +45,9 @@ class ResourceManager:
 
     def items(self, path: str, version: str, query: str = "") -> Iterator[dict[str, Any]]:
         """All of a list; arguments as for `get`."""
-        page = self.get(path, version, query)
-        while True:
-            yield from page.get("value") or ()
-            if not page.get("nextLink"):
-                return
-            page = self._connection.get_json(str(page["nextLink"]))
+        url = f"{self._connection.cloud.resource_manager}{path}?api-version={version}{query}"
+        for page in self._connection.get_pages(url):
+            yield from page
 
     def permissions_of(self, principal_id: str, scope: str) -> list[Permission] | None:
         """What somebody's roles allow somewhere; None if the credential may not see roles there.

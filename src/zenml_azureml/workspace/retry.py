@@ -17,11 +17,11 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.core.pipeline.policies import RetryPolicy
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.timing import Time
 from zenml_azureml.workspace.errors import azure_words
+from zenml_azureml.workspace.pauses import wished_pause, within
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ T = TypeVar("T")
 DEFAULT_PATIENCE = timedelta(minutes=30)
 
 LONGEST_PAUSE_SECONDS = 30.0
+
+#: A pause that is longer is Azure's own wish, and worth a line.
+LONG_PAUSE_SECONDS = 60.0
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
 
@@ -101,8 +104,14 @@ def patiently(
         return max(0.0, min(pause_after(_error_of(state), state.attempt_number), left))
 
     def sleep(seconds: float) -> None:
+        if seconds >= LONG_PAUSE_SECONDS:
+            logger.warning("Azure asks for a pause of %.0f s (%s).", seconds, doing)
         time.sleep(seconds)
         check()
+
+    def limited() -> T:
+        with within(lambda: began + patience.total_seconds() - time.monotonic()):
+            return work()
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
@@ -111,7 +120,7 @@ def patiently(
         sleep=sleep,
         before_sleep=tell,
         reraise=True,
-    )(work)
+    )(limited)
 
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException:
@@ -131,7 +140,4 @@ def _words(error: BaseException) -> str:
 def _retry_after(error: BaseException) -> float:
     response = getattr(error, "response", None)
     asked = response.headers.get("Retry-After") if response is not None else None
-    try:
-        return RetryPolicy().parse_retry_after(asked) if asked else 0.0
-    except (TypeError, ValueError, AttributeError):  # neither seconds nor a date: as if it were not there
-        return 0.0
+    return (wished_pause(str(asked)) if asked else None) or 0.0  # neither seconds nor a date: as if it were not there

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -64,7 +65,8 @@ def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDeta
     Raises:
         azure.core.exceptions.AzureError: If run history cannot be reached or does not know the job.
     """
-    return details_of(connection.get_json(f"{connection.run_history_url}/runs/{job_name}/details"))
+    with connection.reading():
+        return details_of(connection.get_json(f"{connection.run_history_url}/runs/{quote(job_name)}/details"))
 
 
 def details_of(body: Mapping[str, Any]) -> RunDetails:
@@ -74,6 +76,8 @@ def details_of(body: Mapping[str, Any]) -> RunDetails:
         body: Its JSON.
     """
     logs: dict[str, str] = body.get("logFiles") or {}
+    if any(not isinstance(url, str) for url in logs.values()):
+        raise TypeError("an address of a log is no text")
     code, message = _failure(body.get("error"))
     # Recorded: history_rundata_failed_command.json; Azure ML knows `limits.timeout` by this name.
     seconds = (body.get("runDefinition") or {}).get("maxRunDurationSeconds")

@@ -232,7 +232,8 @@ class SecretDelivery:
         """
         doing = "looking for secrets in the key vault"
         try:
-            vault = find_vault(self._manager, self._address, key_vault)
+            with self._connection.reading():
+                vault = find_vault(self._manager, self._address, key_vault)
             for secret in VaultSecrets(self._connection, vault.url).items():
                 if secret.tags.get(tags.WORKSPACE, "").lower() == self._address.path.lower():
                     yield secret
@@ -247,7 +248,8 @@ class SecretDelivery:
         if parts.scheme == "https" and str(parts.hostname).endswith(self._connection.cloud.vault_suffix):
             return True
         known = {way.vault.url for way in list(self._ways.values()) if way.vault is not None}
-        return url in known or url == find_vault(self._manager, self._address, None).url
+        with self._connection.reading():
+            return url in known or url == find_vault(self._manager, self._address, None).url
 
     def _first(self, way: _Way, task: _Task) -> str | AzureMLError:
         """As `_write`, where it is not known yet whether that works. One thread finds out, the others wait for it."""
@@ -275,9 +277,10 @@ class SecretDelivery:
 
     def _look(self, task: _Task) -> tuple[FoundVault, AzureMLError | None]:
         options = task.request.options
-        reader = reader_of(self._manager, self._address, task.target, options.identity)
-        vault = find_vault(self._manager, self._address, options.key_vault)
-        allowed = may_read(self._manager, vault, reader)
+        with self._connection.reading():
+            reader = reader_of(self._manager, self._address, task.target, options.identity)
+            vault = find_vault(self._manager, self._address, options.key_vault)
+            allowed = may_read(self._manager, vault, reader)
         if allowed or (allowed is None and task.must):
             return vault, None
         how = vault.how_to_let(reader.who, reader.object_id, write=False)

@@ -10,14 +10,20 @@ from urllib.parse import urlsplit
 import requests
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
-from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
+from zenml_azureml.workspace.bounded import BoundedAdapter, bounded
 from zenml_azureml.workspace.pacing import Pacer
+from zenml_azureml.workspace.pauses import capped, make_readable
 
 #: Seconds to wait for a connection and for an answer; the SDK's own defaults are 300.
 CONNECTION_TIMEOUT_SECONDS = 20
 READ_TIMEOUT_SECONDS = 120
+
+#: Bytes of the longest answer that is read: the VM sizes of a region are about one million.
+LARGEST_ANSWER = 32 * 1024 * 1024
+
+#: Seconds from a request to the end of its answer, at most; the time-outs above are those of one read.
+LONGEST_ANSWER_SECONDS = 300.0
 
 #: Connections that are kept open to one host. With requests' own 10, more threads than that would open a
 #: new connection for nearly every request.
@@ -32,6 +38,8 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
             and port count in the first, and a path at the front in the second.
         sleeper: Sleeps that many seconds; azure-core's retries and pollers wait through it.
         pacer: Says when a request may be sent; None sends each at once.
+        clock: Seconds since some fixed moment, for the time that an answer takes. That passes on the network, whatever
+            time the rest of the process is in.
     """
 
     def __init__(
@@ -40,6 +48,7 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         *,
         sleeper: Callable[[float], None] = time.sleep,
         pacer: Pacer | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # Its own session, made here once: opening one on first use is not thread-safe.
         super().__init__(
@@ -49,22 +58,33 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         self._redirects = {_origin(url): to.rstrip("/") for url, to in (redirects or {}).items()}
         self._sleeper = sleeper
         self._pacer = pacer
+        self._clock = clock
+        #: The URLs that it was configured with.
+        self.configured = tuple(url for pair in (redirects or {}).items() for url in pair)
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request; what `RequestsTransport.send` says of arguments, answer and errors holds.
 
+        Args:
+            request: The request.
+            options: Also `most_bytes` and `most_seconds`, which an answer may have.
+
         Raises:
             azure.core.exceptions.ServiceResponseError: Also where something on the way answers with a web page: the
-                SDK would fail to read it, each part in its own way.
+                SDK would fail to read it, each part in its own way; and where an answer is too long or too slow.
         """
         asked = request.url
+        most_bytes = options.pop("most_bytes", LARGEST_ANSWER)
+        most_seconds = options.pop("most_seconds", LONGEST_ANSWER_SECONDS)
         if self._pacer is not None:
             self._pacer.before(request.method, asked)
         target = self._redirects.get(_origin(request.url))
         if target is not None and not request.url.startswith(target):
             parts = urlsplit(request.url)
             request.url = target + request.url[len(f"{parts.scheme}://{parts.netloc}") :]
-        response = super().send(request, **options)
+        with bounded(str(_origin(request.url)[1]), most_bytes, most_seconds, self._clock):
+            response = super().send(request, **options)
+        make_readable(response.headers)
         if self._pacer is not None:
             self._pacer.after(request.method, asked, response.headers)
         if response.status_code < 300 and _is_page(response):
@@ -79,16 +99,14 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         """Wait between two tries, or two looks at a long-running operation.
 
         Args:
-            duration: Seconds.
+            duration: Seconds; the pause is shorter where that is unreasonable. See `pauses.capped`.
         """
-        self._sleeper(duration)
+        self._sleeper(capped(duration))
 
 
 def _session() -> requests.Session:
     session = requests.Session()
-    # As azure-core's own sessions: nothing is tried again below its retry policy.
-    never = Retry(total=False, redirect=False, raise_on_status=False)
-    session.mount("https://", HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=never))
+    session.mount("https://", BoundedAdapter(POOL_SIZE))
     return session
 
 

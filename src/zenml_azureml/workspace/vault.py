@@ -15,6 +15,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.in_job.secret_parts import API_VERSION, further_parts
+from zenml_azureml.workspace.answers import pages_of
 from zenml_azureml.workspace.connection import WorkspaceConnection
 
 
@@ -70,9 +71,10 @@ class VaultSecrets:
         Args:
             url: Its address.
         """
-        first = self._ask("GET", url)
-        rest = [self._ask("GET", part) for part in further_parts(url, first.get("tags") or {})]
-        return [str(secret["value"]) for secret in (first, *rest)]
+        with self._connection.reading():
+            first = self._ask("GET", url)
+            rest = [self._ask("GET", part) for part in further_parts(url, first.get("tags") or {})]
+            return [str(secret["value"]) for secret in (first, *rest)]
 
     def delete(self, url: str) -> bool:
         """Delete a secret and its further parts; the vault may keep it for a while, to be recovered.
@@ -84,10 +86,11 @@ class VaultSecrets:
             Whether it was there.
         """
         try:
-            tags = self._ask("DELETE", url).get("tags") or {}
+            with self._connection.reading():
+                parts = further_parts(url, self._ask("DELETE", url).get("tags") or {})
         except ResourceNotFoundError:
             return False
-        for part in further_parts(url, tags):
+        for part in parts:
             try:
                 self._ask("DELETE", part)
             except ResourceNotFoundError:
@@ -96,13 +99,14 @@ class VaultSecrets:
 
     def items(self) -> Iterator[ListedSecret]:
         """All secrets of the vault; a request for each page of 25."""
-        url: str | None = f"{self.url}/secrets?maxresults=25"
-        while url:
-            page = self._ask("GET", url)
-            yield from (_listed(item) for item in page.get("value") or ())
-            url = page.get("nextLink")
-            if url and not url.startswith(f"{self.url}/"):
-                raise AzureError(f"The key vault {self.url} has a list of its secrets go on elsewhere: {url}")
+        with self._connection.reading():
+            for page in pages_of(self._page, f"{self.url}/secrets?maxresults=25"):
+                yield from (_listed(item) for item in page)
+
+    def _page(self, url: str) -> dict[str, Any]:
+        if not url.startswith(f"{self.url}/"):
+            raise AzureError(f"The key vault {self.url} has a list of its secrets go on elsewhere: {url}")
+        return self._ask("GET", url)
 
     def url_of(self, name: str) -> str:
         """The address of a secret of that name."""

@@ -14,6 +14,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.timing import Time
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
+from zenml_azureml.workspace.hosts import ForeignHostError
 from zenml_azureml.workspace.job import how_to_cancel
 from zenml_azureml.workspace.logs import LogFollower
 from zenml_azureml.workspace.looks import SeenJob
@@ -181,7 +182,8 @@ class Watch:
             self._log_failures.over()
         except Exception as error:  # noqa: BLE001 - the log is not worth the step
             self._log_failures.add(error, LOG_PATIENCE)
-            may_pass = is_transient(error) or isinstance(error, ClientAuthenticationError)
+            refused = isinstance(error, ClientAuthenticationError) and not isinstance(error, ForeignHostError)
+            may_pass = is_transient(error) or refused
             hopeless = isinstance(error, AzureError) and not may_pass
             if ended and (hopeless or self._log_failures.lasted >= LOG_PATIENCE):
                 logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, _words(error))
@@ -206,6 +208,8 @@ class Watch:
 
     def _is_permanent(self, error: Exception) -> bool:
         """Whether asking again cannot help: the job is gone, access to it is lost, the workspace is deleted."""
+        if isinstance(error, ForeignHostError):
+            return True
         if not isinstance(error, HttpResponseError) or is_transient(error):
             return False
         if isinstance(error, ClientAuthenticationError):

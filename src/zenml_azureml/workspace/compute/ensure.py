@@ -178,8 +178,9 @@ class _Preparation:
         entity = entity_of(self._request, self._location)
         logger.info("Creating the %s; this can take some minutes.", self._label)
         try:
-            poller = self._connection.client.compute.begin_create_or_update(entity)
-            self._made = found_compute(self._patience.until_done(poller, "Creating"))
+            with self._connection.reading():
+                poller = self._connection.client.compute.begin_create_or_update(entity)
+                self._made = found_compute(self._patience.until_done(poller, "Creating"))
         except AzureError as error:
             return self._adopted(error)
         except BaseException:

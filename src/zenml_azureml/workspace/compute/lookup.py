@@ -24,7 +24,8 @@ def find_compute(connection: WorkspaceConnection, name: str) -> FoundCompute | N
         azure.core.exceptions.AzureError: If the workspace is missing, or Azure does not answer.
     """
     try:
-        return found_compute(connection.client.compute.get(name))
+        with connection.reading():
+            return found_compute(connection.client.compute.get(name))
     except ResourceNotFoundError as error:
         if is_missing_workspace(error):
             raise

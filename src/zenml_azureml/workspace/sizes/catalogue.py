@@ -139,28 +139,31 @@ class SizeCatalogue:
 
     def _list_sizes(self) -> tuple[VmSize, ...] | None:
         compute = self._connection.client.compute
-        listed = self._listed("VM sizes", lambda: list(compute.list_sizes(location=self.region)))
-        return None if listed is None else tuple(vm_size(item) for item in listed)
+        listed = self._listed("VM sizes", lambda: [vm_size(one) for one in compute.list_sizes(location=self.region)])
+        return None if listed is None else tuple(listed)
 
     def _try_to_list_sizes(self) -> tuple[VmSize, ...]:
         try:
             # Asked once: no step waits for a service to come back that could tell what the step will cost.
-            listed = self._connection.one_try_client.compute.list_sizes(location=self.region)
-            return tuple(vm_size(item) for item in listed)
+            with self._connection.reading():
+                listed = self._connection.one_try_client.compute.list_sizes(location=self.region)
+                return tuple(vm_size(item) for item in listed)
         except AzureError as error:
             logger.info("Prices of VM sizes in `%s` are not known: %s", self.region, azure_words(error))
             return ()
 
     def _list_quota(self) -> Quota:
         compute = self._connection.client.compute
-        listed = self._listed("quota", lambda: list(compute.list_usage(location=self.region))) or []
-        rows = tuple(row for item in listed for row in quota_rows(item))
-        return Quota(self.region, rows, f"{self._connection.cloud.studio}/quota")
+        usages = self._listed(
+            "quota", lambda: [row for one in compute.list_usage(location=self.region) for row in quota_rows(one)]
+        )
+        return Quota(self.region, tuple(usages or ()), f"{self._connection.cloud.studio}/quota")
 
     def _listed(self, what: str, ask: Callable[[], list[Any]]) -> list[Any] | None:
         address = self._connection.address
         try:
-            return ask()
+            with self._connection.reading():
+                return ask()
         except AzureError as error:
             if not isinstance(error, HttpResponseError) or error.status_code != 403:
                 raise explain(f"listing the {what}", error, address) from error
