@@ -161,7 +161,9 @@ def test_an_answer_that_is_too_long_is_not_read_to_its_end(client: Client) -> No
     assert client.said(error) == f"127.0.0.1 sent more than {LARGEST_ANSWER:,} bytes in one answer."
 
 
-def test_a_log_that_never_ends_is_read_for_half_an_hour(client: Client) -> None:
+def test_a_log_that_never_ends_is_read_for_half_an_hour(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "BYTES_PER_LOOK", 1000)
+
     def more(handler: Handler) -> None:
         first, last = (int(number) for number in handler.headers["Range"].removeprefix("bytes=").split("-"))
         handler.blob(bytes(last - first + 1), 206, Content_Range=f"bytes {first}-{last}/99999999999999")
