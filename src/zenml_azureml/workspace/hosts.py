@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ class ForeignHostError(ClientAuthenticationError):
 
     It is a `ClientAuthenticationError` because azure-core tries again after any other error.
     """
+
+
+#: A name, or an address of version 4 or 6.
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ class Hosts:
         except ValueError:  # no port, or a bracket too many
             host, port, plain = "", 0, False
         known = (host, port) in origins or (port == 443 and host.endswith(suffixes))
-        if known and plain and parts.scheme == "https":
+        # What sends the request must find the same host in the URL: other parsers end it at a backslash.
+        if known and plain and parts.scheme == "https" and _HOST.fullmatch(host) and url.isprintable():
             return
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if host else "an address that cannot be read"
         raise ForeignHostError(
