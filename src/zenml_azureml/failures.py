@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zenml_azureml.known_secrets import masked
+from zenml_azureml.redaction import redacted_text
 from zenml_azureml.terminal import safe_text
 
 
@@ -47,10 +49,10 @@ class AzureMLError(RuntimeError):
         if do_next:
             parts.append(f"What to do: {do_next}")
         # The door to the client's terminal and to ZenML's server: names and Azure's words are not ours.
-        super().__init__(safe_text("\n".join(parts)))
-        self.what = safe_text(what)
-        self.azure_says = safe_text(azure_says)
-        self.do_next = safe_text(do_next)
+        super().__init__(_safe("\n".join(parts)))
+        self.what = _safe(what)
+        self.azure_says = _safe(azure_says)
+        self.do_next = _safe(do_next)
 
     def with_history(self, history: str) -> AzureMLError:
         """The same error with an account of what was tried before; itself where that is nothing.
@@ -74,6 +76,12 @@ class NoCapacityError(AzureMLError):
         same = cls(str(error))
         same.what, same.azure_says, same.do_next = error.what, error.azure_says, error.do_next
         return same
+
+
+def _safe(text: str) -> str:
+    """The text without what a terminal would obey, and without secrets: values that are known, and shapes of some."""
+    # Masked twice: a control may stand within a secret in the text, or belong to the secret.
+    return redacted_text(masked(safe_text(masked(text))))
 
 
 def _indented(lines: tuple[str, ...]) -> list[str]:

@@ -12,8 +12,16 @@ from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import StoreType
 from zenml.orchestrators.utils import get_config_environment_vars
 
+from zenml_azureml.exposure import is_certain_in_public
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.redaction import REDACTED, redacted_docker_args, redacted_variables, without
+from zenml_azureml.redaction import (
+    REDACTED,
+    map_texts,
+    redacted_docker_args,
+    redacted_text,
+    redacted_variables,
+    without,
+)
 from zenml_azureml.resolution import resolve
 from zenml_azureml.secrecy import without_secrets
 from zenml_azureml.step_runs import is_recorded, recorded_vault_secret, server_id
@@ -163,19 +171,26 @@ def _redacted(request: JobRequest) -> JobRequest:
     """A request in which nothing is secret."""
     options = request.options
     variables = {**request.environment_variables, **options.environment_variables}
+
+    def safe(text: str) -> str:
+        return redacted_text(without(text, variables))
+
     return replace(
         request,
-        command=without(request.command, variables),
+        command=safe(request.command),
         environment_variables=redacted_variables(request.environment_variables),
-        tags={name: without(value, variables) for name, value in request.tags.items()},
+        tags={name: safe(value) for name, value in request.tags.items()},
         options=replace(
-            options,
+            map_texts(options, lambda _, text: safe(text)),
             environment_variables=redacted_variables(options.environment_variables),
-            docker_args=options.docker_args and without(redacted_docker_args(options.docker_args), variables),
-            description=options.description and without(options.description, variables),
-            tags={name: without(value, variables) for name, value in options.tags.items()},
+            docker_args=options.docker_args and safe(redacted_docker_args(options.docker_args)),
+            tags={name: _redacted_tag(name, safe(value)) for name, value in options.tags.items()},
         ),
     )
+
+
+def _redacted_tag(name: str, value: str) -> str:
+    return REDACTED if is_certain_in_public(name, value) and value == redacted_text(value) else value
 
 
 def _command(

@@ -17,12 +17,16 @@ from zenml.logger import get_logger
 
 from zenml_azureml import step_runs, tags
 from zenml_azureml.attempts import Attempts, cost_ahead, history_as_metadata
+from zenml_azureml.exposure import refuse_public_secrets
 from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.found_jobs import attempt_told, placement_told, target_told
+from zenml_azureml.known_secrets import remember
 from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
 from zenml_azureml.outcome import overdue
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.resolution import resolve
+from zenml_azureml.secrecy import secret_values
+from zenml_azureml.secret_references import with_secrets
 from zenml_azureml.submission import resources_of
 from zenml_azureml.targets import number_of_targets, settings_of
 from zenml_azureml.timing import Time
@@ -145,7 +149,15 @@ class Moves:
             linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: job.name, tags.TARGET: str(target)}
             name = step_runs.job_name_of(step_run.id, number)
             kept = {key: value for key, value in previous.tags.items() if key != tags.USD_PER_HOUR}
-            return replace(previous, name=name, tags={**kept, **linked}, options=options, price_tag=tags.USD_PER_HOUR)
+            return replace(
+                previous,
+                name=name,
+                tags={**kept, **linked},
+                options=options,
+                price_tag=tags.USD_PER_HOUR,
+                secret_names=previous.secret_names | options.secret_variables,
+                tells_secrets=previous.tells_secrets | options.secret_variables,
+            )
 
         target = next_target(attempts, reason, self._limits(step_run))
         assert target is not None  # noqa: S101 - that is what `reason` is for
@@ -252,8 +264,10 @@ class Moves:
         settings = self._operator.get_settings(step_run)
         while True:
             here = settings_of(settings, target)
-            resolution = resolve(here)
+            resolution = with_secrets(resolve(here))
             wanted = request(resolution.options, target)
+            remember(secret_values(wanted))
+            refuse_public_secrets(wanted)
             # From now on it is this job that is ended with the step, and it may be there before anybody knows.
             self._attempts.put(step_run, (*attempts, Attempt(target, wanted.name)))
             check()

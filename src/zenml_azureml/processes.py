@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from zenml_azureml.redacted_model import RedactedModel
 
 #: What belongs to which kind, by the names that the SDK has for them.
 _BELONGS_TO = {
@@ -20,7 +22,7 @@ _BELONGS_TO = {
 }
 
 
-class AzureMLDistribution(BaseModel):
+class AzureMLDistribution(RedactedModel):
     """The processes of a job on all of its nodes, and how they find each other.
 
     Attributes:

@@ -1,61 +1,42 @@
-"""What may be shown of what a job is sent. Pure, and strict: what is not sure to be harmless is not shown.
-
-Nobody says which environment variables hold secrets, so it is the other way round: a value is shown if its name does
-not speak of a secret and it has the form of something that none is: a number, a plain word, a path, an address.
-"""
+"""What may be shown of values and texts, by the one rule for what may be a secret: see `secret_rule.py`. Pure."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
 
-#: What stands in the place of a value that is not shown.
+from zenml_azureml.docker_arguments import Argument, DockerArgumentsError, as_line, joined, parse
+from zenml_azureml.secret_names import says_secret
+from zenml_azureml.secret_rule import Verdict, judge
+from zenml_azureml.secret_shapes import secrets_in
+
+T = TypeVar("T")
+
+#: Stands in the place of a value that is not shown.
 REDACTED = "REDACTED"
 
 #: Values shorter than this are not looked for in other texts: they would be found everywhere.
-_SHORTEST = 6
-
-_SPEAKS_OF_SECRETS = re.compile(
-    r"TOKEN|SECRET|PASSW|PWD|CREDENTIAL|CONN(ECTION)?_?STR|SIGNATURE|PRIVATE|CERT|COOKIE|(^|_)(KEY|APIKEY|AUTH|SAS|PAT|DSN)S?($|_)"
-    r"|KEY$",
-    re.IGNORECASE,
-)
-_HARMLESS = re.compile(
-    r"""
-    [+-]?\d{1,12}(\.\d{1,6}){0,3}         # a number or a version
-    | [A-Za-z][a-z]{0,24}([ ,._-][A-Za-z][a-z]{0,24}){0,4} | [A-Z_]{1,24}   # plain words
-    | \.{0,2}/[\w./-]{0,200}              # a path
-    | (https?|sqlite)://[\w.:-]*(/[\w./~-]*)?   # an address without user, password or query
-    """,
-    re.VERBOSE,
-)
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SHORTEST = 6
 
 
 def shown(name: str, value: str) -> str:
-    """The value of a variable, or that it is not shown.
+    """Return the value of a variable, or that it is not shown.
 
     Args:
         name: Name of the variable.
         value: Its value.
     """
-    if value in ("", "True", "False", "true", "false") or (
-        name.startswith("ZENML_") and name.endswith("_ID") and _ID.fullmatch(value)
-    ):
-        return value
-    if speaks_of_secrets(name) or not _HARMLESS.fullmatch(value):
-        return REDACTED
-    return value
+    return value if judge(name, value) is Verdict.HARMLESS else REDACTED
 
 
 def speaks_of_secrets(name: str) -> bool:
-    """Whether the name of a variable says that its value is a secret."""
-    return _SPEAKS_OF_SECRETS.search(name) is not None
+    """Return whether the name of a variable says that its value is a secret."""
+    return says_secret(name)
 
 
 def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables with what may be shown of them.
+    """Return environment variables with what may be shown of them.
 
     Args:
         variables: Their values by name.
@@ -63,8 +44,21 @@ def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: shown(name, value) for name, value in variables.items()}
 
 
+def redacted_text(text: str) -> str:
+    """Return a text without what certainly is a secret, by its shape.
+
+    Args:
+        text: E.g. a message, a description.
+    """
+    parts, end = [], 0
+    for begin, after in secrets_in(text):
+        parts += [text[end:begin], REDACTED]
+        end = after
+    return "".join([*parts, text[end:]]) if parts else text
+
+
 def without(text: str, variables: Mapping[str, str]) -> str:
-    """A text without the values of the variables that are not shown.
+    """Return a text without the values of the variables that are not shown.
 
     Args:
         text: E.g. a command.
@@ -72,31 +66,74 @@ def without(text: str, variables: Mapping[str, str]) -> str:
     """
     secrets = {value for name, value in variables.items() if shown(name, value) == REDACTED}
     for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= SHORTEST:
             text = text.replace(secret, REDACTED)
     return text
 
 
 def redacted_docker_args(arguments: str) -> str:
-    """Arguments of `docker run` without what they set environment variables to.
+    """Return arguments of `docker run` with what may be shown of their values.
 
     Args:
         arguments: As a shell would read them.
     """
     try:
-        words = shlex.split(arguments)
-    except ValueError:
+        found = parse(arguments)
+    except DockerArgumentsError:
         return REDACTED
-    told, sets_variable = [], False
-    for word in words:
-        prefix = next((option for option in ("--env=", "-e=") if word.startswith(option)), "")
-        if sets_variable or prefix:
-            name, equals, value = word[len(prefix) :].partition("=")
-            told.append(f"{prefix}{name}{equals}{shown(name, value)}")
-        elif re.match(r"-e[^-]\w*=", word):
-            name, _, value = word[2:].partition("=")
-            told.append(f"-e{name}={shown(name, value)}")
-        else:
-            told.append(word)
-        sets_variable = word in ("-e", "--env")
-    return shlex.join(told)
+    return joined([Argument(argument.shown(_shown_of(argument))) for argument in found])
+
+
+def redacted_setting(name: str, value: Any) -> Any:
+    """Return the value of a setting with what may be shown of it, for a `repr`.
+
+    Args:
+        name: Of the setting, or of what the value is in.
+        value: Anything that settings can hold.
+    """
+    if name == "docker_args" and value is not None:
+        return redacted_docker_args(as_line(value))
+    if name in ("environment_variables", "docker_variables") and isinstance(value, Mapping):
+        return redacted_variables({str(key): str(text) for key, text in value.items()})
+    if isinstance(value, Mapping):
+        return {redacted_text(str(key)): _redacted_entry(str(key), item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(redacted_setting("", item) for item in value)
+    return redacted_text(value) if type(value) is str else value
+
+
+def map_texts(value: T, change: Callable[[str, str], str], path: str = "") -> T:
+    """Return a value with all texts in it changed, at any depth of dictionaries, lists, tuples and dataclasses.
+
+    Args:
+        value: The value; unchanged.
+        change: Given where a text stands, such as `services['look'].log_dir`, and the text.
+        path: Where the value stands.
+    """
+    result: Any = value
+    if type(value) is str:
+        result = change(path, value)
+    elif isinstance(value, Mapping):
+        result = {key: map_texts(item, change, f"{path}[{key!r}]") for key, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        result = type(value)(map_texts(item, change, f"{path}[{index}]") for index, item in enumerate(value))
+    elif is_dataclass(value) and not isinstance(value, type):
+        dot = f"{path}." if path else ""
+        changed = {one.name: map_texts(getattr(value, one.name), change, dot + one.name) for one in fields(value)}
+        result = replace(value, **changed)
+    return result
+
+
+def _redacted_entry(name: str, value: Any) -> Any:
+    if isinstance(value, str) and judge(name, value) is Verdict.SECRET:
+        return redacted_text(value) if not says_secret(name) else REDACTED
+    return redacted_setting(name, value)
+
+
+def _shown_of(argument: Argument) -> str:
+    """What may be shown of the value of an argument: free text by the strict rule, all other by its shape."""
+    if argument.is_of_user and not argument.is_file:
+        return shown(argument.name, argument.text)
+    if judge(argument.name, argument.text) is Verdict.SECRET:
+        return REDACTED
+    return redacted_text(argument.text)

@@ -198,8 +198,10 @@ class JobOptions:
         experiment: Its experiment.
         timeout: How long it may run.
         shm_size: Shared memory of the container in Docker's notation, e.g. `2g`.
-        docker_args: Further arguments of `docker run`.
+        docker_args: Further arguments of `docker run`. May hold secrets, hence not in the `repr`.
+        docker_variables: Environment variables that were among them; all others of the job count before them.
         environment_variables: The user's own. May hold secrets, hence not in the `repr`.
+        secret_variables: Names of those, of both kinds, whose values come from secrets of ZenML.
         identity: Whom it acts as.
         services: What runs beside it.
         instance_type: VM size of serverless compute.
@@ -219,8 +221,10 @@ class JobOptions:
     experiment: str | None = None
     timeout: timedelta | None = None
     shm_size: str | None = None
-    docker_args: str | None = None
+    docker_args: str | None = field(default=None, repr=False)
+    docker_variables: dict[str, str] = field(default_factory=dict, repr=False)
     environment_variables: dict[str, str] = field(default_factory=dict, repr=False)
+    secret_variables: frozenset[str] = frozenset()
     identity: JobIdentity | None = None
     services: tuple[JobService, ...] = ()
     instance_type: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from zenml_azureml.docker_arguments import DockerArgumentsError, as_line, without_variables
 from zenml_azureml.request import (
     ComputeCluster,
     ComputeIdentity,
@@ -20,8 +21,9 @@ from zenml_azureml.request import (
     JobService,
     Serverless,
 )
+from zenml_azureml.secret_rule import is_reference
 from zenml_azureml.settings import AzureMLComputeMode, AzureMLStepOperatorSettings
-from zenml_azureml.spellings import all_spellings, normalise
+from zenml_azureml.spellings import AzureMLSettingsError, all_spellings, normalise
 from zenml_azureml.targets import wants_checkpoints
 
 _SERVERLESS_ONLY = frozenset({"instance_type", "job_tier", "priority", "locations"})
@@ -165,6 +167,8 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
     def unless_ignored(name: str) -> Any:
         return None if name in ignored else getattr(settings, name)
 
+    docker_args, docker_variables = _docker_args(settings.docker_args)
+    variables = {**docker_variables, **(settings.environment_variables or {})}
     return JobOptions(
         display_name=settings.display_name,
         description=settings.description,
@@ -172,8 +176,10 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         experiment=settings.experiment_name,
         timeout=_span(minutes=settings.timeout_minutes),
         shm_size=settings.shm_size,
-        docker_args=settings.docker_args,
+        docker_args=docker_args,
+        docker_variables=docker_variables,
         environment_variables=settings.environment_variables or {},
+        secret_variables=frozenset(name for name, value in variables.items() if is_reference(value)),
         identity=JobIdentity(settings.identity, settings.identity_client_id) if settings.identity else None,
         services=tuple(JobService(name, **service.model_dump()) for name, service in (settings.services or {}).items()),
         instance_type=unless_ignored("instance_type"),
@@ -186,6 +192,21 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         secrets_via=settings.secrets_via,
         key_vault=settings.key_vault,
     )
+
+
+def _docker_args(arguments: str | Sequence[str] | None) -> tuple[str | None, dict[str, str]]:
+    """The arguments without the environment variables that they set, and those."""
+    if not arguments:
+        return None, {}
+    line = as_line(arguments)
+    try:
+        # Guess: Azure ML hands the environment of a job to its container as `-e` does, and after these arguments.
+        rest, variables = without_variables(line)
+    except DockerArgumentsError as error:
+        raise AzureMLSettingsError(
+            f"`docker_args` cannot be read as a command line: {error}.", do_next="Quote its values as for a shell."
+        ) from None
+    return rest or None, variables
 
 
 def _compute_identity(identity: str | list[str] | None) -> ComputeIdentity | None:

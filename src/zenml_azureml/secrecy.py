@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 from zenml_azureml import tags
 from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET
-from zenml_azureml.redaction import REDACTED, shown, speaks_of_secrets
 from zenml_azureml.request import JobRequest
-
-#: What a job needs before it has its secrets, and what is none: ids of applications are no secrets of Microsoft Entra.
-_OPEN = frozenset({"AZURE_CLIENT_ID", "AZURE_TENANT_ID"})
-
-#: Names that speak of secrets, and say only which kind of store there is, and how ZenML signs in.
-_KIND_OF_STORE = re.compile(r"ZENML_(STORE|SECRETS_STORE|BACKUP_SECRETS_STORE)_(TYPE|CLASS_PATH|AUTH_METHOD|AUTH_MODE)")
+from zenml_azureml.secret_rule import Verdict, judge
 
 
 def secret_names(variables: Mapping[str, str]) -> frozenset[str]:
@@ -24,20 +17,22 @@ def secret_names(variables: Mapping[str, str]) -> frozenset[str]:
     Args:
         variables: Values by name.
     """
-    return frozenset(
-        name
-        for name, value in variables.items()
-        if name not in _OPEN and not _KIND_OF_STORE.fullmatch(name) and shown(name, value) == REDACTED
-    )
+    return frozenset(name for name, value in variables.items() if judge(name, value) is not Verdict.HARMLESS)
 
 
 def certain_secrets(variables: Mapping[str, str]) -> frozenset[str]:
-    """Those of them that are secrets by their names, such as ZENML_STORE_API_TOKEN.
+    """Return those of them that are secrets by their names or shapes, such as ZENML_STORE_API_TOKEN.
 
     Args:
         variables: Values by name.
     """
-    return frozenset(name for name in secret_names(variables) if speaks_of_secrets(name))
+    return frozenset(name for name, value in variables.items() if judge(name, value) is Verdict.SECRET)
+
+
+def secret_values(request: JobRequest) -> list[str]:
+    """Return the values of a job's environment variables that are secrets for certain."""
+    variables = {**request.environment_variables, **request.options.environment_variables}
+    return [value for name, value in variables.items() if name in request.tells_secrets]
 
 
 def without_secrets(request: JobRequest, url: str, audience: str) -> JobRequest:

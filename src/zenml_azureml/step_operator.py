@@ -32,12 +32,15 @@ from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_apt_packages, image_requirements
 from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
+from zenml_azureml.exposure import exposed_settings
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.flavor import AzureMLStepOperatorConfig
 from zenml_azureml.following import Following
 from zenml_azureml.guard import JobGuard
 from zenml_azureml.interruptions import INTERRUPTIONS
+from zenml_azureml.known_secrets import masked
 from zenml_azureml.moving import Moves
+from zenml_azureml.redaction import redacted_text
 from zenml_azureml.resolution import merge, resolve
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.spellings import AzureMLSettingsError
@@ -298,9 +301,11 @@ class AzureMLStepOperator(BaseStepOperator):
         """Tell what the settings of a step ask for and will not get, at each place that its job may run at.
 
         Raises:
-            AzureMLSettingsError: If they make no sense.
+            AzureMLSettingsError: If they make no sense, or hold secrets where these may not be.
         """
         settings = self.get_settings(step)
+        for warning in exposed_settings(settings):
+            self._warn_once(warning)
         for target in range(number_of_targets(settings)):
             for warning in resolve(settings_of(settings, target)).warnings:
                 where = f", `fallback[{target - 1}]`" if target else ""
@@ -311,7 +316,7 @@ class AzureMLStepOperator(BaseStepOperator):
         from zenml_azureml.workspace.watch import WatchOptions
 
         def show(line: str) -> None:
-            logger.info("[%s] %s", step_run.name, line)
+            logger.info("[%s] %s", step_run.name, masked(line))
 
         settings = self.get_settings(step_run)
         shown = show if settings.stream_logs and not quietly else None
@@ -345,7 +350,7 @@ class AzureMLStepOperator(BaseStepOperator):
     def _warn_once(self, warning: str) -> None:
         if warning not in self._warned:
             self._warned.add(warning)
-            logger.warning("%s", warning)
+            logger.warning("%s", redacted_text(masked(warning)))
 
 
 def _make_parts_of_child() -> None:

@@ -21,6 +21,7 @@ from zenml.orchestrators.publish_utils import (
 from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.known_secrets import masked_metadata
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -123,6 +124,7 @@ def record_job(
         metadata[VAULT_SECRET_KEY] = job.vault_secret
     if job.studio_url:
         metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
+    metadata = masked_metadata(metadata)
     publish_step_run_metadata(step_run.id, {component_id: metadata})
     step_run.run_metadata.update(metadata)
 

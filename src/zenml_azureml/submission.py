@@ -112,7 +112,7 @@ def request_for(
     }
     if facts.run_url:
         job_tags[tags.RUN_URL] = facts.run_url
-    variables = {**default_variables(facts.docker_settings), **environment}
+    variables = {**options.docker_variables, **default_variables(facts.docker_settings), **environment}
     command = command_of_rank(entrypoint_command) if options.has_ranks else entrypoint_command
     if command != entrypoint_command:
         variables[RANKS] = "1"
@@ -126,8 +126,8 @@ def request_for(
         environment_variables=variables,
         tags=job_tags,
         own_tag=tags.STEP_RUN_ID,
-        secret_names=secret_names(all_variables),
-        tells_secrets=certain_secrets(all_variables),
+        secret_names=secret_names(all_variables) | options.secret_variables,
+        tells_secrets=certain_secrets(all_variables) | options.secret_variables,
         secret_tags={key: job_tags[key] for key in tags.OF_SECRETS},
         price_tag=tags.USD_PER_HOUR,
         options=options,

@@ -93,13 +93,14 @@ def test_the_job_of_a_step_in_code_is_one_that_azure_ml_takes(
     variables = properties["environmentVariables"]
     assert (variables["HF_TOKEN"], variables["OMP_NUM_THREADS"]) == ("REDACTED", "4")
     assert variables["ZENML_STEP_OPERATOR"] == "True"
-    assert properties["resources"]["dockerArgs"] == "--ipc=host -e WANDB=REDACTED"
+    assert properties["resources"]["dockerArgs"] == "--ipc=host"
+    assert variables["WANDB"] == "REDACTED"
     comments = [line for line in printed.splitlines() if line.startswith("#")]
     assert comments == [
         "# The step operator registers the environment before it submits the job. By hand:",
         f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE}",
         "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID.",
-        "# By a key vault, and not in the job, where one can be used (`secrets_via` is auto): HF_TOKEN.",
+        "# By a key vault, and not in the job, where one can be used (`secrets_via` is auto): HF_TOKEN, WANDB.",
         "# REDACTED stands for what may be a secret.",
     ]
 
@@ -115,7 +116,7 @@ def test_a_job_whose_secrets_go_by_a_key_vault_is_shown_without_them(training: P
     printed = spec(training, "train:with_vault.careful")
     told = yaml.safe_load(printed)
 
-    assert "# By the key vault, and not in the job: HF_TOKEN." in printed.splitlines()
+    assert "# By the key vault, and not in the job: HF_TOKEN, WANDB." in printed.splitlines()
     assert "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID, KEY_VAULT." in printed
     assert "HF_TOKEN" not in told["environment_variables"]
     assert told["environment_variables"]["OMP_NUM_THREADS"] == "4"
