@@ -121,8 +121,8 @@ def refuse_public_secrets(request: JobRequest) -> None:
 def _look_at(setting: str, value: Any, found: _Found) -> None:
     by_environment, public = setting == "environment_variables", setting in PUBLIC
     for where, name, text in _leaves(setting, value):
-        if is_certain(name):
-            found.refused.append(f"A name in `{setting}` holds a secret")
+        if is_certain(name) or is_reference(name):
+            found.refused.append(f"A name in `{setting}` is a secret")
         elif is_reference(text):
             if public:
                 found.refused.append(f"`{where}` refers to a secret")
@@ -145,8 +145,8 @@ def _look_at_docker_args(arguments: str, found: _Found) -> None:
         ) from None
     for argument in parsed:
         where = f"docker_args: {argument.label}"
-        if is_certain(argument.name) and argument.name != argument.option:
-            found.refused.append("A name in `docker_args` holds a secret")
+        if argument.name != argument.option and (is_certain(argument.name) or is_reference(argument.name)):
+            found.refused.append("A name in `docker_args` is a secret")
         verdict = judge(argument.name, argument.text)
         if verdict is Verdict.SECRET:
             found.literal.append(where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from zenml_azureml.docker_arguments import Argument, DockerArgumentsError, as_line, joined, parse
 from zenml_azureml.secret_names import says_secret
@@ -110,18 +110,19 @@ def map_texts(value: T, change: Callable[[str, str], str], path: str = "") -> T:
         change: Given where a text stands, such as `services['look'].log_dir`, and the text.
         path: Where the value stands.
     """
-    result: Any = value
-    if type(value) is str:
-        result = change(path, value)
-    elif isinstance(value, Mapping):
-        result = {key: map_texts(item, change, f"{path}[{key!r}]") for key, item in value.items()}
-    elif isinstance(value, (list, tuple)):
-        result = type(value)(map_texts(item, change, f"{path}[{index}]") for index, item in enumerate(value))
-    elif is_dataclass(value) and not isinstance(value, type):
+    given: Any = value
+    result: Any = given
+    if type(given) is str:
+        result = change(path, given)
+    elif isinstance(given, Mapping):
+        result = {key: map_texts(item, change, f"{path}[{key!r}]") for key, item in given.items()}
+    elif isinstance(given, (list, tuple)):
+        result = type(given)(map_texts(item, change, f"{path}[{index}]") for index, item in enumerate(given))
+    elif is_dataclass(given) and not isinstance(given, type):
         dot = f"{path}." if path else ""
-        changed = {one.name: map_texts(getattr(value, one.name), change, dot + one.name) for one in fields(value)}
-        result = replace(value, **changed)
-    return result
+        changed = {one.name: map_texts(getattr(given, one.name), change, dot + one.name) for one in fields(given)}
+        result = replace(given, **changed)
+    return cast("T", result)
 
 
 def _redacted_entry(name: str, value: Any) -> Any:

@@ -28,7 +28,21 @@ _WORDS: Final = frozenset(
         ),
         *("SIG", "SIGNATURE", "HMAC", "CERT", "CERTS", "CERTIFICATE", "KEYSTORE", "KEYTAB", "KUBECONFIG", "NETRC"),
         *("PGPASS", "COOKIE", "COOKIES", "SALT", "PEPPER", "NONCE", "CONN", "CONNSTR", "HOOK", "HOOKS", "MNEMONIC"),
-        *("SESSIONID", "PASSWD", "PASSWDS", "CIPHER", "KEYRING", "SSHPASS", "MFA"),
+        *(
+            "SESSIONID",
+            "PASSWD",
+            "PASSWDS",
+            "CIPHER",
+            "KEYRING",
+            "SSHPASS",
+            "MFA",
+            "RSA",
+            "DSA",
+            "PGP",
+            "GPG",
+            "CSRF",
+            "XSRF",
+        ),
     }
 )
 
@@ -36,7 +50,8 @@ _WORDS: Final = frozenset(
 _PARTS: Final = re.compile(
     r"PASSW|PASSPHRASE|PASSCODE|PASSKEY|SECRET|TOKEN(?!IZ)|CREDENTIAL|APIKEY|ACCESSKEY|ACCOUNTKEY|PRIVATEKEY|SSHKEY"
     r"|CONNECTIONSTR|CONNSTR|WEBHOOK|SIGNATURE|SASUR[LI]|SESSIONID|SEEDPHRASE|RECOVERYCODE|BACKUPCODE|BASICAUTH"
-    r"|DOCKERCONFIG|DOCKERAUTH|ENCRYPTIONKEY|COOKIE"
+    r"|DOCKERCONFIG|DOCKERAUTH|ENCRYPTIONKEY|COOKIE|SHAREDACCESS|IDENTITYHEADER|FERNET|HTPASSWD|KENNWORT|CONTRASENA"
+    r"|MOTDEPASSE|(ACCESS|SECURITY|UNLOCK|AUTH|LOGIN|VERIFICATION|ACTIVATION|INVITE)CODE"
 )
 
 #: Ends of single words without separators, such as DBPASS, and the words that end so by chance.

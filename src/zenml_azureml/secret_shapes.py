@@ -33,7 +33,7 @@ _TOKENS: Final = (
     r"[\w~.-]{3}\dQ~[\w~.-]{31,34}",
     r"[A-Za-z0-9]{52}JQQJ9(?:9|D|H)[A-Za-z0-9][A-L][A-Za-z0-9]{16}",
     r"(?<!sha512-)[A-Za-z0-9+/]{86}==",
-    r"[A-Za-z0-9+/]{20,}(?:\+AStA|\+ASbA|\+ARmA|\+AEhA|AzCa|AzSe|AzFu|ACDb|APIM)[A-Za-z0-9+/]{4,}={0,2}",
+    r"[A-Za-z0-9+/]{20,120}(?:\+AStA|\+ASbA|\+ARmA|\+AEhA|AzCa|AzSe|AzFu|ACDb|APIM)[A-Za-z0-9+/]{4,}={0,2}",
     r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}",
     r"dapi[a-f0-9]{32}(?:-\d)?",
     r"do[por]_v1_[a-f0-9]{32,}",

@@ -184,7 +184,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         identity: Whom the job acts as: a managed identity, the user who submits it, or nobody but the job itself.
         identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
         services: Services beside the job, by a name of your choice.
-        environment_variables: Environment variables for the step's process.
+        environment_variables: Environment variables for the step's process. A value can be a reference to a ZenML
+            secret, `{{secret.key}}`, as any text in the settings.
         secrets_via: How the values of secrets travel to the job: by a key vault (`key-vault`), readable in its
             definition (`environment`), or by a key vault where that can be used (`auto`).
         key_vault: The key vault for that, by name, URL or ARM id; by default the workspace's own.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -252,3 +254,81 @@ def every_log(emulator: Emulator) -> str:
 def holds(workspace: object, text: str) -> bool:
     """Whether a text is anywhere in what the workspace holds."""
     return text in repr(vars(workspace))
+
+
+REFER_TO_THEM = """
+import os, sys
+
+Client().create_secret("database", values={"password": sys.argv[-1], "epochs": "3"})
+SETTINGS = AzureMLStepOperatorSettings(
+    compute_target_name="gpus",
+    secrets_via="key-vault",
+    environment_variables={"DATABASE_PASSWORD": "{{database.password}}", "EPOCHS": "{{ database.epochs }}"},
+    docker_args="--ipc=host -ite 'FROM_DOCKER={{ database.password }}'",
+)
+
+@step(step_operator="azureml", settings={"step_operator": SETTINGS, **NO_BUILD})
+def read_them() -> str:
+    return os.environ["DATABASE_PASSWORD"][::-1] + os.environ["EPOCHS"] + os.environ["FROM_DOCKER"][::-1]
+
+@pipeline(enable_cache=False)
+def reading():
+    read_them()
+
+if __name__ == "__main__":
+    reading()
+    print("RETURNED", last_run().steps["read_them"].output.load())
+"""
+
+
+def test_references_reach_the_step_again_after_a_preemption_and_no_definition(
+    project: Project, heard: Heard, jobs: Emulator
+) -> None:
+    Arm(jobs).call("POST", "/_emulator/scenario", {"name": "preempted", "after": 0.1})
+
+    output = project.succeed(REFER_TO_THEM, PASSWORD)
+
+    assert f"RETURNED {PASSWORD[::-1]}3{PASSWORD[::-1]}" in output
+    definitions = [job.properties for job in jobs.context.store.workspaces[0].jobs.values()]
+    assert len(definitions) == 2
+    for definition in definitions:
+        # What a secret of ZenML gives is secret, also a number.
+        assert not {"DATABASE_PASSWORD", "EPOCHS", "FROM_DOCKER"} & definition["environmentVariables"].keys()
+        assert definition["resources"]["dockerArgs"] == "--ipc=host -it"
+    assert PASSWORD not in repr(definitions) + output
+    assert {method for method, _ in heard.with_text(PASSWORD)} == {"PUT"}
+    assert {path.split("/")[1] for _, path in heard.with_text(PASSWORD)} == {"secrets"}
+    with closing(sqlite3.connect(next((project.folder.parent / "zenml").rglob("*.db")))) as database:
+        stored = "\n".join(database.iterdump())
+    assert "{{database.password}}" in stored
+    assert PASSWORD not in stored
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("{{nothing.here}}", "There is no ZenML secret `nothing`, to which `environment_variables['A']` refers."),
+        ("{{database.here}}", "The ZenML secret `database` has no key `here`"),
+    ],
+)
+def test_a_secret_that_is_missing_fails_the_step_before_anything_is_sent(
+    reference: str, says: str, project: Project, heard: Heard, jobs: Emulator
+) -> None:
+    missing = REFER_TO_THEM.replace('"EPOCHS": "{{ database.epochs }}"', f'"A": "{reference}"')
+
+    code, output = project.run(missing, PASSWORD)
+
+    assert code == 1
+    assert says in output
+    assert "zenml secret " in output
+    assert PASSWORD not in output
+    assert jobs.context.store.workspaces[0].jobs == {}
+
+
+def test_a_secret_in_clear_text_is_named_in_one_warning(project: Project, heard: Heard) -> None:
+    output = project.succeed(READ_THEM, PASSWORD)
+
+    warning = (
+        "ZenML stores settings in clear text, and these hold a secret: `environment_variables['DATABASE_PASSWORD']`"
+    )
+    assert output.count(warning) == 1

@@ -6,6 +6,7 @@ import base64
 import secrets
 import string
 import uuid
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def made_up(length: int, alphabet: str = LETTERS) -> str:
 HEX = "0123456789abcdef"
 
 #: Tokens as services make them, each from scratch: none is in the source, where scanners would report it.
-TOKENS = {
+TOKENS: dict[str, Callable[[], str]] = {
     "GitHub": lambda: "ghp_" + made_up(36),
     "GitHub, fine-grained": lambda: "github_pat_" + made_up(22) + "_" + made_up(59),
     "GitLab": lambda: "glpat-" + made_up(20),
@@ -56,7 +57,7 @@ TOKENS = {
     "JSON": lambda: f'{{"client_secret": "{made_up(12)}"}}',
 }
 #: Addresses that are all that it takes.
-ADDRESSES = {
+ADDRESSES: dict[str, Callable[[], str]] = {
     "Slack": lambda: f"https://hooks.slack.com/services/T{made_up(8)}/B{made_up(8)}/{made_up(24)}",
     "Discord": lambda: f"https://discord.com/api/webhooks/123456789012345678/{made_up(68)}",
     "Teams": lambda: f"https://acme.webhook.office.com/webhookb2/{uuid.uuid4()}/IncomingWebhook/{made_up(32)}",

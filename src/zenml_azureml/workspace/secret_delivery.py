@@ -146,6 +146,7 @@ class SecretDelivery:
             AzureMLError: If its secrets cannot be read.
         """
         variables = dict(request.environment_variables)
+        of_vault: dict[str, str] = {}
         url = variables.pop(VAULT_SECRET, "")
         variables.pop(VAULT_AUDIENCE, None)
         if url:
@@ -153,7 +154,8 @@ class SecretDelivery:
             try:
                 if not self._is_vault(vault.url):
                     raise AzureMLError(f"The secret {url} is not read: this is no address of a known key vault.")
-                variables.update(variables_in(vault.get(url)))
+                of_vault = variables_in(vault.get(url))
+                variables.update(of_vault)
             except AzureError as error:
                 raise explain(doing, error, self._address) from error
             except ValueError:
@@ -163,7 +165,8 @@ class SecretDelivery:
             command=unprepared(request.command),
             environment_variables=variables,
             tags={key: value for key, value in request.tags.items() if key != tags.VAULT_SECRET},
-            secret_names=secret_names(variables),
+            # What went by a vault does so again, whatever it looks like: it may be the value of a ZenML secret.
+            secret_names=secret_names(variables) | of_vault.keys(),
             tells_secrets=certain_secrets(variables),
             secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
         )

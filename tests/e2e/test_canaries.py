@@ -1,0 +1,167 @@
+"""A secret, put into every place of the settings, is in nothing but the key vault that this package writes or sends."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.contract.arm import Arm
+from tests.contract.test_vault import CLUSTER
+from tests.e2e.canaries import every_place
+from tests.e2e.conftest import PRELUDE, Project
+from tests.e2e.test_secrets import Heard
+from tests.vault_access import grant, own_vault
+from zenml_azureml.emulator import Emulator
+
+# A hundred pipelines one after the other, with all logs.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
+
+EVERYWHERE = """
+import json, logging, sys, traceback
+from pathlib import Path
+from click.testing import CliRunner
+from zenml_azureml.cli.spec import spec
+
+logging.getLogger().setLevel(logging.DEBUG)
+logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))
+given = json.loads(Path("places.json").read_text())
+if given["secrets"]:
+    Client().create_secret("canaries", values=given["secrets"])
+
+@step(step_operator="azureml")
+def work() -> None: ...
+
+def pipeline_with(settings):
+    @pipeline(enable_cache=False, settings=NO_BUILD)
+    def everywhere():
+        work.with_options(settings={"step_operator": settings})()
+    return everywhere
+
+for number, (where, values) in enumerate(given["places"].items()):
+    print("PLACE", where, flush=True)
+    try:
+        settings = AzureMLStepOperatorSettings(**{"compute_target_name": "gpus", "secrets_via": given["via"], **values})
+        print(repr(settings), str(settings))
+        everywhere = pipeline_with(settings)
+        try:
+            everywhere()
+            print("RAN", where)
+        finally:
+            globals()["everywhere"] = everywhere
+            print(CliRunner().invoke(spec, ["script:everywhere.work"]).output)
+    except BaseException:
+        traceback.print_exc()
+"""
+
+
+@pytest.fixture
+def heard(emulator: Emulator) -> Heard:
+    """What comes to an emulator whose jobs on a cluster may read the vault, where the operator may write."""
+    arm = Arm(emulator)
+    arm.call("PUT", "computes/gpus", CLUSTER, api_version="2024-04-01")
+    principal = arm.call("GET", "computes/gpus", api_version="2024-04-01").body["identity"]["principalId"]
+    grant(emulator, "Key Vault Secrets Officer")
+    grant(emulator, "Key Vault Secrets User", principal)
+    heard = Heard()
+    emulator.context.on_request = heard.note
+    return heard
+
+
+def run_everywhere(project: Project, canaries: dict[str, str], *, as_references: bool) -> str:
+    """Run a step for each place, with its canary there; everything that is printed, logs at DEBUG among it."""
+    fills = every_place()
+    keys = {where: f"k{number}" for number, where in enumerate(canaries)}
+    places = {
+        where: fills[where]("{{canaries." + keys[where] + "}}" if as_references else canary)
+        for where, canary in canaries.items()
+    }
+    secrets = {keys[where]: canary for where, canary in canaries.items()} if as_references else {}
+    given = {"places": places, "secrets": secrets, "via": "key-vault"}
+    (project.folder / "places.json").write_text(json.dumps(given))
+    temporary = project.folder.parent / "tmp"
+    temporary.mkdir()
+    project.environment["TMPDIR"] = str(temporary)
+    project.environment["ZENML_LOGGING_VERBOSITY"] = "DEBUG"
+    process = project.start(EVERYWHERE, prelude=PRELUDE)
+    output, _ = process.communicate(timeout=1700)
+    assert process.wait() == 0, output[-3000:]
+    return output
+
+
+def files_with(folder: Path, text: str, *, but: tuple[str, ...]) -> list[str]:
+    """The files in a folder that hold a text; of databases, the tables that do."""
+    found = []
+    for path in folder.rglob("*"):
+        relative = str(path.relative_to(folder))
+        if not path.is_file() or relative.startswith(but):
+            continue
+        if path.suffix == ".db":
+            with closing(sqlite3.connect(path)) as database:
+                found += [f"{relative}: {line[:80]}" for line in database.iterdump() if text in line]
+        elif text.encode() in path.read_bytes():
+            found.append(relative)
+    return found
+
+
+def test_a_secret_is_nowhere_but_in_the_vault_wherever_it_stands_in_the_settings(
+    simulated_project: Project, emulator: Emulator, heard: Heard
+) -> None:
+    canaries = {where: f"ghp_{number:03}a7Q9xk2mP4vT8zB6cD1eF3gH5jK7mN9" for number, where in enumerate(every_place())}
+
+    output = run_everywhere(simulated_project, canaries, as_references=False)
+
+    check(output, canaries, emulator, heard)
+    for where, canary in canaries.items():
+        # ZenML keeps settings as they are written, and says nothing of it: the warning does.
+        assert files_with(simulated_project.folder.parent, canary, but=("zenml", "project", "emulator")) == [], where
+    assert output.count("ZenML stores settings in clear text, and these hold a secret") >= 1
+
+
+def test_a_reference_to_a_secret_reaches_the_vault_and_no_file_nor_zenmls_database(
+    simulated_project: Project, emulator: Emulator, heard: Heard
+) -> None:
+    canaries = {where: f"canary {number:03} in a coal mine" for number, where in enumerate(every_place())}
+
+    output = run_everywhere(simulated_project, canaries, as_references=True)
+
+    check(output, canaries, emulator, heard)
+    assert "ZenML stores settings in clear text" not in output
+    for where, canary in canaries.items():
+        # In ZenML's database the secret itself is, as ZenML keeps secrets; the settings and all else must not have it.
+        assert files_with(simulated_project.folder.parent, canary, but=("project", "emulator")) == [], where
+
+
+def check(output: str, canaries: dict[str, str], emulator: Emulator, heard: Heard) -> None:
+    """Look for the canaries in all that was printed and sent."""
+    assert output.count("PLACE ") == len(canaries)
+    ran = set(re.findall(r"^RAN (.*)$", output, re.MULTILINE))
+    in_vault = "".join(
+        version.value
+        for versions in [
+            *own_vault(emulator).secrets.values(),
+            *(d.versions for d in own_vault(emulator).deleted.values()),
+        ]
+        for version in versions
+    )
+    for where, canary in canaries.items():
+        assert canary not in output, f"{where}: {near(output, canary)}"
+        wrote = {(method, path.partition("/")[2].split("/")[0]) for method, path in heard.with_text(canary)}
+        assert wrote <= {("PUT", "secrets")}, where
+        if where in ran and (
+            "environment_variables.a" in where or re.search(r"docker_args.*(-e|-\w+e|--env)[ =]?A=", where)
+        ):
+            assert canary in in_vault, where
+    by_vault = [where for where in canaries if canaries[where] in in_vault]
+    assert "environment_variables.a" in by_vault
+    assert len([where for where in by_vault if where.startswith("docker_args")]) >= 12
+
+
+def near(text: str, canary: str) -> str:
+    """What stands around a canary."""
+    position = text.index(canary)
+    return text[max(0, position - 300) : position + 100]
