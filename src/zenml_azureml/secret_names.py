@@ -10,39 +10,12 @@ _UPPER: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 #: Words that make a name one of a secret wherever they stand in it.
 _WORDS: Final = frozenset(
     {
-        *("PASS", "PW", "PWD", "PSWD", "PIN", "PINS", "PINCODE", "KEY", "KEYS", "PRIVATE", "PRIV", "PEM", "PFX", "JKS"),
-        *(
-            "CRED",
-            "CREDS",
-            "AUTH",
-            "OAUTH",
-            "BEARER",
-            "AUTHORIZATION",
-            "SAS",
-            "DSN",
-            "PAT",
-            "JWT",
-            "OTP",
-            "TOTP",
-            "MFA",
-        ),
-        *("SIG", "SIGNATURE", "HMAC", "CERT", "CERTS", "CERTIFICATE", "KEYSTORE", "KEYTAB", "KUBECONFIG", "NETRC"),
-        *("PGPASS", "COOKIE", "COOKIES", "SALT", "PEPPER", "NONCE", "CONN", "CONNSTR", "HOOK", "HOOKS", "MNEMONIC"),
-        *(
-            "SESSIONID",
-            "PASSWD",
-            "PASSWDS",
-            "CIPHER",
-            "KEYRING",
-            "SSHPASS",
-            "MFA",
-            "RSA",
-            "DSA",
-            "PGP",
-            "GPG",
-            "CSRF",
-            "XSRF",
-        ),
+        *("PASS", "PW", "PWD", "PSWD", "PASSWD", "PIN", "PINS", "PINCODE", "KEY", "KEYS", "PRIVATE", "PRIV"),
+        *("CRED", "CREDS", "AUTH", "OAUTH", "BEARER", "AUTHORIZATION", "SAS", "DSN", "PAT", "JWT", "OTP", "TOTP"),
+        *("MFA", "SIG", "SIGNATURE", "HMAC", "CERT", "CERTS", "CERTIFICATE", "CIPHER", "SALT", "PEPPER", "NONCE"),
+        *("PEM", "PFX", "JKS", "KEYSTORE", "KEYRING", "KEYTAB", "KUBECONFIG", "NETRC", "PGPASS", "SSHPASS"),
+        *("COOKIE", "COOKIES", "SESSIONID", "CONN", "CONNSTR", "HOOK", "HOOKS", "MNEMONIC", "CSRF", "XSRF"),
+        *("RSA", "DSA", "PGP", "GPG"),
     }
 )
 

@@ -270,5 +270,5 @@ def test_a_variable_of_docker_counts_after_all_others_of_the_job() -> None:
     ],
 )
 def test_a_name_cannot_be_a_secret(given: dict[str, Any]) -> None:
-    with pytest.raises(AzureMLSettingsError, match="A name in `.*` is a secret"):
+    with pytest.raises(AzureMLSettingsError, match=r"A name in `.*` is a secret"):
         exposed_settings(settings(**given))
