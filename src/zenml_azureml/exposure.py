@@ -120,10 +120,10 @@ def refuse_public_secrets(request: JobRequest) -> None:
 
 def _look_at(setting: str, value: Any, found: _Found) -> None:
     by_environment, public = setting == "environment_variables", setting in PUBLIC
+    if any(is_certain(name) or is_reference(name) for name in _names(value)):
+        found.refused.append(f"A name in `{setting}` is a secret")
     for where, name, text in _leaves(setting, value):
-        if is_certain(name) or is_reference(name):
-            found.refused.append(f"A name in `{setting}` is a secret")
-        elif is_reference(text):
+        if is_reference(text):
             if public:
                 found.refused.append(f"`{where}` refers to a secret")
             elif not by_environment:
@@ -173,6 +173,17 @@ def is_certain_in_public(name: str, text: str) -> bool:
     if is_certain(text):
         return True
     return not looks_harmless(text) if says_secret(name) and not means_secret(name) else means_secret(name)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Yield the keys of all dictionaries in a value."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _names(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _names(item)
 
 
 def _leaves(where: str, value: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
