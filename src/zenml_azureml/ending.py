@@ -106,9 +106,18 @@ class Ending:
     def cancel(self, step_run: StepRunResponse, reason: str) -> None:
         """Cancel one job, and return.
 
+        A step that has its own end keeps it: one that has reported its end, or whose job has ended or is about to.
+
+        Args:
+            step_run: The step run.
+            reason: Why, as half a sentence.
+
         Raises:
             AzureMLError: If Azure refuses; the message says how to do it by hand.
         """
+        job = self._watch(step_run)
+        if job.phase.ended or job.status == FINALIZING or _has_reported(step_run):
+            return
         self._step_runs[step_run.id] = reason
         self._cancel(step_run)
 
@@ -251,6 +260,15 @@ class Ending:
 
     def _cancel(self, step_run: StepRunResponse) -> bool:
         return self._workspace_of(step_run).cancel(self._job_name(step_run))
+
+
+def _has_reported(step_run: StepRunResponse) -> bool:
+    """True if a step run has reported its end; False if the server cannot be asked."""
+    try:
+        return step_runs.has_reported(step_run)
+    except Exception as error:  # noqa: BLE001 - as below
+        logger.debug("Could not ask the server whether the step has ended: %s", error)
+        return False
 
 
 def _reported(run_ids: Iterable[UUID]) -> set[UUID]:

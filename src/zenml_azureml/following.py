@@ -46,6 +46,7 @@ class Following:
         watch: The newest job of a step run, watched from now on.
         drop_secret: Deletes what a step run has in a key vault.
         time: Where the time comes from.
+        note_end: Called when the last job of a step has been seen to end.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Following:
         *,
         drop_secret: DropSecret,
         time: Time,
+        note_end: Callable[[StepRunResponse], None] = lambda _step_run: None,
     ) -> None:
         self._moves = moves
         self._ending = ending
         self._guard = guard
         self._watch = watch
         self._drop_secret = drop_secret
+        self._note_end = note_end
         self._stop_checks = StopChecks(time)
         self._background = Background()
 
@@ -112,6 +115,7 @@ class Following:
                 step_runs.publish_stopped(step_run)
             raise
         self._guard.release(step_run.id)
+        self._note_if_ended(step_run, job)
         error = conclude(job, step_run, history=self._moves.finish(step_run, job))
         if error is not None:
             raise error
@@ -135,6 +139,7 @@ class Following:
             self._background.start(step_run.id, partial(self._move, step_run, job, reason))
             return ExecutionStatus.PROVISIONING
         self._guard.release(step_run.id)
+        self._note_if_ended(step_run, job)
         self._drop_secret(step_run, in_background=True)
         if conclude(job, step_run, because=because, history=self._moves.finish(step_run, job)) is not None:
             stopped = status_of(job) is ExecutionStatus.STOPPED
@@ -152,7 +157,7 @@ class Following:
                     step_runs.publish_failure(step_run, late)
                     raise late
                 self._moves.end_waiting(step_run, job)
-            self._check_not_stopping(step_run)
+            self.check_not_stopping(step_run)
         return job
 
     def _submit_again(
@@ -164,7 +169,7 @@ class Following:
         def check() -> None:
             check_interruption()
             check_ending()
-            self._check_not_stopping(step_run)
+            self.check_not_stopping(step_run)
 
         try:
             self._moves.submit_again(step_run, job, reason, check)
@@ -180,7 +185,16 @@ class Following:
         self._watch(step_run)  # nobody waits for it, and its log is wanted all the same
         self._ending.end_if_interrupted(step_run, check)
 
-    def _check_not_stopping(self, step_run: StepRunResponse) -> None:
+    def _note_if_ended(self, step_run: StepRunResponse, job: WatchedJob) -> None:
+        if job.error is None and job.phase.ended:  # one that was given up may still run
+            self._note_end(step_run)
+
+    def check_not_stopping(self, step_run: StepRunResponse) -> None:
+        """Do nothing, unless the run of a step was stopped.
+
+        Raises:
+            RunStoppedException: If it was.
+        """
         if self._stop_checks.is_stopping(step_run.pipeline_run_id):
             raise RunStoppedException("The pipeline run was stopped.")
 

@@ -92,6 +92,7 @@ class Moves:
         step_run: StepRunResponse,
         request: Callable[[JobOptions], JobRequest],
         check: Check,
+        before: Check = lambda: None,
     ) -> SubmittedJob:
         """Submit a step for the first time, to the first of its places that has room for it.
 
@@ -99,6 +100,7 @@ class Moves:
             step_run: The step run.
             request: Its job with the options of a place.
             check: Ends it by raising.
+            before: Called right before a job is sent; ends it by raising.
 
         Raises:
             AzureMLError: If it cannot be submitted.
@@ -108,7 +110,7 @@ class Moves:
             wanted = request(options)
             return replace(wanted, tags={**wanted.tags, tags.TARGET: str(target)}) if target else wanted
 
-        return self._submit(step_run, (), 0, request_at, check)
+        return self._submit(step_run, (), 0, request_at, check, before=before)
 
     def reason(self, step_run: StepRunResponse, job: WatchedJob) -> Reason | None:
         """Why a step is to be submitted again; None if its job has had its say.
@@ -257,6 +259,8 @@ class Moves:
         target: int,
         request: Callable[[JobOptions, int], JobRequest],
         check: Check,
+        *,
+        before: Check = lambda: None,
     ) -> SubmittedJob:
         """Submit a step to a place, or to the next ones where that has no room for it."""
         from zenml_azureml.workspace.placement import Demands, supposed
@@ -279,6 +283,7 @@ class Moves:
                     delete_compute_after=here.delete_compute_after,
                     patience=timedelta(minutes=here.max_unreachable_minutes),
                     check=check,
+                    before=before,
                 )
             except NoCapacityError as error:
                 says = _short(error.azure_says or error.what)

@@ -64,7 +64,9 @@ def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "", hist
         return None
     error = error.with_history(history)
     if step_runs.has_reported(step_run):
-        step_runs.add_to_report(step_run, error)
+        # A job that was cancelled from here after the report says nothing of why the step ended.
+        if not because or status_of(job) is not ExecutionStatus.STOPPED:
+            step_runs.add_to_report(step_run, error)
     elif status_of(job) is ExecutionStatus.STOPPED:
         step_runs.publish_stopped(step_run, error)
     else:

@@ -173,6 +173,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             there is a `fallback`, `job_tier="spot"` or `tier="low_priority"`.
         max_unreachable_minutes: Minutes that Azure may be out of reach, at the submit and while the job runs, before
             the step is given up.
+        max_cancel_minutes: Minutes that an unfinished job of an earlier step run of the step may take to end, after a
+            retry or a restart of the orchestrator, before the step fails rather than run beside it.
         stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.
@@ -218,6 +220,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     max_preemptions: int = Field(default=10, ge=0)
     checkpoints: bool | None = None
     max_unreachable_minutes: float = Field(default=30, gt=0)
+    max_cancel_minutes: float = Field(default=10, gt=0)
     stream_logs: bool = True
 
     display_name: str | None = None

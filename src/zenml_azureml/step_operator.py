@@ -30,6 +30,7 @@ from zenml_azureml.advice import refuse_images_without_package, steps_without_op
 from zenml_azureml.attempts import Attempts, has_moved
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_apt_packages, image_requirements
+from zenml_azureml.earlier_jobs import EarlierJobs
 from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.exposure import exposed_settings
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import Stack
 
+    from zenml_azureml.request import JobOptions, JobRequest
     from zenml_azureml.workspace.watched_job import WatchedJob
     from zenml_azureml.workspace.workspace import Workspace
 
@@ -94,8 +96,15 @@ class AzureMLStepOperator(BaseStepOperator):
             self._drop_secret,
         )
         self._guard = JobGuard(self._ending.end_runs, self.time)
+        self._earlier_jobs = EarlierJobs(self, self._operator_of, self.time)
         self._following = Following(
-            self._moves, self._ending, self._guard, self._watch, drop_secret=self._drop_secret, time=self.time
+            self._moves,
+            self._ending,
+            self._guard,
+            self._watch,
+            drop_secret=self._drop_secret,
+            time=self.time,
+            note_end=self._earlier_jobs.note_end,
         )
 
     @property
@@ -273,6 +282,7 @@ class AzureMLStepOperator(BaseStepOperator):
         check: Callable[[], None],
     ) -> None:
         self._resolve(info, info.pipeline_step_name)
+        look_again = self._end_earlier_jobs(info.step_run, check)
         # Until somebody waits for it; in dynamic pipelines nobody will.
         self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
         try:
@@ -280,7 +290,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 logger.info("The step has a job already: `%s`.", self._attempts.job_name(info.step_run))
             else:
                 request = partial(job_request, info, entrypoint_command, environment)
-                self._moves.submit(info.step_run, request, check)
+                self._submit_first(info.step_run, request, check, look_again)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
             if info.snapshot.is_dynamic:
@@ -295,6 +305,35 @@ class AzureMLStepOperator(BaseStepOperator):
             self._ending.note_interruption(interruption, info.run_id)
             self._following.end(info.step_run, look_for=SUBMIT_LAG)
             self.cleanup_step_submission(info.step_run)
+            raise
+
+    def _submit_first(
+        self,
+        step_run: StepRunResponse,
+        request: Callable[[JobOptions], JobRequest],
+        check: Callable[[], None],
+        before: Callable[[], None],
+    ) -> None:
+        try:
+            self._moves.submit(step_run, request, check, before)
+        except AzureMLError as error:
+            from zenml_azureml.workspace.retry import is_transient
+
+            if not is_transient(error):  # Azure has refused the job: a retry has nothing to look for
+                self._earlier_jobs.note_end(step_run)
+            raise
+
+    def _end_earlier_jobs(self, step_run: StepRunResponse, check: Callable[[], None]) -> Callable[[], None]:
+        """Cancel what earlier step runs of a step have left; what to call again right before its job is sent."""
+
+        def check_run_too() -> None:
+            check()
+            self._following.check_not_stopping(step_run)
+
+        try:
+            return self._earlier_jobs.end(step_run, check_run_too)
+        except BaseException as interruption:
+            self._ending.note_interruption(interruption, step_run.pipeline_run_id)
             raise
 
     def _resolve(self, step: Any, step_name: str) -> None:

@@ -24,7 +24,7 @@ from zenml_azureml.failures import AzureMLError
 from zenml_azureml.known_secrets import masked_metadata
 
 if TYPE_CHECKING:
-    from zenml.models import StepRunResponse
+    from zenml.models import PipelineRunResponse, StepRunResponse
 
     from zenml_azureml.workspace.job import SubmittedJob
     from zenml_azureml.workspace.watched_job import WatchedJob
@@ -44,6 +44,9 @@ OUR_WORDS = "The Azure ML job of step"
 #: Why the jobs of a run are ended that somebody has stopped.
 STOPPED_REASON = "the run was stopped"
 
+#: Why the jobs of a run are ended whose parent run somebody has stopped.
+PARENT_STOPPED_REASON = "the parent run was stopped"
+
 #: Statuses of a step run whose code has not reported its end.
 UNREPORTED = frozenset({ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONING, ExecutionStatus.RUNNING})
 
@@ -52,7 +55,7 @@ _STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STO
 
 _JOB = "zenml-"
 _STEP_RUN_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_JOB_NAME = re.compile(rf"{_JOB}(?P<step_run>{_STEP_RUN_ID})(?:-\d+)?", re.IGNORECASE)
+_JOB_NAME = re.compile(rf"{_JOB}(?P<step_run>{_STEP_RUN_ID})(?:-(?P<number>\d+))?", re.IGNORECASE)
 
 
 def job_name_of(step_run_id: UUID, number: int = 1) -> str:
@@ -69,6 +72,12 @@ def step_run_named_in(job_name: str) -> str:
     """The id of the step run that a job is of, by its name; the name itself where that is none of this package's."""
     found = _JOB_NAME.fullmatch(job_name)
     return found["step_run"] if found else job_name
+
+
+def number_named_in(job_name: str) -> int:
+    """The number of a job among those of its step run, by its name."""
+    found = _JOB_NAME.fullmatch(job_name)
+    return int(found["number"] or 1) if found else 1
 
 
 def recorded_job_name(step_run: StepRunResponse) -> str:
@@ -139,12 +148,12 @@ def facts_of(job: WatchedJob) -> dict[str, Any]:
 
 def status_of_run(run_id: UUID) -> ExecutionStatus:
     """The status of a run as the server has it."""
-    return Client().get_pipeline_run(run_id, hydrate=False).status
+    return _run(run_id).status
 
 
 def is_stopping(run_id: UUID) -> bool:
-    """Whether somebody has stopped a run, as `zenml pipeline runs stop` does."""
-    return status_of_run(run_id) in _STOPPED_RUN_STATUSES
+    """True if a run, or a run that launched it, was stopped, as `zenml pipeline runs stop` does."""
+    return bool(why_stopped(_run(run_id)))
 
 
 def over(run_id: UUID) -> str:
@@ -152,10 +161,39 @@ def over(run_id: UUID) -> str:
 
     The status of a dynamic run is what its runner says, not what follows from its steps.
     """
-    status = status_of_run(run_id)
-    if status in _STOPPED_RUN_STATUSES:
-        return STOPPED_REASON
-    return f"the run is over ({status.value})" if status.is_finished else ""
+    run = _run(run_id)
+    return why_stopped(run) or (f"the run is over ({run.status.value})" if run.status.is_finished else "")
+
+
+def why_stopped(run: PipelineRunResponse) -> str:
+    """The reason to end the jobs of a run that was stopped, or whose parent was; empty if none of them was.
+
+    A run and its parent are one request. Only a run that is nested more deeply costs one more for each level.
+
+    Args:
+        run: The run as the server returned it by its id.
+    """
+    reason = STOPPED_REASON
+    while run.status not in _STOPPED_RUN_STATUSES:
+        parent = _parent(run)
+        if parent is None:
+            return ""
+        reason = PARENT_STOPPED_REASON
+        # The server returns the parent with the run, but not the parent's own parent.
+        run = parent if _is_outermost(parent) or parent.status in _STOPPED_RUN_STATUSES else _run(parent.id)
+    return reason
+
+
+def _run(run_id: UUID) -> PipelineRunResponse:
+    return Client().get_pipeline_run(run_id, hydrate=False)
+
+
+def _is_outermost(run: PipelineRunResponse) -> bool:
+    return getattr(run, "root_run_id", None) in (None, run.id)  # ZenML before 0.97 has no nested runs
+
+
+def _parent(run: PipelineRunResponse) -> PipelineRunResponse | None:
+    return None if _is_outermost(run) else run.parent_run
 
 
 def reported_ends(run_id: UUID) -> set[UUID]:
@@ -163,6 +201,18 @@ def reported_ends(run_id: UUID) -> set[UUID]:
     ended = [ExecutionStatus.COMPLETED.value, ExecutionStatus.FAILED.value]
     steps = depaginate(Client().list_run_steps, pipeline_run_id=run_id, status=f"oneof:{json.dumps(ended)}")
     return {step_run.id for step_run in steps}
+
+
+def earlier(step_run: StepRunResponse) -> list[StepRunResponse]:
+    """The step runs that the same step has had before in the same run, the oldest first, with all that is recorded."""
+    found = depaginate(
+        Client().list_run_steps,
+        pipeline_run_id=step_run.pipeline_run_id,
+        name=f"equals:{step_run.name}",  # a name may look like a filter: `contains:...`
+        project=step_run.project_id,
+        hydrate=True,
+    )
+    return sorted((each for each in found if each.version < step_run.version), key=lambda each: each.version)
 
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
@@ -183,6 +233,12 @@ def reported_failure(step_run_id: UUID) -> str:
         return ""  # the latter is what this package has published
     own_message = (info.message or "").partition(f"\n{OUR_WORDS}")[0]
     return ": ".join(part for part in (kind, own_message) if part)
+
+
+def is_reported_by_code(step_run: StepRunResponse) -> bool:
+    """True if a step run's own code reported its failure, rather than this package."""
+    info = step_run.exception_info
+    return info is not None and not (info.source or "").endswith(f".{AzureMLError.__name__}")
 
 
 def publish_completed(step_run: StepRunResponse) -> None:

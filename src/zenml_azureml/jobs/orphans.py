@@ -38,12 +38,14 @@ class StepRunFacts:
         finished: Whether it is over.
         successful: Whether it is over and went well.
         ended_at: When it ended; None if it did not, or nobody has told.
+        over: Why its job is not needed although it is not finished, as a phrase; empty if it is.
     """
 
     status: str
     finished: bool
     successful: bool
     ended_at: datetime | None
+    over: str = ""
 
 
 class NoStepRun(Enum):
@@ -67,7 +69,7 @@ class Judgement:
 
 
 def judge(job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepRun, now: datetime) -> Judgement:
-    """Whether a job is an orphan: unfinished, of this server, and its step run is finished or gone.
+    """Whether a job is an orphan: unfinished, of this server, and its step run is finished, gone or over with its run.
 
     Only of this server: another one's step runs are unknown here, which says nothing of whether they are needed.
 
@@ -82,13 +84,14 @@ def judge(job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepR
     unknown = _why_unknown(job, server_id, step_run)
     if unknown:
         return Judgement(orphan=None, reason=unknown)
-    if isinstance(step_run, StepRunFacts) and not step_run.finished:
+    if isinstance(step_run, StepRunFacts) and not step_run.finished and not step_run.over:
         return Judgement(orphan=False, reason="")
     ending = _why_ending(job, step_run, now)
     if ending:
         return Judgement(orphan=False, reason=ending)
-    status = step_run.status if isinstance(step_run, StepRunFacts) else "gone"
-    return Judgement(orphan=True, reason=f"its step run is {status}")
+    if isinstance(step_run, StepRunFacts):
+        return Judgement(orphan=True, reason=step_run.over or f"its step run is {step_run.status}")
+    return Judgement(orphan=True, reason="its step run is gone")
 
 
 def _why_unknown(job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepRun) -> str:

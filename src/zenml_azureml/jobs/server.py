@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timezone
 from functools import cached_property
 from uuid import UUID
 
 from zenml.client import Client
+from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.logger import get_logger
 
 from zenml_azureml import step_runs
 from zenml_azureml.jobs.orphans import NoStepRun, StepRunFacts
+from zenml_azureml.jobs.over import RunFacts, why_run_is_over, why_step_run_is_over
 
 logger = get_logger(__name__)
 
@@ -18,11 +21,13 @@ logger = get_logger(__name__)
 class ServerView:
     """What this process' ZenML server knows of step runs.
 
-    Thread-safe: it keeps nothing but the server's id, and whether a failure was told.
+    Thread-safe: it keeps nothing but the server's id, whether a failure was told, and under a lock which runs are over.
     """
 
     def __init__(self) -> None:
         self._told = False
+        self._lock = threading.Lock()
+        self._over: dict[UUID, str] = {}
 
     @cached_property
     def id(self) -> str | None:
@@ -33,16 +38,20 @@ class ServerView:
             self._tell(error)
             return None
 
-    def step_run(self, step_run_id: str) -> StepRunFacts | NoStepRun:
+    def step_run(self, step_run_id: str, run_id: str = "") -> StepRunFacts | NoStepRun:
         """What the server knows of a step run.
 
         By its id and not in a listing: those show one project only.
 
         Args:
             step_run_id: Its id, as a job's tag has it.
+            run_id: The id of its run, likewise, to learn whether that is over; empty if this is of no interest.
         """
         try:
             found = Client().get_run_step(UUID(step_run_id), hydrate=False)
+            over = "" if found.status.is_finished else why_step_run_is_over(found.status)
+            if not over and not found.status.is_finished and run_id:
+                over = self._why_run_is_over(UUID(run_id))
         except KeyError:
             return self._confirm_gone()
         except Exception as error:  # noqa: BLE001 - as above; and a tag may have been edited
@@ -54,7 +63,17 @@ class ServerView:
             finished=found.status.is_finished,
             successful=found.status.is_successful,
             ended_at=ended_at if ended_at is None else ended_at.replace(tzinfo=timezone.utc),
+            over=over,
         )
+
+    def _why_run_is_over(self, run_id: UUID) -> str:
+        with self._lock:  # held while asking, so that a hundred jobs of one run ask once
+            if run_id not in self._over:
+                try:
+                    self._over[run_id] = why_run_is_over(_facts_of_run(run_id))
+                except KeyError:  # a step run without its run: whatever this is, it is no reason to end a job
+                    self._over[run_id] = ""
+            return self._over[run_id]
 
     def _confirm_gone(self) -> NoStepRun:
         """Ask for something that the server has in any case.
@@ -72,3 +91,18 @@ class ServerView:
         if not self._told:
             self._told = True
             logger.warning("The ZenML server cannot be asked about its runs: %s", error)
+
+
+def _facts_of_run(run_id: UUID) -> RunFacts:
+    """What the server knows of a run: one request, and two more for a static run that has failed."""
+    run = Client().get_pipeline_run(run_id, hydrate=False)
+    stopped = step_runs.why_stopped(run)
+    dynamic = bool(run.snapshot and run.snapshot.is_dynamic)
+    mode, has_failed_step = ExecutionMode.CONTINUE_ON_FAILURE, True
+    if run.status is ExecutionStatus.FAILED and not stopped and not dynamic:
+        mode = Client().get_pipeline_run(run_id).config.execution_mode
+        failed = Client().list_run_steps(
+            pipeline_run_id=run_id, status=ExecutionStatus.FAILED.value, project=run.project_id, size=1
+        )
+        has_failed_step = failed.total > 0
+    return RunFacts(run.status, stopped, dynamic=dynamic, mode=mode, has_failed_step=has_failed_step)

@@ -67,6 +67,7 @@ class Workspace:
         delete_compute_after: bool = False,
         patience: timedelta = DEFAULT_PATIENCE,
         check: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
     ) -> SubmittedJob:
         """Submit a job to the compute it asks for, which is created where that is asked for.
 
@@ -77,6 +78,7 @@ class Workspace:
             delete_compute_after: Whether a compute that has to be created is deleted after its last job.
             patience: How long Azure may be out of reach.
             check: Called before anything is tried again; ends it by raising.
+            before: Called when everything is prepared, right before the job itself is sent; ends it by raising.
 
         Returns:
             What Azure ML made of it.
@@ -98,6 +100,7 @@ class Workspace:
             complete = self._secrets.deliver(
                 replace(request, options=options, tags=priced), placement.target, patience, check
             )
+            before()
             return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
             # Nobody will call for a step that was not submitted.
