@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from zenml_azureml.workspace.workspace import Workspace
 
 
+#: A step run, and the one that ZenML gave the step after it.
+_Superseded = tuple["StepRunResponse", "StepRunResponse"]
+
+
 class Operator(Protocol):
     """What is needed of the step operator."""
 
@@ -75,32 +79,35 @@ class EarlierJobs:
         Raises:
             AzureMLError: If one has not ended in time, or Azure ML cannot be asked. No job may be submitted then.
         """
-        earlier = self._unseen(step_run)
-        if not earlier:
+        unseen = self._unseen(step_run)
+        if not unseen:
             return _nothing
-        search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, earlier), self._time)
+        search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
         search.end_all(check)
         return lambda: search.look_again(check)
 
-    def _unseen(self, step_run: StepRunResponse) -> list[StepRunResponse]:
+    def _unseen(self, step_run: StepRunResponse) -> list[_Superseded]:
+        """The earlier step runs that may have an unfinished job, as far as this process knows."""
         with self._lock:
             seen = set(self._ended.get((step_run.pipeline_run_id, step_run.name), ()))
         if len(seen - {step_run.id}) >= step_run.version - 1:
             return []
-        return [found for found in step_runs.earlier(step_run) if found.id not in seen]
+        earlier = step_runs.earlier(step_run)
+        followed = zip(earlier, [*earlier[1:], step_run], strict=True)
+        return [(each, following) for each, following in followed if each.id not in seen]
 
-    def _traces(self, step_run: StepRunResponse, earlier: list[StepRunResponse]) -> list[Trace]:
+    def _traces(self, step_run: StepRunResponse, unseen: list[_Superseded]) -> list[Trace]:
         now = self._time.monotonic()
         mine = self._operator.workspace(self._operator.get_settings(step_run))
         traces = []
-        for each, following in zip(earlier, [*earlier[1:], step_run], strict=True):
-            age = superseded_for(step_run.start_time, following.start_time)
+        for each, following in unseen:
             predecessor = Predecessor(
                 each.id,
                 number_of_jobs(recorded(each)) if step_runs.is_recorded(each) else 0,
                 reported=each.exception_info is not None,
                 reported_by_code=step_runs.is_reported_by_code(each),
             )
+            age = superseded_for(step_run.start_time, following.start_time)
             until = now + (IN_FLIGHT - age).total_seconds()
             # The operator of the step, or its cloud, may have been changed since.
             places = {id(place): place for place in (self._workspace_of(each), mine) if place is not None}

@@ -23,18 +23,23 @@ jobs = st.builds(
 step_runs = st.one_of(
     st.sampled_from(NoStepRun),
     st.builds(
-        lambda status, ago: StepRunFacts(
-            status.value, status.is_finished, status.is_successful, NOW - ago if status.is_finished and ago else None
+        lambda status, ago, over: StepRunFacts(
+            status.value,
+            status.is_finished,
+            status.is_successful,
+            NOW - ago if status.is_finished and ago else None,
+            "" if status.is_finished else over,
         ),
         st.sampled_from(ExecutionStatus),
         st.one_of(st.none(), st.timedeltas(timedelta(seconds=-60), timedelta(days=1))),
+        st.sampled_from(["", "the run was stopped"]),
     ),
 )
 server_ids = st.sampled_from([SERVER, None])
 
 
 @given(jobs, server_ids, step_runs)
-def test_an_orphan_is_unfinished_and_this_servers_and_its_step_run_is_finished_or_gone(
+def test_an_orphan_is_unfinished_and_this_servers_and_its_step_run_is_finished_over_or_gone(
     job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepRun
 ) -> None:
     judgement = judge(job, server_id, step_run, NOW)
@@ -42,7 +47,9 @@ def test_an_orphan_is_unfinished_and_this_servers_and_its_step_run_is_finished_o
     if judgement.orphan:
         assert not job.ended
         assert job.server_id == server_id
-        assert step_run is NoStepRun.GONE or (isinstance(step_run, StepRunFacts) and step_run.finished)
+        assert step_run is NoStepRun.GONE or (
+            isinstance(step_run, StepRunFacts) and (step_run.finished or step_run.over)
+        )
 
 
 @given(jobs, server_ids, step_runs)
@@ -65,7 +72,7 @@ def test_a_job_of_this_server_that_nobody_needs_is_an_orphan_unless_it_is_about_
 
     if isinstance(step_run, StepRunFacts):
         just_now = step_run.successful and step_run.ended_at is not None and NOW - step_run.ended_at < LEAVING_TIME
-        needed = not step_run.finished or just_now
+        needed = not (step_run.finished or step_run.over) or just_now
     else:
         needed = step_run is NoStepRun.NOT_TOLD
     assert judgement.orphan is True or needed or job.status == "Finalizing"

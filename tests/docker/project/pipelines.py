@@ -13,6 +13,7 @@ import psutil
 from zenml import CommandStep, pipeline, step
 from zenml.client import Client
 from zenml.config import DockerSettings, ResourceSettings
+from zenml.config.retry_config import StepRetryConfig
 
 ON_HOST = {"build_options": {"network_mode": "host"}}
 DOCKER = DockerSettings(parent_image=os.environ.get("PARENT_IMAGE"), build_config=ON_HOST)
@@ -155,3 +156,42 @@ def endless() -> None:
 @pipeline(enable_cache=False, settings={"docker": DOCKER})
 def cancelled() -> None:
     endless()
+
+
+def _restarted(name: str) -> str:
+    """A variable of the orchestrator's container, which leads to the emulator as it does here."""
+    return os.environ.get(name, "")
+
+
+#: As Kubernetes restarts a pod: a container of its own for each step, which is started again if its process dies.
+IN_A_CONTAINER = {
+    "run_args": {
+        "network_mode": "host",
+        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": 3},
+        "volumes": {_restarted("REQUESTS_CA_BUNDLE"): {"bind": "/ca.pem", "mode": "ro"}},
+        "environment": {
+            "REQUESTS_CA_BUNDLE": "/ca.pem",
+            **{
+                name: _restarted(name)
+                for name in ("AZUREML_DEV_URL_MFE", "AZURE_AUTHORITY_HOST", "HTTPS_PROXY", "https_proxy", "no_proxy")
+            },
+        },
+    }
+}
+RESTARTED = {"docker": DOCKER, "orchestrator": IN_A_CONTAINER}
+
+
+@pipeline(enable_cache=False, settings=RESTARTED)
+def restarted_with_retries() -> None:
+    sleeper = CommandStep(
+        ["sh", "-c", "echo ready; exec sleep 3600"],
+        name="sleeper",
+        step_operator="azureml",
+        retry=StepRetryConfig(max_retries=2),
+    )
+    sleeper()
+
+
+@pipeline(enable_cache=False, settings=RESTARTED)
+def restarted_without_retries() -> None:
+    CommandStep(["sh", "-c", "echo ready; exec sleep 3600"], name="sleeper", step_operator="azureml")()

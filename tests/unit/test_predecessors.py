@@ -1,0 +1,81 @@
+"""When a job of an earlier step run may still appear, and when one is cancelled: over all that can be known of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zenml_azureml.ending import FINISHING
+from zenml_azureml.predecessors import (
+    CANCEL_AGAIN,
+    Predecessor,
+    is_cancelled_now,
+    may_appear,
+    pause_after,
+    superseded_for,
+)
+from zenml_azureml.workspace.status import FINALIZING
+
+predecessors = st.builds(
+    lambda jobs, reported, by_code: Predecessor(uuid4(), jobs, reported or by_code, by_code),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+unfinished = st.sampled_from(["NotStarted", "Queued", "Running", "CancelRequested", "NotResponding", "SomethingNew"])
+ended = st.sampled_from(["Completed", "Failed", "Canceled"])
+spans = st.timedeltas(timedelta(), timedelta(hours=1))
+
+
+@given(predecessors, st.none() | ended, st.booleans())
+def test_no_job_appears_after_one_that_ended_for_good(
+    predecessor: Predecessor, status: str | None, cancelled: bool
+) -> None:
+    expected = may_appear(predecessor, status, cancelled=cancelled)
+
+    if cancelled or predecessor.reported_by_code or status == "Completed":
+        assert not expected
+    elif status is None:
+        assert expected  # its process may have been killed at the PUT
+    else:
+        assert expected is not predecessor.reported  # the next job of a step that was being moved
+
+
+@given(predecessors, unfinished, spans)
+def test_a_job_is_cancelled_at_once_unless_its_step_has_reported_its_end(
+    predecessor: Predecessor, status: str, waited: timedelta
+) -> None:
+    now = is_cancelled_now(predecessor, status, waited, None)
+
+    assert now is (not predecessor.reported or waited >= FINISHING)
+
+
+@given(predecessors, unfinished, spans, spans)
+def test_a_cancel_without_effect_is_requested_again(
+    predecessor: Predecessor, status: str, waited: timedelta, asked: timedelta
+) -> None:
+    assert is_cancelled_now(predecessor, status, waited, asked) is (asked >= CANCEL_AGAIN)
+
+
+@given(predecessors, spans, st.none() | spans)
+def test_a_job_that_is_finalizing_is_left_to_end_by_itself(
+    predecessor: Predecessor, waited: timedelta, asked: timedelta | None
+) -> None:
+    assert not is_cancelled_now(predecessor, FINALIZING, waited, asked)
+
+
+def test_polls_become_rarer() -> None:
+    assert [pause_after(looks) for looks in range(6)] == [1, 2, 4, 5, 5, 5]
+    assert pause_after(10_000) == 5
+
+
+def test_the_age_of_a_step_run_is_that_of_the_one_that_followed_it() -> None:
+    now = datetime(2026, 1, 1)
+
+    assert superseded_for(now, now - timedelta(seconds=30)) == timedelta(seconds=30)
+    assert superseded_for(now, now) == timedelta()
+    assert superseded_for(now, now + timedelta(seconds=30)) == timedelta()  # clocks of two machines
+    assert superseded_for(None, now) == superseded_for(now, None) == timedelta()
