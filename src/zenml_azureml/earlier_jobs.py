@@ -109,8 +109,10 @@ class EarlierJobs:
             )
             age = superseded_for(step_run.start_time, following.start_time)
             until = now + (IN_FLIGHT - age).total_seconds()
-            # The operator of the step, or its cloud, may have been changed since.
-            places = {id(place): place for place in (self._workspace_of(each), mine) if place is not None}
+            # The operator of the step, its workspace or its cloud may have been changed since.
+            its_own = self._workspace_of(each) or mine
+            found = (its_own, its_own.of_job(step_runs.recorded_job_id(each)), mine)
+            places = {id(place): place for place in found}
             secret = step_runs.recorded_vault_secret(each)
             traces += [Trace(predecessor, place, secret, until) for place in places.values()]
         return traces

@@ -118,9 +118,18 @@ class Search:
                     max(trace.until for trace in awaited) - self._time.monotonic(),
                     self._step_run.name,
                 )
-            self._time.sleep(pause_after(looks))
-            looks += 1
-            check()
+            try:
+                self._time.sleep(pause_after(looks))
+                looks += 1
+                check()
+            except BaseException:
+                self._let_go(self._named(awaited, lambda: None))
+                logger.warning(
+                    "A job of an earlier step run of `%s` may still appear. `zenml-azureml jobs list --orphans` shows "
+                    "it, and `zenml-azureml jobs cancel --orphans` cancels it.",
+                    self._step_run.name,
+                )
+                raise
             self._end(self._named(awaited, check), check)
 
     def look_again(self, check: Check) -> None:

@@ -86,6 +86,11 @@ def recorded_job_name(step_run: StepRunResponse) -> str:
     return str(recorded) if recorded else job_name_of(step_run.id)
 
 
+def recorded_job_id(step_run: StepRunResponse) -> str:
+    """The ARM id of a step run's job, which names its workspace; empty if it is not recorded."""
+    return str(step_run.run_metadata.get(JOB_ID_KEY) or "")
+
+
 def recorded_studio_url(step_run: StepRunResponse) -> str:
     """The page of a step run's job in Studio; empty where it is not recorded."""
     return str(step_run.run_metadata.get(STUDIO_URL_KEY) or "")

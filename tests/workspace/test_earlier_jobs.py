@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from azure.core.credentials import TokenCredential
 
+from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
 from tests.contract.test_scenarios import ready, status, submit
 from tests.contract.waiting import eventually
@@ -19,10 +21,13 @@ from tests.e2e.requests_of import requests_of
 from zenml_azureml import step_runs, tags
 from zenml_azureml.earlier_jobs import EarlierJobs
 from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.clock import SystemClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.predecessors import IN_FLIGHT
 from zenml_azureml.settings import AzureMLStepOperatorSettings
-from zenml_azureml.step_runs import JOB_NAME_KEY, job_name_of
+from zenml_azureml.step_runs import JOB_ID_KEY, JOB_NAME_KEY, job_name_of
 from zenml_azureml.workspace.connection import WorkspaceAddress
 from zenml_azureml.workspace.workspace import Workspace
 
@@ -54,11 +59,16 @@ class Clock:
 class World:
     """An operator on an emulated workspace, a step with two step runs, and what the server returns of the first."""
 
-    def __init__(self, emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        credential: TokenCredential,
+        monkeypatch: pytest.MonkeyPatch,
+        name: WorkspaceName = WorkspaceName(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         emulator.context.settings.simulated_seconds = 3600
         self.emulator, self.arm, self.clock = emulator, ready(Arm(emulator)), Clock()
         self._before = len(requests_of(emulator))
-        name = WorkspaceName()
         address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
         self._workspace = Workspace(address, lambda: credential, self.clock)
         self.settings = AzureMLStepOperatorSettings()
@@ -316,3 +326,40 @@ def test_an_interruption_cancels_what_was_found_and_says_how_to_make_sure(
 
     assert status(world.arm, name) == "Canceled"
     assert f"az ml job cancel --name {name}" in caplog.text
+
+
+@pytest.mark.parametrize("appeared", [True, False])
+def test_an_interruption_while_a_job_may_still_appear_looks_once_more(
+    world: World, caplog: pytest.LogCaptureFixture, appeared: bool
+) -> None:
+    name = job_name_of(world.first.id)
+
+    def interrupted() -> None:
+        if appeared:
+            world.submit(name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.end(interrupted)
+
+    assert [job.name for job in world.emulator.context.store.workspaces[0].jobs.values()] == [name] * appeared
+    assert not appeared or status(world.arm, name) == "Canceled"
+    assert "`zenml-azureml jobs cancel --orphans` cancels it" in caplog.text
+
+
+def test_a_job_in_the_workspace_that_the_operator_had_before_is_cancelled_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(job_preparation=0, job_finalization=0)
+    both = (WorkspaceName(), WorkspaceName(name="another"))
+    clock = SystemClock()
+    runtime = SimulatedRuntime(clock, settings)
+    with Emulator(tmp_path, runtime=runtime, clock=clock, settings=settings, workspaces=both) as emulator:
+        point_clients_at(emulator, monkeypatch)
+        world = World(emulator, credential_of(emulator), monkeypatch, name=both[1])
+        name = world.submit(job_name_of(world.first.id))  # in the first one
+        world.first.run_metadata = {JOB_NAME_KEY: name, JOB_ID_KEY: f"{world.arm.workspace}/jobs/{name}"}
+
+        world.end()
+
+        assert status(world.arm, name) == "Canceled"

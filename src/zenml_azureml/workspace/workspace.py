@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -34,6 +35,10 @@ from zenml_azureml.workspace.watched_job import WatchedJob
 
 T = TypeVar("T")
 
+_JOB_ID = re.compile(
+    r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)/jobs/", re.IGNORECASE
+)
+
 #: How long Azure may be out of reach for a cancel.
 CANCEL_PATIENCE = timedelta(minutes=1)
 
@@ -51,6 +56,7 @@ class Workspace:
         self, address: WorkspaceAddress, credential: Callable[[], TokenCredential], time: Time = SYSTEM_TIME
     ) -> None:
         self.address = address
+        self._credential = credential
         self._time = time
         self._connection = WorkspaceConnection(address, credential, time=time)
         self._submitter = JobSubmitter(self._connection)
@@ -139,6 +145,20 @@ class Workspace:
     def watch(self, job_name: str, options: WatchOptions) -> WatchedJob:
         """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
         return self._monitor.watch(job_name, options)
+
+    def of_job(self, job_id: str) -> Workspace:
+        """Return the workspace that a job is in: this one, unless its id names another, with the same credential then.
+
+        Args:
+            job_id: The job's ARM id; empty if it is not known.
+        """
+        found = _JOB_ID.match(job_id)
+        mine = (self.address.subscription_id, self.address.resource_group, self.address.name)
+        if found is None or [part.lower() for part in found.groups()] == [part.lower() for part in mine]:
+            return self
+        subscription_id, resource_group, name = found.groups()
+        address = replace(self.address, subscription_id=subscription_id, resource_group=resource_group, name=name)
+        return Workspace(address, self._credential, self._time)
 
     def list_jobs(self, tag: str) -> Iterator[ListedJob]:
         """The jobs with a tag, the newest first. See `listing.list_jobs`."""
