@@ -48,7 +48,7 @@ class Restarts:
 
     def orchestrators(self) -> list[Any]:
         """The containers that orchestrate a step, which have no label of the emulator's."""
-        jobs = {container.id for container in containers(self.engine, self.team.emulator.state)}
+        jobs = {container.id for container in containers(self.engine)}
         everything = self.engine.containers.list(all=True)
         return [each for each in everything if each.id not in jobs and "--step_name" in each.attrs["Args"]]
 
@@ -93,7 +93,7 @@ def assert_one_after_the_other(jobs: list[Any]) -> None:
 def test_with_retries_the_next_process_ends_the_job_before_it_submits_one(restarts: Restarts, killed: str) -> None:
     emulator = restarts.team.emulator
     if killed == "at the PUT":
-        fault = {"method": "PUT", "path": "/jobs/", "delay": 3600}
+        fault: dict[str, str | int] = {"method": "PUT", "path": "/jobs/", "delay": 3600}
         url = f"{emulator.base_url}/_emulator/faults"
         assert requests.post(url, json=fault, verify=str(emulator.ca_bundle), timeout=10).ok
     client = restarts.start("restarted_with_retries")

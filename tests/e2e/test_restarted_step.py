@@ -16,7 +16,7 @@ import pytest
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
-from tests.e2e.killed import ask, jobs_of, read_until
+from tests.e2e.killed import STATIC, ask, jobs_of, killed, read_until
 from tests.e2e.requests_of import requests_of
 from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
@@ -291,3 +291,21 @@ def listed(project: Project) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
+
+
+def test_a_replayed_run_touches_nothing_of_the_run_before(simulated_project: Project, emulator: Emulator) -> None:
+    emulator.context.settings.simulated_seconds = 3600
+    killed(simulated_project, STATIC)
+
+    replay = STATIC.replace("    static()\n", "    static.replay(pipeline_run=last_run().id)\n")
+    client = simulated_project.start(replay)
+    try:
+        output = read_until(client, "[sleeper] simulated line")
+
+        first, second = jobs_of(emulator)
+        assert (first.status, second.status) == ("Running", "Running")
+        assert first.properties["tags"]["zenml_run_id"] != second.properties["tags"]["zenml_run_id"]
+        assert "of an earlier step run" not in output
+    finally:
+        client.kill()
+        client.wait()

@@ -18,6 +18,8 @@ from tests.contract.arm import Arm
 from tests.contract.test_scenarios import ready, status, submit
 from tests.contract.waiting import eventually
 from tests.e2e.requests_of import requests_of
+from tests.vault_access import values_in
+from tests.workspace.test_secret_delivery import Bench
 from zenml_azureml import step_runs, tags
 from zenml_azureml.earlier_jobs import EarlierJobs
 from zenml_azureml.emulator import Emulator, WorkspaceName
@@ -188,7 +190,12 @@ def test_so_is_the_next_job_of_a_step_that_was_being_moved(world: World) -> None
     world.emulator.context.settings.simulated_exit_code = 1
     world.emulator.context.settings.simulated_seconds = 0
     world.submit(job_name_of(world.first.id))
-    world.clock.happens = lambda now: world.submit(job_name_of(world.first.id, 2)) if now == 1 else None
+
+    def happens(now: float) -> None:
+        if now == 1:
+            world.submit(job_name_of(world.first.id, 2))
+
+    world.clock.happens = happens
 
     world.emulator.context.settings.simulated_seconds = 3600
     world.end()
@@ -363,3 +370,22 @@ def test_a_job_in_the_workspace_that_the_operator_had_before_is_cancelled_there(
         world.end()
 
         assert status(world.arm, name) == "Canceled"
+
+
+def test_the_secret_that_a_killed_process_has_left_in_a_key_vault_is_deleted_with_its_job(
+    emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = Bench(emulator, credential)
+    killed.let_all()
+    world = World(emulator, credential, monkeypatch)
+    name = job_name_of(world.first.id)
+    secret = killed.submit(name).vault_secret
+    assert secret
+    job = emulator.context.store.workspaces[0].jobs[name]
+    job.properties["tags"] |= {tags.STEP_RUN_ID: str(world.first.id), tags.VAULT_SECRET: secret}
+    assert values_in(killed.vault)
+
+    world.end()
+
+    assert status(world.arm, name) == "Canceled"
+    eventually(lambda: not values_in(killed.vault))

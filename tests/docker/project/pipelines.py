@@ -178,7 +178,7 @@ IN_A_CONTAINER = {
         },
     }
 }
-RESTARTED = {"docker": DOCKER, "orchestrator": IN_A_CONTAINER}
+RESTARTED: dict[str, Any] = {"docker": DOCKER, "orchestrator": IN_A_CONTAINER}
 
 
 @pipeline(enable_cache=False, settings=RESTARTED)
