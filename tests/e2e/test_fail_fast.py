@@ -30,7 +30,7 @@ def odd(number: int) -> int:
 
 @step
 def numbers() -> list[int]:
-    return [1, 3]
+    return [3, 1]
 
 @step(step_operator="azureml")
 def killed() -> None:
@@ -42,7 +42,8 @@ def quick() -> int:
 
 @pipeline(depends_on=[endless, failing], **DYNAMIC)
 def submitted():
-    for future in [endless.submit(), failing.submit()]:
+    # Waited for: ZenML reads the failure from its server, before it asks for the job's status.
+    for future in [failing.submit(), endless.submit()]:
         future.wait()
 
 @pipeline(depends_on=[odd], **DYNAMIC)

@@ -144,3 +144,26 @@ def test_who_ends_a_job_that_another_thread_is_ending_waits_until_that_is_done(m
     assert world.job.status == "Canceled"
     first.join()
     second.join()
+
+
+@pytest.mark.parametrize("status", ["Queued", "Running", "Finalizing", "Completed", "Failed", "Canceled"])
+@pytest.mark.parametrize("reported", [True, False, None])
+def test_a_step_that_has_its_own_end_keeps_it_when_another_one_fails(
+    status: str, reported: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_reported(_step_run: Any) -> bool:
+        if reported is None:
+            raise ConnectionError("The server is away.")
+        return reported
+
+    world = World(monkeypatch, lambda run: set())
+    monkeypatch.setattr(step_runs, "has_reported", has_reported)
+    world.job.status = status
+    step_run = cast("Any", world.step_run)
+    ending = Ending(lambda _: world.job, lambda _: cast("Any", world), world.clock)
+
+    ending.cancel(step_run, "another step of the run has failed")
+
+    has_its_own_end = bool(reported) or status not in ("Queued", "Running")
+    assert (world.cancelled_at is None) is has_its_own_end
+    assert ending.why(step_run) == ("" if has_its_own_end else "another step of the run has failed")

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from zenml_azureml.outcome import account_of
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+
+from zenml_azureml import step_runs
+from zenml_azureml.outcome import account_of, conclude
 from zenml_azureml.workspace.log_tail import LogEnd
 from zenml_azureml.workspace.run_details import RunDetails
+from zenml_azureml.workspace.watched_job import WatchedJob
 
 KILLED = (
     "Execution failed. User process 'bash' exited with status code -9. "
@@ -40,3 +48,20 @@ def test_what_rank_0_reports_is_not_told_where_another_one_failed() -> None:
 
     assert told == "The job failed on node 1 rank 3: its process ended with exit code 1: KeyError: 'y'."
     assert "the peer is gone" not in what(log_end, "", "RuntimeError: the peer is gone")
+
+
+@pytest.mark.parametrize("because", ["another step of the run has failed", ""])
+def test_a_cancel_from_here_adds_nothing_to_what_the_step_has_reported(
+    because: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[str] = []
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: True)
+    monkeypatch.setattr(step_runs, "add_to_report", lambda _step_run, error: added.append(str(error)))
+    job = WatchedJob("job", status="Canceled")
+    job.settle()
+    step_run = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=None)))
+
+    error = conclude(job, step_run, because)
+
+    assert error is not None
+    assert added == ([] if because else [str(error)])
