@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from importlib import import_module
 from typing import Final
 
@@ -46,6 +46,7 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
                 prepare(environment)
     except PreparationError as error:
         return _tell(str(error), 1)
+    _start_watcher(environment)
     for variable in [name for name in environment if name.startswith(variables.PREFIX)]:
         del environment[variable]
     sys.stdout.flush()
@@ -55,6 +56,18 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
         return _tell(f"There is no program `{command[0]}` in the image.", _NOT_FOUND)
     except OSError as error:
         return _tell(f"`{command[0]}` cannot be executed: {error.strerror}.", _CANNOT_EXECUTE)
+
+
+def _start_watcher(environment: Mapping[str, str]) -> None:
+    """Have the step watched, if the environment asks for that. Never fails: a step runs without a watcher, too."""
+    if not environment.get(variables.STOP_CHECK_SECONDS):
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        import_module("zenml_azureml.in_job.watcher_start").start(environment)
+    except Exception as error:  # noqa: BLE001 - see above
+        _tell(f"This job cannot check whether its step is over: {error or type(error).__name__}.", 0)
 
 
 def _tell(words: str, exit_code: int) -> int:

@@ -17,7 +17,34 @@ VAULT_AUDIENCE: Final = f"{PREFIX}VAULT_AUDIENCE"
 #: Set where other ranks of the step may run on the same node.
 RANKS: Final = f"{PREFIX}RANKS"
 
+#: Average seconds between two polls of the ZenML server for whether the step is over; not set for none.
+STOP_CHECK_SECONDS: Final = f"{PREFIX}STOP_CHECK_SECONDS"
+
+#: Ids of the step run, of its run, and of the run's parent, that one's parent and so on, separated by commas.
+STEP_RUN_ID: Final = f"{PREFIX}STEP_RUN_ID"
+RUN_ID: Final = f"{PREFIX}RUN_ID"
+PARENT_RUN_IDS: Final = f"{PREFIX}PARENT_RUN_IDS"
+
+#: `dynamic`, or the execution mode of a static run.
+RUN_MODE: Final = f"{PREFIX}RUN_MODE"
+
+#: Set if several processes of a node may run the step, each with a watcher.
+SHARED_NODE: Final = f"{PREFIX}SHARED_NODE"
+
 _PREPARE: Final = "python -m zenml_azureml.in_job "
+
+#: The same in an image that may not have this package, or no Python: then the step runs without a watcher. The words
+#: that a substitution gives are the beginning of the command; if it gives none, the command is the step's own.
+# Guess: Azure ML runs a command by bash, as it is; its own templates are `${{...}}`.
+_PREPARE_IF_POSSIBLE: Final = (
+    "$(python -c 'import zenml_azureml.in_job' 2>/dev/null && echo python -m zenml_azureml.in_job) "
+)
+
+#: First words of commands that are none of a program's, but the shell's: only the shell can run them.
+_OF_SHELL: Final = frozenset(
+    ". : [ alias break cd command continue declare eval exec exit export local read readonly return set shift shopt "
+    "source test times trap type ulimit umask unalias unset wait".split()
+)
 
 
 def prepared(command: str, variables: Iterable[str]) -> str:
@@ -30,9 +57,17 @@ def prepared(command: str, variables: Iterable[str]) -> str:
     Returns:
         The same command where there is nothing to prepare.
     """
-    return f"{_PREPARE}{command}" if any(name.startswith(PREFIX) for name in variables) else command
+    names = frozenset(variables)
+    if names & {VAULT_SECRET, RANKS}:
+        return f"{_PREPARE}{command}"
+    return f"{_PREPARE_IF_POSSIBLE}{command}" if STOP_CHECK_SECONDS in names and _is_of_program(command) else command
 
 
 def unprepared(command: str) -> str:
     """The step's own command again."""
-    return command.removeprefix(_PREPARE)
+    return command.removeprefix(_PREPARE).removeprefix(_PREPARE_IF_POSSIBLE)
+
+
+def _is_of_program(command: str) -> bool:
+    first = command.partition(" ")[0]
+    return bool(first) and first not in _OF_SHELL and "=" not in first

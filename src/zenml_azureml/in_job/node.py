@@ -1,0 +1,81 @@
+"""What the watchers of a step's ranks on one node share, so that only one of them asks the ZenML server. Stdlib only.
+
+Each rank has a watcher, since each may be the last one that runs. The one that holds a lock asks; the others read what
+it has found. Where they have no folder to share, each asks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_JOB_NAME: Final = "AZUREML_RUN_ID"
+
+
+class Node:
+    """The watchers of one job on this node.
+
+    Args:
+        step_run_id: Id of the step run.
+        environment: Environment variables of the job.
+    """
+
+    def __init__(self, step_run_id: str, environment: Mapping[str, str]) -> None:
+        job = f"{step_run_id} {environment.get(_JOB_NAME, '')} {os.getuid()}"
+        self._folder: Path | None = _private(
+            Path(tempfile.gettempdir()) / f"zenml-azureml-{hashlib.sha256(job.encode()).hexdigest()[:20]}"
+        )
+        self._began = time.time()
+        self._lock: int | None = None
+
+    def asks(self) -> bool:
+        """True if this watcher is the one that asks the server."""
+        if self._folder is None or self._lock is not None:
+            return True
+        try:
+            descriptor = os.open(self._folder / "asks", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor  # until this process ends
+        return True
+
+    def reason(self) -> str:
+        """Why the step is over, as another watcher has found; empty if none has, since this one began."""
+        if self._folder is None:
+            return ""
+        path = self._folder / "over"
+        try:
+            # One of an earlier attempt of the same job is older.
+            return path.read_text() if path.stat().st_mtime >= self._began - 1 else ""
+        except OSError:
+            return ""
+
+    def share(self, reason: str) -> None:
+        """Let the other watchers know why the step is over."""
+        if self._folder is not None:
+            with suppress(OSError):
+                part = self._folder / f"over.{os.getpid()}"
+                part.write_text(reason)
+                part.replace(self._folder / "over")
+
+
+def _private(folder: Path) -> Path | None:
+    """A folder that only this user can write to; None if there is none to be had."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    return folder if found.st_uid == os.getuid() and not found.st_mode & 0o077 and folder.is_dir() else None
