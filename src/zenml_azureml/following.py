@@ -15,7 +15,7 @@ from zenml_azureml import step_runs
 from zenml_azureml.background import Background
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.interruptions import INTERRUPTIONS
-from zenml_azureml.outcome import conclude, status_of
+from zenml_azureml.outcome import conclude, ended_itself, status_of
 from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
 from zenml_azureml.timing import Time
 
@@ -117,6 +117,8 @@ class Following:
         self._guard.release(step_run.id)
         self._note_if_ended(step_run, job)
         error = conclude(job, step_run, history=self._moves.finish(step_run, job))
+        if error is not None and ended_itself(job):
+            raise RunStoppedException(str(error)) from error  # which ZenML does not retry
         if error is not None:
             raise error
         return status_of(job)

@@ -25,6 +25,7 @@ from zenml_azureml.redaction import (
 from zenml_azureml.resolution import resolve
 from zenml_azureml.secrecy import without_secrets
 from zenml_azureml.step_runs import is_recorded, recorded_vault_secret, server_id
+from zenml_azureml.stop_variables import run_mode_of
 from zenml_azureml.submission import StepFacts, job_request, request_for, resources_of
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         server_id=str(server_id()),
         image=docker.parent_image if is_built and docker.parent_image else "IMAGE",
         docker_settings=docker,
+        run_mode=run_mode_of(snapshot),
     )
     resolution = resolve(operator.get_settings(step))
     command = [

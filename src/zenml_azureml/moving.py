@@ -22,7 +22,7 @@ from zenml_azureml.failures import AzureMLError, NoCapacityError
 from zenml_azureml.found_jobs import attempt_told, placement_told, target_told
 from zenml_azureml.known_secrets import remember
 from zenml_azureml.moves import Attempt, Limits, Reason, closed, history, next_target, number_of_jobs
-from zenml_azureml.outcome import overdue
+from zenml_azureml.outcome import ended_itself, overdue
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.resolution import resolve
 from zenml_azureml.secrecy import secret_values
@@ -322,7 +322,7 @@ def reason_of_end(job: WatchedJob, attempt: Attempt) -> Reason | None:
     """
     from zenml_azureml.workspace.causes import is_lack_of_capacity, is_preemption
 
-    if job.error is not None or job.details is None:
+    if job.error is not None or job.details is None or ended_itself(job):
         return None
     if job.phase is JobPhase.FAILED:
         if is_preemption(job.details.error):

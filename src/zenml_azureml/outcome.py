@@ -10,7 +10,8 @@ from zenml.enums import ExecutionStatus
 
 from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.causes import FailedJob, cause_of, without_repetition
+from zenml_azureml.in_job.own_end import EXIT_CODES
+from zenml_azureml.workspace.causes import FailedJob, cause_of, exit_code_of, without_repetition
 from zenml_azureml.workspace.known_causes import timeout
 from zenml_azureml.workspace.status import JobPhase
 
@@ -44,7 +45,14 @@ def status_of(job: WatchedJob) -> ExecutionStatus:
         return ExecutionStatus.RUNNING
     if _time_used_up(job):
         return ExecutionStatus.FAILED
+    if ended_itself(job):
+        return ExecutionStatus.STOPPED
     return _STATUS_BY_PHASE[job.phase]
+
+
+def ended_itself(job: WatchedJob) -> bool:
+    """True if a job has ended itself, because its step was over on ZenML's server."""
+    return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
 
 
 def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "", history: str = "") -> AzureMLError | None:
@@ -132,12 +140,20 @@ def account_of(
         # Where another rank has failed, what rank 0 reports is what came of that.
         reported = ""
     failed = FailedJob(
-        message, code, log_end.lines, reported, is_command, is_named=log_end.is_named, exception=log_end.exception
+        message,
+        code,
+        log_end.lines,
+        reported,
+        is_command,
+        is_named=log_end.is_named,
+        exception=log_end.exception,
+        ended_itself=log_end.ended_itself,
     )
     cause = timeout(limit) if limit else cause_of(failed)
     azure_says, rest_of_log = without_repetition(message, log_end.lines)
+    ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
     return Account(
-        f"{job} failed{where}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
+        f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
         azure_says,
         rest_of_log,
         log_end.label,
@@ -175,6 +191,8 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
     status = status_of(job)
     if status is ExecutionStatus.FAILED:
         return _explain(job, step, step_runs.reported_failure(step_run.id), is_command)
+    if status is ExecutionStatus.STOPPED and ended_itself(job):
+        return _explain(job, step, "", is_command)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
     if not is_command and not step_runs.has_reported(step_run):
@@ -204,6 +222,13 @@ def _cancelled(job: WatchedJob, step: str, because: str) -> AzureMLError:
         studio_url=job.studio_url,
         do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
     )
+
+
+def _ended_itself(log_end: LogEnd, details: RunDetails | None) -> bool:
+    if log_end.ended_itself:
+        return True
+    # Without the line, which may be cut off, the exit code shows it. Of several processes only one is named.
+    return details is not None and log_end.is_named and exit_code_of(details.error) in EXIT_CODES
 
 
 def _time_used_up(job: WatchedJob) -> timedelta | None:

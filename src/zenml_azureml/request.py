@@ -213,6 +213,7 @@ class JobOptions:
         checkpoints: Whether it has a folder that outlives it.
         secrets_via: How the values of secrets travel: `auto`, `key-vault` or `environment`.
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
+        stop_check_seconds: Average seconds between two checks of the job for whether its step is over; 0 for none.
     """
 
     display_name: str | None = None
@@ -236,6 +237,7 @@ class JobOptions:
     checkpoints: bool = False
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None
+    stop_check_seconds: float = 0
 
     @property
     def processes_per_node(self) -> int | None:

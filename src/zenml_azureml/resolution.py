@@ -190,6 +190,7 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         locations=tuple(unless_ignored("locations") or ()),
         checkpoints=wants_checkpoints(settings),
         secrets_via=settings.secrets_via,
+        stop_check_seconds=settings.stop_check_seconds,
         key_vault=settings.key_vault,
     )
 

@@ -175,6 +175,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             the step is given up.
         max_cancel_minutes: Minutes that an unfinished job of an earlier step run of the step may take to end, after a
             retry or a restart of the orchestrator, before the step fails rather than run beside it.
+        stop_check_seconds: Average seconds between two checks by the running job for whether its step is over on ZenML's
+            server, in which case it ends itself; 0 for no checks.
         stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.
@@ -221,6 +223,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     checkpoints: bool | None = None
     max_unreachable_minutes: float = Field(default=30, gt=0)
     max_cancel_minutes: float = Field(default=10, gt=0)
+    stop_check_seconds: float = Field(default=60, ge=0)
     stream_logs: bool = True
 
     display_name: str | None = None

@@ -21,6 +21,7 @@ from zenml_azureml.in_job.variables import RANKS
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.step_runs import job_name_of, server_id
+from zenml_azureml.stop_variables import run_mode_of, stop_variables
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class StepFacts:
         server_id: Id of the ZenML server.
         image: The image that the job runs.
         docker_settings: Of the step.
+        run_mode: `dynamic`, or the execution mode of the run; empty if unknown.
     """
 
     pipeline: str
@@ -68,6 +70,7 @@ class StepFacts:
     server_id: str
     image: str
     docker_settings: DockerSettings
+    run_mode: str = ""
 
 
 def job_request(
@@ -117,6 +120,7 @@ def request_for(
     if command != entrypoint_command:
         variables[RANKS] = "1"
     all_variables = {**variables, **options.environment_variables}
+    variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
     return JobRequest(
         name=facts.job_name,
         display_name=f"{facts.step} ({facts.run})",
@@ -174,6 +178,7 @@ def _facts_of(info: StepRunInfo) -> StepFacts:
         server_id=str(server_id()),
         image=_image_of(info),
         docker_settings=info.config.docker_settings,
+        run_mode=run_mode_of(info.snapshot),
     )
 
 

@@ -21,10 +21,12 @@ class ZenMLServer:
 
     Attributes:
         url: Where it is reached.
+        log: Its log, with a line for each request.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log: Path) -> None:
         self.url = url
+        self.log = log
 
     def register(self, kind: str, **request: Any) -> str:
         """Register something by the REST API, as Terraform's provider does.
@@ -48,6 +50,16 @@ class ZenMLServer:
         answer = requests.get(f"{self.url}/api/v1/{path}", headers=self._signed_in(), params=parameters, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
+
+    def update(self, path: str, **values: str) -> None:
+        """Change something by the REST API.
+
+        Args:
+            path: Below `/api/v1/`.
+            values: What to change, e.g. `status="stopping"`.
+        """
+        answer = requests.put(f"{self.url}/api/v1/{path}", headers=self._signed_in(), json=values, timeout=60)
+        assert answer.ok, answer.text
 
     def client_variables(self) -> dict[str, str]:
         """The environment variables of a client that has signed in, with an API key of its own."""
@@ -101,7 +113,7 @@ def zenml_server(folder: Path, python: Path, variables: Mapping[str, str] | None
     command = [str(python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    server = ZenMLServer(f"http://127.0.0.1:{port}")
+    server = ZenMLServer(f"http://127.0.0.1:{port}", folder / "log")
     try:
         eventually(lambda: server.answers() or process.poll() is not None, seconds=120)
         assert process.poll() is None, (folder / "log").read_text()

@@ -67,7 +67,8 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobAcc
 def _failure(account: JobAccount, server: ServerView) -> Account | None:
     """Why it failed; None if it did not."""
     job = account.job
-    if job.phase is not JobPhase.FAILED and not (account.details and account.details.time_used_up):
+    time_used_up = account.details and account.details.time_used_up
+    if job.phase is not JobPhase.FAILED and not time_used_up and not account.log_end.ended_itself:
         return None
     step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
     reported = ""
@@ -87,7 +88,7 @@ def _facts(found: FoundJob, account: JobAccount) -> list[tuple[str, str]]:
     facts = [
         ("Job", job.name),
         ("Name", account.display_name),
-        ("Status", job.status),
+        ("Status", f"{job.status} (it ended itself)" if account.log_end.ended_itself else job.status),
         ("Pipeline", found.tag(tags.PIPELINE)),
         ("Run", found.tag(tags.RUN)),
         ("Step", found.tag(tags.STEP)),

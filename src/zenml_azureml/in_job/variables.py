@@ -37,7 +37,7 @@ _PREPARE: Final = "python -m zenml_azureml.in_job "
 #: that a substitution gives are the beginning of the command; if it gives none, the command is the step's own.
 # Guess: Azure ML runs a command by bash, as it is; its own templates are `${{...}}`.
 _PREPARE_IF_POSSIBLE: Final = (
-    "$(python -c 'import zenml_azureml.in_job' 2>/dev/null && echo python -m zenml_azureml.in_job) "
+    "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
 )
 
 #: First words of commands that are none of a program's, but the shell's: only the shell can run them.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from zenml_azureml.in_job.own_end import EXIT_CODES
 from zenml_azureml.workspace.known_causes import (
     COMPUTE_FAILED,
     KILLED,
@@ -17,6 +18,7 @@ from zenml_azureml.workspace.known_causes import (
     SAID_BY_PROGRAM,
     SERVICE_FAULT,
     Cause,
+    ended_itself,
 )
 from zenml_azureml.workspace.log_tail import EXCEPTION, TRACEBACK
 
@@ -48,6 +50,7 @@ class FailedJob:
         is_command: Whether it runs a command of the user's that reports nothing but its exit code.
         is_named: Whether the message, if it is about a process, is about that of the log.
         exception: What the last traceback in the log ends with, also where that has begun before its last lines.
+        ended_itself: Why the job has ended itself, as its log says; empty if it does not.
     """
 
     message: str = ""
@@ -57,6 +60,7 @@ class FailedJob:
     is_command: bool = False
     is_named: bool = True
     exception: str = ""
+    ended_itself: str = ""
 
 
 def split_message(message: str) -> tuple[str, str]:
@@ -101,6 +105,8 @@ def cause_of(job: FailedJob) -> Cause:
     """
     azure, repeated = split_message(job.message)
     exit_code = exit_code_of(azure)
+    if job.ended_itself:
+        return ended_itself(job.ended_itself)
     if not job.is_named:  # what it repeats is what came of it
         repeated = ""
     # Azure's words on a command that has ended tell nothing of why; the log tells, and the step's own account wins.
@@ -112,6 +118,8 @@ def cause_of(job: FailedJob) -> Cause:
         return replace(cause, what=f"{cause.what} ({job.reported})") if job.reported else cause
     if job.reported:
         return Cause("user-error", job.reported, _MEND)
+    if exit_code in EXIT_CODES and job.is_named:  # without the line in its log, which may be cut off
+        return ended_itself("")
     if exit_code is not None and not job.is_named:
         return Cause("user-error", job.exception, _MEND)
     if exit_code is not None:

@@ -159,6 +159,19 @@ def timeout(limit: timedelta) -> Cause:
     )
 
 
+def ended_itself(reason: str) -> Cause:
+    """It has ended itself, because its step was over on ZenML's server.
+
+    Args:
+        reason: Why the step was over, as a clause; empty if unknown.
+    """
+    return Cause(
+        "ended-itself",
+        f"it ended itself, because its step was over on the ZenML server{f': {reason}' if reason else ''}",
+        "Nothing has to be done. The setting `stop_check_seconds=0` switches these checks off.",
+    )
+
+
 #: By what Azure ML says itself; the first that is found counts.
 SAID_BY_AZURE = (
     # A full disk shows at the pull of an image as at anything else.

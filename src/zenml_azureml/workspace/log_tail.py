@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from zenml_azureml.in_job.own_end import reason_in
 from zenml_azureml.workspace.log_lines import without_terminal_codes
 
 #: Lines kept for the account of a failure.
@@ -39,6 +40,7 @@ class LogEnd:
         is_named: Whether what Azure says of the failure, if it names a log, is of this one's process.
         is_blamed: Whether its process is known to be the one that failed: by Azure, by its own words or a traceback.
         exception: What the last traceback near its end ends with, e.g. `ValueError: no such thing`; empty for none.
+        ended_itself: Why the job has ended itself, by the words of any of its processes; empty if it has not.
     """
 
     lines: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class LogEnd:
     is_named: bool = True
     is_blamed: bool = False
     exception: str = ""
+    ended_itself: str = ""
 
 
 class LogTail:
@@ -56,12 +59,14 @@ class LogTail:
         attempt: Which attempt at the job the log is of.
         lines: The lines, without terminal codes.
         failed_at: When the step failed in that process, as it has told itself; empty if it has not.
+        ended_itself: Why the job has ended itself, as its watcher has written; empty if it has not.
     """
 
     def __init__(self, attempt: str = "") -> None:
         self.attempt = attempt
         self.lines: deque[str] = deque(maxlen=TAIL_LINES)
         self.failed_at = ""
+        self.ended_itself = ""
         self._traceback_at = 0
         self._lines_since = _NEAR_THE_END + 1
         self._exception = ""
@@ -79,6 +84,8 @@ class LogTail:
             self._exception = plain
         if failed := _RANK_FAILED.match(plain):
             self.failed_at = failed[1]
+        if reason := reason_in(plain):
+            self.ended_itself = reason
 
     @property
     def traceback_at(self) -> int | None:

@@ -97,6 +97,10 @@ class LogFollower:
             is_named=named is None or explaining is named,
             is_blamed=explaining is named or bool(explaining.failed_at) or explaining.traceback_at is not None,
             exception=explaining.exception,
+            # Of the last attempt: one before it, which Azure has started again, has been overtaken.
+            ended_itself=next(
+                (tail.ended_itself for tail in tails if tail.attempt == explaining.attempt and tail.ended_itself), ""
+            ),
         )
 
     def read_new(self) -> list[str]:

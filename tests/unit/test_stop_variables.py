@@ -1,0 +1,131 @@
+"""Which jobs check by themselves whether their step is over, and what they are given for it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+from zenml.enums import ExecutionMode
+
+from tests.unit.in_job.answering import RUN, STEP_RUN
+from zenml_azureml.in_job import variables
+from zenml_azureml.in_job.variables import prepared, unprepared
+from zenml_azureml.in_job.watcher import interval_seconds, watched_step
+from zenml_azureml.redaction import REDACTED, redacted_variables
+from zenml_azureml.request import JobDistribution, JobOptions
+from zenml_azureml.secrecy import secret_names
+from zenml_azureml.settings import AzureMLStepOperatorSettings
+from zenml_azureml.spellings import AzureMLSettingsError
+from zenml_azureml.stop_variables import run_mode_of, stop_variables
+
+REST = {"ZENML_STORE_TYPE": "rest", "ZENML_STORE_URL": "https://zenml.example.com"}
+
+
+def given(options: JobOptions, environment: dict[str, str] | None = None, mode: str = "fail_fast") -> dict[str, str]:
+    return stop_variables(STEP_RUN, RUN, mode, REST if environment is None else environment, options)
+
+
+def test_what_the_operator_gives_is_what_the_watcher_reads() -> None:
+    found = given(JobOptions(stop_check_seconds=2.5))
+    step = watched_step({**REST, **found})
+
+    assert step is not None
+    assert (step.step_run_id, step.run_id, step.mode, step.parent_run_ids) == (STEP_RUN, RUN, "fail_fast", ())
+    assert interval_seconds(found) == 2.5
+    assert all(name.startswith(variables.PREFIX) for name in found)
+
+
+def test_jobs_with_several_processes_have_watchers_that_share_a_node() -> None:
+    pytorch = JobOptions(stop_check_seconds=60, distribution=JobDistribution("pytorch", process_count_per_instance=4))
+
+    assert given(pytorch)[variables.SHARED_NODE] == "1"
+    assert variables.SHARED_NODE not in given(JobOptions(stop_check_seconds=60))
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"ZENML_STORE_URL": "sqlite:////zenml.db"}, {"ZENML_STORE_URL": "mysql://u@h/zenml"}]
+)
+def test_jobs_without_a_server_get_nothing(environment: dict[str, str]) -> None:
+    assert given(JobOptions(stop_check_seconds=60), environment) == {}
+
+
+def test_it_can_be_switched_off_and_is_on_by_default() -> None:
+    assert AzureMLStepOperatorSettings().stop_check_seconds == 60
+    assert given(JobOptions(stop_check_seconds=0)) == {}
+    with pytest.raises(AzureMLSettingsError, match="stop_check_seconds"):
+        AzureMLStepOperatorSettings(stop_check_seconds=-1)
+
+
+@pytest.mark.parametrize("mode", ExecutionMode)
+def test_the_mode_of_a_static_run(mode: ExecutionMode) -> None:
+    snapshot = SimpleNamespace(is_dynamic=False, pipeline_configuration=SimpleNamespace(execution_mode=mode))
+
+    assert run_mode_of(snapshot) == mode.value  # type: ignore[arg-type]
+
+
+def test_the_mode_of_a_dynamic_run_and_of_a_zenml_without_modes() -> None:
+    configuration = SimpleNamespace(execution_mode=ExecutionMode.FAIL_FAST)
+    dynamic = SimpleNamespace(is_dynamic=True, pipeline_configuration=configuration)
+    old = SimpleNamespace(is_dynamic=False, pipeline_configuration=SimpleNamespace())
+
+    assert run_mode_of(dynamic) == "dynamic"  # type: ignore[arg-type]
+    assert run_mode_of(old) == ""  # type: ignore[arg-type]
+
+
+def test_none_of_them_is_a_secret_or_hidden() -> None:
+    found = {**given(JobOptions(stop_check_seconds=0.1)), variables.PARENT_RUN_IDS: f"{uuid4()},{uuid4()}"}
+
+    assert secret_names(found) == frozenset()
+    assert REDACTED not in redacted_variables(found).values()
+
+
+WATCHED = [variables.STOP_CHECK_SECONDS, variables.STEP_RUN_ID]
+
+
+@pytest.mark.parametrize("command", ["python train.py", "sh -c 'exit 3'", "./run --all"])
+def test_the_steps_own_command_is_found_again(command: str) -> None:
+    assert unprepared(prepared(command, WATCHED)) == command
+    assert prepared(command, WATCHED) != command
+    assert unprepared(prepared(command, [*WATCHED, variables.VAULT_SECRET])) == command
+    assert prepared(command, [*WATCHED, variables.RANKS]) == f"python -m zenml_azureml.in_job {command}"
+
+
+@pytest.mark.parametrize("command", ["exit 3", ": nothing", "ulimit -n", "FOO=1 python train.py", ". ./env.sh", ""])
+def test_what_only_a_shell_can_run_is_left_to_the_shell(command: str) -> None:
+    assert prepared(command, WATCHED) == command
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
+@pytest.mark.parametrize("image", ["with this package", "without this package", "without Python", "with a broken Python"])
+def test_the_command_runs_in_any_image(tmp_path: Path, image: str, shell: str) -> None:
+    """Also in one that does not have this package: then nothing watches."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    content = {
+        "with this package": f'exec {sys.executable} "$@"',
+        "without this package": f'exec {sys.executable} -S -I "$@"',
+        "with a broken Python": "echo broken; echo broken >&2; exit 127",
+    }
+    if image in content:
+        (programs / "python").write_text(f"#!/bin/sh\n{content[image]}\n")
+        (programs / "python").chmod(0o755)
+    step = shlex.join(["sh", "-c", 'echo "$1" $$; exit 7', "sh", "two  words $HOME"])
+
+    process = subprocess.Popen(
+        [shell, "-c", prepared(step, WATCHED)],
+        env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": "/"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (7, "")
+    assert output.startswith("two  words $HOME ")
+    if shell == "/bin/bash":  # which becomes the step, as it does without a watcher
+        assert int(output.split()[-1]) == process.pid
