@@ -175,8 +175,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             the step is given up.
         max_cancel_minutes: Minutes that an unfinished job of an earlier step run of the step may take to end, after a
             retry or a restart of the orchestrator, before the step fails rather than run beside it.
-        stop_check_seconds: Average seconds between two checks by the running job for whether its step is over on ZenML's
-            server, in which case it ends itself; 0 for no checks.
+        stop_check_seconds: Average seconds between two checks of the running job for whether its step is over on the
+            ZenML server, in which case it ends itself; 0 for no checks.
         stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
         display_name: What Studio shows as the job's name; by default the step and the run.
         description: What Studio shows as its description.

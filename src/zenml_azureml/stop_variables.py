@@ -60,7 +60,7 @@ def stop_variables(
 
 @lru_cache(maxsize=16)
 def _parents_of(run_id: str) -> tuple[str, ...]:
-    """The ids of a run's parent, of that one's parent and so on. Requested once per run, and nested runs only cost more."""
+    """The ids of a run's parent, of that one's parent and so on. One request per run; nested runs take more."""
     try:
         run = Client().get_pipeline_run(UUID(run_id), hydrate=False)
         if getattr(run.get_body(), "root_run_id", None) is None:

@@ -18,7 +18,9 @@ from zenml.utils.env_utils import temporary_environment
 class ParallelOrchestrator(LocalOrchestrator):
     """Starts all steps at once and waits for all of them. Its own part in the execution modes it leaves out."""
 
-    def submit_pipeline(self, snapshot: Any, stack: Any, base_environment: Any, step_environments: Any, **_: Any) -> None:
+    def submit_pipeline(
+        self, snapshot: Any, stack: Any, base_environment: Any, step_environments: Any, placeholder_run: Any = None
+    ) -> None:
         self._orchestrator_run_id = str(uuid4())
         fork = multiprocessing.get_context("fork")
         processes = []
@@ -32,7 +34,7 @@ class ParallelOrchestrator(LocalOrchestrator):
         try:
             with temporary_environment(environment):
                 self.run_step(step=step)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the step's end
             print(f"STEP {type(error).__name__}: {error}", flush=True)
             os._exit(1)
         os._exit(0)

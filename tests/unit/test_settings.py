@@ -287,7 +287,8 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
         job_tier="spot",
         priority="high",
         locations=("westeurope", "northeurope"),
-        checkpoints=True,  # spot capacity is taken away
+        stop_check_seconds=60,  # the default
+            checkpoints=True,  # spot capacity is taken away
     )
 
 

@@ -101,7 +101,9 @@ def test_what_only_a_shell_can_run_is_left_to_the_shell(command: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])
-@pytest.mark.parametrize("image", ["with this package", "without this package", "without Python", "with a broken Python"])
+@pytest.mark.parametrize(
+    "image", ["with this package", "without this package", "without Python", "with a broken Python"]
+)
 def test_the_command_runs_in_any_image(tmp_path: Path, image: str, shell: str) -> None:
     """Also in one that does not have this package: then nothing watches."""
     programs = tmp_path / "bin"

@@ -67,7 +67,7 @@ def _start_watcher(environment: Mapping[str, str]) -> None:
     try:
         import_module("zenml_azureml.in_job.watcher_start").start(environment)
     except Exception as error:  # noqa: BLE001 - see above
-        _tell(f"This job cannot check whether its step is over: {error or type(error).__name__}.", 0)
+        _tell(f"This job cannot check whether its step is over: {error!r}.", 0)
 
 
 def _tell(words: str, exit_code: int) -> int:

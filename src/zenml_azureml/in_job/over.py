@@ -123,7 +123,12 @@ def _has_failed_step(run_id: str, run: Json, ask: Ask) -> bool:
         parameters["project"] = str(project)
     page = ask("steps", parameters)
     total, items = page.get("total"), page.get("items")
-    if isinstance(total, bool) or not isinstance(total, int) or not isinstance(items, list) or (total > 0) != bool(items):
+    if (
+        isinstance(total, bool)
+        or not isinstance(total, int)
+        or not isinstance(items, list)
+        or (total > 0) != bool(items)
+    ):
         raise NoAnswerError("the answer is no page of step runs")
     return total > 0
 

@@ -1,4 +1,4 @@
-"""The step's process, as its watcher sees it from outside: whether it lives, and how it is ended. Linux; stdlib only."""
+"""The step's process as its watcher sees it from outside, on Linux: its life and its end. Standard library only."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -41,9 +42,9 @@ _PREPARE_IF_POSSIBLE: Final = (
 )
 
 #: First words of commands that are none of a program's, but the shell's: only the shell can run them.
-_OF_SHELL: Final = frozenset(
-    ". : [ alias break cd command continue declare eval exec exit export local read readonly return set shift shopt "
-    "source test times trap type ulimit umask unalias unset wait".split()
+_OF_SHELL: Final = re.compile(
+    r"[.:\[]|alias|break|cd|command|continue|declare|eval|exec|exit|export|local|read|readonly|return|set|shift|shopt|source"
+    r"|test|times|trap|type|ulimit|umask|unalias|unset|wait"
 )
 
 
@@ -70,4 +71,4 @@ def unprepared(command: str) -> str:
 
 def _is_of_program(command: str) -> bool:
     first = command.partition(" ")[0]
-    return bool(first) and first not in _OF_SHELL and "=" not in first
+    return bool(first) and _OF_SHELL.fullmatch(first) is None and "=" not in first

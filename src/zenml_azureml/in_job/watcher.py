@@ -140,8 +140,8 @@ def watch_server(
             decision.note_no_answer()
             if decision.has_given_up:
                 write(
-                    f"zenml-azureml: The ZenML server has not answered {MOST_UNANSWERED} times in a row (the last time: "
-                    f"{error}), so this job no longer checks whether its step is over. The step keeps running."
+                    f"zenml-azureml: The ZenML server has not answered {MOST_UNANSWERED} times in a row (the last "
+                    f"time: {error}), so this job no longer checks whether its step is over. The step keeps running."
                 )
                 return ""
             continue

@@ -81,10 +81,10 @@ def _let_go_of_descriptors() -> int:
         log = os.dup(nothing)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
-    for entry in os.listdir("/proc/self/fd"):
-        if int(entry) > 2 and int(entry) != log:
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number > 2 and number != log:
             with suppress(OSError):
-                os.close(int(entry))
+                os.close(number)
     return log
 
 

@@ -109,7 +109,7 @@ class ZenMLServer:
 
 
 def _reachable(url: str, environment: Mapping[str, str]) -> str:
-    """The address of a server, for which `localhost` in a container stands for the machine that runs it, as in ZenML."""
+    """The address of a server. In a container, `localhost` stands for the machine that runs it, as for ZenML."""
     url = url.rstrip("/")
     host = urlsplit(url).hostname
     if host in ("localhost", "127.0.0.1") and environment.get(_IN_CONTAINER, "").lower() in ("1", "y", "yes", "true"):

@@ -105,21 +105,15 @@ def cause_of(job: FailedJob) -> Cause:
     """
     azure, repeated = split_message(job.message)
     exit_code = exit_code_of(azure)
-    if job.ended_itself:
-        return ended_itself(job.ended_itself)
     if not job.is_named:  # what it repeats is what came of it
         repeated = ""
     # Azure's words on a command that has ended tell nothing of why; the log tells, and the step's own account wins.
     said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(job.log_tail)])
-    cause = _first(SAID_BY_AZURE, azure) if exit_code is None else _first(SAID_BY_PROGRAM, said)
-    if cause is None and exit_code is not None and job.is_named and signal_of(exit_code) == "SIGKILL":
-        cause = KILLED
+    cause = _recognised(job, azure, exit_code, said)
     if cause is not None:
         return replace(cause, what=f"{cause.what} ({job.reported})") if job.reported else cause
     if job.reported:
         return Cause("user-error", job.reported, _MEND)
-    if exit_code in EXIT_CODES and job.is_named:  # without the line in its log, which may be cut off
-        return ended_itself("")
     if exit_code is not None and not job.is_named:
         return Cause("user-error", job.exception, _MEND)
     if exit_code is not None:
@@ -165,6 +159,15 @@ def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tupl
     if in_tail <= in_azure:
         return azure, tuple(lines[-_LONGEST_LOG:])
     return message, tuple(line for line in log_tail if line.strip() not in in_azure)
+
+
+def _recognised(job: FailedJob, azure: str, exit_code: int | None, said: str) -> Cause | None:
+    if job.ended_itself or (exit_code in EXIT_CODES and job.is_named):  # the line in the log may be cut off
+        return ended_itself(job.ended_itself)
+    cause = _first(SAID_BY_AZURE, azure) if exit_code is None else _first(SAID_BY_PROGRAM, said)
+    if cause is None and exit_code is not None and job.is_named and signal_of(exit_code) == "SIGKILL":
+        return KILLED
+    return cause
 
 
 def _end_of_command(exit_code: int, exception: str, is_command: bool) -> Cause:

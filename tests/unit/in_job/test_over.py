@@ -20,7 +20,9 @@ MODES = [DYNAMIC, "", *(mode.value for mode in ExecutionMode)]
 class Server:
     """What a server answers, and what it was asked."""
 
-    def __init__(self, step: str, run: str = "running", failed: int = 0, parents: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, step: str, run: str = "running", failed: int = 0, parents: Mapping[str, str] | None = None
+    ) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Any] = {
             f"steps/{STEP_RUN}": entity(STEP_RUN, step),

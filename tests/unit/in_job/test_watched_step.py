@@ -92,7 +92,8 @@ STEPS = {
     "no child at all": ("python", "print(open('/proc/self/task/%d/children' % __import__('os').getpid()).read())"),
     "waits for its own only": (
         "python",
-        "import os\npid = os.fork() or os._exit(3)\nfound, status = os.wait()\nprint(found == pid, os.waitstatus_to_exitcode(status))\n"
+        "import os\npid = os.fork() or os._exit(3)\nfound, status = os.wait()\n"
+        "print(found == pid, os.waitstatus_to_exitcode(status))\n"
         "try: os.wait()\nexcept ChildProcessError as error: print(error)",
     ),
     "working directory and name": ("sh", "-c", "pwd; cat /proc/$$/comm; tr '\\0' ' ' < /proc/$$/cmdline"),

@@ -155,7 +155,7 @@ def test_what_is_no_answer_ends_nothing_and_is_said_once(server: Answering, answ
     step = start(server, *FOREVER, ZENML_AZUREML_JOB_STOP_CHECK_SECONDS="0.05")
     server.wait_for(10)
     assert step.stderr is not None
-    line = eventually(lambda: step.stderr is not None and step.stderr.readline().strip())
+    line = next(line for line in iter(step.stderr.readline, "") if line.strip())
     # What it says later counts no more.
     server.step_is("stopped")
 
@@ -195,9 +195,7 @@ def test_a_handler_of_sigterm_gets_its_time(server: Answering) -> None:
     assert step.returncode == 0
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, 50], ids=["sigterm ignored", "own signal ignored"]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, 50], ids=["sigterm ignored", "own signal ignored"])
 def test_a_step_that_ignores_signals_ends_all_the_same(server: Answering, number: int) -> None:
     server.step_is("stopped")
     code = f"import signal, time\nsignal.signal({int(number)}, signal.SIG_IGN)\nwhile True: time.sleep(60)"
@@ -215,7 +213,8 @@ def test_the_descendants_of_the_step_end_too(server: Answering) -> None:
         *python(
             """
             import subprocess, sys, time
-            child = subprocess.Popen(["sh", "-c", "setsid sleep 3600 & echo $!; trap '' TERM; wait"], stdout=subprocess.PIPE)
+            command = ["sh", "-c", "setsid sleep 3600 & echo $!; trap '' TERM; wait"]
+            child = subprocess.Popen(command, stdout=subprocess.PIPE)
             print(child.pid, child.stdout.readline().decode().strip(), flush=True)
             time.sleep(3600)
             """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -61,7 +62,9 @@ def test_only_200_is_an_answer(server: Answering, status: int) -> None:
         asked_of(server)
 
 
-@pytest.mark.parametrize("body", ["<html>Sign in to continue</html>", "", '["stopped"]', '"stopped"', '{"id": ', "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["<html>Sign in to continue</html>", "", '["stopped"]', '"stopped"', '{"id": ', "[" * 100_000]
+)
 def test_only_a_json_object_is_an_answer(server: Answering, body: str) -> None:
     server.answers[f"runs/{RUN}"] = 200, body
 
@@ -89,8 +92,6 @@ def test_no_server_is_no_answer_and_names_no_token() -> None:
 
 
 def test_a_server_that_never_answers_is_no_answer(server: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
     monkeypatch.setattr(zenml_server, "_TIMEOUT_SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -179,7 +180,7 @@ def test_only_a_server_is_asked(url: str, rest: bool) -> None:
 
 
 def test_localhost_in_a_container_is_the_machine_that_runs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zenml_server.socket, "gethostbyname", lambda _name: "127.0.0.1")
+    monkeypatch.setattr(socket, "gethostbyname", lambda _name: "127.0.0.1")
 
     inside = ZenMLServer({"ZENML_STORE_URL": "http://localhost:8080", "ZENML_CONTAINER": "True"})
     outside = ZenMLServer({"ZENML_STORE_URL": "http://localhost:8080"})
