@@ -57,8 +57,8 @@ mutants: setup ## Change lines that decide about a step's life; tests have to no
 	$(RUN) -m tests.mutation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(NUMBER),--number $(NUMBER)) \
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(RECORDED),--recorded $(RECORDED))
 
-versions: .venv-tools/.installed ## Run the tests with ZenML 0.96, 0.97 and 0.98 (ONLY="0.97, before", TESTS=tests/unit)
-	.venv-tools/bin/nox --session "versions$(if $(ONLY),($(ONLY)))" -- $(TESTS)
+versions: .venv-tools/.installed ## Run the tests with ZenML 0.96 to 0.98, those of causes on Python 3.10, 3.12, 3.13 (ONLY="0.97, before", TESTS=tests/unit)
+	.venv-tools/bin/nox --session "versions$(if $(ONLY),($(ONLY)))" $(if $(ONLY),,causes) -- $(TESTS)
 
 docs: .venv-tools/.installed ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv-tools/bin/mkdocs build --quiet

@@ -17,6 +17,14 @@ PACKAGE = ["--editable", ".[connector,demo,docker]", *TEST]
 
 ALL_TESTS = ["--numprocesses", "auto", "--dist", "worksteal"]
 
+TESTS_OF_CAUSES = [
+    "tests/e2e/test_causes.py",
+    "tests/unit/test_causes.py",
+    "tests/unit/test_log_tail.py",
+    "tests/unit/test_outcome.py",
+    "tests/workspace/test_survived_errors.py",
+]
+
 nox.needs_version = ">=2026.4.10"
 nox.options.default_venv_backend = "venv"
 
@@ -37,6 +45,13 @@ def versions(session: nox.Session, zenml: str, azure: str) -> None:
     if azure == "after":
         _install_azure_integration(session)
     _test(session)
+
+
+@nox.session(default=True, python=["3.10", "3.12", "3.13"])
+def causes(session: nox.Session) -> None:
+    """Test on other versions of Python how failures are explained: what an interpreter prints at its end differs."""
+    session.install(*PACKAGE)
+    session.run("python", "-m", "pytest", *(session.posargs or TESTS_OF_CAUSES))
 
 
 @nox.session(default=False)

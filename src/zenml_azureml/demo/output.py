@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+
+from zenml_azureml.workspace.survived_errors import SurvivedErrors
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -15,12 +18,8 @@ _TELLS_NOTHING = re.compile(
 )
 
 
-# What OpenTelemetry, which ZenML logs through, says at the end of every program on Python 3.12 and later; no log line
-# is lost by it. From the first line to the last.
-_LAST_WORDS = (
-    re.compile(r"(\[\w+\] )?Exception ignored in atexit callback: <function shutdown "),
-    re.compile(r"(\[\w+\] )?RuntimeError: can't create new thread at interpreter shutdown"),
-)
+# The step whose log a line is of.
+_STEP = re.compile(r"(?:\[\w+\] )?")
 
 
 def worth_showing(lines: Iterable[str]) -> Iterator[str]:
@@ -32,11 +31,11 @@ def worth_showing(lines: Iterable[str]) -> Iterator[str]:
     Returns:
         Those of them that tell something, unchanged.
     """
-    first, last = _LAST_WORDS
-    in_last_words = False
+    # On Python 3.12 and later every program's log ends with an error of OpenTelemetry, which ZenML logs through.
+    survived: defaultdict[str, SurvivedErrors] = defaultdict(SurvivedErrors)
     for line in lines:
         text = _ANSI.sub("", line)
-        in_last_words = in_last_words or first.match(text) is not None
-        if not in_last_words and not _TELLS_NOTHING.match(text):
+        step = _STEP.match(text)
+        prefix = step[0] if step else ""
+        if not survived[prefix].includes(text[len(prefix) :]) and not _TELLS_NOTHING.match(text):
             yield line
-        in_last_words = in_last_words and not last.match(text)

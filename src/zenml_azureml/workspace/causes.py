@@ -20,7 +20,8 @@ from zenml_azureml.workspace.known_causes import (
     Cause,
     ended_itself,
 )
-from zenml_azureml.workspace.log_tail import EXCEPTION, TRACEBACK
+from zenml_azureml.workspace.log_tail import LogTail
+from zenml_azureml.workspace.survived_errors import without_survived_errors
 
 #: So many of the last lines of a log are taken for what the program says about its end.
 _LAST_WORDS = 5
@@ -70,10 +71,11 @@ def split_message(message: str) -> tuple[str, str]:
         message: What run history says of a failure.
 
     Returns:
-        Azure's own words, and what it repeats of the log; empty where there is none of it.
+        Azure's own words, and what it repeats of the log, without errors that the process has survived; empty where
+        there is none of it.
     """
     found = _WORDS_AND_LOG.fullmatch(message)
-    return (found[1], found[2]) if found else (message, "")
+    return (found[1], "\n".join(without_survived_errors(found[2].splitlines()))) if found else (message, "")
 
 
 def exit_code_of(message: str) -> int | None:
@@ -104,11 +106,12 @@ def cause_of(job: FailedJob) -> Cause:
         The cause; where none is recognised, one that says as much as can be said.
     """
     azure, repeated = split_message(job.message)
+    log_tail = list(without_survived_errors(job.log_tail))
     exit_code = exit_code_of(azure)
     if not job.is_named:  # what it repeats is what came of it
         repeated = ""
     # Azure's words on a command that has ended tell nothing of why; the log tells, and the step's own account wins.
-    said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(job.log_tail)])
+    said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(log_tail)])
     cause = _recognised(job, azure, exit_code, said)
     if cause is not None:
         return replace(cause, what=f"{cause.what} ({job.reported})") if job.reported else cause
@@ -117,7 +120,7 @@ def cause_of(job: FailedJob) -> Cause:
     if exit_code is not None and not job.is_named:
         return Cause("user-error", job.exception, _MEND)
     if exit_code is not None:
-        return _end_of_command(exit_code, exception_in([*repeated.splitlines(), *job.log_tail]), job.is_command)
+        return _end_of_command(exit_code, exception_in([*repeated.splitlines(), *log_tail]), job.is_command)
     if job.code not in ("", "UserError"):
         return SERVICE_FAULT
     return Cause("unknown", "", "Change what Azure names above, and run the pipeline again." if azure else _LOOK)
@@ -135,9 +138,10 @@ def is_lack_of_capacity(message: str) -> bool:
 
 def exception_in(log: Sequence[str]) -> str:
     """What the last Python traceback in a log ends with, e.g. `ValueError: no such thing`; empty if there is none."""
-    traceback = next((number for number in range(len(log), 0, -1) if TRACEBACK in log[number - 1]), None)
-    lines = log[traceback:] if traceback is not None else []
-    return next((line.strip() for line in lines if EXCEPTION.match(line)), "")
+    tail = LogTail()
+    for line in log:
+        tail.add(line)
+    return tail.exception.strip()
 
 
 def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tuple[str, ...]]:

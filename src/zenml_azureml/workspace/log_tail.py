@@ -10,6 +10,7 @@ from itertools import count
 
 from zenml_azureml.in_job.own_end import reason_in
 from zenml_azureml.workspace.log_lines import without_terminal_codes
+from zenml_azureml.workspace.survived_errors import EXCEPTION, TRACEBACK, SurvivedErrors
 
 #: Lines kept for the account of a failure.
 TAIL_LINES = 20
@@ -20,9 +21,9 @@ LONGEST_TAIL_LINE = 4_000
 #: A traceback that began at most so many lines before the end is taken for the cause of the end.
 _NEAR_THE_END = 200
 
-TRACEBACK = "Traceback (most recent call last)"
-#: What a traceback ends with.
-EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?$")
+#: What Python prints before the traceback of an error that ends a thread, and not the process.
+_THREAD = re.compile(r"Exception in thread ")
+
 _moments = count()
 
 #: What a rank of a step prints when it fails (`in_job/ranks.py`); times of one zone, so their texts are in their order.
@@ -53,7 +54,7 @@ class LogEnd:
 
 
 class LogTail:
-    """The last lines of one log.
+    """The last lines of one log, without errors that its process has survived.
 
     Attributes:
         attempt: Which attempt at the job the log is of.
@@ -70,22 +71,35 @@ class LogTail:
         self._traceback_at = 0
         self._lines_since = _NEAR_THE_END + 1
         self._exception = ""
+        self._survived = SurvivedErrors()
+        self._in_thread = False
+        self._of_main_thread = False
 
     def add(self, line: str) -> None:
         """Take in the next line."""
         plain = without_terminal_codes(line)
+        if reason := reason_in(plain):
+            self.ended_itself = reason
+        if self._survived.includes(plain):
+            return
         if len(plain) > LONGEST_TAIL_LINE:
             plain = f"{plain[:LONGEST_TAIL_LINE]} ... ({len(plain)} characters)"
         self.lines.append(plain)
         self._lines_since += 1
         if TRACEBACK in plain:
-            self._traceback_at, self._lines_since, self._exception = next(_moments), 0, ""
+            self._begin_traceback()
         elif not self._exception and EXCEPTION.match(plain):
             self._exception = plain
+        self._in_thread = _THREAD.match(plain) is not None
         if failed := _RANK_FAILED.match(plain):
             self.failed_at = failed[1]
-        if reason := reason_in(plain):
-            self.ended_itself = reason
+
+    def _begin_traceback(self) -> None:
+        # A thread that fails does not end the process: it explains the end if nothing else does.
+        if self._in_thread and self._of_main_thread and self.exception:
+            return
+        self._of_main_thread = not self._in_thread
+        self._traceback_at, self._lines_since, self._exception = next(_moments), 0, ""
 
     @property
     def traceback_at(self) -> int | None:
