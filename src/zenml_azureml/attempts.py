@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from zenml.orchestrators.publish_utils import publish_step_run_metadata
-
 from zenml_azureml import step_runs
-from zenml_azureml.known_secrets import masked_metadata
 from zenml_azureml.moves import UNKNOWN, Attempt, attempt_from, cost, number_of_jobs
 
 if TYPE_CHECKING:
@@ -82,9 +79,7 @@ class Attempts:
             if told != step_run.run_metadata.get(COST_KEY):
                 metadata[COST_KEY] = told
         if metadata:
-            metadata = masked_metadata(metadata)
-            publish_step_run_metadata(step_run.id, {component_id: metadata})
-            step_run.run_metadata.update(metadata)
+            step_runs.save_metadata(step_run, component_id, metadata)
 
 
 def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.logger import get_logger
 
 from zenml_azureml import step_runs
 from zenml_azureml.background import Background
+from zenml_azureml.ending import INTERRUPTED
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.interruptions import INTERRUPTIONS
-from zenml_azureml.outcome import conclude, ended_itself, status_of
+from zenml_azureml.outcome import account_without_server, conclude, ended_itself, status_of
+from zenml_azureml.server_retries import AFTER_INTERRUPTION, ServerRetries, ServerUnavailableError, retrying
 from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
 from zenml_azureml.timing import Time
+from zenml_azureml.uncaught import UNCAUGHT
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
     from zenml_azureml.moves import Reason
     from zenml_azureml.moving import Moves
     from zenml_azureml.workspace.watched_job import WatchedJob
+
+
+logger = get_logger(__name__)
 
 
 class DropSecret(Protocol):
@@ -66,31 +73,27 @@ class Following:
         self._watch = watch
         self._drop_secret = drop_secret
         self._note_end = note_end
+        self._time = time
         self._stop_checks = StopChecks(time)
-        self._background = Background()
+        self._background = Background(time)
+        self._logged: set[UUID] = set()
 
     def status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """The step's status, as its newest job shows it. Waits for no answer of Azure's."""
+        """The step's status, as its newest job shows it. Waits for no answer of Azure's or of ZenML's server."""
         try:
-            if self._background.going_on(step_run.id):
-                return ExecutionStatus.PROVISIONING
+            return self._background.status(step_run.id) or self._status_of_job(step_run)
+        except ServerUnavailableError as error:
+            # Any other status makes ZenML's runner ask the server, and end with that. So the step is tried again.
+            if step_run.id not in self._logged:
+                self._logged.add(step_run.id)
+                logger.error("%s", error)
+            return ExecutionStatus.RUNNING
         except (RunInterruptedException, RunStoppedException) as stop:
             self._guard.release(step_run.id)
-            step_runs.publish_stopped(step_run, AzureMLError(str(stop)))
-            return ExecutionStatus.STOPPED
+            work = partial(self._publish_stop, step_run, AzureMLError(str(stop)))
+            return self._background.start(step_run.id, work, ExecutionStatus.RUNNING)
         except AzureMLError as error:
             return self._give_up(step_run, error)
-        job = self._watch(step_run)
-        if job.settled:
-            return self._status_at_end(step_run, job)
-        # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
-        self._guard.take(step_run, dynamic=True)
-        if self._moves.waits_too_long(step_run, job):
-            late = self._moves.last_wait(step_run, job)
-            if late is not None:
-                return self._give_up(step_run, late)
-            self._background.start(step_run.id, partial(self._moves.end_waiting, step_run, job))
-        return status_of(job)
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the end of a step, and end its job if the waiting ends before it.
@@ -101,22 +104,26 @@ class Following:
         """
         INTERRUPTIONS.notice()
         check_interruption = INTERRUPTIONS.checker()
-        try:
-            self._guard.take(step_run, until_exit=True)  # from now on it is waited for
-            job = self._wait_for_job(step_run, check_interruption)
-            while (reason := self._moves.reason(step_run, job)) is not None:
-                self._submit_again(step_run, job, reason, check_interruption)
+        retries = self.retries(step_run, check_interruption)
+        with retrying(retries):
+            try:
+                self._guard.take(step_run, until_exit=True)  # from now on it is waited for
                 job = self._wait_for_job(step_run, check_interruption)
-            self._drop_secret(step_run)
-        except BaseException as interruption:
-            self._ending.note_interruption(interruption, step_run.pipeline_run_id)
-            self.end(step_run)
-            if isinstance(interruption, RunStoppedException):
-                step_runs.publish_stopped(step_run)
-            raise
-        self._guard.release(step_run.id)
-        self._note_if_ended(step_run, job)
-        error = conclude(job, step_run, history=self._moves.finish(step_run, job))
+                while (reason := self._moves.reason(step_run, job)) is not None:
+                    self._submit_again(step_run, job, reason, check_interruption)
+                    job = self._wait_for_job(step_run, check_interruption)
+                self._drop_secret(step_run)
+            except BaseException as interruption:
+                self._ending.note_interruption(interruption, step_run.pipeline_run_id)
+                self.end(step_run)
+                if isinstance(interruption, ServerUnavailableError):
+                    raise self.unreported(step_run, interruption) from None
+                if isinstance(interruption, RunStoppedException):
+                    self.publish_stopped(step_run)
+                raise
+            self._guard.release(step_run.id)
+            self._note_if_ended(step_run, job)
+            error = self._conclude(step_run, job, retries)
         if error is not None and ended_itself(job):
             raise RunStoppedException(str(error)) from error  # which ZenML does not retry
         if error is not None:
@@ -133,20 +140,117 @@ class Following:
         self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
         self._ending.end([step_run], look_for=look_for, then=lambda: self._guard.release(step_run.id))
 
-    def _status_at_end(self, step_run: StepRunResponse, job: WatchedJob) -> ExecutionStatus:
-        because = self._ending.why(step_run)
-        reason = None if because else self._moves.reason(step_run, job)
-        if reason is not None:
-            self._guard.take(step_run, dynamic=True)
-            self._background.start(step_run.id, partial(self._move, step_run, job, reason))
-            return ExecutionStatus.PROVISIONING
-        self._guard.release(step_run.id)
-        self._note_if_ended(step_run, job)
-        self._drop_secret(step_run, in_background=True)
-        if conclude(job, step_run, because=because, history=self._moves.finish(step_run, job)) is not None:
-            stopped = status_of(job) is ExecutionStatus.STOPPED
-            return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
+    def retries(self, step_run: StepRunResponse, check: Callable[[], None]) -> ServerRetries:
+        """Return for how long requests to ZenML's server are retried for a step.
+
+        Args:
+            step_run: The step run.
+            check: Ends them by raising, when a signal has come.
+        """
+        return ServerRetries(
+            self._moves.timeout(step_run), self._time, check, lambda: self.check_not_stopping(step_run)
+        )
+
+    def unreported(self, step_run: StepRunResponse, away: ServerUnavailableError) -> ServerUnavailableError:
+        """Return the account of a step whose end ZenML's server has not learned, with the command that repairs that.
+
+        Args:
+            step_run: The step run.
+            away: The error of the server.
+        """
+        job = self._watch(step_run)
+        account = account_without_server(job, step_run, self._ending.why(step_run), self._moves.history(step_run))
+        return self._explained(step_run, away, account)
+
+    def publish_failure(self, step_run: StepRunResponse, error: AzureMLError) -> AzureMLError:
+        """Let ZenML's server know why a step failed.
+
+        Returns:
+            The error to raise: with the command that repairs the state, if the server is unavailable.
+        """
+        try:
+            step_runs.publish_failure(step_run, error)
+        except ServerUnavailableError as away:
+            return self._explained(step_run, away, error)
+        return error
+
+    def publish_stopped(self, step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
+        """Let ZenML's server know that a step was stopped; log how to repair the state, if it is unavailable.
+
+        Args:
+            step_run: The step run.
+            reason: What stopped it, where that was not the run's own end.
+        """
+        interrupted = self._ending.why(step_run) == INTERRUPTED
+        timeout = AFTER_INTERRUPTION if interrupted else self._moves.timeout(step_run)
+        with retrying(ServerRetries(timeout, self._time, INTERRUPTIONS.checker())):
+            try:
+                step_runs.publish_stopped(step_run, reason)
+            except ServerUnavailableError as away:
+                stopped = reason or AzureMLError(f"The step `{step_run.name}` was stopped.")
+                logger.error("%s", self._explained(step_run, away, stopped))
+
+    def _explained(
+        self, step_run: StepRunResponse, away: ServerUnavailableError, account: AzureMLError
+    ) -> ServerUnavailableError:
+        error = away.explaining(account, self._moves.how_to_wait(step_run))
+        UNCAUGHT.show(error)
+        return error
+
+    def _status_of_job(self, step_run: StepRunResponse) -> ExecutionStatus:
+        job = self._watch(step_run)
+        if job.settled:
+            return self._background.start(step_run.id, partial(self._finish, step_run, job), ExecutionStatus.RUNNING)
+        # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
+        self._guard.take(step_run, dynamic=True)
+        if self._moves.waits_too_long(step_run, job):
+            late = self._moves.last_wait(step_run, job)
+            if late is not None:
+                return self._give_up(step_run, late)
+            return self._background.start(
+                step_run.id, partial(self._end_waiting, step_run, job), ExecutionStatus.PROVISIONING
+            )
         return status_of(job)
+
+    def _finish(self, step_run: StepRunResponse, job: WatchedJob) -> ExecutionStatus | None:
+        """Conclude a step whose job has ended and return its status, or submit it again and return None."""
+        retries = self.retries(step_run, INTERRUPTIONS.checker())
+        with retrying(retries):
+            try:
+                reason = None if self._ending.why(step_run) else self._moves.reason(step_run, job)
+                if reason is not None:
+                    self._guard.take(step_run, dynamic=True)
+                    self._move(step_run, job, reason)
+                    return None
+            except ServerUnavailableError as away:
+                raise self.unreported(step_run, away) from None
+            self._guard.release(step_run.id)
+            self._note_if_ended(step_run, job)
+            self._drop_secret(step_run, in_background=True)
+            if self._conclude(step_run, job, retries) is not None:
+                stopped = status_of(job) is ExecutionStatus.STOPPED
+                return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
+            return status_of(job)
+
+    def _end_waiting(self, step_run: StepRunResponse, job: WatchedJob) -> None:
+        with retrying(self.retries(step_run, INTERRUPTIONS.checker())):
+            try:
+                self._moves.end_waiting(step_run, job)
+            except ServerUnavailableError as away:
+                raise self.unreported(step_run, away) from None
+
+    def _conclude(self, step_run: StepRunResponse, job: WatchedJob, retries: ServerRetries) -> AzureMLError | None:
+        """Let ZenML's server know the end of a step whose last job has ended; why it did not succeed, if it did not."""
+        try:
+            because = self._ending.why(step_run)
+            return conclude(job, step_run, because=because, history=self._moves.finish(step_run, job))
+        except ServerUnavailableError as away:
+            raise self.unreported(step_run, away) from None
+        except (KeyboardInterrupt, SystemExit, RunInterruptedException):
+            if retries.failing:
+                interrupted = ServerUnavailableError("ZenML's server is unavailable.")
+                logger.error("%s", self.unreported(step_run, interrupted))
+            raise
 
     def _wait_for_job(self, step_run: StepRunResponse, check_interruption: Callable[[], None]) -> WatchedJob:
         """The newest job of a step, which has ended."""
@@ -156,8 +260,8 @@ class Following:
             if self._moves.waits_too_long(step_run, job):
                 late = self._moves.last_wait(step_run, job)
                 if late is not None:
-                    step_runs.publish_failure(step_run, late)
-                    raise late
+                    self.end(step_run)  # first: the server may be away for long, and the machines may come meanwhile
+                    raise self.publish_failure(step_run, late)
                 self._moves.end_waiting(step_run, job)
             self.check_not_stopping(step_run)
         return job
@@ -175,9 +279,10 @@ class Following:
 
         try:
             self._moves.submit_again(step_run, job, reason, check)
-        except AzureMLError as error:
-            step_runs.publish_failure(step_run, error)
+        except ServerUnavailableError:
             raise
+        except AzureMLError as error:
+            raise self.publish_failure(step_run, error) from error.__cause__
         check()
 
     def _move(self, step_run: StepRunResponse, job: WatchedJob, reason: Reason) -> None:
@@ -201,8 +306,17 @@ class Following:
             raise RunStoppedException("The pipeline run was stopped.")
 
     def _give_up(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
-        """Let a step fail that nobody waits for; its newest job, should there be one, is ended."""
-        # Not a daemon: the process does not end before the job is cancelled.
-        threading.Thread(target=self.end, args=[step_run], name="zenml-azureml-job-end").start()
-        step_runs.publish_failure(step_run, error)
+        """Let a step fail that nobody waits for, when its newest job, if there is one, has been ended."""
+        return self._background.start(step_run.id, partial(self._fail, step_run, error), ExecutionStatus.RUNNING)
+
+    def _fail(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
+        self.end(step_run)
+        with retrying(self.retries(step_run, INTERRUPTIONS.checker())):
+            published = self.publish_failure(step_run, error)
+        if isinstance(published, ServerUnavailableError):
+            raise published
         return ExecutionStatus.FAILED
+
+    def _publish_stop(self, step_run: StepRunResponse, reason: AzureMLError) -> ExecutionStatus:
+        self.publish_stopped(step_run, reason)
+        return ExecutionStatus.STOPPED

@@ -27,6 +27,7 @@ from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.resolution import resolve
 from zenml_azureml.secrecy import secret_values
 from zenml_azureml.secret_references import with_secrets
+from zenml_azureml.server_retries import ServerUnavailableError
 from zenml_azureml.submission import resources_of
 from zenml_azureml.targets import number_of_targets, settings_of
 from zenml_azureml.timing import Time
@@ -111,6 +112,19 @@ class Moves:
             return replace(wanted, tags={**wanted.tags, tags.TARGET: str(target)}) if target else wanted
 
         return self._submit(step_run, (), 0, request_at, check, before=before)
+
+    def timeout(self, step_run: StepRunResponse) -> timedelta:
+        """Return for how long Azure and ZenML's server may be unavailable before a step is given up."""
+        return timedelta(minutes=self._operator.get_settings(step_run).max_unreachable_minutes)
+
+    def history(self, step_run: StepRunResponse) -> str:
+        """Return the attempts before the last one, in lines; empty if there were none."""
+        return history(self._attempts.of(step_run))
+
+    def how_to_wait(self, step_run: StepRunResponse) -> str:
+        """Return the command that waits for the newest job of a step, or publishes its end."""
+        cloud = self._operator.get_settings(step_run).cloud
+        return f"zenml-azureml jobs wait {self._attempts.job_name(step_run)}{f' --cloud {cloud}' if cloud else ''}"
 
     def reason(self, step_run: StepRunResponse, job: WatchedJob) -> Reason | None:
         """Why a step is to be submitted again; None if its job has had its say.
@@ -227,6 +241,8 @@ class Moves:
             ahead = {} if step_runs.is_recorded(step_run) else {**step_runs.facts_of(job), **cost_ahead(attempts[-1])}
             try:
                 self._attempts.save(step_run, self._operator.id, ahead)
+            except ServerUnavailableError:
+                raise  # the end of the step cannot be saved either
             except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
                 logger.warning("The cost of the step `%s` could not be saved: %s", step_run.name, error)
         return history(attempts)

@@ -82,6 +82,31 @@ def conclude(job: WatchedJob, step_run: StepRunResponse, because: str = "", hist
     return error
 
 
+def account_without_server(
+    job: WatchedJob, step_run: StepRunResponse, because: str = "", history: str = ""
+) -> AzureMLError:
+    """Return how a job ended, as far as that is known without ZenML's server.
+
+    Args:
+        job: The job.
+        step_run: Its step run.
+        because: Why it was cancelled from here, as half a sentence; empty if it was not.
+        history: What was tried before it, in lines; empty if nothing was.
+    """
+    step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
+    status = status_of(job)
+    if job.error is not None:
+        error = job.error
+    elif status is ExecutionStatus.FAILED:
+        error = _explain(job, step, "", step_run.config.command is not None)
+    elif status is ExecutionStatus.STOPPED:
+        error = _cancelled(job, step, because)
+    else:
+        how = "has completed" if status is ExecutionStatus.COMPLETED else f"has the status {job.status or 'unknown'}"
+        error = AzureMLError(f"{step} {how}.", studio_url=job.studio_url)
+    return error.with_history(history)
+
+
 @dataclass(frozen=True)
 class Account:
     """Why a job failed.
@@ -195,7 +220,9 @@ def _failure(job: WatchedJob, step_run: StepRunResponse, because: str) -> AzureM
         return _explain(job, step, "", is_command)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
-    if not is_command and not step_runs.has_reported(step_run):
+    # Of a command step too: ZenML publishes its end right after this, and does not wait for a server that is away.
+    has_reported = step_runs.has_reported(step_run)
+    if not is_command and not has_reported:
         return AzureMLError(
             f"{step} completed, but its container never told ZenML that the step ended.",
             log_tail=job.log_end.lines,

@@ -43,6 +43,7 @@ from zenml_azureml.known_secrets import masked
 from zenml_azureml.moving import Moves
 from zenml_azureml.redaction import redacted_text
 from zenml_azureml.resolution import merge, resolve
+from zenml_azureml.server_retries import ServerUnavailableError, retrying
 from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.spellings import AzureMLSettingsError
 from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request
@@ -189,13 +190,16 @@ class AzureMLStepOperator(BaseStepOperator):
         check = self._ending.checker(info.run_id)
         try:
             check()
-            self._submit(info, entrypoint_command, environment, check)
+            with retrying(self._following.retries(info.step_run, check)):
+                self._submit(info, entrypoint_command, environment, check)
+        except ServerUnavailableError:
+            raise
         except RunStoppedException:
-            step_runs.publish_stopped(info.step_run)
+            self._following.publish_stopped(info.step_run)
             raise
         except AzureMLError as error:
-            step_runs.publish_failure(info.step_run, error)
-            raise
+            with retrying(self._following.retries(info.step_run, check)):
+                raise self._following.publish_failure(info.step_run, error) from error.__cause__
         except NotImplementedError as error:
             # ZenML would take it to mean that this operator has no `submit`.
             raise AzureMLError(f"Submitting the step failed: {error!r}") from error
@@ -297,14 +301,19 @@ class AzureMLStepOperator(BaseStepOperator):
                 self._ending.end_if_interrupted(info.step_run, check)
             else:
                 check()
-        except AzureMLError:
-            self._guard.release(info.step_run_id)
-            raise
         except BaseException as interruption:
+            if isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError):
+                self._guard.release(info.step_run_id)
+                raise
             # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
             self._ending.note_interruption(interruption, info.run_id)
             self._following.end(info.step_run, look_for=SUBMIT_LAG)
+            unreported = None
+            if isinstance(interruption, ServerUnavailableError):
+                unreported = self._following.unreported(info.step_run, interruption)
             self.cleanup_step_submission(info.step_run)
+            if unreported is not None:
+                raise unreported from None
             raise
 
     def _submit_first(

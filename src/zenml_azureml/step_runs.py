@@ -22,6 +22,7 @@ from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.known_secrets import masked_metadata
+from zenml_azureml.server_retries import ask
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
@@ -138,8 +139,22 @@ def record_job(
         metadata[VAULT_SECRET_KEY] = job.vault_secret
     if job.studio_url:
         metadata[STUDIO_URL_KEY] = Uri(job.studio_url)  # a link in the dashboard
-    metadata = masked_metadata(metadata)
-    publish_step_run_metadata(step_run.id, {component_id: metadata})
+    save_metadata(step_run, component_id, metadata)
+
+
+def save_metadata(step_run: StepRunResponse, component_id: UUID, metadata: Mapping[str, Any]) -> None:
+    """Save metadata of a step run, on the server and in the object at hand, with known secrets masked.
+
+    Args:
+        step_run: The step run.
+        component_id: The step operator.
+        metadata: The metadata.
+    """
+    metadata = masked_metadata(dict(metadata))
+    ask(
+        f"saving the job of the step `{step_run.name}`",
+        lambda: publish_step_run_metadata(step_run.id, {component_id: metadata}),
+    )
     step_run.run_metadata.update(metadata)
 
 
@@ -222,7 +237,10 @@ def earlier(step_run: StepRunResponse) -> list[StepRunResponse]:
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
     """The step run's status as its container, or ZenML, reported it."""
-    return Client().get_run_step(step_run.id, hydrate=False).status
+    return ask(
+        f"looking up the status of the step `{step_run.name}`",
+        lambda: Client().get_run_step(step_run.id, hydrate=False).status,
+    )
 
 
 def has_reported(step_run: StepRunResponse) -> bool:
@@ -232,7 +250,7 @@ def has_reported(step_run: StepRunResponse) -> bool:
 
 def reported_failure(step_run_id: UUID) -> str:
     """What the step's own code reported of its failure: `ValueError: ...`; empty if it reported nothing."""
-    info = Client().get_run_step(step_run_id).exception_info
+    info = ask("looking up the error of a step", lambda: Client().get_run_step(step_run_id).exception_info)
     kind = (info.source or "").rpartition(".")[2] if info else ""
     if info is None or kind == AzureMLError.__name__:
         return ""  # the latter is what this package has published
@@ -261,10 +279,14 @@ def add_to_report(step_run: StepRunResponse, error: AzureMLError) -> None:
 
     The report stays: its message comes first, its traceback and the line of the user's code are kept.
     """
-    report = Client().get_run_step(step_run.id).exception_info
-    if report is not None and str(error) not in (report.message or ""):
-        report.message = "\n".join(part for part in (report.message, str(error)) if part)
-        Client().zen_store.update_run_step(step_run.id, StepRunUpdate(exception_info=report))
+
+    def add() -> None:
+        report = Client().get_run_step(step_run.id).exception_info
+        if report is not None and str(error) not in (report.message or ""):
+            report.message = "\n".join(part for part in (report.message, str(error)) if part)
+            Client().zen_store.update_run_step(step_run.id, StepRunUpdate(exception_info=report))
+
+    ask(f"saving why the step `{step_run.name}` failed", add)
 
 
 def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
@@ -279,12 +301,17 @@ def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = Non
 
 def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError | None = None) -> None:
     information = None if error is None else _information_on(error)
-    try:
-        publish_step_run_status_update(step_run_id, status, exception_info=information)
-    except IllegalOperationError:
-        # The server keeps the end that it knows: another process has told it, such as `zenml-azureml jobs cancel`.
-        if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
-            raise
+
+    def publish() -> None:
+        try:
+            publish_step_run_status_update(step_run_id, status, exception_info=information)
+        except IllegalOperationError:
+            # The server keeps the end that it knows: of an attempt whose answer got lost, or of another process, such
+            # as `zenml-azureml jobs cancel`.
+            if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
+                raise
+
+    ask(f"saving that a step is {status.value}", publish)
 
 
 def _information_on(error: AzureMLError) -> ExceptionInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -17,16 +18,64 @@ PASSWORD = "not-a-secret"
 
 
 class ZenMLServer:
-    """A running server.
+    """A server, and the process that it is.
+
+    Args:
+        folder: A folder for its database.
+        python: The interpreter that it runs in.
+        variables: Further environment variables for it.
 
     Attributes:
         url: Where it is reached.
         log: Its log, with a line for each request.
     """
 
-    def __init__(self, url: str, log: Path) -> None:
-        self.url = url
-        self.log = log
+    def __init__(self, folder: Path, python: Path, variables: Mapping[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.log = folder / "log"
+        self._folder = folder
+        self._python = python
+        self._variables = variables
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, also after it was killed, with the same database and address."""
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self._folder),
+            "ZENML_CONFIG_PATH": str(self._folder / "zenml"),
+            "ZENML_SERVER": "true",
+            "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
+            "ZENML_SERVER_AUTO_ACTIVATE": "true",
+            "ZENML_DEFAULT_USER_PASSWORD": PASSWORD,
+            "ZENML_ANALYTICS_OPT_IN": "false",
+            **self._variables,
+        }
+        command = [str(self._python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(self._port)]
+        with (self._folder / "log").open("a") as log:
+            process = subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
+        self._process = process
+        eventually(lambda: self.answers() or process.poll() is not None, seconds=240)
+        assert process.poll() is None, (self._folder / "log").read_text()
+
+    def kill(self) -> None:
+        """Kill its process, so that connections are refused."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def suspend(self) -> None:
+        """Stop its process, so that connections are accepted and no request is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let its process run again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def register(self, kind: str, **request: Any) -> str:
         """Register something by the REST API, as Terraform's provider does.
@@ -68,11 +117,22 @@ class ZenMLServer:
         key = self._post(f"service_accounts/{account['id']}/api_keys", headers=signed_in, json={"name": "tests"})
         return {"ZENML_STORE_URL": self.url, "ZENML_STORE_API_KEY": str(key["body"]["key"])}
 
+    def set_accounts_active(self, *, active: bool) -> None:
+        """Let the service accounts sign in or not; requests with their sessions are refused with 401, if not."""
+        for account in self.get("service_accounts")["items"]:
+            answer = requests.put(
+                f"{self.url}/api/v1/service_accounts/{account['id']}",
+                headers=self._signed_in(),
+                json={"active": active},
+                timeout=60,
+            )
+            assert answer.ok, answer.text
+
     def answers(self) -> bool:
         """Whether it is up."""
         try:
             return requests.get(f"{self.url}/health", timeout=5).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def _signed_in(self) -> dict[str, str]:
@@ -95,29 +155,10 @@ def zenml_server(folder: Path, python: Path, variables: Mapping[str, str] | None
         python: The interpreter that it runs in, which need not have the plugin.
         variables: Further environment variables for it.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     folder.mkdir()
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(folder),
-        "ZENML_CONFIG_PATH": str(folder / "zenml"),
-        "ZENML_SERVER": "true",
-        "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
-        "ZENML_SERVER_AUTO_ACTIVATE": "true",
-        "ZENML_DEFAULT_USER_PASSWORD": PASSWORD,
-        "ZENML_ANALYTICS_OPT_IN": "false",
-        **(variables or {}),
-    }
-    command = [str(python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(port)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    server = ZenMLServer(f"http://127.0.0.1:{port}", folder / "log")
+    server = ZenMLServer(folder, python, variables or {})
     try:
-        eventually(lambda: server.answers() or process.poll() is not None, seconds=120)
-        assert process.poll() is None, (folder / "log").read_text()
+        server.start()
         yield server
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        server.kill()

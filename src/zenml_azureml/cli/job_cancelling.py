@@ -21,6 +21,7 @@ from zenml_azureml.jobs.cancellation import Cancelled, cancel_all
 from zenml_azureml.jobs.inventory import find_job, is_id, job_name, jobs_in, judged
 from zenml_azureml.jobs.pickup import in_words
 from zenml_azureml.jobs.server import ServerView
+from zenml_azureml.server_retries import ServerUnavailableError, retrying
 from zenml_azureml.workspace.status import JobPhase
 
 if TYPE_CHECKING:
@@ -200,8 +201,9 @@ def _cancel(
         asked += [f"stop the run `{run.name}`"] if run else []
         click.confirm(f"{' and '.join(asked).capitalize()}?", abort=True)
     if run is not None:
-        _tell_server(f"the run `{run.name}` is to stop", lambda: runs.ask_to_stop(run))
-    results = []
+        with retrying(None):  # the jobs are cancelled first, and the server is asked again after that
+            _tell_server(f"the run `{run.name}` is to stop", lambda: runs.ask_to_stop(run))
+    results, cancelled = [], []
     doing = "Ending the job" if len(found) == 1 else "Ending jobs"
     for result in counted(doing, cancel_all(found, timeout), len(found)):
         results.append(result)
@@ -211,7 +213,9 @@ def _cancel(
         # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
         # ended from here.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):
-            _tell_server_of_step(result.job, server, by_command=True)
+            cancelled.append(result.job)
+    for job in cancelled:  # when all have been cancelled: the server may be unavailable
+        _tell_server_of_step(job, server, by_command=True)
     return not any(result.problem for result in results)
 
 
@@ -222,13 +226,23 @@ def _tell_server_of_step(job: ListedJob, server: ServerView, *, by_command: bool
     _tell_server(
         f"the job of the step `{job.tags.get(tags.STEP)}` has ended",
         lambda: runs.job_of_step_ended(UUID(step_run_id), job, by_command=by_command),
+        f"zenml-azureml jobs wait {job.name}",
     )
 
 
-def _tell_server(what: str, tell: Callable[[], None]) -> None:
-    """Tell ZenML's server something; the jobs are ended also where it cannot be told."""
+def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None:
+    """Tell ZenML's server something; the jobs are ended also where it cannot be told.
+
+    Args:
+        what: What it is told.
+        tell: Tells it.
+        command: The command that does it later.
+    """
     try:
         tell()
+    except ServerUnavailableError as error:
+        later = f" When it is available again, run: {command}" if command else ""
+        click.echo(f"The ZenML server does not know that {what}: {error}{later}", err=True)
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
         echo(f"The ZenML server could not be told that {what}: {error}", err=True)
 
@@ -236,7 +250,8 @@ def _tell_server(what: str, tell: Callable[[], None]) -> None:
 def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Teller) -> None:
     for job in ended_before:  # of those that were cancelled now, the server knows
         _tell_server_of_step(job, server, by_command=False)
-    _tell_server("the run is stopped", lambda: _stop_run(run_id, teller))
+    command = f"zenml-azureml jobs cancel --run {run_id}"
+    _tell_server("the run is stopped", lambda: _stop_run(run_id, teller), command)
 
 
 def _stop_run(run_id: UUID, teller: Teller) -> None:

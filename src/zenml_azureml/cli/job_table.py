@@ -10,7 +10,7 @@ from zenml_azureml import tags
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.tables import show_rows
 from zenml_azureml.jobs.costs import in_usd, usd_of
-from zenml_azureml.jobs.orphans import NoStepRun
+from zenml_azureml.jobs.orphans import END_UNKNOWN, NoStepRun
 
 if TYPE_CHECKING:
     from zenml_azureml.jobs.inventory import FoundJob
@@ -42,6 +42,11 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
             usd = usd_of(job.job, now)
             row.insert(2, "unknown" if usd is None else in_usd(usd))
     show_rows(headings, rows, numbers=["USD"])
+    unknown = [job.job.name for job in jobs if job.judgement.reason == END_UNKNOWN]
+    if unknown:
+        click.echo("To let ZenML know how a step ended, run:")
+        for name in unknown:
+            click.echo(f"  zenml-azureml jobs wait {name}")
 
 
 def show_json(jobs: list[FoundJob]) -> None:
@@ -87,5 +92,5 @@ def _step_run_status(job: FoundJob) -> str | None:
 def _orphan_in_words(job: FoundJob) -> str:
     answer = {True: "yes", False: "no", None: "unknown"}[job.judgement.orphan]
     if job.job.phase.ended:
-        return ""
+        return job.judgement.reason
     return f"{answer}: {job.judgement.reason}" if job.judgement.reason else answer

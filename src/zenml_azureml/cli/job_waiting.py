@@ -13,8 +13,9 @@ from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.waiting import working
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs import runs
-from zenml_azureml.jobs.pickup import operator_of, step_run_of, wait_for_end
+from zenml_azureml.jobs.pickup import operator_of, server_timeout, step_run_of, wait_for_end
 from zenml_azureml.jobs.places import places_of
+from zenml_azureml.server_retries import ServerRetries, ServerUnavailableError, retrying
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -52,6 +53,8 @@ def wait_for(
     problem = ""
     try:
         status = wait_for_end(step_run, operator, patience)
+    except ServerUnavailableError:
+        raise  # nothing is known of the run either
     except AzureMLError as error:
         status, problem = ExecutionStatus.FAILED, str(error)
     except RunStoppedException as error:
@@ -59,7 +62,8 @@ def wait_for(
     if problem:
         echo(problem, err=True)
     echo(f"The step `{step_run.name}` is {status.value}.", err=as_json)
-    run = runs.settle(step_run.pipeline_run_id, patience)
+    with retrying(ServerRetries(server_timeout(step_run, operator))):
+        run = runs.settle(step_run.pipeline_run_id, patience)
     if as_json:
         told = {"step": step_run.name, "step_run_id": str(step_run.id), "status": status.value}
         told |= {"run": run.name, "run_id": str(run.id), "run_status": run.status.value}

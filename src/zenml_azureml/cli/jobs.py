@@ -43,20 +43,25 @@ def jobs() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @place_options
 def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, **where: str | None) -> None:
-    """List unfinished jobs; with --run, also what all jobs of the run have cost, by Azure's estimates of prices."""
+    """List unfinished jobs, and finished ones whose end ZenML does not know.
+
+    With --run, also what all jobs of the run have cost, by Azure's estimates of prices.
+    """
     keep_stdout_clean()
     from zenml_azureml.cli.job_table import show_json, show_table
     from zenml_azureml.jobs.costs import total_of
-    from zenml_azureml.jobs.inventory import jobs_in, judged
+    from zenml_azureml.jobs.inventory import ends_unknown_to, jobs_in, judged
     from zenml_azureml.jobs.server import ServerView
 
     with errors_told():
         places = chosen_places(**where)
         with working("Listing jobs"):
-            # A run's finished jobs have cost something, too.
-            of_run = list(jobs_in(places, finished_too=finished_too or run is not None, run=run))
-            listed = [(place, job) for place, job in of_run if finished_too or not job.phase.ended]
-            found = judged(listed, ServerView())
+            # Finished ones too: they have cost something, and ZenML's server may not know that they have ended.
+            of_run = list(jobs_in(places, finished_too=True, run=run))
+            server = ServerView()
+            unknown = ends_unknown_to(server, of_run)
+            wanted = [at for at in of_run if finished_too or not at[1].phase.ended or at[1].name in unknown]
+            found = judged(wanted, server, unknown)
     if orphans:
         found = [job for job in found if job.judgement.orphan is not False]
     if as_json:
@@ -183,17 +188,19 @@ def cancel(
         raise click.UsageError("--json does not ask: it needs --yes.")
     keep_stdout_clean()
     from zenml_azureml.cli.job_cancelling import Teller, cancel_named, cancel_orphans, cancel_run
+    from zenml_azureml.server_retries import ServerRetries, retrying
 
     teller = Teller(as_json=as_json)
     with errors_told():
         places = chosen_places(**where)
         limit = timedelta(seconds=timeout)
-        if run is not None:
-            all_ended = cancel_run(run, places, key_vault, limit, teller, ask=not yes)
-        elif orphans:
-            all_ended = cancel_orphans(places, key_vault, limit, teller, ask=not yes)
-        else:
-            all_ended = cancel_named(names, places, limit, teller, ask=not yes)
+        with retrying(ServerRetries(max(place.server_timeout for place in places))):
+            if run is not None:
+                all_ended = cancel_run(run, places, key_vault, limit, teller, ask=not yes)
+            elif orphans:
+                all_ended = cancel_orphans(places, key_vault, limit, teller, ask=not yes)
+            else:
+                all_ended = cancel_named(names, places, limit, teller, ask=not yes)
     teller.close()
     sys.exit(0 if all_ended else 1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -120,21 +120,53 @@ def belongs_to(job: ListedJob, run: str) -> bool:
     return run == job.tags.get(tags.RUN) or run.lower() == job.tags.get(tags.RUN_ID)
 
 
-def judged(found: Iterable[FoundAt], server: ServerView) -> list[FoundJob]:
+def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collection[str] = ()) -> list[FoundJob]:
     """Jobs with what ZenML's server says of each; it is asked about this server's unfinished ones alone.
 
     Args:
         found: The jobs.
         server: The server.
+        unknown_ends: Names of the jobs that have ended and of which it does not know that: see `ends_unknown_to`.
     """
     server_id = server.id
 
     def with_judgement(place: Place, job: ListedJob) -> FoundJob:
-        facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""))
+        end_is_known = job.name not in unknown_ends
+        facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""), end_is_known)
         step_run: StepRunFacts | NoStepRun = NoStepRun.NOT_TOLD
-        if not facts.ended and facts.server_id and facts.server_id == server_id:
+        if not (facts.ended and end_is_known) and facts.server_id and facts.server_id == server_id:
             step_run = server.step_run(job.tags.get(tags.STEP_RUN_ID, ""), job.tags.get(tags.RUN_ID, ""))
         return FoundJob(place, job, step_run, judge(facts, server_id, step_run, datetime.now(timezone.utc)))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         return list(threads.map(lambda place_and_job: with_judgement(*place_and_job), found))
+
+
+def ends_unknown_to(server: ServerView, found: Iterable[FoundAt]) -> frozenset[str]:
+    """Return the names of jobs that have ended while the server takes their step runs to be running.
+
+    Of a step run whose jobs have all ended, the newest one. The server was unavailable when it ended, or it has just
+    ended.
+
+    Args:
+        server: The server.
+        found: The jobs, finished ones too.
+    """
+    newest: dict[str, ListedJob] = {}
+    going_on = set()
+    for _, job in found:
+        step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
+        if server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
+            continue
+        if not job.phase.ended:
+            going_on.add(step_run_id)
+        elif step_run_id not in newest or _created(newest[step_run_id]) < _created(job):
+            newest[step_run_id] = job
+    ended = newest.keys() - going_on
+    return (
+        frozenset(newest[step_run].name for step_run in ended & server.unfinished_step_runs()) if ended else frozenset()
+    )
+
+
+def _created(job: ListedJob) -> datetime:
+    return job.created_at or datetime.min.replace(tzinfo=timezone.utc)

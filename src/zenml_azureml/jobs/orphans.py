@@ -10,6 +10,9 @@ from enum import Enum
 #: and Azure ML ends the job some seconds after it. To cancel it then would make a failure of a success.
 LEAVING_TIME = timedelta(minutes=2)
 
+#: Why a finished job is listed: ZenML's server was unavailable when it ended.
+END_UNKNOWN = "ended, ZenML does not know"
+
 #: The status of a job whose process has ended, and which Azure ML itself is about to end.
 _FINALIZING = "Finalizing"
 
@@ -22,11 +25,13 @@ class JobFacts:
         status: Its status in Azure's words.
         ended: Whether it is over.
         server_id: Id of the ZenML server that its tags name; empty if they name none.
+        end_is_known: False if it is over and that server takes its step run to be running.
     """
 
     status: str
     ended: bool
     server_id: str
+    end_is_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def judge(job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepR
         now: The time.
     """
     if job.ended:
-        return Judgement(orphan=False, reason="")
+        return Judgement(orphan=False, reason="" if job.end_is_known else END_UNKNOWN)
     unknown = _why_unknown(job, server_id, step_run)
     if unknown:
         return Judgement(orphan=None, reason=unknown)

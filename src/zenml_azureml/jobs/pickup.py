@@ -14,6 +14,7 @@ from zenml_azureml import step_runs, tags
 from zenml_azureml.failures import AzureMLError
 from zenml_azureml.jobs import runs
 from zenml_azureml.jobs.inventory import is_id
+from zenml_azureml.server_retries import AFTER_INTERRUPTION, ServerRetries, retrying
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -93,6 +94,11 @@ def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator])
     )
 
 
+def server_timeout(step_run: StepRunResponse, operator: AzureMLStepOperator) -> timedelta:
+    """Return for how long ZenML's server may be unavailable, by a step's settings."""
+    return timedelta(minutes=operator.get_settings(step_run).max_unreachable_minutes)
+
+
 def wait_for_end(step_run: StepRunResponse, operator: AzureMLStepOperator, patience: timedelta) -> ExecutionStatus:
     """Wait for the end of a step's job as its orchestrator would: show its log, and tell the server the end.
 
@@ -111,13 +117,16 @@ def wait_for_end(step_run: StepRunResponse, operator: AzureMLStepOperator, patie
     try:
         status = operator.wait(step_run)
         if status is ExecutionStatus.COMPLETED and step_run.config.command is not None:
-            runs.command_has_completed(step_run, patience)
+            with retrying(ServerRetries(server_timeout(step_run, operator))):
+                runs.command_has_completed(step_run, patience)
         return status
     except (AzureMLError, RunStoppedException):
         raise
     except BaseException:
         # The operator has ended the job, and here no launcher tells the server.
-        runs.step_was_stopped(step_run.id, AzureMLError("Waiting with `zenml-azureml jobs wait` was interrupted."))
+        reason = AzureMLError("Waiting with `zenml-azureml jobs wait` was interrupted.")
+        with retrying(ServerRetries(AFTER_INTERRUPTION)):
+            runs.step_was_stopped(step_run.id, reason)
         raise
     finally:
         operator.cleanup_step_submission(step_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from zenml.client import Client
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _FLAVOR = "azureml"
 
+#: For how long ZenML's server may be unavailable, if no step operator says otherwise.
+_SERVER_TIMEOUT = timedelta(minutes=AzureMLStepOperatorSettings().max_unreachable_minutes)
+
 
 @dataclass(frozen=True)
 class Place:
@@ -30,10 +34,12 @@ class Place:
     Attributes:
         operator: Name of the step operator that leads there; empty where none does.
         workspace: The workspace.
+        server_timeout: For how long ZenML's server may be unavailable.
     """
 
     operator: str
     workspace: Workspace
+    server_timeout: timedelta = _SERVER_TIMEOUT
 
 
 def operators(name: str | None) -> list[AzureMLStepOperator]:
@@ -73,7 +79,8 @@ def places_of(found: list[AzureMLStepOperator], cloud: str | None) -> list[Place
     places: dict[WorkspaceAddress, Place] = {}
     for operator in found:
         workspace = operator.workspace(AzureMLStepOperatorSettings(cloud=cloud))
-        places.setdefault(workspace.address, Place(operator.name, workspace))
+        timeout = timedelta(minutes=operator.default_settings().max_unreachable_minutes)
+        places.setdefault(workspace.address, Place(operator.name, workspace, timeout))
     return list(places.values())
 
 

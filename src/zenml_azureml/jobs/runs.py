@@ -20,6 +20,7 @@ from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 
 from zenml_azureml import step_runs
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.server_retries import ask
 from zenml_azureml.timing import SYSTEM_TIME, Time
 from zenml_azureml.workspace.status import JobPhase
 
@@ -50,8 +51,10 @@ def find_run(name_or_id: str) -> PipelineRunResponse | None:
 def ask_to_stop(run: PipelineRunResponse) -> None:
     """Have the server refuse further step runs, and tell an orchestrator that still lives, as `runs stop` does."""
     if not run.status.is_finished and run.status is not ExecutionStatus.STOPPING:
-        publish_pipeline_run_status_update(
-            run.id, ExecutionStatus.STOPPING, status_reason="Its Azure ML jobs are being cancelled."
+        words = "Its Azure ML jobs are being cancelled."
+        ask(
+            f"stopping the run `{run.name}`",
+            lambda: publish_pipeline_run_status_update(run.id, ExecutionStatus.STOPPING, status_reason=words),
         )
 
 
@@ -63,7 +66,7 @@ def step_was_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
         reason: What stopped it.
     """
     try:
-        step_run = Client().get_run_step(step_run_id, hydrate=False)
+        step_run = ask("looking up a step", lambda: Client().get_run_step(step_run_id, hydrate=False))
     except KeyError:
         return  # deleted with its run
     if not step_run.status.is_finished:
@@ -79,7 +82,7 @@ def job_of_step_ended(step_run_id: UUID, job: ListedJob, *, by_command: bool) ->
         by_command: Whether `zenml-azureml jobs cancel` has just cancelled it.
     """
     try:
-        step_run = Client().get_run_step(step_run_id)
+        step_run = ask("looking up a step", lambda: Client().get_run_step(step_run_id))
     except KeyError:
         return  # deleted with its run
     if step_run.status.is_finished:
@@ -112,13 +115,15 @@ def was_stopped(run_id: UUID) -> PipelineRunResponse:
     Returns:
         The run as it is now.
     """
-    run = Client().get_pipeline_run(run_id)
+    run = _get(run_id)
+    ask_to_stop(run)  # again, where the server was away the first time
+    run = _get(run_id)
     if run.status is not ExecutionStatus.STOPPING or unfinished_steps(run):
         return run
     for step_run in run.steps.values():
         if step_run.status in _IDLE:
             step_runs.publish_stopped(step_run)
-    run = Client().get_pipeline_run(run_id)
+    run = _get(run_id)
     if run.status is ExecutionStatus.STOPPING:
         run = _publish_end(run_id, ExecutionStatus.STOPPED)
     return run
@@ -161,11 +166,11 @@ def settle(run_id: UUID, patience: timedelta, *, time: Time = SYSTEM_TIME) -> Pi
     """
 
     def goes_on() -> bool:
-        run = Client().get_pipeline_run(run_id)
+        run = _get(run_id)
         return run.status.is_finished or bool(unfinished_steps(run))
 
     went_on = _comes_true(goes_on, "the orchestrator of the run to go on", patience, time)
-    run = Client().get_pipeline_run(run_id)
+    run = _get(run_id)
     if went_on or not _lived_in_a_process(run):
         return run
     return _publish_end(run_id, ExecutionStatus.FAILED, "The process that orchestrated the run is gone.")
@@ -189,11 +194,18 @@ def _lived_in_a_process(run: PipelineRunResponse) -> bool:
 
 
 def _publish_end(run_id: UUID, status: ExecutionStatus, reason: str | None = None) -> PipelineRunResponse:
-    try:
-        return publish_pipeline_run_status_update(run_id, status, status_reason=reason)
-    except IllegalOperationError:
-        # Its orchestrator was there after all, and has told the server another end in the meantime.
-        run = Client().get_pipeline_run(run_id)
-        if not run.status.is_finished:
-            raise
-        return run
+    def publish() -> PipelineRunResponse:
+        try:
+            return publish_pipeline_run_status_update(run_id, status, status_reason=reason)
+        except IllegalOperationError:
+            # Its orchestrator was there after all, and has told the server another end in the meantime.
+            run = Client().get_pipeline_run(run_id)
+            if not run.status.is_finished:
+                raise
+            return run
+
+    return ask(f"saving that the run is {status.value}", publish)
+
+
+def _get(run_id: UUID) -> PipelineRunResponse:
+    return ask("looking up the run", lambda: Client().get_pipeline_run(run_id))

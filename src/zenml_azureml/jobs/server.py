@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import timezone
 from functools import cached_property
@@ -10,12 +11,15 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.logger import get_logger
+from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml import step_runs
 from zenml_azureml.jobs.orphans import NoStepRun, StepRunFacts
 from zenml_azureml.jobs.over import RunFacts, why_run_is_over, why_step_run_is_over
 
 logger = get_logger(__name__)
+
+_IDLE = frozenset({ExecutionStatus.RETRYING})
 
 
 class ServerView:
@@ -74,6 +78,25 @@ class ServerView:
                 except KeyError:  # a step run without its run: whatever this is, it is no reason to end a job
                     self._over[run_id] = ""
             return self._over[run_id]
+
+    def unfinished_step_runs(self) -> frozenset[str]:
+        """Return the ids of all step runs that have not ended, as far as the server knows; none if it is unavailable.
+
+        Without those that wait for their orchestrator to retry them.
+        """
+        statuses = [status.value for status in ExecutionStatus if not status.is_finished and status not in _IDLE]
+        status = f"oneof:{json.dumps(statuses)}"
+        try:
+            client = Client()
+            projects = [project.id for project in depaginate(client.list_projects)]
+            return frozenset(
+                str(step_run.id)
+                for project in projects  # a listing is of one project
+                for step_run in depaginate(client.list_run_steps, project=project, status=status)
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell(error)
+            return frozenset()
 
     def _confirm_gone(self) -> NoStepRun:
         """Ask for something that the server has in any case.

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-import tenacity
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -19,6 +18,7 @@ from azure.core.exceptions import (
 )
 
 from zenml_azureml.failures import AzureMLError
+from zenml_azureml.retrying import retry
 from zenml_azureml.timing import Time
 from zenml_azureml.workspace.errors import azure_words
 from zenml_azureml.workspace.pauses import wished_pause, within
@@ -89,19 +89,14 @@ def patiently(
     Raises:
         Exception: What `work` raised last, if that is not transient or patience is over.
     """
-    began = time.monotonic()
 
-    def tell(state: tenacity.RetryCallState) -> None:
-        if state.attempt_number == 1:
-            words = _words(_cause(_error_of(state)))
-            minutes = patience.total_seconds() / 60
-            logger.warning(
-                "Azure did not answer as it should (%s) and is asked again, for %g minutes: %s", doing, minutes, words
-            )
-
-    def pause(state: tenacity.RetryCallState) -> float:
-        left = began + patience.total_seconds() - time.monotonic()
-        return max(0.0, min(pause_after(_error_of(state), state.attempt_number), left))
+    def warn(error: BaseException) -> None:
+        logger.warning(
+            "Azure did not answer as it should (%s) and is asked again, for %g minutes: %s",
+            doing,
+            patience.total_seconds() / 60,
+            _words(_cause(error)),
+        )
 
     def sleep(seconds: float) -> None:
         if seconds >= LONG_PAUSE_SECONDS:
@@ -109,23 +104,21 @@ def patiently(
         time.sleep(seconds)
         check()
 
+    deadline = time.monotonic() + patience.total_seconds()
+
     def limited() -> T:
-        with within(lambda: began + patience.total_seconds() - time.monotonic()):
+        with within(lambda: deadline - time.monotonic()):
             return work()
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(is_transient),
-        stop=lambda _state: time.monotonic() - began >= patience.total_seconds(),
-        wait=pause,
+    return retry(
+        limited,
+        is_transient=is_transient,
+        pause_after=pause_after,
+        deadline=deadline,
+        time=time,
         sleep=sleep,
-        before_sleep=tell,
-        reraise=True,
-    )(limited)
-
-
-def _error_of(state: tenacity.RetryCallState) -> BaseException:
-    error = state.outcome.exception() if state.outcome else None
-    return error or RuntimeError("no error")
+        on_first_failure=warn,
+    )
 
 
 def _cause(error: BaseException) -> BaseException:
