@@ -81,19 +81,13 @@ class Following:
     def status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """The step's status, as its newest job shows it. Waits for no answer of Azure's or of ZenML's server."""
         try:
-            return self._background.status(step_run.id) or self._status_of_job(step_run)
+            return self._status(step_run)
         except ServerUnavailableError as error:
             # Any other status makes ZenML's runner ask the server, and end with that. So the step is tried again.
             if step_run.id not in self._logged:
                 self._logged.add(step_run.id)
                 logger.error("%s", error)
             return ExecutionStatus.RUNNING
-        except (RunInterruptedException, RunStoppedException) as stop:
-            self._guard.release(step_run.id)
-            work = partial(self._publish_stop, step_run, AzureMLError(str(stop)))
-            return self._background.start(step_run.id, work, ExecutionStatus.RUNNING)
-        except AzureMLError as error:
-            return self._give_up(step_run, error)
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the end of a step, and end its job if the waiting ends before it.
@@ -196,6 +190,18 @@ class Following:
         error = away.explaining(account, self._moves.how_to_wait(step_run))
         UNCAUGHT.show(error)
         return error
+
+    def _status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        try:
+            return self._background.status(step_run.id) or self._status_of_job(step_run)
+        except ServerUnavailableError:
+            raise
+        except (RunInterruptedException, RunStoppedException) as stop:
+            self._guard.release(step_run.id)
+            work = partial(self._publish_stop, step_run, AzureMLError(str(stop)))
+            return self._background.start(step_run.id, work, ExecutionStatus.RUNNING)
+        except AzureMLError as error:
+            return self._give_up(step_run, error)
 
     def _status_of_job(self, step_run: StepRunResponse) -> ExecutionStatus:
         job = self._watch(step_run)

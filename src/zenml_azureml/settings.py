@@ -172,7 +172,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         checkpoints: Whether the job has a folder that outlives it, `zenml_azureml.checkpoint_dir()`; by default where
             there is a `fallback`, `job_tier="spot"` or `tier="low_priority"`.
         max_unreachable_minutes: Minutes that Azure may be out of reach, at the submit and while the job runs, before
-            the step is given up.
+            the step is given up; and that ZenML's server may be, when the operator saves the job or the step's end.
         max_cancel_minutes: Minutes that an unfinished job of an earlier step run of the step may take to end, after a
             retry or a restart of the orchestrator, before the step fails rather than run beside it.
         stop_check_seconds: Average seconds between two checks of the running job for whether its step is over on the
