@@ -44,9 +44,9 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
     show_rows(headings, rows, numbers=["USD"])
     unknown = [job.job.name for job in jobs if job.judgement.reason == END_UNKNOWN]
     if unknown:
-        click.echo("To let ZenML know how a step ended, run:")
+        echo("To let ZenML know how a step ended, run:")
         for name in unknown:
-            click.echo(f"  zenml-azureml jobs wait {name}")
+            echo(f"  zenml-azureml jobs wait {name}")
 
 
 def show_json(jobs: list[FoundJob]) -> None:
