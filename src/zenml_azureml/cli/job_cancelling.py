@@ -242,7 +242,7 @@ def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None
         tell()
     except ServerUnavailableError as error:
         later = f" When it is available again, run: {command}" if command else ""
-        click.echo(f"The ZenML server does not know that {what}: {error}{later}", err=True)
+        echo(f"The ZenML server does not know that {what}: {error}{later}", err=True)
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
         echo(f"The ZenML server could not be told that {what}: {error}", err=True)
 
