@@ -132,7 +132,7 @@ def test_it_does_nothing_but_tunnels(proxied: Emulator, sent: bytes, status: byt
 def test_a_user_that_cannot_be_looked_up_needs_the_password(tmp_path: Path, other_host: str, ca: Path) -> None:
     with Emulator(tmp_path / "emulator", proxy_port=0, environ={}, peers=Peers(read=lambda _table: "")) as emulator:
         values = environment.variables(running(emulator), emulator.ca_bundle, {})
-        for proxy in (emulator.proxy_url, f"http://emulator:wrong@{urlsplit(emulator.proxy_url).netloc}"):
+        for proxy in (emulator.proxy_url, f"http://emulator:wrong@{urlsplit(str(emulator.proxy_url)).netloc}"):
             with pytest.raises(requests.ConnectionError, match="407"):
                 requests.get(other_host, proxies={"https": str(proxy)}, verify=str(ca), timeout=10)
 
