@@ -259,7 +259,6 @@ def holds(workspace: object, text: str) -> bool:
 REFER_TO_THEM = """
 import os, sys
 
-Client().create_secret("database", values={"password": sys.argv[-1], "epochs": "3"})
 SETTINGS = AzureMLStepOperatorSettings(
     compute_target_name="gpus",
     secrets_via="key-vault",
@@ -276,6 +275,7 @@ def reading():
     read_them()
 
 if __name__ == "__main__":
+    Client().create_secret("database", values={"password": sys.argv[-1], "epochs": "3"})
     reading()
     print("RETURNED", last_run().steps["read_them"].output.load())
 """
