@@ -55,7 +55,7 @@ class Hosts:
     """Says where requests of a workspace may go.
 
     An endpoint of the user's own (`arm_endpoint`, AZUREML_DEV_URL_MFE) may name its own address for everything that
-    it is asked for, and key vaults at other ports of its host.
+    it is asked for, and key vaults and storage, whose hosts are others in Azure too, at other ports of its host.
 
     Args:
         cloud: The workspace's cloud.
@@ -79,11 +79,7 @@ class Hosts:
         Raises:
             ForeignHostError: If it must not.
         """
-        own = {host for host, _ in map(_origin, self._endpoints())}
-        with suppress(ValueError):
-            if _origin(url)[0] in own:
-                return self._check(url, (), {_origin(url)}, "is sent no token for key vaults")
-        return self._check(url, (self.cloud.vault_suffix,), set(), "is sent no token for key vaults")
+        self._check(url, (self.cloud.vault_suffix,), self._own_host(url), "is sent no token for key vaults")
 
     def check_blob(self, url: str) -> None:
         """Let a log be read at a URL, which takes no token.
@@ -91,7 +87,14 @@ class Hosts:
         Raises:
             ForeignHostError: If it must not.
         """
-        self._check(url, _HOSTS[self.cloud.name].blobs, self._own_origins(), "is not asked for logs")
+        self._check(url, _HOSTS[self.cloud.name].blobs, self._own_host(url), "is not asked for logs")
+
+    def _own_host(self, url: str) -> set[tuple[str, int]]:
+        """Where a URL leads, if that is the host of an endpoint of the user's own, at any port."""
+        with suppress(ValueError):
+            if _origin(url)[0] in {host for host, _ in map(_origin, self._endpoints())}:
+                return {_origin(url)}
+        return set()
 
     def _own_origins(self) -> set[tuple[str, int]]:
         return {_origin(url) for url in (CLOUDS[self.cloud.name].resource_manager, *self._endpoints())}
