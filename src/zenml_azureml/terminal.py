@@ -52,6 +52,9 @@ _ENDS = frozenset({0, 22, 23, 24, 27, 29, 39, 49, 55, 59})
 #: Those that take a colour after them, as `5;N` or `2;R;G;B`.
 _EXTENDED = frozenset({38, 48, 58})
 _RESET = "\x1b[0m"
+#: The sequences of most programs, all of which are kept: a subset of what `_are_colours` accepts.
+_CODE = r"(?:0|[123479]|2[123479]|3[0-79]|4[0-79]|9[0-7]|10[0-7])"
+_USUAL_COLOURS = re.compile(rf"\x1b\[(?:{_CODE}(?:;{_CODE})*)?m")
 _ANY_COLOUR = re.compile(r"\x1b\[([0-9;:]*)m")
 
 
@@ -60,9 +63,7 @@ def safe_text(text: str) -> str:
 
     A carriage return becomes a newline: within a longer message, it must not overwrite what stands before it.
     """
-    if text.isprintable():  # the fast path
-        return text
-    if not _UNSAFE.search(text):
+    if _is_plain(text):
         return text
     return _CONTROL.sub(_plain, text.replace("\r\n", "\n").replace("\r", "\n"))
 
@@ -92,14 +93,19 @@ def safe_log_line(line: str) -> str:
     Args:
         line: The line without its newline.
     """
-    if line.isprintable():
+    if _is_plain(line):
         return line
-    if not _UNSAFE.search(line):
-        return line
+    if "\x1b[" in line and _is_plain(_USUAL_COLOURS.sub("", line)):  # most lines with colours
+        return line if line.rpartition("\x1b[")[2].startswith(("0m", "m")) else _closed(line)
     if "\r" in line:
         line = line.rstrip("\r").rpartition("\r")[2]
     kept = _CONTROL.sub(_with_colours, line)
     return _closed(_overwritten(kept) if "\b" in kept else kept)
+
+
+def _is_plain(text: str) -> bool:
+    """True if there is nothing to remove: most texts, so the cheapest check comes first."""
+    return text.isprintable() or text.replace("\t", "").isprintable() or not _UNSAFE.search(text)
 
 
 def _plain(found: re.Match[str]) -> str:
