@@ -60,7 +60,7 @@ class Restarts:
     def listed(self) -> dict[str, Any]:
         done = self.team.project.azureml("jobs", "list", "--all", "--json")
         assert done.returncode == 0, done.stderr
-        return {row["name"]: row for row in json.loads(done.stdout)}
+        return {row["job"]: row for row in json.loads(done.stdout)}
 
 
 @pytest.fixture

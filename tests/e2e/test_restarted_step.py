@@ -199,8 +199,9 @@ def test_a_job_whose_submit_is_still_under_way_is_ended_when_it_appears(restarts
     assert_one_after_the_other(emulator)
 
 
+@pytest.mark.parametrize("which", ["--orphans", "--run"])
 def test_without_retries_zenml_refuses_the_restart_and_the_job_is_found_by_the_commands(
-    restarts: Restarts, emulator: Emulator
+    which: str, restarts: Restarts
 ) -> None:
     restarts.prepare()
     restarts.kill(restarts.start_and_await())
@@ -222,7 +223,9 @@ def test_without_retries_zenml_refuses_the_restart_and_the_job_is_found_by_the_c
     assert row["orphan"] is True
     assert row["reason"] == "its run is failed, although none of its steps is"
 
-    cancelled = restarts.project.azureml("jobs", "cancel", "--orphans", "--yes")
+    cancelled = restarts.project.azureml(
+        "jobs", "cancel", *(["--orphans"] if which == "--orphans" else ["--run", row["run_id"]]), "--yes"
+    )
 
     assert cancelled.returncode == 0, cancelled.stderr
     assert restarts.statuses() == ["Canceled"]
