@@ -10,6 +10,7 @@ import os
 from typing import Any
 from uuid import uuid4
 
+from zenml.client import Client
 from zenml.enums import ExecutionMode
 from zenml.orchestrators.local.local_orchestrator import LocalOrchestrator, LocalOrchestratorFlavor
 from zenml.utils.env_utils import temporary_environment
@@ -32,6 +33,7 @@ class ParallelOrchestrator(LocalOrchestrator):
 
     def _run(self, step: Any, environment: Any) -> None:
         try:
+            Client().zen_store.reinitialize_session()  # type: ignore[attr-defined]  # not the connections of the others
             with temporary_environment(environment):
                 self.run_step(step=step)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the step's end
