@@ -30,7 +30,6 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 PIPELINE = """
 import os, sys, time
 from pathlib import Path
-from zenml.config.retry_config import StepRetryConfig
 from zenml.enums import ExecutionMode
 
 FOLDER = Path({folder!r})
@@ -238,14 +237,6 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda team, job: team.server.update(f"runs/{team.run_of(job)}", status="failed"),
         "its run is failed, and none of its steps is",
     ),
-    "the step run is retried by another process": (
-        lambda team, job: team.server.update(f"steps/{team.step_run(job)}", status="retried"),
-        "its step run is retried",
-    ),
-    "the step run is cancelled": (
-        lambda team, job: team.server.update(f"steps/{team.step_run(job)}", status="cancelling"),
-        "its step run is cancelling",
-    ),
 }
 
 
@@ -344,25 +335,3 @@ def test_the_sibling_of_a_failed_step(team: Team, mode: str) -> None:
         assert sibling.status == "Completed"
         assert team.status(f"steps/{team.step_run(sibling)}") == "completed"
     assert len(jobs_of(team.emulator)) == 2
-
-
-def test_a_step_with_retries_is_not_submitted_again_after_its_job_has_ended_itself(team: Team) -> None:
-    """The client waits for the job: another process has marked its step run."""
-    client = team.start(STATIC.replace("waiting()", "waiting.with_options(retry=StepRetryConfig(max_retries=2))()"))
-    eventually(lambda: "IN THE STEP" in every_log(team.emulator) or client.poll() is not None, seconds=180)
-    (job,) = jobs_of(team.emulator)
-    team.server.update(f"steps/{team.step_run(job)}", status="cancelling")
-
-    output, _ = client.communicate(timeout=120)
-
-    assert "its step run is cancelling" in output
-    ended_itself(team, job, "its step run is cancelling")
-
-
-def test_the_ranks_of_a_node_end_together(team: Team) -> None:
-    job = team.killed(STATIC, distribution={"type": "pytorch", "process_count_per_instance": 2})
-    team.polled(job, 3)
-    assert job.status == "Running"
-    team.server.update(f"runs/{team.run_of(job)}", status="stopping")
-
-    ended_itself(team, job, "its run is stopping")
