@@ -166,7 +166,8 @@ def error_of(work: Callable[[], object]) -> AzureMLError | None:
 
 
 def test_work_is_done_once_for_a_step_and_its_error_is_raised_once() -> None:
-    background, step, begun, release = Background(SYSTEM_TIME), uuid4(), [], threading.Event()
+    background, step, release = Background(SYSTEM_TIME), uuid4(), threading.Event()
+    begun: list[None] = []
 
     def work() -> ExecutionStatus | None:
         begun.append(None)

@@ -87,14 +87,14 @@ def test_requests_that_fail_in_a_row_share_the_time_and_an_answer_gives_it_back(
     retries = ServerRetries(TIMEOUT, clock)
     with pytest.raises(ServerUnavailableError):
         retries.run("the first", Server(clock, back_at=1e9))
-    assert retries.failing
+    failing = [retries.failing]
     second = Server(clock, back_at=1e9)
     with pytest.raises(ServerUnavailableError):
         retries.run("the second", second)
     assert second.requests == [1800]
 
     assert retries.run("the third", Server(clock, back_at=0)) == "the answer"
-    assert not retries.failing
+    assert [*failing, retries.failing] == [True, False]
     assert retries.run("the fourth", Server(clock, back_at=3000)) == "the answer"
 
 
