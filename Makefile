@@ -49,9 +49,10 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
 	@touch $@
 
-chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, WORKERS=, ONLY=)
+chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVER=, WORKERS=, ONLY=, MUTANT=)
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
-		$(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)")
+		$(if $(SERVER),--server $(SERVER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)") \
+		$(if $(MUTANT),--mutant "$(MUTANT)")
 
 mutants: setup ## Change lines that decide about a step's life; tests have to notice (SEEDS=, NUMBER=, WORKERS=, RECORDED=)
 	$(RUN) -m tests.mutation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(NUMBER),--number $(NUMBER)) \

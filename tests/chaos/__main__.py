@@ -11,20 +11,16 @@ import time
 from collections import deque
 from pathlib import Path
 
+from tests.chaos.catalogue import PAIRS
 from tests.chaos.mutants import MUTANTS, NO_MUTANT
-from tests.chaos.report import event_table, fault_table, missing
-from tests.chaos.schedule import EVENT_PAIRS, PAIRS
+from tests.chaos.report import missing, noticed, pair_table
+from tests.chaos.schedule import Part
 from tests.chaos.suite import Suite, Workers
-from tests.chaos.task import Task, task_named
+from tests.chaos.task import PAIRS_OF, Task, task_named
 
-#: Schedules with simulated jobs; with fewer, not every pair of phase and fault can happen.
-COUNT = 2000
-
-#: How often a pair that has not happened in the sequence is tried again.
-FURTHER_TRIES = 4
-
-#: How many schedules about each of its pairs a mutant has to pass.
-MUTANT_TRIES = 2
+#: Schedules with simulated jobs; with fewer than there are pairs, not every pair can happen.
+COUNT = len(PAIRS)
+REAL, SERVER = len(PAIRS_OF["real"]), len(PAIRS_OF["server"])
 
 
 def main() -> int:
@@ -36,8 +32,6 @@ def main() -> int:
     workers = Workers(suite, 1 if options.only else options.workers)
     try:
         workers.work_off()
-        if not options.only and options.count >= COUNT:
-            _try_further(suite, workers, options.seed)
     finally:
         workers.close()
     complaints = _complaints(suite, options)
@@ -51,37 +45,38 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description="Runs pipelines while things go wrong.")
-    parser.add_argument("--seed", type=int, default=1, help="what all schedules are made from")
+    parser.add_argument("--seed", type=int, default=1, help="what all schedules follow from")
     parser.add_argument("--count", type=int, default=COUNT, help="schedules with simulated jobs")
-    parser.add_argument("--real", type=int, default=60, help="schedules with real jobs")
+    parser.add_argument("--real", type=int, default=REAL, help="schedules with real jobs")
+    parser.add_argument("--server", type=int, default=SERVER, help="schedules with real jobs on a ZenML server")
+    parser.add_argument("--stride", type=int, default=1, help="of the schedules of each part, only each n-th")
     parser.add_argument("--workers", type=int, default=4, help="worker processes")
-    parser.add_argument("--only", help="one schedule again, by the name that a broken one was told with")
+    parser.add_argument("--only", help="one schedule again, by the name that a broken one was reported with")
     parser.add_argument("--times", type=int, default=1, help="how often that one")
-    parser.add_argument("--mutant", choices=tuple(MUTANTS), default=NO_MUTANT.name, help="for --only: which operator")
+    parser.add_argument("--mutant", default="", help="these broken operators alone, by commas")
+    parser.add_argument("--no-mutants", action="store_true", help="the operator as it is alone")
     return parser.parse_args()
 
 
 def _tasks(options: argparse.Namespace) -> list[Task]:
     if options.only:
-        return [task_named(options.only, options.mutant)] * options.times
+        return [task_named(options.only, options.mutant or NO_MUTANT.name)] * options.times
     # The slow ones first, so that no worker is left with one of them at the end.
-    tasks = [Task("real", options.seed, number) for number in range(options.real)]
-    tasks += [
-        Task("simulated", options.seed, number, pair, mutant.name)
-        for mutant in MUTANTS.values()
-        for pair in mutant.about
-        for number in range(MUTANT_TRIES)
+    numbers: dict[Part, int] = {"server": options.server, "real": options.real, "simulated": options.count}
+    tasks = [
+        Task(part, options.seed, number)
+        for part, count in numbers.items()
+        for number in range(options.seed % options.stride, count, options.stride)
     ]
-    return tasks + [Task("simulated", options.seed, number) for number in range(options.count)]
+    return _mutant_tasks(options) + tasks
 
 
-def _try_further(suite: Suite, workers: Workers, seed: int) -> None:
-    """Some pairs happen only if a request comes at the right time: they are tried again, in schedules of their own."""
-    for number in range(FURTHER_TRIES):
-        fired, happened = suite.counts()
-        pairs = [*missing(PAIRS, fired), *missing(EVENT_PAIRS, happened)]
-        suite.tasks.extend(Task("simulated", seed, number, pair) for pair in pairs)
-        workers.work_off()
+def _mutant_tasks(options: argparse.Namespace) -> list[Task]:
+    return [
+        Task("simulated", options.seed, number, mutant=mutant.name)
+        for mutant in _mutants(options)
+        for number in range(len(mutant.about))
+    ]
 
 
 def _complaints(suite: Suite, options: argparse.Namespace) -> list[str]:
@@ -90,24 +85,38 @@ def _complaints(suite: Suite, options: argparse.Namespace) -> list[str]:
     complaints += [f"{len(suite.tasks)} schedules were not carried out"] if suite.tasks else []
     if options.only:
         return complaints
-    fired, happened = suite.counts()
-    print(f"How often each fault happened in each phase:\n{fault_table(fired)}")
-    print(f"How often each event happened in each phase:\n{event_table(happened)}")
-    complaints += [f"nobody noticed the mutant `{name}`" for name in _mutants() if not suite.broken(name)]
-    if options.count < COUNT:
-        return complaints
-    complaints += [f"never happened: {fault} at {phase}" for phase, fault in missing(PAIRS, fired)]
-    complaints += [f"never happened: {event} at {phase}" for phase, event in missing(EVENT_PAIRS, happened)]
+    for mutant in _mutants(options):
+        by_schedule = [noticed(mutant, [each]) for each in suite.tested(mutant.name)]
+        print(
+            f"mutant `{mutant.name}`, by `{mutant.rule}`: noticed in {sum(by_schedule)} of {len(by_schedule)} schedules"
+        )
+    complaints += [f"never tested: {task.schedule().describe()}" for task in suite.never_tested()]
+    for mutant in _mutants(options):
+        if not noticed(mutant, suite.tested(mutant.name)):
+            found = [(task.name, result.broken) for task, result in suite.tested(mutant.name)]
+            complaints.append(f"the mutant `{mutant.name}` was not noticed by `{mutant.rule}`: {found}")
+    happened = suite.happened(("simulated",))
+    for what, times in suite.untested_most(5):
+        print(f"not tested {times} times, and drawn again: {what}")
+    if options.count:
+        print(f"How often each fault, and each event, happened in each phase:\n{pair_table(happened)}")
+    if options.count >= COUNT and options.stride == 1:
+        complaints += [f"never happened: {trouble} at {phase}" for phase, trouble in missing(PAIRS, happened)]
+    if options.server >= SERVER and options.stride == 1:
+        seen = suite.happened(("server",))
+        pairs = PAIRS_OF["server"]
+        complaints += [f"never happened on a server: {trouble} at {phase}" for phase, trouble in missing(pairs, seen)]
     return complaints
 
 
 def _summary(suite: Suite, options: argparse.Namespace, seconds: float) -> str:
-    mutants = [name for name in _mutants() if suite.broken(name)]
-    caught = f"; mutants caught: {len(mutants)}/{len(_mutants())}" if not options.only else ""
+    mutants = _mutants(options)
+    caught = sum(noticed(mutant, suite.tested(mutant.name)) for mutant in mutants)
     return (
         f"chaos: {suite.number('simulated')} schedules simulated, {suite.number('real')} with real processes, "
+        f"{suite.number('server')} on a ZenML server, {suite.untested()} not tested and drawn again, "
         f"{len(suite.broken())} broken; seed {options.seed}, {seconds:.0f} s, of processor time {_cpu_seconds():.0f} s"
-        f"{caught}"
+        + (f"; mutants noticed by the rule that they break: {caught}/{len(mutants)}" if mutants else "")
     )
 
 
@@ -116,8 +125,14 @@ def _cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
-def _mutants() -> list[str]:
-    return [name for name in MUTANTS if name != NO_MUTANT.name]
+def _mutants(options: argparse.Namespace) -> list:  # type: ignore[type-arg]
+    if options.no_mutants or options.only:
+        return []
+    return [
+        mutant
+        for name, mutant in MUTANTS.items()
+        if name != NO_MUTANT.name and (not options.mutant or name in options.mutant.split(","))
+    ]
 
 
 if __name__ == "__main__":

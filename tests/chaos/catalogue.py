@@ -16,6 +16,10 @@ SECRET = "hush-4711"
 FOR_EVER = 100_000
 
 
+#: The path of a phase whose requests are known by what came before them: see `wire.py`.
+NEVER = "(?!)"
+
+
 @dataclass(frozen=True)
 class Phase:
     """One kind of request.
@@ -59,6 +63,8 @@ PHASES = {
         Phase("vault roles", "GET", r"/vaults/[^/]+/providers/Microsoft\.Authorization/roleAssignments$"),
         Phase("secret PUT", "PUT", r"^/secrets/[^/]+$"),
         Phase("secret DELETE", "DELETE", r"^/secrets/[^/]+$"),
+        # Between the cancel of a job that has waited in vain and the submit of the next one.
+        Phase("moving", "GET", NEVER, often=True),
     )
 }
 
@@ -69,8 +75,23 @@ SIZE_PHASES = frozenset({"sizes", "quota"})
 CANCEL_PHASES = frozenset({"cancel"})
 VAULT_PHASES = frozenset({"vault", "vault roles", "secret PUT", "secret DELETE"})
 
-#: Phases at whose requests a job runs, so that one of its processes can be killed.
-RUNNING_PHASES = LOG_PHASES | {"job PUT", "job GET", "job listing", "cancel"}
+#: Phases at whose requests a job runs, so that something can happen to it.
+RUNNING_PHASES = LOG_PHASES | {"job PUT", "job GET", "job listing"}
+
+#: Phases of an orchestrator that ends its job.
+ENDING_PHASES = frozenset({"cancel", "job GET", "job listing", "details", "log", "secret DELETE"})
+
+#: The phases that every step goes through which has a log, in this order.
+USUAL_PHASES = (
+    "token",
+    "environment GET",
+    "environment PUT",
+    "job PUT",
+    "job GET",
+    "workspace",
+    "discovery",
+    "details",
+)
 
 #: Quoted: the claims of a continuous access evaluation's challenge, in base64.
 _CLAIMS = base64.b64encode(json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}}).encode()).decode()
@@ -91,6 +112,7 @@ class Fault:
         lasts: Whether it meets every request from its beginning on.
         repeats: Whether it may meet several requests in a row and still pass.
         answer: What is armed at the emulator; None where it is the client's network that fails.
+        phases: At whose requests it can happen.
     """
 
     name: str
@@ -98,6 +120,7 @@ class Fault:
     lasts: bool = False
     repeats: bool = True
     answer: dict[str, Any] | None = None
+    phases: frozenset[str] = frozenset(PHASES)
 
     @property
     def on_client(self) -> bool:
@@ -150,6 +173,8 @@ FAULTS = {
         Fault("403", passes=False, answer=_status(403, "AuthorizationFailed")),
         Fault("404", passes=False, answer=_status(404, "NotFound")),
         Fault("outage", passes=False, lasts=True, answer=_status(503, "ServiceUnavailable")),
+        # It is accepted, and nothing comes of it.
+        Fault("no effect", passes=False, answer={"status": 202}, phases=CANCEL_PHASES),
         Fault("403 for ever", passes=False, lasts=True, answer=_status(403, "AuthorizationFailed")),
     )
 }
@@ -172,12 +197,19 @@ class Event:
         name: What it is called here.
         interrupts: Whether the orchestrator has to stop for it.
         by_signal: Whether it is a signal that the orchestrator's process gets.
+        to_jobs: Whether it happens to jobs, so that there have to be some.
+        phases: At whose requests it can happen.
     """
 
     name: str
     interrupts: bool = True
     by_signal: bool = True
+    to_jobs: bool = False
+    phases: frozenset[str] = frozenset(PHASES)
 
+
+#: What happens to a job needs one that runs.
+_TO_JOBS: dict[str, Any] = {"interrupts": False, "by_signal": False, "to_jobs": True, "phases": RUNNING_PHASES}
 
 EVENTS = {
     event.name: event
@@ -186,10 +218,48 @@ EVENTS = {
         Event("SIGTERM"),
         Event("SIGKILL"),
         Event("exception"),
+        # After a first one.
+        Event("second SIGINT", phases=ENDING_PHASES),
+        # Killed with -9 and started again, as a container with a restart policy; dynamic pipelines are not.
+        Event("restarted", phases=frozenset(PHASES) - {"job listing", "cancel", "secret DELETE", "moving"}),
         Event("runs stop", by_signal=False),
         Event("forced runs stop", by_signal=False),
-        Event("cancelled in Studio", interrupts=False, by_signal=False),
-        Event("evicted", interrupts=False, by_signal=False),
-        Event("rank killed", interrupts=False, by_signal=False),
+        Event("ended on the server", by_signal=False),
+        Event("cancelled in Studio", **_TO_JOBS),
+        Event("evicted", **_TO_JOBS),
+        Event("rank killed", **_TO_JOBS),
     )
 }
+
+#: What happens to a ZenML server, or to jobs whose orchestrator is gone and that watch it.
+SERVER_EVENTS = {
+    event.name: event
+    for event in (
+        Event("server restarted", interrupts=False, by_signal=False),
+        Event("session expired", interrupts=False, by_signal=False),
+        Event("database locked", interrupts=False, by_signal=False),
+        Event("server away", interrupts=False, by_signal=False),
+        # Killed with -9, and then the run is stopped from elsewhere: the job has to end by itself.
+        Event("killed and stopped"),
+        # Killed with -9, and nothing more: the job goes on, though it looks at the server.
+        Event("killed and left"),
+    )
+}
+ALL_EVENTS = {**EVENTS, **SERVER_EVENTS}
+
+#: Every pair of phase and fault, and of phase and event, in an order in which neighbours are unlike.
+FAULT_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (phase, fault) for fault in FAULTS for phase in PHASES if phase in FAULTS[fault].phases
+)
+EVENT_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (phase, name) for name, event in EVENTS.items() for phase in PHASES if phase in event.phases
+)
+#: The commands about a killed process meet faults that pass at each of their own phases.
+RECOVERY = "recovery: "
+RECOVERY_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (f"{RECOVERY}{phase}", name)
+    for name, fault in FAULTS.items()
+    for phase in ("token", "job listing", "job GET", "cancel")
+    if fault.passes and not fault.on_client and not (name == "401 challenge" and phase == "token")
+)
+PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS

@@ -12,14 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from tests.chaos.emulated import Address
-from tests.chaos.schedule import PlannedStep, Schedule, Shape
+from tests.chaos.schedule import Kind, PlannedStep, Schedule, Shape
+from tests.chaos.shared_clock import SharedClock
+from tests.chaos.trial import RunRecord, StepRecord
 
 SOURCE_ROOT = Path(__file__).parents[2]
 
@@ -27,22 +28,16 @@ SOURCE_ROOT = Path(__file__).parents[2]
 _FOREIGN = ("ZENML", "AZURE", "OTEL", "MSI_", "IDENTITY_", "ARM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-@dataclass(frozen=True)
-class StepRecord:
-    """A step run as ZenML's database has it."""
-
-    id: str
-    name: str
-    status: str
-    cause: str
+#: How the operator asks for a run's status.
+_ORIGINAL: list[Any] = []
 
 
-@dataclass(frozen=True)
-class RunRecord:
-    """A pipeline run as ZenML's database has it."""
+def with_own_status_of_run() -> None:
+    """Have the operator of this process ask a server as it does outside of the suite."""
+    from zenml_azureml import step_runs
 
-    status: str
-    steps: tuple[StepRecord, ...]
+    if _ORIGINAL:
+        step_runs.status_of_run = _ORIGINAL[0]
 
 
 class Home:
@@ -85,7 +80,7 @@ class Home:
         # From which ZenML imports the pipelines again: by the same names, so that they are the same modules.
         source_utils.set_custom_source_root(str(SOURCE_ROOT))
         with _output_to(self.folder / "warm-up.txt"):
-            self._register()
+            register(self.folder / "artifacts")
             _remember_answers()
             self._ask_for_less()
             self._run_once()
@@ -106,6 +101,20 @@ class Home:
             leftover.unlink()
         shutil.copyfile(self._template, self._database)
 
+    def enter(self) -> None:
+        """Have this process, which was forked for that, use it; it does."""
+
+    def let_happen(self, _event: str, _clock: SharedClock) -> bool:
+        """Let something happen to a server; there is none."""
+        return False
+
+    def go_on(self, _clock: SharedClock) -> bool:
+        """Whether ZenML can be asked."""
+        return True
+
+    def close(self) -> None:
+        """Nothing has to be ended."""
+
     def run_id(self, run_name: str) -> str:
         """The id of a run that was made."""
         with contextlib.closing(sqlite3.connect(self._database)) as connection:
@@ -119,10 +128,24 @@ class Home:
             if row is None:
                 return None
             steps = connection.execute(
-                "SELECT id, name, status, exception_info FROM step_run WHERE pipeline_run_id = ? ORDER BY created",
+                "SELECT id, name, status, exception_info, version FROM step_run WHERE pipeline_run_id = ? "
+                "ORDER BY created",
                 (row[0],),
             ).fetchall()
-        return RunRecord(str(row[1]), tuple(StepRecord(_uuid(id_), n, s, str(c or "")) for id_, n, s, c in steps))
+        return RunRecord(
+            str(row[1]),
+            tuple(
+                StepRecord(_uuid(id_), name, status, str(cause or ""), version)
+                for id_, name, status, cause, version in steps
+            ),
+        )
+
+    def holds(self, secret: str) -> bool:
+        """Whether what steps and runs have come to has a secret in it."""
+        with contextlib.closing(sqlite3.connect(self._database)) as connection:
+            causes = connection.execute("SELECT exception_info FROM step_run").fetchall()
+            metadata = connection.execute("SELECT value FROM run_metadata").fetchall()
+        return secret in str([*causes, *metadata])
 
     def _set_environment(self, emulator: Address) -> None:
         for name in list(os.environ):
@@ -141,37 +164,23 @@ class Home:
             }
         )
 
-    def _register(self) -> None:
-        from zenml.client import Client
-        from zenml.enums import StackComponentType as Type
-
-        from zenml_azureml.emulator.state import WorkspaceName
-
-        client, place = Client(), WorkspaceName()
-        address = {
-            "subscription_id": place.subscription_id,
-            "resource_group": place.resource_group,
-            "workspace_name": place.name,
-        }
-        client.create_stack_component("files", "local", Type.ARTIFACT_STORE, {"path": str(self.folder / "artifacts")})
-        client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, {})
-        client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, {"uri": "example.azurecr.io"})
-        client.create_stack_component("azureml", "azureml", Type.STEP_OPERATOR, address)
-        names: dict[Any, Any] = {Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "files"}
-        names |= {Type.IMAGE_BUILDER: "builder", Type.CONTAINER_REGISTRY: "registry", Type.STEP_OPERATOR: "azureml"}
-        client.create_stack("stack", names)
-        client.activate_stack("stack")
-
     def _run_once(self) -> None:
         from zenml.stack import stack
 
         from tests.chaos import pipelines
 
         # Steps that fail too: SQLAlchemy keeps the statements that it has compiled.
-        shapes: tuple[tuple[Shape, int], ...] = (("static", 0), ("dynamic", 0), ("retries", 1), ("concurrent", 1))
-        for number, (shape, exit_code) in enumerate(shapes):
+        shapes: tuple[tuple[Shape, int, Kind], ...] = (
+            ("static", 0, "command"),
+            ("dynamic", 0, "command"),
+            ("retries", 1, "command"),
+            ("concurrent", 1, "command"),
+            ("static", 1, "function"),  # whose job reports nothing: it fails
+        )
+        for number, (shape, exit_code, kind) in enumerate(shapes):
+            steps = (PlannedStep("step0", 0, 1, exit_code, kind),)
             with contextlib.suppress(Exception):  # what a run raises whose step fails depends on its shape
-                pipelines.run(Schedule("simulated", -1, number, shape, (PlannedStep("warm", 0, 1, exit_code),)))
+                pipelines.run(Schedule(f"warm-up/{number}", "simulated", number, shape, steps))
             # No operator is handed on: each process makes its own.
             stack._STACK_CACHE.clear()
 
@@ -181,12 +190,36 @@ class Home:
 
         from zenml_azureml import step_runs
 
+        _ORIGINAL.append(step_runs.status_of_run)
         step_runs.status_of_run = Client().zen_store.get_run_status  # type: ignore[attr-defined]
 
     def _forget_connections(self) -> None:
         from zenml.client import Client
 
         Client().zen_store.engine.dispose()  # type: ignore[attr-defined]
+
+
+def register(artifacts: Path) -> None:
+    """Register the stack that the suite runs on, and have it active."""
+    from zenml.client import Client
+    from zenml.enums import StackComponentType as Type
+
+    from zenml_azureml.emulator.state import WorkspaceName
+
+    client, place = Client(), WorkspaceName()
+    address = {
+        "subscription_id": place.subscription_id,
+        "resource_group": place.resource_group,
+        "workspace_name": place.name,
+    }
+    client.create_stack_component("files", "local", Type.ARTIFACT_STORE, {"path": str(artifacts)})
+    client.create_stack_component("builder", "local", Type.IMAGE_BUILDER, {})
+    client.create_stack_component("registry", "default", Type.CONTAINER_REGISTRY, {"uri": "example.azurecr.io"})
+    client.create_stack_component("azureml", "azureml", Type.STEP_OPERATOR, address)
+    names: dict[Any, Any] = {Type.ORCHESTRATOR: "default", Type.ARTIFACT_STORE: "files"}
+    names |= {Type.IMAGE_BUILDER: "builder", Type.CONTAINER_REGISTRY: "registry", Type.STEP_OPERATOR: "azureml"}
+    client.create_stack("stack", names)
+    client.activate_stack("stack")
 
 
 def _remember_answers() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.schedule import Schedule
+from tests.chaos.shared_clock import SharedClock
 
 #: By this signal a process writes down where its threads are.
 TELL_STACKS = signal.SIGUSR2
@@ -60,9 +61,9 @@ def _outcome(work: Callable[[], None]) -> int:
         work()
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:  # noqa: BLE001 - as the interpreter, whatever it is
+    except BaseException as error:  # noqa: BLE001 - as the interpreter, whatever it is
         traceback.print_exc()
-        return 1
+        return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 
@@ -70,27 +71,66 @@ class BrokenRunnerError(Exception):
     """What the runner raises where an exception is planned."""
 
 
-def run(schedule: Schedule, suite: socket.socket, factor: float, mutate: Callable[[], None]) -> None:
+class StepFailedError(Exception):
+    """What the code of a step that is a function raises where a failure is planned."""
+
+
+def run(
+    schedule: Schedule,
+    suite: socket.socket,
+    clock: SharedClock,
+    mutate: Callable[[], None],
+    *,
+    restarted: bool = False,
+) -> None:
     """Run the pipeline of a schedule; the work of a forked process.
 
     Args:
         schedule: What is planned.
         suite: The way back to the suite.
-        factor: How many times as fast as the machine's the time is.
+        clock: The time.
         mutate: Breaks the operator, where that is wanted.
+        restarted: Whether a process before this one has begun to, and was killed.
     """
     from tests.chaos import pipelines
-    from tests.chaos.scaled_time import ScaledTime
     from tests.chaos.wire import Wire
+
+    # Where the suite is run in the background of a shell, SIGINT is ignored, and nothing would come of it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, _break)
+    use(clock)
+    mutate()
+    Wire(schedule, suite, clock, restarted=restarted).install()
+    if restarted:
+        pipelines.go_on(schedule)
+    else:
+        pipelines.run(schedule)
+
+
+def recover(command: tuple[str, ...], clock: SharedClock, mutate: Callable[[], None]) -> None:
+    """Carry out a command about a run whose process was killed; the work of a forked process.
+
+    Args:
+        command: Arguments of `zenml-azureml`.
+        clock: The time.
+        mutate: Breaks the operator, where that is wanted.
+    """
+    from tests.chaos.wire import RECOVERY, mark_requests
+    from zenml_azureml.cli import main
+
+    use(clock)
+    mutate()
+    mark_requests(RECOVERY)
+    main([*command], prog_name="zenml-azureml")
+
+
+def use(clock: SharedClock) -> None:
+    """Have all that is the operator's in this process go by a clock."""
     from zenml_azureml.step_operator import AzureMLStepOperator
 
-    signal.signal(signal.SIGUSR1, _break)
-    time = ScaledTime(factor)
-    AzureMLStepOperator.time = time
-    time.install()
-    mutate()
-    Wire(schedule, suite).install()
-    pipelines.run(schedule)
+    AzureMLStepOperator.time = clock
+    clock.install()
 
 
 def _break(_number: int, _frame: object) -> None:

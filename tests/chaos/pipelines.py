@@ -2,15 +2,16 @@
 
 # Without `from __future__ import annotations`: ZenML makes a model of each annotation that is a text, which takes time.
 
+import os
 from collections.abc import Callable
 from typing import Any
 
-from zenml import CommandStep, pipeline
+from zenml import CommandStep, pipeline, step
 from zenml.config import DockerSettings, ResourceSettings
 from zenml.config.retry_config import StepRetryConfig
 
 from tests.chaos.catalogue import SECRET, VAULT_CLUSTER
-from tests.chaos.schedule import NODES, PROCESSES_PER_NODE, PlannedStep, Schedule, Shape
+from tests.chaos.schedule import NODES, PROCESSES_PER_NODE, TRIES, PlannedStep, Schedule, Shape
 
 IMAGE = DockerSettings(
     skip_build=True,
@@ -26,23 +27,23 @@ _OFF = {
     "enable_artifact_metadata": False,
 }
 
-STEPS: list[CommandStep] = []
+STEPS: list[Any] = []
 
 
 def _static() -> None:
     before: list[str] = []
-    for step in STEPS:
-        step(after=before, id=step.name)
-        before = [step.name]
+    for each in STEPS:
+        each(after=before, id=each.name)
+        before = [each.name]
 
 
 def _dynamic() -> None:
-    for step in STEPS:
-        step()
+    for each in STEPS:
+        each()
 
 
 def _concurrent() -> None:
-    for future in [step.submit() for step in STEPS]:
+    for future in [each.submit() for each in STEPS]:
         future.wait()
 
 
@@ -52,6 +53,34 @@ _FUNCTIONS: dict[Shape, Callable[[], None]] = {
     "dynamic": _dynamic,
     "concurrent": _concurrent,
 }
+
+
+@step
+def step0() -> None:
+    """A step that is a function; its job says itself what it does."""
+    held()
+
+
+@step
+def step1() -> None:
+    """Another one."""
+    held()
+
+
+@step
+def step2() -> None:
+    """And one more."""
+    held()
+
+
+_STEPS = {"step0": step0, "step1": step1, "step2": step2}
+
+
+def held() -> None:
+    """What the code of a function does where jobs are processes."""
+    from tests.chaos.real_jobs import log_and_hold
+
+    log_and_hold()
 
 
 def run(schedule: Schedule) -> None:
@@ -67,23 +96,41 @@ def run(schedule: Schedule) -> None:
     function = _FUNCTIONS[schedule.shape]
     made = pipeline(**options)(function)
     globals()[function.__name__] = made  # where ZenML looks for it
-    made.with_options(run_name=run_name(schedule))()
+    made.with_options(run_name=schedule.run_name)()
 
 
-def run_name(schedule: Schedule) -> str:
-    return f"chaos-{schedule.part}-{schedule.seed}-{schedule.number}"
+def go_on(schedule: Schedule) -> None:
+    """Go on with the run of a process that was killed, as a container does that is started again."""
+    from zenml.client import Client
+
+    client = Client()
+    run = client.get_pipeline_run(schedule.run_name)
+    assert run.snapshot is not None
+    snapshot = client.get_snapshot(run.snapshot.id)
+    orchestrator: Any = client.active_stack.orchestrator
+    orchestrator._orchestrator_run_id = run.orchestrator_run_id
+    orchestrator._prepare_run(snapshot)
+    for name, configuration in snapshot.step_configurations.items():
+        if name not in run.steps or not run.steps[name].status.is_successful:
+            orchestrator.run_step(configuration)
 
 
-def _step(planned: PlannedStep, schedule: Schedule) -> CommandStep:
+def _step(planned: PlannedStep, schedule: Schedule) -> Any:
     settings: dict[str, Any] = {
         "max_unreachable_minutes": schedule.patience_minutes,
+        "max_preemptions": schedule.max_preemptions,
         "stream_logs": schedule.stream_logs,
         "environment_variables": {
-            "SIMULATE_SECONDS": str(planned.seconds),
-            "SIMULATE_LINES": str(planned.lines),
-            "SIMULATE_EXIT_CODE": str(planned.exit_code),
+            "CHAOS_SECONDS": str(planned.seconds),
+            "CHAOS_LINES": str(planned.lines),
+            "CHAOS_EXIT_CODE": str(planned.exit_code),
+            "CHAOS_HELD": str(int(schedule.held)),
+            "CHAOS_RELEASE": f"{os.environ.get('CHAOS_DESK')}/release",
+            "CHAOS_REPORTS": str(int("CHAOS_DESK" in os.environ)),
         },
     }
+    if schedule.part == "server":
+        settings["stop_check_seconds"] = 1
     if schedule.via_vault:
         settings |= {"compute_target_name": VAULT_CLUSTER, "secrets_via": "key-vault"}
         settings["environment_variables"]["CHAOS_PASSWORD"] = SECRET
@@ -92,23 +139,28 @@ def _step(planned: PlannedStep, schedule: Schedule) -> CommandStep:
         settings["distribution"] = {"type": "pytorch", "process_count_per_instance": PROCESSES_PER_NODE}
     if schedule.waits_in_vain:
         settings["queue_timeout_minutes"] = 0.2
-        settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 30}]
+        if schedule.fallback:
+            settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 300}]
     if schedule.on_cluster:
         settings |= {"mode": "compute-cluster", "compute_name": "a-cluster", "size": "STANDARD_DS3_V2"}
     everything: dict[str, Any] = {"step_operator": settings}
     if schedule.asks_resources:
         everything["resources"] = ResourceSettings(cpu_count=2)
-    return CommandStep(
-        ["bash", "-c", command(planned)],
-        name=planned.name,
-        step_operator="azureml",
-        settings=everything,
-        retry=StepRetryConfig(max_retries=2, delay=0) if schedule.shape == "retries" else None,
+    options: dict[str, Any] = {
+        "step_operator": "azureml",
+        "settings": everything,
+        "retry": StepRetryConfig(max_retries=TRIES - 1, delay=0) if schedule.shape == "retries" else None,
+    }
+    if planned.kind == "function":
+        return _STEPS[planned.name].with_options(**options)
+    return CommandStep(["bash", "-c", command(planned, schedule)], name=planned.name, **options)
+
+
+def command(planned: PlannedStep, schedule: Schedule) -> str:
+    """What the job runs where jobs are processes; held jobs do the same without it."""
+    pause = planned.seconds / planned.lines / 20
+    lines = (
+        f"for n in $(seq {planned.lines}); do echo line $n of {planned.lines} of $AZUREML_RUN_ID; sleep {pause:g}; done"
     )
-
-
-def command(planned: PlannedStep) -> str:
-    """What the job runs where jobs are processes; the simulated runtime does the same without it."""
-    pause = planned.seconds / planned.lines
-    lines = f"for n in $(seq {planned.lines}); do echo simulated line $n of {planned.lines}; sleep {pause:g}; done"
-    return f"{lines}; exit {planned.exit_code}"
+    hold = 'while [ ! -e "$CHAOS_RELEASE" ]; do sleep 0.1; done; ' if schedule.held else ""
+    return f"{lines}; {hold}exit {planned.exit_code}"

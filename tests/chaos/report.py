@@ -1,21 +1,37 @@
-"""What the suite prints: the tables of what has happened, what broke, and one line at the end."""
+"""What the suite prints: the table of what has happened."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from tests.chaos.catalogue import EVENTS, FAULTS, PHASES
-
-
-def fault_table(fired: Counter[tuple[str, str]]) -> str:
-    """How often each fault has happened in each phase."""
-    return _table(tuple(PHASES), tuple(FAULTS), fired)
+from tests.chaos.catalogue import EVENTS, FAULTS, PAIRS, PHASES, RECOVERY
+from tests.chaos.mutants.mutant import Mutant
+from tests.chaos.rules import BY_ANY_CAUSE
+from tests.chaos.task import Result, Task
 
 
-def event_table(happened: Counter[tuple[str, str]]) -> str:
-    """How often each event has happened at requests of each phase."""
-    return _table(tuple(PHASES), tuple(EVENTS), happened)
+def pair_table(happened: Counter[tuple[str, str]]) -> str:
+    """How often each fault and each event has happened at requests of each phase; `-` where it cannot."""
+    recovery = [phase for phase in dict.fromkeys(phase for phase, _ in PAIRS) if phase.startswith(RECOVERY)]
+    columns, rows = [*PHASES, *recovery], [*FAULTS, *EVENTS]
+    width = max(map(len, rows))
+    words = [column.split(" ") for column in columns]
+    widths = [max(4, *(len(word) for word in column)) for column in words]
+    lines = []
+    for line in range(max(map(len, words))):
+        cells = [
+            (column[line] if line < len(column) else "").rjust(size) for column, size in zip(words, widths, strict=True)
+        ]
+        lines.append(" " * width + "  " + " ".join(cells))
+    possible = set(PAIRS)
+    for row in rows:
+        cells = [
+            (str(happened[column, row]) if (column, row) in possible else "-").rjust(size)
+            for column, size in zip(columns, widths, strict=True)
+        ]
+        lines.append(row.ljust(width) + "  " + " ".join(cells))
+    return "\n".join(lines)
 
 
 def missing(pairs: Iterable[tuple[str, str]], seen: Counter[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -23,20 +39,10 @@ def missing(pairs: Iterable[tuple[str, str]], seen: Counter[tuple[str, str]]) ->
     return [pair for pair in pairs if not seen[pair]]
 
 
-def _table(columns: Sequence[str], rows: Sequence[str], counts: Counter[tuple[str, str]]) -> str:
-    width = max(map(len, rows))
-    words = [column.split(" ") for column in columns]
-    widths = [max(4, *(len(word) for word in column)) for column in words]
-    head = []
-    for line in range(max(map(len, words))):
-        cells = [
-            (column[line] if line < len(column) else "").rjust(size) for column, size in zip(words, widths, strict=True)
-        ]
-        head.append(" " * width + "  " + " ".join(cells))
-    body = [
-        row.ljust(width)
-        + "  "
-        + " ".join(str(counts[column, row]).rjust(size) for column, size in zip(columns, widths, strict=True))
-        for row in rows
-    ]
-    return "\n".join([*head, *body])
+def noticed(mutant: Mutant, results: Iterable[tuple[Task, Result]]) -> bool:
+    """Whether a mutant was noticed: by the rule that it breaks, where nothing else tells of a mere crash."""
+    for _, result in results:
+        rules = {rule for rule, _ in result.broken}
+        if mutant.rule in rules and not (rules & BY_ANY_CAUSE - {mutant.rule}):
+            return True
+    return False

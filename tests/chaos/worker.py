@@ -1,10 +1,9 @@
-"""A worker process: it carries out one schedule after the other, in a ZenML and on emulators that nobody else uses."""
+"""A worker process: it carries out one schedule after the other, in a ZenML and on emulators that no other uses."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import traceback
 from collections.abc import Mapping
@@ -12,16 +11,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tests.chaos.emulated import Address
+from tests.chaos.catalogue import RECOVERY
+from tests.chaos.emulated import EmulatorProcess
 from tests.chaos.home import Home
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.rules import broken
 from tests.chaos.schedule import Part
+from tests.chaos.stage import Stage
 from tests.chaos.task import Result, Task
-from tests.chaos.trial import Stage, Trial
+from tests.chaos.trial import Trial
 
-#: How many times as fast as the machine's the time is, for jobs that pretend and for real ones.
-FACTORS: dict[Part, float] = {"simulated": 60, "real": 20}
+#: How many times as fast as the machine's the time is.
+FACTORS: dict[Part, float] = {"simulated": 60, "real": 20, "server": 20}
 
 
 class WorkerProcess:
@@ -29,20 +30,20 @@ class WorkerProcess:
 
     Args:
         folder: Its own; it exists.
-        home: A ZenML that is warm.
-        emulators: Where its emulators are.
+        homes: A ZenML that is warm, for each part.
+        emulators: Its emulators.
     """
 
-    def __init__(self, folder: Path, home: Home, emulators: Mapping[Part, Address]) -> None:
+    def __init__(self, folder: Path, homes: Mapping[Part, Home], emulators: Mapping[Part, EmulatorProcess]) -> None:
         mine, its = socket.socketpair()
         self._process = os.fork()
         if self._process == 0:
             mine.close()
             try:
-                _work(
-                    its.makefile("rw"),
-                    {part: Stage(folder, home, address, FACTORS[part]) for part, address in emulators.items()},
-                )
+                stages = {
+                    part: Stage(folder, homes[part], each.address, each.clock) for part, each in emulators.items()
+                }
+                _work(its.makefile("rw"), stages)
             except BaseException:  # noqa: BLE001 - as the interpreter, whatever it is
                 traceback.print_exc()
             finally:
@@ -62,7 +63,10 @@ class WorkerProcess:
         line = self._file.readline()
         if not line:
             raise RuntimeError(f"A worker died of {task.name}.")
-        return Result(**json.loads(line))
+        values = json.loads(line)
+        for name in ("broken", "happened"):
+            values[name] = [tuple(each) for each in values[name]]
+        return Result(**values)
 
     def close(self) -> None:
         """Let it end."""
@@ -74,35 +78,44 @@ def _work(suite: IO[str], stages: Mapping[Part, Stage]) -> None:
     """Carry out the tasks that come in, one per line, until there is none."""
     for line in suite:
         values: dict[str, Any] = json.loads(line)
-        values["about"] = tuple(values["about"]) if values["about"] else None
         suite.write(json.dumps(asdict(_carry_out(Task(**values), stages))) + "\n")
         suite.flush()
 
 
 def _carry_out(task: Task, stages: Mapping[Part, Stage]) -> Result:
     planned = task.schedule()
-    trial = stages[task.part].carry_out(planned, MUTANTS[task.mutant].mutate)
+    try:
+        trial = stages[task.part].carry_out(planned, MUTANTS[task.mutant].mutate)
+    except Exception:  # noqa: BLE001 - of the suite itself: no trial, and no finding
+        return Result(task.name, planned.describe(), crashed=traceback.format_exc())
     found = broken(trial)
+    happened = [
+        (f"{RECOVERY}{f.phase}" if f.recovery else f.phase, f.fault)
+        for index, f in enumerate(planned.faults)
+        if trial.fired[index] and not f.trap
+    ]
+    happened += [(e.phase, e.event) for index, e in enumerate(planned.events) if trial.has_happened(index)]
     return Result(
         name=task.name,
         description=planned.describe(),
-        broken=found,
-        fired=[(f.phase, f.fault) for index, f in enumerate(planned.faults) if trial.fired[index]],
-        happened=[(e.phase, e.event) for index, e in enumerate(planned.events) if index in trial.happened],
-        killed=trial.exit_code == -signal.SIGKILL,
+        broken=[(each.rule, each.what) for each in found],
+        untested=trial.untested,
+        happened=happened,
         seconds=trial.seconds,
-        account=_account(trial) if found else "",
+        account=_account(trial) if found or trial.untested else "",
     )
 
 
 def _account(trial: Trial) -> str:
     lines = [
-        f"exit code: {trial.exit_code}",
+        f"exit code: {trial.exit_code}, let go: {trial.let_go}, hung: {trial.hung}",
         f"run: {trial.run}",
         *(f"job: {job}" for job in trial.jobs),
-        f"fired: {dict(trial.fired)}, happened: {sorted(trial.happened)}, killed ranks: {trial.killed_ranks}",
+        *(f"event {index}: {moment}" for index, moment in trial.moments.items()),
+        f"fired: {dict(trial.fired)}, killed ranks: {trial.killed_ranks}, written: {trial.written}",
         trial.output,
     ]
-    if trial.recovered is not None:
-        lines += ["recovery:", trial.recovery_output, *(f"job: {job}" for job in trial.recovered)]
+    if trial.recovery is not None:
+        lines += [f"recovery: {trial.recovery.exit_codes} {trial.recovery.run}", trial.recovery.output]
+        lines += [f"job: {job}" for job in trial.recovery.jobs]
     return "\n".join(lines)

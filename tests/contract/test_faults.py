@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from azure.ai.ml import MLClient, command
+from azure.core.exceptions import HttpResponseError
 
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
@@ -50,6 +51,15 @@ def test_a_fault_before_processing_leaves_nothing_done(arm: Arm) -> None:
 
     assert arm.call("PUT", "jobs/lost", JOB).status == 503
     assert arm.call("GET", "jobs/lost").status == 404
+
+
+def test_a_fault_meets_the_requests_of_one_client_alone(arm: Arm, ml_client: MLClient) -> None:
+    arm_fault(arm, method="GET", path="/jobs$", client="azsdk-python.*", status=403)
+
+    assert arm.call("GET", "jobs").status == 200
+    with pytest.raises(HttpResponseError):
+        list(ml_client.jobs.list())
+    assert list(ml_client.jobs.list()) == []
 
 
 @pytest.mark.parametrize("processed", [True, False])

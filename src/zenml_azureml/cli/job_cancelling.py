@@ -179,6 +179,8 @@ def cancel_run(
         return delete_left(places, key_vault, server, teller.secret, run=run)
     all_ended = _cancel(found, server, timeout, teller, ask=ask, run=to_stop)
     if to_stop is not None:
+        run_id, with_job = to_stop.id, {job.tags.get(tags.STEP_RUN_ID, "") for _, job in of_run}
+        _tell_server("steps without a job have ended", lambda: runs.steps_without_job_ended(run_id, places, with_job))
         _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, teller)
     return delete_left(places, key_vault, server, teller.secret, run=run) and all_ended
 

@@ -33,6 +33,7 @@ class Fault(BaseModel):
     Attributes:
         method: Regular expression that the whole HTTP method must match, in any case.
         path: Regular expression that must be found in the path, in any case.
+        client: Regular expression that must be found in the header `User-Agent`, in any case: whose requests it meets.
         after: How many such requests it lets pass first.
         times: How many requests it meets; it is spent after that.
         processed: Whether the request is carried out all the same, so that only its answer is lost.
@@ -49,6 +50,7 @@ class Fault(BaseModel):
 
     method: Pattern = ".*"
     path: Pattern = ".*"
+    client: Pattern = ""
     after: int = Field(0, ge=0, le=1_000_000_000, strict=True)
     times: Times = 1
     processed: bool = Field(False, strict=True)
@@ -72,9 +74,13 @@ class Fault(BaseModel):
             raise ValueError("give `body` or `html`, not both")
         return self
 
-    def matches(self, method: str, path: str) -> bool:
+    def matches(self, method: str, path: str, client: str = "") -> bool:
         """Whether it is meant for such a request."""
-        return bool(re.fullmatch(self.method, method, re.IGNORECASE) and re.search(self.path, path, re.IGNORECASE))
+        return bool(
+            re.fullmatch(self.method, method, re.IGNORECASE)
+            and re.search(self.path, path, re.IGNORECASE)
+            and re.search(self.client, client, re.IGNORECASE)
+        )
 
 
 @dataclass
@@ -96,13 +102,13 @@ class Faults:
 
     armed: list[ArmedFault] = field(default_factory=list)
 
-    def fire(self, method: str, path: str) -> Fault | None:
+    def fire(self, method: str, path: str, client: str = "") -> Fault | None:
         """The first unspent fault for such a request, counted as fired; None if there is none.
 
         Those after it do not see the request.
         """
         for armed in self.armed:
-            if armed.fired < armed.fault.times and armed.fault.matches(method, path):
+            if armed.fired < armed.fault.times and armed.fault.matches(method, path, client):
                 if armed.passed < armed.fault.after:
                     armed.passed += 1
                     continue
@@ -124,7 +130,7 @@ async def inject(
     context = request.app[CONTEXT]
     if context.settings.latency:
         await context.clock.sleep(context.settings.latency)
-    fault = request.app[FAULTS].fire(request.method, request.path)
+    fault = request.app[FAULTS].fire(request.method, request.path, request.headers.get("User-Agent", ""))
     if fault is None:
         return await handler(request)
     # A client that is still sending would not see what was armed, but an error of its own.

@@ -7,7 +7,7 @@ runner says, and so stays as it was where the runner is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -27,6 +27,7 @@ from zenml_azureml.workspace.status import JobPhase
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
+    from zenml_azureml.jobs.places import Place
     from zenml_azureml.workspace.listing import ListedJob
 
 logger = get_logger(__name__)
@@ -104,6 +105,26 @@ def job_of_step_ended(step_run_id: UUID, job: ListedJob, *, by_command: bool) ->
                 do_next=f"`zenml-azureml jobs show {job.name}` tells why, and shows the end of its log.",
             ),
         )
+
+
+def steps_without_job_ended(run_id: UUID, places: Iterable[Place], with_job: Collection[str]) -> None:
+    """Let the server know that steps of a run were stopped that never got a job, unless it knows their ends.
+
+    Their process was killed before it could submit them. One that still runs submits nothing for a stopping run.
+
+    Args:
+        run_id: The run, which was asked to stop.
+        places: Where its jobs are.
+        with_job: The ids of those of its step runs that have one.
+    """
+    workspaces = {place.operator: place.workspace for place in places if place.operator}
+    for step_run in Client().get_pipeline_run(run_id).steps.values():
+        workspace = workspaces.get(str(step_run.config.step_operator))
+        if step_run.status.is_finished or workspace is None or str(step_run.id) in with_job:
+            continue
+        if workspace.find_job(step_runs.recorded_job_name(step_run)) is None:  # nor one that no listing has yet
+            words = "The step was stopped with `zenml-azureml jobs cancel` before it had an Azure ML job."
+            step_was_stopped(step_run.id, AzureMLError(words))
 
 
 def was_stopped(run_id: UUID) -> PipelineRunResponse:

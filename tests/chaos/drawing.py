@@ -1,0 +1,204 @@
+"""How schedules are drawn: each is about one pair of phase and fault or event, and follows from its name alone."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+from tests.chaos.catalogue import (
+    ALL_EVENTS,
+    COMPUTE_PHASES,
+    ENDING_PHASES,
+    FAULTS,
+    FOR_EVER,
+    LOG_PHASES,
+    PHASES,
+    RECOVERY,
+    SERVER_EVENTS,
+    SIZE_PHASES,
+    USUAL_PHASES,
+    VAULT_PHASES,
+    passes,
+)
+from tests.chaos.schedule import (
+    NODES,
+    PROCESSES_PER_NODE,
+    Moment,
+    Part,
+    PlannedEvent,
+    PlannedFault,
+    PlannedStep,
+    Schedule,
+    Shape,
+)
+
+
+def schedule_about(
+    name: str, part: Part, pair: tuple[str, str], number: int, *, shape: Shape | None = None, **options: Any
+) -> Schedule:
+    """A schedule about a pair.
+
+    Args:
+        name: Its name, from which it follows.
+        part: What its jobs are.
+        pair: Phase and fault, or phase and event.
+        number: Decides what is done about an orchestrator that was killed.
+        shape: Of the pipeline; None to draw it.
+        options: Further ones of the schedule, which win; with any, nothing else goes wrong.
+    """
+    draw = random.Random(name)
+    phase, trouble = pair
+    alone = bool(options)
+    if phase.startswith(RECOVERY):
+        made = _about_recovery(draw, name, phase.removeprefix(RECOVERY), trouble)
+        return replace(made, part=part, **options)
+    shape = shape or _shape_for(draw, phase, trouble)
+    make = _about_fault if trouble in FAULTS else _about_event
+    made = make(draw, name, phase, trouble, shape, alone)
+    return replace(made, part=part, number=number, **options)
+
+
+def _about_fault(draw: random.Random, name: str, phase: str, fault: str, shape: Shape, alone: bool) -> Schedule:
+    faults = [_planned(draw, phase, fault)]
+    if phase == "job PUT" and FAULTS[fault].processed:
+        # The next try would be refused; but there must be none, because the job is there.
+        faults.append(PlannedFault("job PUT", "403", after=int(FAULTS[fault].on_client), trap=True))
+    elif passes(phase, fault) and not alone and draw.random() < 0.4:
+        faults += _further(draw, phase)
+    events: tuple[PlannedEvent, ...] = ()
+    if phase == "cancel":
+        event = draw.choice(("SIGINT", "SIGTERM", "exception", "runs stop", "forced runs stop"))
+        events = (PlannedEvent(event, _looking(shape), draw.randint(1, 2)),)
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=shape,
+        steps=_steps(draw, shape, ends_well=bool(events) or phase == "moving" or draw.random() < 0.85),
+        # A listing pays where three jobs run at the same time.
+        held=bool(events) or phase == "job listing",
+        on_cluster=phase in COMPUTE_PHASES,
+        asks_resources=phase in SIZE_PHASES,
+        via_vault=phase in VAULT_PHASES,
+        waits_in_vain=phase == "moving",
+        stream_logs=phase in LOG_PHASES or any(f.phase in LOG_PHASES for f in faults) or draw.random() < 0.8,
+        patience_minutes=0.5 if _never_recovers(phase, fault) else 30,
+        faults=tuple(faults),
+        events=events,
+    )
+
+
+def _about_event(draw: random.Random, name: str, phase: str, event: str, shape: Shape, alone: bool) -> Schedule:
+    events = [_planned_event(draw, event, phase)]
+    if event == "second SIGINT":
+        first = "SIGTERM" if draw.random() < 0.3 else "SIGINT"
+        events.insert(0, PlannedEvent(first, _looking(shape), 1))
+    elif phase == "cancel":  # something has to make it cancel first
+        events.insert(0, PlannedEvent(draw.choice(("SIGINT", "runs stop")), _looking(shape), 1))
+    elif event == "evicted" and not alone and draw.random() < 0.5:  # and something more, between two jobs of the step
+        second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop"))
+        events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
+    faults = [] if alone or draw.random() < 0.5 else _further(draw, phase)
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=shape,
+        steps=_steps(draw, shape, ends_well=True),
+        # A secret is deleted when its job has ended: by itself, if not by an interruption.
+        held=phase != "secret DELETE" or event == "second SIGINT",
+        on_cluster=phase in COMPUTE_PHASES,
+        asks_resources=phase in SIZE_PHASES,
+        via_vault=phase in VAULT_PHASES,
+        many_nodes=event == "rank killed",
+        waits_in_vain=phase == "moving",
+        stream_logs=phase in LOG_PHASES or any(f.phase in LOG_PHASES for f in faults) or draw.random() < 0.8,
+        faults=tuple(faults),
+        events=tuple(events),
+    )
+
+
+def _about_recovery(draw: random.Random, name: str, phase: str, fault: str) -> Schedule:
+    """An orchestrator is killed while its job runs, and the commands for that meet a fault."""
+    shape: Shape = draw.choice(("static", "dynamic"))
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=int(phase == "job GET"),  # who waits for a job asks for it, who cancels all of a run lists them
+        shape=shape,
+        steps=_steps(draw, shape, ends_well=True),
+        held=True,
+        faults=(replace(_planned(draw, phase, fault), after=0, recovery=True),),
+        events=(PlannedEvent("SIGKILL", "job GET", draw.randint(1, 3), _moment(draw)),),
+    )
+
+
+def _further(draw: random.Random, phase: str) -> list[PlannedFault]:
+    """A fault that passes, at a phase that comes before."""
+    before = USUAL_PHASES[: USUAL_PHASES.index(phase)] if phase in USUAL_PHASES else USUAL_PHASES[:5]
+    before = tuple(other for other in before if other != phase)
+    if not before:
+        return []
+    other = draw.choice(before)
+    fault = draw.choice([name for name in FAULTS if passes(other, name) and not FAULTS[name].processed])
+    return [replace(_planned(draw, other, fault), after=0)]
+
+
+def _never_recovers(phase: str, fault: str) -> bool:
+    """Whether Azure stays out of reach after a fault.
+
+    A vault whose address cannot be found out has that of the public cloud, which the emulator's have not.
+    """
+    return FAULTS[fault].lasts or (phase == "vault" and not passes(phase, fault))
+
+
+def _planned(draw: random.Random, phase: str, fault: str) -> PlannedFault:
+    after = draw.choice((0, 0, 1, 2)) if phase in ("job GET", "moving") else 0
+    if FAULTS[fault].lasts:
+        return PlannedFault(phase, fault, after, FOR_EVER)
+    times = draw.choice((1, 1, 2, 3)) if FAULTS[fault].passes and FAULTS[fault].repeats else 1
+    return PlannedFault(phase, fault, after, times)
+
+
+def _planned_event(draw: random.Random, event: str, phase: str) -> PlannedEvent:
+    number, moment = draw.randint(1, 3) if PHASES[phase].often else 1, _moment(draw)
+    follows = phase == "cancel" or event == "second SIGINT"
+    if follows and phase in ENDING_PHASES - {"job GET", "job listing"}:
+        number = 1
+    rank = draw.randrange(1, NODES * PROCESSES_PER_NODE) if event == "rank killed" else 0
+    if ALL_EVENTS[event].to_jobs and phase == "job PUT":
+        moment = "after"  # there is nothing to hit before the job is made
+    return PlannedEvent(event, phase, number, moment, rank, follows)
+
+
+def _moment(draw: random.Random) -> Moment:
+    return "before" if draw.random() < 0.5 else "after"
+
+
+def _looking(shape: Shape) -> str:
+    """At whose requests a job is looked at that runs."""
+    return "job listing" if shape == "concurrent" else "job GET"
+
+
+def _shape_for(draw: random.Random, phase: str, trouble: str) -> Shape:
+    if phase == "job listing":
+        return "concurrent"  # alone, a job is looked at by itself
+    if trouble == "restarted" or trouble in SERVER_EVENTS:
+        return draw.choice(("static", "retries", "retries")) if trouble == "restarted" else "static"
+    return draw.choices(("static", "retries", "dynamic", "concurrent"), weights=(6, 2, 1, 1))[0]
+
+
+def _steps(draw: random.Random, shape: Shape, *, ends_well: bool) -> tuple[PlannedStep, ...]:
+    # Fewer than three concurrent ones are looked at each by itself: the workspace's jobs would not be listed.
+    number = {"static": draw.choice((1, 1, 2)), "retries": 1, "dynamic": 1, "concurrent": 3}[shape]
+    return tuple(
+        PlannedStep(
+            name=f"step{index}",
+            seconds=draw.choice((0.5, 1, 3)),
+            lines=draw.choice((1, 2, 5)),
+            exit_code=0 if ends_well else draw.choice((1, 137)),
+            kind="function" if draw.random() < 0.25 else "command",
+        )
+        for index in range(number)
+    )

@@ -1,0 +1,110 @@
+"""Jobs that pretend to run, and last until they are ended or let go: whatever is planned happens while they run.
+
+They have no processes. What a job does besides logging goes by way of a folder, the desk: a file there lets all jobs
+go on to their end; by another one a job has the end of its step reported, as the step's own code does in a real job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from pathlib import Path
+
+from zenml_azureml.emulator.clock import Clock
+from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
+from zenml_azureml.emulator.runtimes.failure import end_of_command
+
+#: In whose presence held jobs come to their end.
+RELEASE = "release"
+
+#: Seconds of the machine between two looks at the desk.
+_LOOK = 0.01
+
+_STEP_RUN = re.compile(r"--step_run_id[= ]'?([0-9a-f-]{36})")
+
+
+class HeldJobs:
+    """A runtime of the emulator.
+
+    Args:
+        clock: What the seconds of a job are counted on.
+        desk: The folder; it exists.
+    """
+
+    def __init__(self, clock: Clock, desk: Path) -> None:
+        self._clock = clock
+        self._desk = desk
+        self._running: set[HeldJob] = set()
+
+    async def start(self, launch: JobLaunch) -> HeldJob:
+        """Start a job, which lasts, logs and ends as its variables say (`CHAOS_SECONDS` and so on)."""
+        job = HeldJob(launch, self._clock, self._desk)
+        self._running.add(job)
+        job.task.add_done_callback(lambda _task: self._running.discard(job))
+        return job
+
+    async def close(self) -> None:
+        """End every job that still runs."""
+        for job in tuple(self._running):
+            await job.terminate()
+
+
+class HeldJob:
+    """One such job."""
+
+    def __init__(self, launch: JobLaunch, clock: Clock, desk: Path) -> None:
+        variables = launch.environment
+        self._launch, self._clock, self._desk = launch, clock, desk
+        self._seconds, self._lines = float(variables["CHAOS_SECONDS"]), int(variables["CHAOS_LINES"])
+        self._exit_code, self._held = int(variables["CHAOS_EXIT_CODE"]), variables.get("CHAOS_HELD") == "1"
+        self._written = [0] * len(launch.log_files)
+        self._killed: int | None = None
+        for file in launch.log_files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    async def wait(self) -> JobEnd:
+        """Wait for the end; a job that was terminated ends as a process does by SIGTERM."""
+        await asyncio.wait([self.task])
+        self._desk.mkdir(exist_ok=True)  # a job of the schedule before may end late
+        with (self._desk / "written.txt").open("a") as written:
+            for rank, lines in enumerate(self._written):
+                written.write(f"{self._launch.name} {rank} {lines}\n")
+        if self._killed is not None:
+            log_file = self._launch.log_file_of(self._launch.processes[self._killed])
+            return end_of_command(self._launch.command, -signal.SIGKILL, log_file)
+        exit_code = -signal.SIGTERM if self.task.cancelled() else self.task.result()
+        return end_of_command(self._launch.command, exit_code, self._launch.log_file)
+
+    async def terminate(self) -> None:
+        """End it at once."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+    async def kill(self, number: int) -> None:
+        """Let one of its processes be killed, which ends the others."""
+        if not self.task.done():
+            self._killed = number
+            await self.terminate()
+
+    async def _run(self) -> int:
+        for number in range(1, self._lines + 1):
+            for rank, file in enumerate(self._launch.log_files):
+                with file.open("a", encoding="utf-8") as log:
+                    log.write(f"line {number} of {self._lines} of {self._launch.name}\n")
+                self._written[rank] = number
+            await self._clock.sleep(self._seconds / self._lines)
+        while self._held and not (self._desk / RELEASE).exists():
+            await asyncio.sleep(_LOOK)
+        found = _STEP_RUN.search(self._launch.command)
+        if found and self._launch.environment.get("CHAOS_REPORTS") == "1":
+            await self._report(found[1])
+        return self._exit_code
+
+    async def _report(self, step_run_id: str) -> None:
+        report = self._desk / f"report-{step_run_id}"
+        report.write_text(str(self._exit_code))
+        while report.exists():
+            await asyncio.sleep(_LOOK)

@@ -1,0 +1,130 @@
+"""Mutants of what ends jobs before their time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chaos.mutants.mutant import Mutant, nothing, put
+from tests.chaos.schedule import PlannedEvent, PlannedStep
+
+
+def _cancel_nothing() -> None:
+    from zenml_azureml.ending import Ending
+
+    put(Ending, "end", nothing)
+
+
+def _nothing_at_exit() -> None:
+    from zenml_azureml import guard
+
+    put(guard, "_end_at_exit", nothing)
+
+
+def _look_at_no_run() -> None:
+    from zenml_azureml.guard import JobGuard
+
+    put(JobGuard, "_look_at_runs", nothing)
+
+
+def _notice_no_signal() -> None:
+    from zenml_azureml.interruptions import Interruptions
+
+    put(Interruptions, "notice", nothing)
+
+
+def _guard_nothing() -> None:
+    from zenml_azureml.guard import JobGuard
+
+    put(JobGuard, "take", nothing)
+
+
+def _end_where_it_waits() -> None:
+    from zenml_azureml.ending import Ending
+
+    def end(self: Any, ended: Any, *, look_for: Any = None, then: Any = nothing) -> None:
+        from datetime import timedelta
+
+        self._end(list(ended), look_for or timedelta())
+        then()
+
+    put(Ending, "end", end)
+    _nothing_at_exit()
+
+
+def _try_again_after_interruption() -> None:
+    from zenml_azureml.ending import Ending
+
+    put(Ending, "note_interruption", nothing)
+    put(Ending, "checker", lambda *_arguments: nothing)
+
+
+def _do_not_look_whether_stopped() -> None:
+    from zenml_azureml.stop_checks import StopChecks
+
+    put(StopChecks, "is_stopping", lambda *_arguments: False)
+
+
+def _publish_no_stop() -> None:
+    from zenml_azureml import step_runs
+
+    put(step_runs, "publish_stopped", nothing)
+
+
+def _take_a_stop_for_success() -> None:
+    from zenml.enums import ExecutionStatus
+    from zenml.exceptions import RunStoppedException
+
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+    wait: Any = AzureMLStepOperator.wait
+
+    def swallow(self: Any, step_run: Any) -> Any:
+        try:
+            return wait(self, step_run)
+        except RunStoppedException:
+            return ExecutionStatus.COMPLETED
+
+    put(AzureMLStepOperator, "wait", swallow)
+
+
+_INTERRUPTED = ("SIGINT", "SIGTERM", "exception", "runs stop")
+
+MUTANTS = (
+    Mutant(
+        "no cancel on interrupt",
+        _cancel_nothing,
+        "no job left",
+        tuple(("job GET", event) for event in _INTERRUPTED),
+        "static",
+    ),
+    Mutant("no look at dynamic runs", _look_at_no_run, "lets go", (("job listing", "runs stop"),), "concurrent"),
+    Mutant("no signal noticed", _notice_no_signal, "no job left", (("job listing", "SIGTERM"),), "concurrent"),
+    Mutant("no job guarded", _guard_nothing, "no job left", (("job GET", "SIGTERM"), ("job GET", "SIGINT")), "dynamic"),
+    Mutant(
+        "ends where it waits",
+        _end_where_it_waits,
+        "no job left",
+        (("cancel", "second SIGINT"),),
+        "static",
+        {"events": (PlannedEvent("SIGINT", "job GET"), PlannedEvent("second SIGINT", "cancel", 1, "before", 0, True))},
+    ),
+    Mutant(
+        "tries again after an interruption",
+        _try_again_after_interruption,
+        "no job after an interruption",
+        (("job GET", "SIGINT"), ("job GET", "SIGTERM")),
+        "retries",
+    ),
+    Mutant(
+        "no look whether it was stopped", _do_not_look_whether_stopped, "lets go", (("job GET", "runs stop"),), "static"
+    ),
+    Mutant("no stop published", _publish_no_stop, "statuses", (("job GET", "runs stop"),), "static"),
+    Mutant(
+        "a stop is a success",
+        _take_a_stop_for_success,
+        "exit code",
+        (("job GET", "runs stop"), ("log", "runs stop")),
+        "static",
+        {"steps": (PlannedStep("step0", 1, 2),)},
+    ),
+)

@@ -1,0 +1,104 @@
+"""Mutants of what submits a step again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from tests.chaos.mutants.mutant import Mutant, nothing, put
+from tests.chaos.schedule import PlannedEvent, PlannedFault
+
+
+def _stay() -> None:
+    from zenml_azureml.moving import Moves
+
+    put(Moves, "reason", nothing)
+
+
+def _count_preemptions_twice() -> None:
+    from zenml_azureml import moving
+
+    decide: Any = vars(moving)["next_target"]
+
+    def twice(attempts: Any, reason: Any, limits: Any) -> Any:
+        doubled = [each for attempt in attempts[:-1] for each in (attempt, attempt)]
+        return decide([*doubled, attempts[-1]], reason, limits)
+
+    put(moving, "next_target", twice)
+
+
+def _move_without_end() -> None:
+    from zenml_azureml import moving
+
+    decide: Any = vars(moving)["next_target"]
+    put(moving, "next_target", lambda tried, reason, limits: decide(tried, reason, replace(limits, max_preemptions=99)))
+
+
+def _keep_the_name() -> None:
+    from zenml_azureml import step_runs
+
+    name: Any = step_runs.job_name_of
+    put(step_runs, "job_name_of", lambda step_run_id, _number=1: name(step_run_id))
+
+
+def _cancel_once() -> None:
+    from zenml_azureml import moving
+
+    put(moving, "_CANCEL_AGAIN", timedelta(days=9999))
+
+
+def _leave_the_late() -> None:
+    from zenml.enums import ExecutionStatus
+
+    from zenml_azureml import step_runs
+    from zenml_azureml.following import Following
+
+    def give_up(_self: Any, step_run: Any, error: Any) -> Any:
+        step_runs.publish_failure(step_run, error)
+        return ExecutionStatus.FAILED
+
+    put(Following, "_give_up", give_up)
+    # What is left then is ended with the run, but for this.
+    from zenml_azureml.guard import JobGuard
+
+    put(JobGuard, "take", nothing)
+
+
+_TWICE = (PlannedEvent("evicted", "job GET"), PlannedEvent("evicted", "job PUT", 2))
+_EVICTED = (("job GET", "evicted"), ("log", "evicted"))
+
+MUTANTS = (
+    Mutant("no move", _stay, "outcome", _EVICTED, "static", {"faults": ()}),
+    Mutant(
+        "preemptions count twice",
+        _count_preemptions_twice,
+        "outcome",
+        (("job PUT", "evicted"),),
+        "static",
+        {"max_preemptions": 2, "events": _TWICE},
+    ),
+    Mutant("moved without end", _move_without_end, "no job too many", _EVICTED, "static", {"max_preemptions": 0}),
+    Mutant("moved under the same name", _keep_the_name, "outcome", _EVICTED, "static", {"faults": ()}),
+    Mutant(
+        "cancelled once",
+        _cancel_once,
+        "ends by itself",
+        (("cancel", "no effect"),),
+        "static",
+        {
+            "events": (),
+            "held": False,
+            "waits_in_vain": True,
+            "faults": (PlannedFault("cancel", "no effect"),),
+        },
+    ),
+    Mutant(
+        "late jobs left",
+        _leave_the_late,
+        "no job left",
+        (("job listing", "429"),),
+        "concurrent",
+        {"waits_in_vain": True, "fallback": False},
+    ),
+)

@@ -1,0 +1,203 @@
+"""Outcomes for the tests of the rules: runs as they may, and may not, come to an end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
+from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
+
+_BEGAN = datetime(2026, 11, 29, tzinfo=timezone.utc)
+
+#: A step whose command fails, and two steps.
+FAILS = PlannedStep("step0", 1, 2, exit_code=1)
+TWO = (PlannedStep("step0", 1, 2), PlannedStep("step1", 1, 2))
+
+#: What ZenML prints of a failed step, and Python of what ends a program.
+FAILURE = (
+    "Step step0 failed.\nTraceback (most recent call last):\n  File ...\nzenml_azureml.failures.AzureMLError: Job.\n"
+)
+
+
+def planned(*steps: PlannedStep, **options: Any) -> Schedule:
+    """A schedule of steps, one by default."""
+    values: dict[str, Any] = {"name": "a/b/c/d", "part": "simulated", "number": 0, "shape": "static", **options}
+    return Schedule(steps=steps or (PlannedStep("step0", 1, 2),), **values)
+
+
+def job(number: int, status: str = "Completed", step: int = 0, *, of: int | None = None, **when: float) -> JobRecord:
+    """The n-th job of all, of the n-th step run; by default made a minute after the one before, and over before that.
+
+    Args:
+        number: Of the job, and of its step run.
+        status: Azure's.
+        step: Number of the step.
+        of: Number of the step run, where it is another.
+        when: `created` and `ended`: minutes.
+    """
+    created = _BEGAN + timedelta(minutes=when.get("created", number))
+    ended = _BEGAN + timedelta(minutes=when.get("ended", when.get("created", number) + 0.5))
+    over = status in ("Completed", "Failed", "Canceled")
+    return JobRecord(
+        f"job{number}", status, f"run{number if of is None else of}", f"step{step}", created, ended if over else None
+    )
+
+
+def ran(
+    number: int, status: str = "completed", step: int = 0, cause: str | None = None, version: int = 1
+) -> StepRecord:
+    """The n-th step run, with a cause that names its job where it failed."""
+    known = f"The job job{number} failed." if status in ("failed", "retried") and cause is None else cause or ""
+    return StepRecord(f"run{number}", f"step{step}", status, known, version)
+
+
+def lines(*jobs: int, of: int = 2, step: int = 0, label: str = "") -> str:
+    """All lines of jobs, as they are shown."""
+    return "".join(f"[step{step}] {label}line {n} of {of} of job{j}\n" for j in jobs for n in range(1, of + 1))
+
+
+def trial(schedule: Schedule, run: str, steps: Sequence[StepRecord], jobs: Sequence[JobRecord], **more: Any) -> Trial:
+    """What became of a schedule, where nothing has happened yet."""
+    values: dict[str, Any] = {"output": "", "exit_code": 0 if run == "completed" else 1, **more}
+    return Trial(schedule, run=RunRecord(run, tuple(steps)), jobs=tuple(jobs), **values)
+
+
+def well(**more: Any) -> Trial:
+    """A run of one step, of which nothing is to be said."""
+    return replace(trial(planned(), "completed", [ran(0)], [job(0)], output=lines(0)), **more)
+
+
+def event(name: str, phase: str = "job GET", **options: Any) -> PlannedEvent:
+    """A planned event."""
+    return PlannedEvent(name, phase, **options)
+
+
+def while_running(*jobs: JobRecord, steps: Sequence[StepRecord] | None = None, hit: Sequence[str] = ()) -> Moment:
+    """How things stand while jobs run."""
+    running = tuple(replace(each, status="Running", ended_at=None) for each in jobs)
+    records = steps if steps is not None else [StepRecord(j.step_run_id, j.step, "running") for j in jobs]
+    return Moment(0.0, RunRecord("running", tuple(records)), running, tuple(hit))
+
+
+def interrupted(name: str, run: str, step: str, status: str, *more: JobRecord, **options: Any) -> Trial:
+    """A run of one step, interrupted while its job ran."""
+    two = options.pop("two", False)
+    steps = (PlannedStep("step0", 1, 2), PlannedStep("step1", 1, 2))[: 1 + two]
+    exit_code = options.pop("exit_code", 1)
+    return trial(
+        planned(*steps, events=(event(name),), **options.pop("schedule", {})),
+        run,
+        [ran(0, step), *options.pop("steps", ())],
+        [job(0, status), *more],
+        moments={0: while_running(job(0))},
+        exit_code=exit_code,
+        **options,
+    )
+
+
+def evicted(*jobs: JobRecord, output: str, run: str = "completed", **options: Any) -> Trial:
+    """A run of one step, whose first job was evicted."""
+    step = ran(0, "completed" if run == "completed" else "failed")
+    return trial(
+        planned(events=(event("evicted"),), **options),
+        run,
+        [step],
+        jobs,
+        output=output,
+        moments={0: while_running(jobs[0], hit=[jobs[0].name])},
+        written={("job0", 0): 2, ("job1", 0): 2},
+    )
+
+
+def with_fault(fault: str, phase: str = "job GET", **more: Any) -> Trial:
+    """A run of one step that met a fault, and completed."""
+    schedule = planned(faults=(PlannedFault(phase, fault),))
+    return replace(well(schedule=schedule, fired=Counter({0: 1})), **more)
+
+
+def killed(step: str, status: str | None, recovery: Recovery | None, **more: Any) -> Trial:
+    """A run of one step, killed while its job ran, or before there was one."""
+    jobs = () if status is None else (job(0, status),)
+    return trial(
+        planned(events=(event(more.pop("by", "SIGKILL")),)),
+        more.pop("run", "running"),
+        [ran(0, step)],
+        jobs,
+        moments={0: while_running(*jobs, steps=[ran(0, "running")])},
+        exit_code=-9,
+        recovery=recovery,
+        **more,
+    )
+
+
+def recovered(run: str, step: str, status: str | None = "Canceled", **more: Any) -> Recovery:
+    """What the commands after a kill came to."""
+    jobs = () if status is None else (job(0, status),)
+    values: dict[str, Any] = {"output": "", "exit_codes": (0,), **more}
+    return Recovery(jobs=values.pop("jobs", jobs), run=RunRecord(run, (ran(0, step),)), **values)
+
+
+def retried(tries: int) -> Trial:
+    """A step that fails at each of its tries, of which it has three."""
+    steps = [ran(n, "retried" if n < tries - 1 else "failed", version=n + 1) for n in range(tries)]
+    jobs = [job(n, "Failed") for n in range(tries)]
+    return trial(planned(FAILS, shape="retries"), "failed", steps, jobs, output=lines(*range(tries)))
+
+
+def failed(**more: object) -> Trial:
+    """A run whose step fails, as planned."""
+    made = trial(planned(FAILS), "failed", [ran(0, "failed")], [job(0, "Failed")], output=lines(0) + FAILURE)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def unreachable(**more: object) -> Trial:
+    """A run that failed because Azure could not be asked any more."""
+    schedule = planned(faults=(PlannedFault("job GET", "403"),))
+    made = trial(schedule, "failed", [ran(0, "failed")], [job(0, "Running")], fired=Counter({0: 1}))
+    made.output = "Cannot look at job0. To cancel it: az ml job cancel --name job0\n"
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def rank_killed(cause: str, status: str = "Failed", output: str = "") -> Trial:
+    return trial(
+        planned(many_nodes=True, stream_logs=bool(output), events=(event("rank killed", rank=3),)),
+        "failed",
+        [ran(0, "failed", cause=f"job0: {cause}")],
+        [job(0, status)],
+        moments={0: while_running(job(0), hit=["job0"])},
+        killed_ranks={"job0": 3},
+        output=output,
+    )
+
+
+def studio(run: str, step: str, exit_code: int, status: str = "Canceled") -> Trial:
+    return trial(
+        planned(events=(event("cancelled in Studio"),)),
+        run,
+        [ran(0, step, cause="job0 was cancelled.")],
+        [job(0, status)],
+        moments={0: while_running(job(0), hit=["job0"])},
+        exit_code=exit_code,
+    )
+
+
+def restarted(*jobs: object, run: str = "completed", **more: object) -> Trial:
+    made = trial(
+        planned(shape="retries", events=(event("restarted"),)),
+        run,
+        [ran(0, "retried", cause="killed"), ran(1, version=2)],
+        jobs,  # type: ignore[arg-type]
+        moments={0: while_running(job(0))},
+        output=lines(1),
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def waited(*jobs: object, **more: object) -> Trial:
+    schedule = planned(waits_in_vain=True)
+    made = trial(schedule, "completed", [ran(0)], jobs, output=lines(1))  # type: ignore[arg-type]
+    return replace(made, **more)  # type: ignore[arg-type]

@@ -1,0 +1,120 @@
+"""What several rules ask of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tests.chaos.catalogue import LOG_PHASES, passes
+from tests.chaos.schedule import PlannedStep
+from tests.chaos.trial import JobRecord, Moment, RunRecord, Trial
+
+UNFINISHED = frozenset({"running", "initializing", "provisioning", "queued", "stopping", "cancelling", "retrying"})
+
+#: States of a job whose command has come to its end.
+OVER = frozenset({"Completed", "Failed", "Finalizing"})
+
+
+def happened(trial: Trial) -> set[str]:
+    """Names of the events that happened."""
+    return {trial.schedule.events[index].event for index in trial.moments}
+
+
+def was_killed(trial: Trial) -> bool:
+    """Whether the orchestrator is gone without a chance to end anything."""
+    return trial.exit_code == -9 and not trial.hung
+
+
+def was_restarted(trial: Trial) -> bool:
+    """Whether a second process has gone on with the run of a killed one."""
+    return "restarted" in happened(trial)
+
+
+def interruptions(trial: Trial) -> Iterator[Moment]:
+    """How things stood at each event for which the orchestrator has to stop."""
+    for index, moment in sorted(trial.moments.items()):
+        event = trial.schedule.events[index].event
+        if trial.schedule.stops_for(event) and event != "restarted":
+            yield moment
+
+
+def interrupted(trial: Trial) -> bool:
+    """Whether there was one; a process that is started again is not interrupted for good."""
+    return any(True for _ in interruptions(trial))
+
+
+def disturbed(trial: Trial) -> bool:
+    """Whether a job may have been ended, or its end have come, while the orchestrator was being interrupted."""
+    return interrupted(trial) or was_restarted(trial) or "exception" in happened(trial)
+
+
+def hits(trial: Trial, event: str) -> list[str]:
+    """Names of the jobs that an event happened to."""
+    moments = trial.moments.items()
+    return [name for index, moment in moments if trial.schedule.events[index].event == event for name in moment.hit]
+
+
+def final_jobs(trial: Trial) -> Sequence[JobRecord]:
+    """The jobs, after the recovery where there was one."""
+    return trial.recovery.jobs if trial.recovery is not None else trial.jobs
+
+
+def final_run(trial: Trial) -> RunRecord | None:
+    """The run, after the recovery where there was one."""
+    return trial.recovery.run if trial.recovery is not None else trial.run
+
+
+def jobs_of(jobs: Sequence[JobRecord], step: PlannedStep) -> list[JobRecord]:
+    """The jobs of a step, of all of its step runs."""
+    return sorted((job for job in jobs if job.step == step.name), key=lambda job: job.created_at)
+
+
+def by_step_run(jobs: Sequence[JobRecord]) -> Mapping[str, list[JobRecord]]:
+    """The jobs of each step run, the first one first."""
+    found: dict[str, list[JobRecord]] = {}
+    for job in sorted(jobs, key=lambda job: job.created_at):
+        found.setdefault(job.step_run_id, []).append(job)
+    return found
+
+
+def may_be_out_of_reach(trial: Trial) -> bool:
+    """Whether a fault happened after which Azure cannot be asked, or refuses: the step may be given up."""
+    return any(
+        trial.fired[index]
+        and not (planned.recovery or planned.trap)
+        and not passes(planned.phase, planned.fault)
+        and planned.phase not in LOG_PHASES - {"workspace"}
+        for index, planned in enumerate(trial.schedule.faults)
+    )
+
+
+def log_out_of_reach(trial: Trial) -> bool:
+    """Whether a fault happened after which a log need not be read to its end."""
+    return any(
+        trial.fired[index] and not planned.trap and not passes(planned.phase, planned.fault)
+        for index, planned in enumerate(trial.schedule.faults)
+    )
+
+
+def told_how_to_cancel(job: JobRecord, output: str) -> bool:
+    """Whether a line names a job and the command to cancel it."""
+    return any(job.name in line and " job cancel " in line for line in output.splitlines())
+
+
+def gave_up(trial: Trial, job: JobRecord) -> bool:
+    """Whether a step was given up for good reason while its job may go on."""
+    causes = "\n".join(step.cause for step in trial.run.steps) if trial.run else ""
+    return may_be_out_of_reach(trial) and told_how_to_cancel(job, f"{trial.output}\n{causes}")
+
+
+def fails(trial: Trial, step: PlannedStep) -> bool:
+    """Whether a step has to fail at its last try, with nothing but what is planned for its job."""
+    names = {job.name for job in trial.jobs if job.step == step.name}
+    if step.exit_code:
+        return True
+    if trial.schedule.waits_in_vain and not trial.schedule.fallback and step is trial.schedule.steps[0]:
+        return trial.schedule.shape != "retries"  # of which only the first job waits in vain
+    if trial.schedule.shape == "retries":
+        return False
+    evictions = len(names & set(hits(trial, "evicted")))
+    stopped = names & (set(hits(trial, "cancelled in Studio")) | set(trial.killed_ranks))
+    return bool(stopped) or evictions > trial.schedule.max_preemptions
