@@ -146,7 +146,7 @@ class ServerHome(Home):
 
     def _start(self) -> None:
         self._ask(f"start {self._keys:064d}")
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while not self._answers():
             if time.monotonic() > deadline:
                 raise RuntimeError((self.folder / "server.txt").read_text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.chaos.mutants.mutant import Mutant, nothing, put
-from tests.chaos.schedule import PlannedEvent, PlannedStep
+from tests.chaos.schedule import PlannedEvent
 
 
 def _cancel_nothing() -> None:
@@ -70,23 +70,6 @@ def _publish_no_stop() -> None:
     put(step_runs, "publish_stopped", nothing)
 
 
-def _take_a_stop_for_success() -> None:
-    from zenml.enums import ExecutionStatus
-    from zenml.exceptions import RunStoppedException
-
-    from zenml_azureml.step_operator import AzureMLStepOperator
-
-    wait: Any = AzureMLStepOperator.wait
-
-    def swallow(self: Any, step_run: Any) -> Any:
-        try:
-            return wait(self, step_run)
-        except RunStoppedException:
-            return ExecutionStatus.COMPLETED
-
-    put(AzureMLStepOperator, "wait", swallow)
-
-
 _INTERRUPTED = ("SIGINT", "SIGTERM", "exception", "runs stop")
 
 MUTANTS = (
@@ -119,12 +102,4 @@ MUTANTS = (
         "no look whether it was stopped", _do_not_look_whether_stopped, "lets go", (("job GET", "runs stop"),), "static"
     ),
     Mutant("no stop published", _publish_no_stop, "statuses", (("job GET", "runs stop"),), "static"),
-    Mutant(
-        "a stop is a success",
-        _take_a_stop_for_success,
-        "exit code",
-        (("job GET", "runs stop"), ("log", "runs stop")),
-        "static",
-        {"steps": (PlannedStep("step0", 1, 2),)},
-    ),
 )

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.chaos.mutants.mutant import Mutant, nothing, put
+from tests.chaos.schedule import PlannedFault
 
 
 def _adopt_nothing() -> None:
@@ -69,9 +70,9 @@ MUTANTS = (
         "a name for each try",
         _name_each_try_anew,
         "one job",
-        (("job PUT", "500 processed"), ("job PUT", "reset processed")),
+        (("job PUT", "500 processed"),),
         "static",
-        {"held": False},
+        {"faults": (PlannedFault("job PUT", "500 processed"),)},  # and no trap for the second try
     ),
     Mutant(
         "asks once",
