@@ -162,7 +162,8 @@ class Admin:
 
     def _call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         data = None if body is None else json.dumps(body)
-        self._connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+        own = {"Content-Type": "application/json", "Authorization": f"Bearer {self._address.key}"}
+        self._connection.request(method, path, data, {**own, **(headers or {})})
         answer = self._connection.getresponse()
         text = answer.read()
         if answer.status >= 300:
