@@ -56,7 +56,11 @@ def schedule_about(
     shape = shape or _shape_for(draw, phase, trouble)
     make = _about_fault if trouble in FAULTS else _about_event
     made = make(draw, name, phase, trouble, shape, alone)
-    return replace(made, part=part, number=number, **options)
+    made = replace(made, part=part, number=number, **options)
+    if part == "simulated":
+        return made
+    # The image of a function would have to have this code; commands show the same of jobs that are processes.
+    return replace(made, steps=tuple(replace(step, kind="command") for step in made.steps))
 
 
 def _about_fault(draw: random.Random, name: str, phase: str, fault: str, shape: Shape, alone: bool) -> Schedule:
