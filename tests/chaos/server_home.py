@@ -22,7 +22,7 @@ from tests.chaos.shared_clock import SharedClock
 AWAY = {"server restarted": 10.0, "session expired": 0.5, "server away": 180.0, "database locked": 20.0}
 
 #: Seconds of the machine that a client waits for an answer, and for which a database is locked: more.
-PATIENCE, LOCKED = 2, 5.0
+PATIENCE, LOCKED = 10, 12.0
 
 
 _PASSWORD = "not-a-secret"
@@ -76,7 +76,6 @@ class ServerHome(Home):
         self._start()
         self._variables = {
             "ZENML_CONFIG_PATH": str(self.folder / "client"),
-            "ZENML_STORE_HTTP_TIMEOUT": str(PATIENCE),
             "ZENML_STORE_URL": self._url,
             "ZENML_STORE_API_KEY": self._api_key(),
         }
@@ -90,6 +89,7 @@ class ServerHome(Home):
         _, status = os.waitpid(orchestrator.fork(output, work), 0)
         if status:
             raise RuntimeError(output.read_text())
+        self._variables["ZENML_STORE_HTTP_TIMEOUT"] = str(PATIENCE)
 
     def begin(self, _folder: Path) -> None:
         """Nothing is to be done: runs have names of their own, and the server keeps them all."""
