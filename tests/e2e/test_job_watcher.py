@@ -335,3 +335,12 @@ def test_the_sibling_of_a_failed_step(team: Team, mode: str) -> None:
         assert sibling.status == "Completed"
         assert team.status(f"steps/{team.step_run(sibling)}") == "completed"
     assert len(jobs_of(team.emulator)) == 2
+
+
+def test_the_ranks_of_a_node_end_together(team: Team) -> None:
+    job = team.killed(STATIC, distribution={"type": "pytorch", "process_count_per_instance": 2})
+    team.polled(job, 3)
+    assert job.status == "Running"
+    team.server.update(f"runs/{team.run_of(job)}", status="stopping")
+
+    ended_itself(team, job, "its run is stopping")
