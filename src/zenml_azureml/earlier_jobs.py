@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -40,6 +41,23 @@ class Operator(Protocol):
         """The workspace that they lead to."""
 
 
+def _nothing() -> None:
+    """Look for nothing: there is no earlier step run."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The earlier jobs of a step, which have ended.
+
+    Attributes:
+        checkpoints: Address of the checkpoint folder of the newest one that has been found; empty if none has one.
+        look_again: To call right before the new job is submitted: looks once more for a job that may still appear.
+    """
+
+    checkpoints: str = ""
+    look_again: Callable[[], None] = _nothing
+
+
 class EarlierJobs:
     """The jobs of earlier step runs, for the steps of one operator.
 
@@ -63,7 +81,7 @@ class EarlierJobs:
         with self._lock:
             self._ended.setdefault((step_run.pipeline_run_id, step_run.name), set()).add(step_run.id)
 
-    def end(self, step_run: StepRunResponse, check: Check) -> Check:
+    def end(self, step_run: StepRunResponse, check: Check) -> Ended:
         """Cancel the unfinished jobs of a step's earlier step runs, and see that they end.
 
         Costs no request for the first step run of a step, and none if this process has seen the ends of all jobs
@@ -74,17 +92,17 @@ class EarlierJobs:
             check: Called while waiting; ends it by raising.
 
         Returns:
-            What to call right before the new job is submitted: it looks once more for a job that may still appear.
+            What there is to know of them for the new job.
 
         Raises:
             AzureMLError: If one has not ended in time, or Azure ML cannot be asked. No job may be submitted then.
         """
         unseen = self._unseen(step_run)
         if not unseen:
-            return _nothing
+            return Ended()
         search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
         search.end_all(check)
-        return lambda: search.look_again(check)
+        return Ended(search.checkpoints, lambda: search.look_again(check))
 
     def _unseen(self, step_run: StepRunResponse) -> list[_Superseded]:
         """The earlier step runs that may have an unfinished job, as far as this process knows."""
@@ -126,7 +144,3 @@ class EarlierJobs:
             return operator.workspace(operator.get_settings(earlier))
         except AzureMLSettingsError:
             return None  # settings with which nothing can have been submitted
-
-
-def _nothing() -> None:
-    """Look for nothing: there is no earlier step run."""

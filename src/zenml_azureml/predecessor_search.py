@@ -88,6 +88,9 @@ class Search:
         settings: Its settings.
         traces: What is known of the earlier ones.
         time: Where the time comes from.
+
+    Attributes:
+        checkpoints: Address of the checkpoint folder of the newest job that has one; empty if none has.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Search:
         self._bound = timedelta(minutes=settings.max_cancel_minutes)
         self._traces = traces
         self._time = time
+        self.checkpoints = ""
 
     def end_all(self, check: Check) -> None:
         """Cancel what is found by the run's tag and by name, for as long as a job may still appear."""
@@ -164,6 +168,7 @@ class Search:
         return found
 
     def _note(self, trace: Trace, job: ListedJob) -> list[_Unfinished]:
+        self.checkpoints = job.checkpoints or self.checkpoints
         number = step_runs.number_named_in(job.name)
         if number >= trace.number:
             trace.number, trace.status = number + 1, job.status

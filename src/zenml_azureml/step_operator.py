@@ -30,7 +30,7 @@ from zenml_azureml.advice import refuse_images_without_package, steps_without_op
 from zenml_azureml.attempts import Attempts, has_moved
 from zenml_azureml.credentials import credential_of
 from zenml_azureml.distribution import image_apt_packages, image_requirements
-from zenml_azureml.earlier_jobs import EarlierJobs
+from zenml_azureml.earlier_jobs import EarlierJobs, Ended
 from zenml_azureml.ending import SUBMIT_LAG, Ending
 from zenml_azureml.endpoint import Cloud, cloud_of
 from zenml_azureml.exposure import exposed_settings
@@ -286,15 +286,17 @@ class AzureMLStepOperator(BaseStepOperator):
         check: Callable[[], None],
     ) -> None:
         self._resolve(info, info.pipeline_step_name)
-        look_again = self._end_earlier_jobs(info.step_run, check)
+        earlier = self._end_earlier_jobs(info.step_run, check)
         # Until somebody waits for it; in dynamic pipelines nobody will.
         self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
         try:
             if has_moved(self._attempts.of(info.step_run)):
                 logger.info("The step has a job already: `%s`.", self._attempts.job_name(info.step_run))
             else:
-                request = partial(job_request, info, entrypoint_command, environment)
-                self._submit_first(info.step_run, request, check, look_again)
+                request = partial(
+                    job_request, info, entrypoint_command, environment, earlier_checkpoints=earlier.checkpoints
+                )
+                self._submit_first(info.step_run, request, check, earlier.look_again)
             # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
             self._watch(info.step_run)
             if info.snapshot.is_dynamic:
@@ -332,8 +334,8 @@ class AzureMLStepOperator(BaseStepOperator):
                 self._earlier_jobs.note_end(step_run)
             raise
 
-    def _end_earlier_jobs(self, step_run: StepRunResponse, check: Callable[[], None]) -> Callable[[], None]:
-        """Cancel what earlier step runs of a step have left; what to call again right before its job is sent."""
+    def _end_earlier_jobs(self, step_run: StepRunResponse, check: Callable[[], None]) -> Ended:
+        """Cancel what earlier step runs of a step have left."""
 
         def check_run_too() -> None:
             check()

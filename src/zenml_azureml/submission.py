@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -74,7 +74,12 @@ class StepFacts:
 
 
 def job_request(
-    info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
+    info: StepRunInfo,
+    entrypoint_command: list[str],
+    environment: dict[str, str],
+    options: JobOptions,
+    *,
+    earlier_checkpoints: str = "",
 ) -> JobRequest:
     """The job of a step run.
 
@@ -83,6 +88,8 @@ def job_request(
         entrypoint_command: What to run in the job.
         environment: Environment variables that ZenML wants set.
         options: What the step's settings ask for.
+        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if none
+            is known. An older version of this package may have named it otherwise.
 
     Returns:
         All that is sent, but for the compute.
@@ -90,7 +97,8 @@ def job_request(
     Raises:
         AzureMLError: If the step has no image.
     """
-    return request_for(_facts_of(info), entrypoint_command, environment, options)
+    request = request_for(_facts_of(info), entrypoint_command, environment, options)
+    return replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
 
 
 def request_for(

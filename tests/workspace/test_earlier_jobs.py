@@ -108,7 +108,7 @@ class World:
         return name
 
     def end(self, check: Callable[[], None] = lambda: None) -> Callable[[], None]:
-        return self.earlier_jobs.end(self.second, check)
+        return self.earlier_jobs.end(self.second, check).look_again
 
     def requests(self) -> list[tuple[str, str]]:
         """What the operator has requested about jobs; the test itself only makes some, and asks for their status."""
@@ -123,7 +123,7 @@ def world(emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.M
 
 
 def test_a_first_step_run_costs_no_request(world: World) -> None:
-    world.earlier_jobs.end(world.first, lambda: None)()
+    world.earlier_jobs.end(world.first, lambda: None).look_again()
 
     assert world.listings == 0
     assert world.requests() == []
@@ -389,3 +389,22 @@ def test_the_secret_that_a_killed_process_has_left_in_a_key_vault_is_deleted_wit
 
     assert status(world.arm, name) == "Canceled"
     eventually(lambda: not values_in(killed.vault))
+
+
+@pytest.mark.parametrize("status_of_first", ["Running", "Failed"])
+def test_the_checkpoint_folder_that_an_earlier_job_has_used_is_known(world: World, status_of_first: str) -> None:
+    """An older version named it otherwise, and the step is to find there what it has saved."""
+    folder = "azureml://datastores/workspaceblobstore/paths/zenml/run/fold-1/checkpoints"
+    name = world.submit(job_name_of(world.first.id))
+    job = world.emulator.context.store.workspaces[0].jobs[name]
+    job.properties["outputs"] = {"checkpoints": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": folder}}
+    if status_of_first == "Failed":
+        job.status = "Failed"
+
+    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == folder
+
+
+def test_no_checkpoint_folder_is_known_if_no_earlier_job_had_one(world: World) -> None:
+    world.submit(job_name_of(world.first.id))
+
+    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == ""

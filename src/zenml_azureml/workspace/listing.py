@@ -10,6 +10,7 @@ from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
+from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.terminal import safe_link, safe_name, safe_tags
 from zenml_azureml.workspace.connection import WorkspaceConnection
 from zenml_azureml.workspace.distributions import processes_per_node
@@ -31,6 +32,7 @@ class ListedJob:
         started: When it began to run; None if it has not.
         ended: When it ended; None if it has not, or never ran.
         processes_per_node: How many processes each of its nodes has; None where that is not known.
+        checkpoints: Address of its checkpoint folder; empty if it has none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ListedJob:
     started: datetime | None = None
     ended: datetime | None = None
     processes_per_node: int | None = None
+    checkpoints: str = ""
 
     @property
     def phase(self) -> JobPhase:
@@ -95,6 +98,7 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None
 def listed(job: Job) -> ListedJob:
     """What listings tell of a job, of the SDK's account of it."""
     studio = (job.services or {}).get("Studio")
+    output = (getattr(job, "outputs", None) or {}).get(OUTPUT)
     return ListedJob(
         name=safe_name(str(job.name)),
         # The SDK's status is an Enum whose `str` is not its value.
@@ -106,6 +110,7 @@ def listed(job: Job) -> ListedJob:
         started=_moment(job, "StartTimeUtc"),
         ended=_moment(job, "EndTimeUtc"),
         processes_per_node=processes_per_node(getattr(job, "distribution", None)),
+        checkpoints=str(getattr(output, "path", None) or ""),
     )
 
 
