@@ -95,7 +95,7 @@ def test_each_cause_is_told_in_the_output_and_on_the_server(
 
     output = simulated_project.succeed(PIPELINE, json.dumps(asked))
 
-    # Not the whole of the last line: from Python 3.12 on, OpenTelemetry has its own last words at the end of the process.
+    # Not the whole of its line: from Python 3.12 on, OpenTelemetry prints an error at the end of the process.
     told, _ = json.JSONDecoder().raw_decode(next(line for line in output.splitlines() if line.startswith("{")))
     assert [armed.fired for armed in emulator.context.scenarios.armed] == [1] * len(CASES)
     for name, case in CASES.items():
