@@ -57,6 +57,12 @@ class Client:
         transport = WorkspaceTransport(sleeper=self.slept.append, clock=lambda: float(next(seconds)))
         self.connection = WorkspaceConnection(self.server.address, Credential, transport)
 
+    def stop_clock(self) -> None:
+        """Have no answer take any time."""
+        transport = self.connection.transport
+        assert isinstance(transport, WorkspaceTransport)
+        transport._clock = lambda: 0.0
+
     def when(self, path: str, behaviour: Behaviour) -> None:
         """Have the server do something at a path."""
         self.server.behaviours[path] = behaviour
@@ -66,7 +72,10 @@ class Client:
         with pytest.raises((AzureError, AzureMLError)) as raised:
             action(self)
         error = raised.value
-        return error if isinstance(error, AzureMLError) else explain("asking", error, self.server.address)
+        if isinstance(error, AzureMLError):
+            return error
+        assert isinstance(error, AzureError)
+        return explain("asking", error, self.server.address)
 
     def said(self, error: AzureMLError) -> str:
         """What it says went wrong, without what is different in each run."""

@@ -88,9 +88,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def json(self, body: object, status: int = 200, **headers: str) -> None:
         """Answer with JSON."""
-        self.bytes(json.dumps(body).encode(), status, **headers)
+        self.answer(json.dumps(body).encode(), status, **headers)
 
-    def bytes(self, body: bytes, status: int = 200, **headers: str) -> None:
+    def answer(self, body: bytes, status: int = 200, **headers: str) -> None:
         """Answer with bytes, as JSON unless the headers say otherwise; the names of headers with `_` for `-`."""
         named = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def blob(self, body: bytes, status: int = 200, **headers: str) -> None:
         """Answer as storage."""
-        self.bytes(body, status, x_ms_version="2021-12-02", Content_Type="text/plain", **headers)
+        self.answer(body, status, x_ms_version="2021-12-02", Content_Type="text/plain", **headers)
 
     def raw(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         """Answer with these headers only."""

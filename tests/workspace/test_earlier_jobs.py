@@ -397,7 +397,9 @@ def test_the_checkpoint_folder_that_an_earlier_job_has_used_is_known(world: Worl
     folder = "azureml://datastores/workspaceblobstore/paths/zenml/run/fold-1/checkpoints"
     name = world.submit(job_name_of(world.first.id))
     job = world.emulator.context.store.workspaces[0].jobs[name]
-    job.properties["outputs"] = {"checkpoints": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": folder}}
+    job.properties["outputs"] = {
+        "checkpoints": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": folder}
+    }
     if status_of_first == "Failed":
         job.status = "Failed"
 

@@ -139,7 +139,7 @@ def test_an_operation_that_is_elsewhere_is_not_followed(header: str, client: Cli
     ],
 )
 def test_a_log_server_that_ignores_ranges_costs_no_more_than_a_part(start: bytes, client: Client) -> None:
-    client.connection.transport._clock = lambda: 0.0  # type: ignore[attr-defined]
+    client.stop_clock()
     client.when("/log", endless(start, b"x" * 65_536))
     tracemalloc.start()
     try:
@@ -153,7 +153,7 @@ def test_a_log_server_that_ignores_ranges_costs_no_more_than_a_part(start: bytes
 
 
 def test_an_answer_that_is_too_long_is_not_read_to_its_end(client: Client) -> None:
-    client.connection.transport._clock = lambda: 0.0  # type: ignore[attr-defined]
+    client.stop_clock()
     client.when("/jobs", endless(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", b" " * 65_536))
 
     error = client.error_of(look_at_all)
@@ -168,7 +168,7 @@ def test_a_log_that_never_ends_is_read_for_half_an_hour(client: Client, monkeypa
         first, last = (int(number) for number in handler.headers["Range"].removeprefix("bytes=").split("-"))
         handler.blob(bytes(last - first + 1), 206, Content_Range=f"bytes {first}-{last}/99999999999999")
 
-    client.connection.transport._clock = lambda: 0.0  # type: ignore[attr-defined]
+    client.stop_clock()
     client.when("/log", more)
     minutes = itertools.count()
     follower = LogFollower(client.connection, "job-1", lambda: 60.0 * next(minutes))
