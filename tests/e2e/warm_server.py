@@ -131,6 +131,8 @@ def _become(asked: dict[str, Any]) -> None:
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
     sys.argv[:] = asked["arguments"]
+    if "MUTATION_COVERAGE" in os.environ:  # see tests/mutation
+        importlib.import_module("tests.mutation.lines").note_until_exit()
     path = sys.argv[0]
     sys.path[0] = str(Path(path).parent)
     for stream in (sys.stdout, sys.stderr):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree as Tree
 
 from tests.mutation.accepted import ACCEPTED
+from tests.mutation.lines import FOLDER
 from tests.mutation.mutate import Mutation, mutations
-from tests.mutation.record import FOLDER, lines_of_tests
+from tests.mutation.record import lines_of_tests
 from tests.mutation.targets import PACKAGE, ROOT, TARGETS, TESTS
 from tests.mutation.workplace import Workplace
 
@@ -69,19 +72,11 @@ def _record(folder: Path, workers: int) -> None:
     folder.mkdir(parents=True)
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-p", "tests.mutation.record"]
     command += [f"--junit-xml={folder / 'durations.xml'}", "-m", "not long", *TESTS]
-    subprocess.run(command, cwd=ROOT, check=False, env={**_environment(), FOLDER: str(folder)})
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
+    subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, FOLDER: str(folder)})
 
 
 def _durations(folder: Path) -> dict[str, float]:
     """Return the seconds of each test, by its id, of those that passed."""
-    from xml.etree import ElementTree as Tree
-
     durations = {}
     for case in Tree.parse(folder / "durations.xml").iter("testcase"):
         if not len(case):

@@ -16,29 +16,8 @@ import coverage
 import pytest
 
 from tests.e2e import warm
-from tests.mutation.targets import PACKAGE, TARGETS
-
-FOLDER = "MUTATION_COVERAGE"
-TEST = "MUTATION_COVERAGE_TEST"
-
-
-def start(test: str, folder: str) -> coverage.Coverage:
-    """Start to note the lines that this process executes.
-
-    Args:
-        test: What they are executed for.
-        folder: For the file.
-    """
-    measured = coverage.Coverage(
-        data_file=str(Path(folder) / "lines"),
-        data_suffix=True,
-        include=[str(PACKAGE / target) for target in TARGETS],
-        context=test,
-        config_file=False,
-        messages=False,
-    )
-    measured.start()
-    return measured
+from tests.mutation.lines import FOLDER, TEST, start
+from tests.mutation.targets import PACKAGE
 
 
 @pytest.hookimpl(wrapper=True)
