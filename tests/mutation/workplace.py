@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.mutation.mutate import Mutation
@@ -16,8 +17,14 @@ from tests.mutation.targets import ROOT
 #: What a copy has of the project.
 _COPIED = ("src", "tests", "benchmarks", "scripts", "docs", "pyproject.toml", "README.md", "LICENSE", "Makefile")
 
-#: Seconds after which a mutant's tests are ended: many times as long as they take.
-TIMEOUT = 240
+#: Seconds that one test may take. Whatever needs more has been made to wait by the mutant.
+TEST_TIMEOUT = 60
+
+#: Seconds that starting takes, and how many times as long as recorded the tests may take, on a busy machine.
+_STARTING, _SLOWER = 120.0, 5.0
+
+#: What pytest prints of a test that has taken too long.
+_TIMED_OUT = "Timeout"
 
 
 class Workplace:
@@ -38,58 +45,47 @@ class Workplace:
                 shutil.copy2(source, folder / name)
         self._python = _environment(folder)
 
-    def notices(self, module: str, mutation: Mutation, tests: Sequence[str]) -> str:
+    def notices(self, module: str, mutation: Mutation, tests: Sequence[str], seconds: float) -> str:
         """Run tests with a mutation; return `killed`, `survived` or `timeout`.
 
         Args:
             module: The module, as in `targets.TARGETS`.
             mutation: Its change.
             tests: Ids of the tests, the quickest first.
+            seconds: What they take without it.
         """
         path = self.folder / "src" / "zenml_azureml" / module
         original = path.read_bytes()
         path.write_text(mutation.source)
         try:
-            return {0: "survived", None: "timeout"}.get(self._run(tests), "killed")
+            return self._run(tests, _STARTING + _SLOWER * seconds)
         finally:
             path.write_bytes(original)
 
-    def passes(self, tests: Sequence[str]) -> bool:
-        """Return whether tests pass without any mutation."""
-        return self._run(tests) == 0
-
-    def _run(self, tests: Sequence[str]) -> int | None:
-        names = self.folder / "tests.txt"
+    def _run(self, tests: Sequence[str], seconds: float) -> str:
+        names, printed = self.folder / "tests.txt", self.folder / "printed.txt"
         names.write_text("\n".join(tests))
-        command = [
-            self._python,
-            "-B",
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--timeout",
-            "60",
-            f"@{names}",
-        ]
-        process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(TIMEOUT)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            # Also what a mutant has left running.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout", str(TEST_TIMEOUT)]
+        with printed.open("wb") as output:
+            process = subprocess.Popen(
+                [self._python, "-B", "-m", "pytest", *options, f"@{names}"],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return "timeout"
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # also what a mutant has left running
+                process.wait()
+        if code == 0:
+            return "survived"
+        return "timeout" if _TIMED_OUT in printed.read_text(errors="replace") else "killed"
 
 
 def _environment(folder: Path) -> str:
