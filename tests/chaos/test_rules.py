@@ -11,6 +11,7 @@ from tests.chaos.impossible import IMPOSSIBLE
 from tests.chaos.outcomes import (
     FAILURE,
     TWO,
+    event,
     evicted,
     failed,
     interrupted,
@@ -33,7 +34,7 @@ from tests.chaos.outcomes import (
 )
 from tests.chaos.rules import RULES, broken
 from tests.chaos.rules.ends import tracebacks
-from tests.chaos.schedule import PlannedFault
+from tests.chaos.schedule import PlannedFault, PlannedStep
 from tests.chaos.trial import Trial
 
 
@@ -74,6 +75,10 @@ WELL: dict[str, Trial] = {
     ),
     "an eviction": evicted(job(0, "Failed"), job(1, of=0), output=lines(0, 1)),
     "a further eviction than are forgiven": evicted(job(0, "Failed"), output=lines(0), run="failed", max_preemptions=0),
+    "an eviction after a function has reported its end": replace(
+        evicted(job(0, "Failed"), output=lines(0)),
+        schedule=planned(PlannedStep("step0", 1, 2, kind="function"), events=(event("evicted"),)),
+    ),
     "a cancel in Studio": studio("failed", "stopped", 1),
     "a killed rank": rank_killed("node 1 rank 3 failed"),
     "a job that waited in vain": waited(job(0, "Canceled"), job(1, of=0)),

@@ -118,3 +118,16 @@ def fails(trial: Trial, step: PlannedStep) -> bool:
     evictions = len(names & set(hits(trial, "evicted")))
     stopped = names & (set(hits(trial, "cancelled in Studio")) | set(trial.killed_ranks))
     return bool(stopped) or evictions > trial.schedule.max_preemptions
+
+
+def reports_itself(trial: Trial, job: JobRecord) -> bool:
+    """Whether the code of a job's step reports its end: it is a function."""
+    return any(step.name == job.step and step.kind == "function" for step in trial.schedule.steps)
+
+
+def reported_before_a_hit(trial: Trial, job: JobRecord) -> bool:
+    """Whether something happened to a job whose step had already reported that it has completed."""
+    hit = {*hits(trial, "evicted"), *hits(trial, "cancelled in Studio"), *trial.killed_ranks}
+    steps = trial.run.steps if trial.run else ()
+    completed = any(step.id == job.step_run_id and step.status == "completed" for step in steps)
+    return reports_itself(trial, job) and job.name in hit and completed

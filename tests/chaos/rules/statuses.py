@@ -10,6 +10,8 @@ from tests.chaos.rules.facts import (
     gave_up,
     interrupted,
     log_out_of_reach,
+    reported_before_a_hit,
+    reports_itself,
     was_killed,
     was_restarted,
 )
@@ -33,8 +35,10 @@ def statuses(trial: Trial) -> Iterator[str]:
     for step in trial.run.steps:
         job = jobs.get(step.id)
         if step.status == "completed" and (job is None or job.status in ("Canceled", "Failed")):
-            if job is not None and _reports_itself(trial, step.name) and (disturbed(trial) or _another_failed(trial)):
+            if job is not None and reports_itself(trial, job) and (disturbed(trial) or _another_failed(trial)):
                 continue  # it was cancelled after its code had reported its end
+            if job is not None and reported_before_a_hit(trial, job):
+                continue
             yield f"{step.name} completed, its job {job.status if job else 'was never made'}"
         if killed:
             continue
@@ -46,10 +50,6 @@ def statuses(trial: Trial) -> Iterator[str]:
         yield f"the run is left {trial.run.status}"
     if trial.run.status == "completed" and any(s.status in ("failed", "stopped") for s in trial.run.steps):
         yield "the run completed, though a step of it did not"
-
-
-def _reports_itself(trial: Trial, name: str) -> bool:
-    return any(step.name == name and step.kind == "function" for step in trial.schedule.steps)
 
 
 def _another_failed(trial: Trial) -> bool:

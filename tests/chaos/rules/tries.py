@@ -14,6 +14,7 @@ from tests.chaos.rules.facts import (
     interruptions,
     jobs_of,
     may_be_out_of_reach,
+    reported_before_a_hit,
     was_killed,
     was_restarted,
 )
@@ -46,6 +47,8 @@ def tries(trial: Trial) -> Iterator[str]:
             evicted = sum(job.name in hits(trial, "evicted") for job in jobs[step_run_id])
             further = min(evicted, trial.schedule.max_preemptions)
             further += trial.schedule.waits_in_vain and trial.schedule.fallback and _waited(trial, step_run_id)
+            if reported_before_a_hit(trial, jobs[step_run_id][-1]):
+                continue
             if len(jobs[step_run_id]) != 1 + further and not _any_fails(trial):
                 yield f"{step.name} had {len(jobs[step_run_id])} jobs after {evicted} evictions"
 
@@ -88,7 +91,7 @@ def exit_code(trial: Trial) -> Iterator[str]:
         and not (trial.schedule.is_dynamic and trial.run.status in ("stopped", "stopping"))
     ):
         yield f"exit code 0 of a run that is {trial.run.status}"
-    if trial.exit_code != 0 and trial.run.status == "completed" and not any(True for _ in interruptions(trial)):
+    if trial.exit_code != 0 and trial.run.status == "completed" and not disturbed(trial):
         yield f"exit code {trial.exit_code} of a run that completed"
 
 
