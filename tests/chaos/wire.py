@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -105,7 +106,8 @@ class Wire:
         _mark(request, ORCHESTRATOR, phases)
         self._let_happen(phases, numbers, "before")
         try:
-            with self._clock.request():
+            # The emulator has TLS; a ZenML server, which may be away for long, has not.
+            with self._clock.request() if str(request.url).startswith("https:") else nullcontext():
                 return really() if fault is None else _fail(fault, really, request)
         finally:
             self._moving |= self._moves and "cancel" in phases and not self._happened

@@ -8,7 +8,6 @@ from tests.chaos.rules.facts import (
     UNFINISHED,
     disturbed,
     gave_up,
-    interrupted,
     log_out_of_reach,
     reported_before_a_hit,
     reports_itself,
@@ -62,11 +61,11 @@ def causes(trial: Trial) -> Iterator[str]:
         return
     jobs = {job.step_run_id: job for job in trial.jobs}
     for step in trial.run.steps:
-        if step.status in ("failed", "retried") and not step.cause and not interrupted(trial):
+        if step.status in ("failed", "retried") and not step.cause and not disturbed(trial):
             yield f"{step.name} is {step.status} without a cause on the server"
         job = jobs.get(step.id)
         named = job is None or job.name in step.cause or step.id in step.cause
-        if step.status == "failed" and step.cause and not interrupted(trial) and not named:
+        if step.status == "failed" and step.cause and not disturbed(trial) and not named:
             yield f"the cause of {step.name} does not name its job"
 
 
