@@ -28,7 +28,7 @@ class Address:
     tenant_id: str
     client_id: str
     token_file: str
-    key: str = ""
+    key: str
 
     def variables(self) -> dict[str, str]:
         """The environment of clients that are led to it."""
@@ -101,8 +101,7 @@ async def _serve(folder: Path, part: Part, shared: SharedClock, ready: int, pare
             emulator.tenant_id,
             emulator.client_id,
             str(emulator.federated_token_file),
-            # Of the emulator's own interface, where that asks for one.
-            getattr(getattr(emulator.context, "keys", None), "admin", ""),
+            emulator.context.keys.admin,
         )
         os.write(ready, (json.dumps(vars(address)) + "\n").encode())
         os.close(ready)
