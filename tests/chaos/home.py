@@ -256,6 +256,7 @@ def _output_to(path: Path) -> Iterator[None]:
 
 def _wait_for_threads() -> None:
     """A process that forks must have no threads."""
+    gc.collect()  # an operator's pool of threads ends with it
     deadline = time.monotonic() + 30
     while len(threading.enumerate()) > 1:
         if time.monotonic() > deadline:
