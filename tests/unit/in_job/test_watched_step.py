@@ -171,8 +171,11 @@ def test_a_signal_to_its_process_number_ends_the_step(server: Answering, number:
         assert step.stdout is not None
         assert int(step.stdout.readline()) == step.pid
         step.send_signal(number)
-        codes.append(step.wait(timeout=60))
-        step.communicate()
+        try:
+            codes.append(step.wait(timeout=60))
+        finally:
+            step.kill()
+            step.communicate()
     assert codes == [-number, -number]
 
 
