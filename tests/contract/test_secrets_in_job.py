@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.contract.arm import Arm
 from tests.contract.test_vault import CLUSTER
 from tests.machine_identity import running_job
+from tests.unit.in_job.answering import RUN, STEP_RUN, answering
 from tests.vault_access import grant, own_vault
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.machine_identities import ENDPOINT, identities_in
@@ -91,6 +92,29 @@ def test_as_a_process_it_shows_them_to_nobody_but_the_step(machine: Machine) -> 
 
     assert done.stdout == "9 ['an argument'] False\n"
     assert done.stderr == ""
+
+
+def test_the_watcher_of_a_step_uses_the_token_that_comes_from_the_vault(machine: Machine) -> None:
+    machine.put({"ZENML_STORE_API_TOKEN": "from-the-vault", "TOKEN": "hush-hush"})
+    with answering() as server:
+        server.step_is("running")
+        given = server.variables()
+        del given["ZENML_STORE_API_TOKEN"]
+        step = subprocess.Popen(
+            [sys.executable, "-m", "zenml_azureml.in_job", "sh", "-c", "read line; echo $ZENML_STORE_API_TOKEN"],
+            env={"PATH": os.environ["PATH"], **machine.environment, **given},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        server.wait_for(4)  # two looks: at the step run, and at its run
+
+        output, _ = step.communicate("go\n", timeout=60)
+
+        assert output == "from-the-vault\n"
+        assert {path for _, path, _, _ in server.asked} == {f"/api/v1/steps/{STEP_RUN}", f"/api/v1/runs/{RUN}"}
+        assert {headers.get("Authorization") for *_, headers in server.asked} == {"Bearer from-the-vault"}
 
 
 def test_many_secrets_come_from_several_of_the_vaults(machine: Machine) -> None:

@@ -93,6 +93,13 @@ HOOKED = """
 def static():
     hooked()
 """
+RETRIED = """
+from zenml.config.retry_config import StepRetryConfig
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def static():
+    waiting.with_options(retry=StepRetryConfig(max_retries=2, delay=1))()
+"""
 PARALLEL = """
 @pipeline(enable_cache=False, settings=NO_BUILD, execution_mode=ExecutionMode.{mode})
 def static():
@@ -251,6 +258,33 @@ def test_a_job_without_an_orchestrator_ends_itself_when_its_step_is_over(team: T
     ended_itself(team, job, reason)
 
     assert "/heartbeat" not in team.server.log.read_text()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_step_that_its_watcher_has_ended_is_not_submitted_again(team: Team, change: str) -> None:
+    """Neither for its retries, nor at its fallback, nor as a preempted one: its orchestrator lives, and decides."""
+    client = team.start(RETRIED, job_tier="spot", max_preemptions=3, fallback=[{"job_tier": "standard"}])
+    eventually(lambda: "IN THE STEP" in every_log(team.emulator) or client.poll() is not None, seconds=180)
+    (job,) = jobs_of(team.emulator)
+    client.send_signal(signal.SIGSTOP)  # so that the watcher is the first to notice
+    try:
+        happen, reason = CHANGES[change]
+        happen(team, job)
+        eventually(lambda: job.status != "Running", seconds=60)
+    finally:
+        client.send_signal(signal.SIGCONT)
+
+    output, _ = client.communicate(timeout=120)
+
+    assert "OVER" not in output
+    assert "The Azure ML job of step `waiting` was stopped: it ended itself" in output, output[-6000:]
+    ended_itself(team, job, reason)  # the only one
+    assert team.status(f"steps/{team.step_run(job)}") == "stopped"
+    step_runs = team.server.get("steps", pipeline_run_id=team.run_of(job), hydrate="true")["items"]
+    assert [step_run["body"]["version"] for step_run in step_runs] == [1]
+    attempts = step_runs[0]["metadata"]["run_metadata"].get("azureml_attempts", [])
+    assert [attempt.get("reason") for attempt in attempts] in ([], [None])
+    assert "preempted" not in output.lower()
 
 
 def test_a_job_that_has_merely_lost_its_orchestrator_runs_on_and_can_be_taken_over(team: Team) -> None:
