@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import json
 import shutil
+import ssl
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -311,7 +315,7 @@ class TestTheDisk:
         error = end_of(arm, "job")["error"]["error"]
 
         assert error["code"] == "SystemError"
-        assert error["message"].startswith(f"The emulator cannot use its state folder ({folder}")
+        assert error["message"].startswith(f"The emulator cannot use its state folder {folder.parent} ({folder}")
         folder.unlink()
 
     def test_a_state_folder_that_has_vanished_is_made_again_for_a_job(self, arm: Arm) -> None:
@@ -320,3 +324,28 @@ class TestTheDisk:
         assert arm.call("PUT", "jobs/job", job()).status == 201
 
         assert end_of(arm, "job")["status"] == "Completed"
+
+
+@pytest.mark.parametrize("path", ["/{tenant}/oauth2/v2.0/token", "{workspace}/jobs/train?api-version=2024-04-01"])
+@pytest.mark.parametrize("body", [b"[" * 200, b"\x1f\x8b\x08broken", zlib.compress(b"a=1")[:-2], zlib.compress(b"{}")])
+@pytest.mark.parametrize("encoding", ["deflate", "gzip", "br", "zstd", "nonsense"])
+def test_a_body_that_comes_after_its_headers_and_cannot_be_read_is_refused(
+    served: Arm, path: str, body: bytes, encoding: str
+) -> None:
+    """A client sends both apart, so that a handler waits already when the server finds the body to be broken."""
+    path = path.format(tenant=served.emulator.tenant_id, workspace=served.workspace)
+    tls = ssl.create_default_context(cafile=str(served.emulator.ca_file))
+    connection = http.client.HTTPSConnection(urlsplit(served.emulator.base_url).netloc, context=tls, timeout=30)
+    connection.putrequest("PUT" if "jobs" in path else "POST", path)
+    connection.putheader("Authorization", f"Bearer {served.token()}")
+    connection.putheader("Content-Type", "application/json" if "jobs" in path else "application/x-www-form-urlencoded")
+    connection.putheader("Content-Encoding", encoding)
+    connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders()
+    # The server has the headers by the time it has answered a later request on another connection.
+    assert served.call("GET", "jobs").status == 200
+
+    connection.send(body)
+
+    assert connection.getresponse().status == 400
+    connection.close()

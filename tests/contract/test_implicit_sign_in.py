@@ -141,8 +141,16 @@ def test_an_identity_that_the_machine_does_not_have_is_refused() -> None:
 
 @pytest.mark.usefixtures("machine")
 def test_a_token_for_a_service_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ClientAuthenticationError, match=r"fetching the AAD Token|AADSTS500011"):
-        ManagedIdentityCredential().get_token("https://example.org/.default")
+    sent: list[int] = []
+    credential = ManagedIdentityCredential(
+        raw_response_hook=lambda answer: sent.append(answer.http_response.status_code)
+    )
+
+    with pytest.raises(
+        ClientAuthenticationError, match=r"The resource principal named https://example\.org was not found"
+    ):
+        credential.get_token("https://example.org/.default")
+    assert sent == [400]  # and not asked again, as after a 500
 
 
 def test_who_does_not_run_on_the_machine_gets_none(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ def _file_errors_in_words(state: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DaemonError(f"{in_words(error)}\nNext steps: check the disk and the rights of {state}.") from error
+        raise DaemonError(in_words(error, state)) from error
 
 
 def _claimed(state: Path) -> Path:
@@ -311,7 +311,7 @@ def _emulator(state: Path, options: Options) -> Emulator:
         raise DaemonError(str(error)) from error
     except OSError as error:
         if error.filename is not None or error.errno not in _PORT_ERRORS:
-            raise DaemonError(f"{in_words(error)}\nNext steps: check the disk and the rights of {state}.") from error
+            raise DaemonError(in_words(error, state)) from error
         ports = f"{options.port} or {options.port + 1}, its proxy's" if options.proxy else f"{options.port}"
         raise DaemonError(
             f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -37,15 +38,20 @@ def shown(text: str) -> str:
     return ascii(text[:100])
 
 
-def in_words(error: OSError) -> str:
-    """Return what the system says of a file, as a sentence."""
+def in_words(error: OSError, folder: Path) -> str:
+    """Return what the system says of a file, and what to do about it.
+
+    Args:
+        error: What the system says.
+        folder: The state folder of an emulator, or a folder in it.
+    """
     what = error.strerror or str(error) or type(error).__name__
-    place = f" ({error.filename})" if error.filename else ""
-    return f"The emulator cannot use its state folder{place}: {what}."
+    place = f" ({error.filename})" if error.filename and Path(os.fsdecode(error.filename)) != folder else ""
+    return f"The emulator cannot use its state folder {folder}{place}: {what}. {_way_out(error.errno)}"
 
 
 def full_disk(folder: Path) -> str:
-    """Say that the disk with a folder is full; empty if it is not.
+    """Return that the disk with a folder is full, and what to do about it; empty if it is not.
 
     Args:
         folder: The state folder of an emulator, or a folder in it.
@@ -53,7 +59,17 @@ def full_disk(folder: Path) -> str:
     try:
         status = os.statvfs(folder)
     except OSError as error:
-        return in_words(error)
+        return in_words(error, folder)
     if status.f_bavail == 0 or (status.f_files > 0 and status.f_favail == 0):
-        return f"No space left on device: the disk with the emulator's state folder is full ({folder})."
+        return in_words(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), folder)
     return ""
+
+
+def _way_out(number: int | None) -> str:
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        first = "Free space on its disk"
+    elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        first = "Make it writable for your user"
+    else:
+        first = "Check its disk and its rights"
+    return f"{first}, or use another folder: `zenml-azureml emulator start --state FOLDER`."

@@ -60,8 +60,9 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
         error = {"code": failure.code, "message": failure.message, "component": failure.component}
         _end(context, job, "Failed", error)
     except OSError as error:
-        _log.warning("Job %s could not be run: %s", job.name, in_words(error))
-        _end(context, job, "Failed", {"code": "SystemError", "message": in_words(error)})
+        words = in_words(error, context.folder)
+        _log.warning("Job %s could not be run: %s", job.name, words)
+        _end(context, job, "Failed", {"code": "SystemError", "message": words})
     except ValueError as error:
         _end(context, job, "Failed", {"code": "UserError", "message": f"The job cannot be run: {error}"})
     except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job

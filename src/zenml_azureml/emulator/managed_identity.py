@@ -51,8 +51,9 @@ async def _app_service(request: web.Request) -> web.Response:
         # Guess: the words, and that a resource that is no address is refused like this.
         return _app_service_error(400, "The query parameter resource is missing or is not the address of a resource.")
     if not context.cloud.knows(resource):
-        # Guess: the words. msal has found the status to be 500.
-        return _app_service_error(500, "An unexpected error occured while fetching the AAD Token.")
+        # Guess: the status and the words. msal has found a vague `statusCode` of 500; it reads the body alone, and all
+        # clients take any other status for final, while they ask again after a 500.
+        return _app_service_error(400, f"The resource principal named {resource} was not found in the tenant.")
     token, expires_on, _ = _token(resource, context, identity)
     body = {"access_token": token, "expires_on": str(expires_on), "resource": resource, "token_type": "Bearer"}
     return web.json_response({**body, "client_id": identity.client_id})

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.files import in_words
 from zenml_azureml.emulator.http import GatewayError, ServiceError, aml_error, gateway_error
 from zenml_azureml.emulator.limits import MOST_BODY_BYTES
@@ -30,14 +31,15 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
         if not _is_arm(request):
             raise
         return gateway_error(request, _unserved(request, error.status))
-    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError, OSError) as error:
+    except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
         return gateway_error(request, _unread(error))
+    except OSError as error:  # there is no room on the disk, for example
+        words = in_words(error, request.app[CONTEXT].folder)
+        return gateway_error(request, GatewayError(500, "InternalServerError", words))
 
 
 def _unread(error: Exception) -> GatewayError:
-    """Return the refusal of a request of which the body cannot be read, or for which there is no room on the disk."""
-    if isinstance(error, OSError):
-        return GatewayError(500, "InternalServerError", in_words(error))
+    """Return the refusal of a request of which the body cannot be read."""
     # Guess: the codes and the words of both.
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         most = MOST_BODY_BYTES // 1024**2

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from zenml_azureml.emulator.files import in_words
+
 #: Makes a folder an emulator's; its name alone counts.
 MARKER = ".zenml-azureml-emulator"
 
@@ -65,7 +67,7 @@ def claim(folder: Path) -> Path:
         _write_new(folder / ".gitignore", _GITIGNORE)
         folder.chmod(0o700)
     except OSError as error:
-        raise StateFolderError(f"The state folder {folder} cannot be used: {error.strerror}.") from error
+        raise StateFolderError(in_words(error, folder)) from error
     return folder
 
 

@@ -9,7 +9,7 @@ import json
 import secrets
 import uuid
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
@@ -40,7 +40,7 @@ class _EntraError(Exception):
 
 async def _token(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
-    form = {key: str(value) for key, value in (await request.post()).items()}
+    form = _form(await request.read()) if request.content_type == "application/x-www-form-urlencoded" else {}
     try:
         method = _sign_in(form, request.match_info["tenant"], context)
         audience = _audience(form.get("scope", ""), context)
@@ -62,6 +62,11 @@ async def _token(request: web.Request) -> web.Response:
         "access_token": token,
     }
     return web.json_response(body, headers={"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"})
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form; what is not UTF-8 in it fits nothing."""
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:

@@ -112,7 +112,7 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StateFolderError, match="is a file"):
         claim(tmp_path / "file")
-    with pytest.raises(StateFolderError, match="cannot be used"):
+    with pytest.raises(StateFolderError, match="cannot use its state folder"):
         claim(tmp_path / "file" / "below")
 
     assert (tmp_path / "file").read_text() == "mine"

@@ -30,10 +30,13 @@ def end_of_command(command: str, exit_code: int, log_file: Path) -> JobEnd:
         return JobEnd(exit_code=0)
     # Guess: Azure ML has stderr apart from stdout, and how much of it is shown for an error that is
     # no Python exception has not been recorded; nor has the code for a signal.
+    words, full = explaining_part(read_tail(log_file)), full_disk(log_file.parent)
+    if full and "No space left" not in words:  # which the command could not write
+        words = f"{words}\n{full}".lstrip()
     message = (
         f"Execution failed. User process '{program_of(command)}' exited with status code "
         f"{exit_code}. Please check log file 'user_logs/{log_file.name}' for error details. "
-        f"Error: {explaining_part(read_tail(log_file)) or full_disk(log_file.parent)}"
+        f"Error: {words}"
     )
     return JobEnd(exit_code=exit_code, error_code="UserError", message=message.rstrip())
 
