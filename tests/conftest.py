@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from azure.ai.ml import MLClient
 from azure.identity import ClientSecretCredential
@@ -23,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep ZenML from the user's own configuration, whatever a test makes it do in this process."""
     folder = tempfile.mkdtemp(prefix="zenml-azureml-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # An example that takes longer than hypothesis allows, by default 200 ms, says nothing on a busy machine.
+    hypothesis.settings.register_profile("no deadline", deadline=None)
+    hypothesis.settings.load_profile("no deadline")
     os.environ["ZENML_CONFIG_PATH"] = folder
     # Where ZenML takes a user's code to be. It would take this package for such code, and store other names for it.
     (Path(folder) / ".zen").mkdir()
@@ -91,6 +95,11 @@ def credential_of(emulator: Emulator, secret: str | None = None) -> ClientSecret
 @pytest.fixture
 def ml_client(emulator: Emulator, credential: ClientSecretCredential) -> MLClient:
     """The real SDK, on the emulator's first workspace."""
+    return ml_client_of(emulator, credential)
+
+
+def ml_client_of(emulator: Emulator, credential: ClientSecretCredential) -> MLClient:
+    """The same, of an emulator that a test has started itself."""
     workspace = emulator.context.store.workspaces[0]
     return MLClient(
         credential,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.ai.ml import MLClient
 
-from tests.conftest import point_clients_at
+from tests.conftest import credential_of, ml_client_of, point_clients_at
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
@@ -36,6 +38,22 @@ def slow(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) ->
     with Emulator(tmp_path / "slow", runtime=runtime, clock=clock, settings=settings) as emulator:
         point_clients_at(emulator, monkeypatch)
         yield emulator
+
+
+@pytest.fixture
+def streaming(slow: Emulator, clock: ManualClock) -> MLClient:
+    """The real SDK with jobs that end once it has seen them run: it streams no log of a job that is over before."""
+    seen: list[str] = []
+    moving: list[asyncio.Task[None]] = []
+
+    def note(_method: str, path: str, _body: bytes) -> None:
+        if path.partition("?")[0].endswith("/details"):
+            seen.append(path)
+            if len(seen) > 1 and not moving:
+                moving.append(asyncio.get_running_loop().create_task(clock.advance(600)))
+
+    slow.context.on_request = note
+    return ml_client_of(slow, credential_of(slow))
 
 
 @pytest.fixture

@@ -150,10 +150,10 @@ def test_details_have_the_keys_and_times_that_users_quote(ml_client: MLClient, a
     assert "/azureml/ExperimentRun/dcid.train/user_logs/std_log.txt?sv=" in url
 
 
-def test_the_sdk_streams_a_jobs_log_to_its_end(ml_client: MLClient, capsys: pytest.CaptureFixture[str]) -> None:
-    name = submit(ml_client, SIMULATE_SECONDS="1", SIMULATE_LINES="5")
+def test_the_sdk_streams_a_jobs_log_to_its_end(streaming: MLClient, capsys: pytest.CaptureFixture[str]) -> None:
+    name = submit(streaming, SIMULATE_SECONDS="1", SIMULATE_LINES="5")
 
-    ml_client.jobs.stream(name)
+    streaming.jobs.stream(name)
 
     printed = capsys.readouterr().out
     assert "Streaming user_logs/std_log.txt" in printed

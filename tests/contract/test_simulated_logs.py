@@ -109,7 +109,7 @@ def test_lines_may_be_anything_and_end_in_any_way(logs: Logs) -> None:
     assert logs["std_log.txt"] == "\r".join(f"\x1b[32m{number}\x1b[0m grün" for number in (1, 2, 3))
 
 
-def test_the_sdk_streams_the_first_process(ml_client: MLClient, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sdk_streams_the_first_process(streaming: MLClient, capsys: pytest.CaptureFixture[str]) -> None:
     job = command(
         name="train",
         command="x",
@@ -117,9 +117,9 @@ def test_the_sdk_streams_the_first_process(ml_client: MLClient, capsys: pytest.C
         environment_variables={"SIMULATE_SECONDS": "1", "SIMULATE_LINE": "by {process}"},
         distribution=MpiDistribution(process_count_per_instance=2),
     )
-    ml_client.jobs.create_or_update(job)
+    streaming.jobs.create_or_update(job)
 
-    ml_client.jobs.stream("train")
+    streaming.jobs.stream("train")
 
     printed = capsys.readouterr().out
     assert "Streaming user_logs/std_log_process_0.txt" in printed
