@@ -209,7 +209,7 @@ def _run(run_id: UUID) -> PipelineRunResponse:
 
 
 def _is_outermost(run: PipelineRunResponse) -> bool:
-    return getattr(run, "root_run_id", None) in (None, run.id)  # ZenML before 0.97 has no nested runs
+    return getattr(run, "root_run_id", None) in (None, run.id)  # a server before 0.96 names none: it has no nested runs
 
 
 def _parent(run: PipelineRunResponse) -> PipelineRunResponse | None:

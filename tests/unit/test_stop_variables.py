@@ -7,12 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from zenml.client import Client
 from zenml.enums import ExecutionMode
+from zenml.models import PipelineRunResponse
 
 from tests.unit.in_job.answering import RUN, STEP_RUN
+from zenml_azureml import step_runs
 from zenml_azureml.in_job import variables
 from zenml_azureml.in_job.variables import prepared, unprepared
 from zenml_azureml.in_job.watcher import interval_seconds, watched_step
@@ -131,3 +135,47 @@ def test_the_command_runs_in_any_image(tmp_path: Path, image: str, shell: str) -
     assert output.startswith("two  words $HOME ")
     if shell == "/bin/bash":  # which becomes the step, as it does without a watcher
         assert int(output.split()[-1]) == process.pid
+
+
+def answered(run_id: UUID) -> PipelineRunResponse:
+    """A run as the client makes it of the answer of a server without nested runs."""
+    return PipelineRunResponse.model_validate(
+        {
+            "id": str(run_id),
+            "name": "run",
+            "body": {
+                "created": "2026-01-01T00:00:00",
+                "updated": "2026-01-01T00:00:00",
+                "project_id": str(uuid4()),
+                "status": "running",
+                "in_progress": True,
+                "index": 1,
+            },
+            "metadata": None,
+            "resources": None,
+        }
+    )
+
+
+def test_a_run_of_a_server_without_nested_runs_has_no_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a server's answer has no `root_run_id` at all."""
+    run = uuid4()
+    monkeypatch.setattr(Client, "get_pipeline_run", lambda _client, run_id, **_: answered(run_id))
+
+    found = stop_variables(STEP_RUN, str(run), "dynamic", REST, JobOptions(stop_check_seconds=60))
+
+    assert variables.PARENT_RUN_IDS not in found
+    assert found[variables.RUN_ID] == str(run)
+    assert not step_runs.is_stopping(run)
+
+
+def test_parents_that_cannot_be_found_keep_no_job_from_its_submit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_client: Client, _run_id: UUID, **_: Any) -> PipelineRunResponse:
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr(Client, "get_pipeline_run", away)
+
+    found = stop_variables(STEP_RUN, str(uuid4()), "dynamic", REST, JobOptions(stop_check_seconds=60))
+
+    assert variables.PARENT_RUN_IDS not in found
+    assert found[variables.STOP_CHECK_SECONDS] == "60"
