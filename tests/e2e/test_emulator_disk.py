@@ -18,8 +18,8 @@ from zenml_azureml.emulator import Emulator, daemon
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.files import in_words
-from zenml_azureml.emulator.runtimes.base import JobLaunch, RunningJob
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.base import JobLaunch
+from zenml_azureml.emulator.runtimes.simulated import SimulatedJob, SimulatedRuntime
 
 FULL = "No space left on device. Free space on its disk, or use another folder: `zenml-azureml emulator start --state "
 READ_ONLY = (
@@ -143,7 +143,7 @@ class BrokenRuntime(SimulatedRuntime):
 
     error: OSError
 
-    async def start(self, launch: JobLaunch) -> RunningJob:
+    async def start(self, launch: JobLaunch) -> SimulatedJob:
         raise self.error
 
 
