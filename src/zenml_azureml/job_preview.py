@@ -154,7 +154,8 @@ def _preview(
     demands = Demands(resources_of(step.config.resource_settings), settings.quota_check)
     resolution = resolve(settings)
     workspace = operator.workspace(settings)
-    redacted, names, via = _redacted(request), tuple(sorted(request.secret_names)), request.options.secrets_via
+    redacted, via = _redacted(request), request.options.secrets_via
+    names = tuple(sorted(redacted_text(name) for name in request.secret_names))
     by_vault = bool(vault_secret) or (via == "key-vault" and bool(names))
     if by_vault:
         url = vault_secret or f"https://{_KEY_VAULT}/secrets/{request.name}"
@@ -181,12 +182,12 @@ def _redacted(request: JobRequest) -> JobRequest:
         request,
         command=safe(request.command),
         environment_variables=redacted_variables(request.environment_variables),
-        tags={name: safe(value) for name, value in request.tags.items()},
+        tags={safe(name): safe(value) for name, value in request.tags.items()},
         options=replace(
-            map_texts(options, lambda _, text: safe(text)),
+            map_texts(options, lambda _, text: safe(text), change_name=safe),
             environment_variables=redacted_variables(options.environment_variables),
             docker_args=options.docker_args and safe(redacted_docker_args(options.docker_args)),
-            tags={name: _redacted_tag(name, safe(value)) for name, value in options.tags.items()},
+            tags={safe(name): _redacted_tag(name, safe(value)) for name, value in options.tags.items()},
         ),
     )
 

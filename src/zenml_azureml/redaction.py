@@ -41,7 +41,7 @@ def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
     Args:
         variables: Their values by name.
     """
-    return {name: shown(name, value) for name, value in variables.items()}
+    return {redacted_text(name): shown(name, value) for name, value in variables.items()}
 
 
 def redacted_text(text: str) -> str:
@@ -81,7 +81,7 @@ def redacted_docker_args(arguments: str) -> str:
         found = parse(arguments)
     except DockerArgumentsError:
         return REDACTED
-    return joined([Argument(argument.shown(_shown_of(argument))) for argument in found])
+    return redacted_text(joined([Argument(argument.shown(_shown_of(argument))) for argument in found]))
 
 
 def redacted_setting(name: str, value: Any) -> Any:
@@ -102,25 +102,36 @@ def redacted_setting(name: str, value: Any) -> Any:
     return redacted_text(value) if type(value) is str else value
 
 
-def map_texts(value: T, change: Callable[[str, str], str], path: str = "") -> T:
+def map_texts(
+    value: T, change: Callable[[str, str], str], path: str = "", *, change_name: Callable[[str], str] = str
+) -> T:
     """Return a value with all texts in it changed, at any depth of dictionaries, lists, tuples and dataclasses.
 
     Args:
         value: The value; unchanged.
         change: Given where a text stands, such as `services['look'].log_dir`, and the text.
         path: Where the value stands.
+        change_name: Given a key of a dictionary; by default, keys stay as they are.
     """
     given: Any = value
     result: Any = given
     if type(given) is str:
         result = change(path, given)
     elif isinstance(given, Mapping):
-        result = {key: map_texts(item, change, f"{path}[{key!r}]") for key, item in given.items()}
+        result = {
+            change_name(key): map_texts(item, change, f"{path}[{key!r}]", change_name=change_name)
+            for key, item in given.items()
+        }
     elif isinstance(given, (list, tuple)):
-        result = type(given)(map_texts(item, change, f"{path}[{index}]") for index, item in enumerate(given))
+        result = type(given)(
+            map_texts(item, change, f"{path}[{index}]", change_name=change_name) for index, item in enumerate(given)
+        )
     elif is_dataclass(given) and not isinstance(given, type):
         dot = f"{path}." if path else ""
-        changed = {one.name: map_texts(getattr(given, one.name), change, dot + one.name) for one in fields(given)}
+        changed = {
+            one.name: map_texts(getattr(given, one.name), change, dot + one.name, change_name=change_name)
+            for one in fields(given)
+        }
         result = replace(given, **changed)
     return cast("T", result)
 

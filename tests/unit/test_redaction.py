@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.redaction import REDACTED, redacted_docker_args, redacted_variables, shown, without
+from zenml_azureml.redaction import (
+    REDACTED,
+    map_texts,
+    redacted_docker_args,
+    redacted_text,
+    redacted_variables,
+    shown,
+    without,
+)
 
 NAMES = st.from_regex(r"[A-Z][A-Z_]{0,20}", fullmatch=True)
 #: As tokens, keys and passwords look that a program has made.
@@ -83,3 +91,16 @@ def test_what_else_is_in_the_arguments_of_docker_stays() -> None:
         "--ipc=host -e DEBUG=1 --env TOKEN=REDACTED -v '/a b:/c'"
     )
     assert redacted_docker_args("--env 'unfinished") == REDACTED
+
+
+def test_names_that_are_secrets_are_not_shown() -> None:
+    secret = "ghp_" + "a7Q9xk2mP4vT8zB6cD1eF3gH5jK7mN9xYz12"
+
+    texts = [
+        redacted_docker_args(f"-e {secret}=1"),
+        str(redacted_variables({secret: "1"})),
+        str(map_texts({"tags": {secret: "1"}}, lambda _, text: text, change_name=redacted_text)),
+    ]
+
+    assert [secret in text for text in texts] == [False] * 3
+    assert [REDACTED in text for text in texts] == [True] * 3
