@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from zenml.exceptions import RunStoppedException
+
 from zenml_azureml import step_runs
 from zenml_azureml.attempts import recorded
 from zenml_azureml.moves import number_of_jobs
@@ -19,6 +21,7 @@ from zenml_azureml.predecessor_search import Check, Search, Trace
 from zenml_azureml.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.spellings import AzureMLSettingsError
 from zenml_azureml.timing import Time
+from zenml_azureml.workspace.known_causes import ENDED_ITSELF
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -96,10 +99,15 @@ class EarlierJobs:
 
         Raises:
             AzureMLError: If one has not ended in time, or Azure ML cannot be asked. No job may be submitted then.
+            RunStoppedException: If one has ended itself, and the run is over.
         """
         unseen = self._unseen(step_run)
         if not unseen:
             return Ended()
+        if any(_has_ended_itself(each) for each, _ in unseen) and (why := step_runs.over(step_run.pipeline_run_id)):
+            raise RunStoppedException(
+                f"The step `{step_run.name}` is not submitted again: an earlier job of it ended itself, and {why}."
+            )
         search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
         search.end_all(check)
         return Ended(search.checkpoints, lambda: search.look_again(check))
@@ -144,3 +152,8 @@ class EarlierJobs:
             return operator.workspace(operator.get_settings(earlier))
         except AzureMLSettingsError:
             return None  # settings with which nothing can have been submitted
+
+
+def _has_ended_itself(step_run: StepRunResponse) -> bool:
+    info = step_run.exception_info
+    return info is not None and not step_runs.is_reported_by_code(step_run) and ENDED_ITSELF in (info.message or "")

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from azure.core.credentials import TokenCredential
+from zenml.exceptions import RunStoppedException
 
 from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
@@ -36,6 +37,11 @@ from zenml_azureml.workspace.workspace import Workspace
 RUN, OTHER_RUN = uuid4(), uuid4()
 STARTED = datetime(2026, 1, 1)
 BY_CODE = SimpleNamespace(source="builtins.ValueError", message="a mistake")
+ENDED_ITSELF = SimpleNamespace(
+    source="zenml_azureml.failures.AzureMLError",
+    message="The Azure ML job of step `train` was stopped: it ended itself, because its step was over on the ZenML "
+    "server: its run is failed, and none of its steps is.",
+)
 BY_OPERATOR = SimpleNamespace(source="zenml_azureml.failures.AzureMLError", message="the node has failed")
 
 
@@ -127,6 +133,24 @@ def test_a_first_step_run_costs_no_request(world: World) -> None:
 
     assert world.listings == 0
     assert world.requests() == []
+
+
+@pytest.mark.parametrize("info", [ENDED_ITSELF, BY_OPERATOR, BY_CODE, None], ids=["itself", "operator", "code", "none"])
+@pytest.mark.parametrize("over", ["the run is over (failed)", ""])
+def test_a_step_whose_job_has_ended_itself_is_not_submitted_again_in_a_run_that_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, info: Any, over: str
+) -> None:
+    monkeypatch.setattr(step_runs, "over", lambda run_id: over if run_id == RUN else "")
+    world.first.exception_info = info
+
+    if info is ENDED_ITSELF and over:
+        with pytest.raises(
+            RunStoppedException, match=r"`train` is not submitted again: .* and the run is over \(failed"
+        ):
+            world.end()
+        assert world.requests() == []
+    else:
+        world.end()
 
 
 def test_a_retry_whose_earlier_job_this_process_has_seen_end_costs_no_request(world: World) -> None:

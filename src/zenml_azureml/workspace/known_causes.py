@@ -11,6 +11,9 @@ from datetime import timedelta
 
 from zenml_azureml.workspace.sizes.quota import HOW_TO_GET_MORE
 
+#: What each account of a job says that has ended itself.
+ENDED_ITSELF = "it ended itself, because its step was over on the ZenML server"
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -167,7 +170,7 @@ def ended_itself(reason: str) -> Cause:
     """
     return Cause(
         "ended-itself",
-        f"it ended itself, because its step was over on the ZenML server{f': {reason}' if reason else ''}",
+        f"{ENDED_ITSELF}{f': {reason}' if reason else ''}",
         "Nothing has to be done. The setting `stop_check_seconds=0` switches these checks off.",
     )
 
