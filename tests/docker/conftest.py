@@ -14,8 +14,10 @@ from tests.docker import base_image, parent_image
 from tests.docker.engine import docker_engine
 from tests.docker.package_index import BUILD_BACKEND, PackageIndex, package_index
 from tests.docker.registry import container_registry
+from tests.docker.run_in_containers import RunInContainers
 from tests.docker.services import DidNotStartError
 from tests.docker.team import Team, team
+from tests.docker.test_emulator import client_of
 from tests.e2e.environments import build_wheel
 from tests.summary_line import write_summary_line
 
@@ -104,3 +106,15 @@ def a_team(
     del engine  # asked for first: without one there is nothing to start
     with team(tmp_path_factory.mktemp("team"), registry, index, zenml_image, os.environ["DOCKER_HOST"]) as made:
         yield made
+
+
+@pytest.fixture
+def in_containers(a_team: Team, engine: DockerClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunInContainers]:
+    """A run of the team's, each step of which is orchestrated by a container; no container of it outlives the test."""
+    if "in_containers" not in a_team.zenml("stack", "list"):
+        a_team.zenml("orchestrator", "register", "containers", "--flavor=local_docker")
+        parts = ("-o", "containers", "-a", "blobs", "-i", "builder", "-c", "acr", "-s", "azureml")
+        a_team.zenml("stack", "register", "in_containers", *parts)
+    run = RunInContainers(a_team, engine, client_of(a_team.emulator, monkeypatch))
+    yield run
+    run.end()

@@ -163,11 +163,11 @@ def _restarted(name: str) -> str:
     return os.environ.get(name, "")
 
 
-#: As Kubernetes restarts a pod: a container of its own for each step, which is started again if its process dies.
-IN_A_CONTAINER = {
-    "run_args": {
+def restarted(times: int) -> dict[str, Any]:
+    """As Kubernetes restarts a pod: each step has a container, which is started again if its process dies."""
+    run_args = {
         "network_mode": "host",
-        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": 3},
+        "restart_policy": {"Name": "on-failure", "MaximumRetryCount": times},
         "volumes": {_restarted("REQUESTS_CA_BUNDLE"): {"bind": "/ca.pem", "mode": "ro"}},
         "environment": {
             "REQUESTS_CA_BUNDLE": "/ca.pem",
@@ -177,11 +177,10 @@ IN_A_CONTAINER = {
             },
         },
     }
-}
-RESTARTED: dict[str, Any] = {"docker": DOCKER, "orchestrator": IN_A_CONTAINER}
+    return {"docker": DOCKER, "orchestrator": {"run_args": run_args}}
 
 
-@pipeline(enable_cache=False, settings=RESTARTED)
+@pipeline(enable_cache=False, settings=restarted(3))
 def restarted_with_retries() -> None:
     sleeper = CommandStep(
         ["sh", "-c", "echo ready; exec sleep 3600"],
@@ -192,6 +191,27 @@ def restarted_with_retries() -> None:
     sleeper()
 
 
-@pipeline(enable_cache=False, settings=RESTARTED)
+@pipeline(enable_cache=False, settings=restarted(3))
 def restarted_without_retries() -> None:
-    CommandStep(["sh", "-c", "echo ready; exec sleep 3600"], name="sleeper", step_operator="azureml")()
+    sleeper = CommandStep(
+        ["sh", "-c", "echo ready; exec sleep 3600"],
+        name="sleeper",
+        step_operator="azureml",
+        settings={"step_operator": {"stop_check_seconds": 0}},  # it does not end by itself
+    )
+    sleeper()
+
+
+@step(
+    step_operator="azureml",
+    retry=StepRetryConfig(max_retries=2),
+    settings={"step_operator": {"stop_check_seconds": 1}},
+)
+def watched() -> None:
+    print("ready", flush=True)
+    time.sleep(3600)
+
+
+@pipeline(enable_cache=False, settings=restarted(1))
+def interrupted() -> None:
+    watched()
