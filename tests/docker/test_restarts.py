@@ -38,9 +38,6 @@ def test_with_retries_the_next_process_ends_the_job_before_it_submits_one(
 
         eventually(lambda: in_containers.is_running(2), seconds=200)
         assert_one_after_the_other(in_containers.jobs())
-        client.communicate(timeout=120)  # which does not wait for the restarted container
-        row = in_containers.listed()[in_containers.jobs()[1].name]
-        assert row["reason"] == "its run is failed, although none of its steps is", row
     finally:
         client.kill()
         client.wait()
