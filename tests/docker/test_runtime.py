@@ -28,6 +28,7 @@ from zenml_azureml.emulator.distribution import job_processes
 from zenml_azureml.emulator.endings import FailedError
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker import DockerRuntime
+from zenml_azureml.emulator.state_folder import claim
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
 
@@ -53,6 +54,7 @@ Launch = Callable[..., JobLaunch]
 @pytest.fixture
 def launch(tmp_path: Path, plain_image: str, engine: DockerClient) -> Iterator[Launch]:
     """Makes launches, each with a folder of its own; no container of them outlives the test."""
+    claim(tmp_path)
 
     def make(command: str, *, name: str = "job", image: str = plain_image, **fields: Any) -> JobLaunch:
         folder = tmp_path / "jobs" / name
