@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml.client import Client
+from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
 
 from zenml_azureml.in_job import variables
-from zenml_azureml.in_job.over import DYNAMIC
+from zenml_azureml.in_job.over import DYNAMIC, IN_FAILED_RUN
 from zenml_azureml.in_job.zenml_server import is_rest
 
 if TYPE_CHECKING:
+    from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineRunResponse, PipelineSnapshotBase, PipelineSnapshotResponse
 
     from zenml_azureml.request import JobOptions
@@ -31,6 +33,26 @@ def run_mode_of(snapshot: PipelineSnapshotBase | PipelineSnapshotResponse) -> st
         return DYNAMIC
     mode = getattr(snapshot.pipeline_configuration, "execution_mode", None)
     return str(getattr(mode, "value", mode) or "")
+
+
+def run_mode_for(info: StepRunInfo) -> str:
+    """The mode of the run that a step is submitted in; `in_failed_run` for a step of a static run that has failed.
+
+    A step run after the first one of its step costs one request to the server: its orchestrator may have been restarted
+    after the run was failed, and the server has accepted the step run all the same.
+
+    Args:
+        info: The step run.
+    """
+    mode = run_mode_of(info.snapshot)
+    if mode == DYNAMIC or info.step_run.version == 1:
+        return mode
+    try:
+        status = Client().get_pipeline_run(info.run_id, hydrate=False).status
+    except Exception as error:  # noqa: BLE001 - then the job that cannot be told from others keeps running
+        logger.debug("The status of the run %s is unknown: %s", info.run_id, error)
+        return IN_FAILED_RUN
+    return IN_FAILED_RUN if status is ExecutionStatus.FAILED else mode
 
 
 def stop_variables(

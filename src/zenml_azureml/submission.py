@@ -21,7 +21,7 @@ from zenml_azureml.in_job.variables import RANKS
 from zenml_azureml.request import JobOptions, JobRequest
 from zenml_azureml.secrecy import certain_secrets, secret_names
 from zenml_azureml.step_runs import job_name_of, server_id
-from zenml_azureml.stop_variables import run_mode_of, stop_variables
+from zenml_azureml.stop_variables import run_mode_for, stop_variables
 from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _facts_of(info: StepRunInfo) -> StepFacts:
         server_id=str(server_id()),
         image=_image_of(info),
         docker_settings=info.config.docker_settings,
-        run_mode=run_mode_of(info.snapshot),
+        run_mode=run_mode_for(info),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,3 +52,19 @@ def test_a_static_run_that_failed_by_one_of_its_steps_is_over_in_one_mode_only(
 
     failed = status is ExecutionStatus.FAILED
     assert bool(why_run_is_over(run)) is (failed and (mode is ExecutionMode.FAIL_FAST or not has_failed_step))
+
+
+def test_a_step_run_that_started_after_its_run_had_failed_is_not_over() -> None:
+    """ZenML accepts the step run of a restarted orchestrator in a run that its client has failed."""
+    failed = datetime(2026, 11, 29, 12)
+    run = RunFacts(
+        ExecutionStatus.FAILED,
+        stopped="",
+        dynamic=False,
+        mode=ExecutionMode.CONTINUE_ON_FAILURE,
+        has_failed_step=False,
+        ended_at=failed,
+    )
+
+    assert why_run_is_over(run, failed - timedelta(minutes=1))
+    assert not why_run_is_over(run, failed + timedelta(seconds=1))

@@ -12,12 +12,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from zenml.client import Client
-from zenml.enums import ExecutionMode
+from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 
 from tests.unit.in_job.answering import RUN, STEP_RUN
 from zenml_azureml import step_runs
 from zenml_azureml.in_job import variables
+from zenml_azureml.in_job.over import DYNAMIC, IN_FAILED_RUN
 from zenml_azureml.in_job.variables import prepared, unprepared
 from zenml_azureml.in_job.watcher import interval_seconds, watched_step
 from zenml_azureml.redaction import REDACTED, redacted_variables
@@ -25,7 +26,7 @@ from zenml_azureml.request import JobDistribution, JobOptions
 from zenml_azureml.secrecy import secret_names
 from zenml_azureml.settings import AzureMLStepOperatorSettings
 from zenml_azureml.spellings import AzureMLSettingsError
-from zenml_azureml.stop_variables import run_mode_of, stop_variables
+from zenml_azureml.stop_variables import run_mode_for, run_mode_of, stop_variables
 
 REST = {"ZENML_STORE_TYPE": "rest", "ZENML_STORE_URL": "https://zenml.example.com"}
 
@@ -179,3 +180,38 @@ def test_parents_that_cannot_be_found_keep_no_job_from_its_submit(monkeypatch: p
 
     assert variables.PARENT_RUN_IDS not in found
     assert found[variables.STOP_CHECK_SECONDS] == "60"
+
+
+@pytest.mark.parametrize(
+    ("version", "dynamic", "status", "mode", "requests"),
+    [
+        (1, False, ExecutionStatus.FAILED, "fail_fast", 0),
+        (2, False, ExecutionStatus.RUNNING, "fail_fast", 1),
+        (2, False, ExecutionStatus.FAILED, IN_FAILED_RUN, 1),
+        (2, False, None, IN_FAILED_RUN, 1),
+        (2, True, ExecutionStatus.FAILED, DYNAMIC, 0),
+    ],
+)
+def test_a_step_of_a_restarted_orchestrator_is_distinguished_in_a_failed_run(
+    version: int,
+    dynamic: bool,
+    status: ExecutionStatus | None,
+    mode: str,
+    requests: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[UUID] = []
+
+    def get_pipeline_run(_client: Client, run_id: UUID, **_options: Any) -> Any:
+        asked.append(run_id)
+        if status is None:
+            raise ConnectionError("the server is away")
+        return SimpleNamespace(status=status)
+
+    monkeypatch.setattr(Client, "get_pipeline_run", get_pipeline_run)
+    configuration = SimpleNamespace(execution_mode=ExecutionMode.FAIL_FAST)
+    snapshot = SimpleNamespace(is_dynamic=dynamic, pipeline_configuration=configuration)
+    info: Any = SimpleNamespace(run_id=UUID(RUN), snapshot=snapshot, step_run=SimpleNamespace(version=version))
+
+    assert run_mode_for(info) == mode
+    assert asked == [UUID(RUN)] * requests

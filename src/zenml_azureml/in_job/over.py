@@ -14,6 +14,10 @@ from typing import Any, Final
 DYNAMIC: Final = "dynamic"
 FAIL_FAST: Final = "fail_fast"
 
+#: The same of a static run that had failed before this step run was submitted: ZenML accepts the step run of a
+#: restarted orchestrator there. So the failure of the run says nothing of this step.
+IN_FAILED_RUN: Final = "in_failed_run"
+
 #: A step run in one of these has no use for its job any more. The job itself never reports the first one, and the
 #: others only after it was asked to stop.
 _OVER: Final = frozenset({"retried", "stopping", "stopped", "cancelling", "cancelled"})
@@ -51,7 +55,7 @@ class WatchedStep:
     Attributes:
         step_run_id: Id of the step run.
         run_id: Id of its run.
-        mode: `dynamic`, or the execution mode of a static run; empty if unknown.
+        mode: `dynamic`, `in_failed_run`, or the execution mode of a static run; empty if unknown.
         parent_run_ids: Ids of the run's parent, of that one's parent and so on.
     """
 
@@ -106,7 +110,7 @@ def _why_run_is_over(step: WatchedStep, run: Json, ask: Ask) -> str:
         return f"its run is {status}"
     if step.mode == DYNAMIC:
         return f"its run is {status}" if status in _FINISHED else ""
-    if status != "failed":
+    if status != "failed" or step.mode == IN_FAILED_RUN:
         return ""
     if step.mode == FAIL_FAST:
         return "its run is failed, and the execution mode is FAIL_FAST"

@@ -26,7 +26,7 @@ STEP_RUN_ID: Final = f"{PREFIX}STEP_RUN_ID"
 RUN_ID: Final = f"{PREFIX}RUN_ID"
 PARENT_RUN_IDS: Final = f"{PREFIX}PARENT_RUN_IDS"
 
-#: `dynamic`, or the execution mode of a static run.
+#: `dynamic`, `in_failed_run`, or the execution mode of a static run.
 RUN_MODE: Final = f"{PREFIX}RUN_MODE"
 
 #: Set if several processes of a node may run the step, each with a watcher.

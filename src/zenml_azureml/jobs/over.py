@@ -7,6 +7,7 @@ mode it is `failed` as soon as one step has failed, while the others rightly kee
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from zenml.enums import ExecutionMode, ExecutionStatus
 
@@ -32,6 +33,7 @@ class RunFacts:
         dynamic: True if it is the run of a dynamic pipeline.
         mode: Its execution mode.
         has_failed_step: True if one of its step runs has failed. Of no interest unless the run has.
+        ended_at: When a static run has failed; None if it has not, or the server does not say.
     """
 
     status: ExecutionStatus
@@ -39,6 +41,7 @@ class RunFacts:
     dynamic: bool
     mode: ExecutionMode
     has_failed_step: bool
+    ended_at: datetime | None = None
 
 
 def why_step_run_is_over(status: ExecutionStatus) -> str:
@@ -46,17 +49,22 @@ def why_step_run_is_over(status: ExecutionStatus) -> str:
     return f"its step run is {status.value}" if status in _STEP_RUN_IS_OVER else ""
 
 
-def why_run_is_over(run: RunFacts) -> str:
-    """The reason why no unfinished step run of a run needs its job, as a phrase; empty if they may need them."""
-    if run.stopped:
+def why_run_is_over(run: RunFacts, step_started: datetime | None = None) -> str:
+    """The reason why an unfinished step run needs no job by the state of its run, as a phrase; empty if it may need it.
+
+    Args:
+        run: The run.
+        step_started: When the step run started; None if unknown.
+    """
+    if run.stopped or not run.status.is_finished:
         return run.stopped
-    if not run.status.is_finished:
-        return ""
     if run.dynamic:
         return f"its run is {run.status.value}"
-    if run.status is ExecutionStatus.FAILED:
-        if run.mode is ExecutionMode.FAIL_FAST:
-            return "its run is failed"
-        if not run.has_failed_step:
-            return "its run is failed, although none of its steps is"  # from outside: its client was interrupted
-    return ""
+    # ZenML accepts the step run of a restarted orchestrator in a run that its client has failed.
+    restarted = run.ended_at is not None and step_started is not None and step_started > run.ended_at
+    if run.status is not ExecutionStatus.FAILED or restarted:
+        return ""
+    if run.mode is ExecutionMode.FAIL_FAST:
+        return "its run is failed"
+    # Otherwise from outside: its client was interrupted.
+    return "" if run.has_failed_step else "its run is failed, although none of its steps is"

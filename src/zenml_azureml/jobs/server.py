@@ -25,13 +25,13 @@ _IDLE = frozenset({ExecutionStatus.RETRYING})
 class ServerView:
     """What this process' ZenML server knows of step runs.
 
-    Thread-safe: it keeps nothing but the server's id, whether a failure was told, and under a lock which runs are over.
+    Thread-safe: it keeps nothing but the server's id, whether it has warned, and under a lock what it knows of runs.
     """
 
     def __init__(self) -> None:
         self._told = False
         self._lock = threading.Lock()
-        self._over: dict[UUID, str] = {}
+        self._runs: dict[UUID, RunFacts | None] = {}
 
     @cached_property
     def id(self) -> str | None:
@@ -55,7 +55,8 @@ class ServerView:
             found = Client().get_run_step(UUID(step_run_id), hydrate=False)
             over = "" if found.status.is_finished else why_step_run_is_over(found.status)
             if not over and not found.status.is_finished and run_id:
-                over = self._why_run_is_over(UUID(run_id))
+                run = self._facts_of_run(UUID(run_id))
+                over = why_run_is_over(run, found.start_time) if run is not None else ""
         except KeyError:
             return self._confirm_gone()
         except Exception as error:  # noqa: BLE001 - as above; and a tag may have been edited
@@ -70,14 +71,14 @@ class ServerView:
             over=over,
         )
 
-    def _why_run_is_over(self, run_id: UUID) -> str:
+    def _facts_of_run(self, run_id: UUID) -> RunFacts | None:
         with self._lock:  # held while asking, so that a hundred jobs of one run ask once
-            if run_id not in self._over:
+            if run_id not in self._runs:
                 try:
-                    self._over[run_id] = why_run_is_over(_facts_of_run(run_id))
+                    self._runs[run_id] = _facts_of_run(run_id)
                 except KeyError:  # a step run without its run: whatever this is, it is no reason to end a job
-                    self._over[run_id] = ""
-            return self._over[run_id]
+                    self._runs[run_id] = None
+            return self._runs[run_id]
 
     def unfinished_step_runs(self) -> frozenset[str]:
         """Return the ids of all step runs that have not ended, as far as the server knows; none if it is unavailable.
@@ -121,11 +122,12 @@ def _facts_of_run(run_id: UUID) -> RunFacts:
     run = Client().get_pipeline_run(run_id, hydrate=False)
     stopped = step_runs.why_stopped(run)
     dynamic = bool(run.snapshot and run.snapshot.is_dynamic)
-    mode, has_failed_step = ExecutionMode.CONTINUE_ON_FAILURE, True
+    mode, has_failed_step, ended_at = ExecutionMode.CONTINUE_ON_FAILURE, True, None
     if run.status is ExecutionStatus.FAILED and not stopped and not dynamic:
-        mode = Client().get_pipeline_run(run_id).config.execution_mode
+        hydrated = Client().get_pipeline_run(run_id)
+        mode, ended_at = hydrated.config.execution_mode, hydrated.end_time
         failed = Client().list_run_steps(
             pipeline_run_id=run_id, status=ExecutionStatus.FAILED.value, project=run.project_id, size=1
         )
         has_failed_step = failed.total > 0
-    return RunFacts(run.status, stopped, dynamic=dynamic, mode=mode, has_failed_step=has_failed_step)
+    return RunFacts(run.status, stopped, dynamic, mode, has_failed_step, ended_at)

@@ -27,9 +27,9 @@ def _report_no_end() -> None:
 
 
 def _end_no_earlier_job() -> None:
-    from zenml_azureml.earlier_jobs import EarlierJobs
+    from zenml_azureml.earlier_jobs import EarlierJobs, Ended
 
-    put(EarlierJobs, "end", lambda *_arguments: nothing)
+    put(EarlierJobs, "end", lambda *_arguments: Ended())
 
 
 _KILLED = (("job GET", "SIGKILL"), ("job PUT", "SIGKILL"))

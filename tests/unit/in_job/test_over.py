@@ -9,7 +9,7 @@ import pytest
 from zenml.enums import ExecutionMode, ExecutionStatus
 
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, entity, page
-from zenml_azureml.in_job.over import DYNAMIC, Decision, NoAnswerError, Poll, WatchedStep, poll
+from zenml_azureml.in_job.over import DYNAMIC, IN_FAILED_RUN, Decision, NoAnswerError, Poll, WatchedStep, poll
 
 GRANDPARENT = "44444444-4444-4444-8444-444444444444"
 
@@ -217,3 +217,14 @@ def test_polls_without_an_answer_do_not_begin_the_ten_minutes_again() -> None:
     clock.now += 601
 
     assert [bool(decision.note(Poll(reported="completed"))) for _ in range(2)] == [False, True]
+
+
+@pytest.mark.parametrize("failed_steps", [0, 1])
+@pytest.mark.parametrize("run", ALL)
+def test_a_step_that_was_submitted_in_a_failed_run_is_over_only_if_the_run_is_stopped(
+    run: str, failed_steps: int
+) -> None:
+    """A restarted orchestrator has submitted it: ZenML's client fails a run at the first end of a container."""
+    over = why(Server("running", run, failed_steps), IN_FAILED_RUN)
+
+    assert bool(over) is (run in ("stopping", "stopped"))
