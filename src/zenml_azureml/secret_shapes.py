@@ -92,7 +92,7 @@ _ASSIGNMENT: Final = re.compile(
 _OPTION: Final = re.compile(r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]{1,60})\s+[\"']?(?P<value>[^\s\"'-][^\s\"']*)")
 #: Values of assignments that are none: counts, switches, files, and what the shell puts there.
 _NO_VALUE: Final = re.compile(
-    r"\d{1,6}|true|false|yes|no|on|off|none|null|auto|\.{0,2}/[\w./-]*|\$.*|%\w+%|\*+|REDACTED|x{3,}", re.IGNORECASE
+    r"\d{1,6}|true|false|yes|no|on|off|none|null|auto|\.{0,2}/[\w./-]*|\$.*|%\w+%|\W+|REDACTED|x{3,}", re.IGNORECASE
 )
 
 Span = tuple[int, int]

@@ -13,6 +13,7 @@ from tests.workspace.compute_world import World
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.limits import LONGEST_SECONDS
 from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
 from zenml_azureml.emulator.state import Job
 from zenml_azureml.request import JobRequest
@@ -33,9 +34,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.fixture
 def job(world: World) -> Job:
-    """A job of that workspace that runs for years, and whose log the test writes."""
+    """A job of that workspace that runs for a year, and whose log the test writes."""
     settings = world.emulator.context.settings
-    settings.simulated_seconds = settings.token_lifetime = 1e9
+    settings.simulated_seconds = settings.token_lifetime = LONGEST_SECONDS
     settings.simulated_lines = 0
     request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
     JobSubmitter(world.connection).submit(request, ANYWHERE)
