@@ -170,5 +170,5 @@ class Workers:
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # each part has its own below it
     return folder
