@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -53,6 +53,9 @@ chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVE
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \
 		$(if $(SERVER),--server $(SERVER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ONLY),--only "$(ONLY)") \
 		$(if $(MUTANT),--mutant "$(MUTANT)")
+
+chaos-sample: setup ## Run each 40th of the simulated schedules of `make chaos`, and all mutants of the operator
+	$(RUN) -m tests.chaos --seed 3 --stride 40 --real 0 --server 0
 
 mutants: setup ## Change lines that decide about a step's life; tests have to notice (SEEDS=, NUMBER=, WORKERS=, RECORDED=)
 	$(RUN) -m tests.mutation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(NUMBER),--number $(NUMBER)) \

@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from datetime import datetime
-from http.client import HTTPException, HTTPSConnection
+from http.client import HTTPException, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -163,8 +163,13 @@ class Admin:
     def _call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         data = None if body is None else json.dumps(body)
         own = {"Content-Type": "application/json", "Authorization": f"Bearer {self._address.key}"}
-        self._connection.request(method, path, data, {**own, **(headers or {})})
-        answer = self._connection.getresponse()
+        try:
+            self._connection.request(method, path, data, {**own, **(headers or {})})
+            answer = self._connection.getresponse()
+        except (RemoteDisconnected, ConnectionError):  # the emulator closes connections that idle
+            self._connection.close()
+            self._connection.request(method, path, data, {**own, **(headers or {})})
+            answer = self._connection.getresponse()
         text = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {text!r}")
