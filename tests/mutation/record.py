@@ -53,11 +53,15 @@ def lines_of_tests(folder: Path) -> dict[str, dict[int, set[str]]]:
     for path in _files(folder):
         data = coverage.CoverageData(str(path))
         data.read()
-        for measured in data.measured_files():
+        for measured in filter(_is_ours, data.measured_files()):
             module = str(Path(measured).relative_to(PACKAGE))
             for line, contexts in data.contexts_by_lineno(measured).items():
                 found[module][line] |= {context for context in contexts if context}
     return found
+
+
+def _is_ours(measured: str) -> bool:
+    return Path(measured).is_relative_to(PACKAGE)  # and not one of a checkout that had the same folder before
 
 
 def _files(folder: Path) -> Iterator[Path]:
