@@ -80,7 +80,7 @@ def _durations(folder: Path) -> dict[str, float]:
     """Return the seconds of each test, by its id, of those that passed."""
     durations = {}
     for case in Tree.parse(folder / "durations.xml").iter("testcase"):
-        if not len(case):
+        if not len(case) and "classname" in case.attrib:  # an interrupted run has some without
             path = case.attrib["classname"].replace(".", "/") + ".py"
             durations[f"{path}::{case.attrib['name']}"] = float(case.attrib["time"])
     return durations
