@@ -312,7 +312,7 @@ class Following:
             raise RunStoppedException("The pipeline run was stopped.")
 
     def _give_up(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
-        """Let a step fail that nobody waits for, when its newest job, if there is one, has been ended."""
+        """Fail a step of a dynamic pipeline, after its newest job, if there is one, has been cancelled."""
         return self._background.start(step_run.id, partial(self._fail, step_run, error), ExecutionStatus.RUNNING)
 
     def _fail(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:

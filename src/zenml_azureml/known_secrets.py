@@ -1,4 +1,4 @@
-"""Values that this process knows to be secrets, so that no message shows them, whoever echoes them.
+"""Values that this process knows to be secrets, so that no message shows them, whatever echoes them.
 
 Thread-safe: the values are only added to, and replaced as a whole.
 """

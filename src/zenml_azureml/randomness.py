@@ -1,4 +1,4 @@
-"""Text that a program has made up, as far as its look tells. Pure."""
+"""Text that a program has made up, judged by its look. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def is_uuid(text: str) -> bool:
 def has_random_part(text: str) -> bool:
     """Return whether a text has a part that looks made up; UUIDs in it do not count.
 
-    The measure is how often small letters, capitals and digits take turns: it tells more of short texts than the
+    The measure is how often small letters, capitals and digits take turns: for short texts it says more than the
     entropy of their characters, which is as high for words.
 
     Args:

@@ -45,7 +45,7 @@ OUR_WORDS = "The Azure ML job of step"
 #: Why the jobs of a run are ended that somebody has stopped.
 STOPPED_REASON = "the run was stopped"
 
-#: Why the jobs of a run are ended whose parent run somebody has stopped.
+#: Reason for cancelling the jobs of a run whose parent run was stopped.
 PARENT_STOPPED_REASON = "the parent run was stopped"
 
 #: Statuses of a step run whose code has not reported its end.

@@ -49,7 +49,7 @@ def run_mode_for(info: StepRunInfo) -> str:
         return mode
     try:
         status = Client().get_pipeline_run(info.run_id, hydrate=False).status
-    except Exception as error:  # noqa: BLE001 - then the job that cannot be told from others keeps running
+    except Exception as error:  # noqa: BLE001 - then the job keeps running: the cases cannot be distinguished
         logger.debug("The status of the run %s is unknown: %s", info.run_id, error)
         return IN_FAILED_RUN
     return IN_FAILED_RUN if status is ExecutionStatus.FAILED else mode

@@ -1,4 +1,4 @@
-"""The one way from a command to the terminal: what it prints is safe there, whoever chose the words."""
+"""The one way from a command to the terminal: what it prints is safe there, whatever its words are."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def checked(schema: type[BaseModel], sent: object) -> None:
     try:
         check(schema, sent)
     except BodyError as error:
-        # Guess: nobody has recorded the words.
+        # Guess: there is no recording of this message.
         raise ServiceError(400, "UserError", f"The request is invalid: {error}.") from error
 
 

@@ -219,7 +219,7 @@ def _publish_end(run_id: UUID, status: ExecutionStatus, reason: str | None = Non
         try:
             return publish_pipeline_run_status_update(run_id, status, status_reason=reason)
         except IllegalOperationError:
-            # Its orchestrator was there after all, and has told the server another end in the meantime.
+            # Its orchestrator was there after all, and has reported another end to the server in the meantime.
             run = Client().get_pipeline_run(run_id)
             if not run.status.is_finished:
                 raise

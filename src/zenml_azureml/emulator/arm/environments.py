@@ -173,7 +173,7 @@ def _conda_as_json(text: str) -> str:
             raise ValueError("it has aliases")
         return json.dumps(yaml.safe_load(text), indent=2)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        # Guess: nobody has recorded the words.
+        # Guess: there is no recording of this message.
         raise ServiceError(400, "UserError", "The conda file is not valid YAML.") from error
 
 

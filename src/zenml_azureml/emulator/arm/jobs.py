@@ -173,7 +173,7 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
         raise _user_error(f"This emulator runs command jobs, and not '{sent.get('jobType')}'.")
     for key in ("command", "environmentId"):
         if not sent.get(key):
-            # Guess: nobody has recorded the words.
+            # Guess: there is no recording of this message.
             raise _user_error(f"The field {key} is required.")
     try:
         timeout_of(sent.get("limits"))
