@@ -233,11 +233,11 @@ def _tell_server_of_step(job: ListedJob, server: ServerView, *, by_command: bool
 
 
 def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None:
-    """Tell ZenML's server something; the jobs are ended also where it cannot be told.
+    """Report something to ZenML's server; the jobs are cancelled even if the server cannot be reached.
 
     Args:
-        what: What it is told.
-        tell: Tells it.
+        what: The fact to report, as a clause.
+        tell: Reports it.
         command: The command that does it later.
     """
     try:
@@ -246,7 +246,7 @@ def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None
         later = f" When it is available again, run: {command}" if command else ""
         echo(f"The ZenML server does not know that {what}: {error}{later}", err=True)
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
-        echo(f"The ZenML server could not be told that {what}: {error}", err=True)
+        echo(f"Failed to report to the ZenML server that {what}: {error}", err=True)
 
 
 def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Teller) -> None:

@@ -91,8 +91,8 @@ class KeptShells:
     async def _watch(self) -> None:
         assert self._keeper.stdout is not None  # noqa: S101 - asked for at its start
         while line := await self._keeper.stdout.readline():
-            told = json.loads(line)
-            self._ends[told["ended"]].set_result(told["code"])
+            report = json.loads(line)
+            self._ends[report["ended"]].set_result(report["code"])
         await self._keeper.wait()
         for end in self._ends:  # the keeper was killed, and what it kept is killed next
             if not end.done():
