@@ -8,6 +8,7 @@ and the waiting.
 from __future__ import annotations
 
 import atexit
+import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,23 +17,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from zenml.logger import get_logger
-
 from zenml_azureml import step_runs
 from zenml_azureml.ending import INTERRUPTED
 from zenml_azureml.interruptions import INTERRUPTIONS
+from zenml_azureml.latest_answers import LatestAnswers
 from zenml_azureml.timing import Time
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
-
-logger = get_logger(__name__)
 
 #: Time between two looks at whether a signal has come.
 SIGNAL_CHECK_INTERVAL = timedelta(seconds=0.5)
 
 #: Time between two looks at whether a run is over; each is a request to ZenML's server.
 RUN_CHECK_INTERVAL = timedelta(seconds=2)
+
+#: Time that an owner gets to end its jobs when a signal has come. ZenML's own handler asks the server first, on the
+#: main thread, and waits for minutes for one that does not answer.
+OWNERS_TIME = timedelta(seconds=5)
 
 EndJobs = Callable[[list["StepRunResponse"], str], None]
 
@@ -61,6 +63,8 @@ class JobGuard:
         self._guarded: dict[UUID, _Guarded] = {}
         self._thread: threading.Thread | None = None
         self._at_exit_too = False
+        # The thread checks for signals too, which must not wait for a server that does not answer.
+        self._over = LatestAnswers(_why_over, "", timedelta(), time)
         INTERRUPTIONS.guards.add(self)
 
     @property
@@ -74,14 +78,14 @@ class JobGuard:
         Args:
             step_run: The step run.
             dynamic: Whether its run is a dynamic one, of which the status tells whether anybody waits for its steps.
-            until_exit: Whether to leave it to its owner until the process ends.
+            until_exit: True to leave it to its owner until the process ends, or has had a signal for some seconds.
         """
         with self._lock:
             self._guarded[step_run.id] = _Guarded(step_run, dynamic, until_exit)
             if not self._at_exit_too:
                 self._at_exit_too = True
                 atexit.register(_end_at_exit, weakref.ref(self))
-            if not until_exit and (self._thread is None or not self._thread.is_alive()):
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="zenml-azureml-job-guard", daemon=True)
                 self._thread.start()
 
@@ -107,31 +111,31 @@ class JobGuard:
 
     def _run(self) -> None:
         check, looked_at = INTERRUPTIONS.checker(), self._time.monotonic()
+        signalled_at = math.inf
         while True:
             with self._lock:
-                if all(guarded.until_exit for guarded in self._guarded.values()):
+                if not self._guarded:
                     self._thread = None
                     return
             self._time.sleep(SIGNAL_CHECK_INTERVAL.total_seconds())
             with self._lock:
                 mine = [guarded for guarded in self._guarded.values() if not guarded.until_exit]
+            now = self._time.monotonic()
             try:
                 check()
             except Exception:  # noqa: BLE001 - raised for those whom it interrupts; here it is the news
                 self._end([guarded.step_run for guarded in mine], INTERRUPTED)
-                check = INTERRUPTIONS.checker()
-            if self._time.monotonic() - looked_at >= RUN_CHECK_INTERVAL.total_seconds():
+                check, signalled_at = INTERRUPTIONS.checker(), now
+            if now - signalled_at >= OWNERS_TIME.total_seconds():
+                self.end_all(INTERRUPTED)
+                signalled_at = math.inf
+            if now - looked_at >= RUN_CHECK_INTERVAL.total_seconds():
                 self._look_at_runs([guarded.step_run for guarded in mine if guarded.dynamic])
                 looked_at = self._time.monotonic()
 
     def _look_at_runs(self, guarded: list[StepRunResponse]) -> None:
         for run_id in {step_run.pipeline_run_id for step_run in guarded}:
-            try:
-                over = step_runs.over(run_id)
-            except Exception as error:  # noqa: BLE001 - the jobs go on while ZenML's server is away
-                logger.debug("Could not ask the server whether the run goes on: %s", error)
-                continue
-            if over:
+            if over := self._over.answer(run_id):
                 self._end([step_run for step_run in guarded if step_run.pipeline_run_id == run_id], over)
 
     def _end(self, step_runs_: list[StepRunResponse], reason: str) -> None:
@@ -145,3 +149,7 @@ def _end_at_exit(guard: weakref.ref[JobGuard]) -> None:
     living = guard()
     if living is not None:
         living.end_all("the process that ran the pipeline has ended")
+
+
+def _why_over(run_id: UUID) -> str:
+    return step_runs.over(run_id)

@@ -58,5 +58,5 @@ def test_a_job_that_is_released_is_left_alone(tmp_path: Path) -> None:
     assert ended("guard.release(1)", tmp_path) == []
 
 
-def test_a_guard_that_is_gone_ends_nothing(tmp_path: Path) -> None:
-    assert ended("del guard", tmp_path) == []
+def test_jobs_are_ended_at_exit_although_nothing_else_refers_to_their_guard(tmp_path: Path) -> None:
+    assert ended("del guard", tmp_path) == [f"ENDED [1] {AT_EXIT}"]

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from uuid import UUID, uuid4
 
 import pytest
 
+from tests.contract.waiting import eventually
 from tests.unit.test_pacing import StillTime
 from zenml_azureml import step_runs
 from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
+
+
+class PatientTime(StillTime):
+    """It passes only in a sleep, and a wait lasts until the event, or as long as a test says."""
+
+    seconds = 60.0
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        assert seconds is not None
+        return event.wait(self.seconds)
 
 
 @pytest.fixture
@@ -25,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 
 
 def test_a_hundred_who_wait_ask_once_and_all_learn_of_the_stop(asked: list[UUID]) -> None:
-    time, run, other = StillTime(), uuid4(), uuid4()
+    time, run, other = PatientTime(), uuid4(), uuid4()
     checks = StopChecks(time)
     told = []
 
@@ -44,4 +56,28 @@ def test_a_server_that_is_away_stops_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(step_runs, "is_stopping", away)
 
-    assert not StopChecks(StillTime()).is_stopping(uuid4())
+    assert not StopChecks(PatientTime()).is_stopping(uuid4())
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[UUID] = []
+    answers, returned = threading.Event(), threading.Event()
+
+    def is_stopping(run_id: UUID) -> bool:
+        asked.append(run_id)
+        answers.wait(60)
+        returned.set()
+        return True
+
+    monkeypatch.setattr(step_runs, "is_stopping", is_stopping)
+    time, run = PatientTime(), uuid4()
+    time.seconds = 0.01
+    checks = StopChecks(time)
+
+    for _ in range(3):
+        assert not checks.is_stopping(run)
+        time.sleep(STOP_CHECK_INTERVAL.total_seconds())
+    assert asked == [run], "one request at a time"
+    answers.set()
+    returned.wait(60)
+    eventually(lambda: checks.is_stopping(run), seconds=10)
