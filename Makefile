@@ -78,9 +78,10 @@ pictures: setup ## Run the demo in a terminal, and draw it for the documents
 bench: setup ## Measure beside ZenML's built-in operator, on the emulator: 20 minutes (QUICK=1, ONLY=)
 	$(RUN) -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types and layers
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
 
 review: .venv-tools/.installed ## Check how the repository is kept, and its workflows

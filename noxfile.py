@@ -22,7 +22,7 @@ TESTS_OF_CAUSES = [
     "tests/unit/test_causes.py",
     "tests/unit/test_log_tail.py",
     "tests/unit/test_outcome.py",
-    "tests/workspace/test_survived_errors.py",
+    "tests/azure/test_survived_errors.py",
 ]
 
 nox.needs_version = ">=2026.4.10"

@@ -26,15 +26,15 @@ def main() -> None:
 
 def _note_ends(settled: dict[str, float]) -> None:
     """Note when the watcher lets those who wait know of the end of each job."""
-    from zenml_azureml.workspace.watched_job import WatchedJob
+    from zenml_azureml.azure.jobs.handle import JobHandle
 
-    original = WatchedJob.settle
+    original = JobHandle.settle
 
-    def settle(job: WatchedJob, *arguments: Any) -> None:
+    def settle(job: JobHandle, *arguments: Any) -> None:
         original(job, *arguments)
         settled[job.name] = time.time()
 
-    WatchedJob.settle = settle  # type: ignore[method-assign,assignment]
+    JobHandle.settle = settle  # type: ignore[method-assign,assignment]
 
 
 def _ends(run: Any) -> dict[str, float]:

@@ -102,7 +102,7 @@ async def _serve(folder: Path) -> None:
     from zenml_azureml.emulator import Emulator, WorkspaceName
     from zenml_azureml.emulator.clock import SystemClock
     from zenml_azureml.emulator.context import Settings
-    from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+    from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
     settings, clock = Settings(), SystemClock()
     names = [WorkspaceName(subscription_of(name), "bench", name) for name in WORKSPACES]
@@ -139,7 +139,7 @@ def _do(emulator: Any, what: str, workspace: str = "", **options: Any) -> object
 
 def _seed(context: Any, workspace: Any, *, prefix: str, number: int, status: str, tag: str) -> None:
     """Put in jobs as they are after a PUT, without the life that would follow."""
-    from zenml_azureml.emulator.arm.job_bodies import complete
+    from zenml_azureml.emulator.services.aml.job_views import complete
     from zenml_azureml.emulator.state import Job
 
     sent = {

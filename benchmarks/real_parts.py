@@ -25,7 +25,7 @@ from tests.docker.parts import a_team_in
 from tests.docker.team import Run, Team
 from tests.e2e.environments import environment_without_plugin
 
-from zenml_azureml.emulator import environment
+from zenml_azureml.emulator.local import shell_env
 
 #: Seconds after a stop at which we look at what is left.
 AFTER_STOP = 30
@@ -206,7 +206,7 @@ def main() -> None:
     """Run everything, the two operators in turns, and print the tables."""
     with tempfile.TemporaryDirectory() as name, a_team_in(Path(name)) as team:
         # From now on this process' SDK talks to the emulator.
-        os.environ |= environment.variables(team.emulator, team.emulator.ca_bundle, {})
+        os.environ |= shell_env.variables(team.emulator, team.emulator.ca_bundle, {})
         options = team.emulator.options
         client = MLClient(
             DefaultAzureCredential(), options.subscription_id, options.resource_group, options.workspace_name

@@ -17,17 +17,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from zenml_azureml.flavor import AzureMLStepOperatorConfig
-from zenml_azureml.processes import AzureMLDistribution
-from zenml_azureml.resolution import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
-from zenml_azureml.settings import (
+from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
+from zenml_azureml.settings.aliases import ALIASES
+from zenml_azureml.settings.distribution import AzureMLDistribution
+from zenml_azureml.settings.models import (
     AzureMLComputeMode,
     AzureMLComputeSchedule,
     AzureMLComputeSettings,
     AzureMLJobService,
     AzureMLStepOperatorSettings,
 )
-from zenml_azureml.spellings import ALIASES
+from zenml_azureml.settings.modes import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

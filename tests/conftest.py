@@ -17,7 +17,7 @@ from azure.identity import ClientSecretCredential
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.roles import RoleAssignment, role_named
-from zenml_azureml.emulator.vault.state import Vault
+from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
+from zenml_azureml.emulator.services.keyvault.store import Vault
 
 
 def own_vault(emulator: Emulator) -> Vault:

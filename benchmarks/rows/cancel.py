@@ -56,8 +56,8 @@ def _by_sdk(step_operator: Any, job: str, at: dict[str, float]) -> None:
 
 
 def _by_us(step_operator: Any, info: Any, job: str, at: dict[str, float]) -> None:
-    from zenml_azureml.settings import AzureMLStepOperatorSettings
-    from zenml_azureml.workspace.watch import WatchOptions
+    from zenml_azureml.azure.jobs.watch import WatchOptions
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 
     step_operator.cancel(info.step_run)
     workspace = step_operator.workspace(AzureMLStepOperatorSettings())

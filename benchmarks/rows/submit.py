@@ -74,7 +74,7 @@ def _requests(bench: Bench, kind: str) -> list[dict[str, Any]]:
 
 
 def _connection(ours: Any) -> Any:
-    from zenml_azureml.settings import AzureMLStepOperatorSettings
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 
     return ours.workspace(AzureMLStepOperatorSettings())._connection
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zenml_azureml.checkpoints import checkpoint_dir
-    from zenml_azureml.flavor import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor
-    from zenml_azureml.settings import AzureMLStepOperatorSettings
+    from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
+    from zenml_azureml.plugin.flavor import AzureMLStepOperatorFlavor
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
     from zenml_azureml.step_operator import AzureMLStepOperator
 
 __all__ = [
@@ -25,9 +26,9 @@ __all__ = [
 
 _HOME_OF = {
     "AzureMLStepOperator": "zenml_azureml.step_operator",
-    "AzureMLStepOperatorConfig": "zenml_azureml.flavor",
-    "AzureMLStepOperatorFlavor": "zenml_azureml.flavor",
-    "AzureMLStepOperatorSettings": "zenml_azureml.settings",
+    "AzureMLStepOperatorConfig": "zenml_azureml.plugin.config",
+    "AzureMLStepOperatorFlavor": "zenml_azureml.plugin.flavor",
+    "AzureMLStepOperatorSettings": "zenml_azureml.settings.models",
     "checkpoint_dir": "zenml_azureml.checkpoints",
 }
 

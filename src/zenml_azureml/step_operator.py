@@ -25,40 +25,43 @@ from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
-from zenml_azureml import sdk_import, source_root, step_runs, tags
-from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
-from zenml_azureml.attempts import Attempts, has_moved
-from zenml_azureml.credentials import credential_of
-from zenml_azureml.distribution import image_apt_packages, image_requirements
-from zenml_azureml.earlier_jobs import EarlierJobs, Ended
-from zenml_azureml.ending import SUBMIT_LAG, Ending
-from zenml_azureml.endpoint import Cloud, cloud_of
-from zenml_azureml.exposure import exposed_settings
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.flavor import AzureMLStepOperatorConfig
-from zenml_azureml.following import Following
-from zenml_azureml.guard import JobGuard
-from zenml_azureml.interruptions import INTERRUPTIONS
-from zenml_azureml.known_secrets import masked
-from zenml_azureml.moving import Moves
-from zenml_azureml.redaction import redacted_text
-from zenml_azureml.resolution import merge, resolve
-from zenml_azureml.server_retries import ServerUnavailableError, retrying
-from zenml_azureml.settings import AzureMLStepOperatorSettings, step_settings
-from zenml_azureml.spellings import AzureMLSettingsError
-from zenml_azureml.submission import DOCKER_IMAGE_KEY, job_request
-from zenml_azureml.targets import number_of_targets, settings_of
-from zenml_azureml.timing import SYSTEM_TIME, Time
-from zenml_azureml.validation import check_stack
+from zenml_azureml import tags
+from zenml_azureml.azure.sdk import preload
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.clouds import Cloud, cloud_of
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.attempts import Attempts, has_moved
+from zenml_azureml.lifecycle.canceller import SUBMIT_LAG, Canceller
+from zenml_azureml.lifecycle.controller import StepController
+from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs, Ended
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.lifecycle.submitter import StepSubmitter
+from zenml_azureml.lifecycle.supervisor import RunSupervisor
+from zenml_azureml.plugin import source_root
+from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
+from zenml_azureml.plugin.credentials import credential_of
+from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
+from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
+from zenml_azureml.plugin.validation import check_stack
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import ServerUnavailableError, retrying
+from zenml_azureml.secrets.known_values import masked
+from zenml_azureml.secrets.redaction import redacted_text
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.settings.merge import merge
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings, step_settings
+from zenml_azureml.settings.plan import number_of_targets, resolve, settings_of
+from zenml_azureml.submission.exposure import exposed_settings
+from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, job_request
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineSnapshotBase, StepRunResponse
     from zenml.stack import Stack
 
-    from zenml_azureml.request import JobOptions, JobRequest
-    from zenml_azureml.workspace.watched_job import WatchedJob
-    from zenml_azureml.workspace.workspace import Workspace
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.specs.job import JobOptions, JobSpec
 
 logger = get_logger(__name__)
 
@@ -82,23 +85,23 @@ class AzureMLStepOperator(BaseStepOperator):
         self._make_parts()
         _operators.add(self)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
-            INTERRUPTIONS.notice()
+            STOP_SIGNALS.notice()
 
     def _make_parts(self) -> None:
         """Make what has threads, locks and connections, and is of one process only."""
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
-        self._moves = Moves(self, self._attempts, self.time)
-        self._ending = Ending(
+        self._moves = StepSubmitter(self, self._attempts, self.time)
+        self._ending = Canceller(
             partial(self._watch, quietly=True),
             self._workspace_of,
             self.time,
             self._attempts.job_name,
             self._drop_secret,
         )
-        self._guard = JobGuard(self._ending.end_runs, self.time)
+        self._guard = RunSupervisor(self._ending.end_runs, self.time)
         self._earlier_jobs = EarlierJobs(self, self._operator_of, self.time)
-        self._following = Following(
+        self._following = StepController(
             self._moves,
             self._ending,
             self._guard,
@@ -168,7 +171,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if carried := source_root.warning_of(builds):
             self._warn_once(carried)
         if builds and not Client().active_stack.orchestrator.config.is_remote:
-            sdk_import.begin()  # this process will submit, after it has built the images
+            preload.begin()  # this process will submit, after it has built the images
         return builds
 
     def submit(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
@@ -183,10 +186,10 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If it cannot be submitted; the server is told why.
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
-        INTERRUPTIONS.notice()
-        if warning := INTERRUPTIONS.warning(info.run_name):
+        STOP_SIGNALS.notice()
+        if warning := STOP_SIGNALS.warning(info.run_name):
             self._warn_once(warning)
-        sdk_import.begin()  # while ZenML's server is asked
+        preload.begin()  # while ZenML's server is asked
         check = self._ending.checker(info.run_id)
         try:
             check()
@@ -250,8 +253,8 @@ class AzureMLStepOperator(BaseStepOperator):
         Raises:
             AzureMLSettingsError: If there is no such cloud or endpoint.
         """
-        from zenml_azureml.workspace.connection import WorkspaceAddress
-        from zenml_azureml.workspace.workspace import Workspace
+        from zenml_azureml.azure.client import Workspace
+        from zenml_azureml.azure.connection import WorkspaceAddress
 
         try:
             cloud = cloud_of(settings.cloud, settings.arm_endpoint)
@@ -321,14 +324,14 @@ class AzureMLStepOperator(BaseStepOperator):
     def _submit_first(
         self,
         step_run: StepRunResponse,
-        request: Callable[[JobOptions], JobRequest],
+        request: Callable[[JobOptions], JobSpec],
         check: Callable[[], None],
         before: Callable[[], None],
     ) -> None:
         try:
             self._moves.submit(step_run, request, check, before)
         except AzureMLError as error:
-            from zenml_azureml.workspace.retry import is_transient
+            from zenml_azureml.azure.retry import is_transient
 
             if not is_transient(error):  # Azure has refused the job: a retry has nothing to look for
                 self._earlier_jobs.note_end(step_run)
@@ -361,9 +364,9 @@ class AzureMLStepOperator(BaseStepOperator):
                 where = f", `fallback[{target - 1}]`" if target else ""
                 self._warn_once(f"Step `{step_name}`{where}: {warning}")
 
-    def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> WatchedJob:
+    def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> JobHandle:
         """The job of a step run, watched from now on; a job that is watched already stays as loud as it is."""
-        from zenml_azureml.workspace.watch import WatchOptions
+        from zenml_azureml.azure.jobs.watch import WatchOptions
 
         def show(line: str) -> None:
             logger.info("[%s] %s", step_run.name, masked(line))
@@ -405,7 +408,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
 def _make_parts_of_child() -> None:
     """Give a forked child parts of its own. The jobs that its parent guards are its parent's to cancel."""
-    INTERRUPTIONS.guards.clear()
+    STOP_SIGNALS.guards.clear()
     for operator in _operators:
         operator._guard.abandon()
         operator._make_parts()

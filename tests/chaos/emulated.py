@@ -16,7 +16,7 @@ from tests.chaos.schedule import Part
 from tests.chaos.shared_clock import EmulatorClock, SharedClock
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 
 @dataclass(frozen=True)

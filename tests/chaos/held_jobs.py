@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zenml_azureml.emulator.clock import Clock
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
-from zenml_azureml.emulator.runtimes.failure import end_of_command
+from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 
 #: In whose presence held jobs come to their end.
 RELEASE = "release"

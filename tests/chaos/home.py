@@ -34,7 +34,7 @@ _ORIGINAL: list[Any] = []
 
 def with_own_status_of_run() -> None:
     """Have the operator of this process ask a server as it does outside of the suite."""
-    from zenml_azureml import step_runs
+    from zenml_azureml.run_store import step_runs
 
     if _ORIGINAL:
         step_runs.status_of_run = _ORIGINAL[0]
@@ -188,7 +188,7 @@ class Home:
         """Have the database asked for a run's status alone, not for all of the run: ZenML does not run faster."""
         from zenml.client import Client
 
-        from zenml_azureml import step_runs
+        from zenml_azureml.run_store import step_runs
 
         _ORIGINAL.append(step_runs.status_of_run)
         step_runs.status_of_run = Client().zen_store.get_run_status  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ _sleep = time.sleep
 
 
 class SharedClock:
-    """The operator's time (`zenml_azureml.timing.Time`), in memory that forked processes share.
+    """The operator's time (`zenml_azureml.clock.Time`), in memory that forked processes share.
 
     To be made before the processes that share it. Only the emulator's process moves it.
 

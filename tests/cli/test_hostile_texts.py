@@ -11,8 +11,8 @@ import pytest
 
 from tests.cli.conftest import Cli
 from zenml_azureml import tags
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.step_runs import _information_on
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store.step_runs import _information_on
 
 #: Writes to the clipboard, resets, reorders, overwrites; and markup and an emoji of rich's.
 HOSTILE = "a\x1b]52;c;QUJD\x07b\x1bcc\u202ed\x9b2Je\x08f[link=https://evil.example]g[/link][bold]:bomb:\rh"

@@ -8,9 +8,9 @@ import pytest
 
 from tests.cli.conftest import Cli
 from tests.contract.arm import Arm
-from zenml_azureml.workspace.sizes.quota import FamilyQuota, Quota
-from zenml_azureml.workspace.sizes.search import Search, search_sizes
-from zenml_azureml.workspace.sizes.vm_size import ResourceRequest, VmSize
+from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota
+from zenml_azureml.azure.sizes.search import Search, search_sizes
+from zenml_azureml.azure.sizes.vm_size import ResourceRequest, VmSize
 
 SMALL = VmSize("Standard_A", "a", 4, 0, 16, True, ("AmlCompute", "ComputeInstance"), 0.2, 0.05)
 UNPRICED = VmSize("Standard_U", "u", 8, 0, 32, False, ("AmlCompute",), None, None)

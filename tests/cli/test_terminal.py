@@ -66,7 +66,7 @@ def test_a_terminal_that_is_too_narrow_shows_a_block_for_each_row_and_cuts_nothi
 
 
 def test_that_something_goes_on_is_shown_at_a_terminal_only() -> None:
-    code = "import time\nfrom zenml_azureml.cli.waiting import working\nwith working('Listing jobs'): time.sleep(0.3)"
+    code = "import time\nfrom zenml_azureml.cli.progress import working\nwith working('Listing jobs'): time.sleep(0.3)"
 
     piped = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -76,7 +76,7 @@ def test_that_something_goes_on_is_shown_at_a_terminal_only() -> None:
 
 COUNT = """
 import time
-from zenml_azureml.cli.waiting import counted
+from zenml_azureml.cli.progress import counted
 for name in counted("Ending jobs", (time.sleep(0.3) or name for name in "ab"), 2): print("ended:", name)
 """
 

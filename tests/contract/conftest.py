@@ -14,7 +14,7 @@ from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 #: The workspace of the recordings, whose names were masked before they were published.
 MASKED = WorkspaceName("00000000-0000-0000-0000-000000000", "00000", "00000", "eastus")

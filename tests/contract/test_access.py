@@ -18,8 +18,8 @@ from tests.contract.test_vault import CLUSTER
 from tests.contract.waiting import eventually
 from tests.machine_identity import running_job
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.peers import Peers
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.http.peers import Peers
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 Answer = tuple[int, str, dict[str, str]]
 
@@ -51,8 +51,8 @@ def send(
 
 def routes(emulator: Emulator) -> Iterator[tuple[str, str]]:
     """Every route of the emulator, as the application itself lists them, its variable parts filled in."""
-    from zenml_azureml.emulator.access import Access
     from zenml_azureml.emulator.app import build_app
+    from zenml_azureml.emulator.http.access import Access
 
     workspace = emulator.context.store.workspaces[0]
     for route in build_app(emulator.context, Access(Peers())).router.routes():

@@ -14,7 +14,7 @@ from tests.contract.recorded_answers import comparable
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 #: The region of the recordings.
 LOCATION = "eastus2euap"

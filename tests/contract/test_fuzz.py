@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.contract.arm import Arm
 from tests.contract.valid_requests import VARIABLE, Target, admin_headers, prepare, targets
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.roles import RoleAssignment, role_named
+from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
 
 #: Requests of one run.
 _REQUESTS = 2_000

@@ -13,15 +13,16 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import DefaultAzureCredential, EnvironmentCredential, ManagedIdentityCredential
 
 from tests.e2e.requests_of import requests_of
-from zenml_azureml.emulator import Emulator, environment
-from zenml_azureml.emulator.daemon import Options, Running
-from zenml_azureml.endpoint import cloud_of
-from zenml_azureml.workspace.credentials import credential_for
+from zenml_azureml.azure.auth.identity import credential_for
+from zenml_azureml.clouds import cloud_of
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.local import shell_env
+from zenml_azureml.emulator.local.instance import Options, Running
 
 ARM_SCOPE = "https://management.azure.com/.default"
 
 #: Where each way to sign in gets its tokens.
-PATHS: dict[environment.SignIn, str] = {
+PATHS: dict[shell_env.SignIn, str] = {
     "workload-identity": "/{tenant}/oauth2/v2.0/token",
     "client-secret": "/{tenant}/oauth2/v2.0/token",
     "managed-identity": "/msi/token",
@@ -45,16 +46,16 @@ def running(emulator: Emulator) -> Running:
     )
 
 
-def set_up(emulator: Emulator, sign_in: environment.SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_up(emulator: Emulator, sign_in: shell_env.SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `zenml-azureml emulator env --sign-in ...` does to a shell."""
-    values = environment.variables(running(emulator), emulator.ca_bundle, os.environ, sign_in)
+    values = shell_env.variables(running(emulator), emulator.ca_bundle, os.environ, sign_in)
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
 
 
-def check(emulator: Emulator, sign_in: environment.SignIn, credential: TokenCredential) -> None:
+def check(emulator: Emulator, sign_in: shell_env.SignIn, credential: TokenCredential) -> None:
     workspace = emulator.context.store.workspaces[0]
     names = (workspace.subscription_id, workspace.resource_group, workspace.name)
     assert list(MLClient(credential, *names, cloud="AzureCloud").jobs.list()) == []
@@ -64,7 +65,7 @@ def check(emulator: Emulator, sign_in: environment.SignIn, credential: TokenCred
 
 @pytest.mark.parametrize("sign_in", PATHS)
 def test_a_script_that_knows_nothing_of_the_emulator_signs_in_behind_the_proxy(
-    proxied: Emulator, sign_in: environment.SignIn, monkeypatch: pytest.MonkeyPatch
+    proxied: Emulator, sign_in: shell_env.SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(proxied, sign_in, monkeypatch)
 
@@ -73,7 +74,7 @@ def test_a_script_that_knows_nothing_of_the_emulator_signs_in_behind_the_proxy(
 
 @pytest.mark.parametrize("sign_in", PATHS)
 def test_the_step_operators_credential_signs_in_without_the_proxy_too(
-    emulator: Emulator, sign_in: environment.SignIn, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, sign_in: shell_env.SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(emulator, sign_in, monkeypatch)
 
@@ -93,9 +94,9 @@ def test_a_secret_in_the_environment_needs_the_proxy_in_other_scripts(
 
 
 def test_the_ways_that_need_a_login_first_have_a_place_of_their_own_for_it(emulator: Emulator) -> None:
-    (by_hand,) = set(get_args(environment.SignIn)) - PATHS.keys()
+    (by_hand,) = set(get_args(shell_env.SignIn)) - PATHS.keys()
 
-    variables = environment.variables(running(emulator), emulator.ca_bundle, {}, by_hand)
+    variables = shell_env.variables(running(emulator), emulator.ca_bundle, {}, by_hand)
 
     assert variables["AZURE_CONFIG_DIR"] == str(emulator.context.folder / "azure-cli")
     assert "AZURE_CLIENT_ID" not in variables

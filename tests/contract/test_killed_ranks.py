@@ -13,9 +13,9 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.base import Runtime
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-from zenml_azureml.emulator.runtimes.processes import processes_of
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.runtimes.process.tree import processes_of
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 TWO_BY_TWO = {
     "distribution": {"distributionType": "PyTorch", "processCountPerInstance": 2},

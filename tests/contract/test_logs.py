@@ -17,8 +17,8 @@ from tests.contract.arm import Answer, Arm, recorded
 from tests.contract.recorded_answers import comparable
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
+from zenml_azureml.emulator.services.storage.sas import account_of
 from zenml_azureml.emulator.state import Workspace
-from zenml_azureml.emulator.storage import account_of
 
 LOG = b"first line\nsecond line\n"
 

@@ -13,12 +13,12 @@ from azure.ai.ml import MLClient
 from tests.contract.arm import Arm, recorded, shape
 from tests.contract.recorded_answers import comparable
 from tests.contract.waiting import eventually
+from zenml_azureml.azure.sizes.parsing import vm_size
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.emulator.arm import sizes as emulated_sizes
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
-from zenml_azureml.workspace.sizes.lists import vm_size
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
+from zenml_azureml.emulator.services.aml import sizes as emulated_sizes
 
 #: The api-version of these recordings.
 VERSION = "2024-04-01"

@@ -13,10 +13,10 @@ from tests.contract.test_scenarios import arm_scenario, ready, submit
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.distribution import Meeting
-from zenml_azureml.emulator.launch import build_launch
-from zenml_azureml.emulator.runtimes.docker import options_of
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.jobs.launch import build_launch
+from zenml_azureml.emulator.jobs.processes import Rendezvous
+from zenml_azureml.emulator.runtimes.docker.runtime import options_of
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 SAVED = {
     "jobOutputType": "uri_folder",
@@ -56,7 +56,7 @@ def test_a_job_finds_what_an_evicted_one_has_written(processes: Arm) -> None:
     assert job.properties["outputs"]["saved"]["uri"] == SAVED["uri"]
     # In containers it is the same folder, mounted at its own path.
     launch = build_launch(job, processes.emulator.context.store.workspaces[0], "https://127.0.0.1:1")
-    options = options_of(launch, launch.processes[0], Meeting(("127.0.0.1",), (6105,)), None)
+    options = options_of(launch, launch.processes[0], Rendezvous(("127.0.0.1",), (6105,)), None)
     mounts = [mount["Target"] for mount in options["mounts"]]
     assert str(folder) in mounts
 

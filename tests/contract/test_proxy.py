@@ -19,9 +19,10 @@ from azure.identity import ClientSecretCredential
 from tests.contract.test_implicit_sign_in import running
 from tests.e2e.requests_of import requests_of
 from tests.https_server import https_server
-from zenml_azureml.emulator import Emulator, environment
-from zenml_azureml.emulator.clouds import AZURE_HOSTS
-from zenml_azureml.emulator.peers import Peers
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.http.peers import Peers
+from zenml_azureml.emulator.local import shell_env
+from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
 
 
 def get(emulator: Emulator, url: str, *, verify: Path | None = None) -> requests.Response:
@@ -131,7 +132,7 @@ def test_it_does_nothing_but_tunnels(proxied: Emulator, sent: bytes, status: byt
 
 def test_a_user_that_cannot_be_looked_up_needs_the_password(tmp_path: Path, other_host: str, ca: Path) -> None:
     with Emulator(tmp_path / "emulator", proxy_port=0, environ={}, peers=Peers(read=lambda _table: "")) as emulator:
-        values = environment.variables(running(emulator), emulator.ca_bundle, {})
+        values = shell_env.variables(running(emulator), emulator.ca_bundle, {})
         for proxy in (emulator.proxy_url, f"http://emulator:wrong@{urlsplit(str(emulator.proxy_url)).netloc}"):
             with pytest.raises(requests.ConnectionError, match="407"):
                 requests.get(other_host, proxies={"https": str(proxy)}, verify=str(ca), timeout=10)

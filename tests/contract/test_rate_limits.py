@@ -7,7 +7,7 @@ import pytest
 from tests.contract.arm import Answer, Arm, recorded
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
-from zenml_azureml.emulator.rate_limits import Bucket
+from zenml_azureml.emulator.http.rate_limits import Bucket
 
 LEFT = "x-ms-ratelimit-remaining-subscription"
 

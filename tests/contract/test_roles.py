@@ -11,8 +11,8 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.emulator.authorize import action_and_scope
-from zenml_azureml.emulator.roles import BUILT_IN_ROLES, role_named
+from zenml_azureml.emulator.services.arm.authorize import action_and_scope
+from zenml_azureml.emulator.services.arm.rbac import BUILT_IN_ROLES, role_named
 
 ML = "Microsoft.MachineLearningServices"
 WORKSPACE = f"/subscriptions/s/resourceGroups/g/providers/{ML}/workspaces/w"

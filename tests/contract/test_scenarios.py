@@ -16,8 +16,8 @@ from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock, SystemClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 from zenml_azureml.emulator.state import TERMINAL_STATES
 

@@ -17,13 +17,13 @@ from tests.contract.test_vault import CLUSTER
 from tests.machine_identity import running_job
 from tests.unit.in_job.answering import RUN, STEP_RUN, answering
 from tests.vault_access import grant, own_vault
+from zenml_azureml.contract.secret_chunks import PARTS_TAG, further_parts, parts_of, variables_in
+from zenml_azureml.contract.variables import VAULT_AUDIENCE, VAULT_SECRET
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.machine_identities import ENDPOINT, identities_in
-from zenml_azureml.emulator.vault.state import SecretVersion
-from zenml_azureml.in_job.failures import PreparationError
-from zenml_azureml.in_job.secret_parts import PARTS_TAG, further_parts, parts_of, variables_in
-from zenml_azureml.in_job.secrets import prepare
-from zenml_azureml.in_job.variables import VAULT_AUDIENCE, VAULT_SECRET
+from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT, identities_in
+from zenml_azureml.emulator.services.keyvault.store import SecretVersion
+from zenml_azureml.in_job.exceptions import BootstrapError
+from zenml_azureml.in_job.fetch_secrets import prepare
 
 VALUES = {"TOKEN": "hush-hush", "LINES": "one\ntwo", "NOT_ASCII": "schlüssel"}
 
@@ -150,7 +150,7 @@ def test_what_passes_is_waited_for(path: str, fault: dict[str, Any], machine: Ma
 def test_what_does_not_pass_ends_the_job(path: str, doing: str, machine: Machine) -> None:
     machine.fail(path, times=99, status=503, body={"error": {"code": "Busy", "message": "Come\nagain."}})
 
-    with pytest.raises(PreparationError) as error:
+    with pytest.raises(BootstrapError) as error:
         machine.prepare()
 
     assert str(error.value).startswith(f"{doing} failed (https://127.0.0.1:")
@@ -161,7 +161,7 @@ def test_what_does_not_pass_ends_the_job(path: str, doing: str, machine: Machine
 def test_who_may_not_read_is_told_the_role(arm: Arm) -> None:
     machine = Machine(arm)
 
-    with pytest.raises(PreparationError, match="the role `Key Vault Secrets User` at the vault") as error:
+    with pytest.raises(BootstrapError, match="the role `Key Vault Secrets User` at the vault") as error:
         machine.prepare()
 
     assert machine.identity.object_id in str(error.value)
@@ -171,7 +171,7 @@ def test_who_may_not_read_is_told_the_role(arm: Arm) -> None:
 def test_a_secret_that_was_deleted_is_told_of(machine: Machine) -> None:
     machine.vault.secrets.clear()
 
-    with pytest.raises(PreparationError, match="The secret is deleted when its step ends"):
+    with pytest.raises(BootstrapError, match="The secret is deleted when its step ends"):
         machine.prepare()
 
 
@@ -189,14 +189,14 @@ def test_a_secret_that_was_deleted_is_told_of(machine: Machine) -> None:
 def test_what_is_wrong_with_the_job_is_told(changes: dict[str, str], words: str, machine: Machine) -> None:
     machine.environment.update(changes)
 
-    with pytest.raises(PreparationError, match=words):
+    with pytest.raises(BootstrapError, match=words):
         machine.prepare()
 
 
 def test_what_is_no_environment_is_told_without_its_content(machine: Machine) -> None:
     machine.vault.secrets["job"][0].value = '{"TOKEN": 4711}'
 
-    with pytest.raises(PreparationError) as error:
+    with pytest.raises(BootstrapError) as error:
         machine.prepare()
 
     assert "4711" not in str(error.value)
@@ -207,7 +207,7 @@ def test_a_redirect_does_not_take_the_token_along(machine: Machine, emulator: Em
     emulator.context.on_request = lambda _method, path, _body: seen.append(path)
     machine.fail("^/secrets/", status=307, headers={"Location": f"{machine.arm.emulator.base_url}/elsewhere"})
 
-    with pytest.raises(PreparationError, match="307"):
+    with pytest.raises(BootstrapError, match="307"):
         machine.prepare()
 
     assert [path for path in seen if "elsewhere" in path] == []

@@ -13,7 +13,7 @@ from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient
 
 from tests.contract.arm import Arm, recorded, shape
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.arm.catalogue import catalogue
+from zenml_azureml.emulator.services.aml.catalogue import catalogue
 
 
 def sizes_in(arm: Arm, location: str) -> dict[str, dict[str, Any]]:

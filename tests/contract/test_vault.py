@@ -18,8 +18,8 @@ from tests.contract.arm import Arm
 from tests.machine_identity import running_job
 from tests.vault_access import grant, own_vault
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.machine_identities import identities_of
-from zenml_azureml.emulator.vault.service import MOST_CHARACTERS
+from zenml_azureml.emulator.services.entra.machine_identities import identities_of
+from zenml_azureml.emulator.services.keyvault.routes import MOST_CHARACTERS
 
 VAULTS = "2023-07-01"
 CLUSTER = {

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.app import all_routes
-from zenml_azureml.emulator.storage import CONTAINER, account_folder, account_of
-from zenml_azureml.emulator.vault.service import vault_service
+from zenml_azureml.emulator.services.keyvault.routes import vault_service
+from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_folder, account_of
 
 #: A blob that exists once `prepare` has run.
 BLOB = "ExperimentRun/dcid.job/user_logs/std_log.txt"

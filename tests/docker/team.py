@@ -17,7 +17,7 @@ from tests.docker.package_index import PackageIndex
 from tests.e2e.conftest import Project, zenml_variables
 from tests.e2e.environments import PythonEnvironment, environment_without_plugin
 from tests.e2e.zenml_server import ZenMLServer, zenml_server
-from zenml_azureml.emulator import daemon, environment
+from zenml_azureml.emulator.local import daemon, instance, shell_env
 
 PROJECT = Path(__file__).parent / "project"
 _CONTAINER = "artifacts"
@@ -83,7 +83,7 @@ class Team:
 
     project: Project
     server: ZenMLServer
-    emulator: daemon.Running
+    emulator: instance.Running
     client_environment: PythonEnvironment
     index: PackageIndex
     registry: str
@@ -152,7 +152,7 @@ def team(folder: Path, registry: str, index: PackageIndex, parent_image: str, do
         parent_image: What images are built on.
         docker_host: The value of DOCKER_HOST.
     """
-    options = daemon.Options(runtime="docker", docker_network="host", proxy=True)
+    options = instance.Options(runtime="docker", docker_network="host", proxy=True)
     emulator = daemon.start(folder / "emulator", options)
     (folder / "blobs").mkdir()
     client = environment_without_plugin(folder / "client")
@@ -179,9 +179,9 @@ def team(folder: Path, registry: str, index: PackageIndex, parent_image: str, do
         daemon.stop(emulator.state)
 
 
-def _azure_variables(emulator: daemon.Running) -> Mapping[str, str]:
+def _azure_variables(emulator: instance.Running) -> Mapping[str, str]:
     """The way to the emulator, but no identity: only the service connector can sign in."""
-    variables = environment.variables(emulator, emulator.ca_bundle, {})
+    variables = shell_env.variables(emulator, emulator.ca_bundle, {})
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE"):
         del variables[name]
     return variables

@@ -19,7 +19,7 @@ from azure.identity import DefaultAzureCredential
 from docker import DockerClient
 from tests.contract.waiting import eventually
 from tests.docker.services import free_port
-from zenml_azureml.emulator import daemon, environment
+from zenml_azureml.emulator.local import daemon, instance, shell_env
 from zenml_azureml.emulator.state import TERMINAL_STATES
 
 
@@ -39,12 +39,12 @@ def state(tmp_path: Path, engine: DockerClient) -> Iterator[Path]:
 
 
 @pytest.fixture
-def running(state: Path) -> daemon.Running:
+def running(state: Path) -> instance.Running:
     """An emulator with the Docker runtime."""
     return start(state)
 
 
-def start(state: Path) -> daemon.Running:
+def start(state: Path) -> instance.Running:
     emulator("start", state, "--port", "0", "--runtime", "docker", "--docker-network", "host")
     running = daemon.find(state)
     assert running is not None
@@ -52,13 +52,13 @@ def start(state: Path) -> daemon.Running:
 
 
 @pytest.fixture
-def ml_client(running: daemon.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+def ml_client(running: instance.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
     return client_of(running, monkeypatch)
 
 
-def client_of(running: daemon.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+def client_of(running: instance.Running, monkeypatch: pytest.MonkeyPatch) -> MLClient:
     """The real SDK, as `emulator env` points it at an emulator."""
-    for name, value in environment.variables(running, running.ca_bundle, {}).items():
+    for name, value in shell_env.variables(running, running.ca_bundle, {}).items():
         monkeypatch.setenv(name, value)
     options = running.options
     return MLClient(
@@ -90,7 +90,7 @@ def containers(engine: DockerClient) -> list[Any]:
 
 
 def test_a_job_is_a_container_that_reaches_what_listens_here(
-    running: daemon.Running, ml_client: MLClient, plain_image: str
+    running: instance.Running, ml_client: MLClient, plain_image: str
 ) -> None:
     port = running.base_url.rpartition(":")[2]
     job = submit(ml_client, plain_image, f"exec 3<>/dev/tcp/127.0.0.1/{port}; echo reached")
@@ -100,7 +100,7 @@ def test_a_job_is_a_container_that_reaches_what_listens_here(
 
 
 def test_a_job_has_the_memory_of_its_vm_size_and_its_own_shared_memory(
-    running: daemon.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
+    running: instance.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
 ) -> None:
     submit(
         ml_client, plain_image, "sleep 600", instance_type="Standard_DS1_v2", shm_size="1g", docker_args="--ipc=host"
@@ -130,7 +130,7 @@ def test_canceling_a_job_kills_its_container(ml_client: MLClient, plain_image: s
 
 
 def test_what_a_killed_emulator_leaves_behind_is_removed_when_it_starts_again(
-    running: daemon.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
+    running: instance.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
 ) -> None:
     submit(ml_client, plain_image, "sleep 600")
     eventually(lambda: containers(engine))
@@ -148,4 +148,4 @@ def test_a_missing_engine_is_told_at_the_start(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
     with pytest.raises(daemon.DaemonError, match=r"No Docker engine answers.*DOCKER_HOST"):
-        daemon.start(tmp_path, daemon.Options(runtime="docker"))
+        daemon.start(tmp_path, instance.Options(runtime="docker"))

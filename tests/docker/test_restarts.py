@@ -9,7 +9,7 @@ import requests
 
 from tests.contract.waiting import eventually
 from tests.docker.run_in_containers import RunInContainers
-from zenml_azureml.emulator.keys import stored_keys
+from zenml_azureml.emulator.local.keys import stored_keys
 
 pytestmark = pytest.mark.timeout(900)
 

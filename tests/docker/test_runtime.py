@@ -24,11 +24,11 @@ from tests.contract.waiting import eventually
 from tests.docker.base_image import push
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.distribution import job_processes
-from zenml_azureml.emulator.endings import FailedError
+from zenml_azureml.emulator.jobs.exits import FailedError
+from zenml_azureml.emulator.jobs.processes import job_processes
+from zenml_azureml.emulator.local.state_folder import claim
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
-from zenml_azureml.emulator.runtimes.docker import DockerRuntime
-from zenml_azureml.emulator.state_folder import claim
+from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
 

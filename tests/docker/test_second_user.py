@@ -18,11 +18,11 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.contract.waiting import eventually
-from zenml_azureml.emulator import daemon, environment
-from zenml_azureml.emulator.identity import stored_names
-from zenml_azureml.emulator.keys import stored_keys
-from zenml_azureml.emulator.peers import Peers, read_table
-from zenml_azureml.emulator.runtimes.docker import DockerRuntime
+from zenml_azureml.emulator.http.peers import Peers, read_table
+from zenml_azureml.emulator.local import daemon, instance, shell_env
+from zenml_azureml.emulator.local.keys import stored_keys
+from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime
+from zenml_azureml.emulator.services.entra.identity import stored_names
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -38,9 +38,9 @@ def uid() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[daemon.Running]:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[instance.Running]:
     state = tmp_path_factory.mktemp("second-user") / "state"
-    yield daemon.start(state, daemon.Options(proxy=True))
+    yield daemon.start(state, instance.Options(proxy=True))
     daemon.stop(state)
 
 
@@ -65,7 +65,7 @@ def as_user(uid: int, work: Callable[[], Any]) -> Any:
 
 
 def ask(
-    emulator: daemon.Running,
+    emulator: instance.Running,
     method: str,
     path: str,
     headers: dict[str, str],
@@ -86,7 +86,7 @@ def ask(
     return send
 
 
-def requests_of(emulator: daemon.Running) -> dict[str, tuple[str, str, dict[str, str], str | None]]:
+def requests_of(emulator: instance.Running) -> dict[str, tuple[str, str, dict[str, str], str | None]]:
     """What the owner could do, with each of their secrets."""
     names, keys = stored_names(emulator.state), stored_keys(emulator.state)
     form = {
@@ -114,7 +114,7 @@ def requests_of(emulator: daemon.Running) -> dict[str, tuple[str, str, dict[str,
 
 @pytest.mark.parametrize("door", ["own interface", "sign-in", "managed identity", "metadata", "public"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
-def test_another_user_is_refused_with_every_secret(emulator: daemon.Running, uid: int, door: str, host: str) -> None:
+def test_another_user_is_refused_with_every_secret(emulator: instance.Running, uid: int, door: str, host: str) -> None:
     send = ask(emulator, *requests_of(emulator)[door], host=host)
 
     assert send()[0] == 200  # the owner
@@ -124,7 +124,7 @@ def test_another_user_is_refused_with_every_secret(emulator: daemon.Running, uid
     assert f"refuses user {uid}" in json.loads(text)["error"]
 
 
-def test_another_user_gets_no_token_by_the_header_that_was_enough_once(emulator: daemon.Running, uid: int) -> None:
+def test_another_user_gets_no_token_by_the_header_that_was_enough_once(emulator: instance.Running, uid: int) -> None:
     path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com"
 
     for user in (uid, 0):
@@ -133,7 +133,7 @@ def test_another_user_gets_no_token_by_the_header_that_was_enough_once(emulator:
         assert "access_token" not in text
 
 
-def test_another_user_gets_no_tunnel(emulator: daemon.Running, uid: int) -> None:
+def test_another_user_gets_no_tunnel(emulator: instance.Running, uid: int) -> None:
     address = urlsplit(str(emulator.proxy_url))
 
     def connect() -> str:
@@ -145,7 +145,7 @@ def test_another_user_gets_no_tunnel(emulator: daemon.Running, uid: int) -> None
     assert as_user(uid, connect).startswith("HTTP/1.1 403 This emulator belongs to user 0")
 
 
-def test_another_user_cannot_look_into_the_state_folder(emulator: daemon.Running, uid: int) -> None:
+def test_another_user_cannot_look_into_the_state_folder(emulator: instance.Running, uid: int) -> None:
     files = [path for path in emulator.state.rglob("*") if path.is_file()]
     assert len(files) > 8
 
@@ -153,21 +153,21 @@ def test_another_user_cannot_look_into_the_state_folder(emulator: daemon.Running
         assert "PermissionError" in as_user(uid, path.read_text)
 
 
-def test_another_user_cannot_use_the_owners_folder_as_a_state_folder(emulator: daemon.Running, uid: int) -> None:
+def test_another_user_cannot_use_the_owners_folder_as_a_state_folder(emulator: instance.Running, uid: int) -> None:
     assert as_user(uid, lambda: daemon.find(emulator.state) is None) is True
     assert "cannot be" in as_user(uid, lambda: refusal_of(emulator.state))
 
 
 def refusal_of(state: Path) -> str:
     try:
-        daemon.start(state, daemon.Options())
+        daemon.start(state, instance.Options())
     except daemon.DaemonError as error:
         return str(error)
     return "it was started"
 
 
 def test_a_process_of_a_job_counts_as_the_user_whatever_user_it_has_become(
-    emulator: daemon.Running, uid: int, monkeypatch: pytest.MonkeyPatch
+    emulator: instance.Running, uid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from azure.ai.ml import MLClient
     from azure.ai.ml import command as command_job
@@ -183,7 +183,7 @@ def test_a_process_of_a_job_counts_as_the_user_whatever_user_it_has_become(
         print("as", os.getuid(), opener.open("{emulator.base_url}/discovery").status)
         """
     )
-    values = environment.variables(emulator, emulator.ca_bundle, {})
+    values = shell_env.variables(emulator, emulator.ca_bundle, {})
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     for name in ("HTTPS_PROXY", "https_proxy"):

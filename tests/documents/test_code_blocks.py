@@ -17,7 +17,7 @@ from tests.documents.warm_commands import warm_commands
 from tests.e2e.conftest import REGISTER_STACK, azure_variables, zenml_variables
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 #: For whoever writes a document: the only one to run, by a part of its name.
 CHOSEN = os.environ.get("DOCUMENT", "")

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.processes import AzureMLDistribution
-from zenml_azureml.settings import AzureMLJobService
-from zenml_azureml.targets import TARGET_SETTINGS
+from zenml_azureml.settings.distribution import AzureMLDistribution
+from zenml_azureml.settings.fallback import TARGET_SETTINGS
+from zenml_azureml.settings.models import AzureMLJobService
 
 #: Settings with a text at one place.
 Fill = Callable[[str], Any]

@@ -18,8 +18,8 @@ from tests.e2e import warm
 from tests.e2e.environments import build_wheel
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.keys import curl_file
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.local.keys import curl_file
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 #: Put before every script: what each of them needs.
 PRELUDE = """

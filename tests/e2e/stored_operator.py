@@ -12,13 +12,13 @@ from zenml.stack import StackComponent
 
 from tests.contract.arm import Arm
 from tests.e2e.requests_of import requests_of
-from zenml_azureml.credentials import credential_of
+from zenml_azureml.azure.auth.errors import SignInError
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.plugin.credentials import credential_of
 from zenml_azureml.step_operator import AzureMLStepOperator
-from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.errors import explain
-from zenml_azureml.workspace.sign_in import SignInError
-from zenml_azureml.workspace.transport import WorkspaceTransport
 
 STEP_OPERATOR = StackComponentType.STEP_OPERATOR
 

@@ -14,9 +14,10 @@ from azure.core.credentials import TokenCredential
 from azure.identity import AzureCliCredential, CredentialUnavailableError, DefaultAzureCredential
 
 from tests.contract.test_implicit_sign_in import running
-from zenml_azureml.emulator import Emulator, environment
-from zenml_azureml.endpoint import cloud_of
-from zenml_azureml.workspace.credentials import credential_for
+from zenml_azureml.azure.auth.identity import credential_for
+from zenml_azureml.clouds import cloud_of
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.local import shell_env
 
 PROGRAM = shutil.which(os.environ.get("AZ", "az"))
 
@@ -28,7 +29,7 @@ def _shell(proxied: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """After `eval "$(zenml-azureml emulator env --sign-in azure-cli)"`, with `az` in the PATH."""
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in environment.variables(running(proxied), proxied.ca_bundle, os.environ, "azure-cli").items():
+    for name, value in shell_env.variables(running(proxied), proxied.ca_bundle, os.environ, "azure-cli").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{Path(str(PROGRAM)).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("AZURE_CORE_COLLECT_TELEMETRY", "false")

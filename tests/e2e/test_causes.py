@@ -16,8 +16,9 @@ import pytest
 from tests.e2e.conftest import Project
 from tests.e2e.test_failures import jobs_of, shown_for
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
+from zenml_azureml.emulator.scenarios.armed import Armed
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 
 PIPELINE = """
 import json, sys

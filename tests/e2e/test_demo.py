@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from zenml_azureml.emulator import daemon
-from zenml_azureml.emulator.keys import stored_keys
+from zenml_azureml.emulator.local import daemon
+from zenml_azureml.emulator.local.keys import stored_keys
 
 
 class Demo:

@@ -9,7 +9,7 @@ from typing import Any
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project, project_at
 from tests.e2e.killed import azureml
-from zenml_azureml.doctor.examination import NUMBER_OF_CHECKS
+from zenml_azureml.doctor.runner import NUMBER_OF_CHECKS
 from zenml_azureml.emulator import Emulator
 
 CHECKS = [

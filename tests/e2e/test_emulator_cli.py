@@ -20,8 +20,8 @@ import trustme
 
 from tests.escaping import assert_gone, escape
 from tests.https_server import https_server
-from zenml_azureml.emulator import daemon, environment
-from zenml_azureml.emulator.runtimes.processes import processes_of
+from zenml_azureml.emulator.local import daemon, instance, shell_env
+from zenml_azureml.emulator.runtimes.process.tree import processes_of
 
 #: The environment of commands: the test's own, without what other tests or the machine may have set.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "AZURE", "REQUESTS_"))}
@@ -36,7 +36,7 @@ def emulator(verb: str, state: Path, *arguments: str | Path) -> subprocess.Compl
     return cli("emulator", verb, "--state", state, *arguments)
 
 
-def started(state: Path, *arguments: str) -> daemon.Running:
+def started(state: Path, *arguments: str) -> instance.Running:
     done = emulator("start", state, "--port", "0", *arguments)
     assert done.returncode == 0, done.stderr
     running = daemon.find(state)
@@ -52,20 +52,20 @@ def state(tmp_path: Path) -> Iterator[Path]:
     daemon.stop(folder)
 
 
-Submit = Callable[[daemon.Running, str], str]
+Submit = Callable[[instance.Running, str], str]
 
 
 @pytest.fixture
 def submit(monkeypatch: pytest.MonkeyPatch) -> Submit:
     """Submits a command through the SDK; gives the job's name once the job runs."""
 
-    def submit_and_wait_until_it_runs(running: daemon.Running, command: str) -> str:
+    def submit_and_wait_until_it_runs(running: instance.Running, command: str) -> str:
         from azure.ai.ml import MLClient
         from azure.ai.ml import command as command_job
         from azure.ai.ml.entities import Environment
         from azure.identity import DefaultAzureCredential
 
-        for name, value in environment.variables(running, running.ca_bundle, {}).items():
+        for name, value in shell_env.variables(running, running.ca_bundle, {}).items():
             monkeypatch.setenv(name, value)
         options = running.options
         client = MLClient(
@@ -128,9 +128,9 @@ class TestStartingAndStopping:
         )
 
     def test_starting_twice_at_the_same_moment_starts_one(self, state: Path) -> None:
-        found: list[daemon.Running] = []
+        found: list[instance.Running] = []
         threads = [
-            threading.Thread(target=lambda: found.append(daemon.start(state, daemon.Options()))) for _ in range(3)
+            threading.Thread(target=lambda: found.append(daemon.start(state, instance.Options()))) for _ in range(3)
         ]
         for thread in threads:
             thread.start()
@@ -190,13 +190,13 @@ class TestStartingAndStopping:
         ],
     )
     def test_a_name_that_no_address_can_have_is_refused_in_a_sentence(self, state: Path, options: list[str]) -> None:
-        defaults = daemon.Options()
+        defaults = instance.Options()
         names = dict(zip(options[::2], options[1::2], strict=False))
 
         with pytest.raises(daemon.DaemonError, match=options[0]):
             daemon.serve(
                 state,
-                daemon.Options(
+                instance.Options(
                     port=int(names.get("--port", 0)),
                     proxy="--proxy" in options,
                     subscription_id=names.get("--subscription", defaults.subscription_id),

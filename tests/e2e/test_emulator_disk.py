@@ -14,12 +14,13 @@ import pytest
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.test_emulator_cli import emulator as cli
-from zenml_azureml.emulator import Emulator, daemon
+from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.files import in_words
+from zenml_azureml.emulator.local import daemon, instance
+from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.runtimes.base import JobLaunch
-from zenml_azureml.emulator.runtimes.simulated import SimulatedJob, SimulatedRuntime
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedJob, SimulatedRuntime
 
 FULL = "No space left on device. Free space on its disk, or use another folder: `zenml-azureml emulator start --state "
 READ_ONLY = (
@@ -66,7 +67,7 @@ def refused(state: Path, sentence: str) -> None:
     assert sentence in done.stderr
     assert str(state) in done.stderr
     with pytest.raises(daemon.DaemonError) as raised:
-        daemon.serve(state, daemon.Options())
+        daemon.serve(state, instance.Options())
     assert sentence in str(raised.value)
     assert f"The emulator cannot use its state folder {state}" in str(raised.value)
 
@@ -177,10 +178,10 @@ def test_a_start_says_what_the_system_says_and_what_to_do(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))  # as `write` does, which knows no name
 
-    monkeypatch.setattr("zenml_azureml.emulator.tls.write_private", fail)
+    monkeypatch.setattr("zenml_azureml.emulator.local.tls.write_private", fail)
 
     with pytest.raises(daemon.DaemonError) as raised:
-        daemon.serve(tmp_path / "state", daemon.Options())
+        daemon.serve(tmp_path / "state", instance.Options())
 
     assert str(raised.value) == in_words(OSError(number, os.strerror(number)), tmp_path / "state")
     assert ERRORS[number] in str(raised.value)

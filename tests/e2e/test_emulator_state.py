@@ -12,8 +12,8 @@ import pytest
 
 from tests.e2e.test_emulator_cli import CLEAN, started
 from tests.unit.emulator.test_state_folder import picture
-from zenml_azureml.emulator import daemon
-from zenml_azureml.emulator.keys import stored_keys
+from zenml_azureml.emulator.local import daemon, instance
+from zenml_azureml.emulator.local.keys import stored_keys
 
 
 def cli(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -93,20 +93,20 @@ def test_nor_does_any_other_way_to_start_one_touch_it(project: Path, way: str) -
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[daemon.Running]:
+def running(tmp_path: Path) -> Iterator[instance.Running]:
     folder = tmp_path / "my state"
     yield started(folder)
     daemon.stop(folder)
 
 
-def in_shell(running: daemon.Running, line: str) -> subprocess.CompletedProcess[str]:
+def in_shell(running: instance.Running, line: str) -> subprocess.CompletedProcess[str]:
     """Run a line in a shell that has evaluated `emulator env`."""
     env = f"{sys.executable} -m zenml_azureml.cli emulator env --state '{running.state}'"
     script = f'eval "$({env})"\n{line}'
     return subprocess.run(["bash", "-euc", script], env=CLEAN, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_curl_reaches_the_own_interface_with_the_key_of_the_shell_and_not_without(running: daemon.Running) -> None:
+def test_curl_reaches_the_own_interface_with_the_key_of_the_shell_and_not_without(running: instance.Running) -> None:
     url = '"$AZUREML_DEV_URL_MFE/_emulator/settings"'
 
     with_key = in_shell(
@@ -119,7 +119,7 @@ def test_curl_reaches_the_own_interface_with_the_key_of_the_shell_and_not_withou
     assert in_shell(running, 'echo "$ZENML_AZUREML_EMULATOR_KEY"').stdout.strip() == stored_keys(running.state).admin
 
 
-def test_the_key_is_in_no_argument_of_a_process_and_in_no_log(running: daemon.Running) -> None:
+def test_the_key_is_in_no_argument_of_a_process_and_in_no_log(running: instance.Running) -> None:
     import psutil
 
     keys = stored_keys(running.state)

@@ -14,7 +14,8 @@ from tests.conftest import point_clients_at
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.scenarios.armed import Armed, ScenarioRule
+from zenml_azureml.emulator.scenarios.armed import Armed
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.state import Job
 
 FAILING = """
@@ -168,4 +169,4 @@ def shown_for(step: str, output: str) -> str:
 def assert_server_was_told(told: dict[str, Any], shown: str, status: str = "failed") -> None:
     assert told["status"] == status
     assert told["message"].strip() == shown.strip()
-    assert told["source"] == "zenml_azureml.failures.AzureMLError"
+    assert told["source"] == "zenml_azureml.exceptions.AzureMLError"

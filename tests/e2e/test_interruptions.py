@@ -10,29 +10,29 @@ import pytest
 
 PROGRAM = """
 import os, signal, sys, threading, time
-from zenml_azureml.interruptions import INTERRUPTIONS
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 
 class Guard:
     busy = sys.argv[2] == "busy"
 
 guard = Guard()
-INTERRUPTIONS.guards.add(guard)
+STOP_SIGNALS.guards.add(guard)
 before = sys.argv[1]
 if before == "ignored":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if before == "handled":
     signal.signal(signal.SIGTERM, lambda *_: print("handled"))
 if before == "thread":
-    thread = threading.Thread(target=INTERRUPTIONS.notice)
+    thread = threading.Thread(target=STOP_SIGNALS.notice)
     thread.start()
     thread.join()
 else:
-    INTERRUPTIONS.notice()
-INTERRUPTIONS.notice()
+    STOP_SIGNALS.notice()
+STOP_SIGNALS.notice()
 if before == "handled later":
     signal.signal(signal.SIGTERM, lambda *_: print("handled"))
-    INTERRUPTIONS.notice()
-check = INTERRUPTIONS.checker()
+    STOP_SIGNALS.notice()
+check = STOP_SIGNALS.checker()
 try:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(0.1)

@@ -13,8 +13,9 @@ from tests.e2e.every_key import EVERY_KEY
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-from zenml_azureml.emulator.state import Json, Workspace
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.state import Workspace
+from zenml_azureml.emulator.types import Json
 
 TRAIN = """
 from zenml import pipeline, step

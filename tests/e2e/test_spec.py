@@ -12,8 +12,8 @@ from azure.ai.ml.entities import Environment
 
 from tests.e2e.conftest import PRELUDE, Project
 from tests.e2e.killed import azureml, jobs_of
+from zenml_azureml.azure.jobs.submitter import environment_name
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.workspace.job import environment_name
 
 IMAGE = "example.azurecr.io/train:1"
 

@@ -46,10 +46,10 @@ _MODULES = (
     "zenml.orchestrators.local.local_orchestrator",
     "zenml.zen_stores.sql_zen_store",
     "zenml_azureml.cli",
-    "zenml_azureml.jobs.runs",
+    "zenml_azureml.job_admin.run_status",
     "zenml_azureml.step_operator",
-    "zenml_azureml.workspace.credentials",
-    "zenml_azureml.workspace.workspace",
+    "zenml_azureml.azure.auth.identity",
+    "zenml_azureml.azure.client",
 )
 
 

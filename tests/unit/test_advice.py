@@ -14,8 +14,8 @@ from zenml.config.step_configurations import Step, StepConfiguration, StepSpec
 from zenml.models import PipelineSnapshotBase
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.advice import refuse_images_without_package, steps_without_operator
-from zenml_azureml.failures import AzureMLError
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
 
 KEY = "step_operator:azure"
 

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from azure.ai.ml import entities
 
-from zenml_azureml.endpoint import AZURE
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import (
+from zenml_azureml.azure.compute import errors as compute_errors
+from zenml_azureml.azure.compute.drift import differences
+from zenml_azureml.azure.compute.mapping import entity_of, found_compute, span_of
+from zenml_azureml.azure.compute.state import Action, FoundCompute, is_known, next_action
+from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.clouds import AZURE
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.specs.compute import (
     ComputeCluster,
     ComputeIdentity,
     ComputeInstance,
     ComputeSchedule,
     ExistingCompute,
 )
-from zenml_azureml.workspace.compute import errors as compute_errors
-from zenml_azureml.workspace.compute.differences import differences
-from zenml_azureml.workspace.compute.entity import entity_of, found_compute, span_of
-from zenml_azureml.workspace.compute.state import Action, FoundCompute, is_known, next_action
-from zenml_azureml.workspace.connection import WorkspaceAddress
 
 INSTANCE = FoundCompute("inst", "compute-instance", state="Running", provisioning_state="Succeeded")
 CLUSTER = FoundCompute("cpu", "compute-cluster", provisioning_state="Succeeded")

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from zenml_azureml.jobs.costs import in_usd, total_of, usd_of
-from zenml_azureml.workspace.listing import ListedJob
+from zenml_azureml.azure.jobs.listing import ListedJob
+from zenml_azureml.lifecycle.cost import in_usd, total_of, usd_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 

@@ -13,10 +13,10 @@ from zenml.enums import StackComponentType
 
 from tests.e2e.requests_of import requests_of
 from zenml_azureml import AzureMLStepOperator, AzureMLStepOperatorConfig
-from zenml_azureml.credentials import credential_of
+from zenml_azureml.azure.auth.errors import SourceError
+from zenml_azureml.clouds import cloud_of
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.endpoint import cloud_of
-from zenml_azureml.workspace.sign_in import SourceError
+from zenml_azureml.plugin.credentials import credential_of
 
 SCOPE = "https://management.azure.com/.default"
 

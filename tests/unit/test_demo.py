@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from zenml_azureml.demo.output import worth_showing
+from zenml_azureml.demo.output_filter import worth_showing
 from zenml_azureml.demo.report import StepReport, links, metrics, table
 from zenml_azureml.demo.run import DemoError, Folders, child_environment, registration_commands, run_demo
-from zenml_azureml.emulator.daemon import Options, Running
+from zenml_azureml.emulator.local.instance import Options, Running
 
 
 @pytest.fixture

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from zenml_azureml.distribution import REQUIREMENT_VARIABLE, image_apt_packages, image_requirements, requirement_of
+from zenml_azureml.plugin.requirements import (
+    REQUIREMENT_VARIABLE,
+    image_apt_packages,
+    image_requirements,
+    requirement_of,
+)
 
 
 def installed(folder: Path, origin: dict[str, Any] | None) -> Distribution:
@@ -71,7 +76,7 @@ def test_the_image_installs_what_is_installed_here_if_it_can_be_fetched(
 def test_an_image_has_git_where_pip_needs_it(
     origin: dict[str, Any] | None, packages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zenml_azureml.distribution.distribution", lambda _name: installed(tmp_path, origin))
+    monkeypatch.setattr("zenml_azureml.plugin.requirements.distribution", lambda _name: installed(tmp_path, origin))
 
     assert image_apt_packages() == packages
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.docker_arguments import parse, without_variables
-from zenml_azureml.redaction import REDACTED, redacted_docker_args
-from zenml_azureml.resolution import resolve
-from zenml_azureml.spellings import AzureMLSettingsError
+from zenml_azureml.secrets.docker_arguments import parse, without_variables
+from zenml_azureml.secrets.redaction import REDACTED, redacted_docker_args
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.settings.plan import resolve
 
 #: All ways to set a variable, with what is left of them.
 FORMS = [

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from zenml_azureml.emulator.endings import FailedError
-from zenml_azureml.emulator.runtimes.docker_arguments import container_options
+from zenml_azureml.emulator.jobs.exits import FailedError
+from zenml_azureml.emulator.runtimes.docker.arguments import container_options
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zenml_azureml.emulator import environment
-from zenml_azureml.emulator.daemon import Options, Running
+from zenml_azureml.emulator.local import shell_env
+from zenml_azureml.emulator.local.instance import Options, Running
 
 EMULATOR = Running(
     state=Path("/home/me/my state"),
@@ -42,8 +42,8 @@ def evaluate(lines: list[str], shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def switch_on(shell: Mapping[str, str], emulator: Running = EMULATOR) -> dict[str, str]:
-    values = environment.variables(emulator, emulator.ca_bundle, shell)
-    return evaluate(environment.set_lines(values, shell), shell)
+    values = shell_env.variables(emulator, emulator.ca_bundle, shell)
+    return evaluate(shell_env.set_lines(values, shell), shell)
 
 
 PATH = {"PATH": "/usr/bin:/bin"}
@@ -77,10 +77,10 @@ def test_what_would_win_over_it_is_unset(name: str) -> None:
 
 def test_the_lines_hold_no_secret_of_the_shell() -> None:
     shell = {**PATH, "AZURE_CLIENT_SECRET": "hush"}
-    values = environment.variables(EMULATOR, EMULATOR.ca_bundle, shell)
+    values = shell_env.variables(EMULATOR, EMULATOR.ca_bundle, shell)
 
-    assert "hush" not in "\n".join(environment.set_lines(values, shell))
-    assert "hush" not in "\n".join(environment.unset_lines(switch_on(shell)))
+    assert "hush" not in "\n".join(shell_env.set_lines(values, shell))
+    assert "hush" not in "\n".join(shell_env.unset_lines(switch_on(shell)))
 
 
 VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
@@ -105,11 +105,11 @@ def test_undoing_it_leaves_the_shell_as_it_was(before: dict[str, str], emulators
     for emulator in emulators:
         shell = switch_on(shell, emulator)
 
-    assert evaluate(environment.unset_lines(shell), shell) == {**PATH, **before}
+    assert evaluate(shell_env.unset_lines(shell), shell) == {**PATH, **before}
 
 
 def test_undoing_it_where_it_was_not_done_does_nothing() -> None:
-    assert environment.unset_lines({**PATH, "AZURE_TENANT_ID": "theirs"}) == []
+    assert shell_env.unset_lines({**PATH, "AZURE_TENANT_ID": "theirs"}) == []
 
 
 def test_behind_a_proxy_the_emulator_is_reached_without_it() -> None:
@@ -144,7 +144,7 @@ class TestAnEmulatorWithAProxy:
     def test_one_that_is_started_in_such_a_shell_finds_the_shells_own_proxy(self) -> None:
         shell = {**PATH, "HTTPS_PROXY": "http://proxy:3128"}
 
-        own = environment.own_variables(switch_on(shell, PROXIED))
+        own = shell_env.own_variables(switch_on(shell, PROXIED))
 
         assert own["HTTPS_PROXY"] == "http://proxy:3128"
         assert not {"https_proxy", "NO_PROXY", "AZURE_AUTHORITY_HOST"} & own.keys()
@@ -164,7 +164,7 @@ class TestTheCertificatesToTrust:
     ) -> None:
         (tmp_path / "theirs.pem").write_text("theirs")
 
-        bundle = environment.ca_bundle(emulator, {name: str(tmp_path / "theirs.pem")})
+        bundle = shell_env.ca_bundle(emulator, {name: str(tmp_path / "theirs.pem")})
 
         assert bundle.read_text() == "everybody's and the emulator's\ntheirs"
         assert bundle.parent == emulator.state
@@ -173,17 +173,17 @@ class TestTheCertificatesToTrust:
         (tmp_path / "certs").mkdir()
         (tmp_path / "certs" / "theirs.pem").write_text("theirs")
 
-        bundle = environment.ca_bundle(emulator, {"REQUESTS_CA_BUNDLE": str(tmp_path / "certs")})
+        bundle = shell_env.ca_bundle(emulator, {"REQUESTS_CA_BUNDLE": str(tmp_path / "certs")})
 
         assert bundle.read_text().endswith("\ntheirs")
 
     def test_also_when_the_variables_are_set_a_second_time(self, emulator: Running, tmp_path: Path) -> None:
         (tmp_path / "theirs.pem").write_text("theirs")
         shell = {"REQUESTS_CA_BUNDLE": str(tmp_path / "theirs.pem")}
-        first = environment.ca_bundle(emulator, shell)
-        lines = environment.set_lines(environment.variables(emulator, first, shell), shell)
+        first = shell_env.ca_bundle(emulator, shell)
+        lines = shell_env.set_lines(shell_env.variables(emulator, first, shell), shell)
 
-        assert environment.ca_bundle(emulator, evaluate(lines, {**PATH, **shell})) == first
+        assert shell_env.ca_bundle(emulator, evaluate(lines, {**PATH, **shell})) == first
 
     def test_without_any_of_its_own_the_emulators_bundle_does(self, emulator: Running) -> None:
-        assert environment.ca_bundle(emulator, {}) == emulator.ca_bundle
+        assert shell_env.ca_bundle(emulator, {}) == emulator.ca_bundle

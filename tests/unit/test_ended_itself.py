@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from zenml.enums import ExecutionStatus
 
-from zenml_azureml.in_job.own_end import EXIT_CODES, line_for, reason_in
-from zenml_azureml.moves import Attempt, Reason
-from zenml_azureml.moving import reason_of_end
-from zenml_azureml.outcome import account_of, ended_itself, status_of
-from zenml_azureml.workspace.causes import FailedJob, cause_of
-from zenml_azureml.workspace.log_tail import LogEnd, LogTail
-from zenml_azureml.workspace.run_details import RunDetails
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.azure.failures.classifier import FailedJob, cause_of
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.azure.jobs.run_history import RunDetails
+from zenml_azureml.azure.logs.tail import LogEnd, LogTail
+from zenml_azureml.contract.own_end import EXIT_CODES, line_for, reason_in
+from zenml_azureml.lifecycle.outcome import account_of, ended_itself, status_of
+from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
+from zenml_azureml.lifecycle.submitter import reason_of_end
 
 REASON = "its run is stopped"
 ENDED = (
@@ -21,8 +21,8 @@ ENDED = (
 PREEMPTED = "The job was preempted: low priority node taken away."
 
 
-def job(status: str, message: str = "", reason: str = "", *, is_named: bool = True) -> WatchedJob:
-    found = WatchedJob(
+def job(status: str, message: str = "", reason: str = "", *, is_named: bool = True) -> JobHandle:
+    found = JobHandle(
         "zenml-1",
         status=status,
         details=RunDetails(status, {}, error=message),
@@ -69,7 +69,7 @@ def test_a_log_keeps_the_reason_however_much_follows() -> None:
         (job("Running", "", REASON), False),
     ],
 )
-def test_what_counts_as_an_end_of_its_own(ended: WatchedJob, itself: bool) -> None:
+def test_what_counts_as_an_end_of_its_own(ended: JobHandle, itself: bool) -> None:
     assert ended_itself(ended) is itself
     if itself:
         assert status_of(ended) is ExecutionStatus.STOPPED
@@ -77,7 +77,7 @@ def test_what_counts_as_an_end_of_its_own(ended: WatchedJob, itself: bool) -> No
 
 
 def test_an_eviction_is_one_still() -> None:
-    assert reason_of_end(job("Failed", PREEMPTED), Attempt(0, "zenml-1")) is Reason.PREEMPTED
+    assert reason_of_end(job("Failed", PREEMPTED), Attempt(0, "zenml-1")) is RetryReason.PREEMPTED
 
 
 @pytest.mark.parametrize("exit_code", [*EXIT_CODES, 137, 143, 1])

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from zenml_azureml import step_runs
-from zenml_azureml.ending import FINISHING, INTERRUPTED, Ending
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.canceller import FINISHING, INTERRUPTED, Canceller
+from zenml_azureml.run_store import step_runs
 
 RUN = uuid4()
 
@@ -43,7 +43,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, reported: Callable[[UUID], set[UUID]]) -> None:
         self.clock = Clock()
         self.step_run = SimpleNamespace(id=uuid4(), pipeline_run_id=RUN, name="train", run_metadata={})
-        self.job = WatchedJob("job", status="Running", time=self.clock)
+        self.job = JobHandle("job", status="Running", time=self.clock)
         self.cancelled_at: float | None = None
         monkeypatch.setattr(step_runs, "reported_ends", reported)
 
@@ -58,7 +58,7 @@ class World:
 
     def run_is_over(self, reason: str = "the run is over (completed)") -> None:
         step_run = cast("Any", self.step_run)
-        Ending(lambda _: self.job, lambda _: cast("Any", self), self.clock).end_runs([step_run], reason)
+        Canceller(lambda _: self.job, lambda _: cast("Any", self), self.clock).end_runs([step_run], reason)
 
 
 def test_the_job_of_a_step_that_goes_on_is_cancelled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_who_ends_a_job_that_another_thread_is_ending_waits_until_that_is_done(m
 
     monkeypatch.setattr(world, "cancel", cancel_slowly)
     step_run = cast("Any", world.step_run)
-    ending = Ending(lambda _: world.job, lambda _: cast("Any", world), world.clock)
+    ending = Canceller(lambda _: world.job, lambda _: cast("Any", world), world.clock)
     first = threading.Thread(target=lambda: ending.end([step_run]))
 
     def end_too() -> None:
@@ -160,7 +160,7 @@ def test_a_step_that_has_its_own_end_keeps_it_when_another_one_fails(
     monkeypatch.setattr(step_runs, "has_reported", has_reported)
     world.job.status = status
     step_run = cast("Any", world.step_run)
-    ending = Ending(lambda _: world.job, lambda _: cast("Any", world), world.clock)
+    ending = Canceller(lambda _: world.job, lambda _: cast("Any", world), world.clock)
 
     ending.cancel(step_run, "another step of the run has failed")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from azure.ai.ml import _azure_environments as sdk
 
-from zenml_azureml.endpoint import AZURE, CLOUDS, cloud_named, cloud_of, is_loopback, redirects
+from zenml_azureml.clouds import AZURE, CLOUDS, cloud_named, cloud_of, is_loopback, redirects
 
 CHINA = CLOUDS["AzureChinaCloud"]
 ELSEWHERE = "https://arm.example.org:8443"

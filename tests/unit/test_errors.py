@@ -9,10 +9,10 @@ from azure.core.exceptions import AzureError
 from azure.identity import ClientSecretCredential
 
 from tests.contract.arm import Arm
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
+from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.errors import azure_words, explain, is_missing_workspace
-from zenml_azureml.workspace.transport import WorkspaceTransport
 
 EMULATED = WorkspaceName()
 
@@ -111,7 +111,7 @@ def test_a_missing_job_is_no_missing_workspace(emulator: Emulator, credential: C
     error = error_of(a_connection(credential))
 
     assert not is_missing_workspace(error)
-    assert azure_words(error) == "(UserError) Job job not found."
+    assert error_message(error) == "(UserError) Job job not found."
 
 
 def test_an_answer_without_a_body_is_still_told(emulator: Emulator, credential: ClientSecretCredential) -> None:
@@ -119,7 +119,7 @@ def test_an_answer_without_a_body_is_still_told(emulator: Emulator, credential: 
     with pytest.raises(AzureError) as raised:
         connection.client.compute.get("missing")
 
-    assert azure_words(raised.value)
+    assert error_message(raised.value)
 
 
 def test_a_secret_that_is_refused_is_told_as_a_matter_of_credentials(emulator: Emulator) -> None:

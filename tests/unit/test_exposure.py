@@ -9,13 +9,13 @@ import pytest
 
 from tests.e2e.canaries import DOCKER_FORMS
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.exposure import PUBLIC, exposed_settings, refuse_public_secrets
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.known_secrets import masked
-from zenml_azureml.request import JobOptions, JobRequest
-from zenml_azureml.resolution import resolve
-from zenml_azureml.secret_references import with_secrets
-from zenml_azureml.spellings import AzureMLSettingsError
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.secrets.known_values import masked
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.settings.plan import resolve
+from zenml_azureml.specs.job import JobOptions, JobSpec
+from zenml_azureml.submission.exposure import PUBLIC, exposed_settings, refuse_public_secrets
+from zenml_azureml.submission.secret_references import with_secrets
 
 TOKEN = "ghp_a7Q9xk2mP4vT8zB6cD1eF3gH5jK7mN9"
 SECRETS = {"db": {"password": "correct-horse-4711", "user": "ada"}}
@@ -29,16 +29,14 @@ def read(name: str) -> dict[str, str]:
     return SECRETS[name]
 
 
-def request_with(
-    options: JobOptions, command: str = "python train.py", tells: frozenset[str] = frozenset()
-) -> JobRequest:
-    return JobRequest(
+def request_with(options: JobOptions, command: str = "python train.py", tells: frozenset[str] = frozenset()) -> JobSpec:
+    return JobSpec(
         *("job", "train (run)", "training", "image", command),
         environment_variables={"PASSWORD": "correct-horse-4711"},
         tags={"zenml_step": "train"},
         options=options,
         own_tag="zenml_step_run_id",
-        tells_secrets=tells,
+        certain_secret_names=tells,
     )
 
 

@@ -14,13 +14,13 @@ import requests
 from zenml.enums import ExecutionStatus
 
 from tests.contract.waiting import eventually
-from zenml_azureml import step_runs
-from zenml_azureml.background import Background
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.following import Following
-from zenml_azureml.guard import JobGuard
-from zenml_azureml.timing import SYSTEM_TIME
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.clock import SYSTEM_TIME
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.controller import StepController
+from zenml_azureml.lifecycle.supervisor import RunSupervisor
+from zenml_azureml.lifecycle.worker_pool import WorkerPool
+from zenml_azureml.run_store import step_runs
 
 
 class World:
@@ -38,10 +38,10 @@ class World:
                 config=SimpleNamespace(command=["true"]),
             ),
         )
-        self.job = WatchedJob("zenml-1", status="Queued")
+        self.job = JobHandle("zenml-1", status="Queued")
         self.late: AzureMLError | None = None
         self.end: Callable[[], None] = lambda: self.happened.append("end the job")
-        self.guard = JobGuard(lambda _steps, _reason: None, SYSTEM_TIME)
+        self.guard = RunSupervisor(lambda _steps, _reason: None, SYSTEM_TIME)
         moves = SimpleNamespace(
             timeout=lambda _: timedelta(seconds=0.5),
             waits_too_long=lambda *_: self.late is not None,
@@ -57,7 +57,7 @@ class World:
             then()
 
         ending = SimpleNamespace(end=end, why=lambda _: "")
-        self.following = Following(
+        self.following = StepController(
             cast("Any", moves),
             cast("Any", ending),
             self.guard,
@@ -166,7 +166,7 @@ def error_of(work: Callable[[], object]) -> AzureMLError | None:
 
 
 def test_work_is_done_once_for_a_step_and_its_error_is_raised_once() -> None:
-    background, step, release = Background(SYSTEM_TIME), uuid4(), threading.Event()
+    background, step, release = WorkerPool(SYSTEM_TIME), uuid4(), threading.Event()
     begun: list[None] = []
 
     def work() -> ExecutionStatus | None:
@@ -186,6 +186,6 @@ def test_work_is_done_once_for_a_step_and_its_error_is_raised_once() -> None:
 
 
 def test_work_that_is_quickly_done_shows_at_once() -> None:
-    background = Background(SYSTEM_TIME)
+    background = WorkerPool(SYSTEM_TIME)
 
     assert background.start(uuid4(), lambda: ExecutionStatus.FAILED, ExecutionStatus.RUNNING) is ExecutionStatus.FAILED

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.found_jobs import attempt_told, target_told
-from zenml_azureml.moves import Attempt, Reason
-from zenml_azureml.moving import reason_of_end
-from zenml_azureml.workspace.run_details import RunDetails
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.azure.jobs.run_history import RunDetails
+from zenml_azureml.lifecycle.adoption import attempt_from_job, target_from_tags
+from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
+from zenml_azureml.lifecycle.submitter import reason_of_end
 
 SETTINGS = AzureMLStepOperatorSettings(
     instance_type="Standard_DS3_v2",
@@ -34,7 +34,7 @@ SETTINGS = AzureMLStepOperatorSettings(
     ],
 )
 def test_a_job_tells_at_which_place_it_is(tags: dict[str, str], target: int) -> None:
-    assert target_told(tags, SETTINGS, 1) == target
+    assert target_from_tags(tags, SETTINGS, 1) == target
 
 
 @pytest.mark.parametrize(
@@ -49,38 +49,38 @@ def test_an_attempt_of_which_nothing_was_saved_is_known_by_its_job(
     target: str, place: str, size: str, usd: float | None
 ) -> None:
     tags = {"zenml_target": target} | ({} if usd is None else {"zenml_usd_per_hour_all_nodes": str(usd)})
-    job = WatchedJob("zenml-1", studio_url="https://studio/", tags=tags)
+    job = JobHandle("zenml-1", studio_url="https://studio/", tags=tags)
 
-    told = attempt_told(job, Attempt(0, "zenml-1", reason=Reason.QUEUE_TIMEOUT), SETTINGS)
+    told = attempt_from_job(job, Attempt(0, "zenml-1", reason=RetryReason.QUEUE_TIMEOUT), SETTINGS)
 
     assert told == Attempt(
-        int(target), "zenml-1", place, size, usd, studio_url="https://studio/", reason=Reason.QUEUE_TIMEOUT
+        int(target), "zenml-1", place, size, usd, studio_url="https://studio/", reason=RetryReason.QUEUE_TIMEOUT
     )
 
 
 def test_what_was_saved_of_an_attempt_stays() -> None:
     saved = Attempt(1, "zenml-1", "the compute cluster `gpus`")
 
-    assert attempt_told(WatchedJob("zenml-1", tags={"zenml_target": "2"}), saved, SETTINGS) is saved
-    assert attempt_told(WatchedJob("zenml-1"), Attempt(0, "zenml-1"), SETTINGS) == Attempt(0, "zenml-1")
-    of_another = attempt_told(WatchedJob("zenml-1-2", tags={"zenml_target": "2"}), Attempt(0, "zenml-1"), SETTINGS)
+    assert attempt_from_job(JobHandle("zenml-1", tags={"zenml_target": "2"}), saved, SETTINGS) is saved
+    assert attempt_from_job(JobHandle("zenml-1"), Attempt(0, "zenml-1"), SETTINGS) == Attempt(0, "zenml-1")
+    of_another = attempt_from_job(JobHandle("zenml-1-2", tags={"zenml_target": "2"}), Attempt(0, "zenml-1"), SETTINGS)
     assert of_another == Attempt(0, "zenml-1")
 
 
 @pytest.mark.parametrize(
     ("given_up", "ran", "reason"),
     [
-        (True, None, Reason.QUEUE_TIMEOUT),
-        (True, timedelta(seconds=20), Reason.QUEUE_TIMEOUT),  # it got its machines when it was being cancelled
+        (True, None, RetryReason.QUEUE_TIMEOUT),
+        (True, timedelta(seconds=20), RetryReason.QUEUE_TIMEOUT),  # it got its machines when it was being cancelled
         (True, timedelta(hours=3), None),  # the cancel had no effect, and somebody else has cancelled it
         (False, None, None),
     ],
 )
 def test_a_job_that_was_cancelled_for_having_waited_is_told_from_one_that_somebody_cancelled(
-    given_up: bool, ran: timedelta | None, reason: Reason | None
+    given_up: bool, ran: timedelta | None, reason: RetryReason | None
 ) -> None:
     ended = datetime(2026, 1, 1, tzinfo=timezone.utc)
     details = RunDetails("Canceled", {}, "", started=None if ran is None else ended - ran, ended=ended)
-    job = WatchedJob("zenml-1", status="Canceled", details=details)
+    job = JobHandle("zenml-1", status="Canceled", details=details)
 
-    assert reason_of_end(job, Attempt(0, "zenml-1", reason=Reason.QUEUE_TIMEOUT if given_up else None)) is reason
+    assert reason_of_end(job, Attempt(0, "zenml-1", reason=RetryReason.QUEUE_TIMEOUT if given_up else None)) is reason

@@ -11,8 +11,8 @@ import pytest
 
 SCRIPT = """
 from types import SimpleNamespace
-from zenml_azureml.guard import JobGuard
-from zenml_azureml.timing import SYSTEM_TIME
+from zenml_azureml.lifecycle.supervisor import RunSupervisor
+from zenml_azureml.clock import SYSTEM_TIME
 
 def end_jobs(step_runs, reason):
     print("ENDED", [step_run.id for step_run in step_runs], reason, flush=True)
@@ -20,7 +20,7 @@ def end_jobs(step_runs, reason):
 def step(number):
     return SimpleNamespace(id=number, pipeline_run_id=7)
 
-guard = JobGuard(end_jobs, SYSTEM_TIME)
+guard = RunSupervisor(end_jobs, SYSTEM_TIME)
 guard.take(step(1), until_exit=True)
 {work}
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zenml_azureml.endpoint import AZURE, CLOUDS
-from zenml_azureml.workspace.hosts import _HOSTS, ForeignHostError, Hosts
+from zenml_azureml.azure.hosts import _HOSTS, ForeignHostError, Hosts
+from zenml_azureml.clouds import AZURE, CLOUDS
 
 CHINA = CLOUDS["AzureChinaCloud"]
 GATEWAY = "https://gateway.example.org:8443"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from zenml_azureml.workspace.identities import SignedIn, signed_in_as
+from zenml_azureml.azure.auth.token_claims import SignedIn, signed_in_as
 
 AZURE_CLI, POWERSHELL = "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "1950a258-227b-4e31-a9cf-717495945fc2"
 MACHINE = "/subscriptions/s/resourcegroups/r/providers/Microsoft.ManagedIdentity/userAssignedIdentities/train"

@@ -34,7 +34,12 @@ def loaded_modules(code: str, tmp_path: Path) -> list[str]:
 def test_importing_zenml_loads_nothing_of_ours_but_the_registration(tmp_path: Path) -> None:
     ours = [name for name in loaded_modules("import zenml", tmp_path) if name.startswith("zenml_azureml")]
 
-    assert ours == ["zenml_azureml", "zenml_azureml.registration"]
+    assert ours == [
+        "zenml_azureml",
+        "zenml_azureml.plugin",
+        "zenml_azureml.plugin.constants",
+        "zenml_azureml.plugin.init_hook",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,7 @@ def test_importing_zenml_loads_nothing_of_ours_but_the_registration(tmp_path: Pa
 def test_flavor_settings_and_operator_load_no_azure_module(code: str, tmp_path: Path) -> None:
     modules = loaded_modules(code, tmp_path)
 
-    assert "zenml_azureml.flavor" in modules
+    assert "zenml_azureml.plugin.flavor" in modules
     assert [name for name in modules if name == "azure" or name.startswith("azure.")] == []
 
 
@@ -65,7 +70,7 @@ def test_the_built_in_names_are_ours_in_whichever_order_they_are_imported(tmp_pa
         assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("broken", ["zenml_azureml.flavor", "zenml_azureml.settings"])
+@pytest.mark.parametrize("broken", ["zenml_azureml.plugin.flavor", "zenml_azureml.settings.models"])
 @pytest.mark.parametrize("options", [(), ("-W", "error::RuntimeWarning")], ids=["", "warnings are errors"])
 def test_a_broken_plugin_leaves_the_built_in_flavor_in_place(
     broken: str, options: tuple[str, ...], tmp_path: Path
@@ -84,7 +89,8 @@ def test_a_broken_plugin_leaves_the_built_in_flavor_in_place(
 
 def test_a_broken_plugin_says_what_to_do(tmp_path: Path) -> None:
     result = run_python(
-        "import sys; sys.modules['zenml_azureml.flavor'] = None\nimport zenml.integrations.azure.flavors", tmp_path
+        "import sys; sys.modules['zenml_azureml.plugin.flavor'] = None\nimport zenml.integrations.azure.flavors",
+        tmp_path,
     )
 
     said = result.stdout + result.stderr
@@ -94,7 +100,7 @@ def test_a_broken_plugin_says_what_to_do(tmp_path: Path) -> None:
 
 def test_installing_the_hook_twice_changes_nothing(tmp_path: Path) -> None:
     result = run_python(
-        "import sys, zenml\nfrom zenml_azureml.registration import install\n"
+        "import sys, zenml\nfrom zenml_azureml.plugin.init_hook import install\n"
         "before = list(sys.meta_path); install(); assert sys.meta_path == before",
         tmp_path,
     )
@@ -115,9 +121,10 @@ def test_the_source_of_the_built_in_module_can_still_be_read(tmp_path: Path) -> 
 def test_the_sdk_is_imported_in_the_background_once_it_is_begun_and_not_before(tmp_path: Path) -> None:
     result = run_python(
         "import sys, threading\n"
-        "from zenml_azureml import sdk_import, step_operator\n"
+        "from zenml_azureml import step_operator\n"
+        "from zenml_azureml.azure.sdk import preload\n"
         "assert not any(name.startswith('azure.') for name in sys.modules)\n"
-        "sdk_import.begin(); sdk_import.begin()\n"
+        "preload.begin(); preload.begin()\n"
         "threads = [thread for thread in threading.enumerate() if thread.name == 'zenml-azureml-sdk-import']\n"
         "assert len(threads) == 1, threads\n"
         "threads[0].join()\n"
@@ -131,11 +138,11 @@ def test_the_sdk_is_imported_in_the_background_once_it_is_begun_and_not_before(t
 def test_an_sdk_that_cannot_be_imported_is_told_of_where_it_is_needed(tmp_path: Path) -> None:
     result = run_python(
         "import sys, threading; sys.modules['azure.ai.ml'] = None\n"
-        "from zenml_azureml import sdk_import\n"
-        "sdk_import.begin()\n"
+        "from zenml_azureml.azure.sdk import preload\n"
+        "preload.begin()\n"
         # Who asks just when the other import fails may be given what there was of the module: a race in CPython.
         "[thread.join() for thread in threading.enumerate() if thread.name == 'zenml-azureml-sdk-import']\n"
-        "import zenml_azureml.workspace.workspace",
+        "import zenml_azureml.azure.client",
         tmp_path,
     )
 

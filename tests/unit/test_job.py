@@ -15,20 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.requests_of import requests_of
+from zenml_azureml.azure.compute.placement import ANYWHERE
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.jobs.submitter import JobSubmitter, build_command_job, environment_name
+from zenml_azureml.azure.transport import WorkspaceTransport
+from zenml_azureml.clouds import redirects
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.endpoint import redirects
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.request import JobIdentity, JobOptions, JobRequest, JobService
-from zenml_azureml.submission import experiment_name
-from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.job import JobSubmitter, build_command_job, environment_name
-from zenml_azureml.workspace.placement import ANYWHERE
-from zenml_azureml.workspace.transport import WorkspaceTransport
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.specs.job import JobIdentity, JobOptions, JobService, JobSpec
+from zenml_azureml.submission.job_builder import experiment_name
 
 #: Names of environments, jobs and experiments that Azure ML takes.
 LEGAL = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 
-REQUEST = JobRequest(
+REQUEST = JobSpec(
     name="zenml-1",
     display_name="train (run)",
     experiment="training",

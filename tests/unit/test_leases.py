@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.workspace.compute.ensure import ComputeTarget
-from zenml_azureml.workspace.compute.leases import ComputeLeases
+from zenml_azureml.azure.compute.provisioner import ComputeTarget
+from zenml_azureml.azure.compute.usage import ComputeUsage
 
 CREATED = ComputeTarget(name="cpu", kind="compute-cluster", created=True)
 FOUND = ComputeTarget(name="cpu", kind="compute-cluster", created=False)
 
 
 def test_a_compute_is_deleted_after_the_last_of_its_jobs() -> None:
-    leases = ComputeLeases()
+    leases = ComputeUsage()
     leases.take(CREATED, "first", delete_after=True)
     leases.take(FOUND, "second", delete_after=False)
 
@@ -22,7 +22,7 @@ def test_a_compute_is_deleted_after_the_last_of_its_jobs() -> None:
 
 
 def test_a_job_is_released_once() -> None:
-    leases = ComputeLeases()
+    leases = ComputeUsage()
     leases.take(CREATED, "job", delete_after=True)
 
     assert leases.release("job") == CREATED
@@ -30,7 +30,7 @@ def test_a_job_is_released_once() -> None:
 
 
 def test_serverless_compute_needs_no_lease() -> None:
-    leases = ComputeLeases()
+    leases = ComputeUsage()
     leases.take(ComputeTarget(name=None, kind="serverless", created=True), "job", delete_after=True)
 
     assert leases.release("job") is None
@@ -38,7 +38,7 @@ def test_serverless_compute_needs_no_lease() -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=6), st.booleans())
 def test_what_existed_before_or_is_not_to_be_deleted_stays(wishes: list[bool], created: bool) -> None:
-    leases = ComputeLeases()
+    leases = ComputeUsage()
     target = CREATED if created else FOUND
     for number, wish in enumerate(wishes):
         leases.take(target, f"job-{number}", delete_after=wish)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zenml_azureml.workspace.log_files import label_of, user_logs
+from zenml_azureml.azure.logs.files import label_of, user_logs
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "logs.md"
 

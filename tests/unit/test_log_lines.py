@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.workspace.log_lines import (
+from zenml_azureml.azure.logs.line_decoder import (
     BAR_INTERVAL_SECONDS,
     LONGEST_LINE,
     LineReader,

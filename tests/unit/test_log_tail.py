@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zenml_azureml.workspace.log_tail import LONGEST_TAIL_LINE, TAIL_LINES, LogTail, explaining_tail
+from zenml_azureml.azure.logs.tail import LONGEST_TAIL_LINE, TAIL_LINES, LogTail, explaining_tail
 
 TRACEBACK = "Traceback (most recent call last):"
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.test_pacing import StillTime
-from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.looks import SeenJob
-from zenml_azureml.workspace.watch import LONGEST_INTERVAL, SHORTEST_INTERVAL, Watch, WatchOptions, look_interval
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.jobs.poller import SeenJob
+from zenml_azureml.azure.jobs.watch import LONGEST_INTERVAL, SHORTEST_INTERVAL, Watch, WatchOptions, look_interval
 
 ages = st.timedeltas(timedelta(), timedelta(days=30))
 
@@ -46,7 +46,7 @@ def looks(watch: Watch, time: StillTime, status: str, seconds: int) -> int:
     """How often it is looked at in that time, by somebody who could do so twice a second."""
     number = 0
     for _ in range(2 * seconds):
-        if watch.due_by(time.monotonic()):
+        if watch.is_due_by(time.monotonic()):
             watch.saw(SeenJob("job", status, "", ""))
             number += 1
         time.sleep(0.5)

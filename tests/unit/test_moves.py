@@ -12,16 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.moves import Attempt, Limits, Reason, attempt_from, closed, cost, history, next_target
-from zenml_azureml.resolution import resolve
-from zenml_azureml.spellings import AzureMLSettingsError
-from zenml_azureml.targets import settings_of, wants_checkpoints
+from zenml_azureml.lifecycle.recovery import (
+    Attempt,
+    Limits,
+    RetryReason,
+    attempt_from,
+    closed,
+    cost,
+    history,
+    next_target,
+)
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.settings.plan import resolve, settings_of, wants_checkpoints
 
 LIMITS = st.builds(Limits, targets=st.integers(1, 4), max_preemptions=st.integers(0, 3))
 
 
-@given(limits=LIMITS, reasons=st.lists(st.sampled_from(Reason), min_size=12, max_size=12))
-def test_a_step_goes_through_its_places_in_order_and_comes_to_an_end(limits: Limits, reasons: list[Reason]) -> None:
+@given(limits=LIMITS, reasons=st.lists(st.sampled_from(RetryReason), min_size=12, max_size=12))
+def test_a_step_goes_through_its_places_in_order_and_comes_to_an_end(
+    limits: Limits, reasons: list[RetryReason]
+) -> None:
     attempts = [Attempt(0, "job")]
     for number, reason in enumerate(reasons, start=2):
         following = next_target(attempts, reason, limits)
@@ -38,16 +48,18 @@ def test_a_step_goes_through_its_places_in_order_and_comes_to_an_end(limits: Lim
         assert places.count(place) == 1  # where there is another place, none is tried twice
     assert places.count(limits.targets - 1) <= 1 + limits.max_preemptions
     again = [before for before, after in pairwise(attempts) if before.target == after.target]
-    assert all(attempt.reason is Reason.PREEMPTED for attempt in again)
+    assert all(attempt.reason is RetryReason.PREEMPTED for attempt in again)
 
 
-@given(reasons=st.lists(st.sampled_from(Reason), max_size=6), limits=LIMITS)
-def test_another_process_decides_the_same_from_what_the_server_has_kept(reasons: list[Reason], limits: Limits) -> None:
-    attempts = [Attempt(0, "job", reason=reason) for reason in [*reasons, Reason.PREEMPTED]]
+@given(reasons=st.lists(st.sampled_from(RetryReason), max_size=6), limits=LIMITS)
+def test_another_process_decides_the_same_from_what_the_server_has_kept(
+    reasons: list[RetryReason], limits: Limits
+) -> None:
+    attempts = [Attempt(0, "job", reason=reason) for reason in [*reasons, RetryReason.PREEMPTED]]
     kept = [attempt_from(json.loads(json.dumps(attempt.as_metadata()))) for attempt in attempts]
 
     assert kept == attempts
-    for reason in Reason:
+    for reason in RetryReason:
         assert next_target(kept, reason, limits) == next_target(attempts, reason, limits)
 
 
@@ -55,12 +67,12 @@ def test_the_cost_of_all_attempts_is_the_time_of_each_at_its_own_price() -> None
     def moment(hour: int) -> datetime:
         return datetime(2026, 1, 1, hour, tzinfo=timezone.utc)
 
-    spot = Attempt(0, "a", usd_per_hour=0.5, reason=Reason.PREEMPTED, started=moment(1), ended=moment(3))
-    never_ran = Attempt(1, "b", usd_per_hour=9.0, reason=Reason.QUEUE_TIMEOUT, ended=moment(4))
+    spot = Attempt(0, "a", usd_per_hour=0.5, reason=RetryReason.PREEMPTED, started=moment(1), ended=moment(3))
+    never_ran = Attempt(1, "b", usd_per_hour=9.0, reason=RetryReason.QUEUE_TIMEOUT, ended=moment(4))
     dedicated = Attempt(2, "c", usd_per_hour=2.0, started=moment(4), ended=moment(5))
 
     assert cost([spot, never_ran, dedicated]) == pytest.approx(3.0)
-    assert cost([spot, Attempt(1, "", reason=Reason.NO_CAPACITY), dedicated]) == pytest.approx(3.0)
+    assert cost([spot, Attempt(1, "", reason=RetryReason.NO_CAPACITY), dedicated]) == pytest.approx(3.0)
     of_unknown_price = Attempt(0, "a", started=moment(1), ended=moment(3))
     assert of_unknown_price.as_metadata()["usd"] == "unknown"
     assert cost([dedicated, of_unknown_price]) is None  # and not that of a part
@@ -69,8 +81,8 @@ def test_the_cost_of_all_attempts_is_the_time_of_each_at_its_own_price() -> None
 
 
 def test_the_history_tells_each_attempt_with_its_end() -> None:
-    first = Attempt(0, "zenml-1", "serverless compute", reason=Reason.PREEMPTED, says="Nodes got\npre-empted.")
-    second = Attempt(1, "", "the compute `gpus`", reason=Reason.NO_CAPACITY)
+    first = Attempt(0, "zenml-1", "serverless compute", reason=RetryReason.PREEMPTED, says="Nodes got\npre-empted.")
+    second = Attempt(1, "", "the compute `gpus`", reason=RetryReason.NO_CAPACITY)
 
     assert history([first]) == ""
     assert history([first, second]).splitlines() == [

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from zenml_azureml import AzureMLStepOperatorSettings, step_runs
-from zenml_azureml.attempts import Attempts
-from zenml_azureml.moves import Attempt, Limits, Reason, closed, next_target
-from zenml_azureml.moving import Moves
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.attempts import Attempts
+from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, closed, next_target
+from zenml_azureml.lifecycle.submitter import StepSubmitter
+from zenml_azureml.run_store import step_runs
 
 
 class Clock:
@@ -32,13 +33,13 @@ class World:
         self.clock = Clock()
         self.happened: list[tuple[float, str]] = []
         self.step_run = cast("Any", SimpleNamespace(id=uuid4(), pipeline_run_id=uuid4(), name="train", run_metadata={}))
-        self.job = WatchedJob("zenml-1", status="Queued", waited=timedelta(hours=1))
+        self.job = JobHandle("zenml-1", status="Queued", waited=timedelta(hours=1))
         settings = AzureMLStepOperatorSettings(queue_timeout_minutes=1)
         workspace = SimpleNamespace(cancel=lambda name: self.happened.append((self.clock.now, f"cancel {name}")))
         operator = SimpleNamespace(id=uuid4(), get_settings=lambda _: settings, workspace=lambda _: workspace)
         self.attempts = Attempts()
         self.attempts.put(self.step_run, [Attempt(0, "zenml-1", place="serverless")])
-        self.moves = Moves(cast("Any", operator), self.attempts, cast("Any", self.clock))
+        self.moves = StepSubmitter(cast("Any", operator), self.attempts, cast("Any", self.clock))
 
         def save(step_run: Any, component_id: Any, metadata: Any) -> None:
             self.happened.append((self.clock.now, "save"))
@@ -68,7 +69,7 @@ def test_why_a_job_is_cancelled_is_saved_once_and_before_the_cancel(world: World
     world.end_waiting(60)
 
     assert [what for _, what in world.happened] == ["save", "cancel zenml-1", "cancel zenml-1"]
-    assert world.attempts.of(world.step_run)[-1].reason is Reason.QUEUE_TIMEOUT
+    assert world.attempts.of(world.step_run)[-1].reason is RetryReason.QUEUE_TIMEOUT
 
 
 def test_a_job_that_was_given_up_for_its_wait_stays_so_when_the_wait_is_counted_from_the_start(world: World) -> None:
@@ -86,16 +87,20 @@ def test_a_preempted_job_is_submitted_again_as_often_as_the_setting_says(limit: 
     attempts: tuple[Attempt, ...] = (Attempt(0, "job-1"),)
     resubmitted = 0
     while True:
-        asked = closed(attempts, Reason.PREEMPTED) if knows_its_reason else attempts
-        if next_target(asked, Reason.PREEMPTED, Limits(1, limit)) is None:
+        asked = closed(attempts, RetryReason.PREEMPTED) if knows_its_reason else attempts
+        if next_target(asked, RetryReason.PREEMPTED, Limits(1, limit)) is None:
             break
         resubmitted += 1
-        attempts = (*closed(attempts, Reason.PREEMPTED), Attempt(0, f"job-{resubmitted + 1}"))
+        attempts = (*closed(attempts, RetryReason.PREEMPTED), Attempt(0, f"job-{resubmitted + 1}"))
 
     assert resubmitted == limit
 
 
 def test_preemptions_at_another_target_do_not_count() -> None:
-    attempts = (Attempt(0, "a", reason=Reason.PREEMPTED), Attempt(1, "b", reason=Reason.NO_CAPACITY), Attempt(1, "c"))
+    attempts = (
+        Attempt(0, "a", reason=RetryReason.PREEMPTED),
+        Attempt(1, "b", reason=RetryReason.NO_CAPACITY),
+        Attempt(1, "c"),
+    )
 
-    assert next_target(attempts, Reason.PREEMPTED, Limits(2, 1)) == 1
+    assert next_target(attempts, RetryReason.PREEMPTED, Limits(2, 1)) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zenml_azureml.names import NameRuleError, check_compute_name, check_key_vault, check_shm_size
+from zenml_azureml.settings.naming_rules import NameRuleError, check_compute_name, check_key_vault, check_shm_size
 
 
 @pytest.mark.parametrize("name", ["cpu", "GPU-cluster", "a1b", "ci-1a", "ci1", "a" * 24])

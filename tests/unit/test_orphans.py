@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zenml.enums import ExecutionStatus
 
-from zenml_azureml.jobs.orphans import LEAVING_TIME, JobFacts, NoStepRun, StepRunFacts, judge
-from zenml_azureml.workspace.status import phase_of
+from zenml_azureml.azure.jobs.status import phase_of
+from zenml_azureml.job_admin.orphans import LEAVING_TIME, JobFacts, NoStepRun, StepRunFacts, judge
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SERVER = "this server"

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from zenml_azureml import step_runs
-from zenml_azureml.outcome import account_of, conclude
-from zenml_azureml.workspace.log_tail import LogEnd
-from zenml_azureml.workspace.run_details import RunDetails
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.azure.jobs.run_history import RunDetails
+from zenml_azureml.azure.logs.tail import LogEnd
+from zenml_azureml.lifecycle.outcome import account_of, conclude
+from zenml_azureml.run_store import step_runs
 
 KILLED = (
     "Execution failed. User process 'bash' exited with status code -9. "
@@ -57,7 +57,7 @@ def test_a_cancel_from_here_adds_nothing_to_what_the_step_has_reported(
     added: list[str] = []
     monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: True)
     monkeypatch.setattr(step_runs, "add_to_report", lambda _step_run, error: added.append(str(error)))
-    job = WatchedJob("job", status="Canceled")
+    job = JobHandle("job", status="Canceled")
     job.settle()
     step_run = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=None)))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zenml.enums import ExecutionMode, ExecutionStatus
 
-from zenml_azureml.jobs.over import RunFacts, why_run_is_over, why_step_run_is_over
+from zenml_azureml.job_admin.over import RunFacts, why_run_is_over, why_step_run_is_over
 
 ENDED_BY_OTHERS = {
     ExecutionStatus.RETRIED,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.emulator.rate_limits import Bucket, limit_of
-from zenml_azureml.workspace.pacing import MARGIN, Pacer, pacer_for
+from zenml_azureml.azure.rate_limiter import MARGIN, Pacer, pacer_for
+from zenml_azureml.emulator.http.rate_limits import Bucket, limit_of
 
 JOBS = "https://management.azure.com/subscriptions/1/resourceGroups/g/providers/Microsoft.MachineLearningServices/jobs"
 HISTORY = "https://westeurope.api.azureml.ms/history/v1.0/subscriptions/1/resourceGroups/g/runs/job/details"

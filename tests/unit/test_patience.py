@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.compute.patience import Patience
+from zenml_azureml.azure.waiter import Waiter
+from zenml_azureml.exceptions import AzureMLError
 
 
 class Time:
@@ -24,13 +24,13 @@ class Time:
 
 
 @pytest.fixture
-def patience(caplog: pytest.LogCaptureFixture) -> Patience:
+def patience(caplog: pytest.LogCaptureFixture) -> Waiter:
     caplog.set_level(logging.INFO, logger="zenml_azureml")
     time = Time()
-    return Patience("compute cluster `cpu`", "Look at it.", time.clock, time.sleep)
+    return Waiter("compute cluster `cpu`", "Look at it.", time.clock, time.sleep)
 
 
-def test_one_line_at_once_and_one_a_minute(patience: Patience, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_line_at_once_and_one_a_minute(patience: Waiter, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(150):
         patience.wait(1, "Creating")
 
@@ -41,14 +41,14 @@ def test_one_line_at_once_and_one_a_minute(patience: Patience, caplog: pytest.Lo
     ]
 
 
-def test_what_has_changed_is_told_with_the_next_line(patience: Patience, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_has_changed_is_told_with_the_next_line(patience: Waiter, caplog: pytest.LogCaptureFixture) -> None:
     for condition in ["Stopping"] * 59 + ["Starting"] * 10:
         patience.wait(1, condition)
 
     assert caplog.messages[1:] == ["Still waiting for the compute cluster `cpu`: Starting, 60 seconds so far."]
 
 
-def test_it_ends_after_half_an_hour(patience: Patience) -> None:
+def test_it_ends_after_half_an_hour(patience: Waiter) -> None:
     for _ in range(1800):
         patience.wait(1, "Creating")
 

@@ -10,7 +10,7 @@ from azure.core.pipeline.policies import RetryPolicy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zenml_azureml.workspace.pauses import (
+from zenml_azureml.azure.retry_after import (
     LONGEST_PAUSE_SECONDS,
     LONGEST_WISH_SECONDS,
     capped,

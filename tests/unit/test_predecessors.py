@@ -8,8 +8,9 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.ending import FINISHING
-from zenml_azureml.predecessors import (
+from zenml_azureml.azure.jobs.status import FINALIZING
+from zenml_azureml.lifecycle.canceller import FINISHING
+from zenml_azureml.lifecycle.predecessors import (
     CANCEL_AGAIN,
     Predecessor,
     is_cancelled_now,
@@ -17,7 +18,6 @@ from zenml_azureml.predecessors import (
     pause_after,
     superseded_for,
 )
-from zenml_azureml.workspace.status import FINALIZING
 
 predecessors = st.builds(
     lambda jobs, reported, by_code: Predecessor(uuid4(), jobs, reported or by_code, by_code),

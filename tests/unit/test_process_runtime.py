@@ -15,8 +15,8 @@ import pytest
 
 from tests.escaping import assert_gone, escape
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
-from zenml_azureml.emulator.runtimes.processes import end_processes, processes_of
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.runtimes.process.tree import end_processes, processes_of
 
 Launch = Callable[..., JobLaunch]
 
@@ -499,7 +499,7 @@ def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch
         "import asyncio, sys\n"
         "from pathlib import Path\n"
         "from zenml_azureml.emulator.runtimes.base import JobLaunch\n"
-        "from zenml_azureml.emulator.runtimes.process import ProcessRuntime\n"
+        "from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime\n"
         f"job = JobLaunch('job', {job.command!r}, None, {{}}, Path({str(job.folder)!r}))\n"
         "async def main():\n"
         "    await (await ProcessRuntime().start(job)).wait()\n"

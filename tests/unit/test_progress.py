@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from zenml_azureml.timing import SystemTime
-from zenml_azureml.workspace.watched_job import Progress
+from zenml_azureml.azure.jobs.handle import Progress
+from zenml_azureml.clock import SystemTime
 
 
 class Clock(SystemTime):

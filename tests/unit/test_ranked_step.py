@@ -12,9 +12,9 @@ from zenml.orchestrators.step_runner import StepRunner
 from zenml.step_operators.step_operator_entrypoint_configuration import StepOperatorEntrypointConfiguration
 from zenml.utils import code_utils, source_utils
 
-from zenml_azureml.in_job.other_ranks import REFUSED, SILENT
+from zenml_azureml.contract.commands import ENTRYPOINT
+from zenml_azureml.in_job.rank_zero_only import REFUSED, SILENT
 from zenml_azureml.in_job.ranked_step import RankedEntrypointConfiguration
-from zenml_azureml.in_job.ranks import ENTRYPOINT
 
 
 def test_the_entrypoint_is_where_the_command_says() -> None:
@@ -51,7 +51,7 @@ def test_what_publishes_nothing_on_other_ranks_are_zenmls_public_functions_that_
 
 
 def test_what_comes_before_zenml_in_a_job_imports_the_standard_library_only() -> None:
-    program = "import sys, zenml_azureml.in_job.ranks; print([m for m in sys.modules if m.split('.')[0] == 'zenml'])"
+    program = "import sys, zenml_azureml.in_job.rank; print([m for m in sys.modules if m.split('.')[0] == 'zenml'])"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from zenml_azureml.emulator.distribution import Meeting, job_processes, variables_of
-from zenml_azureml.emulator.state import Json
-from zenml_azureml.in_job.ranks import ENTRYPOINT, FailureTeller, NoRankError, Rank, command_of_rank, rank_in
-from zenml_azureml.workspace.log_tail import LogTail
+from zenml_azureml.azure.logs.tail import LogTail
+from zenml_azureml.contract.commands import ENTRYPOINT, rank_command
+from zenml_azureml.emulator.jobs.processes import Rendezvous, job_processes, variables_of
+from zenml_azureml.emulator.types import Json
+from zenml_azureml.in_job.rank import FailureReporter, NoRankError, Rank, rank_from_env
 
 TWO_PER_NODE = {"distributionType": "PyTorch", "processCountPerInstance": 2}
 
@@ -17,9 +18,9 @@ TWO_PER_NODE = {"distributionType": "PyTorch", "processCountPerInstance": 2}
 def ranks_of(distribution: Json | None, nodes: int) -> list[Rank]:
     """The rank of each process of a job, as it finds it out from the emulator's variables."""
     processes = job_processes(distribution, nodes)
-    meeting = Meeting(("127.0.0.1",) * nodes, tuple(range(7000, 7000 + len(processes))))
+    meeting = Rendezvous(("127.0.0.1",) * nodes, tuple(range(7000, 7000 + len(processes))))
     common = {"AZUREML_NODE_COUNT": str(nodes)}
-    return [rank_in({**common, **variables_of(process, processes, meeting)}) for process in processes]
+    return [rank_from_env({**common, **variables_of(process, processes, meeting)}) for process in processes]
 
 
 @pytest.mark.parametrize(
@@ -46,25 +47,26 @@ def test_a_chief_is_the_first() -> None:
     cluster = {"ps": ["a:1"], "worker": ["b:1"], "chief": ["c:1"]}
 
     ranks = [
-        rank_in({"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": 0}})}) for role in cluster
+        rank_from_env({"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": role, "index": 0}})})
+        for role in cluster
     ]
 
     assert [rank.number for rank in ranks] == [2, 1, 0]
 
 
 def test_intel_mpi_tells_it_in_its_own_words() -> None:
-    assert rank_in({"PMI_RANK": "1", "PMI_SIZE": "2", "AZUREML_CR_NODE_RANK": "1"}) == Rank(1, 2, 1, "PMI_RANK")
+    assert rank_from_env({"PMI_RANK": "1", "PMI_SIZE": "2", "AZUREML_CR_NODE_RANK": "1"}) == Rank(1, 2, 1, "PMI_RANK")
 
 
 def test_a_process_that_was_told_nothing_is_not_taken_for_the_first() -> None:
     with pytest.raises(NoRankError, match="none of RANK, OMPI_COMM_WORLD_RANK"):
-        rank_in({"PATH": "/bin"})
+        rank_from_env({"PATH": "/bin"})
 
 
 @pytest.mark.parametrize("distribution", [TWO_PER_NODE, {"distributionType": "TensorFlow"}, None])
 def test_what_the_error_says_to_write_holds_on_the_first_rank_only(distribution: Json | None) -> None:
     processes = job_processes(distribution, 2)
-    meeting = Meeting(("a", "b"), tuple(range(len(processes))))
+    meeting = Rendezvous(("a", "b"), tuple(range(len(processes))))
     holds = []
     for process in processes:
         variables = {"AZUREML_NODE_COUNT": "2", **variables_of(process, processes, meeting)}
@@ -72,7 +74,7 @@ def test_what_the_error_says_to_write_holds_on_the_first_rank_only(distribution:
         class Os:
             environ = variables
 
-        holds.append(eval(rank_in(variables).is_first, {"os": Os, "json": json}))
+        holds.append(eval(rank_from_env(variables).is_first, {"os": Os, "json": json}))
 
     assert holds == [True] + [False] * (len(processes) - 1)
 
@@ -88,12 +90,12 @@ def test_only_zenmls_own_entrypoint_is_replaced() -> None:
         "s",
     ]
 
-    assert command_of_rank(theirs) == [*theirs[:4], ENTRYPOINT, *theirs[5:]]
-    assert command_of_rank(["bash", "-c", "train"]) == ["bash", "-c", "train"]
+    assert rank_command(theirs) == [*theirs[:4], ENTRYPOINT, *theirs[5:]]
+    assert rank_command(["bash", "-c", "train"]) == ["bash", "-c", "train"]
 
 
 def test_the_first_failure_is_told_once_and_is_recognised_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    teller = FailureTeller(Rank(3, 4, 1, "RANK"))
+    teller = FailureReporter(Rank(3, 4, 1, "RANK"))
     with pytest.raises(ValueError, match="boom"), teller.watching(), teller.watching():
         raise ValueError("boom")
 
@@ -105,7 +107,7 @@ def test_the_first_failure_is_told_once_and_is_recognised_in_the_log(capsys: pyt
 
 
 def test_a_rank_that_ends_early_with_success_has_not_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit), FailureTeller(Rank(1, 2, 0, "RANK")).watching():
+    with pytest.raises(SystemExit), FailureReporter(Rank(1, 2, 0, "RANK")).watching():
         raise SystemExit(0)
 
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.redaction import (
+from zenml_azureml.secrets.redaction import (
     REDACTED,
     map_texts,
     redacted_docker_args,

@@ -16,9 +16,9 @@ from azure.core.exceptions import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.timing import SystemTime
-from zenml_azureml.workspace.retry import is_transient, patiently, pause_after
+from zenml_azureml.azure.retry import is_transient, pause_after, with_retries
+from zenml_azureml.clock import SystemTime
+from zenml_azureml.exceptions import AzureMLError
 
 PATIENCE = timedelta(minutes=30)
 
@@ -116,7 +116,7 @@ def test_what_fails_for_a_while_is_done_in_the_end(statuses: list[int]) -> None:
             raise refusal(left.pop())
         return "done"
 
-    assert patiently("asking", work, PATIENCE, time) == "done"
+    assert with_retries("asking", work, PATIENCE, time) == "done"
     assert len(time.slept) == len(statuses)
 
 
@@ -128,7 +128,7 @@ def test_patience_ends_with_the_last_error_and_not_before() -> None:
         raise refusal(503, Retry_After="7000")
 
     with pytest.raises(HttpResponseError):
-        patiently("asking", work, PATIENCE, time)
+        with_retries("asking", work, PATIENCE, time)
 
     # However long Azure asks to wait: when the time is over it is asked for the last time.
     assert asked == [0, PATIENCE.total_seconds()]
@@ -142,7 +142,7 @@ def test_what_cannot_pass_is_not_tried_again() -> None:
         raise refusal(403)
 
     with pytest.raises(HttpResponseError):
-        patiently("asking", work, PATIENCE, time)
+        with_retries("asking", work, PATIENCE, time)
 
     assert asked == [0]
 
@@ -155,4 +155,4 @@ def test_whoever_must_not_try_again_says_so_between_two_tries() -> None:
         raise refusal(503)
 
     with pytest.raises(KeyboardInterrupt):
-        patiently("asking", work, PATIENCE, ManualTime(), check=check)
+        with_retries("asking", work, PATIENCE, ManualTime(), check=check)

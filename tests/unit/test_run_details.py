@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from zenml_azureml.workspace.run_details import RunDetails, details_of
+from zenml_azureml.azure.jobs.run_history import RunDetails, details_of
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

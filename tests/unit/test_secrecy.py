@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zenml_azureml.secrecy import certain_secrets, secret_names
+from zenml_azureml.secrets.classification import certain_secrets, secret_names
 
 
 @pytest.mark.parametrize(

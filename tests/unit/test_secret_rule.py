@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.redaction import REDACTED, redacted_text, redacted_variables
-from zenml_azureml.secret_rule import Verdict, is_certain, judge
+from zenml_azureml.secrets.redaction import REDACTED, redacted_text, redacted_variables
+from zenml_azureml.secrets.rule import Verdict, is_certain, judge
 
 LETTERS = string.ascii_letters + string.digits
 

@@ -12,8 +12,8 @@ from sqlalchemy.pool import QueuePool
 from zenml.exceptions import IllegalOperationError, RunInterruptedException, RunStoppedException, ValidationError
 from zenml.zen_stores.rest_zen_store import RestZenStore
 
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.server_errors import describe, is_unavailable
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store.server_errors import describe, is_unavailable
 
 
 def answered(status: int, body: bytes = b'{"detail": "words"}') -> Exception:

@@ -10,8 +10,8 @@ import pytest
 import requests
 from zenml.exceptions import RunInterruptedException, RunStoppedException
 
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.server_retries import ServerRetries, ServerUnavailableError, ask, retrying
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store.server_retries import ServerRetries, ServerUnavailableError, ask, retrying
 
 TIMEOUT = timedelta(minutes=30)
 

@@ -10,21 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.request import (
+from zenml_azureml.settings.aliases import ALIASES, AzureMLSettingsError
+from zenml_azureml.settings.merge import merge
+from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLJobService
+from zenml_azureml.settings.modes import IGNORED_BY_MODE
+from zenml_azureml.settings.plan import resolve
+from zenml_azureml.specs.compute import (
     ComputeCluster,
     ComputeIdentity,
     ComputeInstance,
     ComputeSchedule,
     ExistingCompute,
-    JobDistribution,
-    JobIdentity,
-    JobOptions,
-    JobService,
     Serverless,
 )
-from zenml_azureml.resolution import IGNORED_BY_MODE, merge, resolve
-from zenml_azureml.settings import AzureMLComputeMode, AzureMLJobService
-from zenml_azureml.spellings import ALIASES, AzureMLSettingsError
+from zenml_azureml.specs.job import JobDistribution, JobIdentity, JobOptions, JobService
 
 
 def test_serverless_is_the_default() -> None:

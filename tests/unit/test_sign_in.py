@@ -7,7 +7,7 @@ import json
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 
-from zenml_azureml.workspace.sign_in import SignInError, outage_behind, words_of
+from zenml_azureml.azure.auth.errors import SignInError, outage_behind, words_of
 
 TRACES = "Trace ID: 0-1 Correlation ID: 2-3 Timestamp: 2026-06-15 08:22:51Z"
 

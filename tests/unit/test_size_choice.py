@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zenml_azureml.emulator.arm.catalogue import catalogue, size_body
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.sizes.choice import SizeChoice, check_explicit_size, choose_size, find_size
-from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
-from zenml_azureml.workspace.sizes.quota import FamilyQuota, Quota, check_quota
-from zenml_azureml.workspace.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
+from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota, check_quota
+from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, choose_size, find_size
+from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.emulator.services.aml.catalogue import catalogue, size_body
+from zenml_azureml.exceptions import AzureMLError
 
 REGION = "westeurope"
 NO_LIMITS = Quota(REGION, ())
@@ -344,7 +344,9 @@ GPU_OF_FAMILY = {
     "StandardNVADSA10v5Family": "A10",
 }
 ANSWERS = [size_body(size) for size in catalogue().sizes]
-FAMILIES = list(json.loads(files("zenml_azureml.emulator.arm").joinpath("catalogue.json").read_text())["families"])
+FAMILIES = list(
+    json.loads(files("zenml_azureml.emulator.services.aml").joinpath("catalogue.json").read_text())["families"]
+)
 
 limits = st.one_of(st.none(), st.integers(0, 600))
 uses = st.integers(0, 150)

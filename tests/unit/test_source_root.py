@@ -12,8 +12,9 @@ from zenml.config import DockerSettings
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.utils.code_utils import CodeArchive
 
-from zenml_azureml.emulator import Emulator, state_folder
-from zenml_azureml.source_root import foreign_folders, warning_of
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.local import state_folder
+from zenml_azureml.plugin.source_root import foreign_folders, warning_of
 
 
 def build(**settings: object) -> BuildConfiguration:

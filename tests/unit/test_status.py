@@ -10,17 +10,17 @@ from azure.mgmt.machinelearningservices.models import JobStatus
 from zenml.enums import ExecutionStatus
 
 from tests.contract.waiting import eventually
+from zenml_azureml.azure.compute.placement import ANYWHERE
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.azure.jobs.monitor import JobMonitor
+from zenml_azureml.azure.jobs.status import JobPhase, phase_of
+from zenml_azureml.azure.jobs.submitter import JobSubmitter
+from zenml_azureml.azure.jobs.watch import WatchOptions
+from zenml_azureml.azure.retry import DEFAULT_PATIENCE
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.outcome import status_of
-from zenml_azureml.request import JobRequest
-from zenml_azureml.workspace.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.workspace.job import JobSubmitter
-from zenml_azureml.workspace.monitor import JobMonitor
-from zenml_azureml.workspace.placement import ANYWHERE
-from zenml_azureml.workspace.retry import DEFAULT_PATIENCE
-from zenml_azureml.workspace.status import JobPhase, phase_of
-from zenml_azureml.workspace.watch import WatchOptions
-from zenml_azureml.workspace.watched_job import WatchedJob
+from zenml_azureml.lifecycle.outcome import status_of
+from zenml_azureml.specs.job import JobSpec
 
 EXPECTED = {
     "NotStarted": ExecutionStatus.INITIALIZING,
@@ -54,7 +54,7 @@ def test_every_status_and_an_unknown_one_reach_zenml_as_a_word_that_it_can_use(
 ) -> None:
     connection = a_connection(credential)
     emulator.context.settings.simulated_seconds = 3600
-    request = JobRequest("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
+    request = JobSpec("job", "job", "tests", "image", "true", environment_variables={}, tags={}, own_tag="")
     JobSubmitter(connection).submit(request, ANYWHERE)
     (job,) = emulator.context.store.workspaces[0].jobs.values()
     eventually(lambda: job.status == "Running")
@@ -71,7 +71,7 @@ def test_every_status_and_an_unknown_one_reach_zenml_as_a_word_that_it_can_use(
 
 
 def test_an_end_counts_only_when_the_log_was_read() -> None:
-    assert status_of(WatchedJob("job", status="Completed")) is ExecutionStatus.RUNNING
+    assert status_of(JobHandle("job", status="Completed")) is ExecutionStatus.RUNNING
 
 
 def test_only_three_phases_are_ends() -> None:
@@ -92,7 +92,7 @@ def test_a_job_that_is_gone_is_an_error_and_not_waited_for(
     assert "no-such-job not found" in str(watched.error)
 
 
-def looked_at(watched: WatchedJob) -> bool:
+def looked_at(watched: JobHandle) -> bool:
     return watched.settled or (bool(watched.status) and not watched.phase.ended)
 
 

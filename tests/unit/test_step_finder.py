@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.step_finder import compile_pipeline, operator_for
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.job_admin.step_lookup import compile_pipeline, operator_for
 
 OPERATORS: list[Any] = [SimpleNamespace(name="first"), SimpleNamespace(name="second")]
 

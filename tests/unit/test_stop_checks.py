@@ -9,8 +9,8 @@ import pytest
 
 from tests.contract.waiting import eventually
 from tests.unit.test_pacing import StillTime
-from zenml_azureml import step_runs
-from zenml_azureml.stop_checks import STOP_CHECK_INTERVAL, StopChecks
+from zenml_azureml.lifecycle.stop_checks import STOP_CHECK_INTERVAL, StopChecks
+from zenml_azureml.run_store import step_runs
 
 
 class PatientTime(StillTime):

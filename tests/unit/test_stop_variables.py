@@ -16,17 +16,17 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.models import PipelineRunResponse
 
 from tests.unit.in_job.answering import RUN, STEP_RUN
-from zenml_azureml import step_runs
-from zenml_azureml.in_job import variables
-from zenml_azureml.in_job.over import DYNAMIC, IN_FAILED_RUN
-from zenml_azureml.in_job.variables import prepared, unprepared
-from zenml_azureml.in_job.watcher import interval_seconds, watched_step
-from zenml_azureml.redaction import REDACTED, redacted_variables
-from zenml_azureml.request import JobDistribution, JobOptions
-from zenml_azureml.secrecy import secret_names
-from zenml_azureml.settings import AzureMLStepOperatorSettings
-from zenml_azureml.spellings import AzureMLSettingsError
-from zenml_azureml.stop_variables import run_mode_for, run_mode_of, stop_variables
+from zenml_azureml.contract import variables
+from zenml_azureml.contract.commands import prepared, unprepared
+from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
+from zenml_azureml.in_job.watcher.loop import interval_seconds, watched_step
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.secrets.classification import secret_names
+from zenml_azureml.secrets.redaction import REDACTED, redacted_variables
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+from zenml_azureml.specs.job import JobDistribution, JobOptions
+from zenml_azureml.submission.stop_variables import run_mode_for, run_mode_of, stop_variables
 
 REST = {"ZENML_STORE_TYPE": "rest", "ZENML_STORE_URL": "https://zenml.example.com"}
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from zenml.config import DockerSettings
 
-from zenml_azureml.submission import checkpoint_folder, checkpoints_uri, default_variables
+from zenml_azureml.submission.job_builder import checkpoint_folder, checkpoints_uri, default_variables
 
 NAMES = st.text(min_size=1, max_size=300)
 

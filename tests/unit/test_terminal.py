@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from zenml_azureml.terminal import safe_log_line, safe_name, safe_text
+from zenml_azureml.safe_text import safe_log_line, safe_name, safe_text
 
 #: The parts of which sequences are made, and of which nested ones come together again.
 _PARTS = [

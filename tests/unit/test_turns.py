@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.contract.waiting import eventually
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.compute.turns import Turns
+from zenml_azureml.azure.single_flight import SingleFlight
+from zenml_azureml.exceptions import AzureMLError
 
 
 class Work:
@@ -48,7 +48,7 @@ def fails(error: BaseException) -> str:
     raise error
 
 
-def begin(pool: ThreadPoolExecutor, turns: Turns[str], work: Work) -> list[Future[tuple[str, bool]]]:
+def begin(pool: ThreadPoolExecutor, turns: SingleFlight[str], work: Work) -> list[Future[tuple[str, bool]]]:
     """Eight threads ask for the same; the first one of them is at work, the others wait for it."""
     key = Key()
     first = pool.submit(turns.take, key, "a cluster", work)
@@ -61,7 +61,7 @@ def begin(pool: ThreadPoolExecutor, turns: Turns[str], work: Work) -> list[Futur
 
 def test_who_asks_for_the_same_shares_what_comes_of_it(pool: ThreadPoolExecutor) -> None:
     work = Work(lambda: "made")
-    turns = Turns[str]()
+    turns = SingleFlight[str]()
     asked = begin(pool, turns, work)
     work.may_end.set()
 
@@ -70,7 +70,7 @@ def test_who_asks_for_the_same_shares_what_comes_of_it(pool: ThreadPoolExecutor)
 
 
 def test_who_asks_for_something_else_has_a_turn_of_their_own(pool: ThreadPoolExecutor) -> None:
-    turns, first, second = Turns[str](), Work(lambda: "a cluster"), Work(lambda: "an instance")
+    turns, first, second = SingleFlight[str](), Work(lambda: "a cluster"), Work(lambda: "an instance")
     one = pool.submit(turns.take, "cpu", "a cluster", first)
     eventually(lambda: first.begun)
     other = pool.submit(turns.take, "cpu", "an instance", second)
@@ -84,7 +84,7 @@ def test_who_asks_for_something_else_has_a_turn_of_their_own(pool: ThreadPoolExe
 
 
 def test_one_thing_does_not_wait_for_another(pool: ThreadPoolExecutor) -> None:
-    turns, held, free = Turns[str](), Work(lambda: "cpu"), Work(lambda: "gpu")
+    turns, held, free = SingleFlight[str](), Work(lambda: "cpu"), Work(lambda: "gpu")
     one = pool.submit(turns.take, "cpu", "a cluster", held)
     eventually(lambda: held.begun)
     free.may_end.set()
@@ -96,7 +96,7 @@ def test_one_thing_does_not_wait_for_another(pool: ThreadPoolExecutor) -> None:
 
 
 def test_who_waits_for_a_turn_that_fails_has_one_of_their_own(pool: ThreadPoolExecutor) -> None:
-    turns, work = Turns[str](), Work(lambda: fails(AzureMLError("Too large.")))
+    turns, work = SingleFlight[str](), Work(lambda: fails(AzureMLError("Too large.")))
     first, *others = begin(pool, turns, work)
     work.may_end.set()
 
@@ -105,7 +105,7 @@ def test_who_waits_for_a_turn_that_fails_has_one_of_their_own(pool: ThreadPoolEx
 
 
 def test_a_turn_that_is_interrupted_is_nobody_elses(pool: ThreadPoolExecutor) -> None:
-    turns, work = Turns[str](), Work(lambda: fails(KeyboardInterrupt()))
+    turns, work = SingleFlight[str](), Work(lambda: fails(KeyboardInterrupt()))
     first = pool.submit(turns.take, "cpu", "a cluster", work)
     eventually(lambda: work.begun)
     second = pool.submit(turns.take, "cpu", "a cluster", lambda: "made")

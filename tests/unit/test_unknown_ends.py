@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from zenml_azureml import tags
-from zenml_azureml.jobs.inventory import ends_unknown_to
-from zenml_azureml.workspace.listing import ListedJob
+from zenml_azureml.azure.jobs.listing import ListedJob
+from zenml_azureml.job_admin.inventory import ends_unknown_to
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

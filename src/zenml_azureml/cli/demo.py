@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from zenml_azureml.cli.emulator_client import StateFolder
 from zenml_azureml.cli.extras import require_extra
-from zenml_azureml.cli.running import StateFolder
 
 
 @click.command()

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.options import chosen_operators, click_errors, log_to_stderr, operator_options
 from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.places import chosen_operators, errors_told, keep_stdout_clean, operator_options
-from zenml_azureml.cli.waiting import counted
-from zenml_azureml.terminal import safe_name, safe_text
+from zenml_azureml.cli.progress import counted
+from zenml_azureml.safe_text import safe_name, safe_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from zenml_azureml.doctor.finding import Finding
+    from zenml_azureml.doctor.result import Finding
     from zenml_azureml.step_operator import AzureMLStepOperator
 
 #: Status, what stands before its line, and its colour.
@@ -45,9 +45,9 @@ def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
     Looks only, and changes nothing. Exits with 1 if a check has failed; a warning (!) is of what only some steps mind,
     and a question mark of what cannot be looked at from here.
     """
-    keep_stdout_clean()
+    log_to_stderr()
     reports = []
-    with errors_told():
+    with click_errors():
         for chosen in chosen_operators(operator):
             found = _findings(chosen, cloud)
             findings = list(found) if as_json else _shown(chosen, found)
@@ -58,7 +58,7 @@ def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
 
 
 def _findings(operator: AzureMLStepOperator, cloud: str | None) -> Iterator[Finding]:
-    from zenml_azureml.doctor.examination import NUMBER_OF_CHECKS, examine
+    from zenml_azureml.doctor.runner import NUMBER_OF_CHECKS, examine
 
     return counted("Checking", examine(operator, cloud, datetime.now(timezone.utc)), NUMBER_OF_CHECKS)
 

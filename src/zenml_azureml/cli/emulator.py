@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zenml_azureml.cli.emulator_client import ask, running_in, state_option
 from zenml_azureml.cli.extras import require_extra
 from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.running import ask, running_in, state_option
+from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.scenario import scenario
 from zenml_azureml.cli.tables import show_facts
-from zenml_azureml.cli.waiting import working
 
 if TYPE_CHECKING:
-    from zenml_azureml.emulator.daemon import Running
+    from zenml_azureml.emulator.local.instance import Running
 
 DEFAULT_PORT = 10443
 
@@ -95,7 +95,7 @@ def start(
     foreground: bool,
 ) -> None:
     """Start it; returns when it serves."""
-    from zenml_azureml.emulator import daemon
+    from zenml_azureml.emulator.local import daemon, instance
 
     if runtime == "docker":
         require_extra("docker", "docker")
@@ -103,7 +103,7 @@ def start(
         echo(f"It already runs: {running.base_url} (process {running.pid}).")
         return
     default, interpreters = _interpreters(pythons)
-    options = daemon.Options(
+    options = instance.Options(
         port=port,
         proxy=proxy,
         runtime=runtime,
@@ -131,7 +131,7 @@ def start(
 @state_option
 def stop(state: Path) -> None:
     """Stop it and end all its jobs."""
-    from zenml_azureml.emulator import daemon
+    from zenml_azureml.emulator.local import daemon
 
     try:
         with working("Ending its jobs, and the emulator"):
@@ -146,7 +146,7 @@ def stop(state: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(state: Path, as_json: bool) -> None:
     """Show whether it runs, its jobs and computes; exits with 1 if it does not run."""
-    from zenml_azureml.emulator import daemon
+    from zenml_azureml.emulator.local import daemon
 
     running = daemon.find(state)
     if running is None:
@@ -184,14 +184,14 @@ def status(state: Path, as_json: bool) -> None:
 )
 def env(state: Path, unset: bool, sign_in: Any) -> None:
     """Print shell lines with which scripts use it: eval "$(zenml-azureml emulator env)"."""
-    from zenml_azureml.emulator import environment
+    from zenml_azureml.emulator.local import shell_env
 
     if unset:
-        lines = environment.unset_lines(os.environ)
+        lines = shell_env.unset_lines(os.environ)
     else:
         running = running_in(state)
-        bundle = environment.ca_bundle(running, os.environ)
-        lines = environment.set_lines(environment.variables(running, bundle, os.environ, sign_in), os.environ)
+        bundle = shell_env.ca_bundle(running, os.environ)
+        lines = shell_env.set_lines(shell_env.variables(running, bundle, os.environ, sign_in), os.environ)
     echo("\n".join(lines))
 
 
@@ -255,7 +255,7 @@ def _log_folder(state: Path, job: str) -> Path:
 
 
 def _has_ended(state: Path, job: str) -> bool:
-    from zenml_azureml.emulator import daemon
+    from zenml_azureml.emulator.local import daemon
     from zenml_azureml.emulator.state import TERMINAL_STATES
 
     running = daemon.find(state)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.places import (
+from zenml_azureml.cli.options import (
     chosen_operators,
     chosen_places,
-    errors_told,
-    keep_stdout_clean,
+    click_errors,
+    log_to_stderr,
     operator_options,
     place_options,
 )
-from zenml_azureml.cli.waiting import working
+from zenml_azureml.cli.output import echo
+from zenml_azureml.cli.progress import working
 
 if TYPE_CHECKING:
-    from zenml_azureml.jobs.inventory import FoundAt
+    from zenml_azureml.job_admin.inventory import FoundAt
 
 
 @click.group()
@@ -47,13 +47,13 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
 
     With --run, also what all jobs of the run have cost, by Azure's estimates of prices.
     """
-    keep_stdout_clean()
-    from zenml_azureml.cli.job_table import show_json, show_table
-    from zenml_azureml.jobs.costs import total_of
-    from zenml_azureml.jobs.inventory import ends_unknown_to, jobs_in, judged
-    from zenml_azureml.jobs.server import ServerView
+    log_to_stderr()
+    from zenml_azureml.cli.jobs_list import show_json, show_table
+    from zenml_azureml.job_admin.inventory import ends_unknown_to, jobs_in, judged
+    from zenml_azureml.job_admin.server import ServerView
+    from zenml_azureml.lifecycle.cost import total_of
 
-    with errors_told():
+    with click_errors():
         places = chosen_places(**where)
         with working("Listing jobs"):
             # Finished ones too: they have cost something, and ZenML's server may not know that they have ended.
@@ -83,12 +83,12 @@ def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
 
     Its state and times, where it runs, whose it is; for a failure its cause, the end of the log and what to do next.
     """
-    keep_stdout_clean()
-    from zenml_azureml.cli import job_details
+    log_to_stderr()
+    from zenml_azureml.cli import jobs_show
 
-    with errors_told():
+    with click_errors():
         places = chosen_places(**where)
-        job_details.show(job_or_step_run, places, as_json=as_json)
+        jobs_show.show(job_or_step_run, places, as_json=as_json)
 
 
 @jobs.command()
@@ -101,10 +101,10 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
     """Print what a job has printed, of all of its processes."""
     if follow and lines is not None:
         raise click.UsageError("--follow and --lines exclude each other.")
-    keep_stdout_clean()
-    from zenml_azureml.cli.job_log import follow_log, print_log
+    log_to_stderr()
+    from zenml_azureml.cli.jobs_logs import follow_log, print_log
 
-    with errors_told():
+    with click_errors():
         place, job = _found(job_or_step_run, **where)
         if follow:
             follow_log(place, job, as_json=as_json)
@@ -119,8 +119,8 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
 @place_options
 def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str | None) -> None:
     """Open a job's page in Azure ML Studio, and print its address."""
-    keep_stdout_clean()
-    with errors_told():
+    log_to_stderr()
+    with click_errors():
         _, job = _found(job_or_step_run, **where)
     if not job.studio_url:
         raise click.ClickException(f"Azure ML gave no address in Studio for the job `{job.name}`.")
@@ -135,8 +135,8 @@ def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
     Raises:
         AzureMLError: If there is none.
     """
-    from zenml_azureml.jobs.inventory import find_job, job_name
-    from zenml_azureml.jobs.pickup import no_such_job
+    from zenml_azureml.job_admin.inventory import find_job, job_name
+    from zenml_azureml.job_admin.takeover import no_such_job
 
     places = chosen_places(**where)
     with working("Looking for the job"):
@@ -186,12 +186,12 @@ def cancel(
         raise click.UsageError("Say what to cancel: JOB..., --run RUN or --orphans.")
     if as_json and not yes:
         raise click.UsageError("--json does not ask: it needs --yes.")
-    keep_stdout_clean()
-    from zenml_azureml.cli.job_cancelling import Teller, cancel_named, cancel_orphans, cancel_run
-    from zenml_azureml.server_retries import ServerRetries, retrying
+    log_to_stderr()
+    from zenml_azureml.cli.jobs_cancel import Reporter, cancel_named, cancel_orphans, cancel_run
+    from zenml_azureml.run_store.server_retries import ServerRetries, retrying
 
-    teller = Teller(as_json=as_json)
-    with errors_told():
+    teller = Reporter(as_json=as_json)
+    with click_errors():
         places = chosen_places(**where)
         limit = timedelta(seconds=timeout)
         with retrying(ServerRetries(max(place.server_timeout for place in places))):
@@ -226,10 +226,10 @@ def wait(*, job_or_step_run: str, patience: float, as_json: bool, operator: str 
     # As Ctrl+C: a job that nobody waits for is not left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if as_json:
-        keep_stdout_clean()
-    from zenml_azureml.cli.job_waiting import wait_for
+        log_to_stderr()
+    from zenml_azureml.cli.jobs_wait import wait_for
 
-    with errors_told():
+    with click_errors():
         operators = chosen_operators(operator)
         limit = timedelta(seconds=patience)
         sys.exit(0 if wait_for(job_or_step_run, operators, cloud, limit, as_json=as_json) else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from zenml_azureml.terminal import safe_text
+from zenml_azureml.safe_text import safe_text
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from zenml_azureml.cli.emulator_client import ask, running_in, state_option
 from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.running import ask, running_in, state_option
 from zenml_azureml.cli.tables import show_rows
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from zenml_azureml import tags
 from zenml_azureml.cli.output import echo
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.jobs.inventory import is_id
-from zenml_azureml.jobs.left_secrets import SecretFacts, is_left
-from zenml_azureml.jobs.orphans import NoStepRun
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.job_admin.inventory import is_id
+from zenml_azureml.job_admin.orphans import NoStepRun
+from zenml_azureml.job_admin.stale_secrets import SecretFacts, is_left
 
 if TYPE_CHECKING:
-    from zenml_azureml.jobs.places import Place
-    from zenml_azureml.jobs.server import ServerView
-    from zenml_azureml.workspace.listing import ListedJob
-    from zenml_azureml.workspace.vault import ListedSecret
+    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.keyvault.client import ListedSecret
+    from zenml_azureml.job_admin.server import ServerView
+    from zenml_azureml.job_admin.workspaces import Place
 
 #: Told of each secret that was to be deleted: its address, and what went wrong; empty if nothing did.
 Tell = Callable[[str, str], None]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zenml_azureml.cli.options import chosen_places, click_errors, log_to_stderr, place_options
 from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.places import chosen_places, errors_told, keep_stdout_clean, place_options
+from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.tables import show_rows
-from zenml_azureml.cli.waiting import working
 
 if TYPE_CHECKING:
-    from zenml_azureml.workspace.sizes.quota import Quota
-    from zenml_azureml.workspace.sizes.search import FoundSize
+    from zenml_azureml.azure.sizes.quota import Quota
+    from zenml_azureml.azure.sizes.search import FoundSize
 
 _KINDS = ("serverless", "compute-cluster", "compute-instance")
 
@@ -52,11 +52,11 @@ def sizes(
     With Azure's estimate of their price in US dollars per hour and node, the quota that they count against, and how
     many more nodes it has room for.
     """
-    keep_stdout_clean()
-    from zenml_azureml.workspace.sizes.search import Search, search_sizes
-    from zenml_azureml.workspace.sizes.vm_size import ResourceRequest
+    log_to_stderr()
+    from zenml_azureml.azure.sizes.search import Search, search_sizes
+    from zenml_azureml.azure.sizes.vm_size import ResourceRequest
 
-    with errors_told():
+    with click_errors():
         search = Search(
             ResourceRequest(cpus, gpus, gpu_class, memory), max_price, low_priority, mode, name, with_room=available
         )
@@ -95,13 +95,13 @@ def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
 
 
 def _gpus(found: FoundSize) -> str:
-    from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+    from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
 
     return f"{found.size.gpus} {gpu_class_of(found.size.name) or ''}".rstrip() if found.size.gpus else ""
 
 
 def _as_json(found: FoundSize, region: str) -> dict[str, Any]:
-    from zenml_azureml.workspace.sizes.gpu_class import gpu_class_of
+    from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
 
     size = found.size
     return {

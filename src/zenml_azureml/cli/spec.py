@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.options import chosen_operators, click_errors, log_to_stderr
 from zenml_azureml.cli.output import echo
-from zenml_azureml.cli.places import chosen_operators, errors_told, keep_stdout_clean
-from zenml_azureml.cli.waiting import working
+from zenml_azureml.cli.progress import working
 
 if TYPE_CHECKING:
-    from zenml_azureml.job_preview import Preview
+    from zenml_azureml.job_admin.preview import Preview
 
 
 @click.command()
@@ -39,13 +39,13 @@ def spec(*, step: str, run: str | None, config: Path | None, operator: str | Non
         raise click.UsageError("--run is for a step of a past run, given by its name.")
     if config is not None and not in_code:
         raise click.UsageError("--config is for a step in your code: MODULE:PIPELINE.STEP.")
-    keep_stdout_clean()
-    with errors_told(), working("Building the job"):
+    log_to_stderr()
+    with click_errors(), working("Building the job"):
         preview = _preview_in_code(step, config, operator) if in_code else _preview_of_run(step, run, operator)
     if as_json:
         echo(json.dumps(preview.document, indent=2))
         return
-    from zenml_azureml.workspace.job_spec import as_yaml
+    from zenml_azureml.azure.jobs.manifest import as_yaml
 
     for line in _notes(preview):
         echo(f"# {line}")
@@ -53,8 +53,8 @@ def spec(*, step: str, run: str | None, config: Path | None, operator: str | Non
 
 
 def _preview_in_code(path: str, config: Path | None, operator: str | None) -> Preview:
-    from zenml_azureml.job_preview import preview_of_step
-    from zenml_azureml.step_finder import compile_pipeline, operator_for
+    from zenml_azureml.job_admin.preview import preview_of_step
+    from zenml_azureml.job_admin.step_lookup import compile_pipeline, operator_for
 
     operators = chosen_operators(operator)
     snapshot, step = compile_pipeline(path, config)
@@ -63,8 +63,8 @@ def _preview_in_code(path: str, config: Path | None, operator: str | None) -> Pr
 
 
 def _preview_of_run(step: str, run: str | None, operator: str | None) -> Preview:
-    from zenml_azureml.job_preview import preview_of_step_run
-    from zenml_azureml.step_finder import find_step_run, operator_for
+    from zenml_azureml.job_admin.preview import preview_of_step_run
+    from zenml_azureml.job_admin.step_lookup import find_step_run, operator_for
 
     operators = chosen_operators(operator)
     step_run = find_step_run(step, run)

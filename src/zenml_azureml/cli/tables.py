@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from zenml_azureml.cli.output import echo
-from zenml_azureml.terminal import safe_name, safe_text
+from zenml_azureml.safe_text import safe_name, safe_text
 
 _UNLIMITED = 10_000
 

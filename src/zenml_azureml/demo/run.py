@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from zenml_azureml.demo.program import show_program, uninterrupted
-from zenml_azureml.emulator import daemon, environment
+from zenml_azureml.demo.subprocess_runner import show_program, uninterrupted
+from zenml_azureml.emulator.local import daemon, instance, shell_env
 
 STEP_OPERATOR = "azureml"
 _PIPELINE = Path(__file__).with_name("pipeline.py")
@@ -98,7 +98,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
 def _run(folders: Folders) -> bool:
     _say("An Azure ML workspace on this machine")
     try:
-        emulator = daemon.start(folders.emulator, daemon.Options())
+        emulator = daemon.start(folders.emulator, instance.Options())
     except daemon.DaemonError as error:
         raise DemoError(str(error)) from error
     _console.print(f"  {emulator.base_url}, workspace `{emulator.options.workspace_name}`")
@@ -120,7 +120,7 @@ def _run(folders: Folders) -> bool:
     return succeeded
 
 
-def registration_commands(emulator: daemon.Running, artifacts: Path) -> list[list[str]]:
+def registration_commands(emulator: instance.Running, artifacts: Path) -> list[list[str]]:
     """The commands that a user would type to register a stack.
 
     Args:
@@ -145,7 +145,7 @@ def registration_commands(emulator: daemon.Running, artifacts: Path) -> list[lis
     ]
 
 
-def child_environment(own: Mapping[str, str], emulator: daemon.Running, folders: Folders) -> dict[str, str]:
+def child_environment(own: Mapping[str, str], emulator: instance.Running, folders: Folders) -> dict[str, str]:
     """The environment of what the demo starts: the user's, without a trace of their ZenML and Azure.
 
     Args:
@@ -156,7 +156,7 @@ def child_environment(own: Mapping[str, str], emulator: daemon.Running, folders:
     kept = {name: value for name, value in own.items() if not name.startswith(("ZENML_", "AZURE"))}
     return {
         **kept,
-        **environment.variables(emulator, environment.ca_bundle(emulator, own), own),
+        **shell_env.variables(emulator, shell_env.ca_bundle(emulator, own), own),
         "XDG_CACHE_HOME": str(folders.cache),
         "ZENML_CONFIG_PATH": str(folders.zenml),
         "ZENML_ANALYTICS_OPT_IN": "false",

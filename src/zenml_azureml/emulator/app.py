@@ -7,34 +7,27 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from zenml_azureml.emulator import admin, blobs, history, managed_identity, status, tokens
-from zenml_azureml.emulator.access import ACCESS, Access, guard
-from zenml_azureml.emulator.arm import (
-    authorization,
-    computes,
-    datastores,
-    environments,
-    jobs,
-    neighbours,
-    operations,
-    registries,
-    sizes,
-    subscriptions,
-    vaults,
-    workspaces,
-)
-from zenml_azureml.emulator.authorize import demand_role
-from zenml_azureml.emulator.bearer import WITHOUT_TOKEN, demand_token
-from zenml_azureml.emulator.blob_hosts import blob_service
-from zenml_azureml.emulator.clouds import CLOUDS
-from zenml_azureml.emulator.connections import CONNECTIONS, DEFAULT_LIMITS, Connections, note_connection
+from zenml_azureml.emulator.admin import routes as admin
+from zenml_azureml.emulator.admin import status
 from zenml_azureml.emulator.context import CONTEXT, Context
-from zenml_azureml.emulator.faults import FAULTS, Faults, inject
-from zenml_azureml.emulator.limits import MOST_BODY_BYTES
-from zenml_azureml.emulator.middlewares import answer_refusals, demand_api_version
-from zenml_azureml.emulator.rate_limits import RATE_LIMITS, RateLimits, limit_rate
-from zenml_azureml.emulator.recorder import RECORDER, Recorder, record
-from zenml_azureml.emulator.vault.service import vault_service
+from zenml_azureml.emulator.http.access import ACCESS, Access, guard
+from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
+from zenml_azureml.emulator.http.connections import CONNECTIONS, DEFAULT_LIMITS, Connections, note_connection
+from zenml_azureml.emulator.http.faults import FAULTS, Faults, inject
+from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version
+from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
+from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.services.aml import computes, datastores, environments, jobs, operations, sizes, workspaces
+from zenml_azureml.emulator.services.arm import authorization, other_resources, registries, subscriptions, vaults
+from zenml_azureml.emulator.services.arm.authorize import demand_role
+from zenml_azureml.emulator.services.entra import managed_identity
+from zenml_azureml.emulator.services.entra import routes as tokens
+from zenml_azureml.emulator.services.entra.bearer import WITHOUT_TOKEN, demand_token
+from zenml_azureml.emulator.services.entra.clouds import CLOUDS
+from zenml_azureml.emulator.services.keyvault.routes import vault_service
+from zenml_azureml.emulator.services.run_history import routes as history
+from zenml_azureml.emulator.services.storage import routes as blobs
+from zenml_azureml.emulator.services.storage.hosts import blob_service
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
@@ -44,7 +37,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     operations.routes,
     sizes.routes,
     subscriptions.routes,
-    neighbours.routes,
+    other_resources.routes,
     registries.routes,
     authorization.routes,
     vaults.routes,

@@ -12,12 +12,12 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from zenml_azureml.emulator.clock import Clock, SystemClock
-from zenml_azureml.emulator.clouds import CLOUDS, EmulatedCloud
-from zenml_azureml.emulator.identity import Identity
-from zenml_azureml.emulator.keys import Keys
-from zenml_azureml.emulator.limits import MOST_LINES, PositiveSeconds, Seconds
+from zenml_azureml.emulator.http.bounds import MOST_LINES, PositiveSeconds, Seconds
+from zenml_azureml.emulator.local.keys import Keys
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.scenarios.armed import Scenarios
+from zenml_azureml.emulator.services.entra.clouds import CLOUDS, EmulatedCloud
+from zenml_azureml.emulator.services.entra.identity import Identity
 from zenml_azureml.emulator.state import Store
 
 
@@ -30,7 +30,7 @@ class Settings(BaseModel):
         job_preparation: How long a job is Starting or Preparing before it runs, a free node given.
         job_finalization: How long a job is Finalizing after its command has ended.
         page_size: Items on one page of a listing.
-        rate_limits: Whether Resource Manager refuses what exceeds its limits (`rate_limits.py`).
+        rate_limits: Whether Resource Manager refuses what exceeds its limits (`http/rate_limits.py`).
         token_lifetime: How long a new access token is valid.
         sas_lifetime: How long a new SAS URL is valid.
         simulated_seconds: How long a simulated job lasts that does not say it itself.

@@ -16,23 +16,23 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from zenml_azureml.emulator.access import Access
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
-from zenml_azureml.emulator.clouds import AZURE_HOSTS, CLOUDS
-from zenml_azureml.emulator.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from zenml_azureml.emulator.context import Context, Settings
-from zenml_azureml.emulator.identity import identity
-from zenml_azureml.emulator.keys import stored_keys, write_curl_file
-from zenml_azureml.emulator.peers import Peers
-from zenml_azureml.emulator.proxy import Proxy
-from zenml_azureml.emulator.recorder import FinishRecord
+from zenml_azureml.emulator.http.access import Access
+from zenml_azureml.emulator.http.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
+from zenml_azureml.emulator.http.peers import Peers
+from zenml_azureml.emulator.http.recorder import FinishRecord
+from zenml_azureml.emulator.local.keys import stored_keys, write_curl_file
+from zenml_azureml.emulator.local.proxy import Proxy
+from zenml_azureml.emulator.local.state_folder import claim, clear_jobs
+from zenml_azureml.emulator.local.tls import certificates
 from zenml_azureml.emulator.runtimes.base import Runtime
-from zenml_azureml.emulator.runtimes.process import ProcessRuntime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS, CLOUDS
+from zenml_azureml.emulator.services.entra.identity import identity
+from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
-from zenml_azureml.emulator.state_folder import claim, clear_jobs
-from zenml_azureml.emulator.tls import certificates
-from zenml_azureml.emulator.vault.state import Vault
 
 T = TypeVar("T")
 

@@ -15,21 +15,20 @@ from datetime import datetime
 from itertools import count
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from zenml_azureml.emulator.roles import RoleAssignment, role_named
-from zenml_azureml.emulator.vault.state import Vault
+from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
+from zenml_azureml.emulator.services.keyvault.store import Vault
+from zenml_azureml.emulator.types import Json
 
 if TYPE_CHECKING:
     from zenml_azureml.emulator.runtimes.base import RunningJob
-    from zenml_azureml.emulator.scenarios.armed import ScenarioRule
+    from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 
 PROVIDER = "Microsoft.MachineLearningServices"
 
 #: Job states after which nothing changes any more.
 TERMINAL_STATES = frozenset({"Completed", "Failed", "Canceled"})
-
-Json = dict[str, Any]
 
 
 @dataclass

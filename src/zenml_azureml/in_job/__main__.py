@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, MutableMapping
 from importlib import import_module
 from typing import Final
 
-from zenml_azureml.in_job import variables
-from zenml_azureml.in_job.failures import PreparationError
+from zenml_azureml.contract import variables
+from zenml_azureml.in_job.exceptions import BootstrapError
 
-#: Given the environment that the step is to have, changes it, or raises `PreparationError`.
+#: Given the environment that the step is to have, changes it, or raises `BootstrapError`.
 Preparation = Callable[[MutableMapping[str, str]], None]
 
 #: By the variable that asks for it: the module whose `prepare` is the `Preparation`. Done in this order.
 _MODULES: Final = {
-    variables.VAULT_SECRET: "zenml_azureml.in_job.secrets",
-    variables.RANKS: "zenml_azureml.in_job.rank_configuration",
+    variables.VAULT_SECRET: "zenml_azureml.in_job.fetch_secrets",
+    variables.RANKS: "zenml_azureml.in_job.rank_config_dir",
 }
 
 #: Exit codes, as shells have them.
@@ -44,7 +44,7 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
             if environment.get(variable):
                 prepare: Preparation = import_module(module).prepare
                 prepare(environment)
-    except PreparationError as error:
+    except BootstrapError as error:
         return _tell(str(error), 1)
     _start_watcher(environment)
     for variable in [name for name in environment if name.startswith(variables.PREFIX)]:
@@ -65,7 +65,7 @@ def _start_watcher(environment: Mapping[str, str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        import_module("zenml_azureml.in_job.watcher_start").start(environment)
+        import_module("zenml_azureml.in_job.watcher.start").start(environment)
     except Exception as error:  # noqa: BLE001 - see above
         _tell(f"This job cannot check whether its step is over: {error!r}.", 0)
 

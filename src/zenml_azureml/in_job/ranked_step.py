@@ -29,9 +29,9 @@ from zenml.steps import BaseStep
 from zenml.steps.utils import get_resolved_signature
 from zenml.utils import env_utils
 
-from zenml_azureml.in_job.ends_of_ranks import end_told, folder_of, wait_for_others
-from zenml_azureml.in_job.other_ranks import publish_nothing
-from zenml_azureml.in_job.ranks import JOB_NAME, FailureTeller, rank_in
+from zenml_azureml.in_job.rank import JOB_NAME, FailureReporter, rank_from_env
+from zenml_azureml.in_job.rank_barrier import folder_of, report_end, wait_for_others
+from zenml_azureml.in_job.rank_zero_only import disable_publishing
 
 if TYPE_CHECKING:
     from zenml.artifact_stores import BaseArtifactStore
@@ -46,8 +46,8 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._rank = rank_in(os.environ)
-        self._failures = FailureTeller(self._rank)
+        self._rank = rank_from_env(os.environ)
+        self._failures = FailureReporter(self._rank)
         logger.info("This is %s.", self._rank)
 
     @property
@@ -83,7 +83,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
             with self._failures.watching():
                 super()._run_step(step, snapshot)
         else:
-            with end_told(folder, self._rank), self._failures.watching():
+            with report_end(folder, self._rank), self._failures.watching():
                 self._run_function(step)
 
     def _watch_function(self, folder: str) -> None:
@@ -105,7 +105,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
     def _run_function(self, step: Step) -> None:
         """Call the step's function with the inputs that rank 0 calls it with."""
         step_run = self.step_run
-        publish_nothing(self._rank)  # before the user's modules are imported, which take these functions over
+        disable_publishing(self._rank)  # before the user's modules are imported, which take these functions over
         pipeline_run = Client().get_pipeline_run(step_run.pipeline_run_id)
         input_utils.resolve_step_inputs(step=step, pipeline_run=pipeline_run)
         stack = Client().active_stack

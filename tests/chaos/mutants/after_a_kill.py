@@ -8,26 +8,26 @@ from tests.chaos.mutants.mutant import Mutant, nothing, put
 
 
 def _end_no_run() -> None:
-    from zenml_azureml.jobs import runs
+    from zenml_azureml.job_admin import run_status
 
-    put(runs, "was_stopped", lambda run_id: __import__("zenml.client").client.Client().get_pipeline_run(run_id))
+    put(run_status, "was_stopped", lambda run_id: __import__("zenml.client").client.Client().get_pipeline_run(run_id))
 
 
 def _cancel_no_job() -> None:
-    from zenml_azureml.workspace.workspace import Workspace
+    from zenml_azureml.azure.client import Workspace
 
     put(Workspace, "cancel", lambda *_arguments: True)
 
 
 def _report_no_end() -> None:
-    from zenml_azureml.jobs import runs
+    from zenml_azureml.job_admin import run_status
 
-    put(runs, "job_of_step_ended", nothing)
-    put(runs, "step_was_stopped", nothing)
+    put(run_status, "job_of_step_ended", nothing)
+    put(run_status, "step_was_stopped", nothing)
 
 
 def _end_no_earlier_job() -> None:
-    from zenml_azureml.earlier_jobs import EarlierJobs, Ended
+    from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs, Ended
 
     put(EarlierJobs, "end", lambda *_arguments: Ended())
 

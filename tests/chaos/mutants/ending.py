@@ -9,37 +9,37 @@ from tests.chaos.schedule import PlannedEvent
 
 
 def _cancel_nothing() -> None:
-    from zenml_azureml.ending import Ending
+    from zenml_azureml.lifecycle.canceller import Canceller
 
-    put(Ending, "end", nothing)
+    put(Canceller, "end", nothing)
 
 
 def _nothing_at_exit() -> None:
-    from zenml_azureml import guard
+    from zenml_azureml.lifecycle import supervisor
 
-    put(guard, "_end_at_exit", nothing)
+    put(supervisor, "_end_at_exit", nothing)
 
 
 def _look_at_no_run() -> None:
-    from zenml_azureml.guard import JobGuard
+    from zenml_azureml.lifecycle.supervisor import RunSupervisor
 
-    put(JobGuard, "_look_at_runs", nothing)
+    put(RunSupervisor, "_look_at_runs", nothing)
 
 
 def _notice_no_signal() -> None:
-    from zenml_azureml.interruptions import Interruptions
+    from zenml_azureml.lifecycle.stop_signals import StopSignals
 
-    put(Interruptions, "notice", nothing)
+    put(StopSignals, "notice", nothing)
 
 
 def _guard_nothing() -> None:
-    from zenml_azureml.guard import JobGuard
+    from zenml_azureml.lifecycle.supervisor import RunSupervisor
 
-    put(JobGuard, "take", nothing)
+    put(RunSupervisor, "take", nothing)
 
 
 def _end_where_it_waits() -> None:
-    from zenml_azureml.ending import Ending
+    from zenml_azureml.lifecycle.canceller import Canceller
 
     def end(self: Any, ended: Any, *, look_for: Any = None, then: Any = nothing) -> None:
         from datetime import timedelta
@@ -47,25 +47,25 @@ def _end_where_it_waits() -> None:
         self._end(list(ended), look_for or timedelta())
         then()
 
-    put(Ending, "end", end)
+    put(Canceller, "end", end)
     _nothing_at_exit()
 
 
 def _try_again_after_interruption() -> None:
-    from zenml_azureml.ending import Ending
+    from zenml_azureml.lifecycle.canceller import Canceller
 
-    put(Ending, "note_interruption", nothing)
-    put(Ending, "checker", lambda *_arguments: nothing)
+    put(Canceller, "note_interruption", nothing)
+    put(Canceller, "checker", lambda *_arguments: nothing)
 
 
 def _do_not_look_whether_stopped() -> None:
-    from zenml_azureml.stop_checks import StopChecks
+    from zenml_azureml.lifecycle.stop_checks import StopChecks
 
     put(StopChecks, "is_stopping", lambda *_arguments: False)
 
 
 def _publish_no_stop() -> None:
-    from zenml_azureml import step_runs
+    from zenml_azureml.run_store import step_runs
 
     put(step_runs, "publish_stopped", nothing)
 

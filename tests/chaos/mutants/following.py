@@ -9,22 +9,22 @@ from tests.chaos.schedule import PlannedStep
 
 
 def _give_up_at_once() -> None:
-    from zenml_azureml.workspace.watch import Watch
+    from zenml_azureml.azure.jobs.watch import Watch
 
     put(Watch, "_is_permanent", lambda _self, _error: True)
 
 
 def _conclude_nothing() -> None:
-    from zenml_azureml import following
+    from zenml_azureml.lifecycle import controller
 
-    put(following, "conclude", nothing)
+    put(controller, "conclude", nothing)
 
 
 def _take_a_cancel_for_success() -> None:
     from zenml.enums import ExecutionStatus
 
-    from zenml_azureml import outcome
-    from zenml_azureml.workspace.status import JobPhase
+    from zenml_azureml.azure.jobs.status import JobPhase
+    from zenml_azureml.lifecycle import outcome
 
     outcome._STATUS_BY_PHASE[JobPhase.CANCELED] = ExecutionStatus.COMPLETED
     _conclude_nothing()
@@ -33,21 +33,21 @@ def _take_a_cancel_for_success() -> None:
 def _take_a_failure_for_success() -> None:
     from zenml.enums import ExecutionStatus
 
-    from zenml_azureml import outcome
-    from zenml_azureml.workspace.status import JobPhase
+    from zenml_azureml.azure.jobs.status import JobPhase
+    from zenml_azureml.lifecycle import outcome
 
     outcome._STATUS_BY_PHASE[JobPhase.FAILED] = ExecutionStatus.COMPLETED
     _conclude_nothing()
 
 
 def _publish_no_failure() -> None:
-    from zenml_azureml import step_runs
+    from zenml_azureml.run_store import step_runs
 
     put(step_runs, "publish_failure", nothing)
 
 
 def _name_no_job() -> None:
-    from zenml_azureml.failures import AzureMLError
+    from zenml_azureml.exceptions import AzureMLError
 
     put(AzureMLError, "__str__", lambda _self: "The step failed.")
 

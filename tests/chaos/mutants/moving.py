@@ -11,58 +11,62 @@ from tests.chaos.schedule import PlannedEvent, PlannedFault
 
 
 def _stay() -> None:
-    from zenml_azureml.moving import Moves
+    from zenml_azureml.lifecycle.submitter import StepSubmitter
 
-    put(Moves, "reason", nothing)
+    put(StepSubmitter, "reason", nothing)
 
 
 def _count_preemptions_twice() -> None:
-    from zenml_azureml import moving
+    from zenml_azureml.lifecycle import submitter
 
-    decide: Any = vars(moving)["next_target"]
+    decide: Any = vars(submitter)["next_target"]
 
     def twice(attempts: Any, reason: Any, limits: Any) -> Any:
         doubled = [each for attempt in attempts[:-1] for each in (attempt, attempt)]
         return decide([*doubled, attempts[-1]], reason, limits)
 
-    put(moving, "next_target", twice)
+    put(submitter, "next_target", twice)
 
 
 def _move_without_end() -> None:
-    from zenml_azureml import moving
+    from zenml_azureml.lifecycle import submitter
 
-    decide: Any = vars(moving)["next_target"]
-    put(moving, "next_target", lambda tried, reason, limits: decide(tried, reason, replace(limits, max_preemptions=99)))
+    decide: Any = vars(submitter)["next_target"]
+    put(
+        submitter,
+        "next_target",
+        lambda tried, reason, limits: decide(tried, reason, replace(limits, max_preemptions=99)),
+    )
 
 
 def _keep_the_name() -> None:
-    from zenml_azureml import step_runs
+    from zenml_azureml.run_store import step_runs
 
     name: Any = step_runs.job_name_of
     put(step_runs, "job_name_of", lambda step_run_id, _number=1: name(step_run_id))
 
 
 def _cancel_once() -> None:
-    from zenml_azureml import moving
+    from zenml_azureml.lifecycle import submitter
 
-    put(moving, "_CANCEL_AGAIN", timedelta(days=9999))
+    put(submitter, "_CANCEL_AGAIN", timedelta(days=9999))
 
 
 def _leave_the_late() -> None:
     from zenml.enums import ExecutionStatus
 
-    from zenml_azureml import step_runs
-    from zenml_azureml.following import Following
+    from zenml_azureml.lifecycle.controller import StepController
+    from zenml_azureml.run_store import step_runs
 
     def give_up(_self: Any, step_run: Any, error: Any) -> Any:
         step_runs.publish_failure(step_run, error)
         return ExecutionStatus.FAILED
 
-    put(Following, "_give_up", give_up)
+    put(StepController, "_give_up", give_up)
     # What is left then is ended with the run, but for this.
-    from zenml_azureml.guard import JobGuard
+    from zenml_azureml.lifecycle.supervisor import RunSupervisor
 
-    put(JobGuard, "take", nothing)
+    put(RunSupervisor, "take", nothing)
 
 
 _TWICE = (PlannedEvent("evicted", "job GET"), PlannedEvent("evicted", "job PUT", 2))

@@ -10,28 +10,28 @@ from tests.chaos.schedule import PlannedFault, PlannedStep
 
 
 def _name_no_rank() -> None:
-    from zenml_azureml.workspace.logs import LogFollower
+    from zenml_azureml.azure.logs.streamer import LogFollower
 
     end: Any = LogFollower.end
     put(LogFollower, "end", property(lambda follower: replace(end.fget(follower), label="")))
 
 
 def _show_twice() -> None:
-    from zenml_azureml.workspace.logs import LogFollower
+    from zenml_azureml.azure.logs.streamer import LogFollower
 
     put(LogFollower, "_tell", lambda self: list(self._untold))
 
 
 def _show_no_rest() -> None:
-    from zenml_azureml.workspace.logs import LogFollower
+    from zenml_azureml.azure.logs.streamer import LogFollower
 
     put(LogFollower, "tell_rest", lambda self, _on_lines: self._list_files())
 
 
 def _label_nothing() -> None:
-    from zenml_azureml.workspace import logs
+    from zenml_azureml.azure.logs import streamer
 
-    put(logs, "label_of", lambda *_arguments: "")
+    put(streamer, "label_of", lambda *_arguments: "")
 
 
 def _show_all_the_same() -> None:

@@ -12,7 +12,7 @@ from tests.chaos.schedule import PlannedFault
 
 
 def _adopt_nothing() -> None:
-    from zenml_azureml.workspace.job import JobSubmitter
+    from zenml_azureml.azure.jobs.submitter import JobSubmitter
 
     def refuse(_submitter: Any, _job_name: str, refusal: Exception) -> Any:
         raise refusal from None
@@ -21,7 +21,7 @@ def _adopt_nothing() -> None:
 
 
 def _name_each_try_anew() -> None:
-    from zenml_azureml.workspace.job import JobSubmitter
+    from zenml_azureml.azure.jobs.submitter import JobSubmitter
 
     _adopt_nothing()
     create: Any = JobSubmitter._create
@@ -33,25 +33,25 @@ def _name_each_try_anew() -> None:
 
 
 def _ask_once() -> None:
-    from zenml_azureml.workspace import retry
+    from zenml_azureml.azure import retry
 
     put(retry, "is_transient", lambda _error: False)
 
 
 def _leave_secrets_in() -> None:
-    from zenml_azureml.workspace import secret_delivery
+    from zenml_azureml.azure.keyvault import delivery
 
-    put(secret_delivery, "without_secrets", lambda request, *_arguments: request)
+    put(delivery, "without_secrets", lambda request, *_arguments: request)
 
 
 def _drop_nothing() -> None:
-    from zenml_azureml.workspace.secret_delivery import SecretDelivery
+    from zenml_azureml.azure.keyvault.delivery import SecretDelivery
 
     put(SecretDelivery, "drop", nothing)
 
 
 def _print_secrets() -> None:
-    from zenml_azureml.workspace.secret_delivery import SecretDelivery
+    from zenml_azureml.azure.keyvault.delivery import SecretDelivery
 
     deliver: Any = SecretDelivery.deliver
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zenml_azureml.doctor.finding import Finding, Problem, Status
-from zenml_azureml.doctor.registry import RegistryFacts, StackRegistry, check_pull, check_registry
-from zenml_azureml.workspace.inspected import InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.azure.arm.models import InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.doctor.checks.registry import RegistryFacts, StackRegistry, check_pull, check_registry
+from zenml_azureml.doctor.result import Finding, Problem, Status
 
 GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC6S_V3", "Steady", 0, 4, "", False, ("gpus-id",))
 DEV = InspectedCompute("dev", "compute instance", "STANDARD_DS3_V2", "Stopped", None, None, "", False, ())

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from zenml_azureml.doctor.credentials import check_credentials
-from zenml_azureml.doctor.finding import Finding, Problem, Status
-from zenml_azureml.doctor.roles import FOR_COMPUTE, FOR_JOBS, Roles, check_roles
-from zenml_azureml.doctor.versions import Versions, check_versions
-from zenml_azureml.doctor.workspace import check_workspace
-from zenml_azureml.failures import AzureMLError
-from zenml_azureml.workspace.inspected import Credential, InspectedWorkspace
-from zenml_azureml.workspace.permissions import Permission, missing
+from zenml_azureml.azure.arm.models import Credential, InspectedWorkspace
+from zenml_azureml.azure.arm.permissions import Permission, missing
+from zenml_azureml.doctor.checks.credentials import check_credentials
+from zenml_azureml.doctor.checks.roles import FOR_COMPUTE, FOR_JOBS, Roles, check_roles
+from zenml_azureml.doctor.checks.versions import Versions, check_versions
+from zenml_azureml.doctor.checks.workspace import check_workspace
+from zenml_azureml.doctor.result import Finding, Problem, Status
+from zenml_azureml.exceptions import AzureMLError
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 SCOPE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from zenml_azureml.doctor.architecture import ImageBuilder, check_architecture
-from zenml_azureml.doctor.artifact_store import ArtifactStore, check_artifact_store
-from zenml_azureml.doctor.compute import ConfiguredCompute, check_compute
-from zenml_azureml.doctor.finding import Finding, Problem, Status
-from zenml_azureml.doctor.quota import QuotaFacts, check_quota_left
-from zenml_azureml.doctor.server import Server, check_server
-from zenml_azureml.workspace.inspected import InspectedCompute
-from zenml_azureml.workspace.sizes.quota import FamilyQuota, Quota
-from zenml_azureml.workspace.sizes.vm_size import VmSize
+from zenml_azureml.azure.arm.models import InspectedCompute
+from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota
+from zenml_azureml.azure.sizes.vm_size import VmSize
+from zenml_azureml.doctor.checks.architecture import ImageBuilder, check_architecture
+from zenml_azureml.doctor.checks.artifact_store import ArtifactStore, check_artifact_store
+from zenml_azureml.doctor.checks.compute import ConfiguredCompute, check_compute
+from zenml_azureml.doctor.checks.quota import QuotaFacts, check_quota_left
+from zenml_azureml.doctor.checks.server import Server, check_server
+from zenml_azureml.doctor.result import Finding, Problem, Status
 
 GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC6S_V3", "Steady", 0, 4, "", False, ("gpus-id",))
 DEV = InspectedCompute("dev", "compute instance", "STANDARD_DS3_V2", "Stopped", None, None, "", False, ())

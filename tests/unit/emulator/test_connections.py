@@ -12,9 +12,9 @@ import requests
 
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
-from zenml_azureml.emulator.connections import ConnectionLimits
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
+from zenml_azureml.emulator.http.connections import ConnectionLimits
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 #: Longer than any test: what is closed in a test is closed by the other limit.
 _NEVER = 10_000.0

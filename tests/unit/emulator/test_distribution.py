@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
-from zenml_azureml.emulator.distribution import Meeting, in_folder, job_processes, variables_of
-from zenml_azureml.emulator.state import Json
+from zenml_azureml.emulator.jobs.processes import Rendezvous, in_folder, job_processes, variables_of
+from zenml_azureml.emulator.types import Json
 
 
 def told(distribution: Json | None, nodes: int) -> list[dict[str, str]]:
     processes = job_processes(distribution, nodes)
-    meeting = Meeting(tuple(f"10.0.0.{node + 4}" for node in range(nodes)), tuple(range(6105, 6105 + len(processes))))
+    meeting = Rendezvous(
+        tuple(f"10.0.0.{node + 4}" for node in range(nodes)), tuple(range(6105, 6105 + len(processes)))
+    )
     return [variables_of(process, processes, meeting) for process in processes]
 
 

@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from zenml_azureml.emulator.arm.job_bodies import complete
-from zenml_azureml.emulator.launch import build_launch, compute_name, environment_of, put_in, timeout_of
+from zenml_azureml.emulator.jobs.launch import (
+    build_launch,
+    compute_name,
+    environment_of,
+    substitute_bindings,
+    timeout_of,
+)
+from zenml_azureml.emulator.services.aml.job_views import complete
 from zenml_azureml.emulator.state import EnvironmentVersion, Job, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -35,7 +41,7 @@ def make_job(workspace: Workspace, folder: Path, **sent: Any) -> Job:
     ],
 )
 def test_bindings_are_put_into_the_command(command: str, expected: str) -> None:
-    assert put_in(command, {("inputs", "x"): "1", ("outputs", "model"): "/out"}) == expected
+    assert substitute_bindings(command, {("inputs", "x"): "1", ("outputs", "model"): "/out"}) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zenml_azureml.emulator.log_names import log_names
-from zenml_azureml.emulator.state import Json
+from zenml_azureml.emulator.jobs.log_files import log_names
+from zenml_azureml.emulator.types import Json
 
 
 @pytest.mark.parametrize(

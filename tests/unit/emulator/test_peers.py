@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from zenml_azureml.emulator.peers import Peers, owners
+from zenml_azureml.emulator.http.peers import Peers, owners
 
 HEADER = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 HERE = ("127.0.0.1", 0x28CB)

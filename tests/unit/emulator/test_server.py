@@ -14,9 +14,9 @@ from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.app import any_case
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.runtimes.base import JobLaunch
-from zenml_azureml.emulator.runtimes.simulated import SimulatedRuntime
-from zenml_azureml.emulator.state_folder import folder_of_jobs
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 
 def health(emulator: Emulator, *, host: str = "127.0.0.1", cafile: Path | None = None) -> object:

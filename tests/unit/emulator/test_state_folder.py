@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.emulator import Emulator, daemon
-from zenml_azureml.emulator.state_folder import (
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.local import daemon, instance
+from zenml_azureml.emulator.local.state_folder import (
     MARKER,
     StateFolderError,
     claim,
@@ -77,7 +78,7 @@ def test_any_other_folder_is_refused_and_stays_untouched(tmp_path: Path, names: 
     folder.chmod(0o755)
     before = picture(folder)
 
-    for start in (claim, Emulator, lambda path: daemon.start(path, daemon.Options())):
+    for start in (claim, Emulator, lambda path: daemon.start(path, instance.Options())):
         with pytest.raises((StateFolderError, daemon.DaemonError), match="no emulator made it") as refused:
             start(folder)
         assert "--state" in str(refused.value)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from zenml_azureml.in_job import ends_of_ranks
-from zenml_azureml.in_job.ends_of_ranks import end_told, folder_of, wait_for_others
-from zenml_azureml.in_job.ranks import OtherRankError, Rank
+from zenml_azureml.in_job import rank_barrier
+from zenml_azureml.in_job.rank import OtherRankError, Rank
+from zenml_azureml.in_job.rank_barrier import folder_of, report_end, wait_for_others
 
 
 def rank(number: int, size: int = 3, servers: int = 0) -> Rank:
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def end(folder: str, number: int, error: BaseException | None = None) -> None:
-    with end_told(folder, rank(number)):
+    with report_end(folder, rank(number)):
         if error is not None:
             raise error
 
@@ -44,7 +44,7 @@ def test_rank_0_goes_on_when_all_others_have_ended_and_nothing_is_left(folder: s
     release = threading.Event()
 
     def last() -> None:
-        with end_told(folder, rank(2)):
+        with report_end(folder, rank(2)):
             release.wait(30)
 
     others = [threading.Thread(target=end, args=(folder, 1)), threading.Thread(target=last)]
@@ -89,7 +89,7 @@ def test_a_rank_that_runs_is_waited_for_as_long_as_it_says_so(folder: str, caplo
         if time.now > 100_000:
             end(folder, 1)
         else:  # as its thread does
-            ends_of_ranks._write(ends_of_ranks._path(folder, 1), f"runs {time.now}")
+            rank_barrier._write(rank_barrier._path(folder, 1), f"runs {time.now}")
 
     wait_for_others(folder, rank(0, size=2), sleep=sleep, clock=time.clock)
 
@@ -101,7 +101,7 @@ def test_a_rank_that_runs_is_waited_for_as_long_as_it_says_so(folder: str, caplo
 def test_a_rank_says_again_and_again_that_it_runs(folder: str) -> None:
     file = Path(folder) / "rank_1"
     seen: set[str] = set()
-    with end_told(folder, rank(1), every=0.01):
+    with report_end(folder, rank(1), every=0.01):
         while len(seen) < 4:
             seen.add(file.read_text())
 
@@ -114,7 +114,7 @@ def test_a_rank_that_is_silent_for_long_is_not_waited_for(
 ) -> None:
     time = Time()
     if began:  # and ended as `os._exit(0)` does
-        ends_of_ranks._write(ends_of_ranks._path(folder, 1), "runs 3")
+        rank_barrier._write(rank_barrier._path(folder, 1), "runs 3")
 
     wait_for_others(folder, rank(0, size=2), sleep=time.sleep, clock=time.clock)
 
@@ -130,7 +130,7 @@ def test_parameter_servers_never_end_and_are_not_waited_for(folder: str) -> None
 
 def test_what_an_attempt_before_has_left_does_not_count_once_a_rank_has_begun(folder: str) -> None:
     end(folder, 1)
-    with end_told(folder, rank(1)):
+    with report_end(folder, rank(1)):
         assert (Path(folder) / "rank_1").read_text() == "runs 0\n"
 
 
@@ -150,7 +150,7 @@ def test_a_store_that_cannot_be_written_to_does_not_fail_a_step(
     (tmp_path / "file").touch()
     slept: list[float] = []
 
-    with end_told(str(tmp_path / "file" / "ranks"), rank(1), sleep=slept.append):
+    with report_end(str(tmp_path / "file" / "ranks"), rank(1), sleep=slept.append):
         pass
 
     assert slept == [1, 2, 4, 8]

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from zenml_azureml.in_job.variables import VAULT_SECRET, prepared
+from zenml_azureml.contract.commands import prepared
+from zenml_azureml.contract.variables import VAULT_SECRET
 
 BEFORE_STEP = (sys.executable, "-m", "zenml_azureml.in_job")
 

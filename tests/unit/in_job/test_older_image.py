@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.in_job.answering import RUN, STEP_RUN, answering
-from zenml_azureml.in_job import variables
-from zenml_azureml.in_job.variables import prepared
-from zenml_azureml.request import JobDistribution, JobOptions
-from zenml_azureml.stop_variables import stop_variables
+from zenml_azureml.contract import variables
+from zenml_azureml.contract.commands import prepared
+from zenml_azureml.specs.job import JobDistribution, JobOptions
+from zenml_azureml.submission.stop_variables import stop_variables
 
 #: The last commit whose jobs have no watcher.
 OLDER = "1cf68d96a8b7ff6120d67f840bde66f84d854109"

@@ -9,7 +9,8 @@ import pytest
 from zenml.enums import ExecutionMode, ExecutionStatus
 
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, entity, page
-from zenml_azureml.in_job.over import DYNAMIC, IN_FAILED_RUN, Decision, NoAnswerError, Poll, WatchedStep, poll
+from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
+from zenml_azureml.in_job.watcher.over import Decision, NoAnswerError, Poll, WatchedStep, poll
 
 GRANDPARENT = "44444444-4444-4444-8444-444444444444"
 

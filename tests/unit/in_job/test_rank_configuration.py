@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zenml_azureml.in_job.variables import RANKS
+from zenml_azureml.contract.variables import RANKS
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 

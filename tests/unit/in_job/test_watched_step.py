@@ -18,7 +18,7 @@ import pytest
 from tests.contract.waiting import eventually
 from tests.unit.in_job.answering import STEP_RUN, Answering, answering
 from tests.unit.in_job.test_watcher import watchers_of
-from zenml_azureml.in_job.own_end import reason_in
+from zenml_azureml.contract.own_end import reason_in
 
 IN_JOB = (sys.executable, "-m", "zenml_azureml.in_job")
 

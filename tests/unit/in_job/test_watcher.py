@@ -16,8 +16,8 @@ import pytest
 
 from tests.contract.waiting import eventually
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, Answering, answering, entity, page
-from zenml_azureml.in_job.own_end import EXIT_CODES, reason_in
-from zenml_azureml.in_job.step_process import process_with
+from zenml_azureml.contract.own_end import EXIT_CODES, reason_in
+from zenml_azureml.in_job.watcher.step_process import process_with
 
 IN_JOB = (sys.executable, "-m", "zenml_azureml.in_job")
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.unit.in_job.answering import RUN, Answering, answering
+from zenml_azureml.contract.variables import is_rest
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.in_job import zenml_server
-from zenml_azureml.in_job.over import NoAnswerError
-from zenml_azureml.in_job.zenml_server import ZenMLServer, is_rest
+from zenml_azureml.in_job.watcher import zenml_server
+from zenml_azureml.in_job.watcher.over import NoAnswerError
+from zenml_azureml.in_job.watcher.zenml_server import ZenMLServer
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What executes the commands of jobs: processes, containers, or a simulation."""

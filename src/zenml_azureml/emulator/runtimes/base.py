@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from zenml_azureml.emulator.distribution import JobProcess
+from zenml_azureml.emulator.jobs.processes import JobProcess
 
 
 @dataclass(frozen=True)

@@ -5,64 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-from zenml_azureml.emulator.launch import compute_name, timeout_of
-from zenml_azureml.emulator.limits import Pattern, Seconds, Times
-from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS, Scenario
+from zenml_azureml.emulator.jobs.launch import compute_name, timeout_of
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.state import Job
-
-
-def _known(name: str) -> str:
-    if name not in SCENARIOS:
-        raise ValueError(f"there is no scenario {name!r}: there are {', '.join(SCENARIOS)}")
-    return name
-
-
-class ScenarioRule(BaseModel):
-    """What shall happen to which jobs.
-
-    Attributes:
-        name: The scenario.
-        jobs: Regular expression that must be found in the job's name, its display name, its experiment, or one of
-            its tags as `key=value`; in any case.
-        times: How many jobs it meets; it is spent after that.
-        after: Seconds that the command has run when it happens, where it happens to a running job. A command that
-            has ended before has been spared.
-        now: Whether it happens to jobs that run already, at once, instead of the next ones.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Annotated[str, AfterValidator(_known)]
-    jobs: Pattern = ""
-    times: Times = 1
-    after: Seconds = 0.0
-    now: bool = Field(False, strict=True)
-
-    @model_validator(mode="after")
-    def _check_now(self) -> ScenarioRule:
-        if self.now and self.scenario.stage != "running":
-            raise ValueError(f"{self.name!r} happens before a job runs, so it cannot happen to one that does")
-        return self
-
-    @property
-    def scenario(self) -> Scenario:
-        """What happens."""
-        return SCENARIOS[self.name]
-
-    def matches(self, job: Job) -> bool:
-        """Whether it is meant for that job, and can happen to it."""
-        properties = job.properties
-        if self.scenario.needs_compute and compute_name(properties["computeId"]) is None:
-            return False
-        if self.scenario.needs_timeout and timeout_of(properties["limits"]) is None:
-            return False
-        texts = [job.name, properties["displayName"] or "", properties["experimentName"] or ""]
-        texts += [f"{key}={value}" for key, value in (properties["tags"] or {}).items()]
-        return any(re.search(self.jobs, text, re.IGNORECASE) for text in texts)
 
 
 @dataclass
@@ -95,7 +42,7 @@ class Scenarios:
             self.armed.append(armed)
             return armed
         for job in jobs:
-            if armed.fired < rule.times and job.status == "Running" and job.struck_by is None and rule.matches(job):
+            if armed.fired < rule.times and job.status == "Running" and job.struck_by is None and _matches(rule, job):
                 armed.fired += 1
                 job.struck_by = rule
                 job.struck.set()
@@ -104,7 +51,19 @@ class Scenarios:
     def take(self, job: Job) -> ScenarioRule | None:
         """The first unspent rule for a job, counted as fired; None if there is none."""
         for armed in self.armed:
-            if armed.fired < armed.rule.times and armed.rule.matches(job):
+            if armed.fired < armed.rule.times and _matches(armed.rule, job):
                 armed.fired += 1
                 return armed.rule
         return None
+
+
+def _matches(rule: ScenarioRule, job: Job) -> bool:
+    """True if a rule is meant for a job, and can happen to it."""
+    properties = job.properties
+    if rule.scenario.needs_compute and compute_name(properties["computeId"]) is None:
+        return False
+    if rule.scenario.needs_timeout and timeout_of(properties["limits"]) is None:
+        return False
+    texts = [job.name, properties["displayName"] or "", properties["experimentName"] or ""]
+    texts += [f"{key}={value}" for key, value in (properties["tags"] or {}).items()]
+    return any(re.search(rule.jobs, text, re.IGNORECASE) for text in texts)

@@ -6,13 +6,13 @@ import uuid
 from datetime import timedelta
 
 from zenml_azureml.emulator.context import Context
-from zenml_azureml.emulator.endings import CanceledError, FailedError, RestartedError
-from zenml_azureml.emulator.launch import build_launch, compute_name, timeout_of, vm_size_of
-from zenml_azureml.emulator.limits import LONGEST_JOB_SECONDS
+from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS
+from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
+from zenml_azureml.emulator.jobs.launch import build_launch, compute_name, timeout_of, vm_size_of
 from zenml_azureml.emulator.runtimes.base import JobEnd
-from zenml_azureml.emulator.runtimes.failure import end_of_command
-from zenml_azureml.emulator.scenarios.armed import ScenarioRule
+from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.scenarios.catalogue import Scenario, Stage
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.state import Job, Workspace
 
 #: Seconds that a job is in each of the states that it passes through on the way to its end.

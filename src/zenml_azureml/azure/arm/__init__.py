@@ -1,0 +1,1 @@
+"""Azure Resource Manager beside Azure ML: roles, registries, key vaults, identities."""

@@ -1,0 +1,220 @@
+"""Looks at a workspace and at what is around it. Changes nothing; each question is a request or few, when it is asked.
+
+What it asks of Resource Manager is not in `MLClient`: roles, container registries, the identities of computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from zenml_azureml.azure.arm.client import (
+    AUTHORIZATION,
+    COMPUTES,
+    REGISTRIES,
+    WORKSPACES,
+    ResourceManager,
+)
+from zenml_azureml.azure.arm.models import Credential, InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.azure.arm.permissions import PULL, Permission, missing
+from zenml_azureml.azure.auth.token_claims import signed_in_as
+from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
+from zenml_azureml.azure.sizes.quota import Quota
+from zenml_azureml.azure.sizes.vm_size import VmSize
+
+_KINDS = {"ComputeInstance": "compute instance", "AmlCompute": "compute cluster"}
+
+
+class Inspector:
+    """Answers questions about one workspace. Thread-safe, as its connection is; keeps nothing.
+
+    Args:
+        connection: The workspace.
+    """
+
+    def __init__(self, connection: WorkspaceConnection) -> None:
+        self._connection = connection
+        self._manager = ResourceManager(connection)
+        self._address = connection.address
+
+    def credential(self) -> Credential:
+        """Who is signed in.
+
+        Raises:
+            AzureMLError: If nobody can sign in.
+        """
+        with self._explained("signing in"):
+            credential = self._connection.credential
+            source = credential.describe()  # before it has signed in: who it is then, is told besides
+            token = credential.get_token(self._connection.cloud.token_scope)
+            who = signed_in_as(token.token)
+            return Credential(
+                source=source,
+                who=who.who if who else "",
+                is_user=bool(who and who.is_user),
+                object_id=who.object_id if who else "",
+                expires_at=datetime.fromtimestamp(token.expires_on, timezone.utc),
+            )
+
+    def workspace(self) -> InspectedWorkspace:
+        """The workspace itself.
+
+        Raises:
+            AzureMLError: If it cannot be reached or read.
+        """
+        with self._explained("looking at the workspace"):
+            body = self._manager.get(self._address.path, WORKSPACES)
+        properties = body.get("properties") or {}
+        network = (properties.get("managedNetwork") or {}).get("isolationMode")
+        return InspectedWorkspace(
+            path=self._address.path,
+            location=str(body.get("location") or ""),
+            provisioning_state=str(properties.get("provisioningState") or ""),
+            is_public=properties.get("publicNetworkAccess") != "Disabled",
+            has_managed_network=network not in (None, "Disabled"),
+            container_registry=str(properties.get("containerRegistry") or ""),
+            principal_ids=_principals(body.get("identity")),
+        )
+
+    def run_history(self) -> str:
+        """Where run history is, which has the logs and the causes of failures.
+
+        Raises:
+            AzureMLError: If it cannot be found out.
+        """
+        with self._explained("looking for run history"):
+            return self._connection.run_history_url
+
+    def permissions(self) -> tuple[Permission, ...]:
+        """What the credential's roles allow in the workspace.
+
+        Raises:
+            AzureMLError: If Azure does not tell.
+        """
+        path = f"{self._address.path}/providers/Microsoft.Authorization/permissions"
+        with self._explained("asking what the credential may do"):
+            return tuple(Permission.of(body) for body in self._manager.items(path, AUTHORIZATION))
+
+    def computes(self) -> tuple[InspectedCompute, ...]:
+        """The computes of the workspace.
+
+        Raises:
+            AzureMLError: If they cannot be listed.
+        """
+        with self._explained("listing the computes"):
+            return tuple(_compute(body) for body in self._manager.items(f"{self._address.path}/computes", COMPUTES))
+
+    def sizes(self, location: str) -> tuple[VmSize, ...]:
+        """The VM sizes of a region.
+
+        Raises:
+            AzureMLError: If they cannot be listed.
+        """
+        with self._explained("listing the VM sizes", do_next=self._how_to_read_quota()):
+            return tuple(vm_size(item) for item in self._connection.client.compute.list_sizes(location=location))
+
+    def quota(self, location: str) -> Quota:
+        """The subscription's quota in a region.
+
+        Raises:
+            AzureMLError: If it cannot be listed.
+        """
+        with self._explained("listing the quota", do_next=self._how_to_read_quota()):
+            listed = list(self._connection.client.compute.list_usage(location=location))
+        rows = tuple(row for item in listed for row in quota_rows(item))
+        return Quota(location, rows, f"{self._connection.cloud.studio}/quota")
+
+    def registry(self, host: str, own: str) -> InspectedRegistry | None:
+        """The container registry of a host name; None if it is nowhere to be seen.
+
+        Args:
+            host: E.g. `team.azurecr.io`.
+            own: ARM id of the workspace's own registry, which may be in another subscription; empty for none.
+
+        Raises:
+            AzureMLError: If registries cannot be listed.
+        """
+        path = f"/subscriptions/{self._address.subscription_id}/providers/Microsoft.ContainerRegistry/registries"
+        with self._explained(f"looking for the container registry `{host}`"):
+            if own and own.rpartition("/")[2].lower() == host.partition(".")[0].lower():
+                return _registry(self._manager.get(own, REGISTRIES))
+            for body in self._manager.items(path, REGISTRIES):
+                if str((body.get("properties") or {}).get("loginServer")).lower() == host.lower():
+                    return _registry(body)
+        return None
+
+    def may_pull(self, registry_id: str, principal_id: str) -> bool | None:
+        """Whether an identity may pull from a container registry; None if the credential may not see roles there.
+
+        Args:
+            registry_id: ARM id of the registry.
+            principal_id: Object id of the identity.
+
+        Raises:
+            AzureMLError: If Azure cannot be asked.
+        """
+        with self._explained("looking who may pull from the container registry"):
+            held = self._manager.permissions_of(principal_id, registry_id)
+        return None if held is None else not missing(held, [PULL])
+
+    @contextmanager
+    def _explained(self, doing: str, *, do_next: str = "") -> Iterator[None]:
+        try:
+            with self._connection.reading():
+                yield
+        except AzureError as error:
+            refused = isinstance(error, HttpResponseError) and error.status_code == 403
+            raise explain(doing, error, self._address, do_next=do_next if refused else "") from error
+
+    def _how_to_read_quota(self) -> str:
+        return (
+            "Sizes and quota are the subscription's: have somebody give the credential a role such as Reader on "
+            f"/subscriptions/{self._address.subscription_id}."
+        )
+
+
+def _compute(body: Mapping[str, Any]) -> InspectedCompute:
+    outer = body.get("properties") or {}
+    inner = outer.get("properties") or {}
+    kind, provisioning = str(outer.get("computeType") or ""), str(outer.get("provisioningState") or "Unknown")
+    is_cluster = kind == "AmlCompute"
+    state = inner.get("allocationState") if is_cluster else inner.get("state")
+    errors = [*(outer.get("provisioningErrors") or ()), *(inner.get("errors") or ())]
+    return InspectedCompute(
+        name=str(body.get("name")),
+        kind=_KINDS.get(kind, kind),
+        size=str(inner.get("vmSize") or ""),
+        state=str(state) if state and (provisioning == "Succeeded" or not is_cluster) else provisioning,
+        nodes=int(inner.get("currentNodeCount") or 0) if is_cluster else None,
+        max_nodes=int((inner.get("scaleSettings") or {}).get("maxNodeCount") or 0) if is_cluster else None,
+        errors=" ".join(str((one.get("error") or one).get("message") or "") for one in errors).strip(),
+        has_subnet=bool(inner.get("subnet")),
+        principal_ids=_principals(body.get("identity")),
+    )
+
+
+def _registry(body: Mapping[str, Any]) -> InspectedRegistry:
+    properties = body.get("properties") or {}
+    return InspectedRegistry(
+        id=str(body.get("id")),
+        host=str(properties.get("loginServer") or "").lower(),
+        provisioning_state=str(properties.get("provisioningState") or ""),
+        is_public=properties.get("publicNetworkAccess") != "Disabled",
+        only_some_addresses=(properties.get("networkRuleSet") or {}).get("defaultAction") == "Deny",
+        has_admin_user=bool(properties.get("adminUserEnabled")),
+        lets_anybody_pull=bool(properties.get("anonymousPullEnabled")),
+    )
+
+
+def _principals(identity: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Object ids of a resource's own identity and of those that are assigned to it."""
+    found = identity or {}
+    ids = [found.get("principalId")]
+    ids += [(one or {}).get("principalId") for one in (found.get("userAssignedIdentities") or {}).values()]
+    return tuple(str(one) for one in ids if one)

@@ -1,0 +1,1 @@
+"""Credentials: who signs in, renewal of tokens, and errors of signing in."""

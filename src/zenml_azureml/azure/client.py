@@ -1,0 +1,272 @@
+"""An Azure ML workspace as the step operator uses it: submit, watch, cancel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+
+from zenml_azureml.azure.arm.inspector import Inspector
+from zenml_azureml.azure.compute.deletion import delete_compute
+from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
+from zenml_azureml.azure.compute.usage import ComputeUsage
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.errors import explain, is_missing_workspace
+from zenml_azureml.azure.jobs.details import JobDetails, describe_job
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.azure.jobs.listing import ListedJob, find_job, list_jobs
+from zenml_azureml.azure.jobs.manifest import spec_of
+from zenml_azureml.azure.jobs.monitor import JobMonitor
+from zenml_azureml.azure.jobs.resubmission import spec_from_job
+from zenml_azureml.azure.jobs.status import phase_of
+from zenml_azureml.azure.jobs.submitter import JobSubmitter, SubmittedJob, build_command_job, how_to_cancel
+from zenml_azureml.azure.jobs.watch import WatchOptions
+from zenml_azureml.azure.keyvault.delivery import SecretDelivery
+from zenml_azureml.azure.logs.streamer import LogFollower, RunDetails
+from zenml_azureml.azure.retry import DEFAULT_PATIENCE, is_transient, with_retries
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.specs.compute import ComputeSpec
+from zenml_azureml.specs.job import JobSpec
+
+T = TypeVar("T")
+
+_JOB_ID = re.compile(
+    r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)/jobs/", re.IGNORECASE
+)
+
+#: How long Azure may be out of reach for a cancel.
+CANCEL_PATIENCE = timedelta(minutes=1)
+
+
+class Workspace:
+    """One workspace, and what goes on in it. Thread-safe, as each of its parts is.
+
+    Args:
+        address: Which workspace.
+        credential: Makes the credential when it is first needed.
+        time: Where the time comes from.
+    """
+
+    def __init__(
+        self, address: WorkspaceAddress, credential: Callable[[], TokenCredential], time: Time = SYSTEM_TIME
+    ) -> None:
+        self.address = address
+        self._credential = credential
+        self._time = time
+        self._connection = WorkspaceConnection(address, credential, time=time)
+        self._submitter = JobSubmitter(self._connection)
+        self._monitor = JobMonitor(self._connection, time)
+        self._leases = ComputeUsage()
+        self._secrets = SecretDelivery(self._connection, time)
+
+    def submit(
+        self,
+        request: JobSpec,
+        compute: ComputeSpec,
+        demands: Demands,
+        *,
+        delete_compute_after: bool = False,
+        patience: timedelta = DEFAULT_PATIENCE,
+        check: Callable[[], None] = lambda: None,
+        before: Callable[[], None] = lambda: None,
+    ) -> SubmittedJob:
+        """Submit a job to the compute it asks for, which is created where that is asked for.
+
+        Args:
+            request: The job.
+            compute: Where it is to run.
+            demands: What is asked of the machines there.
+            delete_compute_after: Whether a compute that has to be created is deleted after its last job.
+            patience: How long Azure may be out of reach.
+            check: Called before anything is tried again; ends it by raising.
+            before: Called when everything is prepared, right before the job itself is sent; ends it by raising.
+
+        Returns:
+            What Azure ML made of it.
+
+        Raises:
+            AzureMLError: If the compute cannot be had, the job's secrets cannot travel as they have to, or the job is
+                refused.
+        """
+
+        def try_on(doing: str, work: Callable[[], T]) -> T:
+            return with_retries(doing, work, patience, self._time, check=check)
+
+        placement, options = try_on(
+            "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
+        )
+        priced = {**request.tags, **_price(request, placement)}
+        self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
+        try:
+            complete = self._secrets.deliver(
+                replace(request, options=options, tags=priced), placement.target, patience, check
+            )
+            before()
+            return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
+        except BaseException:
+            # Nobody will call for a step that was not submitted.
+            self.release(request.name)
+            raise
+
+    def spec_from_job(
+        self,
+        job_name: str,
+        own_tag: str,
+        *,
+        patience: timedelta = DEFAULT_PATIENCE,
+        check: Callable[[], None] = lambda: None,
+    ) -> JobSpec:
+        """The request that a job was made from, but for where it runs. See `jobs.resubmission.spec_from_job`."""
+
+        def read() -> JobSpec:
+            return self._secrets.restored(spec_from_job(self._connection, job_name, own_tag))
+
+        return with_retries(f"reading the job `{job_name}`", read, patience, self._time, check=check)
+
+    def preview(self, request: JobSpec, compute: ComputeSpec, demands: Demands) -> dict[str, Any]:
+        """The job that `submit` would send, as `az ml job create` takes it.
+
+        Args:
+            request: The job, with nothing in it that may not be shown.
+            compute: Where it is to run.
+            demands: What is asked of the machines there.
+
+        Raises:
+            AzureMLError: If no size serves the demands, or Azure cannot be asked for one.
+        """
+        name, options = preview(self._connection, compute, request.options, demands)
+        return spec_of(build_command_job(replace(request, options=options), name))
+
+    def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
+        """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
+        return self._monitor.watch(job_name, options)
+
+    def of_job(self, job_id: str) -> Workspace:
+        """Return the workspace that a job is in: this one, unless its id names another, with the same credential then.
+
+        Args:
+            job_id: The job's ARM id; empty if it is not known.
+        """
+        found = _JOB_ID.match(job_id)
+        mine = (self.address.subscription_id, self.address.resource_group, self.address.name)
+        if found is None or [part.lower() for part in found.groups()] == [part.lower() for part in mine]:
+            return self
+        subscription_id, resource_group, name = found.groups()
+        address = replace(self.address, subscription_id=subscription_id, resource_group=resource_group, name=name)
+        return Workspace(address, self._credential, self._time)
+
+    def list_jobs(self, tag: str) -> Iterator[ListedJob]:
+        """The jobs with a tag, the newest first. See `listing.list_jobs`."""
+        return list_jobs(self._connection, tag)
+
+    def find_job(self, job_name: str) -> ListedJob | None:
+        """The job of that name; None if there is none. See `listing.find_job`."""
+        return find_job(self._connection, job_name)
+
+    def describe_job(self, job_name: str) -> JobDetails | None:
+        """All that is known of the job of that name; None if there is none. See `job_account.describe_job`."""
+        return describe_job(self._connection, job_name)
+
+    def read_log(self, job: ListedJob, on_lines: Callable[[list[str]], None]) -> RunDetails:
+        """Read what a job has logged so far.
+
+        Args:
+            job: The job.
+            on_lines: Called with some lines at a time.
+
+        Raises:
+            AzureMLError: If the log cannot be read.
+        """
+        try:
+            follower = LogFollower(self._connection, job.name, self._time.monotonic, job.processes_per_node)
+            return follower.tell_rest(on_lines)
+        except AzureError as error:
+            raise explain(f"reading the log of the job `{job.name}`", error, self.address) from error
+
+    @property
+    def inspector(self) -> Inspector:
+        """What looks at the workspace and at what is around it, and changes nothing."""
+        return Inspector(self._connection)
+
+    @property
+    def secrets(self) -> SecretDelivery:
+        """What the jobs of the workspace have in key vaults."""
+        return self._secrets
+
+    def drop_secret(self, job_name: str, recorded: str = "", *, in_background: bool = False) -> None:
+        """Delete what a job that has ended has in a key vault. Never raises; asks nothing where there is nothing.
+
+        Args:
+            job_name: The job.
+            recorded: Address of its secret, where somebody has kept it.
+            in_background: Whether to do it on a thread of its own.
+        """
+        job = self._monitor.watched(job_name)
+        if job is None:
+            self._secrets.drop(job_name, [recorded], in_background=in_background)
+        elif job.error is None or job.phase.ended:  # one that was given up may go on
+            self._secrets.drop(job_name, [recorded, job.vault_secret], in_background=in_background)
+
+    def release(self, job_name: str) -> None:
+        """Stop watching a job, and delete its secrets and the compute that was created to be deleted after it.
+
+        Raises:
+            AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
+        """
+        self.drop_secret(job_name)
+        self._monitor.forget(job_name)
+        target = self._leases.release(job_name)
+        if target is not None:
+            delete_compute(self._connection, target, clock=self._time.monotonic)
+
+    def cancel(self, job_name: str) -> bool:
+        """Ask Azure to cancel a job, and return; a job that has ended stays as it is.
+
+        Returns:
+            Whether there is such a job.
+
+        Raises:
+            AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
+        """
+        try:
+            found = with_retries(
+                f"cancelling the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
+            )
+            self._monitor.hurry(job_name)
+            return found
+        except AzureError as error:
+            failure = explain(f"cancelling the job `{job_name}`", error, self.address)
+            raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
+
+    def _cancel(self, job_name: str) -> bool:
+        jobs = self._connection.one_try_client.jobs
+        try:
+            jobs.begin_cancel(job_name, polling=False)  # whoever wants to know its end watches the job
+        except ResourceNotFoundError as error:
+            if is_missing_workspace(error):
+                raise
+            return False
+        except HttpResponseError as error:
+            if is_transient(error):
+                raise
+            status = jobs.get(job_name).status
+            if not phase_of(str(getattr(status, "value", status))).ended:
+                raise
+        return True
+
+    def how_to_cancel(self, job_name: str) -> str:
+        """The command that cancels a job by hand, as a sentence."""
+        return how_to_cancel(self.address, job_name)
+
+
+def _price(request: JobSpec, placement: Placement) -> dict[str, str]:
+    """The tag that tells what the job costs, where that is known."""
+    if placement.usd_per_hour is None or request.price_tag is None:
+        return {}
+    return {request.price_tag: f"{placement.usd_per_hour:.4f}"}

@@ -1,0 +1,287 @@
+"""Where a job runs, and on which VM size: the two are settled together, with as few questions as that takes."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+
+from zenml_azureml.azure.compute.errors import wanted_kind
+from zenml_azureml.azure.compute.provisioner import ComputeTarget, ensure_compute
+from zenml_azureml.azure.compute.state import kind_in_words
+from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
+from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, find_size
+from zenml_azureml.azure.sizes.sizing import QuotaCheck, settle_size
+from zenml_azureml.azure.sizes.vm_size import ResourceRequest
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec, ExistingCompute, Serverless
+from zenml_azureml.specs.job import JobOptions
+
+logger = logging.getLogger(__name__)
+
+#: `max_instances` of a cluster that names none. Source: azure-ai-ml, `AmlCompute`.
+_SDKS_MAX_INSTANCES = 4
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a job runs.
+
+    Attributes:
+        target: The compute.
+        size: VM size of its nodes; empty where Azure chooses it.
+        price_per_hour: US dollars per hour and node, by Azure's estimate; None where it is not known.
+        nodes: Number of the job's nodes.
+        taken_away: What capacity is called that Azure may take away, `spot` or `low priority`; empty for other.
+    """
+
+    target: ComputeTarget
+    size: str = ""
+    price_per_hour: float | None = None
+    nodes: int = 1
+    taken_away: str = ""
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """US dollars per hour of all nodes together, by Azure's estimate; None where it is not known."""
+        return None if self.price_per_hour is None else self.price_per_hour * self.nodes
+
+    def where(self) -> str:
+        """In a sentence: `the compute cluster `gpus` (Standard_NC6s_v3, low priority)`."""
+        facts = ", ".join(filter(None, (self.size, self.taken_away)))
+        return f"{self._compute} ({facts})" if facts else self._compute
+
+    def describe(self) -> str:
+        """The same with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
+        facts = filter(None, (self.size or self._whose_size, self.taken_away, self._price))
+        return f"{self._compute} ({', '.join(facts)})"
+
+    @property
+    def _compute(self) -> str:
+        if self.target.name is None:
+            return "serverless compute"
+        return f"the {kind_in_words(self.target.kind)} `{self.target.name}`"
+
+    @property
+    def _whose_size(self) -> str:
+        return "Azure chooses the size" if self.target.name is None else "size unknown"
+
+    @property
+    def _price(self) -> str:
+        if self.price_per_hour is None or self.usd_per_hour is None:
+            return "price unknown"
+        together = f", {self.usd_per_hour:.2f} for {self.nodes} nodes" if self.nodes > 1 else ""
+        return f"about {self.price_per_hour:.2f} USD per hour and node{together}"
+
+
+#: Serverless compute of a size that Azure chooses.
+ANYWHERE = Placement(ComputeTarget(name=None, kind="serverless"))
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a step asks of the machines of its job, beyond their kind and name.
+
+    Attributes:
+        resources: What one node must have.
+        quota_check: What a missing quota is: an error, a warning, or nothing that is looked at.
+    """
+
+    resources: ResourceRequest = field(default_factory=ResourceRequest)
+    quota_check: QuotaCheck = "fail"
+
+
+def place(
+    connection: WorkspaceConnection,
+    compute: ComputeSpec,
+    options: JobOptions,
+    demands: Demands,
+    time: Time = SYSTEM_TIME,
+) -> tuple[Placement, JobOptions]:
+    """Settle where a job runs: find, start or create its compute, and choose its VM size.
+
+    Sizes and quota are asked for only where a size has to be chosen or checked: for serverless compute with a
+    size or resources, for a compute that has to be created with either, and for an existing one where
+    resources ask for something. Where there is nothing to choose or check, the sizes are read once per process and
+    region for their prices, and it is no matter if that cannot be done.
+
+    Args:
+        connection: The workspace.
+        compute: The compute that is asked for.
+        options: What the job is asked to be.
+        demands: What is asked of its machines.
+        time: Where the time comes from.
+
+    Returns:
+        The place, and the options with the VM size that was chosen.
+
+    Raises:
+        AzureMLError: If the compute cannot be had, no size serves the demands, or quota is missing.
+    """
+    nodes = options.instance_count or 1
+    if isinstance(compute, Serverless):
+        found, options = _place_serverless(connection, options, demands)
+        if found.size and found.price_per_hour is None:
+            found = replace(found, price_per_hour=_price_of_serverless(connection, options, found.size))
+    else:
+        found = _place_on(connection, compute, options, demands, time)
+    low_priority = "low priority" if found.target.low_priority else ""
+    return replace(found, nodes=nodes, taken_away=low_priority or _spot(options)), options
+
+
+def _place_on(
+    connection: WorkspaceConnection,
+    compute: ComputeInstance | ComputeCluster | ExistingCompute,
+    options: JobOptions,
+    demands: Demands,
+    time: Time,
+) -> Placement:
+    choices: list[SizeChoice] = []
+    nodes = options.instance_count or 1
+
+    def settle(missing: ComputeInstance | ComputeCluster) -> ComputeInstance | ComputeCluster:
+        missing = _with_room_for(missing, nodes)
+        choice = _size_of_new(connection, missing, options, demands)
+        if choice is None:
+            return missing
+        choices.append(choice)
+        return replace(missing, size=choice.size.name)
+
+    target = ensure_compute(connection, compute, settle=settle, clock=time.monotonic, sleep=time.sleep)
+    if target.max_nodes is not None and target.max_nodes < nodes:
+        raise _too_few_nodes(str(target.name), target.max_nodes, nodes)
+    if choices:
+        return Placement(target, choices[0].size.name, choices[0].price_per_hour)
+    if not target.size:
+        return Placement(target)
+    if not target.created and not demands.resources.is_empty:
+        _compare_with_existing(connection, target.size, demands.resources)
+    # What it costs where its nodes are, which was told with the compute.
+    catalogue = SizeCatalogue(connection, target.location)
+    return Placement(target, target.size, catalogue.price_of(target.size, low_priority=target.low_priority))
+
+
+def supposed(compute: ComputeSpec, options: JobOptions, usd_per_hour: float | None) -> Placement:
+    """Where a job runs that others have submitted, by what it was to be. Asks nobody.
+
+    Args:
+        compute: The compute that was asked for.
+        options: What the job was asked to be.
+        usd_per_hour: US dollars per hour of all of its nodes; None where that is not known.
+    """
+    nodes = options.instance_count or 1
+    target, size, taken_away = ANYWHERE.target, options.instance_type, _spot(options)
+    if not isinstance(compute, Serverless):
+        target = ComputeTarget(compute.name, wanted_kind(compute))
+        size = None if isinstance(compute, ExistingCompute) else compute.size
+    if isinstance(compute, ComputeCluster) and compute.tier == "low_priority":
+        taken_away = "low priority"
+    return Placement(target, size or "", None if usd_per_hour is None else usd_per_hour / nodes, nodes, taken_away)
+
+
+def preview(
+    connection: WorkspaceConnection, compute: ComputeSpec, options: JobOptions, demands: Demands
+) -> tuple[str | None, JobOptions]:
+    """Where a job would run, without creating, starting or looking for a compute.
+
+    Args:
+        connection: The workspace.
+        compute: The compute that is asked for.
+        options: What the job is asked to be.
+        demands: What is asked of its machines.
+
+    Returns:
+        Name of the compute, None for serverless; and the options with the VM size that would be chosen.
+
+    Raises:
+        AzureMLError: If no size serves the demands, or quota is missing.
+    """
+    if isinstance(compute, Serverless):
+        _, complete = _place_serverless(connection, options, demands)
+        return None, complete
+    return compute.name, options
+
+
+def _place_serverless(
+    connection: WorkspaceConnection, options: JobOptions, demands: Demands
+) -> tuple[Placement, JobOptions]:
+    choice = settle_size(
+        _sizes_of_serverless(connection, options),
+        size=options.instance_type,
+        request=demands.resources,
+        kind="serverless",
+        nodes=options.instance_count or 1,
+        low_priority=bool(_spot(options)),
+        quota_check=demands.quota_check,
+    )
+    if choice is None:
+        return replace(ANYWHERE, size=options.instance_type or ""), options
+    placement = replace(ANYWHERE, size=choice.size.name, price_per_hour=choice.price_per_hour)
+    return placement, replace(options, instance_type=choice.size.name)
+
+
+def _price_of_serverless(connection: WorkspaceConnection, options: JobOptions, size: str) -> float | None:
+    return _sizes_of_serverless(connection, options).price_of(size, low_priority=bool(_spot(options)))
+
+
+def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -> SizeCatalogue:
+    # With several locations, Azure chooses among them: any of them has the common sizes, one is looked at.
+    return SizeCatalogue(connection, options.locations[0] if options.locations else None)
+
+
+def _spot(options: JobOptions) -> str:
+    return "spot" if options.job_tier == "spot" else ""
+
+
+def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:
+    """A new cluster that can hold the job: its maximum, where it is left open, is 4 by the SDK's default."""
+    if not isinstance(missing, ComputeCluster) or nodes <= (missing.max_instances or _SDKS_MAX_INSTANCES):
+        return missing
+    if missing.max_instances is not None:
+        raise _too_few_nodes(missing.name, missing.max_instances, nodes)
+    return replace(missing, max_instances=nodes)
+
+
+def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
+    return AzureMLError(
+        f"The step asks for {needs} nodes (`instance_count`), but the compute `{name}` has {has} at the most, so its "
+        "job would wait for ever.",
+        do_next=f"Lower `instance_count`; or raise the maximum of the compute (`az ml compute update --name {name} "
+        f"--max-instances {needs}`), which for a new one is `max_instances`.",
+    )
+
+
+def _size_of_new(
+    connection: WorkspaceConnection,
+    missing: ComputeInstance | ComputeCluster,
+    options: JobOptions,
+    demands: Demands,
+) -> SizeChoice | None:
+    is_cluster = isinstance(missing, ComputeCluster)
+    choice = settle_size(
+        SizeCatalogue(connection, missing.location if isinstance(missing, ComputeCluster) else None),
+        size=missing.size,
+        request=demands.resources,
+        kind="compute-cluster" if is_cluster else "compute-instance",
+        nodes=_nodes_at_once(missing, options),
+        low_priority=isinstance(missing, ComputeCluster) and missing.tier == "low_priority",
+        quota_check=demands.quota_check,
+    )
+    if choice is not None and missing.size is None:
+        logger.info("Chose %s for %s.", choice.describe(), demands.resources.describe())
+    return choice
+
+
+def _nodes_at_once(missing: ComputeInstance | ComputeCluster, options: JobOptions) -> int:
+    if isinstance(missing, ComputeInstance):
+        return 1
+    return max(options.instance_count or 1, missing.min_instances or 0)
+
+
+def _compare_with_existing(connection: WorkspaceConnection, size: str, resources: ResourceRequest) -> None:
+    catalogue = SizeCatalogue(connection)
+    sizes = catalogue.sizes()
+    if sizes is not None:
+        for warning in check_explicit_size(find_size(size, sizes, catalogue.region), resources):
+            logger.warning("%s", warning)

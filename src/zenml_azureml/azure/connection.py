@@ -1,0 +1,346 @@
+"""An Azure ML workspace and the way to it: one cached client on one shared transport.
+
+Thread-safe: everything that is made on first use is made under one lock, and the SDK's clients may be used
+by any number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Workspace
+from azure.core import PipelineClient
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    map_error,
+)
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import (
+    BearerTokenCredentialPolicy,
+    CustomHookPolicy,
+    RetryPolicy,
+    UserAgentPolicy,
+)
+from azure.core.pipeline.transport import HttpTransport
+from azure.core.rest import HttpRequest, HttpResponse
+
+from zenml_azureml.azure.auth.refreshing_credential import RenewingCredential
+from zenml_azureml.azure.hosts import Hosts
+from zenml_azureml.azure.logs.blob_reader import BlobPart, read_blob
+from zenml_azureml.azure.rate_limiter import pacer_for
+from zenml_azureml.azure.responses import (
+    AnswerError,
+    Answers,
+    LastAnswer,
+    address_of,
+    object_of,
+    pages_of,
+    understood,
+)
+from zenml_azureml.azure.sdk.checked_client import checked
+from zenml_azureml.azure.sdk.current_cloud import CURRENT_CLOUD
+from zenml_azureml.azure.transport import WorkspaceTransport
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.clouds import Cloud, cloud_of, redirects
+
+#: Seconds between two looks at a long-running operation; the SDK's own default is 30.
+OPERATION_POLLING_SECONDS = 1
+
+
+def _cloud_in_environment() -> Cloud:
+    return cloud_of(None, None)
+
+
+@dataclass(frozen=True)
+class WorkspaceAddress:
+    """Which workspace.
+
+    Attributes:
+        subscription_id: Its Azure subscription.
+        resource_group: Its resource group.
+        name: Its name.
+        cloud: The cloud it is in; by default the public one, at the endpoint that the environment names.
+    """
+
+    subscription_id: str
+    resource_group: str
+    name: str
+    cloud: Cloud = field(default_factory=_cloud_in_environment)
+
+    @property
+    def path(self) -> str:
+        """The workspace's ARM id."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.name}"
+        )
+
+
+class WorkspaceConnection:
+    """The way to one workspace.
+
+    Args:
+        address: Which workspace.
+        credential: Makes the credential when it is first needed. It is renewed where Azure refuses it, for whoever
+            uses the connection; see `RenewingCredential`.
+        transport: Carries all requests, and waits between them; None for one that goes where the address says.
+        time: Where the time comes from.
+    """
+
+    def __init__(
+        self,
+        address: WorkspaceAddress,
+        credential: Callable[[], TokenCredential],
+        transport: HttpTransport[Any, Any] | None = None,
+        time: Time = SYSTEM_TIME,
+    ) -> None:
+        self.address = address
+        self.transport = transport or WorkspaceTransport(
+            redirects(address.cloud),
+            sleeper=time.sleep,
+            pacer=pacer_for(address.cloud.resource_manager, address.subscription_id, time),
+        )
+        self._hosts = Hosts(address.cloud, getattr(self.transport, "configured", ()))
+        self._make_credential = credential
+        self._time = time
+        self._lock = threading.RLock()
+        self._answers = Answers()
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud that the workspace is in."""
+        return self.address.cloud
+
+    @property
+    def client(self) -> MLClient:
+        """The SDK's client of the workspace; it asks some times before it gives up."""
+        with self._lock:
+            return self._client
+
+    @property
+    def one_try_client(self) -> MLClient:
+        """The same for whoever decides for themselves when to ask again: it asks once.
+
+        The SDK's own retries would keep the thread for as long as Azure says in a Retry-After, which may be an hour.
+        """
+        with self._lock:
+            return self._one_try_client
+
+    def current_cloud(self) -> AbstractContextManager[None]:
+        """Have the SDK take this workspace's cloud for the current one, for the length of a `with`.
+
+        Needed around a submit that carries the user's own identity: the SDK sends a token of Azure ML with it,
+        and refuses one of another cloud than the current.
+        Source: azure-ai-ml, `JobOperations._set_headers_with_user_aml_token`.
+        """
+        return CURRENT_CLOUD.set_to(self.cloud.name)
+
+    @property
+    def credential(self) -> RenewingCredential:
+        """The credential, as everything that goes to the workspace uses it."""
+        with self._lock:
+            return self._credential
+
+    def get_json(self, url: str) -> dict[str, Any]:
+        """GET, once, from Resource Manager or a service beside it that takes the same token, such as run history.
+
+        Args:
+            url: The whole URL.
+
+        Returns:
+            The body, which is a JSON object.
+
+        Raises:
+            azure.core.exceptions.AzureError: If the service cannot be reached or answers with an error, or with
+                anything but a JSON object.
+        """
+        with self._lock:
+            pipeline = self._services
+        return _object_from(pipeline, HttpRequest("GET", url))
+
+    def get_pages(self, url: str) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list, each with a GET as `get_json`. The list ends; see `answers.pages_of`.
+
+        Args:
+            url: The first page.
+        """
+        return pages_of(self.get_json, url)
+
+    def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask a key vault, once.
+
+        Args:
+            method: HTTP method.
+            url: The whole URL.
+            body: What is sent, as JSON; None for nothing.
+
+        Returns:
+            The body, which is a JSON object.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `get_json`.
+        """
+        with self._lock:
+            pipeline = self._vaults
+        return _object_from(pipeline, HttpRequest(method, url, json=body))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read answers for the length of a `with`: whatever that raises is one kind of error, with the address.
+
+        Raises:
+            AnswerError: If an answer cannot be read.
+        """
+        with understood(self._begin()):
+            yield
+
+    def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
+        """Read a part of a blob by its SAS URL; what `blobs.read_blob` says of arguments, answer and errors holds."""
+        with self._lock:
+            pipeline = self._storage
+        self._hosts.check_blob(url)
+        return read_blob(pipeline, url, offset, most_bytes)
+
+    @cached_property
+    def run_history_url(self) -> str:
+        """Where the workspace's run history is, without a slash at the end.
+
+        Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
+        """
+        discovery = self._workspace.discovery_url
+        if not isinstance(discovery, str):
+            raise AnswerError(f"The workspace {self.address.path} names no `discoveryUrl`.")
+        api = self.get_json(discovery).get("api")
+        if not isinstance(api, str):
+            raise AnswerError(f"{address_of(discovery)} names no address of the service `api`.")
+        self._hosts.check_token(api)
+        return f"{api.rstrip('/')}/history/v1.0{self.address.path}"
+
+    @property
+    def location(self) -> str:
+        """The workspace's region, e.g. `westeurope`. Costs a request where the workspace is not known yet."""
+        return str(self._workspace.location)
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        workspace: Workspace = self.client.workspaces.get(self.address.name)
+        return workspace
+
+    @cached_property
+    def _credential(self) -> RenewingCredential:
+        return RenewingCredential(self._make_credential, self.cloud, self._time)
+
+    @cached_property
+    def _client(self) -> MLClient:
+        return self._new_client()
+
+    @cached_property
+    def _one_try_client(self) -> MLClient:
+        return self._new_client(retry_total=0)
+
+    def _new_client(self, **options: Any) -> MLClient:
+        with self.current_cloud():
+            client = MLClient(
+                credential=self._credential,
+                subscription_id=self.address.subscription_id,
+                resource_group_name=self.address.resource_group,
+                workspace_name=self.address.name,
+                # Without it, the client talks to the cloud of whichever client the process made last.
+                cloud=self.cloud.name,
+                show_progress=False,
+                enable_telemetry=False,
+                transport=self.transport,
+                polling_interval=OPERATION_POLLING_SECONDS,
+                per_call_policies=[CustomHookPolicy(raw_request_hook=self._check_request)],
+                raw_request_hook=self._check_request,  # of redirects too
+                raw_response_hook=self._take_response,
+                **options,
+            )
+        return checked(client, self._begin)
+
+    def _begin(self) -> LastAnswer:
+        """What will be known of the next answers on this thread."""
+        return LastAnswer(self._answers)
+
+    def _check_request(self, request: PipelineRequest[Any]) -> None:
+        """Let a request go to a host of the cloud only, wherever its address is from: a link, a redirect, a header."""
+        self._hosts.check_token(request.http_request.url)
+
+    def _check_vault_request(self, request: PipelineRequest[Any]) -> None:
+        self._hosts.check_vault(request.http_request.url)
+
+    def _take_response(self, response: PipelineResponse[Any, Any]) -> None:
+        request, answer = response.http_request, response.http_response
+        self._answers.take(request.method, request.url, answer.status_code, _body_of(answer))
+        self._credential.on_response(response)
+
+    @cached_property
+    def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._pipeline_for(self.cloud.token_scope, self._check_request)
+
+    @cached_property
+    def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        return self._pipeline_for(f"{self.cloud.vault}/.default", self._check_vault_request)
+
+    def _pipeline_for(
+        self, scope: str, check: Callable[[PipelineRequest[Any]], None]
+    ) -> PipelineClient[HttpRequest, HttpResponse]:
+        policies = [
+            UserAgentPolicy(sdk_moniker="zenml-azureml"),
+            CustomHookPolicy(raw_request_hook=check),  # first of all: before a token is even asked for
+            RetryPolicy.no_retries(),  # who asks decides when to ask again
+            BearerTokenCredentialPolicy(self._credential, scope),
+            CustomHookPolicy(raw_response_hook=self._take_response),
+        ]
+        return PipelineClient("", policies=policies, transport=self.transport)
+
+    @cached_property
+    def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
+        # A SAS URL is all the permission that is needed: no token may go there.
+        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries()]
+        return PipelineClient("", policies=policies, transport=self.transport)
+
+
+_ERRORS = {401: ClientAuthenticationError, 404: ResourceNotFoundError, 409: ResourceExistsError}
+
+
+def _renew_in_child() -> None:
+    # Until Python 3.11, one lock of each cached property serves all objects, and a thread of the parent may hold it.
+    for found in vars(WorkspaceConnection).values():
+        if isinstance(found, cached_property) and hasattr(found, "lock"):
+            found.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
+
+
+def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> dict[str, Any]:
+    response: HttpResponse = pipeline.send_request(request)
+    # The errors that the SDK raises for the same answers.
+    map_error(response.status_code, response, _ERRORS)
+    response.raise_for_status()
+    where = address_of(request.url)
+    if 300 <= response.status_code < 400:
+        raise AnswerError(f"{where} answered with a redirect, which is not followed.")
+    try:
+        body = response.json()
+    except (ValueError, RecursionError) as error:
+        words = "nothing" if not response.content else "something that is no JSON"
+        raise AnswerError(f"{where} answered with {words}; a proxy may have given it.") from error
+    return object_of(body, request.url)
+
+
+def _body_of(answer: Any) -> bytes:
+    """The body of an answer of either of azure-core's two kinds."""
+    body: bytes = answer.body() if hasattr(answer, "body") and callable(answer.body) else answer.content
+    return body

@@ -1,0 +1,128 @@
+"""The hosts that a workspace may send requests to: those of its cloud, and the ones that the user has configured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ClientAuthenticationError
+
+from zenml_azureml.clouds import CLOUDS, Cloud
+
+
+class ForeignHostError(ClientAuthenticationError):
+    """An answer names a host that is none of the configured cloud; no request, and so no token, went there.
+
+    It is a `ClientAuthenticationError` because azure-core tries again after any other error.
+    """
+
+
+#: A name, or an address of version 4 or 6.
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
+
+
+@dataclass(frozen=True)
+class _Hosts:
+    """The hosts of one cloud beside Resource Manager.
+
+    Attributes:
+        services: What those of Azure ML's own services end with. Not `.azureml.ms`: what users run on their computes
+            is served below that.
+        blobs: What those of storage accounts end with.
+    """
+
+    services: tuple[str, ...]
+    blobs: tuple[str, ...]
+
+
+#: Source: Microsoft's "Configure inbound and outbound network traffic" for Azure ML, which lists the hosts of each
+#: cloud; recorded: discovery_get.json. For storage `az cloud show`, and "Azure DNS zone endpoints".
+# Guess: that run history of the other clouds is below the same suffix as their private endpoints.
+_HOSTS = {
+    "AzureCloud": _Hosts(
+        (".api.azureml.ms", ".experiments.azureml.net"), (".blob.core.windows.net", ".blob.storage.azure.net")
+    ),
+    "AzureChinaCloud": _Hosts((".api.ml.azure.cn", ".experiments.ml.azure.cn"), (".blob.core.chinacloudapi.cn",)),
+    "AzureUSGovernment": _Hosts((".api.ml.azure.us", ".experiments.ml.azure.us"), (".blob.core.usgovcloudapi.net",)),
+}
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Says where requests of a workspace may go.
+
+    An endpoint of the user's own (`arm_endpoint`, AZUREML_DEV_URL_MFE) may name its own address for everything that
+    it is asked for, and key vaults and storage, whose hosts are others in Azure too, at other ports of its host.
+
+    Args:
+        cloud: The workspace's cloud.
+        configured: URLs that the user has configured besides: where requests are led instead, and from where.
+    """
+
+    cloud: Cloud
+    configured: tuple[str, ...] = ()
+
+    def check_token(self, url: str) -> None:
+        """Let a token for Resource Manager and Azure ML go to a URL.
+
+        Raises:
+            ForeignHostError: If it must not.
+        """
+        self._check(url, _HOSTS[self.cloud.name].services, self._own_origins(), "is sent no token")
+
+    def check_vault(self, url: str) -> None:
+        """Let a token for key vaults go to a URL.
+
+        Raises:
+            ForeignHostError: If it must not.
+        """
+        self._check(url, (self.cloud.vault_suffix,), self._own_host(url), "is sent no token for key vaults")
+
+    def check_blob(self, url: str) -> None:
+        """Let a log be read at a URL, which takes no token.
+
+        Raises:
+            ForeignHostError: If it must not.
+        """
+        self._check(url, _HOSTS[self.cloud.name].blobs, self._own_host(url), "is not asked for logs")
+
+    def _own_host(self, url: str) -> set[tuple[str, int]]:
+        """Where a URL leads, if that is the host of an endpoint of the user's own, at any port."""
+        with suppress(ValueError):
+            if _origin(url)[0] in {host for host, _ in map(_origin, self._endpoints())}:
+                return {_origin(url)}
+        return set()
+
+    def _own_origins(self) -> set[tuple[str, int]]:
+        return {_origin(url) for url in (CLOUDS[self.cloud.name].resource_manager, *self._endpoints())}
+
+    def _endpoints(self) -> Iterable[str]:
+        own = CLOUDS[self.cloud.name].resource_manager
+        return [url for url in (self.cloud.resource_manager, *self.configured) if url != own]
+
+    def _check(self, url: str, suffixes: tuple[str, ...], origins: set[tuple[str, int]], what: str) -> None:
+        parts = urlsplit("")
+        try:
+            parts = urlsplit(url)
+            host, port = _origin(url)
+            plain = parts.username is None and parts.password is None
+        except ValueError:  # no port, or a bracket too many
+            host, port, plain = "", 0, False
+        known = (host, port) in origins or (port == 443 and host.endswith(suffixes))
+        # What sends the request must find the same host in the URL: other parsers end it at a backslash.
+        if known and plain and parts.scheme == "https" and _HOST.fullmatch(host) and url.isprintable():
+            return
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if host else "an address that cannot be read"
+        raise ForeignHostError(
+            f"Azure's answer leads to {shown}, which {what}: this is no host of {self.cloud.name}, nor of the "
+            "configured endpoint."
+        )
+
+
+def _origin(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    # A dot at the end names the same host.
+    return (parts.hostname or "").rstrip("."), parts.port or 443

@@ -1,0 +1,1 @@
+"""Jobs of a workspace: build, submit, poll, watch, list, describe."""

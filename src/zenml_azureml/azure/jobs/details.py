@@ -1,0 +1,97 @@
+"""All that Azure ML tells of one job."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from azure.ai.ml.entities import Job
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
+from zenml_azureml.azure.jobs.listing import ListedJob, listed
+from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
+from zenml_azureml.azure.logs.streamer import LogFollower
+from zenml_azureml.azure.logs.tail import LogEnd
+from zenml_azureml.safe_text import safe_name
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobDetails:
+    """A job as Azure ML tells of it.
+
+    Attributes:
+        job: What listings tell of it, too.
+        display_name: What Studio shows as its name.
+        experiment: Its experiment.
+        environment: Its environment, e.g. `zenml-train-3f6c9d5a0b12:1`.
+        size: VM size of serverless compute; empty where it is not its own.
+        nodes: Number of its nodes.
+        details: What run history tells; None where that cannot be read.
+        log_end: The end of its log, if it has ended.
+    """
+
+    job: ListedJob
+    display_name: str
+    experiment: str
+    environment: str
+    size: str
+    nodes: int
+    details: RunDetails | None
+    log_end: LogEnd
+
+
+def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails | None:
+    """The job of that name; None if there is none.
+
+    Args:
+        connection: The workspace.
+        job_name: The job.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    try:
+        with connection.reading():
+            job: Job = connection.client.jobs.get(job_name)
+            facts = listed(job)
+    except AzureError as error:
+        if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
+            return None
+        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+    details, log_end = _history(connection, facts)
+    resources = getattr(job, "resources", None)
+    environment = str(getattr(job, "environment", None) or "")
+    return JobDetails(
+        job=facts,
+        display_name=safe_name(str(job.display_name or "")),
+        experiment=safe_name(str(getattr(job, "experiment_name", None) or "")),
+        environment=safe_name(_short_environment(environment)),
+        size=safe_name(str(getattr(resources, "instance_type", None) or "")),
+        nodes=int(getattr(resources, "instance_count", None) or 1),
+        details=details,
+        log_end=log_end,
+    )
+
+
+def _history(connection: WorkspaceConnection, job: ListedJob) -> tuple[RunDetails | None, LogEnd]:
+    try:
+        if not job.phase.ended:
+            return fetch_run_details(connection, job.name), LogEnd()
+        follower = LogFollower(connection, job.name, processes_per_node=job.processes_per_node)
+        details = follower.read_end()
+    except AzureError as error:
+        logger.warning("Run history does not tell of the job `%s`: %s", job.name, error_message(error))
+        return None, LogEnd()
+    return details, follower.end
+
+
+def _short_environment(environment: str) -> str:
+    """`NAME:VERSION` of an ARM id or a reference."""
+    if "/environments/" not in environment:
+        return environment.removeprefix("azureml:")
+    name, _, version = environment.rpartition("/environments/")[2].partition("/versions/")
+    return f"{name}:{version}" if version else name

@@ -1,0 +1,123 @@
+"""What is known of a job that is watched, and what there is to tell of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from zenml_azureml import tags
+from zenml_azureml.azure.jobs.status import JobPhase, phase_of
+from zenml_azureml.azure.logs.streamer import RunDetails
+from zenml_azureml.azure.logs.tail import LogEnd
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.exceptions import AzureMLError
+
+#: Time between two accounts of a job that has nothing to show yet.
+PROGRESS_INTERVAL = timedelta(seconds=60)
+
+
+@dataclass
+class JobHandle:
+    """What the monitor knows of one job.
+
+    Thread-safe to read: its fields are replaced, never changed in place. The monitor's thread writes what the
+    status tells, one of its log readers what the log tells.
+
+    Attributes:
+        name: The job's name.
+        status: Its status in Azure's words; empty until it is known.
+        studio_url: Its page in Studio; empty until it is known.
+        compute: Name of its compute; empty for serverless.
+        tags: Its tags; none until they are known.
+        details: Run history's account of it, once it has ended.
+        log_end: The end of its log, once it has ended.
+        waited: How long it has been seen waiting for its compute.
+        error: Why it can no longer be watched.
+        time: What waiting for it waits on.
+    """
+
+    name: str
+    status: str = ""
+    studio_url: str = ""
+    compute: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    details: RunDetails | None = None
+    log_end: LogEnd = field(default_factory=LogEnd)
+    waited: timedelta = timedelta()
+    error: AzureMLError | None = None
+    time: Time = field(default=SYSTEM_TIME, repr=False)
+    _settled: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def phase(self) -> JobPhase:
+        """Its phase; waiting, while nothing is known."""
+        return phase_of(self.status) if self.status else JobPhase.WAITING
+
+    @property
+    def vault_secret(self) -> str:
+        """Address of the secret that it has its own secrets from; empty for none, or until it is known."""
+        return self.tags.get(tags.VAULT_SECRET, "")
+
+    @property
+    def settled(self) -> bool:
+        """Whether the end is known and its log read, or watching has failed."""
+        return self._settled.is_set()
+
+    def settle(self, error: AzureMLError | None = None) -> None:
+        """Let all who wait know that nothing will change any more."""
+        self.error = error
+        self._settled.set()
+
+    def wait(self, timeout: timedelta | None = None) -> bool:
+        """Wait until it is settled.
+
+        Args:
+            timeout: The longest time to wait; None for as long as it takes.
+
+        Returns:
+            Whether it is settled.
+        """
+        return self.time.wait(self._settled, None if timeout is None else timeout.total_seconds())
+
+
+class Progress:
+    """What there is to tell of a job that has not begun to run.
+
+    Args:
+        time: Where the time comes from.
+
+    Attributes:
+        waited: How long it has been waiting for its compute, without interruption.
+    """
+
+    def __init__(self, time: Time) -> None:
+        self.waited = timedelta()
+        self._time = time
+        self._first: float | None = None
+        self._told_status = ""
+        self._told_at = 0.0
+
+    def after(self, status: str, compute: str) -> str:
+        """Take in a job's status; returns a sentence if it is time for one, otherwise nothing.
+
+        Args:
+            status: In Azure's words.
+            compute: Name of its compute; empty for serverless.
+        """
+        if status == "Running":
+            # If it is preempted and queued again, it waits anew: `queue_timeout_minutes` is for each time.
+            self._first = None
+        if phase_of(status) not in (JobPhase.WAITING, JobPhase.PREPARING):
+            return ""
+        now = self._time.monotonic()
+        self._first = now if self._first is None else self._first
+        self.waited = timedelta(seconds=now - self._first)
+        due = now - self._told_at >= PROGRESS_INTERVAL.total_seconds()
+        if status == self._told_status and not due:
+            return ""
+        self._told_status, self._told_at = status, now
+        seconds = int(self.waited.total_seconds())
+        where = f"on `{compute}`" if compute else "on serverless compute"
+        return f"{status} {where}, {seconds} s so far" if seconds else f"{status} {where}"

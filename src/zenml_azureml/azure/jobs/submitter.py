@@ -1,0 +1,276 @@
+"""The command job: its environment, and everything that is sent. Pure builders, and one submit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Literal
+
+from azure.ai.ml import Output, command
+from azure.ai.ml.entities import (
+    AmlTokenConfiguration,
+    Command,
+    Environment,
+    Job,
+    JupyterLabJobService,
+    ManagedIdentityConfiguration,
+    SshJobService,
+    TensorBoardJobService,
+    UserIdentityConfiguration,
+    VsCodeJobService,
+)
+from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
+
+from zenml_azureml import tags
+from zenml_azureml.azure.compute.placement import Placement
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.errors import explain, is_missing_workspace
+from zenml_azureml.azure.jobs.distributions import distribution_of
+from zenml_azureml.azure.retry import is_transient
+from zenml_azureml.azure.sdk.git_properties import cache_git_properties
+from zenml_azureml.checkpoints import OUTPUT
+from zenml_azureml.clouds import AZURE
+from zenml_azureml.contract.commands import prepared
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
+from zenml_azureml.specs.job import JobIdentity, JobService, JobSpec
+
+logger = logging.getLogger(__name__)
+
+ENVIRONMENT_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """A job that Azure ML has accepted.
+
+    Attributes:
+        name: Its name in the workspace.
+        id: Its ARM id.
+        studio_url: Its page in Azure ML Studio; empty if Azure gave none.
+        placement: Where it was to run.
+        tags: Its tags: not those that were asked for, where it was there already.
+    """
+
+    name: str
+    id: str
+    studio_url: str
+    placement: Placement
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def vault_secret(self) -> str:
+        """Address of the secret that it has its own secrets from; empty if it has them in its definition."""
+        return self.tags.get(tags.VAULT_SECRET, "")
+
+
+def environment_name(image: str) -> str:
+    """The name of the environment for an image: a function of its reference alone.
+
+    One environment per image, whoever registers it and however often: none piles up in the workspace.
+    Names are at most 255 letters, digits, `-` and `_` (measured at the service; the SDK does not check).
+
+    Args:
+        image: Image reference, e.g. `registry.azurecr.io/zenml:train-1`.
+
+    Returns:
+        e.g. `zenml-zenml-train-1-3f6c9d5a0b12`.
+    """
+    last = image.split("@", maxsplit=1)[0].rpartition("/")[2]
+    readable = re.sub(r"[^a-zA-Z0-9]+", "-", last).strip("-").lower()[:60]
+    digest = hashlib.sha256(image.encode()).hexdigest()[:12]
+    return f"zenml-{readable}-{digest}" if readable else f"zenml-{digest}"
+
+
+def build_command_job(request: JobSpec, compute: str | None) -> Command:
+    """The job as the SDK sends it.
+
+    Args:
+        request: What is known of the job.
+        compute: Name of the compute target; None for serverless.
+
+    Returns:
+        An entity for `MLClient.jobs.create_or_update`. It refers to its environment by name and version, so
+        that submitting it is one request.
+    """
+    options, variables = request.options, _environment_variables(request)
+    return command(
+        name=request.name,
+        display_name=options.display_name or request.display_name,
+        description=options.description,
+        experiment_name=options.experiment or request.experiment,
+        tags={**options.tags, **request.tags},
+        command=prepared(request.command, variables),
+        environment=f"azureml:{environment_name(request.image)}:{ENVIRONMENT_VERSION}",
+        environment_variables=variables,
+        compute=compute,
+        timeout=None if options.timeout is None else int(options.timeout.total_seconds()),
+        shm_size=options.shm_size,
+        docker_args=options.docker_args,
+        identity=_identity(options.identity),
+        services={service.name: _service(service) for service in options.services} or None,
+        outputs=_outputs(request.checkpoints),
+        instance_type=options.instance_type,
+        instance_count=options.instance_count,
+        distribution=distribution_of(options.distribution),
+        job_tier=options.job_tier,
+        priority=options.priority,
+        locations=list(options.locations) or None,
+    )
+
+
+def _environment_variables(request: JobSpec) -> dict[str, str]:
+    identity = request.options.identity
+    variables = {**request.environment_variables, **request.options.environment_variables}
+    if identity is not None and identity.client_id:
+        # Without it, DefaultAzureCredential in the job does not pick a user-assigned identity.
+        variables.setdefault("AZURE_CLIENT_ID", identity.client_id)
+    return variables
+
+
+def _outputs(checkpoints: str | None) -> dict[str, Output] | None:
+    # Mounted: what the step writes is in the storage at once, so that it outlives the node.
+    return (checkpoints and {OUTPUT: Output(type="uri_folder", mode="rw_mount", path=checkpoints)}) or None
+
+
+_Identity = ManagedIdentityConfiguration | UserIdentityConfiguration | AmlTokenConfiguration
+
+
+def _identity(identity: JobIdentity | None) -> _Identity | None:
+    if identity is None:
+        return None
+    if identity.kind == "managed":
+        return ManagedIdentityConfiguration(client_id=identity.client_id)
+    return UserIdentityConfiguration() if identity.kind == "user" else AmlTokenConfiguration()
+
+
+_Service = SshJobService | JupyterLabJobService | TensorBoardJobService | VsCodeJobService
+
+
+def _service(service: JobService) -> _Service:
+    nodes: Literal["all"] | None = "all" if service.nodes else None
+    if service.type == "ssh":
+        return SshJobService(port=service.port, nodes=nodes, ssh_public_keys=service.ssh_public_keys)
+    if service.type == "tensor_board":
+        return TensorBoardJobService(port=service.port, nodes=nodes, log_dir=service.log_dir)
+    kind = JupyterLabJobService if service.type == "jupyter_lab" else VsCodeJobService
+    return kind(port=service.port, nodes=nodes)
+
+
+def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
+    """The command that cancels a job by hand, as a sentence."""
+    cloud = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
+    return (
+        f"To cancel it by hand: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
+        f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
+    )
+
+
+class JobSubmitter:
+    """Submits jobs to one workspace. Thread-safe: what it remembers is guarded by one lock.
+
+    Args:
+        connection: The workspace.
+    """
+
+    def __init__(self, connection: WorkspaceConnection) -> None:
+        cache_git_properties()
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._known_environments: set[str] = set()
+
+    def submit(self, request: JobSpec, placement: Placement) -> SubmittedJob:
+        """Submit a job; one request, once the image's environment is known.
+
+        Submitting a job again gives the one that is there, also when the answer to the first time was lost.
+
+        Args:
+            request: The job.
+            placement: Where it is to run.
+
+        Returns:
+            What Azure ML made of it.
+
+        Raises:
+            AzureMLError: If Azure ML refuses the job or cannot be reached, or has another job of that name.
+        """
+        try:
+            with self._connection.reading():
+                self._ensure_environment(request.image)
+                job = self._create(request, placement)
+                studio = (job.services or {}).get("Studio")
+                return SubmittedJob(
+                    name=safe_name(str(job.name)),
+                    id=safe_name(str(job.id)),
+                    studio_url=safe_link(studio.endpoint if studio else None),
+                    placement=placement,
+                    tags=safe_tags(job.tags),
+                )
+        except AzureError as error:
+            raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
+
+    def _create(self, request: JobSpec, placement: Placement) -> Job:
+        try:
+            with self._cloud_for(request.options.identity):
+                job: Job = self._connection.one_try_client.jobs.create_or_update(
+                    build_command_job(request, placement.target.name),
+                    # It takes longer than all the rest, holds up every other thread, and finds what the settings
+                    # have been checked for already.
+                    skip_validation=True,
+                )
+                return job
+        except ClientAuthenticationError:
+            raise
+        except AzureError as refusal:
+            # Whatever went wrong, the job may be there: the answer was lost, or this is the second try of one whose
+            # answer was, which Azure refuses if so much as a token in the job's environment is another one by now.
+            found = self._find(request.name, refusal)
+            own = request.own_tag
+            if (found.tags or {}).get(own) != request.tags.get(own):
+                raise AzureMLError(
+                    f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
+                    f"its tag `{own}` says that it is not this step's.",
+                    do_next="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
+                ) from None
+            logger.info("The job `%s` is there already: going on with it.", request.name)
+            return found
+
+    def _find(self, job_name: str, refusal: AzureError) -> Job:
+        """The job of that name.
+
+        Raises:
+            azure.core.exceptions.AzureError: The refusal, where there is none; what is in the way of knowing, where
+                that may pass: to take it for "there is none" would lose the job.
+        """
+        try:
+            job: Job = self._connection.one_try_client.jobs.get(job_name)
+            return job
+        except AzureError as error:
+            if is_transient(error):
+                raise error from refusal
+            raise refusal from None
+
+    def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
+        """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""
+        as_user = identity is not None and identity.kind == "user"
+        return self._connection.current_cloud() if as_user else nullcontext()
+
+    def _ensure_environment(self, image: str) -> None:
+        name = environment_name(image)
+        # Held while asking, so that a hundred steps with one image ask once.
+        with self._lock:
+            if name in self._known_environments:
+                return
+            environments = self._connection.one_try_client.environments
+            try:
+                environments.get(name, version=ENVIRONMENT_VERSION)
+            except ResourceNotFoundError as error:
+                if is_missing_workspace(error):
+                    raise
+                environments.create_or_update(Environment(name=name, version=ENVIRONMENT_VERSION, image=image))
+            self._known_environments.add(name)

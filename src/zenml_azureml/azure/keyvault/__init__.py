@@ -1,0 +1,1 @@
+"""Delivery of secrets to jobs by a key vault."""

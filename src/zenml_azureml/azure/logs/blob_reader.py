@@ -1,0 +1,130 @@
+"""Ranged reads of a blob by its SAS URL."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from azure.core import PipelineClient
+from azure.core.exceptions import AzureError, DecodeError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.rest import HttpRequest, HttpResponse
+
+from zenml_azureml.safe_text import safe_text
+
+_SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+#: Bytes of the largest part that is read: also if a server sends more than it was asked for.
+LARGEST_PART = 4 * 1024 * 1024
+
+#: Seconds that reading one part may take.
+LONGEST_READ_SECONDS = 120.0
+
+#: What every answer of storage has, and a page that a proxy gives in its place has not.
+_VERSION_HEADER = "x-ms-version"
+
+_MESSAGE = re.compile(r"<Message>(.*?)(?:\n|</Message>)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class BlobPart:
+    """A part of a blob.
+
+    Attributes:
+        data: The bytes; empty where there are none at that place.
+        size: Bytes of the whole blob.
+        created: When the blob was made, as storage writes it; empty where it does not say. A blob that is
+            deleted and made anew under its old name has another one.
+    """
+
+    data: bytes
+    size: int
+    created: str = ""
+
+
+def read_blob(
+    pipeline: PipelineClient[HttpRequest, HttpResponse], url: str, offset: int, most_bytes: int
+) -> BlobPart | None:
+    """Read a part of a blob.
+
+    Args:
+        pipeline: Sends the request; must not add a token, a SAS URL is all the permission that is needed.
+        url: SAS URL.
+        offset: Bytes to leave out at the beginning.
+        most_bytes: The most bytes to read.
+
+    Returns:
+        The part; None if there is no such blob (yet).
+
+    Raises:
+        azure.core.exceptions.AzureError: If the blob cannot be read. Holds no signature of the URL.
+    """
+    last = offset + most_bytes - 1
+    # Compressed, a small answer could be a large part.
+    headers = {"Range": f"bytes={offset}-{last}", "Accept-Encoding": "identity"}
+    response = _send(pipeline, HttpRequest("GET", url, headers=headers))
+    if _VERSION_HEADER not in response.headers:
+        response.raise_for_status()
+        raise DecodeError("The answer is none of Azure Storage; a proxy may have given it.")
+    if response.status_code == 404:
+        return None
+    if response.status_code == 416:  # nothing there; says how much there is (RFC 9110, 15.5.17)
+        return BlobPart(b"", _whole_size(response, unknown=offset))
+    response.raise_for_status()
+    content: bytes = response.content
+    created = str(response.headers.get("x-ms-creation-time") or "")
+    if response.status_code == 206:
+        return BlobPart(content, _checked_size(response, offset, last), created)
+    if response.status_code != 200:
+        raise DecodeError(f"Storage answered a read with the status {response.status_code}.")
+    # A server may ignore the range and send everything, if that is no more than was asked for.
+    return BlobPart(content[offset : last + 1], len(content), created)
+
+
+def storage_error_message(error: HttpResponseError) -> str:
+    """Storage's own words for a refusal, which are in XML: `(AuthorizationFailure) This request is ...`."""
+    response = cast("HttpResponse | None", error.response)
+    if response is None:
+        return safe_text(str(error.message))
+    code = str(response.headers.get("x-ms-error-code") or "")
+    found = _MESSAGE.search(response.content.decode(errors="replace"))
+    message = found[1].strip() if found else str(error.message)
+    return safe_text(f"({code}) {message}" if code else message)
+
+
+def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
+    try:
+        response: HttpResponse = pipeline.send_request(
+            request, most_bytes=LARGEST_PART, most_seconds=LONGEST_READ_SECONDS
+        )
+        return response
+    except HttpResponseError:
+        raise
+    except AzureError as error:
+        # What the network stack says names the whole URL, and so its signature.
+        words = _SIGNATURE.sub("", str(error))
+        kind = ServiceRequestError if isinstance(error, ServiceRequestError) else ServiceResponseError
+    # Out here, so that the first error is not its context.
+    raise kind(words)
+
+
+def _checked_size(response: HttpResponse, offset: int, last: int) -> int:
+    """The size of the blob of which a part was sent: the part that was asked for.
+
+    Raises:
+        DecodeError: If the headers speak of another part, or of one that is shorter without being the end.
+    """
+    found = _CONTENT_RANGE.fullmatch(str(response.headers.get("Content-Range") or "").strip())
+    length = len(response.content)
+    if found is not None and length:
+        first, end, size = (int(found[1]), int(found[2]), int(found[3]))
+        if first == offset and end == offset + length - 1 and end == min(last, size - 1):
+            return size
+    claimed = response.headers.get("Content-Range")
+    raise DecodeError(f"Storage sent {length} bytes as {claimed!r}; bytes {offset}-{last} were asked for.")
+
+
+def _whole_size(response: HttpResponse, *, unknown: int) -> int:
+    total = str(response.headers.get("Content-Range") or "").rpartition("/")[2]
+    return int(total) if total.isdecimal() and len(total) <= 18 else unknown

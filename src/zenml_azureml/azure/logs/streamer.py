@@ -1,0 +1,327 @@
+"""A job's log: followed by ranged reads, each line once."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.failures.classifier import exit_code_of, signal_of
+from zenml_azureml.azure.hosts import ForeignHostError
+from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
+from zenml_azureml.azure.logs.blob_reader import LARGEST_PART, BlobPart, storage_error_message
+from zenml_azureml.azure.logs.files import attempt_of, label_of, order
+from zenml_azureml.azure.logs.line_decoder import LineReader
+from zenml_azureml.azure.logs.tail import LogEnd, LogTail, explaining_tail
+from zenml_azureml.safe_text import safe_name, safe_text
+
+__all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
+
+#: The most that `read_new` reads, whatever there is: it bounds the memory, and how long others have to wait.
+BYTES_PER_LOOK = LARGEST_PART
+
+#: The most files that `read_new` reads, those of many processes in turn.
+FILES_PER_LOOK = 8
+
+#: Seconds between two looks for further files: the longer, the longer there has been none.
+FIRST_LISTING_INTERVAL = 2.0
+LONGEST_LISTING_INTERVAL = 60.0
+
+#: The most logs of one job that are followed.
+MOST_FILES = 1_000
+
+#: Seconds that reading the rest of the logs may take when a job has ended.
+LONGEST_REST_SECONDS = 30 * 60.0
+
+#: How Azure names the log of the process that failed. Source: Azure/azureml-examples#2614.
+_LOG_NAMED = re.compile(r"check log file '([^']+)' for error details")
+
+#: What `read_end` reads of each log.
+_END_BYTES = 64 * 1024
+
+
+class LogFollower:
+    """Reads what is new in a job's logs. Not thread-safe: one thread at a time may read.
+
+    Every line of every log is told once, those of one log in order. Where there are several logs, each line begins
+    with the name of its own, e.g. `[node 1 rank 3] `. What was read before a request failed is told by the next call.
+
+    A log that storage does not let us read, though its URL is new, is told of in a line; no error is raised, because
+    the job is not concerned, and it is tried again when next the files are listed.
+
+    Args:
+        connection: The workspace.
+        job_name: The job.
+        clock: Seconds since some fixed moment.
+        processes_per_node: Of the job; None where that is not known.
+    """
+
+    def __init__(
+        self,
+        connection: WorkspaceConnection,
+        job_name: str,
+        clock: Callable[[], float] = time.monotonic,
+        processes_per_node: int | None = None,
+    ) -> None:
+        self._connection = connection
+        self._job_name = job_name
+        self._clock = clock
+        self._processes_per_node = processes_per_node
+        self._named, self._named_was_killed = "", False
+        self._files: dict[str, _FollowedFile] = {}
+        self._untold: list[str] = []
+        self._turn = 0
+        self._listing_interval = FIRST_LISTING_INTERVAL
+        self._listed_at = 0.0
+        #: Whether none of the URLs has been used with success since they were last asked for.
+        self._urls_are_new = False
+        self._told_of_many = False
+
+    @property
+    def end(self) -> LogEnd:
+        """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
+        files = list(self._files.values())
+        named = next((file.tail for file in files if file.path == self._named), None)
+        tails = [file.tail for file in files]
+        explaining = explaining_tail(tails, named, named_was_killed=self._named_was_killed)
+        labels = {id(file.tail): file.label for file in files}
+        first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
+        label = labels.get(id(explaining), "") if len(files) > 1 else ""
+        return LogEnd(
+            tuple(explaining.lines),
+            label,
+            is_first=explaining is first,
+            is_named=named is None or explaining is named,
+            is_blamed=explaining is named or bool(explaining.failed_at) or explaining.traceback_at is not None,
+            exception=explaining.exception,
+            # Of the last attempt: one before it, which Azure has started again, has been overtaken.
+            ended_itself=next(
+                (tail.ended_itself for tail in tails if tail.attempt == explaining.attempt and tail.ended_itself), ""
+            ),
+        )
+
+    def read_new(self) -> list[str]:
+        """Some of the lines that have been completed since the last call: more than a few megabytes take several.
+
+        Raises:
+            azure.core.exceptions.AzureError: If run history or storage cannot be read, and nothing was read
+                before; nothing is lost, the next call goes on where this one began.
+        """
+        try:
+            self._look()
+        except AzureError:
+            # Lines do not wait for a file that cannot be read: it is asked for again in the next call.
+            if not self._untold:
+                raise
+        return self._tell()
+
+    def read_rest(self) -> tuple[list[str], RunDetails]:
+        """What is left when the job has ended, an unfinished last line too, and its final details.
+
+        Raises:
+            azure.core.exceptions.AzureError: If run history or storage cannot be read; nothing is lost, the next
+                call tells what this one has read.
+        """
+        lines: list[str] = []
+        try:
+            details = self.tell_rest(lines.extend)
+        except AzureError:
+            self._untold = lines + self._untold
+            raise
+        return lines, details
+
+    def tell_rest(self, on_lines: Callable[[list[str]], None]) -> RunDetails:
+        """The same, a few megabytes at a time.
+
+        Args:
+            on_lines: Called with the lines of each part.
+
+        Returns:
+            The job's final details.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `read_rest`; what was told is not told again.
+        """
+        began = self._clock()
+        details = self._list_files()
+        for file in list(self._files.values()):
+            reads_on = True
+            while reads_on:
+                if self._clock() - began > LONGEST_REST_SECONDS:
+                    minutes = LONGEST_REST_SECONDS / 60
+                    raise AzureError(f"The log is not read to its end: that takes longer than {minutes:.0f} minutes.")
+                reads_on = self._read(file, BYTES_PER_LOOK) > 0 and file.has_more
+                on_lines(self._tell())
+        self._finish_lines()
+        on_lines(self._tell())
+        return details
+
+    def read_end(self) -> RunDetails:
+        """Read no more than the last lines of each log, for the tail, when a job has ended that nobody has followed.
+
+        Raises:
+            azure.core.exceptions.AzureError: As `read_rest`.
+        """
+        details = self._list_files()
+        for file in self._files.values():
+            part = self._part_of(file, 1)
+            if part is not None and part.size - file.offset > _END_BYTES:
+                file.skip_to(part.size - _END_BYTES)
+            self._read(file, _END_BYTES)
+        self._finish_lines()
+        self._untold.clear()
+        return details
+
+    def _look(self) -> None:
+        if not self._files:
+            self._list_files()
+        self._read_in_turn()
+        # Last: what is known already can be read though run history cannot.
+        if self._files and self._clock() - self._listed_at >= self._listing_interval:
+            self._list_files()
+
+    def _read_in_turn(self) -> None:
+        files = list(self._files.values())
+        left = BYTES_PER_LOOK
+        for _ in range(min(len(files), FILES_PER_LOOK)):
+            if left <= 0:
+                break
+            file = files[self._turn % len(files)]
+            # First: after a file that cannot be read, the next look begins with another.
+            self._turn += 1
+            left -= self._read(file, left)
+
+    def _list_files(self) -> RunDetails:
+        details = fetch_run_details(self._connection, self._job_name)
+        self._listed_at, self._urls_are_new = self._clock(), True
+        found = _LOG_NAMED.search(details.error)
+        self._named = found[1] if found else ""
+        # SIGTERM is what Azure ML ends the others with.
+        self._named_was_killed = signal_of(exit_code_of(details.error) or 0) not in ("", "SIGTERM")
+        added = details.log_urls.keys() - self._files.keys()
+        # Where one is new, further ones may follow soon.
+        longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
+        self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
+        for path in [path for path in details.log_urls if path in added][: MOST_FILES - len(self._files)]:
+            self._files[path] = _FollowedFile(path, label_of(path, self._processes_per_node), self._clock)
+        for path, url in details.log_urls.items():
+            if path in self._files:
+                self._files[path].url = url
+                self._files[path].refused = False
+        if len(details.log_urls) > MOST_FILES and not self._told_of_many:
+            self._told_of_many = True
+            self._untold.append(
+                f"The job has {len(details.log_urls)} logs, and {MOST_FILES} of them are shown. Studio has all of them."
+            )
+        self._files = {path: self._files[path] for path in sorted(self._files, key=order)}
+        return details
+
+    def _read(self, file: _FollowedFile, most_bytes: int) -> int:
+        """Read what a file has beyond what was read; returns the number of bytes."""
+        part = self._part_of(file, most_bytes)
+        if part is None:
+            return 0
+        if file.was_replaced(part):
+            self._add(file, file.start_again())
+            part = self._part_of(file, most_bytes)
+            if part is None:
+                return 0
+        self._add(file, file.take(part))
+        return len(part.data)
+
+    def _part_of(self, file: _FollowedFile, most_bytes: int) -> BlobPart | None:
+        """The next part; None where the file was listed before it was written, or storage refuses it."""
+        while not file.refused:
+            try:
+                part = self._connection.read_blob(file.url, file.offset, most_bytes)
+            except ForeignHostError as error:
+                self._refused(file, f"{error.message} Read the log in Azure ML Studio.")
+            except HttpResponseError as error:
+                if error.status_code != 403:
+                    raise
+                if self._urls_are_new:
+                    self._refused(
+                        file,
+                        f"{storage_error_message(error)} The job keeps running. Read its log in Studio, or let "
+                        "this machine through the firewall of the workspace's storage account.",
+                    )
+                else:  # the URL has expired
+                    self._list_files()
+            else:
+                self._urls_are_new = file.refusal_was_told = False
+                return part
+        return None
+
+    def _refused(self, file: _FollowedFile, why: str) -> None:
+        file.refused = True
+        if not file.refusal_was_told:
+            file.refusal_was_told = True
+            self._add(file, [safe_text(f"The log `{safe_name(file.path)}` cannot be read from here: {why}")])
+
+    def _finish_lines(self) -> None:
+        for file in self._files.values():
+            self._add(file, file.lines.flush())
+
+    def _add(self, file: _FollowedFile, lines: list[str]) -> None:
+        label = f"[{file.label}] " if len(self._files) > 1 else ""
+        for line in lines:
+            file.tail.add(line)
+            self._untold.append(label + line)
+
+    def _tell(self) -> list[str]:
+        told, self._untold = self._untold, []
+        return told
+
+
+class _FollowedFile:
+    """How far a file has been read.
+
+    Args:
+        path: Its path, e.g. `user_logs/std_log.txt`.
+        label: What it is called.
+        clock: Seconds since some fixed moment.
+
+    Attributes:
+        url: SAS URL.
+        offset: Bytes that have been read.
+        has_more: Whether there was more than was read, at the last read.
+        refused: Whether storage has refused a new URL.
+        refusal_was_told: Whether the user has been told so, since it could be read last.
+        lines: Makes lines of its bytes.
+        tail: Its last lines.
+    """
+
+    def __init__(self, path: str, label: str, clock: Callable[[], float]) -> None:
+        self.path = path
+        self.label = label
+        self.url = ""
+        self.offset = 0
+        self.has_more = False
+        self.refused = False
+        self.refusal_was_told = False
+        self.lines = LineReader(clock)
+        self.tail = LogTail(attempt_of(path))
+        self._created = ""
+
+    def was_replaced(self, part: BlobPart) -> bool:
+        """Whether this is a part of another file than before: a job that is started again may write its log anew."""
+        return part.size < self.offset or ("" not in (part.created, self._created) and part.created != self._created)
+
+    def start_again(self) -> list[str]:
+        """Begin with the file that has taken the place of the one before; returns the last line of that."""
+        self.offset, self._created = 0, ""
+        return self.lines.flush()
+
+    def skip_to(self, offset: int) -> None:
+        """Leave out what is before an offset."""
+        self.offset = offset
+
+    def take(self, part: BlobPart) -> list[str]:
+        """Take in the next part; returns the lines that it completes."""
+        self.offset += len(part.data)
+        self.has_more = self.offset < part.size
+        self._created = part.created or self._created
+        return self.lines.feed(part.data)

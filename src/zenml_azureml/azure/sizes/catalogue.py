@@ -1,0 +1,178 @@
+"""What a region offers a subscription: VM sizes with prices, and quota, each fetched once per process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.errors import error_message, explain
+from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
+from zenml_azureml.azure.sizes.quota import Quota
+from zenml_azureml.azure.sizes.vm_size import VmSize
+from zenml_azureml.exceptions import AzureMLError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """An answer that is asked for by whoever needs it first; the others wait for it. A failure is not kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: list[T] = []
+
+    def get(self, ask: Callable[[], T]) -> T:
+        with self._lock:
+            if not self._answers:
+                self._answers.append(ask())
+            return self._answers[0]
+
+    @property
+    def answers(self) -> tuple[T, ...]:
+        """The answer, or nothing if there is none yet; waits for nobody."""
+        return tuple(self._answers)
+
+
+@dataclass(frozen=True)
+class _Region:
+    sizes: _Once[tuple[VmSize, ...] | None] = field(default_factory=_Once)
+    quota: _Once[Quota] = field(default_factory=_Once)
+    sizes_for_prices: _Once[tuple[VmSize, ...]] = field(default_factory=_Once)
+
+
+#: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
+_regions: dict[tuple[str, str, str], _Region] = {}
+_regions_lock = threading.Lock()
+
+
+def _renew_in_child() -> None:
+    global _regions_lock  # noqa: PLW0603 - a thread of the parent may have held it, and each `_Once` too
+    _regions_lock = threading.Lock()
+    _regions.clear()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
+
+
+class SizeCatalogue:
+    """VM sizes and quota where a workspace's computes are. Thread-safe; asks Azure when it is asked.
+
+    The lists take a role on the subscription, such as Reader, which people who run jobs often lack. So a
+    credential that may not read one is a warning, once, and nothing is known then.
+
+    Args:
+        connection: The workspace.
+        location: Azure region of the computes; None for the workspace's own, which takes one more request
+            where the workspace is not known yet.
+    """
+
+    def __init__(self, connection: WorkspaceConnection, location: str | None = None) -> None:
+        self._connection = connection
+        self._location = location
+        self._own_location: _Once[str] = _Once()
+
+    @property
+    def region(self) -> str:
+        """The region's name, e.g. `westeurope`.
+
+        Raises:
+            AzureMLError: If Azure cannot be asked where the workspace is.
+        """
+        return self._location or self._own_location.get(self._find_location)
+
+    def sizes(self) -> tuple[VmSize, ...] | None:
+        """The VM sizes that the region offers, in Azure's order; None where they may not be listed.
+
+        Raises:
+            AzureMLError: If they cannot be listed for another reason.
+        """
+        return self._region().sizes.get(self._list_sizes)
+
+    def quota(self) -> Quota:
+        """The subscription's quota in the region, and what of it was used when it was first asked for.
+
+        Raises:
+            AzureMLError: If it cannot be listed, although it may be.
+        """
+        return self._region().quota.get(self._list_quota)
+
+    def price_of(self, size: str, *, low_priority: bool) -> float | None:
+        """What a node costs. For whoever would not ask otherwise: the list is read once, and no failure matters.
+
+        Args:
+            size: Name of its size, in any case.
+            low_priority: Whether it is a low-priority one.
+
+        Returns:
+            US dollars per hour, by Azure's estimate; None where it gives none, or cannot be asked.
+        """
+        try:
+            region = self._region()
+            known = region.sizes.answers
+            sizes = (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
+        except AzureMLError as error:
+            logger.debug("Prices are not known: %s", error)
+            return None
+        prices = [listed.price(low_priority=low_priority) for listed in sizes if listed.name.lower() == size.lower()]
+        return prices[0] if prices else None
+
+    def _region(self) -> _Region:
+        address = self._connection.address
+        key = (self._connection.cloud.resource_manager, address.subscription_id.lower(), self.region.lower())
+        with _regions_lock:
+            return _regions.setdefault(key, _Region())
+
+    def _find_location(self) -> str:
+        try:
+            return self._connection.location
+        except AzureError as error:
+            raise explain("finding the workspace's region", error, self._connection.address) from error
+
+    def _list_sizes(self) -> tuple[VmSize, ...] | None:
+        compute = self._connection.client.compute
+        listed = self._listed("VM sizes", lambda: [vm_size(one) for one in compute.list_sizes(location=self.region)])
+        return None if listed is None else tuple(listed)
+
+    def _try_to_list_sizes(self) -> tuple[VmSize, ...]:
+        try:
+            # Asked once: no step waits for a service to come back that could tell what the step will cost.
+            with self._connection.reading():
+                listed = self._connection.one_try_client.compute.list_sizes(location=self.region)
+                return tuple(vm_size(item) for item in listed)
+        except AzureError as error:
+            logger.info("Prices of VM sizes in `%s` are not known: %s", self.region, error_message(error))
+            return ()
+
+    def _list_quota(self) -> Quota:
+        compute = self._connection.client.compute
+        usages = self._listed(
+            "quota", lambda: [row for one in compute.list_usage(location=self.region) for row in quota_rows(one)]
+        )
+        return Quota(self.region, tuple(usages or ()), f"{self._connection.cloud.studio}/quota")
+
+    def _listed(self, what: str, ask: Callable[[], list[Any]]) -> list[Any] | None:
+        address = self._connection.address
+        try:
+            with self._connection.reading():
+                return ask()
+        except AzureError as error:
+            if not isinstance(error, HttpResponseError) or error.status_code != 403:
+                raise explain(f"listing the {what}", error, address) from error
+            logger.warning(
+                "The credential may not list the %s of `%s`, so they are not checked. A role such as Reader on the "
+                "subscription `%s` allows it. Azure says: %s",
+                what,
+                self.region,
+                address.subscription_id,
+                error_message(error),
+            )
+            return None

@@ -1,0 +1,147 @@
+"""Whether a subscription's quota can hold some nodes: pure. Imports no `azure.*`.
+
+Quota counts vCPUs. Dedicated nodes need it of their VM family and of the region altogether. Low-priority
+nodes need it of one pool of the region; families have no limit of their own there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zenml_azureml.azure.sizes.vm_size import VmSize
+from zenml_azureml.exceptions import NoCapacityError
+
+#: How to ask for more, in every cloud. Source: Azure ML's own words (quoted_quota_error.json).
+HOW_TO_GET_MORE = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases"
+
+#: Names of the rows of a whole region. Source: `usages` as public scripts read them from the service.
+_TOTALS = frozenset({"totaldedicatedcores", "totallowprioritycores"})
+
+
+@dataclass(frozen=True)
+class FamilyQuota:
+    """One row of `usages`: the quota of a VM family, or of a region altogether, in vCPUs.
+
+    Attributes:
+        family: The family's name as VM sizes have it, or `TotalDedicatedCores`, `TotalLowPriorityCores`.
+        low_priority: Whether it is the quota of low-priority nodes.
+        limit: None where there is none, which Azure tells by -1.
+        used: What all computes of the subscription hold of it now, in all workspaces.
+    """
+
+    family: str
+    low_priority: bool
+    limit: int | None
+    used: int
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it is a region's, not a family's."""
+        return self.family.lower() in _TOTALS
+
+
+@dataclass(frozen=True)
+class Quota:
+    """The quota of one subscription in one region.
+
+    Attributes:
+        region: E.g. `westeurope`.
+        rows: What is known of it. What is not listed is not limited here: Azure decides.
+        page: The page of Azure ML Studio where more is asked for.
+    """
+
+    region: str
+    rows: tuple[FamilyQuota, ...]
+    page: str = "https://ml.azure.com/quota"
+
+    def of(self, size: VmSize, *, low_priority: bool) -> tuple[FamilyQuota, ...]:
+        """The rows that a node of this size counts against: its family's, then the region's."""
+        family = size.family.lower()
+        rows = [row for row in self.rows if row.low_priority == low_priority]
+        own = [row for row in rows if row.family.lower() == family]
+        return (*own, *(row for row in rows if row.is_total))
+
+
+@dataclass(frozen=True)
+class QuotaShortage:
+    """Quota that cannot hold some nodes.
+
+    Attributes:
+        quota: The quota that is too small.
+        limit: Its limit in vCPUs.
+        used: vCPUs of it that others hold.
+        needed: vCPUs that the nodes need.
+        size: Their VM size.
+        nodes: Their number.
+        region: E.g. `westeurope`.
+        page: Where more is asked for.
+    """
+
+    quota: FamilyQuota
+    limit: int
+    used: int
+    needed: int
+    size: VmSize
+    nodes: int
+    region: str
+    page: str
+
+    def describe(self) -> str:
+        """In words: `limit 24, used 20, needed 12 vCPU of standardNCSv3Family`."""
+        tier = " at low priority" if self.quota.low_priority and not self.quota.is_total else ""
+        return f"limit {self.limit}, used {self.used}, needed {self.needed} vCPU of {self.quota.family}{tier}"
+
+    def explain(self) -> str:
+        """As a sentence, with the nodes that are too many."""
+        count = f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'}"
+        return (
+            f"The quota in `{self.region}` cannot hold {count} of {self.size.name} "
+            f"({self.size.vcpus} vCPU each): {self.describe()}."
+        )
+
+    def error(self) -> NoCapacityError:
+        """The error for a step that needs these nodes."""
+        return NoCapacityError(
+            self.explain(),
+            do_next=f"{how_to_get_more(self.page)}; or choose another size; or set `quota_check='warn'` to "
+            "submit the job all the same and let it wait in Azure's queue. Quota is read once per process.",
+        )
+
+
+def check_quota(
+    size: VmSize, quota: Quota, nodes: int, low_priority: bool, *, held_nodes: int = 0
+) -> QuotaShortage | None:
+    """Whether the quota has room for some nodes.
+
+    `usages` tells how many vCPUs of a family are held, but not reliably by whom. Nodes that the target itself
+    holds would be counted twice, once as used and once as needed, and a warm cluster would look too big for
+    its own quota. So for a cluster that exists, pass its `max_instances` as `held_nodes`: all of the use that
+    may be its own is taken to be its own, and only what others certainly hold counts. A compute instance
+    that exists has its node, also while it is stopped: there is nothing to check. For a cluster to be made,
+    `nodes` is the larger of what the job needs and its `min_instances`.
+
+    Args:
+        size: Of each node.
+        quota: What there is.
+        nodes: How many nodes are needed at a time.
+        low_priority: Whether they are low-priority nodes.
+        held_nodes: How many nodes the target may hold already.
+
+    Returns:
+        The first quota that is too small, the family's before the region's; None where there is room.
+    """
+    needed = nodes * size.vcpus
+    for row in quota.of(size, low_priority=low_priority):
+        used = max(0, row.used - held_nodes * size.vcpus)
+        if row.limit is not None and used + needed > row.limit:
+            return QuotaShortage(row, row.limit, used, needed, size, nodes, quota.region, quota.page)
+    return None
+
+
+def how_to_get_more(page: str) -> str:
+    """How to ask for more quota, as a phrase.
+
+    Args:
+        page: The quota page of Azure ML Studio.
+    """
+    return f"Ask for more quota at {page} (how: {HOW_TO_GET_MORE})"

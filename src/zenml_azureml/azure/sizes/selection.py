@@ -1,0 +1,214 @@
+"""Which VM size serves a request: pure. Imports no `azure.*`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
+from zenml_azureml.azure.sizes.quota import Quota, check_quota, how_to_get_more
+from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.exceptions import AzureMLError, NoCapacityError
+
+#: How many sizes an error names.
+_NEAREST = 3
+
+
+@dataclass(frozen=True)
+class SizeChoice:
+    """The VM size of a step's nodes.
+
+    Attributes:
+        size: The size.
+        low_priority: Whether the nodes are low-priority ones.
+    """
+
+    size: VmSize
+    low_priority: bool = False
+
+    @property
+    def price_per_hour(self) -> float | None:
+        """US dollars per hour and node, by Azure's estimate; None where it gives none."""
+        return self.size.price(low_priority=self.low_priority)
+
+    def describe(self) -> str:
+        """For a log: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node`."""
+        price = self.price_per_hour
+        cost = "price unknown" if price is None else f"about {price:.2f} USD per hour and node"
+        return f"{self.size.describe()}, {cost}{' at low priority' if self.low_priority else ''}"
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """One way in which a size does not serve a request.
+
+    Attributes:
+        why: In words.
+        share: How much of what is needed is missing, from 0 to 1; 1 where it is all or nothing.
+    """
+
+    why: str
+    share: float = 1.0
+
+
+def choose_size(
+    request: ResourceRequest,
+    sizes: Sequence[VmSize],
+    quota: Quota,
+    *,
+    kind: ComputeKind,
+    nodes: int = 1,
+    low_priority: bool = False,
+) -> SizeChoice:
+    """The cheapest size of a region that serves a request and for which there is quota left.
+
+    A size with GPUs only serves a request for GPUs. Sizes whose family is not listed in the quota come after
+    all others, since Azure has been seen to refuse those; sizes without a price come after those that have
+    one. What costs the same is decided by fewer vCPUs, less memory, name.
+
+    Args:
+        request: What each node has to offer.
+        sizes: What the region offers.
+        quota: What the subscription may have there.
+        kind: The kind of compute it is for.
+        nodes: How many nodes are needed at a time.
+        low_priority: Whether they are low-priority nodes, which have another price and another quota.
+
+    Raises:
+        AzureMLError: If nothing serves it. The message names the nearest sizes and what each one lacks.
+    """
+    lacking = {
+        size: _shortfalls(size, request, quota, kind=kind, nodes=nodes, low_priority=low_priority) for size in sizes
+    }
+    serving = [size for size, shortfalls in lacking.items() if not shortfalls]
+    if not serving:
+        raise _nothing_serves(request, lacking, quota, kind=kind, nodes=nodes, low_priority=low_priority)
+    best = min(serving, key=lambda size: _preference(size, quota, low_priority))
+    return SizeChoice(best, low_priority)
+
+
+def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
+    """The size of that name, in any case.
+
+    Args:
+        name: Name of a VM size.
+        sizes: What the region offers.
+        region: The region's name, for the message.
+
+    Raises:
+        AzureMLError: If the region does not offer it. The message names the nearest names.
+    """
+    by_name = {size.name.lower(): size for size in sizes}
+    if name.lower() in by_name:
+        return by_name[name.lower()]
+    close = difflib.get_close_matches(name.lower(), by_name, n=_NEAREST)
+    nearest = ", ".join(f"`{by_name[match].name}`" for match in close)
+    raise AzureMLError(
+        f"Azure ML offers no VM size `{name}` in `{region}`." + (f" Did you mean {nearest}?" if nearest else ""),
+        do_next=f"Correct the size, or see what there is: az ml compute list-sizes --location {region}",
+    )
+
+
+def check_explicit_size(size: VmSize, request: ResourceRequest) -> list[str]:
+    """What a size that was asked for by name lacks of what the resources ask for.
+
+    Args:
+        size: The size that the settings name, which wins.
+        request: What the step's resources ask for.
+
+    Returns:
+        Warnings, one per resource; empty if it is big enough.
+    """
+    return [
+        f"The step's resources ask for {request.describe()}, but the size that its settings name wins: "
+        f"{size.describe()} has {shortfall.why}."
+        for shortfall in too_small(size, request)
+    ]
+
+
+def _shortfalls(
+    size: VmSize, request: ResourceRequest, quota: Quota, *, kind: ComputeKind, nodes: int, low_priority: bool
+) -> list[Shortfall]:
+    found = too_small(size, request)
+    if size.gpus and not request.gpus_wanted:
+        found.append(Shortfall("GPUs, which were not asked for"))
+    if not size.supports(kind):
+        found.append(Shortfall(f"no support for {kind}"))
+    if low_priority and not size.low_priority_capable:
+        found.append(Shortfall("no low priority"))
+    shortage = check_quota(size, quota, nodes, low_priority)
+    if shortage is not None:
+        free = max(0, shortage.limit - shortage.used)
+        found.append(Shortfall(f"no quota left ({shortage.describe()})", 1 - free / shortage.needed))
+    return found
+
+
+def too_small(size: VmSize, request: ResourceRequest) -> list[Shortfall]:
+    """What a size lacks of what a request asks for.
+
+    Args:
+        size: The size.
+        request: What each node has to offer.
+    """
+    wanted_and_has = (
+        ("vCPU", request.cpus or 0, size.vcpus),
+        ("GPU", request.gpus_wanted, size.gpus),
+        ("GB", request.memory_gb or 0, size.memory_gb),
+    )
+    found = [
+        Shortfall(f"{has:g} of {wanted:g} {unit}", 1 - has / wanted)
+        for unit, wanted, has in wanted_and_has
+        if has < wanted
+    ]
+    has_class = gpu_class_of(size.name)
+    if request.gpu_class and size.gpus and request.gpu_class.upper() != has_class:
+        found.append(Shortfall(f"GPUs of class {has_class or 'unknown'}, not {request.gpu_class}"))
+    return found
+
+
+def _preference(size: VmSize, quota: Quota, low_priority: bool) -> tuple[bool, bool, float, int, float, str]:
+    listed = any(not row.is_total for row in quota.of(size, low_priority=low_priority))
+    price = size.price(low_priority=low_priority)
+    return not listed, price is None, price or 0.0, size.vcpus, size.memory_gb, size.name
+
+
+def _nothing_serves(
+    request: ResourceRequest,
+    lacking: dict[VmSize, list[Shortfall]],
+    quota: Quota,
+    *,
+    kind: ComputeKind,
+    nodes: int,
+    low_priority: bool,
+) -> AzureMLError:
+    """Names the nearest sizes: those that lack the fewest things, then the least of them, then the cheapest."""
+    in_order = sorted(
+        lacking,
+        key=lambda size: (
+            len(lacking[size]),
+            sum(shortfall.share for shortfall in lacking[size]),
+            _preference(size, quota, low_priority),
+        ),
+    )
+    nearest = in_order[:_NEAREST]
+    lines = [f"  {size.describe()} has {'; '.join(found.why for found in lacking[size])}" for size in nearest]
+    where = f"{nodes} {'node' if nodes == 1 else 'nodes'} of {kind}{' at low priority' if low_priority else ''}"
+    classes = sorted({found for size in lacking if size.gpus and (found := gpu_class_of(size.name))})
+    if request.gpu_class and request.gpu_class.upper() not in classes:
+        lines.append(f"  GPUs that `{quota.region}` has: {', '.join(classes) or 'none'}")
+    do_next = "Ask for less in the step's resources, or set a size yourself."
+    kind_of_error = AzureMLError
+    if any(check_quota(size, quota, nodes, low_priority) for size in nearest):
+        do_next += f" {how_to_get_more(quota.page)}."
+        kind_of_error = NoCapacityError
+    return kind_of_error(
+        "\n".join(
+            [
+                f"No VM size in `{quota.region}` that there is quota for offers {request.describe()} ({where})."
+                + (" The nearest:" if lines else ""),
+                *lines,
+            ]
+        ),
+        do_next=do_next,
+    )

@@ -1,0 +1,110 @@
+"""VM sizes, and what a step asks of one: plain data. Imports no `azure.*`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from zenml_azureml.exceptions import AzureMLError
+
+#: The kinds of compute that a size is chosen for.
+ComputeKind = Literal["compute-instance", "compute-cluster", "serverless"]
+
+#: Azure's words for them in a size's `supportedComputeTypes`.
+#: Source: official example (example_vmsizes_list.json).
+# Guess: the list has no word for serverless compute; its quota is that of clusters, so its sizes are too.
+_COMPUTE_TYPES: dict[ComputeKind, str] = {
+    "compute-instance": "ComputeInstance",
+    "compute-cluster": "AmlCompute",
+    "serverless": "AmlCompute",
+}
+
+
+@dataclass(frozen=True)
+class VmSize:
+    """A VM size as Azure ML offers it in one region.
+
+    Attributes:
+        name: E.g. `Standard_NC6s_v3`.
+        family: What its quota is counted by, e.g. `standardNCSv3Family`.
+        vcpus: Number of virtual CPUs.
+        gpus: Number of GPUs.
+        memory_gb: Memory in Azure's GB, which are 2**30 bytes.
+        low_priority_capable: Whether it can be had at low priority.
+        compute_types: Azure's words for the kinds of compute that can have it, e.g. `AmlCompute`.
+        price_per_hour: Azure's estimate for a dedicated Linux node, in US dollars; None where it gives none.
+        low_priority_price_per_hour: The same at low priority.
+    """
+
+    name: str
+    family: str
+    vcpus: int
+    gpus: int
+    memory_gb: float
+    low_priority_capable: bool
+    compute_types: tuple[str, ...]
+    price_per_hour: float | None
+    low_priority_price_per_hour: float | None
+
+    def supports(self, kind: ComputeKind) -> bool:
+        """Whether a kind of compute can have it."""
+        return _COMPUTE_TYPES[kind].lower() in {name.lower() for name in self.compute_types}
+
+    def price(self, *, low_priority: bool) -> float | None:
+        """US dollars per hour and node; None where Azure gives no estimate."""
+        return self.low_priority_price_per_hour if low_priority else self.price_per_hour
+
+    def describe(self) -> str:
+        """Its name and what it offers: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB)`."""
+        gpus = f"{self.gpus} GPU, " if self.gpus else ""
+        return f"{self.name} ({self.vcpus} vCPU, {gpus}{self.memory_gb:g} GB)"
+
+
+@dataclass(frozen=True)
+class ResourceRequest:
+    """What a step asks of one node: ZenML's `ResourceSettings` without ZenML.
+
+    Attributes:
+        cpus: vCPUs at the least; None for any number.
+        gpus: GPUs at the least; None for none, or for one where there is a `gpu_class`.
+        gpu_class: Which GPU, e.g. `A100`, in any case; None for any.
+        memory_gb: Memory at the least, in Azure's GB, which are 2**30 bytes (ZenML: `get_memory("GiB")`).
+
+    Raises:
+        AzureMLError: If it asks for a class of GPU and for no GPU.
+    """
+
+    cpus: float | None = None
+    gpus: int | None = None
+    gpu_class: str | None = None
+    memory_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gpu_class and self.gpus == 0:
+            raise AzureMLError(
+                f"The step's resources ask for `gpu_class={self.gpu_class!r}`, but also for `gpu_count=0`.",
+                do_next="Leave one of them out.",
+            )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it asks for nothing, so that no size has to be chosen."""
+        return self.cpus is None and not self.gpus_wanted and self.memory_gb is None
+
+    @property
+    def gpus_wanted(self) -> int:
+        """Number of GPUs at the least."""
+        if self.gpus is None:
+            return 1 if self.gpu_class else 0
+        return self.gpus
+
+    def describe(self) -> str:
+        """In words: `at least 8 vCPU, 1 A100 GPU, 64 GB`."""
+        parts = []
+        if self.cpus is not None:
+            parts.append(f"{self.cpus:g} vCPU")
+        if self.gpus_wanted:
+            parts.append(f"{self.gpus_wanted} {self.gpu_class + ' ' if self.gpu_class else ''}GPU")
+        if self.memory_gb is not None:
+            parts.append(f"{self.memory_gb:g} GB")
+        return f"at least {', '.join(parts)}" if parts else "any size"

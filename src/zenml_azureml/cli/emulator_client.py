@@ -1,0 +1,106 @@
+"""The emulator that a command is about, and what it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.error import HTTPError
+
+import click
+
+if TYPE_CHECKING:
+    from zenml_azureml.emulator.local.instance import Running
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+_STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
+
+
+class StateFolder(click.Path):
+    """A folder to keep things in. An empty name is an error: `--state "$UNSET"` must not mean the present folder."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path that a user has typed."""
+        if isinstance(value, str) and not value.strip():
+            self.fail("it is empty. Name a folder, or leave the option out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _StateOption(click.Option):
+    """An option whose variable must not be empty either: Click takes an empty one for an unset one."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return the variable's value, None if it is not set."""
+        value = os.environ.get(_STATE_VARIABLE)
+        if value is not None and not value.strip():
+            raise click.BadParameter(
+                f"{_STATE_VARIABLE} is set, but empty. Unset it, or name a folder.", ctx=ctx, param=self
+            )
+        return super().resolve_envvar_value(ctx)
+
+
+def _default_state() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("zenml-azureml") / "emulator"
+
+
+def state_option(command: _Command) -> _Command:
+    """Add `--state`, which says which emulator is meant."""
+    return click.option(
+        "--state",
+        cls=_StateOption,
+        type=StateFolder(),
+        envvar=_STATE_VARIABLE,
+        default=_default_state,
+        show_default="a folder in your home",
+        help="The one folder that the emulator keeps everything in.",
+    )(command)
+
+
+def running_in(state: Path) -> Running:
+    """The emulator of a state folder.
+
+    Raises:
+        click.ClickException: If none runs there.
+    """
+    from zenml_azureml.emulator.local import daemon
+
+    running = daemon.find(state)
+    if running is None:
+        raise click.ClickException(
+            f"No emulator runs in {state}. Start one: zenml-azureml emulator start --state {state}"
+        )
+    return running
+
+
+def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
+    """What an emulator's own interface answers: to a GET, or to a POST of a body.
+
+    Raises:
+        click.ClickException: If it refuses the request, as it does with a wrong body or another user's key.
+    """
+    from zenml_azureml.emulator.local.keys import found_keys
+
+    https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=running.ca_file))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
+    data = None if body is None else json.dumps(body).encode()
+    keys = found_keys(running.state)
+    headers = {"Content-Type": "application/json", **(keys.admin_headers if keys else {})}
+    request = urllib.request.Request(running.base_url + path, data, headers)  # noqa: S310
+    try:
+        with opener.open(request, timeout=30) as answer:
+            return json.load(answer)
+    except HTTPError as error:
+        if error.code not in (400, 401, 403):
+            raise
+        raise click.ClickException(json.load(error)["error"]) from error

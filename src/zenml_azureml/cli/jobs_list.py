@@ -1,0 +1,96 @@
+"""Jobs as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from zenml_azureml import tags
+from zenml_azureml.cli.output import echo
+from zenml_azureml.cli.tables import show_rows
+from zenml_azureml.job_admin.orphans import END_UNKNOWN, NoStepRun
+from zenml_azureml.lifecycle.cost import in_usd, usd_of
+
+if TYPE_CHECKING:
+    from zenml_azureml.job_admin.inventory import FoundJob
+
+
+def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
+    """Print jobs for people, a line each.
+
+    Args:
+        jobs: The jobs.
+        costs: Whether to tell what each has cost so far.
+    """
+    now = datetime.now(timezone.utc)
+    headings = ["Job", "Status", "Step", "Run", "Step run", "Orphan"]
+    rows = [
+        [
+            job.job.name,
+            job.job.status,
+            job.tag(tags.STEP),
+            job.tag(tags.RUN),
+            _step_run_status(job) or "",
+            _orphan_in_words(job),
+        ]
+        for job in jobs
+    ]
+    if costs:
+        headings.insert(2, "USD")
+        for job, row in zip(jobs, rows, strict=True):
+            usd = usd_of(job.job, now)
+            row.insert(2, "unknown" if usd is None else in_usd(usd))
+    show_rows(headings, rows, numbers=["USD"])
+    unknown = [job.job.name for job in jobs if job.judgement.reason == END_UNKNOWN]
+    if unknown:
+        echo("To let ZenML know how a step ended, run:")
+        for name in unknown:
+            echo(f"  zenml-azureml jobs wait {name}")
+
+
+def show_json(jobs: list[FoundJob]) -> None:
+    """Print jobs for programs: a list of objects."""
+    echo(json.dumps([job_as_json(job) for job in jobs], indent=2))
+
+
+def job_as_json(found: FoundJob) -> dict[str, Any]:
+    """A job for programs."""
+    job, address = found.job, found.place.workspace.address
+    return {
+        "job": job.name,
+        "status": job.status,
+        "ended": job.phase.ended,
+        "created_at": job.created_at and job.created_at.isoformat(),
+        "started_at": job.started and job.started.isoformat(),
+        "ended_at": job.ended and job.ended.isoformat(),
+        "usd": usd_of(job, datetime.now(timezone.utc)),
+        "compute": job.compute or None,
+        "studio_url": job.studio_url or None,
+        "subscription_id": address.subscription_id,
+        "resource_group": address.resource_group,
+        "workspace": address.name,
+        "operator": found.place.operator or None,
+        "pipeline": found.tag(tags.PIPELINE) or None,
+        "run": found.tag(tags.RUN) or None,
+        "run_id": found.tag(tags.RUN_ID) or None,
+        "step": found.tag(tags.STEP) or None,
+        "step_run_id": found.tag(tags.STEP_RUN_ID) or None,
+        "server_id": found.tag(tags.SERVER_ID) or None,
+        "step_run_status": _step_run_status(found),
+        "orphan": found.judgement.orphan,
+        "reason": found.judgement.reason or None,
+    }
+
+
+def _step_run_status(job: FoundJob) -> str | None:
+    if job.step_run is NoStepRun.GONE:
+        return "gone"
+    return None if isinstance(job.step_run, NoStepRun) else job.step_run.status
+
+
+def _orphan_in_words(job: FoundJob) -> str:
+    answer = {True: "yes", False: "no", None: "unknown"}[job.judgement.orphan]
+    if job.job.phase.ended:
+        return job.judgement.reason
+    return f"{answer}: {job.judgement.reason}" if job.judgement.reason else answer

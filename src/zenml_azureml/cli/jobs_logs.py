@@ -1,0 +1,103 @@
+"""`zenml-azureml jobs logs`: what a job has printed, or is printing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from zenml_azureml.azure.jobs.watch import WatchOptions
+from zenml_azureml.cli.output import echo
+from zenml_azureml.cli.progress import working
+from zenml_azureml.safe_text import safe_log_line
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.job_admin.workspaces import Place
+
+#: How long Azure may be out of reach while a log is followed.
+_PATIENCE = timedelta(minutes=5)
+
+_Printer = Callable[[str], None]
+
+
+def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) -> None:
+    """Print what a job has logged so far.
+
+    Args:
+        place: Where the job is.
+        job: The job.
+        last: How many of the last lines; None for all.
+        as_json: Whether it is for a program.
+
+    Raises:
+        AzureMLError: If the log cannot be read.
+    """
+    show = _printer(job.name, as_json=as_json)
+    kept: deque[str] = deque(maxlen=last)
+
+    def take(lines: list[str]) -> None:
+        if last is None:
+            for line in lines:
+                show(line)
+        else:
+            kept.extend(lines)
+
+    if last is None:
+        place.workspace.read_log(job, take)
+    else:
+        with working("Reading the log"):
+            place.workspace.read_log(job, take)
+    for line in kept:
+        show(line)
+
+
+def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
+    """Print what a job logs, until it has ended.
+
+    Args:
+        place: Where the job is.
+        job: The job.
+        as_json: Whether it is for a program.
+
+    Raises:
+        AzureMLError: If it cannot be watched any more.
+    """
+    if not job.phase.ended:  # it may be silent for hours
+        echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C leaves it alone.", err=True)
+    options = WatchOptions(
+        tag="",
+        patience=_PATIENCE,
+        on_line=_printer(job.name, as_json=as_json),
+        on_progress=lambda sentence: echo(sentence, err=True),
+        processes_per_node=job.processes_per_node,
+    )
+    watched = place.workspace.watch(job.name, options)
+    try:
+        while not watched.wait(timedelta(seconds=1)):
+            pass
+    except KeyboardInterrupt:
+        echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job.name}", err=True)
+        sys.exit(130)
+    if watched.error is not None:
+        raise watched.error
+    echo(f"The Azure ML job `{job.name}` has ended: {watched.status}.", err=True)
+
+
+def _printer(job_name: str, *, as_json: bool) -> _Printer:
+    def show(line: str) -> None:
+        try:
+            # Not `echo`: the colours of a log are for the reader's terminal, and nothing else is left in a line.
+            click.echo(json.dumps({"job": job_name, "line": line}) if as_json else safe_log_line(line))
+        except BrokenPipeError:
+            # Whoever read has what they wanted, e.g. `head`; Python would complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os._exit(0)
+
+    return show

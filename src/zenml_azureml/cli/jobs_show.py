@@ -1,0 +1,159 @@
+"""`zenml-azureml jobs show`: one job, with why it failed."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml_azureml import tags
+from zenml_azureml.azure.jobs.status import JobPhase
+from zenml_azureml.cli.jobs_list import job_as_json
+from zenml_azureml.cli.output import echo
+from zenml_azureml.cli.progress import working
+from zenml_azureml.cli.tables import show_facts
+from zenml_azureml.job_admin.inventory import FoundJob, find_job, is_id, job_name, judged
+from zenml_azureml.job_admin.orphans import NoStepRun
+from zenml_azureml.job_admin.server import ServerView
+from zenml_azureml.job_admin.takeover import no_such_job
+from zenml_azureml.lifecycle.cost import in_usd, usd_of
+from zenml_azureml.lifecycle.outcome import Account, account_of
+from zenml_azureml.run_store import step_runs
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.details import JobDetails
+    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.job_admin.workspaces import Place
+
+
+def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
+    """Print all that is known of a job.
+
+    Args:
+        job_or_step_run: Its name, or the id of its step run.
+        places: Where it is looked for.
+        as_json: Whether it is for a program.
+
+    Raises:
+        AzureMLError: If there is no such job.
+    """
+    with working("Looking into the job"):
+        place, account = _described(job_or_step_run, places)
+        server = ServerView()
+        (found,) = judged([(place, account.job)], server)
+        failure = _failure(account, server)
+    if as_json:
+        echo(json.dumps(_as_json(found, account, failure), indent=2))
+        return
+    show_facts(_facts(found, account))
+    if failure is not None:
+        echo()
+        echo(str(failure.error()))
+
+
+def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDetails]:
+    """What Azure ML tells of a job, and where it is.
+
+    Raises:
+        AzureMLError: If it is in none of the places.
+    """
+    found = find_job(job_or_step_run, places)
+    account = found and found[0].workspace.describe_job(found[1].name)
+    if found is None or account is None:
+        raise no_such_job(job_name(job_or_step_run), places)
+    return found[0], account
+
+
+def _failure(account: JobDetails, server: ServerView) -> Account | None:
+    """Why it failed; None if it did not."""
+    job = account.job
+    time_used_up = account.details and account.details.time_used_up
+    if job.phase is not JobPhase.FAILED and not time_used_up and not account.log_end.ended_itself:
+        return None
+    step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
+    reported = ""
+    if is_id(step_run_id) and server.id is not None and job.tags.get(tags.SERVER_ID) == server.id:
+        try:
+            reported = step_runs.reported_failure(UUID(step_run_id))
+        except Exception:  # noqa: BLE001 - Azure's account is worth having without the server's
+            reported = ""
+    return account_of(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
+
+
+def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:
+    job, details, address = account.job, account.details, found.place.workspace.address
+    started, ended = (details.started, details.ended) if details else (None, None)
+    size = account.size and f" ({account.size})"
+    nodes = f", {account.nodes} nodes" if account.nodes > 1 else ""
+    facts = [
+        ("Job", job.name),
+        ("Name", account.display_name),
+        ("Status", f"{job.status} (it ended itself)" if account.log_end.ended_itself else job.status),
+        ("Pipeline", found.tag(tags.PIPELINE)),
+        ("Run", found.tag(tags.RUN)),
+        ("Step", found.tag(tags.STEP)),
+        ("Step run", _step_run(found)),
+        ("Experiment", account.experiment),
+        ("Compute", f"{job.compute or 'serverless'}{size}{nodes}"),
+        ("Environment", account.environment),
+        ("Submitted", _moment(job.created_at)),
+        ("Started", _moment(started)),
+        ("Ended", _moment(ended)),
+        ("Ran for", _span(started, ended)),
+        ("Cost", _cost(job)),
+        ("Time limit", str(details.time_limit) if details and details.time_limit else ""),
+        ("Workspace", f"{address.name} (resource group {address.resource_group})"),
+        ("Studio", job.studio_url),
+        ("ZenML", found.tag(tags.RUN_URL)),
+    ]
+    if found.judgement.orphan:
+        facts.append(("Orphan", f"yes: {found.judgement.reason}"))
+    return [(name, value) for name, value in facts if value]
+
+
+def _step_run(found: FoundJob) -> str:
+    known = found.step_run
+    status = "" if isinstance(known, NoStepRun) else f" ({known.status})"
+    return f"{found.tag(tags.STEP_RUN_ID)}{status}" if found.tag(tags.STEP_RUN_ID) else ""
+
+
+def _moment(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def _span(started: datetime | None, ended: datetime | None) -> str:
+    return str(timedelta(seconds=round((ended - started).total_seconds()))) if started and ended else ""
+
+
+def _cost(job: ListedJob) -> str:
+    """What it has cost so far, by Azure's estimate of its price."""
+    usd = usd_of(job, datetime.now(timezone.utc))
+    if usd is None:
+        return "unknown"
+    per_hour = job.tags.get(tags.USD_PER_HOUR)
+    return f"about {in_usd(usd)} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
+
+
+def _as_json(found: FoundJob, account: JobDetails, failure: Account | None) -> dict[str, Any]:
+    details = account.details
+    started, ended = (details.started, details.ended) if details else (None, None)
+    return {
+        **job_as_json(found),
+        "display_name": account.display_name or None,
+        "experiment": account.experiment or None,
+        "environment": account.environment or None,
+        "size": account.size or None,
+        "nodes": account.nodes,
+        "started_at": started and started.isoformat(),
+        "ended_at": ended and ended.isoformat(),
+        "tags": dict(account.job.tags),
+        "failure": failure
+        and {
+            "what": failure.what,
+            "azure_says": failure.azure_says or None,
+            "log_tail": list(failure.log_tail),
+            "log_of": failure.log_of or None,
+            "do_next": failure.do_next or None,
+        },
+    }

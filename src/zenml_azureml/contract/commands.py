@@ -1,0 +1,75 @@
+"""Commands of jobs: what stands before the command of a step, and the entrypoint of a rank. Pure; stdlib only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from zenml_azureml.contract.variables import RANKS, STOP_CHECK_SECONDS, VAULT_SECRET
+
+#: The entrypoint of a step's process in a job with several: `ranked_step.py`, by its path, because it imports ZenML.
+ENTRYPOINT = "zenml_azureml.in_job.ranked_step.RankedEntrypointConfiguration"
+
+
+#: Comes before the entrypoint's path in the command that ZenML makes.
+ENTRYPOINT_OPTION = "--entrypoint_config_source"
+
+
+def rank_command(command: Sequence[str]) -> list[str]:
+    """The command of a step's process that looks at its rank first.
+
+    Args:
+        command: What ZenML wants run in the job.
+
+    Returns:
+        The same with our entrypoint; unchanged where it is not ZenML's (a command step's own command).
+    """
+    changed = list(command)
+    if ENTRYPOINT_OPTION in changed:
+        changed[changed.index(ENTRYPOINT_OPTION) + 1] = ENTRYPOINT
+    return changed
+
+
+_PREPARE: Final = "python -m zenml_azureml.in_job "
+
+
+#: The same in an image that may not have this package, or no Python: then the step runs without a watcher. The words
+#: that a substitution gives are the beginning of the command; if it gives none, the command is the step's own.
+# Guess: Azure ML runs a command by bash, as it is; its own templates are `${{...}}`.
+_PREPARE_IF_POSSIBLE: Final = (
+    "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
+)
+
+
+#: First words of commands that are none of a program's, but the shell's: only the shell can run them.
+_OF_SHELL: Final = re.compile(
+    r"[.:\[]|alias|break|cd|command|continue|declare|eval|exec|exit|export|local|read|readonly|return|set|shift|shopt|source"
+    r"|test|times|trap|type|ulimit|umask|unalias|unset|wait"
+)
+
+
+def prepared(command: str, variables: Iterable[str]) -> str:
+    """The command of a job whose environment has such variables: what prepares it stands before the step's own.
+
+    Args:
+        command: The step's own, for a shell.
+        variables: Names of the job's environment variables.
+
+    Returns:
+        The same command where there is nothing to prepare.
+    """
+    names = frozenset(variables)
+    if names & {VAULT_SECRET, RANKS}:
+        return f"{_PREPARE}{command}"
+    return f"{_PREPARE_IF_POSSIBLE}{command}" if STOP_CHECK_SECONDS in names and _is_of_program(command) else command
+
+
+def unprepared(command: str) -> str:
+    """The step's own command again."""
+    return command.removeprefix(_PREPARE).removeprefix(_PREPARE_IF_POSSIBLE)
+
+
+def _is_of_program(command: str) -> bool:
+    first = command.partition(" ")[0]
+    return bool(first) and _OF_SHELL.fullmatch(first) is None and "=" not in first

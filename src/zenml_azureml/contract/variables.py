@@ -1,0 +1,50 @@
+"""The environment variables by which a job is told what to prepare for its step. No value of theirs is a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+#: What the names of all of them begin with.
+PREFIX: Final = "ZENML_AZUREML_JOB_"
+
+#: URL of the secret of a key vault which holds environment variables of the step.
+VAULT_SECRET: Final = f"{PREFIX}VAULT_SECRET"
+
+#: What tokens for that key vault are made out to, e.g. `https://vault.azure.net`.
+VAULT_AUDIENCE: Final = f"{PREFIX}VAULT_AUDIENCE"
+
+#: Set where other ranks of the step may run on the same node.
+RANKS: Final = f"{PREFIX}RANKS"
+
+#: Average seconds between two polls of the ZenML server for whether the step is over; not set for none.
+STOP_CHECK_SECONDS: Final = f"{PREFIX}STOP_CHECK_SECONDS"
+
+#: Ids of the step run, of its run, and of the run's parent, that one's parent and so on, separated by commas.
+STEP_RUN_ID: Final = f"{PREFIX}STEP_RUN_ID"
+RUN_ID: Final = f"{PREFIX}RUN_ID"
+PARENT_RUN_IDS: Final = f"{PREFIX}PARENT_RUN_IDS"
+
+#: `dynamic`, `in_failed_run`, or the execution mode of a static run.
+RUN_MODE: Final = f"{PREFIX}RUN_MODE"
+
+#: Set if several processes of a node may run the step, each with a watcher.
+SHARED_NODE: Final = f"{PREFIX}SHARED_NODE"
+
+
+#: How a dynamic run is named among the execution modes, which only matter for static ones.
+DYNAMIC: Final = "dynamic"
+
+
+#: The same of a static run that had failed before this step run was submitted: ZenML accepts the step run of a
+#: restarted orchestrator there. So the failure of the run says nothing of this step.
+IN_FAILED_RUN: Final = "in_failed_run"
+
+
+STORE_URL: Final = "ZENML_STORE_URL"
+
+
+def is_rest(environment: Mapping[str, str]) -> bool:
+    """True if the environment names a ZenML server that is reached over HTTP."""
+    return urlsplit(environment.get(STORE_URL, "")).scheme in ("http", "https")

@@ -1,0 +1,93 @@
+"""A program that the demo runs: its output is shown, and an interrupt ends it in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import takewhile
+from pathlib import Path
+
+from zenml_azureml.demo.output_filter import worth_showing
+
+# How often an interrupt is passed on, and how many seconds the program has each time to cancel its job.
+_INTERRUPTS = 3
+_PATIENCE = 10.0
+
+
+def show_program(command: list[str], variables: Mapping[str, str], folder: Path) -> int:
+    """Run a program and show its output.
+
+    Args:
+        command: The program and its arguments.
+        variables: Its environment.
+        folder: Its working directory.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        KeyboardInterrupt: If the demo is interrupted; by then the program has ended too.
+    """
+    process = subprocess.Popen(
+        command,
+        env=variables,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A session of its own: Ctrl+C in a terminal must reach it once, from here.
+        start_new_session=True,
+    )
+    interrupted = threading.Event()
+    showing = threading.Thread(target=_show, args=(process.stdout, interrupted))
+    showing.start()
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        with uninterrupted():
+            interrupted.set()
+            sys.stdout.write("\nInterrupted: ending the running jobs.\n")
+            _interrupt(process)
+        raise
+    finally:
+        showing.join()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl+C leave things half-ended."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, former, strict=True):
+            signal.signal(number, handler)
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    # More than once: an interrupt that arrives inside some C libraries is lost.
+    for _ in range(_INTERRUPTS):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE)
+            return
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _show(output: Iterable[str], interrupted: threading.Event) -> None:
+    # The traceback of an interrupt that the user has asked for is not worth showing.
+    lines = takewhile(lambda line: not (interrupted.is_set() and line.startswith("Traceback")), output)
+    for line in worth_showing(lines):
+        sys.stdout.write(f"  {line}")
+        sys.stdout.flush()
+    # Read to its end all the same: a program whose output nobody reads stands still.
+    for _ in output:
+        pass

@@ -1,0 +1,94 @@
+"""Whether the credential's roles are enough for jobs, and for computes where steps need them made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zenml_azureml.azure.arm.models import Credential
+from zenml_azureml.azure.arm.permissions import Permission, missing
+from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, warning
+
+CHECK = "roles"
+
+_WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
+
+#: What submitting, watching and cancelling jobs asks Resource Manager for.
+#: Source: the operator's own requests, and Microsoft's list of Azure Machine Learning's operations.
+FOR_JOBS = (
+    f"{_WORKSPACE}/read",
+    f"{_WORKSPACE}/environments/versions/read",
+    f"{_WORKSPACE}/environments/versions/write",
+    f"{_WORKSPACE}/jobs/read",
+    f"{_WORKSPACE}/jobs/write",
+    f"{_WORKSPACE}/jobs/cancel/action",
+)
+
+#: What creating and starting computes asks for.
+FOR_COMPUTE = (
+    f"{_WORKSPACE}/computes/read",
+    f"{_WORKSPACE}/computes/write",
+    f"{_WORKSPACE}/computes/start/action",
+)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What is allowed and what is needed.
+
+    Attributes:
+        credential: Who has signed in.
+        permissions: What their roles allow in the workspace.
+        scope: ARM id of the workspace.
+        makes_compute: Whether the step operator's own configuration has a compute made.
+    """
+
+    credential: Credential
+    permissions: tuple[Permission, ...]
+    scope: str
+    makes_compute: bool
+
+
+def check_roles(facts: Roles | Problem) -> Finding:
+    """Whether they are enough."""
+    if isinstance(facts, Problem):
+        return unknown(CHECK, facts)
+    for_jobs, for_compute = missing(facts.permissions, FOR_JOBS), missing(facts.permissions, FOR_COMPUTE)
+    who = facts.credential.who or facts.credential.source
+    if for_jobs:
+        lacking = for_jobs + (for_compute if facts.makes_compute else [])
+        roles = [
+            "AzureML Data Scientist",
+            *(["AzureML Compute Operator"] if facts.makes_compute and for_compute else []),
+        ]
+        return failed(
+            CHECK,
+            f"{_capital(who)} may not run jobs in the workspace: no role allows {_named(lacking)}.",
+            _how_to_assign(facts, roles),
+        )
+    if for_compute:
+        what = f"{_capital(who)} may run jobs, but not make or start computes: no role allows {_named(for_compute)}."
+        how = _how_to_assign(facts, ["AzureML Compute Operator"])
+        if facts.makes_compute:
+            return failed(CHECK, what, how)
+        return warning(CHECK, f"{what} Serverless compute and what exists and runs can be used.", how)
+    return ok(CHECK, "May submit, watch and cancel jobs, and make and start computes")
+
+
+def _named(actions: Sequence[str]) -> str:
+    return ", ".join(action.removeprefix("Microsoft.MachineLearningServices/") for action in actions)
+
+
+def _how_to_assign(facts: Roles, roles: Sequence[str]) -> str:
+    kind = "User" if facts.credential.is_user else "ServicePrincipal"
+    assignee = facts.credential.object_id or "OBJECT_ID"
+    commands = "; ".join(
+        f'az role assignment create --role "{role}" --assignee-object-id {assignee} --assignee-principal-type {kind} '
+        f"--scope {facts.scope}"
+        for role in roles
+    )
+    return f"Have an owner of the workspace run: {commands}. It takes some minutes to count."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,69 @@
+"""Whether the versions that are installed fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from zenml_azureml.doctor.result import Finding, failed, ok, warning
+
+CHECK = "versions"
+
+#: Whose versions are told where all is well.
+_TOLD = ("zenml", "azure-ai-ml")
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What is installed.
+
+    Attributes:
+        python: Version of Python.
+        own: Version of this package.
+        installed: Version of each distribution that it needs; None for one that is missing.
+        wanted: The versions of each that it can do with, e.g. `<1,>=0.96`.
+        is_ours: Whether ZenML's `azureml` flavor is this package's.
+        server: Version of the ZenML server; empty if it does not tell.
+    """
+
+    python: str
+    own: str
+    installed: Mapping[str, str | None]
+    wanted: Mapping[str, str]
+    is_ours: bool
+    server: str = ""
+
+
+def check_versions(facts: Versions) -> Finding:
+    """Whether they fit."""
+    misfits = [name for name, wanted in facts.wanted.items() if not _fits(facts.installed.get(name), wanted)]
+    if misfits:
+        told = ", ".join(f"{name} {facts.installed.get(name) or 'is missing'}" for name in misfits)
+        needs = ", ".join(f"{name}{facts.wanted[name]}" for name in misfits)
+        install = " ".join(f"'{name}{facts.wanted[name]}'" for name in misfits)
+        return failed(
+            CHECK, f"zenml-azureml {facts.own} needs {needs}; installed: {told}.", f"Run: pip install {install}"
+        )
+    if not facts.is_ours:
+        return failed(
+            CHECK,
+            "ZenML's built-in `azureml` step operator is in use, not that of zenml-azureml.",
+            "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` says what is in "
+            "the way.",
+        )
+    zenml = facts.installed["zenml"]
+    if facts.server and zenml and Version(facts.server) != Version(zenml):
+        return warning(
+            CHECK,
+            f"The ZenML client has version {zenml}, its server {facts.server}.",
+            f"Make them one: pip install 'zenml=={facts.server}', or update the server.",
+        )
+    told = ", ".join(f"{name} {facts.installed[name]}" for name in _TOLD if facts.installed.get(name))
+    return ok(CHECK, f"zenml-azureml {facts.own}, {told}, Python {facts.python}")
+
+
+def _fits(installed: str | None, wanted: str) -> bool:
+    return installed is not None and SpecifierSet(wanted).contains(installed, prereleases=True)

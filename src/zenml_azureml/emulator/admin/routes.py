@@ -1,0 +1,305 @@
+"""The emulator's own interface, below `/_emulator/`: what was served, what shall go wrong, how it behaves.
+
+It needs the key of the state folder, and takes no requests of pages of other origins: see `access.py`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from zenml_azureml.emulator.context import CONTEXT, Settings
+from zenml_azureml.emulator.http.faults import FAULTS, ArmedFault, Fault
+from zenml_azureml.emulator.http.json_bodies import BodyError, parse_object, wrong_items
+from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS
+from zenml_azureml.emulator.http.recorder import RECORDER
+from zenml_azureml.emulator.jobs.launch import processes_of
+from zenml_azureml.emulator.local.state_folder import StateFolderError, clear_jobs
+from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
+from zenml_azureml.emulator.services.arm.rbac import BUILT_IN_ROLES, RoleAssignment, role_named
+from zenml_azureml.emulator.services.entra.identity import RevokedAnswer
+from zenml_azureml.emulator.services.entra.machine_identities import identities_in
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of the emulator's own interface."""
+    return [
+        web.get("/_emulator/health", _health),
+        web.get("/_emulator/requests", _requests),
+        web.get("/_emulator/faults", _list_faults),
+        web.post("/_emulator/faults", _arm),
+        web.get("/_emulator/scenarios", _list_scenarios),
+        web.get("/_emulator/scenario", _list_armed_scenarios),
+        web.post("/_emulator/scenario", _arm_scenario),
+        web.post("/_emulator/jobs/{job}/kill", _kill_rank),
+        web.delete("/_emulator/faults", _disarm),
+        web.get("/_emulator/settings", _get_settings),
+        web.post("/_emulator/settings", _set_settings),
+        web.post("/_emulator/tokens/revoke", _revoke_tokens),
+        web.post("/_emulator/secret/rotate", _rotate_secret),
+        web.get("/_emulator/roles", _get_roles),
+        web.post("/_emulator/roles", _set_roles),
+        web.get("/_emulator/vaults", _vaults),
+        web.post("/_emulator/vault-access", _let_use_vaults),
+        web.post("/_emulator/reset", _reset),
+    ]
+
+
+class _TokensRevoked(BaseModel):
+    """What `POST /_emulator/tokens/revoke` takes: how a revoked token is answered (see `services/entra/bearer.py`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: RevokedAnswer = "insufficient_claims"
+
+
+class _SecretRotated(BaseModel):
+    """What `POST /_emulator/secret/rotate` takes: what becomes of the secret that was valid until now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old: Literal["deleted", "expired"] = "deleted"
+
+
+class _Roles(BaseModel):
+    """What `POST /_emulator/roles` takes: the roles that the application shall have, and where.
+
+    Attributes:
+        roles: Names of built-in roles, e.g. `AzureML Data Scientist`.
+        scope: ARM id; None for each workspace.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    roles: list[str]
+    scope: str | None = None
+
+    @field_validator("roles")
+    @classmethod
+    def _exist(cls, names: list[str]) -> list[str]:
+        unknown = [name for name in names if role_named(name) is None]
+        if unknown:
+            known = ", ".join(role.name for role in BUILT_IN_ROLES)
+            raise ValueError(f"there is no role {', '.join(unknown)}; there are {known}")
+        return names
+
+
+class _Killed(BaseModel):
+    """What `POST /_emulator/jobs/{job}/kill` takes: which of the job's processes, in the order of its logs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rank: int = Field(0, ge=0, strict=True)
+
+
+class _VaultAccess(BaseModel):
+    """What `POST /_emulator/vault-access` takes: who shall be able to use the workspaces' key vaults.
+
+    Attributes:
+        computes: Names of computes whose identities may read secrets; the application may write and delete them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    computes: list[str] = []
+
+
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _requests(request: web.Request) -> web.Response:
+    """Every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
+    return web.json_response([entry.as_json() for entry in request.app[RECORDER].requests])
+
+
+async def _list_faults(request: web.Request) -> web.Response:
+    return web.json_response([armed.as_json() for armed in request.app[FAULTS].armed])
+
+
+async def _arm(request: web.Request) -> web.Response:
+    fault = await _body(request, Fault)
+    armed = ArmedFault(fault)
+    request.app[FAULTS].armed.append(armed)
+    return web.json_response(armed.as_json(), status=201)
+
+
+async def _list_scenarios(_request: web.Request) -> web.Response:
+    """Every scenario that there is: what happens, who has told of it, what is a guess."""
+    return web.json_response([scenario.as_json() for scenario in SCENARIOS.values()])
+
+
+async def _list_armed_scenarios(request: web.Request) -> web.Response:
+    return web.json_response([armed.as_json() for armed in request.app[CONTEXT].scenarios.armed])
+
+
+async def _arm_scenario(request: web.Request) -> web.Response:
+    """Arm a scenario for the next jobs that match, or let it happen to those that run now."""
+    rule = await _body(request, ScenarioRule)
+    context = request.app[CONTEXT]
+    armed = context.scenarios.arm(rule, [job for place in context.store.workspaces for job in place.jobs.values()])
+    return web.json_response(armed.as_json(), status=201)
+
+
+async def _kill_rank(request: web.Request) -> web.Response:
+    """Kill one process of a job that runs, as the kernel does where memory runs out: what follows is Azure ML's."""
+    wanted = await _body(request, _Killed)
+    places, name = request.app[CONTEXT].store.workspaces, request.match_info["job"]
+    job = next((job for place in places if (job := place.find_job(name)) is not None), None)
+    if job is None:
+        raise web.HTTPNotFound
+    ranks = len(processes_of(job))
+    if wanted.rank >= ranks:
+        raise _refuse(f"There is no rank {wanted.rank} in job {job.name}: its last one is {ranks - 1}.")
+    if job.running is None:
+        raise _refuse(f"Nothing of job {job.name} runs: it is {job.status}.")
+    await job.running.kill(wanted.rank)
+    return web.Response(status=204)
+
+
+async def _disarm(request: web.Request) -> web.Response:
+    """Let nothing go wrong any more."""
+    request.app[FAULTS].armed.clear()
+    return web.Response(status=204)
+
+
+async def _get_settings(request: web.Request) -> web.Response:
+    return web.json_response(request.app[CONTEXT].settings.model_dump())
+
+
+async def _set_settings(request: web.Request) -> web.Response:
+    """Change the settings that are named; all or, where one is wrong, none."""
+    settings = request.app[CONTEXT].settings
+    changes = await _json(request)
+    try:
+        wanted = Settings.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        raise _bad_request(error) from error
+    # In place: the parts of the emulator that read the settings hold this very object.
+    for name in changes:
+        setattr(settings, name, getattr(wanted, name))
+    return await _get_settings(request)
+
+
+async def _revoke_tokens(request: web.Request) -> web.Response:
+    """Revoke all access tokens issued so far; new ones are valid."""
+    context = request.app[CONTEXT]
+    wanted = await _body(request, _TokensRevoked)
+    revoked = context.identity.revoke_tokens(context.clock.now(), wanted.answer)
+    return web.json_response({"revoked": revoked})
+
+
+async def _rotate_secret(request: web.Request) -> web.Response:
+    """Give the application a new secret. It is not in the answer: it goes to the state folder, for its owner."""
+    wanted = await _body(request, _SecretRotated)
+    request.app[CONTEXT].identity.rotate_secret(keep_expired=wanted.old == "expired")
+    return web.Response(status=204)
+
+
+async def _get_roles(request: web.Request) -> web.Response:
+    """The roles that the application has."""
+    context = request.app[CONTEXT]
+    mine = [found for found in context.store.role_assignments if found.principal_id == context.identity.object_id]
+    return web.json_response([{"role": found.role.name, "scope": found.scope} for found in mine])
+
+
+async def _set_roles(request: web.Request) -> web.Response:
+    """Have the application have these roles and no others."""
+    context = request.app[CONTEXT]
+    wanted = await _body(request, _Roles)
+    me = context.identity.object_id
+    scopes = [wanted.scope] if wanted.scope else [workspace.path for workspace in context.store.workspaces]
+    others = [found for found in context.store.role_assignments if found.principal_id != me]
+    roles = [role for name in wanted.roles if (role := role_named(name)) is not None]
+    mine = [RoleAssignment(str(uuid.uuid4()), scope, me, role) for scope in scopes for role in roles]
+    context.store.role_assignments[:] = [*others, *mine]
+    return await _get_roles(request)
+
+
+async def _vaults(request: web.Request) -> web.Response:
+    """The key vaults, and the names of what is in them; no values."""
+    return web.json_response(
+        [
+            {
+                "name": vault.name,
+                "uri": f"{vault.address}/",
+                "secrets": [vault.names[key] for key in vault.secrets],
+                "deleted": [vault.names[key] for key in vault.deleted],
+            }
+            for vault in request.app[CONTEXT].store.vaults
+        ]
+    )
+
+
+async def _let_use_vaults(request: web.Request) -> web.Response:
+    """Assign the roles by which the application writes secrets, and computes read them; those there are stay."""
+    context = request.app[CONTEXT]
+    wanted = await _body(request, _VaultAccess)
+    who = [(context.identity.object_id, "Key Vault Secrets Officer")]
+    for name in wanted.computes:
+        computes = [one.find_compute(name) for one in context.store.workspaces]
+        bodies = [compute.body for compute in computes if compute is not None]
+        identities = [one for body in bodies for one in identities_in(body.get("identity"), name)]
+        if not identities:
+            raise _refuse(f"There is no compute {name} with a managed identity.")
+        who += [(one.object_id, "Key Vault Secrets User") for one in identities]
+    for principal, role in who:
+        context.store.role_assignments += [
+            RoleAssignment(str(uuid.uuid4()), vault.path, principal, found)
+            for vault in context.store.vaults
+            if (found := role_named(role)) is not None
+        ]
+    return await _get_roles(request)
+
+
+async def _reset(request: web.Request) -> web.Response:
+    """Forget all but settings, secret and revocations."""
+    context = request.app[CONTEXT]
+    await context.end_all()
+    for workspace in context.store.workspaces:
+        workspace.clear()
+    for vault in context.store.vaults:
+        vault.clear()
+    context.store.registries.clear()
+    context.store.make_owner(context.identity.object_id)
+    context.store.operations.clear()
+    try:
+        clear_jobs(context.folder)
+    except StateFolderError as error:
+        raise _refuse(str(error)) from error
+    request.app[RECORDER].requests.clear()
+    request.app[FAULTS].armed.clear()
+    request.app[RATE_LIMITS].buckets.clear()
+    context.scenarios.armed.clear()
+    return web.Response(status=204)
+
+
+async def _body(request: web.Request, model: type[_Model]) -> _Model:
+    """The body of a request as a model; refuses one that makes none."""
+    try:
+        return model.model_validate(await _json(request))
+    except ValidationError as error:
+        raise _bad_request(error) from error
+
+
+async def _json(request: web.Request) -> Mapping[str, Any]:
+    try:
+        return parse_object(await request.read(), request.charset)
+    except BodyError as error:
+        raise _refuse(f"The body cannot be used: {error}.") from error
+
+
+def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
+    """Every field that is wrong, and why."""
+    return _refuse(wrong_items(error))
+
+
+def _refuse(message: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=web.json_response({"error": message}).text, content_type="application/json")

@@ -1,0 +1,64 @@
+"""What an emulator says of itself: how many jobs in which state, which computes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.responses import timestamp
+from zenml_azureml.emulator.state import Compute
+
+
+def routes() -> list[web.RouteDef]:
+    """The emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
+    return [
+        web.get("/_emulator/status", get_status),
+        web.get("/_emulator/jobs", list_jobs),
+        web.get("/_emulator/jobs/{job}", get_job),
+    ]
+
+
+async def get_status(request: web.Request) -> web.Response:
+    """Answer `{"jobs": {STATE: NUMBER}, "computes": [{"name", "kind", "size", "state"}]}`."""
+    workspaces = request.app[CONTEXT].store.workspaces
+    jobs = Counter(job.status for workspace in workspaces for job in workspace.jobs.values())
+    computes = [_describe(compute) for workspace in workspaces for compute in workspace.computes.values()]
+    return web.json_response({"jobs": dict(sorted(jobs.items())), "computes": computes})
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """Answer `[{"name", "status", "tags", "created", "ended"}]` of every job in any workspace, oldest first."""
+    jobs = [job for workspace in request.app[CONTEXT].store.workspaces for job in workspace.jobs.values()]
+    return web.json_response(
+        [
+            {
+                "name": job.name,
+                "status": job.status,
+                "tags": job.properties["tags"],
+                "created": timestamp(job.created_at),
+                "ended": job.ended_at and timestamp(job.ended_at),
+            }
+            for job in sorted(jobs, key=lambda job: job.created_at)
+        ]
+    )
+
+
+async def get_job(request: web.Request) -> web.Response:
+    """Answer `{"name", "status"}` of a job in any workspace."""
+    for workspace in request.app[CONTEXT].store.workspaces:
+        job = workspace.find_job(request.match_info["job"])
+        if job is not None:
+            return web.json_response({"name": job.name, "status": job.status})
+    raise web.HTTPNotFound
+
+
+def _describe(compute: Compute) -> dict[str, str]:
+    state = compute.inner.get("state") or compute.inner.get("allocationState") or compute.provisioning_state
+    return {
+        "name": compute.name,
+        "kind": compute.kind,
+        "size": str(compute.inner.get("vmSize") or ""),
+        "state": str(state),
+    }

@@ -1,1 +1,0 @@
-"""What Azure Resource Manager serves for Azure ML: one module per kind of resource."""

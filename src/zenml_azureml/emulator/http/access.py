@@ -1,0 +1,134 @@
+"""Who may use the emulator: users of this machine, pages in browsers, and the key of the emulator's own interface.
+
+It is the first check that a request passes, whatever it asks for. Tokens, signatures and keys of the emulated
+services are checked by those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.peers import Peers
+from zenml_azureml.emulator.local.keys import is_same_secret
+from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
+
+#: Begins the paths of the emulator's own interface.
+OWN_PATHS = "/_emulator"
+
+#: Hosts that lead to this machine without a resolver that others can change.
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+#: What a browser says of a request by a page of another origin, or of none.
+_FOREIGN_SITES = ("cross-site", "same-site")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class AccessError(Exception):
+    """A request that is refused before anything of it is looked at.
+
+    Attributes:
+        status: HTTP status.
+        message: One or two sentences: what is refused, and what to do.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Access:
+    """Checks requests before their handlers see them.
+
+    Args:
+        peers: Decides which users may connect.
+    """
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+        # By connection: its user does not change, and the look-up costs more than a request.
+        self._refusals: WeakKeyDictionary[object, str | None] = WeakKeyDictionary()
+
+    def check(self, request: web.Request) -> None:
+        """Refuse a request that another user or a foreign page makes, or that lacks the key for its path.
+
+        Raises:
+            AccessError: If it is refused.
+        """
+        self._check_user(request)
+        host, port = _split(request.headers.get("Host", ""))
+        is_local = host in _LOOPBACK_HOSTS and port == str(_port_of(request))
+        is_azure = port in ("", "443") and any(fnmatchcase(host, pattern) for pattern in AZURE_HOSTS)
+        own = request.path.lower().startswith(OWN_PATHS)
+        if not is_local and (own or not is_azure):
+            raise AccessError(403, f"The emulator does not answer for the host {_shown(request, 'Host')}.")
+        mine = f"https://{host}:{port}" if port else f"https://{host}"
+        if any(origin.lower() != mine for origin in request.headers.getall("Origin", ())):
+            raise AccessError(403, f"The emulator takes no requests of pages from {_shown(request, 'Origin')}.")
+        if own:
+            _check_own(request)
+
+    def _check_user(self, request: web.Request) -> None:
+        transport = request.transport
+        if transport is None:
+            raise AccessError(403, "The connection is closed.")
+        if transport not in self._refusals:
+            names = (transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
+            self._refusals[transport] = self._peers.refusal(*names)
+        if (refusal := self._refusals[transport]) is not None:
+            raise AccessError(403, refusal)
+
+
+ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Let nothing through that `Access.check` refuses."""
+    try:
+        request.app[ACCESS].check(request)
+    except AccessError as error:
+        headers = {"WWW-Authenticate": 'Bearer realm="emulator"'} if error.status == 401 else {}
+        answer = web.json_response({"error": error.message}, status=error.status, headers=headers)
+        answer.force_close()
+        return answer
+    return await handler(request)
+
+
+def _check_own(request: web.Request) -> None:
+    """Check what only the emulator's own interface needs: its key, no other page's wish, and JSON."""
+    if request.headers.get("Sec-Fetch-Site", "").lower() in _FOREIGN_SITES:
+        raise AccessError(403, "The emulator's own interface takes no requests of other pages.")
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    expected = request.app[CONTEXT].keys.admin
+    if scheme.lower() != "bearer" or not is_same_secret(key.strip(), expected):
+        raise AccessError(
+            401,
+            "The emulator's own interface needs its key as `Authorization: Bearer KEY`, which `zenml-azureml emulator "
+            'env` sets in your shell. For curl: curl --config "$ZENML_AZUREML_EMULATOR_CURL" URL',
+        )
+    if request.body_exists and request.content_type != "application/json":
+        raise AccessError(415, "The emulator's own interface takes bodies with `Content-Type: application/json` only.")
+
+
+def _split(host: str) -> tuple[str, str]:
+    """Return name and port of a Host header, the name in lower case; the port is empty if there is none."""
+    name, colon, port = host.lower().rpartition(":")
+    return (name, port) if colon and not port.endswith("]") else (host.lower(), "")
+
+
+def _port_of(request: web.Request) -> int | None:
+    transport = request.transport
+    name = transport.get_extra_info("sockname") if transport is not None else None
+    return name[1] if name else None
+
+
+def _shown(request: web.Request, header: str) -> str:
+    """Return a header's value for a message, cut short."""
+    return repr(request.headers.get(header, "")[:100])

@@ -1,0 +1,343 @@
+"""Answers in the form that Azure gives them, and what every handler asks of a request.
+
+Two services answer on `management.azure.com`: Azure ML itself (pretty-printed bodies, many headers)
+and the gateway of Azure Resource Manager in front of it (compact bodies, few headers). Both are
+here, because clients tell them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
+from zenml_azureml.emulator.state import PROVIDER, Workspace
+from zenml_azureml.emulator.types import Json
+
+#: Prefix of every route below a workspace. `app.py` makes its fixed words match in any case.
+WORKSPACE = (
+    f"/subscriptions/{{subscription}}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
+)
+
+#: The monotonic second at which a request came in.
+STARTED: web.RequestKey[float] = web.RequestKey("started", float)
+#: A request's `x-ms-request-id`.
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+#: The headers that say how many requests are left, where Resource Manager has counted the request.
+REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict)
+
+T = TypeVar("T")
+
+_LOCATION = re.compile(r"[A-Za-z0-9]{1,64}")
+
+
+class ServiceError(Exception):
+    """A refusal by Azure ML, in its own body form (recorded: environment_get_container_404.json).
+
+    Attributes:
+        status: HTTP status.
+        code: `error.code`, e.g. `UserError`.
+        message: `error.message`.
+        inner: Codes of the nested `innerError`s, outermost first; none leaves the item out.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        inner: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.inner = tuple(inner)
+        self.headers = dict(headers or {})
+
+
+class GatewayError(Exception):
+    """A refusal by Azure Resource Manager, before Azure ML has seen the request.
+
+    Attributes:
+        status: HTTP status.
+        code: `error.code`, e.g. `ResourceNotFound`.
+        message: `error.message`.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def workspace_of(request: web.Request) -> Workspace:
+    """The workspace that the request's path names.
+
+    Raises:
+        GatewayError: 404, where there is no such subscription, resource group or workspace.
+    """
+    subscription = request.match_info["subscription"]
+    group = request.match_info["resource_group"]
+    name = request.match_info["workspace"]
+    store = request.app[CONTEXT].store
+    found = store.find_workspace(subscription, group, name)
+    if found is not None:
+        return found
+    mine = [w for w in store.workspaces if w.subscription_id.lower() == subscription.lower()]
+    if not mine:
+        raise subscription_not_found(subscription)
+    if all(w.resource_group.lower() != group.lower() for w in mine):
+        raise GatewayError(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+    raise GatewayError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{PROVIDER}/workspaces/{name}' under resource group '{group}' was not found."
+        " For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
+def subscription_not_found(subscription: str) -> GatewayError:
+    """ARM's 404 for a subscription that it does not know."""
+    return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
+
+
+async def json_body(request: web.Request, schema: type[BaseModel] | None = None) -> Json:
+    """Return the request's body, which must be a JSON object.
+
+    Args:
+        request: The request.
+        schema: What the object must look like.
+
+    Raises:
+        GatewayError: 400, if it is no object or does not look so.
+    """
+    try:
+        body = parse_object(await request.read(), request.charset)
+        if schema is not None:
+            check(schema, body)
+    except BodyError as error:
+        # Guess: ARM's general words; none was recorded for Azure ML.
+        raise GatewayError(
+            400,
+            "InvalidRequestContent",
+            f"The request content was invalid and could not be deserialized: '{error}'.",
+        ) from error
+    return body
+
+
+def checked(schema: type[BaseModel], sent: object) -> None:
+    """Refuse a part of a body that does not look as it must.
+
+    Raises:
+        ServiceError: 400; names each item that is wrong.
+    """
+    try:
+        check(schema, sent)
+    except BodyError as error:
+        # Guess: there is no recording of this message.
+        raise ServiceError(400, "UserError", f"The request is invalid: {error}.") from error
+
+
+def aml_json(
+    request: web.Request,
+    body: object,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """Azure ML's answer with a body: JSON indented by 2 spaces, lines ended by LF."""
+    return web.Response(
+        status=status,
+        text=json.dumps(body, indent=2, ensure_ascii=False),
+        content_type="application/json",
+        charset="utf-8",
+        headers={**_aml_headers(request, "standard"), **(headers or {})},
+    )
+
+
+def aml_empty(request: web.Request, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Azure ML's answer without a body: Content-Length 0, no Content-Type."""
+    return web.Response(status=status, headers={**_aml_headers(request, "standard"), **(headers or {})})
+
+
+def aml_error(request: web.Request, error: ServiceError) -> web.Response:
+    """A refusal as Azure ML writes it."""
+    context = request.app[CONTEXT]
+    location = _location_of(request)
+    additional: list[Json] = [
+        {"type": "ComponentName", "info": {"value": "managementfrontend"}},
+        {
+            "type": "Correlation",
+            "info": {"value": {"operation": secrets.token_hex(16), "request": secrets.token_hex(8)}},
+        },
+        {"type": "Environment", "info": {"value": location}},
+        {"type": "Location", "info": {"value": location}},
+        {"type": "Time", "info": {"value": timestamp(context.clock.now())}},
+    ]
+    if error.inner:
+        additional.append({"type": "InnerError", "info": {"value": _nested(error.inner)}})
+    body = {
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "details": [],
+            "additionalInfo": additional,
+        }
+    }
+    headers = {"x-ms-response-type": "error", **error.headers}
+    return aml_json(request, body, status=error.status, headers=headers)
+
+
+def gateway_json(
+    request: web.Request,
+    body: object,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """ARM's own answer: compact JSON and only the gateway's headers."""
+    return web.Response(
+        status=status,
+        text=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
+        content_type="application/json",
+        charset="utf-8",
+        headers={**_gateway_headers(request), **(headers or {})},
+    )
+
+
+def gateway_error(request: web.Request, error: GatewayError) -> web.Response:
+    """A refusal as ARM's gateway writes it: told from Azure ML's by `x-ms-failure-cause`."""
+    body = {"error": {"code": error.code, "message": error.message}}
+    headers = {"x-ms-failure-cause": "gateway", **error.headers}
+    return gateway_json(request, body, status=error.status, headers=headers)
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as Azure ML writes it: `2026-08-25T13:23:30.54+00:00`, trailing zeros trimmed."""
+    utc = moment.astimezone(timezone.utc)
+    fraction = f".{utc.microsecond:06d}".rstrip("0").rstrip(".")
+    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
+
+
+def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) -> web.Response:
+    """One page of a listing: `{"value": [...]}`, and `nextLink` only where more follow.
+
+    The `$skip` token counts what is left, not what was read: the service lists the newest first,
+    and so a page neither repeats nor misses one when others are made between two requests.
+
+    Args:
+        request: Its `$skip` says where the page begins.
+        items: The whole listing.
+        render: Makes the JSON of one item.
+
+    Raises:
+        ServiceError: 400 for a `$skip` that is not from here.
+    """
+    context = request.app[CONTEXT]
+    left = len(items)
+    if "$skip" in request.query:
+        try:
+            left = min(left, int(request.query["$skip"], 16))
+        except ValueError:
+            left = -1
+        if left < 0:
+            # Guess: nobody has recorded the answer to a bad token.
+            raise ServiceError(400, "UserError", "The continuation token is invalid.")
+    rest = items[len(items) - left :]
+    page = rest[: context.settings.page_size]
+    body: Json = {"value": [render(item) for item in page]}
+    if len(rest) > len(page):
+        query = {**request.query, "$skip": f"{left - len(page):x}"}
+        body["nextLink"] = f"{context.base_url}{request.path}?{urlencode(query)}"
+    return aml_json(request, body)
+
+
+def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
+    """What `listViewType` shows, asked of a resource's `properties`; without it `ActiveOnly`."""
+    if list_view_type == "All":
+        return lambda _properties: True
+    archived = list_view_type == "ArchivedOnly"
+    return lambda properties: properties["isArchived"] is archived
+
+
+def _location_of(request: web.Request) -> str:
+    """Where it was handled: the region in its path, its workspace's, or the emulator's first."""
+    asked = request.match_info.get("location", "")
+    if _LOCATION.fullmatch(asked):  # it is in headers
+        return asked
+    store = request.app[CONTEXT].store
+    if "workspace" in request.match_info:
+        info = request.match_info
+        found = store.find_workspace(info["subscription"], info["resource_group"], info["workspace"])
+        if found is not None:
+            return found.location
+    return store.workspaces[0].location
+
+
+def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
+    """Azure ML's usual headers.
+
+    Recorded: compute_op_inprogress_all_headers.json (2022), job_get_completed.json (2026).
+    """
+    context = request.app[CONTEXT]
+    location = _location_of(request)
+    elapsed = time.monotonic() - request.get(STARTED, time.monotonic())
+    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return {
+        **_gateway_headers(request),
+        "Request-Context": "appId=cid-v1:2d2e8e63-272e-4b3c-8598-4ee570a0e70d",
+        "Server-Timing": f'traceparent;desc="{trace}"',
+        "Vary": "Accept-Encoding",
+        "azureml-served-by-cluster": f"vienna-{location}-01",
+        "x-ms-operation-identifier": f"tenantId={context.tenant_id},"
+        f"objectId={context.identity.object_id}/{location}/{uuid.uuid4()}",
+        "x-ms-response-type": response_type,
+        "x-request-time": f"{elapsed:.3f}",
+    }
+
+
+def _gateway_headers(request: web.Request) -> dict[str, str]:
+    """What ARM puts on every answer."""
+    context = request.app[CONTEXT]
+    request_id = request.get(REQUEST_ID) or str(uuid.uuid4())
+    now = context.clock.now()
+    reference = f"Ref A: {secrets.token_hex(16).upper()} Ref B: EMULATOR Ref C: {now:%Y-%m-%dT%H:%M:%SZ}"
+    routed = f"{_location_of(request).upper()}:{now:%Y%m%dT%H%M%SZ}:{request_id}"
+    return {
+        "Cache-Control": "no-cache",
+        "Expires": "-1",
+        "Pragma": "no-cache",
+        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+        "X-Cache": "CONFIG_NOCACHE",
+        "X-Content-Type-Options": "nosniff",
+        "X-MSEdge-Ref": reference,
+        "x-ms-correlation-request-id": request_id,
+        "x-ms-request-id": request_id,
+        "x-ms-routing-request-id": routed,
+        **request.get(REMAINING, {}),
+    }
+
+
+def _nested(codes: Sequence[str]) -> Json | None:
+    """`("A", "B")` as `{"code": "A", "innerError": {"code": "B", "innerError": None}}`."""
+    if not codes:
+        return None
+    return {"code": codes[0], "innerError": _nested(codes[1:])}

@@ -1,0 +1,263 @@
+"""What the bodies of requests must look like; what each item means is for its handler.
+
+Names, types and patterns are those of Microsoft's description of the API (2024-04-01). An item that is null counts as
+missing, and one that is not listed is left alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from zenml_azureml.emulator.http.bounds import MOST_NODES, without_control_characters, without_nul
+
+_Text = Annotated[str, AfterValidator(without_nul)]
+_Object = dict[str, Any]
+#: Source of the bounds of a run: Microsoft, "Manage and increase quotas" (50 tags and 50 properties, and so on).
+_Tags = dict[Annotated[_Text, Field(min_length=1, max_length=100)], Annotated[_Text, Field(max_length=1_000)] | None]
+MOST_TAGS = 50
+_FewTags = Annotated[_Tags, Field(max_length=MOST_TAGS)]
+#: A name that is a folder of the job too. Guess: which names Azure takes.
+_ItemName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
+_VariableName = Annotated[str, Field(pattern=r"^[^=\x00]{1,1024}$")]
+_Count = Annotated[int, Field(ge=1, le=MOST_NODES)]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Input(_Schema):
+    job_input_type: str = Field(alias="jobInputType")
+    description: _Text | None = None
+    uri: _Text | None = None
+    mode: str | None = None
+    value: Annotated[str | int | float | bool | None, AfterValidator(without_nul)] = None
+
+
+class _Output(_Schema):
+    job_output_type: str = Field(alias="jobOutputType")
+    description: _Text | None = None
+    uri: _Text | None = None
+    mode: str | None = None
+    asset_name: str | None = Field(None, alias="assetName")
+    asset_version: str | None = Field(None, alias="assetVersion")
+    auto_delete_setting: _Object | None = Field(None, alias="autoDeleteSetting")
+
+
+class _Resources(_Schema):
+    instance_count: _Count | None = Field(None, alias="instanceCount")
+    max_instance_count: _Count | None = Field(None, alias="maxInstanceCount")
+    instance_type: _Text | None = Field(None, alias="instanceType")
+    locations: list[_Text] | None = None
+    properties: _Object | None = None
+    shm_size: Annotated[str, Field(pattern=r"^0*[1-9][0-9]{0,8}[bBkKmMgG]$")] | None = Field(None, alias="shmSize")
+    docker_args: _Text | None = Field(None, alias="dockerArgs")
+
+
+class _Distribution(_Schema):
+    distribution_type: str = Field(alias="distributionType")
+    process_count: _Count | None = Field(None, alias="processCountPerInstance")
+    worker_count: _Count | None = Field(None, alias="workerCount")
+    parameter_server_count: Annotated[int, Field(ge=0, le=MOST_NODES)] | None = Field(
+        None, alias="parameterServerCount"
+    )
+
+
+class _Limits(_Schema):
+    timeout: str | None = None
+
+
+class _Service(_Schema):
+    job_service_type: str | None = Field(None, alias="jobServiceType")
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    endpoint: str | None = None
+    properties: _Object | None = None
+    nodes: _Object | None = None
+
+
+class _Identity(_Schema):
+    identity_type: str | None = Field(None, alias="identityType")
+
+
+class _QueueSettings(_Schema):
+    job_tier: str | None = Field(None, alias="jobTier")
+    priority: int | None = None
+
+
+class JobSchema(_Schema):
+    """`properties` of a job's PUT."""
+
+    job_type: str | None = Field(None, alias="jobType")
+    description: Annotated[_Text, Field(max_length=5_000)] | None = None
+    tags: _FewTags | None = None
+    properties: _FewTags | None = None
+    display_name: Annotated[_Text, Field(max_length=256)] | None = Field(None, alias="displayName")
+    # Guess: that the first character may be an underscore too, is not said.
+    experiment_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,255})?$")] | None = Field(
+        None, alias="experimentName"
+    )
+    services: dict[str, _Service] | None = None
+    compute_id: _Text | None = Field(None, alias="computeId")
+    is_archived: bool | None = Field(None, alias="isArchived")
+    identity: _Identity | None = None
+    component_id: _Text | None = Field(None, alias="componentId")
+    notification_setting: _Object | None = Field(None, alias="notificationSetting")
+    secrets_configuration: _Object | None = Field(None, alias="secretsConfiguration")
+    resources: _Resources | None = None
+    code_id: _Text | None = Field(None, alias="codeId")
+    command: _Text | None = None
+    environment_id: _Text | None = Field(None, alias="environmentId")
+    inputs: dict[_ItemName, _Input] | None = None
+    outputs: dict[_ItemName, _Output] | None = None
+    distribution: _Distribution | None = None
+    autologger_settings: _Object | None = Field(None, alias="autologgerSettings")
+    limits: _Limits | None = None
+    environment_variables: dict[_VariableName, _Text] | None = Field(None, alias="environmentVariables")
+    queue_settings: _QueueSettings | None = Field(None, alias="queueSettings")
+
+
+class RunChangeSchema(_Schema):
+    """The body of a run's PATCH."""
+
+    description: Annotated[_Text, Field(max_length=5_000)] | None = None
+    tags: _FewTags | None = None
+    properties: _FewTags | None = None
+    display_name: Annotated[_Text, Field(max_length=256)] | None = Field(None, alias="displayName")
+    hidden: bool | None = None
+
+
+class EnvironmentSchema(_Schema):
+    """`properties` of an environment version's PUT."""
+
+    description: _Text | None = None
+    tags: _Tags | None = None
+    properties: _Tags | None = None
+    is_archived: bool | None = Field(None, alias="isArchived")
+    is_anonymous: bool | None = Field(None, alias="isAnonymous")
+    image: _Text | None = None
+    build: _Object | None = None
+    # Guess: how long it may be. Parsing it takes seconds per megabyte.
+    conda_file: Annotated[str, Field(max_length=256 * 1024)] | None = Field(None, alias="condaFile")
+    os_type: str | None = Field(None, alias="osType")
+
+
+class _ScaleSettings(_Schema):
+    max_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="maxNodeCount")
+    min_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="minNodeCount")
+    idle_time: Annotated[str, Field(max_length=64)] | None = Field(None, alias="nodeIdleTimeBeforeScaleDown")
+
+
+class _SshSettings(_Schema):
+    ssh_public_access: str | None = Field(None, alias="sshPublicAccess")
+
+
+class _ComputeProperties(_Schema):
+    vm_size: str | None = Field(None, alias="vmSize")
+    vm_priority: str | None = Field(None, alias="vmPriority")
+    scale_settings: _ScaleSettings | None = Field(None, alias="scaleSettings")
+    ssh_settings: _SshSettings | None = Field(None, alias="sshSettings")
+    user_account_credentials: _Object | None = Field(None, alias="userAccountCredentials")
+    subnet: _Object | None = None
+    schedules: _Object | None = None
+    idle_time: str | None = Field(None, alias="idleTimeBeforeShutdown")
+
+
+class _Compute(_Schema):
+    compute_type: str | None = Field(None, alias="computeType")
+    description: _Text | None = None
+    disable_local_auth: bool | None = Field(None, alias="disableLocalAuth")
+    properties: _ComputeProperties | None = None
+
+
+class _ComputeIdentity(_Schema):
+    type: str
+    user_assigned: dict[_Text, _Object | None] | None = Field(None, alias="userAssignedIdentities")
+
+
+class ComputeSchema(_Schema):
+    """The body of a compute's PUT or PATCH."""
+
+    location: _Text | None = None
+    tags: _Tags | None = None
+    identity: _ComputeIdentity | None = None
+    properties: _Compute | None = None
+
+
+class _Sku(_Schema):
+    name: str | None = None
+
+
+class RegistrySchema(_Schema):
+    """The body of a container registry's PUT."""
+
+    location: _Text | None = None
+    tags: _Tags | None = None
+    sku: _Sku | None = None
+    properties: _Object | None = None
+
+
+class _Permissions(_Schema):
+    secrets: list[str] | None = None
+
+
+class _AccessPolicy(_Schema):
+    object_id: str | None = Field(None, alias="objectId")
+    permissions: _Permissions | None = None
+
+
+class _Vault(_Schema):
+    uses_roles: bool | None = Field(None, alias="enableRbacAuthorization")
+    access_policies: list[_AccessPolicy] | None = Field(None, alias="accessPolicies")
+
+
+class VaultSchema(_Schema):
+    """The body of a key vault's PATCH."""
+
+    properties: _Vault | None = None
+
+
+class _WorkspaceIdentity(_Schema):
+    user_assigned: dict[_Text, _Object | None] | None = Field(None, alias="userAssignedIdentities")
+
+
+class _Workspace(_Schema):
+    primary: _Text | None = Field(None, alias="primaryUserAssignedIdentity")
+    registry: _Text | None = Field(None, alias="containerRegistry")
+
+
+class WorkspaceSchema(_Schema):
+    """The body of a workspace's PATCH."""
+
+    properties: _Workspace | None = None
+    identity: _WorkspaceIdentity | None = None
+
+
+class _RoleAssignment(_Schema):
+    definition: str | None = Field(None, alias="roleDefinitionId")
+    principal: Annotated[str, AfterValidator(without_control_characters)] | None = Field(None, alias="principalId")
+    kind: Literal["User", "Group", "ServicePrincipal", "ForeignGroup", "Device"] | None = Field(
+        None, alias="principalType"
+    )
+
+
+class RoleAssignmentSchema(_Schema):
+    """The body of a role assignment's PUT."""
+
+    properties: _RoleAssignment | None = None
+
+
+class _Attributes(_Schema):
+    enabled: bool | None = None
+    expires: int | None = Field(None, alias="exp")
+    not_before: int | None = Field(None, alias="nbf")
+
+
+class SecretSchema(_Schema):
+    """The body of a secret's PUT or PATCH."""
+
+    value: str | None = None
+    content_type: Annotated[str, Field(max_length=255)] | None = Field(None, alias="contentType")
+    tags: dict[str, str] | None = None
+    attributes: _Attributes | None = None

@@ -1,0 +1,1 @@
+"""Jobs: from what was sent to what is executed, their life, and their ends."""

@@ -1,0 +1,246 @@
+"""From a job as it was sent to what a runtime executes: pure but for the job's own folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from zenml_azureml.emulator.jobs.exits import FailedError
+from zenml_azureml.emulator.jobs.log_files import retry_folder
+from zenml_azureml.emulator.jobs.processes import JobProcess, in_folder, job_processes
+from zenml_azureml.emulator.local.private_files import inside, shown
+from zenml_azureml.emulator.local.state_folder import folder_of_jobs
+from zenml_azureml.emulator.runtimes.base import JobLaunch
+from zenml_azureml.emulator.services.aml.catalogue import VmSize, catalogue
+from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT, identities_of
+from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+#: What a serverless job gets that names no size. Guess: nobody has recorded it.
+_SERVERLESS_SIZE = "Standard_DS3_v2"
+
+#: At most what the type has that the service keeps it in, .NET's `TimeSpan`.
+_TIMEOUT: TypeAdapter[timedelta] = TypeAdapter(
+    Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))]
+)
+
+_BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
+#: A path in a datastore of the workspace, in either of the forms that jobs name it by.
+_DATASTORE_PATH = re.compile(
+    r"azureml://(?:.*/)?datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*[^/])/?", re.IGNORECASE | re.DOTALL
+)
+_ENVIRONMENT_ID = re.compile(
+    r"(?:.*/environments/|azureml:)(?P<name>[^/:]+)(?:(?:/versions/|:)(?P<version>[^/:]+))?$",
+    re.IGNORECASE,
+)
+
+
+def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path | None = None) -> JobLaunch:
+    """What a runtime shall execute for a job.
+
+    Args:
+        job: The job; its folder exists.
+        workspace: Where it is.
+        base_url: Where the emulator is reached.
+        ca_bundle: Certificates by which the job trusts the emulator; None where it does not come to that.
+    """
+    mounts = mounted_outputs(job)
+    values = _bound_values(job, mounts)
+    resources = job.properties["resources"]
+    return JobLaunch(
+        name=job.name,
+        command=substitute_bindings(job.properties["command"], values),
+        image=_image(job, workspace),
+        environment={
+            **azure_ml_variables(job, workspace, base_url),
+            **_identity_variables(job, workspace, base_url),
+            **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
+            **{f"AZURE_ML_OUTPUT_{name}": str(folder) for name, folder in mounts.items()},
+            **(job.properties["environmentVariables"] or {}),
+        },
+        folder=job.folder,
+        node_count=resources["instanceCount"],
+        processes=processes_of(job),
+        memory_gb=vm_size_of(job, workspace).memory_gb,
+        shm_size=resources["shmSize"],
+        docker_args=resources["dockerArgs"],
+        ca_bundle=ca_bundle,
+        mounts=tuple(mounts.values()),
+    )
+
+
+def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
+    """The VM size that a job runs on; serverless' own where the catalogue does not have it.
+
+    Args:
+        job: The job.
+        workspace: Where it is.
+    """
+    name = compute_name(job.properties["computeId"])
+    compute = workspace.find_compute(name) if name else None
+    wanted = compute.inner["vmSize"] if compute else job.properties["resources"]["instanceType"]
+    known = catalogue()
+    size = known.find(wanted or _SERVERLESS_SIZE) or known.find(_SERVERLESS_SIZE)
+    assert size is not None  # noqa: S101 - the catalogue has it
+    return size
+
+
+def substitute_bindings(command: str, values: dict[tuple[str, str], str]) -> str:
+    """The command with its `${{inputs.NAME}}` and `${{outputs.NAME}}` replaced; unknown ones stay."""
+    return _BINDING.sub(
+        lambda found: values.get((found[1], found[2]), found[0]),
+        command,
+    )
+
+
+def environment_of(environment_id: str) -> tuple[str, str | None] | None:
+    """Name and version in an environment's id: an ARM id, `azureml:NAME:VERSION`, or `azureml:NAME`.
+
+    Returns:
+        `(name, version)`, the version None where the id has none; None where it is no such id.
+    """
+    found = _ENVIRONMENT_ID.match(environment_id)
+    return (found["name"], found["version"]) if found else None
+
+
+def timeout_of(limits: Json | None) -> float | None:
+    """Seconds that a job may run, from `limits.timeout` (ISO 8601, e.g. `PT5M`); None for no limit.
+
+    Raises:
+        pydantic.ValidationError: If it is no ISO 8601 duration.
+    """
+    if not limits or limits.get("timeout") is None:
+        return None
+    return _TIMEOUT.validate_python(str(limits["timeout"])).total_seconds()
+
+
+def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
+    """The environment variables that Azure ML sets in every process of a command job.
+
+    Names and meaning are those that public programs read in jobs: `azureml-assets` (AZUREML_ARM_*,
+    AZUREML_RUN_ID), the Azure ML SDKs (AZUREML_WORKSPACE_ID, AZUREML_*_ENDPOINT), training scripts
+    (AZUREML_CR_NODE_RANK, AZUREML_NODE_COUNT, MLFLOW_*). The run's own token (AZUREML_RUN_TOKEN) is
+    left out: nothing here would accept it.
+    """
+    properties = job.properties
+    experiment = properties["experimentName"]
+    variables = {
+        "AZUREML_RUN_ID": job.name,
+        "AZUREML_ARM_SUBSCRIPTION": workspace.subscription_id,
+        "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
+        "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
+        "AZUREML_ARM_PROJECT_NAME": experiment,
+        "AZUREML_WORKSPACE_ID": workspace.workspace_id,
+        "AZUREML_WORKSPACE_SCOPE": workspace.path,
+        "AZUREML_EXPERIMENT_SCOPE": f"{workspace.path}/experiments/{experiment}",
+        "AZUREML_SERVICE_ENDPOINT": base_url,
+        "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{base_url}/discovery",
+        "AZUREML_NODE_COUNT": str(properties["resources"]["instanceCount"]),
+        "AZ_BATCHAI_JOB_NAME": job.name,
+        "MLFLOW_TRACKING_URI": properties["services"]["Tracking"]["endpoint"].rstrip("?"),
+        "MLFLOW_RUN_ID": job.name,
+        "MLFLOW_EXPERIMENT_NAME": experiment,
+    }
+    target = compute_name(properties["computeId"])
+    if target is not None:
+        variables["AZUREML_CR_COMPUTE_CONTEXT"] = json.dumps({"cluster_name": target})
+    return variables
+
+
+def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
+    """Where a job gets tokens of the managed identity that it acts as; nothing where it has none."""
+    identities = identities_of(job, workspace, compute_name(job.properties["computeId"]))
+    if not identities:
+        return {}
+    return {
+        "MSI_ENDPOINT": f"{base_url}{ENDPOINT}",
+        "MSI_SECRET": job.machine_secret,
+        "DEFAULT_IDENTITY_CLIENT_ID": identities[0].client_id,
+    }
+
+
+def compute_name(compute_id: str | None) -> str | None:
+    """Name of the compute that a job names, or None where it is serverless."""
+    name = (compute_id or "serverless").rsplit("/", 1)[-1]
+    return None if name.lower() == "serverless" else name
+
+
+def mounted_outputs(job: Job) -> dict[str, Path]:
+    """The outputs of a job that are folders of a datastore, mounted read-write: what is written is there at once.
+
+    Jobs that name the same path share it, as on Azure ML. An output with the mode `Upload` stays in the job's own
+    folder: nothing here reads it from the datastore.
+
+    Args:
+        job: The job.
+
+    Returns:
+        The folders by the names of the outputs; they exist.
+    """
+    mounts = {}
+    for name, sent in job.properties["outputs"].items():
+        found = _DATASTORE_PATH.fullmatch(sent["uri"] or "")
+        if found and sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder":
+            datastores = folder_of_jobs(job.folder.parents[1], "datastores")
+            folder = inside(inside(datastores, found["datastore"]), found["path"])
+            if folder is not None:
+                mounts[name] = _folder(folder)
+    return mounts
+
+
+def _bound_values(job: Job, mounts: Mapping[str, Path]) -> dict[tuple[str, str], str]:
+    """What each binding stands for: a literal's value, or a folder of the job."""
+    # Guess: real jobs see a mount of their data at a path of the service's choosing; here is no data,
+    # and so inputs are empty folders.
+    values: dict[tuple[str, str], str] = {}
+    for name, sent in job.properties["inputs"].items():
+        if sent["jobInputType"] == "literal":
+            values["inputs", name] = str(sent["value"])
+        else:
+            values["inputs", name] = str(_own_folder(job, "inputs", name))
+    for name in job.properties["outputs"]:
+        values["outputs", name] = str(mounts.get(name) or _own_folder(job, "outputs", name))
+    return values
+
+
+def _own_folder(job: Job, kind: str, name: str) -> Path:
+    """Make a folder of a job; one that an earlier attempt of it has turned into a link is not followed."""
+    folder = inside(inside(job.folder, kind), name)
+    if folder is None:
+        raise FailedError("UserError", f"The name {shown(name)} in the job's {kind} is not the name of a folder.")
+    return _folder(folder)
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise FailedError("UserError", f"There is a file in the place of the folder {path.name}.") from error
+    return path
+
+
+def processes_of(job: Job) -> tuple[JobProcess, ...]:
+    """The processes that run a job's command, at its present attempt."""
+    processes = job_processes(job.properties["distribution"], job.properties["resources"]["instanceCount"])
+    return processes if job.attempt == 1 else in_folder(processes, retry_folder(job.attempt - 1))
+
+
+def _image(job: Job, workspace: Workspace) -> str | None:
+    found = environment_of(job.properties["environmentId"])
+    if found is None:
+        return None
+    name, version = found
+    versions = workspace.environments.get(name, {})
+    if version is None:
+        # Guess: the newest one, as for `@latest`.
+        version = next(reversed(versions), None)
+    if version not in versions:
+        return None
+    image: str | None = versions[version].properties.get("image")
+    return image

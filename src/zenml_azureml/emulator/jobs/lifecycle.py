@@ -1,0 +1,253 @@
+"""The life of a job: Starting, Queued, Preparing, Running, Finalizing, and its end.
+
+States and properties as recorded in job_list_mixed_states.json; how long each lasts is the emulator's
+own (`Settings`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any
+
+from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS
+from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
+from zenml_azureml.emulator.jobs.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.local.private_files import in_words
+from zenml_azureml.emulator.local.state_folder import folder_of_jobs
+from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
+from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
+from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
+from zenml_azureml.emulator.scenarios.rules import ScenarioRule
+from zenml_azureml.emulator.state import Compute, Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+#: Seconds between two looks at whether a node is free.
+_QUEUE_INTERVAL = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+async def live(context: Context, workspace: Workspace, job: Job) -> None:
+    """Take a job from its acceptance to its end.
+
+    Cancelling this coroutine ends the job's command too.
+
+    Args:
+        context: The emulator.
+        workspace: Where the job is.
+        job: A job that was just made.
+    """
+    name = compute_name(job.properties["computeId"])
+    rule = context.scenarios.take(job)
+    try:
+        folder_of_jobs(context.folder, "jobs")
+        job.folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                return await _live(context, workspace, job, name, rule)
+            except RestartedError:
+                job.status, job.attempt = "Queued", job.attempt + 1
+                rule = None
+            finally:
+                _give_back(workspace, job, name)
+    except CanceledError:
+        _end(context, job, "Canceled")
+    except FailedError as failure:
+        error = {"code": failure.code, "message": failure.message, "component": failure.component}
+        _end(context, job, "Failed", error)
+    except OSError as error:
+        words = in_words(error, context.folder)
+        _log.warning("Job %s could not be run: %s", job.name, words)
+        _end(context, job, "Failed", {"code": "SystemError", "message": words})
+    except ValueError as error:
+        _end(context, job, "Failed", {"code": "UserError", "message": f"The job cannot be run: {error}"})
+    except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job
+        _log.exception("Job %s could not be run", job.name)
+        _end(context, job, "Failed", {"code": "SystemError", "message": f"{type(error).__name__}: {error}"})
+
+
+async def _live(
+    context: Context, workspace: Workspace, job: Job, target: str | None, rule: ScenarioRule | None
+) -> None:
+    settings = context.settings
+    await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    await interrupt_waiting(context, workspace, job, rule, "queued")
+    if target is not None:
+        await _wait_for_nodes(context, workspace, job, target)
+    job.status = "Preparing"
+    await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    await interrupt_waiting(context, workspace, job, rule, "preparing")
+    running = await context.runtime.start(build_launch(job, workspace, context.base_url, context.ca_bundle))
+    job.running = running
+    try:
+        job.started_at = context.clock.now()
+        job.status = "Running"
+        job.properties["properties"].update(
+            ProcessInfoFile="azureml-logs/process_info.json",
+            ProcessStatusFile="azureml-logs/process_status.json",
+            StartTimeUtc=_utc(job.started_at),
+        )
+        end = await _until_end(context, workspace, job, running, rule)
+    except BaseException:
+        await running.terminate()
+        raise
+    finally:
+        job.running = None
+    job.status = "Finalizing"
+    await context.clock.sleep(settings.job_finalization)
+    if not end.succeeded:
+        raise FailedError(end.error_code or "UserError", end.message or "")
+    _end(context, job, "Completed")
+
+
+async def _until_end(
+    context: Context, workspace: Workspace, job: Job, running: RunningJob, rule: ScenarioRule | None
+) -> JobEnd:
+    """The command's end, or what else ends the job: a cancel, its time limit, what is armed for it.
+
+    Raises:
+        CanceledError: If it is canceled, or its time is over.
+        FailedError: If something other than its command makes it fail.
+        RestartedError: If it begins anew.
+    """
+    ended = asyncio.ensure_future(running.wait())
+    stop = asyncio.ensure_future(job.cancel_requested.wait())
+    strike: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    struck = asyncio.ensure_future(job.struck.wait())
+    waiting: set[asyncio.Future[Any]] = {ended, stop, strike, struck}
+    timeout = timeout_of(job.properties["limits"])
+    if timeout is not None:
+        waiting.add(asyncio.ensure_future(context.clock.sleep(min(timeout, LONGEST_JOB_SECONDS))))
+    if rule is not None and rule.scenario.stage == "running":
+        if rule.after:
+            waiting.add(strike := asyncio.ensure_future(context.clock.sleep(rule.after)))
+        else:
+            strike.set_result(None)  # before a command that takes no time
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for other in waiting - {ended}:
+            other.cancel()
+    if job.struck_by is not None:
+        rule, job.struck_by = job.struck_by, None
+        job.struck.clear()
+        await running.terminate()
+        await ended
+        return await interrupt_running(context, workspace, job, rule)
+    if rule is not None and strike.done() and not strike.cancelled():
+        await running.terminate()
+        await ended
+        return await interrupt_running(context, workspace, job, rule)
+    if not ended.done():
+        # Past `limits.timeout` a job is canceled: so says Microsoft's description of the field.
+        await running.terminate()
+        await ended
+        await context.clock.sleep(context.settings.job_finalization)
+        raise CanceledError
+    return ended.result()
+
+
+async def _unless_canceled(job: Job, work: Awaitable[object]) -> None:
+    """Wait for `work`; raises `CanceledError` as soon as the job is to be canceled."""
+    done = asyncio.ensure_future(work)
+    stop = asyncio.ensure_future(job.cancel_requested.wait())
+    try:
+        await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            raise CanceledError
+    finally:
+        done.cancel()
+        stop.cancel()
+
+
+async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, target: str) -> None:
+    """Wait in the compute's queue until it has room, then take the nodes."""
+    while True:
+        compute = workspace.find_compute(target)
+        if compute is None:
+            gone = SCENARIOS["no-such-compute"]
+            raise FailedError(gone.code, gone.message.format(compute=target))
+        _check_usable(compute, job)
+        if job.name not in compute.queue:
+            compute.queue.append(job.name)
+        if compute.queue[0] == job.name and _free_nodes(compute) >= _nodes(job):
+            break
+        job.status = "Queued"
+        await _unless_canceled(job, context.clock.sleep(_QUEUE_INTERVAL))
+    compute.queue.remove(job.name)
+    compute.busy_nodes[job.name] = _nodes(job)
+    job.properties["properties"]["_azureml.ClusterName"] = compute.name
+    if compute.kind == "AmlCompute":
+        job.properties["tags"]["_aml_system_ComputeTargetStatus"] = json.dumps(
+            {
+                "AllocationState": "steady",
+                "PreparingNodeCount": 0,
+                "RunningNodeCount": 0,
+                "CurrentNodeCount": 0,
+            },
+            separators=(",", ":"),
+        )
+        workspace.note_tags(job)
+
+
+def _check_usable(compute: Compute, job: Job) -> None:
+    """Refuse what waiting cannot mend."""
+    if compute.kind == "ComputeInstance" and compute.inner["state"] in {"Stopped", "Failed"}:
+        # Guess: nobody has recorded what becomes of a job on a stopped instance.
+        raise FailedError(
+            "UserError",
+            f"Compute instance {compute.name} is not running: its state is "
+            f"{compute.inner['state']}. Start it and submit the job again.",
+        )
+    if _nodes(job) > _all_nodes(compute):
+        # Users quote the words of clusters in their troubleshooting guides. Guess: instances get them too.
+        raise FailedError(
+            "UserError",
+            f"Requested {_nodes(job)} nodes but AzureMLCompute cluster only has {_all_nodes(compute)} maximum nodes.",
+        )
+
+
+def _free_nodes(compute: Compute) -> int:
+    """Nodes that a job can have now; none while the compute is not ready."""
+    if compute.provisioning_state != "Succeeded":
+        return 0
+    if compute.kind == "ComputeInstance" and compute.inner["state"] != "Running":
+        return 0
+    return _all_nodes(compute) - sum(compute.busy_nodes.values())
+
+
+def _all_nodes(compute: Compute) -> int:
+    if compute.kind == "ComputeInstance":
+        return 1
+    return int(compute.inner["scaleSettings"]["maxNodeCount"])
+
+
+def _nodes(job: Job) -> int:
+    return int(job.properties["resources"]["instanceCount"])
+
+
+def _give_back(workspace: Workspace, job: Job, target: str | None) -> None:
+    compute = workspace.find_compute(target) if target else None
+    if compute is not None:
+        compute.busy_nodes.pop(job.name, None)
+        if job.name in compute.queue:
+            compute.queue.remove(job.name)
+
+
+def _end(context: Context, job: Job, status: str, error: Json | None = None) -> None:
+    job.ended_at = context.clock.now()
+    job.status = status
+    job.error = error
+    if job.started_at is not None:
+        job.properties["properties"]["StartTimeUtc"] = _utc(job.started_at)
+        job.properties["properties"]["EndTimeUtc"] = _utc(job.ended_at)
+
+
+def _utc(moment: datetime) -> str:
+    """`2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,74 @@
+"""An emulator as its state folder describes it, and how it was asked to start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+RuntimeName = Literal["process", "docker", "simulated"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an emulator is to be started.
+
+    Attributes:
+        port: To listen on; 0 takes a free one.
+        proxy: Whether a proxy leads Azure's public hosts to it: on the next port, or on a free one too.
+        runtime: What executes the jobs: processes of this machine, containers of its Docker engine, or nothing (they
+            only pretend).
+        interpreters: By image: the Python that stands for it.
+        default_interpreter: The Python of every other image; by default the emulator's own.
+        docker_network: Network of all containers; None for what each job says.
+        subscription_id: Of the one workspace.
+        resource_group: Of the one workspace.
+        workspace_name: Of the one workspace.
+        location: Of the one workspace.
+        cloud: Name of the cloud that it shows.
+    """
+
+    port: int = 0
+    proxy: bool = False
+    runtime: RuntimeName = "process"
+    interpreters: Mapping[str, str] = field(default_factory=dict)
+    default_interpreter: str = sys.executable
+    docker_network: str | None = None
+    subscription_id: str = "00000000-0000-0000-0000-000000000001"
+    resource_group: str = "emulator"
+    workspace_name: str = "emulator"
+    location: str = "westeurope"
+    cloud: str = "AzureCloud"
+
+
+@dataclass(frozen=True)
+class Running:
+    """An emulator that runs, as it describes itself in its state folder. No secret is in it.
+
+    Attributes:
+        state: The state folder.
+        pid: Its process.
+        base_url: `https://127.0.0.1:PORT`.
+        proxy_url: `http://127.0.0.1:PORT` of its proxy; None where it has none.
+        started_at: When it began to serve: ISO 8601, UTC.
+        ca_file: The certificate of its CA.
+        ca_bundle: certifi's certificates and that one.
+        tenant_id: Of the app registration that it knows.
+        client_id: Of the same.
+        federated_token_file: What proves to be that app (workload identity).
+        options: How it was started.
+    """
+
+    state: Path
+    pid: int
+    base_url: str
+    proxy_url: str | None
+    started_at: str
+    ca_file: Path
+    ca_bundle: Path
+    tenant_id: str
+    client_id: str
+    federated_token_file: Path
+    options: Options

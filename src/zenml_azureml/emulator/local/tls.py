@@ -1,0 +1,51 @@
+"""The emulator's own certificate authority, and who to trust to reach it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import certifi
+import trustme
+
+from zenml_azureml.emulator.local.private_files import write_private
+
+_NAMES = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """What a server and its clients need for TLS.
+
+    Attributes:
+        ca_file: The CA's certificate alone, PEM.
+        ca_bundle: certifi's certificates and the CA's, PEM: trusts the emulator and everybody else.
+        server: The server's side, ready to use.
+    """
+
+    ca_file: Path
+    ca_bundle: Path
+    server: ssl.SSLContext
+
+
+def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificates:
+    """The certificates in `folder`, made there at first: who trusts the CA keeps trusting it.
+
+    Args:
+        folder: Where they are kept; it exists.
+        further_names: Hosts that the server answers for beside its own address; `*.` stands for any subdomain.
+    """
+    ca_file, ca_key, ca_bundle = folder / "ca.pem", folder / "ca.key", folder / "ca-bundle.pem"
+    if ca_key.exists():
+        ca = trustme.CA.from_pem(ca_file.read_bytes(), ca_key.read_bytes())
+    else:
+        ca = trustme.CA(organization_name="zenml-azureml emulator")
+        write_private(ca_file, ca.cert_pem.bytes())
+        write_private(ca_key, ca.private_key_pem.bytes())
+    # Written at each start: certifi's part of it is updated with the package.
+    write_private(ca_bundle, Path(certifi.where()).read_bytes() + b"\n" + ca.cert_pem.bytes())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*_NAMES, *further_names).configure_cert(server)
+    return Certificates(ca_file, ca_bundle, server)

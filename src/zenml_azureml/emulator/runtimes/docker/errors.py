@@ -1,0 +1,58 @@
+"""How Azure ML words the failure of a job whose container cannot run: pure."""
+
+from __future__ import annotations
+
+import uuid
+
+from zenml_azureml.emulator.jobs.exits import FailedError
+
+
+def pull_failure(image: str, said: str) -> FailedError:
+    """The registry, or the Docker engine, does not give the image.
+
+    The words are quoted by users, with the registry's in them: Azure/MachineLearningNotebooks#1733.
+
+    Args:
+        image: The image.
+        said: What the Docker engine says, with the registry's words.
+    """
+    return FailedError(
+        "UserError",
+        "AzureMLCompute job failed.\nFailedPullingImage: Unable to pull docker image\n"
+        f"\timageName: {image}\n"
+        f"\terror: Run docker command to pull public image failed with error: Error response from daemon: {said}\n.\n"
+        f"\tReason: Error response from daemon: {said}",
+    )
+
+
+def architecture_mismatch(job_name: str) -> FailedError:
+    """The image is made for another architecture than the node's.
+
+    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+
+    Args:
+        job_name: The job.
+    """
+    container = f"{uuid.uuid5(uuid.NAMESPACE_URL, job_name).hex}-execution-wrapper-init"
+    return FailedError(
+        # Guess: nobody has told the code.
+        "ServiceError",
+        f"Failed to execute command group with error Container `{container}` failed with status code `1` and it was "
+        f"not possible to extract the structured error Container `{container}` exited with code 1 due to error None "
+        "and we couldn't read the error due to GetErrorFromContainerFailed "
+        '{ last_stderr: Some("exec /bin/sh: exec format error\\n") }.',
+    )
+
+
+def refused_container(said: str) -> FailedError:
+    """The Docker engine does not start the container.
+
+    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+
+    Args:
+        said: What the Docker engine says.
+    """
+    return FailedError(
+        "ServiceError",
+        "Failed to execute command group with error API queried with a bad parameter: " + f'{{"message":"{said}"}}',
+    )

@@ -1,0 +1,112 @@
+"""The folder of a job that runs on this machine: what it holds, and what the job sees of it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zenml_azureml.emulator.runtimes.process.app_shim import below
+
+_SHIM = Path(__file__).with_name("app_shim.py")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Where everything that a job writes goes.
+
+    Attributes:
+        root: The job's folder: absolute, without symbolic links.
+    """
+
+    root: Path
+
+    @property
+    def working_directory(self) -> Path:
+        """Where the command starts: not the image's, as on Azure ML (`.../exe/wd` there)."""
+        return self.root / "wd"
+
+    @property
+    def home(self) -> Path:
+        """The job's HOME; `tree.py` tells the job's processes by it."""
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """The job's TMPDIR."""
+        return self.root / "tmp"
+
+    @property
+    def app(self) -> Path:
+        """What the job's Python sees as `/app`."""
+        return self.root / "app"
+
+    @property
+    def shim(self) -> Path:
+        """Where the job's Python finds the path shim."""
+        return self.root / "shim"
+
+    @property
+    def programs(self) -> Path:
+        """Where `python`, `python3` and `pip` are."""
+        return self.root / "bin"
+
+    @property
+    def packages(self) -> Path:
+        """Where `pip install` installs to, for this job only."""
+        return self.root / "packages"
+
+    def prepare(self, interpreter: Path) -> None:
+        """Make the folders, the programs and the path shim.
+
+        Args:
+            interpreter: The Python that `python` means in the job's command.
+
+        Raises:
+            OSError: If the folder cannot be written to.
+        """
+        folders = (self.working_directory, self.home, self.temporary, self.shim, self.programs)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_SHIM, self.shim / "sitecustomize.py")
+        # Scripts, not symbolic links: a linked interpreter does not know its virtual environment.
+        self._add_program("python", f"exec {shlex.quote(str(interpreter))}")
+        self._add_program("python3", f"exec {shlex.quote(str(interpreter))}")
+        self._add_program("pip", f"exec {shlex.quote(str(interpreter))} -m pip")
+
+    def environment(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
+        """All that the job's command sees of the environment.
+
+        Nothing comes from the emulator's own, and what keeps the job inside its folder wins over
+        `variables`.
+
+        Args:
+            interpreter: The Python that `python` means in the job's command.
+            variables: The variables of Azure ML and of the job.
+
+        Returns:
+            The environment variables.
+        """
+        given = variables.get("PYTHONPATH", "").split(":")
+        python_path = [str(self.shim), str(self.packages)]
+        python_path += [below(entry, str(self.app)) for entry in given if entry]
+        return {
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            **variables,
+            "PATH": f"{self.programs}:{interpreter.parent}:{_SYSTEM_PATH}",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": ":".join(python_path),
+            # The interpreter is the user's: installing and importing must leave it as it is.
+            "PIP_TARGET": str(self.packages),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def _add_program(self, name: str, line: str) -> None:
+        program = self.programs / name
+        program.write_text(f'#!/bin/sh\n{line} "$@"\n')
+        program.chmod(0o755)

@@ -1,0 +1,49 @@
+"""What shall happen to which jobs, as it is sent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from zenml_azureml.emulator.http.bounds import Pattern, Seconds, Times
+from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS, Scenario
+
+
+def _known(name: str) -> str:
+    if name not in SCENARIOS:
+        raise ValueError(f"there is no scenario {name!r}: there are {', '.join(SCENARIOS)}")
+    return name
+
+
+class ScenarioRule(BaseModel):
+    """What shall happen to which jobs.
+
+    Attributes:
+        name: The scenario.
+        jobs: Regular expression that must be found in the job's name, its display name, its experiment, or one of
+            its tags as `key=value`; in any case.
+        times: How many jobs it meets; it is spent after that.
+        after: Seconds that the command has run when it happens, where it happens to a running job. A command that
+            has ended before has been spared.
+        now: Whether it happens to jobs that run already, at once, instead of the next ones.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, AfterValidator(_known)]
+    jobs: Pattern = ""
+    times: Times = 1
+    after: Seconds = 0.0
+    now: bool = Field(False, strict=True)
+
+    @model_validator(mode="after")
+    def _check_now(self) -> ScenarioRule:
+        if self.now and self.scenario.stage != "running":
+            raise ValueError(f"{self.name!r} happens before a job runs, so it cannot happen to one that does")
+        return self
+
+    @property
+    def scenario(self) -> Scenario:
+        """What happens."""
+        return SCENARIOS[self.name]

@@ -1,0 +1,169 @@
+"""What the service refuses about computes.
+
+Some refusals answer the request itself (`ServiceError`); others end the operation that it has begun
+(`Refusal`), and users find them in a Failed operation and in the compute's `provisioningErrors`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.services.aml.catalogue import catalogue
+from zenml_azureml.emulator.services.aml.quota import Refusal, Use, priority_of, refuse_nodes
+from zenml_azureml.emulator.state import Compute, Store, Workspace
+from zenml_azureml.emulator.types import Json
+
+KINDS = ("AmlCompute", "ComputeInstance")
+
+_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9\-]{2,23}")
+_IN_BETWEEN = ("Creating", "Updating", "Deleting", "Starting", "Stopping", "Restarting")
+
+#: What can be done to an instance: the state that it must be in, on the way, and afterwards.
+INSTANCE_ACTIONS = {
+    "start": ("Stopped", "Starting", "Running"),
+    "stop": ("Running", "Stopping", "Stopped"),
+    "restart": ("Running", "Restarting", "Running"),
+}
+
+
+def check_put(name: str, request: Json, existing: Compute | None) -> None:
+    """Refuse a PUT that the service answers with an error at once.
+
+    Raises:
+        ServiceError: 400 for a bad name, kind, size or scale, and for what cannot be changed;
+            409 while something else is being done to the compute.
+    """
+    if not _NAME.fullmatch(name):
+        raise _user_error(
+            # Guess: quoted by users of the first SDK's check (MicrosoftDocs/pipelines-azureml
+            # issue 19); never recorded as the answer to a PUT.
+            f"Compute name '{name}' is not available. Reason: Invalid. Message: A name for an Azure "
+            "ML Compute Instance must be between 3 and 24 characters in length and must use only "
+            "numbers, letters and minus symbol (-), must start with letters. Numbers cannot be the "
+            "ending of the name if the previous character is a minus symbol (-). Please specify a "
+            "different Azure ML Instance name"
+        )
+    # Guess: the words of every refusal below.
+    properties = request.get("properties") or {}
+    kind = properties.get("computeType")
+    if kind not in KINDS:
+        raise _user_error(f"Compute type '{kind}' is not one of those emulated: {', '.join(KINDS)}.")
+    inner = properties.get("properties") or {}
+    if not inner.get("vmSize"):
+        raise _user_error("The property vmSize is required.")
+    if kind == "AmlCompute":
+        _check_scale(inner.get("scaleSettings") or {})
+    if existing is None:
+        return
+    if existing.kind != kind:
+        raise _user_error(
+            f"The specified name {name} is already in use and is therefore unavailable: it is of type {existing.kind}."
+        )
+    check_idle(existing)
+    if existing.provisioning_state != "Failed" and inner["vmSize"].upper() != existing.inner["vmSize"]:
+        raise _user_error(f"The vmSize of compute {name} cannot be changed from {existing.inner['vmSize']}.")
+
+
+def check_name_free(store: Store, workspace: Workspace, name: str, location: str) -> None:
+    """Refuse a new instance whose name another workspace of the region has.
+
+    Raises:
+        ServiceError: 400.
+    """
+    for other in store.workspaces:
+        found = other.find_compute(name) if other is not workspace else None
+        if found and found.kind == "ComputeInstance" and found.body["location"] == location:
+            raise _user_error(
+                # Guess: quoted by a user of the first SDK, never recorded as the answer to a PUT.
+                f"Compute name '{name}' is not available. Reason: AlreadyExists. Message: The "
+                f"specified name {name} is already in use and is therefore unavailable"
+            )
+
+
+def check_scale_change(compute: Compute, request: Json) -> Json:
+    """The scale settings that a PATCH asks for.
+
+    Raises:
+        ServiceError: 400 where the compute has none or they make no sense, 409 while it is changed.
+    """
+    if compute.kind != "AmlCompute":
+        raise not_supported("Update", compute)
+    properties = request.get("properties") or {}
+    scale: Json = (properties.get("properties") or {}).get("scaleSettings") or {}
+    _check_scale(scale)
+    check_idle(compute)
+    return scale
+
+
+def check_idle(compute: Compute) -> None:
+    """Refuse while something is being done to the compute.
+
+    That it is a 409 was quoted by users (microsoft/vscode-tools-for-ai issue 2673).
+
+    Raises:
+        ServiceError: 409.
+    """
+    for state in (compute.provisioning_state, compute.inner.get("state")):
+        if state in _IN_BETWEEN:
+            # Guess: the words, and that a second PUT is refused in the same way.
+            raise ServiceError(
+                409,
+                "Conflict",
+                f"Compute {compute.name} is in state {state}. Wait until that has ended.",
+            )
+
+
+def not_supported(action: str, compute: Compute) -> ServiceError:
+    """The refusal of what only the other kind can do (quoted: MicrosoftDocs/azure-docs issue 85756)."""
+    return _user_error(f"Compute{action} with computeType {compute.kind} is not supported.")
+
+
+def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
+    """Why a compute cannot be made where and how it is asked for, or None."""
+    properties = body["properties"]
+    inner = properties["properties"]
+    kind = properties["computeType"]
+    size = catalogue().find(inner["vmSize"])
+    offered = [s for s in catalogue().sizes_in(body["location"]) if kind in s.compute_types]
+    low_priority = priority_of(inner) == "LowPriority"
+    if size not in offered or (low_priority and not size.low_priority_capable):
+        names = ",".join(s.name.upper() for s in offered)
+        return Refusal(
+            "InvalidPropertyValue",
+            f"The specified value {inner['vmSize']} for property Cluster.Properties.VMSize is not a "
+            f"supported VM size. Supported VM sizes: {names}",
+        )
+    minimum = 1 if kind == "ComputeInstance" else inner["scaleSettings"]["minNodeCount"]
+    return refuse_nodes(size, priority_of(inner), minimum, list(others))
+
+
+def refuse_action(compute: Compute, action: str) -> Refusal | None:
+    """Why an instance cannot be started, stopped or restarted, or None.
+
+    The refusal to start one that runs was quoted (microsoft/vscode-tools-for-ai issue 2096).
+    """
+    needed = INSTANCE_ACTIONS[action][0]
+    if compute.inner["state"] == needed:
+        return None
+    # Guess: the refusals to stop and to restart, made after it.
+    verb = action.capitalize()
+    return Refusal(
+        f"{verb}ComputeInstanceOnlyAllowedIn{needed}State",
+        f"{verb} Azure ML Compute Instance is only allowed when the instance {compute.name} is in "
+        f"'{needed.lower()}' state",
+    )
+
+
+def _check_scale(scale: Json) -> None:
+    most, least = scale.get("maxNodeCount"), scale.get("minNodeCount") or 0
+    if not isinstance(most, int) or most < 1 or not 0 <= least <= most:
+        raise _user_error(
+            "scaleSettings need a maxNodeCount of at least 1, and a minNodeCount from 0 to "
+            f"maxNodeCount; maxNodeCount is {most}, minNodeCount is {least}."
+        )
+
+
+def _user_error(message: str) -> ServiceError:
+    return ServiceError(400, "UserError", message)

@@ -1,0 +1,38 @@
+"""Which keys of a compute an api-version knows."""
+
+from __future__ import annotations
+
+from zenml_azureml.emulator.services.aml.compute_views import INSTANCE_DEFAULTS
+from zenml_azureml.emulator.types import Json
+
+# Guess: the first version with the keys below; recorded are 2022-10-01-preview without, 2024-04-01 with them.
+_NEWER = "2023-08-01"
+_NEWER_KEYS = frozenset({"provisioningWarnings"})
+_NEWER_INNER_KEYS = {
+    "AmlCompute": frozenset({"enableBatchPrivateLink"}),
+    "ComputeInstance": frozenset({"imageVersion", *INSTANCE_DEFAULTS}),
+}
+
+
+def is_newer(api_version: str) -> bool:
+    """Whether an api-version, e.g. `2024-04-01`, has the newer keys, and the newer status of a PATCH."""
+    return api_version[:10] >= _NEWER
+
+
+def for_version(body: Json, api_version: str) -> Json:
+    """A compute as a client of that api-version sees it.
+
+    Args:
+        body: The compute, with all keys.
+        api_version: As in the request's query, e.g. `2024-04-01`.
+    """
+    if is_newer(api_version):
+        return body
+    hidden = _NEWER_INNER_KEYS[body["properties"]["computeType"]]
+    shown = {key: value for key, value in body["properties"].items() if key not in _NEWER_KEYS}
+    inner = {key: value for key, value in shown["properties"].items() if key not in hidden}
+    if inner.get("osImageMetadata"):
+        image = inner["osImageMetadata"]
+        inner["osImageMetadata"] = {key: value for key, value in image.items() if key != "osPatchingStatus"}
+    shown["properties"] = inner
+    return {**body, "properties": shown}

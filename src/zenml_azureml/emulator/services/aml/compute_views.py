@@ -1,0 +1,310 @@
+"""Computes as the service answers them, at each point of their life (recorded: compute_*.json).
+
+Kept is what api-version 2024-04-01 shows; `compute_versions` takes away what older ones do not know.
+"""
+
+from __future__ import annotations
+
+import copy
+import uuid
+from datetime import datetime
+
+from zenml_azureml.emulator.http.responses import timestamp
+from zenml_azureml.emulator.services.aml.quota import Refusal, node_count
+from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
+from zenml_azureml.emulator.state import PROVIDER, Compute, Workspace
+from zenml_azureml.emulator.types import Json
+
+#: Properties of an instance that have a value where none is sent (recorded: compute_list_2024.json).
+INSTANCE_DEFAULTS: Json = {
+    "enableNodePublicIp": True,
+    "enableBatchPrivateLink": False,
+    "enableOSPatching": False,
+    "releaseQuotaOnStop": False,
+    "enableSSO": True,
+}
+
+#: Properties of an instance that are there only where they are sent.
+# Guess: nobody has recorded them.
+_AS_SENT = ("enableRootAccess", "idleTimeBeforeShutdown")
+
+# Who acts in the emulator: it has one user.
+_USER_ID = "4ce6c0c6-6f6f-47f4-b4f7-58c73129265b"
+
+
+def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, now: datetime) -> Json:
+    """The answer to a PUT: much of what was sent is still null in it.
+
+    Args:
+        workspace: Where it is made.
+        name: As in the URL.
+        request: Body of the PUT.
+        tenant_id: The Microsoft Entra tenant of the workspace.
+        now: When it was accepted.
+    """
+    sent = request["properties"]
+    kind = sent["computeType"]
+    inner = sent["properties"]
+    identity = request.get("identity")
+    return {
+        "id": f"{workspace.path}/computes/{name}",
+        "name": name,
+        "type": f"{PROVIDER}/workspaces/computes",
+        "location": request.get("location") or workspace.location,
+        "tags": request.get("tags"),
+        **({"identity": _identity(identity, tenant_id)} if identity else {}),
+        "properties": {
+            "createdOn": timestamp(now),
+            "modifiedOn": timestamp(now),
+            "disableLocalAuth": bool(sent.get("disableLocalAuth")),
+            "description": sent.get("description"),
+            "resourceId": None,
+            "computeType": kind,
+            "provisioningState": "Creating",
+            "provisioningErrors": None,
+            "provisioningWarnings": None,
+            "isAttachedCompute": False,
+            "properties": (
+                _accepted_instance(inner, tenant_id) if kind == "ComputeInstance" else _accepted_cluster(inner)
+            ),
+        },
+    }
+
+
+def in_creation(answer: Json) -> Json:
+    """What a GET answers to begin with, made of the answer to the PUT."""
+    return {**copy.deepcopy(answer), "tags": answer["tags"] or {}}
+
+
+def created(body: Json, request: Json, *, now: datetime) -> Json:
+    """A compute that is there, made of one in creation and the body of its PUT."""
+    body = copy.deepcopy(body)
+    sent = request["properties"]["properties"]
+    properties = body["properties"]
+    inner = properties["properties"]
+    if properties["computeType"] == "ComputeInstance":
+        inner = _created_instance(inner, sent, body["name"], body["location"], now)
+    else:
+        inner = _created_cluster(inner, sent, properties["createdOn"])
+    properties.update(
+        modifiedOn=timestamp(now), provisioningState="Succeeded", provisioningWarnings={}, properties=inner
+    )
+    body["properties"] = _insert(properties, "computeLocation", body["location"], after="computeType")
+    return body
+
+
+def failed(body: Json, refusal: Refusal, *, now: datetime) -> Json:
+    """A compute that could not be made; it stays, as Failed, until it is deleted."""
+    body = copy.deepcopy(body)
+    cause = {"error": {"code": refusal.code, "message": refusal.message}}
+    body["properties"].update(modifiedOn=timestamp(now), provisioningState="Failed", provisioningErrors=[cause])
+    return body
+
+
+def in_update(body: Json, answer: Json, *, state: str) -> Json:
+    """A cluster that is being changed to what the answer to a PUT or PATCH says of it."""
+    body = copy.deepcopy(body)
+    properties = body["properties"]
+    properties.update(
+        modifiedOn=answer["properties"]["modifiedOn"],
+        provisioningState=state,
+        provisioningErrors=None,
+        description=answer["properties"]["description"],
+    )
+    for key in ("scaleSettings", "idleTimeBeforeShutdown"):
+        if key in answer["properties"]["properties"]:
+            properties["properties"][key] = answer["properties"]["properties"][key]
+    body["tags"] = answer["tags"] or {}
+    if "identity" in answer:
+        body["identity"] = answer["identity"]
+    return body
+
+
+def with_nodes(compute: Compute) -> Json:
+    """A compute with the nodes that it has at this moment."""
+    body = copy.deepcopy(compute.body)
+    inner = body["properties"]["properties"]
+    if compute.kind == "AmlCompute" and inner["currentNodeCount"] is not None:
+        running = sum(compute.busy_nodes.values())
+        nodes = node_count(compute)
+        inner["currentNodeCount"] = inner["targetNodeCount"] = nodes
+        inner["nodeStateCounts"].update(runningNodeCount=running, idleNodeCount=nodes - running)
+    return body
+
+
+def nodes_body(compute: Compute) -> Json:
+    """The nodes of a cluster (recorded: compute_list_nodes_2024.json; one node: example_compute_listnodes.json)."""
+    runs = [name for name, count in compute.busy_nodes.items() for _ in range(count)]
+    nodes: list[Json] = []
+    for index in range(node_count(compute)):
+        node = uuid.uuid5(uuid.NAMESPACE_URL, f"{compute.body['id']}/{index}")
+        nodes.append(
+            {
+                "nodeId": f"tvmps_{node.hex}_d",
+                "privateIpAddress": f"10.0.0.{4 + index}",
+                "publicIpAddress": "203.0.113.10",
+                "port": 50000 + index,
+                "nodeState": "running" if index < len(runs) else "idle",
+                **({"runId": runs[index]} if index < len(runs) else {}),
+            }
+        )
+    return {"computeType": compute.kind, "nodes": nodes}
+
+
+def last_operation(name: str, status: str, now: datetime) -> Json:
+    """What an instance says of the last thing that was done to it."""
+    return {
+        "operationName": name,
+        "operationTime": timestamp(now),
+        "operationStatus": status,
+        "operationTrigger": "User",
+    }
+
+
+def _accepted_cluster(sent: Json) -> Json:
+    scale = sent["scaleSettings"]
+    return {
+        "vmSize": sent["vmSize"].upper(),
+        "vmPriority": sent.get("vmPriority"),
+        "scaleSettings": {
+            "maxNodeCount": scale["maxNodeCount"],
+            "minNodeCount": scale.get("minNodeCount") or 0,
+            "nodeIdleTimeBeforeScaleDown": scale.get("nodeIdleTimeBeforeScaleDown"),
+        },
+        "subnet": sent.get("subnet"),
+        "currentNodeCount": None,
+        "targetNodeCount": None,
+        "nodeStateCounts": None,
+        "allocationState": None,
+        "errors": None,
+        "remoteLoginPortPublicAccess": sent.get("remoteLoginPortPublicAccess") or "NotSpecified",
+        "osType": sent.get("osType") or "Linux",
+        "virtualMachineImage": sent.get("virtualMachineImage"),
+        "isolatedNetwork": bool(sent.get("isolatedNetwork")),
+        "enableNodePublicIp": sent.get("enableNodePublicIp", True),
+        "enableBatchPrivateLink": bool(sent.get("enableBatchPrivateLink")),
+    }
+
+
+def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
+    credentials = sent.get("userAccountCredentials")
+    scale, port = inner["scaleSettings"], inner["remoteLoginPortPublicAccess"]
+    inner = {
+        **inner,
+        # What the service takes where nothing is sent (recorded: compute_aml_get_2025.json).
+        "vmPriority": inner["vmPriority"] or "Dedicated",
+        "scaleSettings": {
+            **scale,
+            "nodeIdleTimeBeforeScaleDown": scale["nodeIdleTimeBeforeScaleDown"] or "PT2M",
+        },
+        "remoteLoginPortPublicAccess": "Enabled" if port == "NotSpecified" else port,
+        "currentNodeCount": 0,
+        "targetNodeCount": 0,
+        "nodeStateCounts": {
+            "preparingNodeCount": 0,
+            "runningNodeCount": 0,
+            "idleNodeCount": 0,
+            "unusableNodeCount": 0,
+            "leavingNodeCount": 0,
+            "preemptedNodeCount": 0,
+        },
+        "allocationState": "Resizing",
+        "propertyBag": {},
+    }
+    inner = _insert(inner, "allocationStateTransitionTime", since, after="allocationState")
+    if not credentials:
+        return inner
+    shown = {
+        "adminUserName": credentials.get("adminUserName"),
+        "adminUserPassword": None,
+        "adminUserSshPublicKey": credentials.get("adminUserSshPublicKey"),
+    }
+    return _insert(inner, "userAccountCredentials", shown, after="scaleSettings")
+
+
+def _accepted_instance(sent: Json, tenant_id: str) -> Json:
+    return {
+        "vmSize": sent["vmSize"].upper(),
+        "imageVersion": None,
+        "subnet": sent.get("subnet"),
+        "sshSettings": None,
+        "autologgerSettings": None,
+        "errors": None,
+        "connectivityEndpoints": None,
+        "applications": None,
+        "state": None,
+        "lastOperation": None,
+        "createdBy": {"userOrgId": tenant_id, "userId": _USER_ID},
+        "applicationSharingPolicy": None,
+        "computeInstanceAuthorizationType": sent.get("computeInstanceAuthorizationType"),
+        "personalComputeInstanceSettings": sent.get("personalComputeInstanceSettings"),
+        "setupScripts": sent.get("setupScripts"),
+        **{key: default if sent.get(key) is None else sent[key] for key, default in INSTANCE_DEFAULTS.items()},
+        "dataMounts": None,
+        "dataDisks": None,
+        "containers": None,
+        "updateStatus": None,
+        "versions": None,
+        "customServices": None,
+        "osImageMetadata": None,
+        **{key: sent[key] for key in _AS_SENT if key in sent},
+    }
+
+
+def _created_instance(inner: Json, sent: Json, name: str, location: str, now: datetime) -> Json:
+    site = f"https://{name}.{location}.instances.azureml.ms"
+    ssh = sent.get("sshSettings") or {}
+    inner = {
+        **inner,
+        "sshSettings": {
+            "sshPublicAccess": ssh.get("sshPublicAccess") or "Disabled",
+            "adminUserName": "azureuser",
+            "sshPort": 4000,
+            "adminPublicKey": None,
+        },
+        "errors": [],
+        "connectivityEndpoints": {
+            "publicIpAddress": "203.0.113.10",
+            "privateIpAddress": "10.0.0.4",
+        },
+        "applications": [
+            {"displayName": "Jupyter", "endpointUri": f"{site}/tree/"},
+            {"displayName": "Jupyter Lab", "endpointUri": f"{site}/lab"},
+        ],
+        "state": "Running",
+        "lastOperation": last_operation("Create", "Succeeded", now),
+        "applicationSharingPolicy": sent.get("applicationSharingPolicy") or "Shared",
+        "versions": {"runtime": "3.0.02094.0004"},
+        "customServices": [],
+        "osImageMetadata": {
+            "currentImageVersion": "22.09.21",
+            "latestImageVersion": "22.09.21",
+            "isLatestOsImageVersion": True,
+            "osPatchingStatus": None,
+        },
+    }
+    schedules = sent.get("schedules") or {"computeStartStop": []}
+    return _insert(inner, "schedules", schedules, after="setupScripts")
+
+
+def _identity(sent: Json, tenant_id: str) -> Json:
+    """An identity with the ids that the service gives it."""
+    own = {"principalId": str(uuid.uuid4()), "tenantId": tenant_id} if "SystemAssigned" in sent["type"] else {}
+    if sent["type"] == "SystemAssigned":
+        return {"type": "SystemAssigned", **own}
+    # Guess: user-assigned identities of a compute were never recorded; this is ARM's usual form.
+    return {
+        "type": sent["type"],
+        **own,
+        "userAssignedIdentities": user_assigned(sent.get("userAssignedIdentities") or {}),
+    }
+
+
+def _insert(body: Json, key: str, value: object, *, after: str) -> Json:
+    """`body` with one more key, at the place where the service has it."""
+    result: Json = {}
+    for name, old in body.items():
+        result[name] = old
+        if name == after:
+            result[key] = value
+    return result

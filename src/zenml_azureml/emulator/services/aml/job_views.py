@@ -1,0 +1,291 @@
+"""What a command job's body says: pure functions from what was sent to what Azure ML answers.
+
+Sources: the recordings job_put_*.json, job_get_*.json and job_list_mixed_states.json (2022 to 2026).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zenml_azureml.emulator.http.responses import ServiceError, timestamp
+from zenml_azureml.emulator.http.schemas import MOST_TAGS
+from zenml_azureml.emulator.jobs.launch import compute_name
+from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+#: What can still be changed once a job exists, in the words of the service's own refusal.
+MUTABLE = ("description", "tags", "displayName", "properties", "isArchived")
+
+# The other properties, with the name by which the refusal calls each of them.
+# Guess: only `Inputs`, `Outputs` and `Settings` were seen in such a refusal (quoted_put_immutable.json).
+_IMMUTABLE = {
+    "experimentName": "ExperimentName",
+    "computeId": "ComputeId",
+    "identity": "Identity",
+    "componentId": "ComponentId",
+    "resources": "Resources",
+    "queueSettings": "QueueSettings",
+    "codeId": "CodeId",
+    "command": "Command",
+    "environmentId": "EnvironmentId",
+    "inputs": "Inputs",
+    "outputs": "Outputs",
+    "distribution": "Distribution",
+    "limits": "Limits",
+    "environmentVariables": "EnvironmentVariables",
+}
+
+
+def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
+    """All that the service knows of a job once it accepted it, whatever the api-version of the client.
+
+    Args:
+        sent: `properties` of the PUT's body.
+        name: The job's name.
+        workspace: Where it is made.
+
+    Returns:
+        `properties` of the job, but for `status`.
+    """
+    return {
+        "description": sent.get("description"),
+        "tags": _given(sent.get("tags")),
+        "properties": {**_given(sent.get("properties")), **_own_properties(sent, workspace)},
+        # Guess: the service makes up a name of two words; nobody recorded how.
+        "displayName": sent.get("displayName") or name,
+        "experimentName": sent.get("experimentName") or "Default",
+        "services": _services(sent.get("services") or {}, name, workspace),
+        "computeId": sent.get("computeId"),
+        "isArchived": bool(sent.get("isArchived")),
+        "identity": sent.get("identity"),
+        "componentId": sent.get("componentId"),
+        "notificationSetting": sent.get("notificationSetting"),
+        "secretsConfiguration": sent.get("secretsConfiguration"),
+        "jobType": "Command",
+        "resources": _resources(sent.get("resources") or {}),
+        "codeId": sent.get("codeId"),
+        "command": sent["command"],
+        "environmentId": sent["environmentId"],
+        "inputs": {key: _input(value) for key, value in (sent.get("inputs") or {}).items()},
+        "outputs": _outputs(sent.get("outputs") or {}, name),
+        "distribution": sent.get("distribution"),
+        "autologgerSettings": sent.get("autologgerSettings"),
+        "limits": sent.get("limits"),
+        "environmentVariables": sent.get("environmentVariables"),
+        "parameters": {},
+        "queueSettings": _queue_settings(sent.get("queueSettings")),
+    }
+
+
+def changed_immutables(existing: Job, wanted: Mapping[str, Any]) -> list[str]:
+    """What a PUT would change that cannot be changed, by the names that the refusal uses.
+
+    Args:
+        existing: The job of that name.
+        wanted: `complete`d properties of the PUT.
+    """
+    return [label for key, label in _IMMUTABLE.items() if existing.properties[key] != wanted[key]]
+
+
+def check_merged(existing: Job, sent: Mapping[str, Any]) -> None:
+    """Refuse tags or properties that would be too many together with those that a job has.
+
+    Raises:
+        ServiceError: 400.
+    """
+    for key in ("tags", "properties"):
+        own = {name for name in existing.properties[key] if not name.startswith(("_aml_", "_azureml", "Content"))}
+        if len(own | set(sent.get(key) or {})) > MOST_TAGS:
+            # Guess: the words.
+            raise ServiceError(400, "UserError", f"A job can have at most {MOST_TAGS} {key}.")
+
+
+def update(existing: Job, sent: Mapping[str, Any]) -> None:
+    """Change what can be changed of a job: tags and properties only ever merge.
+
+    Args:
+        existing: The job.
+        sent: Any of `MUTABLE`; what is missing or null stays as it is.
+    """
+    properties = existing.properties
+    for key in ("tags", "properties"):
+        properties[key] = {**properties[key], **_given(sent.get(key))}
+    for key in ("description", "displayName", "isArchived"):
+        if sent.get(key) is not None:
+            properties[key] = sent[key]
+
+
+def render(job: Job, workspace: Workspace, api_version: str, created_by: str) -> Json:
+    """A job as a client of that api-version sees it: the keys grow with the version.
+
+    Args:
+        job: The job.
+        workspace: Where it is.
+        api_version: As in the request's query, e.g. `2024-01-01-preview`.
+        created_by: The id of the application that made it.
+    """
+    version = _ApiVersion.parse(api_version)
+    properties = dict(job.properties)
+    experiment_name = properties.pop("experimentName")
+    body = {
+        **{key: properties.pop(key) for key in ("description", "tags", "properties")},
+        "displayName": properties.pop("displayName"),
+        "status": job.status,
+        "experimentName": experiment_name,
+        **properties,
+    }
+    body["services"] = {name: version.select(service) for name, service in body["services"].items()}
+    body["resources"] = version.select(body["resources"])
+    body["outputs"] = {name: version.select(output) for name, output in body["outputs"].items()}
+    return {
+        "id": f"{workspace.path}/jobs/{job.name}",
+        "name": job.name,
+        "type": f"{PROVIDER}/workspaces/jobs",
+        "properties": version.select(body),
+        "systemData": {
+            "createdAt": timestamp(job.created_at),
+            "createdBy": created_by,
+            "createdByType": "Application",
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _ApiVersion:
+    """An api-version, and which keys it knows."""
+
+    date: str
+    preview: bool
+
+    @classmethod
+    def parse(cls, text: str) -> _ApiVersion:
+        return cls(date=text[:10], preview=text.endswith("-preview"))
+
+    def select(self, body: Json) -> Json:
+        """The part of `body` that this version knows."""
+        return {key: value for key, value in body.items() if self._knows(key, value)}
+
+    def _knows(self, key: str, value: object) -> bool:
+        if key == "queueSettings" and value is not None and self.date == "2022-12-01":
+            return True  # Recorded: shown there only to who sent it (job_put_serverless.json).
+        if key not in _FIRST_VERSION:
+            return True
+        stable, preview = _FIRST_VERSION[key]
+        first = preview if self.preview else stable
+        return first is not None and self.date >= first
+
+
+# The first stable version and the first preview that have a key; all others have it always.
+# Guess: where stable versions have it, later than any recorded one (2023-04-01), is from Microsoft's
+# API description; None is for those that only previews are known to have.
+_FIRST_VERSION: dict[str, tuple[str | None, str]] = {
+    "nodes": ("2023-04-01", "2022-10-01"),
+    "autologgerSettings": (None, "2022-10-01"),
+    "assetName": (None, "2022-12-01"),
+    "assetVersion": (None, "2022-12-01"),
+    "autoDeleteSetting": (None, "2023-04-01"),
+    "locations": (None, "2023-04-01"),
+    "maxInstanceCount": (None, "2023-04-01"),
+    "notificationSetting": ("2023-10-01", "2023-04-01"),
+    "queueSettings": ("2023-10-01", "2023-04-01"),
+    "secretsConfiguration": (None, "2023-04-01"),
+}
+
+
+def _given(sent: Mapping[str, Any] | None) -> Json:
+    return {key: value for key, value in (sent or {}).items() if value is not None}
+
+
+def _own_properties(sent: Mapping[str, Any], workspace: Workspace) -> Json:
+    target = workspace.find_compute(compute_name(sent.get("computeId")) or "")
+    on_instance = target is not None and target.kind == "ComputeInstance"
+    # Recorded: job_get_instance_2025.json for an instance, the other jobs for clusters and serverless.
+    own = {"_azureml.ComputeTargetType": "amlcdsi" if on_instance else "amlctrain"}
+    if sent.get("codeId"):
+        own["ContentSnapshotId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, sent["codeId"]))
+    return own
+
+
+def _services(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
+    tracking = f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}?"
+    # Lower-case `resourcegroups` and no provider, as recorded.
+    studio = (
+        f"{workspace.studio}/runs/{name}?wsid=/subscriptions/{workspace.subscription_id}"
+        f"/resourcegroups/{workspace.resource_group}/workspaces/{workspace.name}"
+    )
+    own = {
+        "Tracking": _service({"jobServiceType": "Tracking", "endpoint": tracking}),
+        "Studio": _service({"jobServiceType": "Studio", "endpoint": studio}),
+    }
+    return {**{key: _service(value) for key, value in sent.items() if key not in own}, **own}
+
+
+def _service(sent: Mapping[str, Any]) -> Json:
+    keys = (
+        "jobServiceType",
+        "port",
+        "endpoint",
+        "status",
+        "errorMessage",
+        "properties",
+        "nodes",
+    )
+    return {key: sent.get(key) for key in keys}
+
+
+def _resources(sent: Mapping[str, Any]) -> Json:
+    defaults: Json = {
+        "instanceCount": 1,
+        "maxInstanceCount": None,
+        "instanceType": None,
+        "locations": None,
+        "properties": None,
+        "shmSize": "2g",
+        "dockerArgs": None,
+    }
+    return {**defaults, **{key: value for key, value in sent.items() if value is not None}}
+
+
+def _queue_settings(sent: Mapping[str, Any] | None) -> Json | None:
+    if sent is None:
+        return None
+    return {"jobTier": sent.get("jobTier"), "priority": sent.get("priority")}
+
+
+def _input(sent: Mapping[str, Any]) -> Json:
+    kind = sent["jobInputType"]
+    if kind == "literal":
+        return {
+            "description": sent.get("description"),
+            "jobInputType": kind,
+            "value": sent.get("value"),
+        }
+    return {
+        "description": sent.get("description"),
+        "uri": sent.get("uri"),
+        "mode": sent.get("mode") or "ReadOnlyMount",
+        "jobInputType": kind,
+    }
+
+
+def _outputs(sent: Mapping[str, Any], name: str) -> Json:
+    default = {
+        "uri": f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{name}",
+        "jobOutputType": "uri_folder",
+    }
+    return {key: _output(value) for key, value in {**sent, "default": sent.get("default", default)}.items()}
+
+
+def _output(sent: Mapping[str, Any]) -> Json:
+    return {
+        "description": sent.get("description"),
+        "uri": sent.get("uri"),
+        "assetName": sent.get("assetName"),
+        "assetVersion": sent.get("assetVersion"),
+        "mode": sent.get("mode") or "ReadWriteMount",
+        "autoDeleteSetting": sent.get("autoDeleteSetting"),
+        "jobOutputType": sent["jobOutputType"],
+    }

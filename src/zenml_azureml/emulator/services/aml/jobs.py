@@ -1,0 +1,251 @@
+"""Jobs: submit, get, list, cancel, archive."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.bounds import MOST_PROCESSES
+from zenml_azureml.emulator.http.responses import (
+    WORKSPACE,
+    ServiceError,
+    aml_empty,
+    aml_json,
+    checked,
+    in_view,
+    json_body,
+    paged,
+    workspace_of,
+)
+from zenml_azureml.emulator.http.schemas import JobSchema
+from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.lifecycle import live
+from zenml_azureml.emulator.jobs.processes import process_count
+from zenml_azureml.emulator.services.aml.job_views import (
+    MUTABLE,
+    changed_immutables,
+    check_merged,
+    complete,
+    render,
+    update,
+)
+from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+_RESULTS = (
+    f"/subscriptions/{{subscription}}/providers/{PROVIDER}"
+    "/locations/{location}/mfeOperationResults/jc:{workspace_id}:{job}"
+)
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of jobs, and where the end of a cancel is asked for."""
+    return [
+        web.put(f"{WORKSPACE}/jobs/{{job}}", _put),
+        web.get(f"{WORKSPACE}/jobs/{{job}}", _get),
+        web.get(f"{WORKSPACE}/jobs", _list),
+        web.post(f"{WORKSPACE}/jobs/{{job}}/cancel", _cancel),
+        web.get(_RESULTS, _cancel_result),
+    ]
+
+
+def job_of(request: web.Request) -> Job:
+    """The job that the request's path names.
+
+    Raises:
+        ServiceError: 404, where there is none.
+    """
+    name = request.match_info["job"]
+    job = workspace_of(request).find_job(name)
+    if job is None:
+        # The words were quoted in public (azureml-previews, report 267); the form is the one recorded
+        # for environments.
+        raise ServiceError(404, "UserError", f"Job {name} not found.", inner=["NotFoundError"])
+    return job
+
+
+async def _put(request: web.Request) -> web.Response:
+    workspace = workspace_of(request)
+    context = request.app[CONTEXT]
+    name = request.match_info["job"]
+    sent = (await json_body(request)).get("properties")
+    if not isinstance(sent, dict):
+        raise _user_error("The job has no properties.")
+    checked(JobSchema, sent)
+    existing = workspace.find_job(name)
+    _check(sent, name, workspace)
+    wanted = complete(sent, name if existing is None else existing.name, workspace)
+    if existing is not None:
+        changed = changed_immutables(existing, wanted)
+        if changed:
+            raise _immutable(changed)
+        check_merged(existing, sent)
+        update(existing, {key: sent.get(key) for key in MUTABLE})
+        workspace.note_tags(existing)
+        return aml_json(request, _rendered(request, existing))
+    job = Job(
+        name=name,
+        properties=wanted,
+        created_at=context.clock.now(),
+        folder=context.folder / "jobs" / name,
+    )
+    workspace.add(job)
+    context.spawn(live(context, workspace, job))
+    location = f"{context.base_url}{workspace.path}/jobs/{name}?{_api_version_query(request)}"
+    return aml_json(request, _rendered(request, job), status=201, headers={"Location": location})
+
+
+async def _get(request: web.Request) -> web.Response:
+    return aml_json(request, _rendered(request, job_of(request)))
+
+
+async def _list(request: web.Request) -> web.Response:
+    """Newest first; `tag` filters by the tag's key alone, `properties` by `key` or `key=value`."""
+    workspace = workspace_of(request)
+    query = request.query
+    is_shown = in_view(query.get("listViewType"))
+    tests: list[Callable[[Job], bool]] = [lambda job: is_shown(job.properties)]
+    if "jobType" in query:
+        tests.append(lambda job: job.properties["jobType"] == query["jobType"])
+    if "properties" in query:
+        tests.append(lambda job: _has_properties(job, query["properties"]))
+    found = [job for job in workspace.newest_jobs(query.get("tag")) if all(test(job) for test in tests)]
+    return paged(request, found, lambda job: _rendered(request, job))
+
+
+async def _cancel(request: web.Request) -> web.Response:
+    """Recorded: job_cancel_running_202.json, job_cancel_starting_200.json, job_get_cancelrequested.json."""
+    job = job_of(request)
+    if job.is_terminal:  # recorded: job_cancel_completed_2025.json; a pipeline job would be refused
+        return aml_empty(request, status=200)
+    running = job.started_at is not None
+    job.cancel_requested.set()
+    if not running:
+        return aml_empty(request, status=200)
+    job.status = "CancelRequested"
+    workspace = workspace_of(request)
+    path = _RESULTS.format(
+        subscription=workspace.subscription_id,
+        location=workspace.location,
+        workspace_id=workspace.workspace_id,
+        job=job.name,
+    )
+    # The service signs the URL; whatever the values, a client must send them back as they are.
+    signature = urlencode({key: secrets.token_urlsafe(16) for key in ("t", "c", "s", "h")})
+    base_url = request.app[CONTEXT].base_url
+    headers = {
+        "Location": f"{base_url}{path}?{_api_version_query(request)}&{signature}",
+        "x-ms-async-operation-timeout": "PT1H",
+    }
+    return aml_json(request, None, status=202, headers=headers)
+
+
+async def _cancel_result(request: web.Request) -> web.Response:
+    """202 until the job has ended, then an empty 200 (recorded: job_cancel_lro.json)."""
+    store = request.app[CONTEXT].store
+    wanted = request.match_info["workspace_id"]
+    workspace = next((w for w in store.workspaces if w.workspace_id == wanted), None)
+    job = workspace.find_job(request.match_info["job"]) if workspace is not None else None
+    if job is None:
+        # Guess: nobody has recorded it.
+        raise ServiceError(404, "UserError", "The operation was not found.")
+    if job.is_terminal:
+        return aml_empty(request, status=200)
+    location = f"{request.app[CONTEXT].base_url}{request.path_qs}"
+    return aml_json(request, {}, status=202, headers={"Location": location})
+
+
+def _check(sent: Json, name: str, workspace: Workspace) -> None:
+    """Refuse what the service refuses at once; all else is found out when the job runs."""
+    if not _NAME.fullmatch(name):
+        # Guess: the rule is documented, the words are not.
+        raise _user_error(
+            f"The job name '{name}' is invalid. It must start with a letter or a digit, followed by at "
+            "most 254 letters, digits, hyphens or underscores."
+        )
+    if sent.get("jobType") != "Command":
+        raise _user_error(f"This emulator runs command jobs, and not '{sent.get('jobType')}'.")
+    for key in ("command", "environmentId"):
+        if not sent.get(key):
+            # Guess: there is no recording of this message.
+            raise _user_error(f"The field {key} is required.")
+    try:
+        timeout_of(sent.get("limits"))
+    except ValidationError as error:
+        # Guess: as above.
+        raise _user_error("The field limits.timeout is not an ISO 8601 duration.") from error
+    number = process_count(sent.get("distribution"), (sent.get("resources") or {}).get("instanceCount") or 1)
+    if number > MOST_PROCESSES:
+        raise _user_error(
+            f"The job asks for {number} processes. This emulator runs at most {MOST_PROCESSES} processes for one job."
+        )
+    _check_environment(sent["environmentId"], workspace)
+    target = compute_name(sent.get("computeId"))
+    if target is not None and workspace.find_compute(target) is None:
+        # Guess: the status; the words were quoted in public (AML-Kubernetes, report 118).
+        raise _user_error(f"Unknown compute target '{target}'.")
+
+
+def _check_environment(environment_id: str, workspace: Workspace) -> None:
+    """A full id must name a version that exists; short and versionless ids are taken as they are.
+
+    Recorded: job_put_serverless.json, job_put_minimal_fields.json.
+    """
+    found = environment_of(environment_id)
+    if found is None or not environment_id.lower().startswith(workspace.path.lower()):
+        return
+    name, version = found
+    # Microsoft's curated environments are in every workspace.
+    if version is None or name.lower().startswith("azureml-"):
+        return
+    if version not in workspace.environments.get(name, {}):
+        # Guess: the answer recorded for a GET of a missing environment.
+        raise ServiceError(
+            404,
+            "UserError",
+            f"No environment exists for name: {name}, version: {version}, label: ",
+            inner=["NotFoundError"],
+        )
+
+
+def _immutable(changed: list[str]) -> ServiceError:
+    """Recorded in part: quoted_put_immutable.json (the words), job_reput_conflict.txt (the inner codes)."""
+    names = ",  ".join(changed)
+    return ServiceError(
+        400,
+        "UserError",
+        "A job with this name already exists. If you are trying to create a new job, use a different "
+        "name. If you are trying to update an existing job, the existing job's "
+        f"{names} cannot be changed. Only description, tags, displayName, properties, and isArchived "
+        "can be updated.",
+        inner=["Immutable", "JobPropertyImmutable"],
+    )
+
+
+def _user_error(message: str) -> ServiceError:
+    return ServiceError(400, "UserError", message)
+
+
+def _has_properties(job: Job, wanted: str) -> bool:
+    mine = job.properties["properties"]
+    for item in wanted.split(","):
+        key, _, value = item.partition("=")
+        if key not in mine or (value and mine[key] != value):
+            return False
+    return True
+
+
+def _rendered(request: web.Request, job: Job) -> Json:
+    context: Context = request.app[CONTEXT]
+    return render(job, workspace_of(request), request.query["api-version"], context.client_id)
+
+
+def _api_version_query(request: web.Request) -> str:
+    return urlencode({"api-version": request.query["api-version"]})

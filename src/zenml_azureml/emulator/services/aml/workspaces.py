@@ -1,0 +1,141 @@
+"""Workspaces: they exist from the start; only their container registry and their identities can be changed.
+
+Sources: workspace_list_2026.json (the keys of today), workspace_get_200_2022.json.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.responses import (
+    WORKSPACE,
+    aml_json,
+    gateway_json,
+    json_body,
+    subscription_not_found,
+    timestamp,
+    workspace_of,
+)
+from zenml_azureml.emulator.http.schemas import WorkspaceSchema
+from zenml_azureml.emulator.services.arm.other_resources import storage_account_id
+from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
+from zenml_azureml.emulator.state import PROVIDER, Workspace
+from zenml_azureml.emulator.types import Json
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of workspaces."""
+    subscription = "/subscriptions/{subscription}"
+    return [
+        web.get(WORKSPACE, _get),
+        web.patch(WORKSPACE, _update),
+        web.get(f"{subscription}/providers/{PROVIDER}/workspaces", _list),
+        web.get(
+            f"{subscription}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces",
+            _list,
+        ),
+    ]
+
+
+async def _get(request: web.Request) -> web.Response:
+    return aml_json(request, _render(workspace_of(request), request.app[CONTEXT]))
+
+
+async def _update(request: web.Request) -> web.Response:
+    """Give a workspace another container registry, or user-assigned identities, as `az ml workspace update` does."""
+    workspace = workspace_of(request)
+    sent = await json_body(request, WorkspaceSchema)
+    properties, identity = sent.get("properties") or {}, sent.get("identity") or {}
+    if "userAssignedIdentities" in identity:
+        workspace.user_assigned = user_assigned(identity["userAssignedIdentities"] or {})
+    if "primaryUserAssignedIdentity" in properties:
+        workspace.primary_identity = properties["primaryUserAssignedIdentity"]
+    if "containerRegistry" in properties:
+        workspace.container_registry = properties["containerRegistry"]
+    # Guess: done at once, where the service answers 202 and takes its time.
+    return aml_json(request, _render(workspace, request.app[CONTEXT]))
+
+
+async def _list(request: web.Request) -> web.Response:
+    """Put together by ARM, and so compact."""
+    context = request.app[CONTEXT]
+    subscription = request.match_info["subscription"].lower()
+    found = [w for w in context.store.workspaces if w.subscription_id.lower() == subscription]
+    if not found:
+        raise subscription_not_found(request.match_info["subscription"])
+    group = request.match_info.get("resource_group")
+    if group is not None:
+        found = [w for w in found if w.resource_group.lower() == group.lower()]
+    return gateway_json(request, {"value": [_render(w, context) for w in found]})
+
+
+def _render(workspace: Workspace, context: Context) -> Json:
+    created = timestamp(workspace.created_at).replace("+00:00", "Z")
+    group = f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
+    plain = workspace.plain_name
+    return {
+        "id": workspace.path,
+        "name": workspace.name,
+        "type": f"{PROVIDER}/workspaces",
+        "location": workspace.location,
+        "tags": {},
+        "etag": None,
+        "properties": {
+            "friendlyName": workspace.name,
+            "description": "",
+            "storageAccount": storage_account_id(workspace),
+            "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{workspace.vault_name}",
+            **({"containerRegistry": workspace.container_registry} if workspace.container_registry else {}),
+            "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
+            "hbiWorkspace": False,
+            "tenantId": context.tenant_id,
+            "imageBuildCompute": None,
+            "provisioningState": "Succeeded",
+            "managedNetwork": {
+                "changeableIsolationModes": ["AllowInternetOutbound", "AllowOnlyApprovedOutbound"],
+                "isolationMode": "Disabled",
+                "enableNetworkMonitor": False,
+                "enableFirewallLog": False,
+            },
+            "allowRoleAssignmentOnRG": True,
+            "v1LegacyMode": False,
+            "softDeleteEnabled": False,
+            "creationTime": created,
+            "notebookInfo": {
+                "resourceId": uuid.UUID(workspace.workspace_id).hex,
+                "fqdn": f"ml-{plain}-{workspace.location}-{workspace.workspace_id}"
+                f".{workspace.location}.notebooks.azure.net",
+                "isPrivateLinkEnabled": False,
+                "notebookPreparationError": None,
+            },
+            "storageHnsEnabled": False,
+            "workspaceId": workspace.workspace_id,
+            "linkedModelInventoryArmId": None,
+            **({"primaryUserAssignedIdentity": workspace.primary_identity} if workspace.primary_identity else {}),
+            "privateLinkCount": 0,
+            "publicNetworkAccess": "Enabled",
+            "discoveryUrl": f"{context.base_url}/discovery",
+            "mlFlowTrackingUri": f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}",
+            "sdkTelemetryAppInsightsKey": str(uuid.UUID(int=0)),
+            "enableDataIsolation": False,
+        },
+        "identity": {
+            "type": "SystemAssigned,UserAssigned" if workspace.user_assigned else "SystemAssigned",
+            "principalId": str(uuid.uuid5(uuid.UUID(workspace.workspace_id), "identity")),
+            "tenantId": context.tenant_id,
+            **({"userAssignedIdentities": workspace.user_assigned} if workspace.user_assigned else {}),
+        },
+        "kind": "Default",
+        "sku": {"name": "Basic", "tier": "Basic"},
+        "systemData": {
+            "createdAt": created,
+            "createdBy": context.client_id,
+            "createdByType": "Application",
+            "lastModifiedAt": created,
+            "lastModifiedBy": context.client_id,
+            "lastModifiedByType": "Application",
+        },
+    }

@@ -1,0 +1,1 @@
+"""Azure Resource Manager: subscriptions, roles, registries, key vaults, and other resources."""

@@ -1,0 +1,1 @@
+"""Microsoft Entra: sign-in, tokens, managed identities, clouds."""

@@ -1,0 +1,245 @@
+"""The emulator's one tenant of Microsoft Entra, with one application in it: what it signs, and what it accepts."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from zenml_azureml.emulator.local.private_files import write_private
+from zenml_azureml.emulator.services.entra.machine_identities import MachineIdentity
+
+#: Audience of the assertions that stand in for a secret, as Microsoft Entra demands it.
+EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
+
+_ALGORITHM = "RS256"
+_NAMES_FILE = "identity.json"
+
+
+#: How Azure Resource Manager answers a token that was revoked (see `bearer.py`).
+RevokedAnswer = Literal["insufficient_claims", "session_revoked", "invalid_token", "none"]
+
+
+class InvalidTokenError(Exception):
+    """A token that nobody here has signed, or that is not a token."""
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """The end of a token before its time.
+
+    Attributes:
+        at: When it was revoked.
+        answer: What Azure Resource Manager says to it from then on.
+    """
+
+    at: datetime
+    answer: RevokedAnswer
+
+
+@dataclass
+class Identity:
+    """The tenant, its application, and the key that signs tokens.
+
+    Thread-safe as far as tests need it: tokens may be made on any thread.
+
+    Attributes:
+        tenant_id: Of the tenant.
+        client_id: Of the application.
+        object_id: Of the application's service principal.
+        client_secret: With which it signs in.
+        expired_secrets: With which it signed in before; Microsoft Entra still knows them as its own.
+        federated_token_file: Holds an assertion with which it signs in too.
+    """
+
+    tenant_id: str
+    client_id: str
+    object_id: str
+    client_secret: str = field(repr=False)
+    expired_secrets: list[str] = field(repr=False)
+    federated_token_file: Path
+    _folder: Path = field(repr=False)
+    _key: rsa.RSAPrivateKey = field(repr=False)
+    # By `uti`, which is a token's own id.
+    _issued: set[str] = field(default_factory=set, repr=False)
+    _revoked: dict[str, Revocation] = field(default_factory=dict, repr=False)
+    # By token: each comes with many requests, and its signature stays right.
+    _verified: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def key_id(self) -> str:
+        """`kid` of the key."""
+        return uuid.uuid5(uuid.UUID(self.tenant_id), self.client_id).hex
+
+    def issuer(self) -> str:
+        """`iss` of access tokens."""
+        return f"https://sts.windows.net/{self.tenant_id}/"
+
+    def public_key(self) -> dict[str, Any]:
+        """The signing key's public half as a JSON web key."""
+        key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
+
+    def access_token(
+        self,
+        audience: str,
+        now: datetime,
+        lifetime: timedelta,
+        *,
+        method: str,
+        takes_challenges: bool = False,
+        machine: MachineIdentity | None = None,
+    ) -> str:
+        """A signed access token.
+
+        Args:
+            audience: What it is for, e.g. `https://management.azure.com`.
+            now: When it begins to be valid.
+            lifetime: How long it is valid.
+            method: How the application signed in: `1` by secret, `2` by assertion.
+            takes_challenges: Whether its client has said that it understands claims challenges.
+            machine: The managed identity that it is for; None for the application.
+        """
+        claims: dict[str, Any] = {
+            "aud": audience,
+            "iss": self.issuer(),
+            "iat": now,
+            "nbf": now,
+            "exp": now + lifetime,
+            "appid": self.client_id,
+            "appidacr": method,
+            "idp": self.issuer(),
+            "idtyp": "app",
+            "oid": self.object_id,
+            "sub": self.object_id,
+            "tid": self.tenant_id,
+            "uti": secrets.token_urlsafe(16),
+            "ver": "1.0",
+        }
+        if machine is not None:
+            claims |= {"appid": machine.client_id, "oid": machine.object_id, "sub": machine.object_id}
+            claims["xms_mirid"] = machine.resource_id
+        if takes_challenges:
+            claims["xms_cc"] = ["CP1"]  # quoted: Azure/azure-cli#23635
+        self._issued.add(claims["uti"])
+        return self._sign(claims)
+
+    def revoke_tokens(self, now: datetime, answer: RevokedAnswer) -> int:
+        """Revoke every access token that was issued since the start and is not revoked yet.
+
+        Args:
+            now: The time.
+            answer: What Azure Resource Manager says to them from now on.
+
+        Returns:
+            How many there were.
+        """
+        issued, self._issued = self._issued, set()
+        self._revoked.update(dict.fromkeys(issued, Revocation(now, answer)))
+        return len(issued)
+
+    def revocation(self, claims: dict[str, Any]) -> Revocation | None:
+        """How a token with these claims was revoked; None if it was not."""
+        return self._revoked.get(str(claims.get("uti")))
+
+    def is_secret(self, secret: str) -> bool:
+        """Whether it is the application's secret."""
+        return hmac.compare_digest(secret.encode(), self.client_secret.encode())
+
+    def is_expired_secret(self, secret: str) -> bool:
+        """Whether it was the application's secret, and has expired."""
+        return any(hmac.compare_digest(secret.encode(), old.encode()) for old in self.expired_secrets)
+
+    def rotate_secret(self, *, keep_expired: bool) -> None:
+        """Give the application a new secret in place of its present one. Tokens that it has stay valid.
+
+        Args:
+            keep_expired: Whether the present one stays at the application, expired, or is deleted.
+        """
+        if keep_expired:
+            self.expired_secrets.append(self.client_secret)
+        self.client_secret = secrets.token_urlsafe(30)
+        names = ("tenant_id", "client_id", "object_id", "client_secret", "expired_secrets")
+        _write_names(self._folder, {name: getattr(self, name) for name in names})
+
+    def is_assertion(self, assertion: str) -> bool:
+        """Whether it is an assertion of the kind that `federated_token_file` holds."""
+        try:
+            claims = self.claims(assertion)
+        except InvalidTokenError:
+            return False
+        return claims.get("aud") == EXCHANGE_AUDIENCE and claims.get("sub") == self.client_id
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that was signed here; whether it is still valid is for the caller.
+
+        Raises:
+            InvalidTokenError: For any other text.
+        """
+        options: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+        if token not in self._verified:
+            try:
+                claims = jwt.decode(token, self._key.public_key(), algorithms=[_ALGORITHM], options=options)
+            except jwt.InvalidTokenError as error:
+                raise InvalidTokenError(str(error)) from error
+            self._verified[token] = claims
+        return self._verified[token]
+
+    def _sign(self, claims: dict[str, Any]) -> str:
+        headers = {"kid": self.key_id, "x5t": self.key_id}
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
+
+
+def identity(folder: Path) -> Identity:
+    """The identity in `folder`, made there at first: what was configured with it keeps working.
+
+    Args:
+        folder: Where it is kept; it exists.
+    """
+    key_file, names_file = folder / "token.key", folder / _NAMES_FILE
+    if not names_file.exists():
+        made = {name: str(uuid.uuid4()) for name in ("tenant_id", "client_id", "object_id")}
+        write_private(key_file, _new_key())
+        _write_names(folder, {**made, "client_secret": secrets.token_urlsafe(30)})
+    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
+    token_file = folder / "federated-token"
+    names = {"expired_secrets": [], **stored_names(folder)}
+    found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
+    now = datetime.now(timezone.utc)
+    # Without an end: nothing here would renew the file of an emulator that runs for days.
+    assertion = {"iss": found.issuer(), "aud": EXCHANGE_AUDIENCE, "sub": found.client_id, "iat": now}
+    write_private(token_file, found._sign(assertion).encode())
+    return found
+
+
+def stored_names(folder: Path) -> dict[str, Any]:
+    """The ids and secrets of the identity in `folder`, as its attributes are called.
+
+    Args:
+        folder: Where it is kept.
+    """
+    names: dict[str, Any] = json.loads((folder / _NAMES_FILE).read_text(encoding="utf-8"))
+    return names
+
+
+def _write_names(folder: Path, names: Mapping[str, Any]) -> None:
+    write_private(folder / _NAMES_FILE, json.dumps(names).encode())
+
+
+def _new_key() -> bytes:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

@@ -1,0 +1,1 @@
+"""Azure Key Vault: secrets, for the real `azure-keyvault-secrets`."""

@@ -1,0 +1,1 @@
+"""The run history service: details of runs, and discovery."""

@@ -1,0 +1,180 @@
+"""Discovery and run history: what a client finds beside Resource Manager.
+
+The SDK's way is workspace -> `discoveryUrl` -> `api` -> `/history/v1.0/...`: here all on one address.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.responses import STARTED, WORKSPACE, json_body, workspace_of
+from zenml_azureml.emulator.http.schemas import RunChangeSchema
+from zenml_azureml.emulator.services.aml.job_views import check_merged, update
+from zenml_azureml.emulator.services.run_history.views import (
+    experiment_id,
+    failure,
+    job_specification,
+    run_definition,
+    run_details,
+    run_metadata,
+)
+from zenml_azureml.emulator.services.storage.routes import blob_folder, log_blobs
+from zenml_azureml.emulator.services.storage.sas import account_of
+from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+_HISTORY = f"/history/v1.0{WORKSPACE}"
+_RUN = "/runs/{run}"
+
+#: The name of the emulator's one user.
+_USER = "emulator"
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of this module; a run is found by its id alone or below its experiment."""
+    owners = ("", "/experiments/{experiment}", "/experimentids/{experiment_id}")
+    return [
+        web.get("/discovery", discover),
+        web.post(f"{_HISTORY}/rundata", get_run_data),
+        *(web.get(f"{_HISTORY}{owner}{_RUN}", get_run) for owner in owners),
+        *(web.get(f"{_HISTORY}{owner}{_RUN}/details", get_details) for owner in owners),
+        web.patch(f"{_HISTORY}/experiments/{{experiment}}{_RUN}", change_run),
+    ]
+
+
+async def discover(request: web.Request) -> web.StreamResponse:
+    """Where the other services are; needs no token (recorded: discovery_get.json).
+
+    All but the portal is the emulator: a client must not carry its token to Microsoft.
+    """
+    context = request.app[CONTEXT]
+    names = (
+        *("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling"),
+        *("modelmanagement", "pipelines"),
+    )
+    return _answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.cloud.studio})
+
+
+async def get_run(request: web.Request) -> web.StreamResponse:
+    """A run."""
+    workspace = workspace_of(request)
+    job = _find_run(request, workspace, request.match_info["run"])
+    if job is None:
+        return _not_found(request, workspace, request.match_info["run"])
+    return _answer(request, _metadata(request, job, workspace))
+
+
+async def change_run(request: web.Request) -> web.StreamResponse:
+    """Archive, restore, tag or rename a job: the SDK's way since 1.35, instead of a PUT of the job."""
+    workspace = workspace_of(request)
+    job = _find_run(request, workspace, request.match_info["run"])
+    if job is None:
+        return _not_found(request, workspace, request.match_info["run"])
+    changes = await json_body(request, RunChangeSchema)
+    check_merged(job, changes)
+    update(job, {**changes, "isArchived": changes.get("hidden")})
+    return _answer(request, _metadata(request, job, workspace))
+
+
+async def get_details(request: web.Request) -> web.StreamResponse:
+    """A run with its error and the SAS URLs of its logs."""
+    workspace = workspace_of(request)
+    job = _find_run(request, workspace, request.match_info["run"])
+    if job is None:
+        return _not_found(request, workspace, request.match_info["run"])
+    urls = _log_urls(request, job, workspace)
+    return _answer(request, run_details(job, workspace, log_urls=urls, submitted_by=_USER))
+
+
+async def get_run_data(request: web.Request) -> web.StreamResponse:
+    """A run and how it was asked for, as far as the request selects it."""
+    workspace, wanted = workspace_of(request), await json_body(request)
+    job = _find_run(request, workspace, str(wanted.get("runId")))
+    if job is None:
+        return _not_found(request, workspace, str(wanted.get("runId")))
+    # Guess: what is not selected is null.
+    body = {
+        "runMetadata": (_metadata(request, job, workspace) if wanted.get("selectRunMetadata") else None),
+        "runDefinition": run_definition(job) if wanted.get("selectRunDefinition") else None,
+        "jobSpecification": (job_specification(job) if wanted.get("selectJobSpecification") else None),
+    }
+    return _answer(request, body)
+
+
+def _find_run(request: web.Request, workspace: Workspace, run: str) -> Job | None:
+    """The job of that name, if it is in the experiment that the path names."""
+    job = workspace.find_job(run)
+    if job is None:
+        return None
+    name = job.properties["experimentName"]
+    in_path = request.match_info
+    if in_path.get("experiment", name) != name:
+        return None
+    own_id = experiment_id(workspace, name)
+    return job if in_path.get("experiment_id", own_id) == own_id else None
+
+
+def _log_urls(request: web.Request, job: Job, workspace: Workspace) -> dict[str, str]:
+    context = request.app[CONTEXT]
+    account = account_of(workspace, context.base_url)
+    lifetime = timedelta(seconds=context.settings.sas_lifetime)
+    now = context.clock.now()
+    return {
+        blob.name.removeprefix(f"{blob_folder(job)}/"): account.sas_url(blob.name, now=now, lifetime=lifetime)
+        for blob in log_blobs(job)
+    }
+
+
+def _metadata(request: web.Request, job: Job, workspace: Workspace) -> Json:
+    context = request.app[CONTEXT]
+    user = {
+        "userObjectId": workspace.workspace_id,
+        "userPuId": None,
+        "userIdp": None,
+        "userAltSecId": None,
+        "userIss": f"https://sts.windows.net/{context.tenant_id}/",
+        "userTenantId": context.tenant_id,
+        "userName": _USER,
+        "upn": None,
+    }
+    return run_metadata(job, workspace, base_url=context.base_url, user=user)
+
+
+def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
+    # Guess: nobody has recorded the answer for a run that does not exist.
+    body = failure(
+        "UserError",
+        f"Run {run} was not found.",
+        location=workspace.location,
+        now=request.app[CONTEXT].clock.now(),
+        component="run-history",
+    )
+    return _answer(request, body, status=404)
+
+
+def _answer(request: web.Request, body: Json, *, status: int = 200) -> web.Response:
+    """An answer with the headers that these services send (recorded: discovery_get.json).
+
+    Guess: compact bodies; the recorded ones were compressed, and their layout is not known.
+    """
+    location = request.app[CONTEXT].store.workspaces[0].location
+    elapsed = time.monotonic() - request.get(STARTED, time.monotonic())
+    return web.Response(
+        status=status,
+        text=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
+        content_type="application/json",
+        charset="utf-8",
+        headers={
+            "Strict-Transport-Security": "max-age=15724800; includeSubDomains; preload",
+            "Vary": "Accept-Encoding",
+            "X-Content-Type-Options": "nosniff",
+            "x-aml-cluster": f"vienna-{location}-01",
+            "x-ms-response-type": "standard" if status < 400 else "error",
+            "x-request-time": f"{elapsed:.3f}",
+        },
+    )

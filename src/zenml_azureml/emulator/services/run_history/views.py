@@ -1,0 +1,273 @@
+"""Jobs as run history tells of them (recorded: history_rundata_failed_command.json)."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+
+from zenml_azureml.emulator.http.responses import timestamp
+from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.types import Json
+
+
+def run_details(job: Job, workspace: Workspace, *, log_urls: dict[str, str], submitted_by: str) -> Json:
+    """What `details` says of a run.
+
+    Keys and time format are those that the first SDK printed (quoted_rundetails_v1_logfiles.json).
+
+    Args:
+        job: The run.
+        workspace: Where it is.
+        log_urls: SAS URL by path, e.g. `user_logs/std_log.txt`.
+        submitted_by: Who made it.
+    """
+    properties = job.properties
+    return {
+        "runId": job.name,
+        "target": _target(job),
+        "status": job.status,
+        "startTimeUtc": _utc(job.started_at),
+        "endTimeUtc": _utc(job.ended_at),
+        "error": error_body(job, workspace),
+        "warnings": None,
+        "services": {},
+        "properties": properties["properties"],
+        "tags": properties["tags"],
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "runDefinition": run_definition(job),
+        "logFiles": log_urls,
+        "submittedBy": submitted_by,
+    }
+
+
+def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -> Json:
+    """What `rundata` says of a run under `runMetadata`, and what the run itself answers.
+
+    Args:
+        job: The run.
+        workspace: Where it is.
+        base_url: Where the emulator is reached.
+        user: Who made it, as run history names users.
+    """
+    properties = job.properties
+    run_uuid = _stable_id(workspace, f"runs/{job.name}")
+    modified = job.ended_at or job.started_at or job.created_at
+    execution = f"{base_url}/execution/v1.0{workspace.path}/experiments/{properties['experimentName']}/runId/{job.name}"
+    actions = {"Cancel": f"{execution}/cancel", "Diagnose": f"{execution}/diagnostics"}
+    duration = _duration(job)
+    return {
+        "runNumber": int(job.created_at.timestamp()),
+        "rootRunId": job.name,
+        "createdUtc": timestamp(job.created_at),
+        "createdBy": user,
+        "userId": user["userObjectId"],
+        "token": None,
+        "tokenExpiryTimeUtc": None,
+        "error": error_body(job, workspace),
+        "warnings": None,
+        "revision": 3,
+        "statusRevision": 1,
+        "runUuid": run_uuid,
+        "parentRunUuid": None,
+        "rootRunUuid": run_uuid,
+        "lastStartTimeUtc": None,
+        "currentComputeTime": None,
+        "computeDuration": duration,
+        "effectiveStartTimeUtc": None,
+        "lastModifiedBy": user,
+        "lastModifiedUtc": timestamp(modified),
+        "duration": duration,
+        "cancelationReason": None,
+        "currentAttemptId": job.attempt,
+        "runId": job.name,
+        "parentRunId": None,
+        "experimentId": experiment_id(workspace, properties["experimentName"]),
+        "status": job.status,
+        "startTimeUtc": _iso(job.started_at),
+        "endTimeUtc": _iso(job.ended_at),
+        "scheduleId": None,
+        "displayName": properties["displayName"],
+        "name": None,
+        "dataContainerId": f"dcid.{job.name}",
+        "description": properties["description"],
+        "hidden": properties["isArchived"],
+        "runType": "azureml.scriptrun",
+        "runTypeV2": {
+            "orchestrator": "Execution",
+            "traits": ["scriptRun", "remote"],
+            "attribution": "azureml.scriptrun",
+            "computeType": "AmlcTrain",
+        },
+        "properties": properties["properties"],
+        "parameters": {},
+        "actionUris": actions,
+        "scriptName": None,
+        "target": _target(job),
+        "uniqueChildRunComputeTargets": [],
+        "tags": properties["tags"],
+        "settings": {},
+        "services": {},
+        "inputDatasets": [],
+        "outputDatasets": [],
+        "runDefinition": None,
+        "jobSpecification": None,
+        "primaryMetricName": None,
+        "createdFrom": None,
+        "cancelUri": actions["Cancel"],
+        "completeUri": None,
+        "diagnosticsUri": actions["Diagnose"],
+        "computeRequest": {"nodeCount": properties["resources"]["instanceCount"], "gpuCount": 0},
+        "compute": _compute(job, workspace),
+        "retainForLifetimeOfWorkspace": False,
+        "queueingInfo": None,
+        "inputs": {},
+        "outputs": {"default": {"assetId": _output_asset(job, workspace), "type": "UriFolder"}},
+    }
+
+
+def run_definition(job: Job) -> Json:
+    """How a run was asked for: the recorded keys that a command job can set, no others."""
+    properties = job.properties
+    name, version = environment_of(properties["environmentId"]) or (None, None)
+    return {
+        "script": None,
+        "command": properties["command"],
+        "useAbsolutePath": True,
+        "arguments": [],
+        "framework": "Python",
+        "communicator": "None",
+        "target": _target(job),
+        "maxRunDurationSeconds": _seconds(timeout_of(properties["limits"])),
+        "nodeCount": properties["resources"]["instanceCount"],
+        "environment": {"name": name, "version": version},
+        "docker": {
+            "useDocker": True,
+            "sharedVolumes": True,
+            "shmSize": properties["resources"]["shmSize"],
+            "arguments": [],
+        },
+        "environmentVariables": properties["environmentVariables"] or {},
+        "parameters": [],
+    }
+
+
+def job_specification(job: Job) -> Json:
+    """The job as Resource Manager was asked for it, under run history's names."""
+    properties = job.properties
+    return {
+        "jobType": "Command",
+        "codeId": properties["codeId"],
+        "command": properties["command"],
+        "environmentId": properties["environmentId"],
+        "distribution": properties["distribution"],
+        "environmentVariables": properties["environmentVariables"],
+        "parameters": None,
+    }
+
+
+def error_body(job: Job, workspace: Workspace) -> Json | None:
+    """Why a run failed, nested as run history does; None where it did not."""
+    if job.error is None:
+        return None
+    return {
+        **failure(
+            job.error["code"],
+            job.error["message"],
+            location=workspace.location,
+            now=job.ended_at or job.created_at,
+            # Recorded is only `Execution`, of an import; quoted is CommonRuntime (Azure/azureml-examples#3463).
+            component=job.error.get("component", "CommonRuntime"),
+        ),
+        "correlation": {
+            "operation": uuid.uuid5(uuid.NAMESPACE_URL, job.name).hex,
+            "request": uuid.uuid5(uuid.NAMESPACE_OID, job.name).hex[:16],
+        },
+    }
+
+
+def failure(code: str, message: str, *, location: str, now: datetime, component: str) -> Json:
+    """An error in the form of the services beside Resource Manager."""
+    return {
+        "error": {
+            "code": code,
+            "severity": None,
+            "message": message,
+            "messageFormat": None,
+            "messageParameters": None,
+            "referenceCode": None,
+            "detailsUri": None,
+            "target": None,
+            "details": [],
+            "innerError": None,
+            "debugInfo": None,
+            "additionalInfo": None,
+        },
+        "correlation": {"operation": uuid.uuid4().hex, "request": uuid.uuid4().hex[:16]},
+        "environment": location,
+        "location": location,
+        "time": timestamp(now),
+        "componentName": component,
+    }
+
+
+def experiment_id(workspace: Workspace, name: str) -> str:
+    """The id of an experiment, made of its name."""
+    return _stable_id(workspace, f"experiments/{name}")
+
+
+def _stable_id(workspace: Workspace, path: str) -> str:
+    return str(uuid.uuid5(uuid.UUID(workspace.workspace_id), path))
+
+
+def _target(job: Job) -> str:
+    # Guess: nobody has recorded what run history calls the target of a serverless job.
+    return compute_name(job.properties["computeId"]) or "serverless"
+
+
+def _compute(job: Job, workspace: Workspace) -> Json:
+    name = compute_name(job.properties["computeId"])
+    compute = workspace.find_compute(name) if name else None
+    resources = job.properties["resources"]
+    return {
+        "target": _target(job),
+        "targetType": "amlctrain",
+        "vmSize": compute.inner["vmSize"] if compute else resources["instanceType"],
+        "instanceType": resources["instanceType"],
+        "instanceCount": resources["instanceCount"],
+        "gpuCount": 0,
+        "priority": None,
+        "region": None,
+        "armId": compute.body["id"] if compute else None,
+    }
+
+
+def _output_asset(job: Job, workspace: Workspace) -> str:
+    return (
+        f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
+        f"/data/azureml_{job.name}_output_data_default/versions/1"
+    )
+
+
+def _duration(job: Job) -> str | None:
+    """How long a run took, as `00:01:02.5`; null before its end."""
+    if job.ended_at is None:
+        return None
+    taken = job.ended_at - (job.started_at or job.ended_at)
+    hours, rest = divmod(taken, timedelta(hours=1))
+    minutes, rest = divmod(rest, timedelta(minutes=1))
+    seconds = f"{rest.total_seconds():09.6f}".rstrip("0").rstrip(".")
+    return f"{hours:02}:{minutes:02}:{seconds}"
+
+
+def _seconds(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,0 +1,1 @@
+"""Azure Blob Storage: logs of jobs, by SAS URL."""

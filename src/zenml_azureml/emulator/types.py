@@ -1,0 +1,7 @@
+"""Types of what the services exchange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]

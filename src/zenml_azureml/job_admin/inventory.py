@@ -1,0 +1,172 @@
+"""The jobs that there are, with what ZenML's server says of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import count
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml_azureml import tags
+from zenml_azureml.job_admin.orphans import JobFacts, NoStepRun, OrphanStatus, StepRunFacts, judge
+from zenml_azureml.run_store.step_runs import job_name_of
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.job_admin.server import ServerView
+    from zenml_azureml.job_admin.workspaces import Place
+
+#: A job, and where it is.
+FoundAt = tuple["Place", "ListedJob"]
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+#: Step runs that are asked for at the same time.
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A job that a pipeline has left in a workspace.
+
+    Attributes:
+        place: Where it is.
+        job: What Azure ML tells of it.
+        step_run: What ZenML's server tells of its step run.
+        judgement: Whether it is an orphan.
+    """
+
+    place: Place
+    job: ListedJob
+    step_run: StepRunFacts | NoStepRun
+    judgement: OrphanStatus
+
+    def tag(self, key: str) -> str:
+        """The value of one of its tags; empty if it has none."""
+        return self.job.tags.get(key, "")
+
+    @property
+    def how_to_cancel(self) -> str:
+        """The command that cancels it by hand, as a sentence."""
+        return self.place.workspace.how_to_cancel(self.job.name)
+
+
+def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | None = None) -> Iterator[FoundAt]:
+    """The jobs of pipelines in some workspaces, the newest first in each.
+
+    Args:
+        places: The workspaces.
+        finished_too: Whether to include jobs that are over.
+        run: Name or id of the only run whose jobs are wanted; None for all runs. By its id less is listed.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    tag = tags.of_run(UUID(run)) if run is not None and is_id(run) else tags.STEP_RUN_ID
+    for place in places:
+        for job in place.workspace.list_jobs(tag):
+            if (finished_too or not job.phase.ended) and (run is None or belongs_to(job, run)):
+                yield place, job
+
+
+def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
+    """A job by its name, or the newest one of a step run by its id; None if it is in none of the places.
+
+    Args:
+        job_or_step_run: The name or the id.
+        places: Where to look.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
+    for place in places:
+        job = place.workspace.find_job(job_name(job_or_step_run))
+        if job is not None:
+            return place, _newest(job, job_or_step_run, place) if is_id(job_or_step_run) else job
+    return None
+
+
+def _newest(job: ListedJob, step_run_id: str, place: Place) -> ListedJob:
+    """The newest job of a step run, of which the first is there: their names are numbered without a gap."""
+    for number in count(2):
+        following = place.workspace.find_job(job_name_of(UUID(step_run_id), number))
+        if following is None:
+            break
+        job = following
+    return job
+
+
+def job_name(job_or_step_run: str) -> str:
+    """The name of the job that is meant by its name or by the id of its step run, of which it is the first."""
+    return job_name_of(UUID(job_or_step_run)) if is_id(job_or_step_run) else job_or_step_run
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is an id of ZenML's rather than a name."""
+    return _ID.fullmatch(text) is not None
+
+
+def belongs_to(job: ListedJob, run: str) -> bool:
+    """Whether a job is of a run, by its tags.
+
+    Args:
+        job: The job.
+        run: The run's name or id.
+    """
+    return run == job.tags.get(tags.RUN) or run.lower() == job.tags.get(tags.RUN_ID)
+
+
+def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collection[str] = ()) -> list[FoundJob]:
+    """Jobs with what ZenML's server says of each; it is asked about this server's unfinished ones alone.
+
+    Args:
+        found: The jobs.
+        server: The server.
+        unknown_ends: Names of the jobs that have ended and of which it does not know that: see `ends_unknown_to`.
+    """
+    server_id = server.id
+
+    def with_judgement(place: Place, job: ListedJob) -> FoundJob:
+        end_is_known = job.name not in unknown_ends
+        facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""), end_is_known)
+        step_run: StepRunFacts | NoStepRun = NoStepRun.NOT_TOLD
+        if not (facts.ended and end_is_known) and facts.server_id and facts.server_id == server_id:
+            step_run = server.step_run(job.tags.get(tags.STEP_RUN_ID, ""), job.tags.get(tags.RUN_ID, ""))
+        return FoundJob(place, job, step_run, judge(facts, server_id, step_run, datetime.now(timezone.utc)))
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return list(threads.map(lambda place_and_job: with_judgement(*place_and_job), found))
+
+
+def ends_unknown_to(server: ServerView, found: Iterable[FoundAt]) -> frozenset[str]:
+    """Return the names of jobs that have ended while the server takes their step runs to be running.
+
+    Of a step run whose jobs have all ended, the newest one. The server was unavailable when it ended, or it has just
+    ended.
+
+    Args:
+        server: The server.
+        found: The jobs, finished ones too.
+    """
+    newest: dict[str, ListedJob] = {}
+    going_on = set()
+    for _, job in found:
+        step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
+        if server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
+            continue
+        if not job.phase.ended:
+            going_on.add(step_run_id)
+        elif step_run_id not in newest or _created(newest[step_run_id]) < _created(job):
+            newest[step_run_id] = job
+    ended = newest.keys() - going_on
+    return (
+        frozenset(newest[step_run].name for step_run in ended & server.unfinished_step_runs()) if ended else frozenset()
+    )
+
+
+def _created(job: ListedJob) -> datetime:
+    return job.created_at or datetime.min.replace(tzinfo=timezone.utc)

@@ -1,0 +1,231 @@
+"""The job that a step would be, or was, without submitting it. It is built by what `submit` uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.config.step_run_info import StepRunInfo
+from zenml.constants import ENV_ZENML_STEP_OPERATOR
+from zenml.enums import StoreType
+from zenml.orchestrators.utils import get_config_environment_vars
+
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret, server_id
+from zenml_azureml.secrets.classification import without_secrets
+from zenml_azureml.secrets.redaction import (
+    REDACTED,
+    map_texts,
+    redacted_docker_args,
+    redacted_text,
+    redacted_variables,
+    without,
+)
+from zenml_azureml.settings.plan import resolve
+from zenml_azureml.submission.exposure import is_certain_in_public
+from zenml_azureml.submission.job_builder import StepFacts, job_request, request_for, resources_of
+from zenml_azureml.submission.stop_variables import run_mode_of
+
+if TYPE_CHECKING:
+    from zenml.config.step_configurations import Step, StepConfiguration
+    from zenml.models import PipelineSnapshotBase, StepRunResponse
+
+    from zenml_azureml.specs.job import JobSpec
+    from zenml_azureml.step_operator import AzureMLStepOperator
+
+#: Ids that stand for those that are known at run time; ZenML's entrypoint takes nothing but ids.
+_SNAPSHOT_ID, _STEP_RUN_ID = UUID(int=0xA1), UUID(int=0xA2)
+#: Stands for the host of the key vault.
+_KEY_VAULT = "KEY_VAULT"
+_PLACEHOLDERS = {str(_SNAPSHOT_ID): "SNAPSHOT_ID", str(_STEP_RUN_ID): "STEP_RUN_ID"}
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A job that is not submitted.
+
+    Attributes:
+        document: The job as `az ml job create` takes it.
+        image: The image of its environment; a placeholder where it is still to be built.
+        is_built: Whether that image is known.
+        placeholders: What in it is known at run time only.
+        by_vault: Names of the environment variables that it has from a key vault, and not in the document.
+        perhaps_by_vault: Names of those that travel by a key vault only where one can be used.
+    """
+
+    document: dict[str, Any]
+    image: str
+    is_built: bool
+    placeholders: tuple[str, ...] = ()
+    by_vault: tuple[str, ...] = ()
+    perhaps_by_vault: tuple[str, ...] = ()
+
+
+def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator) -> Preview:
+    """The job of a step run of the past.
+
+    Args:
+        step_run: The step run.
+        operator: The step operator that it ran on.
+
+    Raises:
+        AzureMLError: If its image is not known any more, or no size serves its resources.
+    """
+    run = Client().get_pipeline_run(step_run.pipeline_run_id)
+    if run.snapshot is None:
+        raise AzureMLError(f"ZenML knows no snapshot of the run `{run.name}` any more, so its jobs cannot be told.")
+    info = StepRunInfo(
+        step_run=step_run,
+        config=step_run.config,
+        spec=step_run.spec,
+        pipeline=run.snapshot.pipeline_configuration,
+        run_name=run.name,
+        pipeline_step_name=step_run.name,
+        run_id=run.id,
+        step_run_id=step_run.id,
+        force_write_logs=lambda: None,
+        snapshot=run.snapshot,
+    )
+    resolution = resolve(operator.get_settings(step_run))
+    command = _command(operator, step_run.config, step_run.name, run.snapshot.id, step_run.id)
+    request = job_request(info, command, _environment(step_run.config), resolution.options)
+    recorded = recorded_vault_secret(step_run)
+    # A job that is there has settled what `auto` leaves open.
+    settled = bool(recorded) or is_recorded(step_run)
+    return _preview(request, operator, step_run, is_built=True, vault_secret=recorded, settled=settled)
+
+
+def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: AzureMLStepOperator) -> Preview:
+    """The job that a step of a compiled pipeline would be, with placeholders for what is known at run time.
+
+    Args:
+        snapshot: The compiled pipeline.
+        step_name: The step.
+        operator: The step operator that it would run on.
+
+    Raises:
+        AzureMLError: If no size serves its resources.
+    """
+    step: Step = snapshot.step_configurations[step_name]
+    docker = step.config.docker_settings
+    is_built = bool(docker.skip_build and docker.parent_image)
+    facts = StepFacts(
+        pipeline=snapshot.pipeline_configuration.name,
+        run="RUN_NAME",
+        run_id="RUN_ID",
+        run_tag="zenml_run_RUN_ID",
+        run_url="RUN_URL" if _has_server() else "",
+        step=step_name,
+        step_run_id="STEP_RUN_ID",
+        # As Azure ML takes names: it knows no capitals there.
+        job_name="zenml-step-run-id",
+        server_id=str(server_id()),
+        image=docker.parent_image if is_built and docker.parent_image else "IMAGE",
+        docker_settings=docker,
+        run_mode=run_mode_of(snapshot),
+    )
+    resolution = resolve(operator.get_settings(step))
+    command = [
+        _PLACEHOLDERS.get(word, word) for word in _command(operator, step.config, step_name, _SNAPSHOT_ID, _STEP_RUN_ID)
+    ]
+    request = request_for(facts, command, _environment(step.config), resolution.options)
+    told = ["zenml-step-run-id", "STEP_RUN_ID", "RUN_ID", "RUN_NAME"]
+    told += ["SNAPSHOT_ID"] if "SNAPSHOT_ID" in command else []
+    told += ["RUN_URL"] if facts.run_url else []
+    preview = _preview(request, operator, step, is_built=is_built)
+    told += preview.placeholders
+    return replace(preview, placeholders=tuple(told if is_built else [*told, "IMAGE"]))
+
+
+def _preview(
+    request: JobSpec,
+    operator: AzureMLStepOperator,
+    step: Any,
+    *,
+    is_built: bool,
+    vault_secret: str = "",
+    settled: bool = False,
+) -> Preview:
+    from zenml_azureml.azure.compute.placement import Demands
+
+    settings = operator.get_settings(step)
+    demands = Demands(resources_of(step.config.resource_settings), settings.quota_check)
+    resolution = resolve(settings)
+    workspace = operator.workspace(settings)
+    redacted, via = _redacted(request), request.options.secrets_via
+    names = tuple(sorted(redacted_text(name) for name in request.secret_names))
+    by_vault = bool(vault_secret) or (via == "key-vault" and bool(names))
+    if by_vault:
+        url = vault_secret or f"https://{_KEY_VAULT}/secrets/{request.name}"
+        redacted = without_secrets(redacted, url, workspace.address.cloud.vault)
+    return Preview(
+        workspace.preview(redacted, resolution.compute, demands),
+        request.image,
+        is_built,
+        placeholders=(_KEY_VAULT,) if by_vault and not vault_secret else (),
+        by_vault=names if by_vault else (),
+        perhaps_by_vault=names if via == "auto" and not (by_vault or settled) else (),
+    )
+
+
+def _redacted(request: JobSpec) -> JobSpec:
+    """A request in which nothing is secret."""
+    options = request.options
+    variables = {**request.environment_variables, **options.environment_variables}
+
+    def safe(text: str) -> str:
+        return redacted_text(without(text, variables))
+
+    return replace(
+        request,
+        command=safe(request.command),
+        environment_variables=redacted_variables(request.environment_variables),
+        tags={safe(name): safe(value) for name, value in request.tags.items()},
+        options=replace(
+            map_texts(options, lambda _, text: safe(text), change_name=safe),
+            environment_variables=redacted_variables(options.environment_variables),
+            docker_args=options.docker_args and safe(redacted_docker_args(options.docker_args)),
+            tags={safe(name): _redacted_tag(name, safe(value)) for name, value in options.tags.items()},
+        ),
+    )
+
+
+def _redacted_tag(name: str, value: str) -> str:
+    return REDACTED if is_certain_in_public(name, value) and value == redacted_text(value) else value
+
+
+def _command(
+    operator: AzureMLStepOperator, config: StepConfiguration, step_name: str, snapshot_id: UUID, step_run_id: UUID
+) -> list[str]:
+    """What ZenML's launcher has a step operator run."""
+    if config.command is not None:
+        return list(config.command)
+    entrypoint = operator.entrypoint_config_class
+    return [
+        *entrypoint.get_entrypoint_command(),
+        *entrypoint.get_entrypoint_arguments(
+            step_name=step_name, snapshot_id=snapshot_id, step_run_id=str(step_run_id)
+        ),
+    ]
+
+
+def _environment(config: StepConfiguration) -> dict[str, str]:
+    """What ZenML's launcher has a step operator set, but for the token that it would ask the server for."""
+    stack = Client().active_stack_model  # not the components themselves, which may need what is not installed here
+    # Without a run to make one for, no new token is asked for. The second part are secrets.
+    variables = {name: value for part in get_config_environment_vars() for name, value in part.items()}
+    if _has_server():
+        variables.setdefault("ZENML_STORE_API_TOKEN", REDACTED)
+    for components in stack.components.values():
+        for component in components:
+            variables.update(component.environment)
+    variables.update(stack.environment)
+    variables.update(config.environment)
+    variables[ENV_ZENML_STEP_OPERATOR] = "True"
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _has_server() -> bool:
+    return Client().zen_store.type is not StoreType.SQL

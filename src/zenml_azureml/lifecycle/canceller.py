@@ -1,0 +1,280 @@
+"""Ends jobs before their time: cancelled, seen to end, and not followed by another one of their run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.logger import get_logger
+
+from zenml_azureml.azure.jobs.status import FINALIZING
+from zenml_azureml.clock import Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.run_store import step_runs
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.azure.jobs.handle import JobHandle
+
+logger = get_logger(__name__)
+
+INTERRUPTED = "the pipeline run was interrupted"
+
+#: How long to wait for Azure to confirm a cancel before saying that it has not.
+CONFIRMATION = timedelta(seconds=60)
+
+#: How long a job may go on after its step has reported its own end: Azure needs some seconds for a job's last phase.
+FINISHING = timedelta(seconds=30)
+
+#: Time after which to make sure that a job that was cancelled is still watched.
+_LOOK_AGAIN = timedelta(seconds=1)
+
+#: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
+SUBMIT_LAG = timedelta(seconds=5)
+
+
+class Canceller:
+    """What was ended by one operator, and why.
+
+    Thread-safe: its tables are only added to, and entries dropped, one at a time; a lock sees that of several
+    threads one ends a job.
+
+    Args:
+        watch: The watched job of a step run; one that is not watched any more must not have its log shown again.
+        workspace_of: The workspace of a step run.
+        time: Where the time comes from.
+        job_name: The name of a step run's newest job.
+        drop_secret: Deletes what a step run has in a key vault.
+    """
+
+    def __init__(
+        self,
+        watch: Callable[[StepRunResponse], JobHandle],
+        workspace_of: Callable[[StepRunResponse], Workspace],
+        time: Time,
+        job_name: Callable[[StepRunResponse], str] = step_runs.recorded_job_name,
+        drop_secret: Callable[[StepRunResponse], None] = lambda _step_run: None,
+    ) -> None:
+        self._watch = watch
+        self._workspace_of = workspace_of
+        self._time = time
+        self._job_name = job_name
+        self._drop_secret = drop_secret
+        self._runs: dict[UUID, str] = {}
+        self._step_runs: dict[UUID, str] = {}
+        self._lock = threading.Lock()
+        #: With what says that the ending is done.
+        self._being_ended: dict[UUID, threading.Event] = {}
+
+    def note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
+        """Have no further job submitted for a run, if an exception says that the process is interrupted."""
+        if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
+            self._runs.setdefault(run_id, INTERRUPTED)
+
+    def checker(self, run_id: UUID, step_run_id: UUID | None = None) -> Callable[[], None]:
+        """Something that raises once a job of a run must not be submitted any more.
+
+        Args:
+            run_id: The run.
+            step_run_id: The step run, where it has had a job before, which may have been cancelled from here.
+
+        Returns:
+            A function that raises `RunStoppedException` or `RunInterruptedException`.
+        """
+        check_interruption = STOP_SIGNALS.checker()
+
+        def check() -> None:
+            check_interruption()
+            reason = self._runs.get(run_id) or (step_run_id and self._step_runs.get(step_run_id))
+            if reason:
+                # ZenML's retries would go on after any other exception.
+                raise RunStoppedException(f"The step is not submitted: {reason}.")
+
+        return check
+
+    def why(self, step_run: StepRunResponse) -> str:
+        """Why the job of a step run was ended from here, as half a sentence; empty if it was not."""
+        return self._step_runs.get(step_run.id) or self._runs.get(step_run.pipeline_run_id, "")
+
+    def cancel(self, step_run: StepRunResponse, reason: str) -> None:
+        """Cancel one job, and return.
+
+        A step that has its own end keeps it: one that has reported its end, or whose job has ended or is about to.
+
+        Args:
+            step_run: The step run.
+            reason: Why, as half a sentence.
+
+        Raises:
+            AzureMLError: If Azure refuses; the message says how to do it by hand.
+        """
+        job = self._watch(step_run)
+        if job.phase.ended or job.status == FINALIZING or _has_reported(step_run):
+            return
+        self._step_runs[step_run.id] = reason
+        self._cancel(step_run)
+
+    def forget(self, step_run_id: UUID) -> None:
+        """Forget a step run that has ended."""
+        self._step_runs.pop(step_run_id, None)
+        self._being_ended.pop(step_run_id, None)
+
+    def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
+        """End the job of a step run that was submitted while its run came to its end.
+
+        Args:
+            step_run: The step run.
+            check: What `checker` returned before the submit.
+        """
+        try:
+            check()
+        except (RunInterruptedException, RunStoppedException):
+            self.end_runs([step_run], self.why(step_run) or INTERRUPTED)
+
+    def end_runs(self, ended: Iterable[StepRunResponse], reason: str) -> None:
+        """End the jobs of step runs because their runs are over. Never raises.
+
+        A step that has reported its end to the server is not cancelled while its job comes to its own end: it would
+        be a canceled job of a completed step.
+
+        Args:
+            ended: The step runs.
+            reason: Why, as half a sentence.
+        """
+        ended = list(ended)
+        self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
+        # Whoever interrupts a run waits for its end: without asking the server, which may be away.
+        reported = set() if reason == INTERRUPTED else _reported({step_run.pipeline_run_id for step_run in ended})
+        deadline = self._time.monotonic() + FINISHING.total_seconds()
+        self.end([step_run for step_run in ended if step_run.id not in reported])
+        finishing = [step_run for step_run in ended if step_run.id in reported]
+        going_on = {step_run.id for step_run in finishing if not self._ends_by_itself(step_run, deadline)}
+        self.end([step_run for step_run in finishing if step_run.id in going_on])
+        for step_run in finishing:
+            if step_run.id not in going_on:
+                self._drop_secret(step_run)
+
+    def end(
+        self,
+        ended: Iterable[StepRunResponse],
+        *,
+        look_for: timedelta = timedelta(),
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Cancel the jobs of step runs and see that they end. What cannot be ended is told in a line.
+
+        Raises nothing of its own. A second Ctrl+C ends the waiting for it, but not the ending itself: that happens on
+        a thread of its own, which the interpreter waits for.
+
+        Args:
+            ended: The step runs.
+            look_for: How long a job may take to appear.
+            then: Called when that is done.
+        """
+        ended, done = list(ended), threading.Event()
+        with self._lock:
+            mine = [step_run for step_run in ended if step_run.id not in self._being_ended]
+            of_others = {self._being_ended[step_run.id] for step_run in ended if step_run.id in self._being_ended}
+            self._being_ended.update({step_run.id: done for step_run in mine})
+
+        def work() -> None:
+            try:
+                self._end(mine, look_for)
+                then()
+            finally:
+                done.set()
+
+        thread = threading.Thread(target=work, name="zenml-azureml-job-ending")
+        try:
+            thread.start()
+        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
+            work()
+        else:
+            thread.join()
+        # At exit, the interpreter does not wait for a thread whose `join` a signal has interrupted (Python 3.11).
+        for other in of_others:
+            other.wait()
+
+    def _ends_by_itself(self, step_run: StepRunResponse, deadline: float) -> bool:
+        job = self._watch(step_run)
+        while not job.wait(_LOOK_AGAIN):
+            if job.status == FINALIZING:
+                return True  # its command has ended: there is nothing left to cancel
+            if self._time.monotonic() >= deadline:
+                return False
+            job = self._watch(step_run)
+        return job.error is None
+
+    def _end(self, mine: list[StepRunResponse], look_for: timedelta) -> None:
+        cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
+        # A job that was not there, or could not be cancelled, may be the next time.
+        for step_run_id in {step_run.id for step_run in mine} - {step_run.id for step_run in cancelled}:
+            self._being_ended.pop(step_run_id, None)
+        deadline = self._time.monotonic() + CONFIRMATION.total_seconds()
+        for step_run in cancelled:
+            job = self._watch(step_run)
+            while not job.wait(_LOOK_AGAIN) and self._time.monotonic() < deadline:
+                job = self._watch(step_run)  # its step may have been cleaned up after, so that nobody watched it
+            if job.settled and job.error is None:
+                logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+            else:
+                logger.warning(
+                    "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                    job.name,
+                    self._workspace_of(step_run).how_to_cancel(job.name),
+                )
+        for step_run in mine:  # also of those whose job was never made
+            self._drop_secret(step_run)
+
+    def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
+        began = self._time.monotonic()
+        # A job that Azure has made, and now says it has not, is looked for again: one answer may be wrong.
+        was_made = step_runs.is_recorded(step_run) and step_runs.recorded_job_name(step_run) == self._job_name(step_run)
+        patience = max(look_for, SUBMIT_LAG) if was_made else look_for
+        try:
+            while not self._cancel(step_run):
+                if self._time.monotonic() - began >= patience.total_seconds():
+                    if was_made:
+                        self._tell_missing(step_run)
+                    return False
+                self._time.sleep(1)
+        except AzureMLError as error:
+            logger.error("%s", error)
+            return False
+        return True
+
+    def _tell_missing(self, step_run: StepRunResponse) -> None:
+        name = self._job_name(step_run)
+        logger.warning(
+            "Azure says that there is no job `%s` (any more), so it was not cancelled. %s",
+            name,
+            self._workspace_of(step_run).how_to_cancel(name),
+        )
+
+    def _cancel(self, step_run: StepRunResponse) -> bool:
+        return self._workspace_of(step_run).cancel(self._job_name(step_run))
+
+
+def _has_reported(step_run: StepRunResponse) -> bool:
+    """True if a step run has reported its end; False if the server cannot be asked."""
+    try:
+        return step_runs.has_reported(step_run)
+    except Exception as error:  # noqa: BLE001 - as below
+        logger.debug("Could not ask the server whether the step has ended: %s", error)
+        return False
+
+
+def _reported(run_ids: Iterable[UUID]) -> set[UUID]:
+    """The step runs of runs that have reported their end to the server; none if it cannot be asked."""
+    try:
+        return {step_run_id for run_id in run_ids for step_run_id in step_runs.reported_ends(run_id)}
+    except Exception as error:  # noqa: BLE001 - a job too many that is cancelled beats one that goes on
+        logger.debug("Could not ask the server which steps have ended: %s", error)
+        return set()

@@ -1,0 +1,328 @@
+"""Follows steps to their ends, through all of their jobs: for those who wait, and for those who ask now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunInterruptedException, RunStoppedException
+from zenml.logger import get_logger
+
+from zenml_azureml.clock import Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.canceller import INTERRUPTED
+from zenml_azureml.lifecycle.outcome import account_without_server, conclude, ended_itself, status_of
+from zenml_azureml.lifecycle.stop_checks import STOP_CHECK_INTERVAL, StopChecks
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
+from zenml_azureml.lifecycle.worker_pool import WorkerPool
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import AFTER_INTERRUPTION, ServerRetries, ServerUnavailableError, retrying
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.lifecycle.canceller import Canceller
+    from zenml_azureml.lifecycle.recovery import RetryReason
+    from zenml_azureml.lifecycle.submitter import StepSubmitter
+    from zenml_azureml.lifecycle.supervisor import RunSupervisor
+
+
+logger = get_logger(__name__)
+
+
+class DropSecret(Protocol):
+    """Deletes what a step run has in a key vault."""
+
+    def __call__(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
+        """Delete it; on a thread of its own, where nobody is to wait for that."""
+
+
+class StepController:
+    """Follows the steps of one operator. Thread-safe, as each of its parts is.
+
+    Args:
+        moves: Submits steps again.
+        ending: Ends jobs.
+        guard: Has the jobs that nobody waits for.
+        watch: The newest job of a step run, watched from now on.
+        drop_secret: Deletes what a step run has in a key vault.
+        time: Where the time comes from.
+        note_end: Called when the last job of a step has been seen to end.
+    """
+
+    def __init__(
+        self,
+        moves: StepSubmitter,
+        ending: Canceller,
+        guard: RunSupervisor,
+        watch: Callable[[StepRunResponse], JobHandle],
+        *,
+        drop_secret: DropSecret,
+        time: Time,
+        note_end: Callable[[StepRunResponse], None] = lambda _step_run: None,
+    ) -> None:
+        self._moves = moves
+        self._ending = ending
+        self._guard = guard
+        self._watch = watch
+        self._drop_secret = drop_secret
+        self._note_end = note_end
+        self._time = time
+        self._stop_checks = StopChecks(time)
+        self._background = WorkerPool(time)
+        self._logged: set[UUID] = set()
+
+    def status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """The step's status, as its newest job shows it. Waits for no answer of Azure's or of ZenML's server."""
+        try:
+            return self._status(step_run)
+        except ServerUnavailableError as error:
+            # Any other status makes ZenML's runner ask the server, and end with that. So the step is tried again.
+            if step_run.id not in self._logged:
+                self._logged.add(step_run.id)
+                logger.error("%s", error)
+            return ExecutionStatus.RUNNING
+
+    def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
+        """Wait for the end of a step, and end its job if the waiting ends before it.
+
+        Raises:
+            AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
+            RunStoppedException: If somebody stopped the run.
+        """
+        STOP_SIGNALS.notice()
+        check_interruption = STOP_SIGNALS.checker()
+        retries = self.retries(step_run, check_interruption)
+        with retrying(retries):
+            try:
+                self._guard.take(step_run, until_exit=True)  # from now on it is waited for
+                job = self._wait_for_job(step_run, check_interruption)
+                while (reason := self._moves.reason(step_run, job)) is not None:
+                    self._submit_again(step_run, job, reason, check_interruption)
+                    job = self._wait_for_job(step_run, check_interruption)
+                self._drop_secret(step_run)
+            except BaseException as interruption:
+                self._ending.note_interruption(interruption, step_run.pipeline_run_id)
+                self.end(step_run)
+                if isinstance(interruption, ServerUnavailableError):
+                    raise self.unreported(step_run, interruption) from None
+                if isinstance(interruption, RunStoppedException):
+                    self.publish_stopped(step_run)
+                raise
+            self._guard.release(step_run.id)
+            self._note_if_ended(step_run, job)
+            error = self._conclude(step_run, job, retries)
+        if error is not None and ended_itself(job):
+            raise RunStoppedException(str(error)) from error  # which ZenML does not retry
+        if error is not None:
+            raise error
+        return status_of(job)
+
+    def end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
+        """Cancel the job of a step, and see that it ends.
+
+        Args:
+            step_run: The step run.
+            look_for: How long its job may take to appear.
+        """
+        self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
+        self._ending.end([step_run], look_for=look_for, then=lambda: self._guard.release(step_run.id))
+
+    def retries(self, step_run: StepRunResponse, check: Callable[[], None]) -> ServerRetries:
+        """Return for how long requests to ZenML's server are retried for a step.
+
+        Args:
+            step_run: The step run.
+            check: Ends them by raising, when a signal has come.
+        """
+        return ServerRetries(
+            self._moves.timeout(step_run), self._time, check, lambda: self.check_not_stopping(step_run)
+        )
+
+    def unreported(self, step_run: StepRunResponse, away: ServerUnavailableError) -> ServerUnavailableError:
+        """Return the account of a step whose end ZenML's server has not learned, with the command that repairs that.
+
+        Args:
+            step_run: The step run.
+            away: The error of the server.
+        """
+        job = self._watch(step_run)
+        account = account_without_server(job, step_run, self._ending.why(step_run), self._moves.history(step_run))
+        return self._explained(step_run, away, account)
+
+    def publish_failure(self, step_run: StepRunResponse, error: AzureMLError) -> AzureMLError:
+        """Let ZenML's server know why a step failed.
+
+        Returns:
+            The error to raise: with the command that repairs the state, if the server is unavailable.
+        """
+        try:
+            step_runs.publish_failure(step_run, error)
+        except ServerUnavailableError as away:
+            return self._explained(step_run, away, error)
+        return error
+
+    def publish_stopped(self, step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
+        """Let ZenML's server know that a step was stopped; log how to repair the state, if it is unavailable.
+
+        Args:
+            step_run: The step run.
+            reason: What stopped it, where that was not the run's own end.
+        """
+        interrupted = self._ending.why(step_run) == INTERRUPTED
+        timeout = AFTER_INTERRUPTION if interrupted else self._moves.timeout(step_run)
+        with retrying(ServerRetries(timeout, self._time, STOP_SIGNALS.checker())):
+            try:
+                step_runs.publish_stopped(step_run, reason)
+            except ServerUnavailableError as away:
+                stopped = reason or AzureMLError(f"The step `{step_run.name}` was stopped.")
+                logger.error("%s", self._explained(step_run, away, stopped))
+
+    def _explained(
+        self, step_run: StepRunResponse, away: ServerUnavailableError, account: AzureMLError
+    ) -> ServerUnavailableError:
+        error = away.explaining(account, self._moves.how_to_wait(step_run))
+        UNCAUGHT.show(error)
+        return error
+
+    def _status(self, step_run: StepRunResponse) -> ExecutionStatus:
+        try:
+            return self._background.status(step_run.id) or self._status_of_job(step_run)
+        except ServerUnavailableError:
+            raise
+        except (RunInterruptedException, RunStoppedException) as stop:
+            self._guard.release(step_run.id)
+            work = partial(self._publish_stop, step_run, AzureMLError(str(stop)))
+            return self._background.start(step_run.id, work, ExecutionStatus.RUNNING)
+        except AzureMLError as error:
+            return self._give_up(step_run, error)
+
+    def _status_of_job(self, step_run: StepRunResponse) -> ExecutionStatus:
+        job = self._watch(step_run)
+        if job.settled:
+            return self._background.start(step_run.id, partial(self._finish, step_run, job), ExecutionStatus.RUNNING)
+        # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
+        self._guard.take(step_run, dynamic=True)
+        if self._moves.waits_too_long(step_run, job):
+            late = self._moves.last_wait(step_run, job)
+            if late is not None:
+                return self._give_up(step_run, late)
+            return self._background.start(
+                step_run.id, partial(self._end_waiting, step_run, job), ExecutionStatus.PROVISIONING
+            )
+        return status_of(job)
+
+    def _finish(self, step_run: StepRunResponse, job: JobHandle) -> ExecutionStatus | None:
+        """Conclude a step whose job has ended and return its status, or submit it again and return None."""
+        retries = self.retries(step_run, STOP_SIGNALS.checker())
+        with retrying(retries):
+            try:
+                reason = None if self._ending.why(step_run) else self._moves.reason(step_run, job)
+                if reason is not None:
+                    self._guard.take(step_run, dynamic=True)
+                    self._move(step_run, job, reason)
+                    return None
+            except ServerUnavailableError as away:
+                raise self.unreported(step_run, away) from None
+            self._guard.release(step_run.id)
+            self._note_if_ended(step_run, job)
+            self._drop_secret(step_run, in_background=True)
+            if self._conclude(step_run, job, retries) is not None:
+                stopped = status_of(job) is ExecutionStatus.STOPPED
+                return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
+            return status_of(job)
+
+    def _end_waiting(self, step_run: StepRunResponse, job: JobHandle) -> None:
+        with retrying(self.retries(step_run, STOP_SIGNALS.checker())):
+            try:
+                self._moves.end_waiting(step_run, job)
+            except ServerUnavailableError as away:
+                raise self.unreported(step_run, away) from None
+
+    def _conclude(self, step_run: StepRunResponse, job: JobHandle, retries: ServerRetries) -> AzureMLError | None:
+        """Let ZenML's server know the end of a step whose last job has ended; why it did not succeed, if it did not."""
+        try:
+            because = self._ending.why(step_run)
+            return conclude(job, step_run, because=because, history=self._moves.finish(step_run, job))
+        except ServerUnavailableError as away:
+            raise self.unreported(step_run, away) from None
+        except (KeyboardInterrupt, SystemExit, RunInterruptedException):
+            if retries.failing:
+                interrupted = ServerUnavailableError("ZenML's server is unavailable.")
+                logger.error("%s", self.unreported(step_run, interrupted))
+            raise
+
+    def _wait_for_job(self, step_run: StepRunResponse, check_interruption: Callable[[], None]) -> JobHandle:
+        """The newest job of a step, which has ended."""
+        job = self._watch(step_run)
+        while not job.wait(STOP_CHECK_INTERVAL):
+            check_interruption()
+            if self._moves.waits_too_long(step_run, job):
+                late = self._moves.last_wait(step_run, job)
+                if late is not None:
+                    self.end(step_run)  # first: the server may be away for long, and the machines may come meanwhile
+                    raise self.publish_failure(step_run, late)
+                self._moves.end_waiting(step_run, job)
+            self.check_not_stopping(step_run)
+        return job
+
+    def _submit_again(
+        self, step_run: StepRunResponse, job: JobHandle, reason: RetryReason, check_interruption: Callable[[], None]
+    ) -> None:
+        """Submit a step again that is waited for."""
+        check_ending = self._ending.checker(step_run.pipeline_run_id, step_run.id)
+
+        def check() -> None:
+            check_interruption()
+            check_ending()
+            self.check_not_stopping(step_run)
+
+        try:
+            self._moves.submit_again(step_run, job, reason, check)
+        except ServerUnavailableError:
+            raise
+        except AzureMLError as error:
+            raise self.publish_failure(step_run, error) from error.__cause__
+        check()
+
+    def _move(self, step_run: StepRunResponse, job: JobHandle, reason: RetryReason) -> None:
+        """Submit a step again that nobody waits for."""
+        check = self._ending.checker(step_run.pipeline_run_id, step_run.id)
+        self._moves.submit_again(step_run, job, reason, check)
+        self._watch(step_run)  # nobody waits for it, and its log is wanted all the same
+        self._ending.end_if_interrupted(step_run, check)
+
+    def _note_if_ended(self, step_run: StepRunResponse, job: JobHandle) -> None:
+        if job.error is None and job.phase.ended:  # one that was given up may still run
+            self._note_end(step_run)
+
+    def check_not_stopping(self, step_run: StepRunResponse) -> None:
+        """Do nothing, unless the run of a step was stopped.
+
+        Raises:
+            RunStoppedException: If it was.
+        """
+        if self._stop_checks.is_stopping(step_run.pipeline_run_id):
+            raise RunStoppedException("The pipeline run was stopped.")
+
+    def _give_up(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
+        """Fail a step of a dynamic pipeline, after its newest job, if there is one, has been cancelled."""
+        return self._background.start(step_run.id, partial(self._fail, step_run, error), ExecutionStatus.RUNNING)
+
+    def _fail(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
+        self.end(step_run)
+        with retrying(self.retries(step_run, STOP_SIGNALS.checker())):
+            published = self.publish_failure(step_run, error)
+        if isinstance(published, ServerUnavailableError):
+            raise published
+        return ExecutionStatus.FAILED
+
+    def _publish_stop(self, step_run: StepRunResponse, reason: AzureMLError) -> ExecutionStatus:
+        self.publish_stopped(step_run, reason)
+        return ExecutionStatus.STOPPED

@@ -1,0 +1,159 @@
+"""Ends the jobs that earlier step runs of a step have left, before the step is submitted again.
+
+ZenML gives a step a new step run when it retries it, and when its orchestrator was restarted. Nothing in ZenML
+ends the job of the step run before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from zenml.exceptions import RunStoppedException
+
+from zenml_azureml.azure.failures.rules import ENDED_ITSELF
+from zenml_azureml.clock import Time
+from zenml_azureml.lifecycle.attempts import recorded
+from zenml_azureml.lifecycle.predecessor_search import Check, Search, Trace
+from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
+from zenml_azureml.lifecycle.recovery import number_of_jobs
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.settings.aliases import AzureMLSettingsError
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+
+
+#: A step run, and the one that ZenML gave the step after it.
+_Superseded = tuple["StepRunResponse", "StepRunResponse"]
+
+
+class Operator(Protocol):
+    """What is needed of the step operator."""
+
+    def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
+        """The settings in force for a step."""
+
+    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
+        """The workspace that they lead to."""
+
+
+def _nothing() -> None:
+    """Look for nothing: there is no earlier step run."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The earlier jobs of a step, which have ended.
+
+    Attributes:
+        checkpoints: Address of the checkpoint folder of the newest one that has been found; empty if none has one.
+        look_again: To call right before the new job is submitted: looks once more for a job that may still appear.
+    """
+
+    checkpoints: str = ""
+    look_again: Callable[[], None] = _nothing
+
+
+class EarlierJobs:
+    """The jobs of earlier step runs, for the steps of one operator.
+
+    Thread-safe: a lock guards the table of the ends that this process has seen.
+
+    Args:
+        operator: The step operator.
+        operator_of: The step operator that runs a step.
+        time: Where the time comes from.
+    """
+
+    def __init__(self, operator: Operator, operator_of: Callable[[StepRunResponse], Any], time: Time) -> None:
+        self._operator = operator
+        self._operator_of = operator_of
+        self._time = time
+        self._lock = threading.Lock()
+        self._ended: dict[tuple[UUID, str], set[UUID]] = {}
+
+    def note_end(self, step_run: StepRunResponse) -> None:
+        """Remember that a step run has no unfinished job: this process has seen the end of its last one."""
+        with self._lock:
+            self._ended.setdefault((step_run.pipeline_run_id, step_run.name), set()).add(step_run.id)
+
+    def end(self, step_run: StepRunResponse, check: Check) -> Ended:
+        """Cancel the unfinished jobs of a step's earlier step runs, and see that they end.
+
+        Costs no request for the first step run of a step, and none if this process has seen the ends of all jobs
+        before.
+
+        Args:
+            step_run: The new step run, which has no job yet.
+            check: Called while waiting; ends it by raising.
+
+        Returns:
+            What there is to know of them for the new job.
+
+        Raises:
+            AzureMLError: If one has not ended in time, or Azure ML cannot be asked. No job may be submitted then.
+            RunStoppedException: If one has ended itself, and the run is over.
+        """
+        unseen = self._unseen(step_run)
+        if not unseen:
+            return Ended()
+        if any(_has_ended_itself(each) for each, _ in unseen) and (why := step_runs.over(step_run.pipeline_run_id)):
+            raise RunStoppedException(
+                f"The step `{step_run.name}` is not submitted again: an earlier job of it ended itself, and {why}."
+            )
+        search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
+        search.end_all(check)
+        return Ended(search.checkpoints, lambda: search.look_again(check))
+
+    def _unseen(self, step_run: StepRunResponse) -> list[_Superseded]:
+        """The earlier step runs that may have an unfinished job, as far as this process knows."""
+        with self._lock:
+            seen = set(self._ended.get((step_run.pipeline_run_id, step_run.name), ()))
+        if len(seen - {step_run.id}) >= step_run.version - 1:
+            return []
+        earlier = step_runs.earlier(step_run)
+        followed = zip(earlier, [*earlier[1:], step_run], strict=True)
+        return [(each, following) for each, following in followed if each.id not in seen]
+
+    def _traces(self, step_run: StepRunResponse, unseen: list[_Superseded]) -> list[Trace]:
+        now = self._time.monotonic()
+        mine = self._operator.workspace(self._operator.get_settings(step_run))
+        traces = []
+        for each, following in unseen:
+            predecessor = Predecessor(
+                each.id,
+                number_of_jobs(recorded(each)) if step_runs.is_recorded(each) else 0,
+                reported=each.exception_info is not None,
+                reported_by_code=step_runs.is_reported_by_code(each),
+            )
+            age = superseded_for(step_run.start_time, following.start_time)
+            until = now + (IN_FLIGHT - age).total_seconds()
+            # The operator of the step, its workspace or its cloud may have been changed since.
+            its_own = self._workspace_of(each) or mine
+            found = (its_own, its_own.of_job(step_runs.recorded_job_id(each)), mine)
+            places = {id(place): place for place in found}
+            secret = step_runs.recorded_vault_secret(each)
+            traces += [Trace(predecessor, place, secret, until) for place in places.values()]
+        return traces
+
+    def _workspace_of(self, earlier: StepRunResponse) -> Workspace | None:
+        """The workspace of an earlier step run; None if its step operator is none of this package's any more."""
+        operator = self._operator_of(earlier)
+        if not isinstance(operator, type(self._operator)):
+            return None
+        try:
+            return operator.workspace(operator.get_settings(earlier))
+        except AzureMLSettingsError:
+            return None  # settings with which nothing can have been submitted
+
+
+def _has_ended_itself(step_run: StepRunResponse) -> bool:
+    info = step_run.exception_info
+    return info is not None and not step_runs.is_reported_by_code(step_run) and ENDED_ITSELF in (info.message or "")

@@ -1,0 +1,80 @@
+"""Answers of ZenML's server about runs: requested once in an interval, and never waited for longer than a moment."""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from zenml.logger import get_logger
+
+from zenml_azureml.clock import Time
+
+logger = get_logger(__name__)
+
+T = TypeVar("T")
+
+#: Time for which the caller waits for an answer. ZenML's client itself waits for minutes for a server that accepts
+#: connections and does not answer; meanwhile a job may end, or a signal come.
+_ANSWER_TIMEOUT = timedelta(seconds=1)
+
+
+class LatestAnswers(Generic[T]):
+    """The latest answer about each run.
+
+    Thread-safe: a lock guards when each run was asked about and the answers. One caller waits for a request that is
+    due; the others, and that one after a second, get the answer before it.
+
+    Args:
+        request: Asks the server about a run, on a thread of its own. An error of it leaves the answer as it was.
+        unknown: The answer until there is one.
+        interval: Time between two requests about the same run.
+        time: The clock.
+    """
+
+    def __init__(self, request: Callable[[UUID], T], unknown: T, interval: timedelta, time: Time) -> None:
+        self._request = request
+        self._unknown = unknown
+        self._interval = interval.total_seconds()
+        self._time = time
+        self._lock = threading.Lock()
+        self._asked_at: dict[UUID, float] = {}
+        self._pending: set[UUID] = set()
+        self._answers: dict[UUID, T] = {}
+
+    def answer(self, run_id: UUID) -> T:
+        """Return the latest answer about a run, after a request if one is due."""
+        with self._lock:
+            now = self._time.monotonic()
+            is_due = run_id not in self._pending and now - self._asked_at.get(run_id, -math.inf) >= self._interval
+            if is_due:
+                self._asked_at[run_id] = now
+                self._pending.add(run_id)
+        if is_due:
+            self._ask(run_id)
+        return self._answers.get(run_id, self._unknown)
+
+    def _ask(self, run_id: UUID) -> None:
+        answered = threading.Event()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                answer = context.run(self._request, run_id)
+                with self._lock:
+                    self._answers[run_id] = answer
+            except Exception as error:  # noqa: BLE001 - jobs keep running while ZenML's server is unavailable
+                logger.debug("Could not get the status of run %s: %s", run_id, error)
+            finally:
+                self._pending.discard(run_id)
+                answered.set()
+
+        try:
+            threading.Thread(target=work, name="zenml-azureml-run-status", daemon=True).start()
+        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
+            work()
+        self._time.wait(answered, _ANSWER_TIMEOUT.total_seconds())

@@ -1,0 +1,281 @@
+"""Finds the unfinished jobs of earlier step runs of a step, cancels them and sees that they end.
+
+`predecessors.py` decides; this does what it decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from zenml.logger import get_logger
+
+from zenml_azureml import tags
+from zenml_azureml.azure.jobs.status import JobPhase
+from zenml_azureml.clock import Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.step_runs import job_name_of
+
+if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+
+logger = get_logger(__name__)
+
+T = TypeVar("T")
+
+Check = Callable[[], None]
+
+
+@dataclass
+class Trace:
+    """What is known of the jobs of one earlier step run in one workspace.
+
+    Attributes:
+        predecessor: The earlier step run.
+        workspace: The workspace.
+        secret: Address of its recorded secret in a key vault; empty for none.
+        number: Number of the next job to look for.
+        status: Status of its newest job; None as long as none was found.
+        cancelled: True if its newest job had not ended when it was found, and has been cancelled since.
+        until: When no further job can appear any more.
+    """
+
+    predecessor: Predecessor
+    workspace: Workspace
+    secret: str
+    until: float
+    number: int = 1
+    status: str | None = None
+    cancelled: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """True if a further job may still appear."""
+        return may_appear(self.predecessor, self.status, cancelled=self.cancelled)
+
+
+@dataclass
+class _Unfinished:
+    """A job that has to end.
+
+    Attributes:
+        trace: Whose it is.
+        job: The job as it was last seen.
+        found_at: When it was found.
+        asked_at: When its cancel was last requested; None if it was not.
+        missing: How often in a row Azure ML has not had it.
+    """
+
+    trace: Trace
+    job: ListedJob
+    found_at: float
+    asked_at: float | None = None
+    missing: int = field(default=0)
+
+
+class Search:
+    """The search for the jobs of the earlier step runs of one step run.
+
+    Args:
+        step_run: The new step run.
+        settings: Its settings.
+        traces: What is known of the earlier ones.
+        time: Where the time comes from.
+
+    Attributes:
+        checkpoints: Address of the checkpoint folder of the newest job that has one; empty if none has.
+    """
+
+    def __init__(
+        self, step_run: StepRunResponse, settings: AzureMLStepOperatorSettings, traces: list[Trace], time: Time
+    ) -> None:
+        self._step_run = step_run
+        self._patience = timedelta(minutes=settings.max_unreachable_minutes)
+        self._bound = timedelta(minutes=settings.max_cancel_minutes)
+        self._traces = traces
+        self._time = time
+        self.checkpoints = ""
+
+    def end_all(self, check: Check) -> None:
+        """Cancel what is found by the run's tag and by name, for as long as a job may still appear."""
+        listed = {id(trace.workspace): trace.workspace for trace in self._traces}
+        unfinished = [job for place in listed.values() for job in self._listed_in(place, check)]
+        self._end(unfinished, check)
+        self._end(self._named(self._traces, check), check)
+        looks, told = 0, False
+        while True:
+            awaited = [trace for trace in self._traces if trace.is_open and self._time.monotonic() < trace.until]
+            if not awaited:
+                return
+            if not told:
+                told = True
+                logger.info(
+                    "Looking for %.0f s for a job of an earlier step run of `%s`, which may have been submitted just "
+                    "before its process was killed.",
+                    max(trace.until for trace in awaited) - self._time.monotonic(),
+                    self._step_run.name,
+                )
+            try:
+                self._time.sleep(pause_after(looks))
+                looks += 1
+                check()
+            except BaseException:
+                self._let_go(self._named(awaited, lambda: None))
+                logger.warning(
+                    "A job of an earlier step run of `%s` may still appear. `zenml-azureml jobs list --orphans` shows "
+                    "it, and `zenml-azureml jobs cancel --orphans` cancels it.",
+                    self._step_run.name,
+                )
+                raise
+            self._end(self._named(awaited, check), check)
+
+    def look_again(self, check: Check) -> None:
+        """Look once more for a job that may have appeared since, and end it."""
+        self._end(self._named([trace for trace in self._traces if trace.is_open], check), check)
+
+    def _listed_in(self, workspace: Workspace, check: Check) -> list[_Unfinished]:
+        """The unfinished jobs of the step in its run, by the run's tag; the traces learn of all of its jobs."""
+        by_id = {str(trace.predecessor.id): trace for trace in self._traces if trace.workspace is workspace}
+        tag = tags.of_run(self._step_run.pipeline_run_id)
+        jobs = self._ask("listing the jobs of the run", lambda: list(workspace.list_jobs(tag)), check)
+        found = []
+        for job in reversed(jobs):  # the oldest first
+            trace = by_id.get(job.tags.get(tags.STEP_RUN_ID, ""))
+            if trace is not None:
+                found += self._note(trace, job)
+        return found
+
+    def _named(self, traces: Iterable[Trace], check: Check) -> list[_Unfinished]:
+        """The unfinished jobs of earlier step runs that no listing has shown yet, by the names that they have."""
+        found = []
+        for trace in traces:
+            while True:
+                name = job_name_of(trace.predecessor.id, trace.number)
+                job = self._find(trace.workspace, name, check)
+                if job is not None and job.tags.get(tags.STEP_RUN_ID) == str(trace.predecessor.id):
+                    found += self._note(trace, job)
+                elif trace.number < trace.predecessor.jobs:
+                    trace.number += 1  # one that was deleted
+                else:
+                    break
+        return found
+
+    def _note(self, trace: Trace, job: ListedJob) -> list[_Unfinished]:
+        self.checkpoints = job.checkpoints or self.checkpoints
+        number = step_runs.number_named_in(job.name)
+        if number >= trace.number:
+            trace.number, trace.status = number + 1, job.status
+        if job.phase.ended:
+            self._drop_secret(trace, job)
+            return []
+        return [_Unfinished(trace, job, self._time.monotonic())]
+
+    def _end(self, unfinished: list[_Unfinished], check: Check) -> None:
+        """Cancel jobs and wait until they have ended.
+
+        Raises:
+            AzureMLError: If one has not ended in time, or Azure ML refuses.
+        """
+        for each in unfinished:
+            logger.warning(
+                "The Azure ML job `%s` of an earlier step run of `%s` has not ended (%s). The step is submitted when "
+                "it has.",
+                each.job.name,
+                self._step_run.name,
+                each.job.status,
+            )
+        waiting, looks = list(unfinished), 0
+        try:
+            while waiting:
+                for each in waiting:
+                    self._cancel_if_due(each, check)
+                self._time.sleep(pause_after(looks))
+                looks += 1
+                check()
+                waiting = [each for each in waiting if not self._has_ended(each, check)]
+                if waiting and self._time.monotonic() - waiting[0].found_at >= self._bound.total_seconds():
+                    raise self._not_ended(waiting[0])
+        except AzureMLError:
+            raise
+        except BaseException:
+            self._let_go(waiting)
+            raise
+
+    def _cancel_if_due(self, unfinished: _Unfinished, check: Check) -> None:
+        now = self._time.monotonic()
+        waited = timedelta(seconds=now - unfinished.found_at)
+        asked = None if unfinished.asked_at is None else timedelta(seconds=now - unfinished.asked_at)
+        if is_cancelled_now(unfinished.trace.predecessor, unfinished.job.status, waited, asked):
+            name, place = unfinished.job.name, unfinished.trace.workspace
+            self._ask(f"cancelling the job `{name}`", lambda: place.cancel(name), check)
+            unfinished.asked_at = self._time.monotonic()
+
+    def _has_ended(self, unfinished: _Unfinished, check: Check) -> bool:
+        job = self._find(unfinished.trace.workspace, unfinished.job.name, check)
+        if job is None:
+            unfinished.missing += 1
+            return unfinished.missing > 1  # one answer may be wrong
+        unfinished.missing, unfinished.job = 0, job
+        if not job.phase.ended:
+            return False
+        logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
+        trace = unfinished.trace
+        trace.status, trace.cancelled = job.status, job.phase is JobPhase.CANCELED
+        self._drop_secret(trace, job)
+        return True
+
+    def _let_go(self, waiting: list[_Unfinished]) -> None:
+        """Cancel what is not cancelled yet, and show how to make sure of it: nothing waits for it any longer."""
+        for each in waiting:
+            try:
+                if each.asked_at is None:
+                    each.trace.workspace.cancel(each.job.name)
+            except AzureMLError as error:
+                logger.error("%s", error)
+                continue
+            logger.warning(
+                "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                each.job.name,
+                each.trace.workspace.how_to_cancel(each.job.name),
+            )
+
+    def _not_ended(self, unfinished: _Unfinished) -> AzureMLError:
+        job = unfinished.job
+        return AzureMLError(
+            f"The step `{self._step_run.name}` is not submitted: the Azure ML job `{job.name}` of an earlier step run "
+            f"of it has not ended for {self._bound.total_seconds() / 60:g} minutes (`max_cancel_minutes`). Its status "
+            f"is {job.status}.",
+            studio_url=job.studio_url,
+            do_next="Cancel that job and wait for its end, then run the step again. "
+            f"{unfinished.trace.workspace.how_to_cancel(job.name)}",
+        )
+
+    def _drop_secret(self, trace: Trace, job: ListedJob) -> None:
+        if not trace.predecessor.reported:  # otherwise the process that reported the end has deleted it
+            addresses = [trace.secret, job.tags.get(tags.VAULT_SECRET, "")]
+            trace.workspace.secrets.drop(job.name, addresses, in_background=True)
+
+    def _find(self, workspace: Workspace, name: str, check: Check) -> ListedJob | None:
+        return self._ask(f"looking for the job `{name}`", lambda: workspace.find_job(name), check)
+
+    def _ask(self, doing: str, work: Callable[[], T], check: Check) -> T:
+        from zenml_azureml.azure.retry import with_retries
+
+        try:
+            return with_retries(doing, work, self._patience, self._time, check=check)
+        except AzureMLError as error:
+            raise AzureMLError(
+                f"The step `{self._step_run.name}` is not submitted, because an earlier step run of it may still have "
+                f"an unfinished job. {error.what}",
+                azure_says=error.azure_says,
+                do_next="`zenml-azureml jobs list` shows the unfinished jobs once Azure can be reached, and "
+                "`zenml-azureml jobs cancel` cancels them. Then run the step again.",
+            ) from error

@@ -1,0 +1,229 @@
+"""Retries of requests to ZenML's server while it is unavailable.
+
+Functions that ask the server pass their request to `ask`. How long it is retried is decided once, where ZenML calls
+the operator, by `retrying`; without that, `ask` makes one attempt.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+from zenml.exceptions import RunStoppedException
+from zenml.logger import get_logger
+
+from zenml_azureml.clock import SYSTEM_TIME, Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.retry_loop import retry
+from zenml_azureml.run_store.server_errors import describe, is_unavailable
+
+logger = get_logger(__name__)
+
+T = TypeVar("T")
+
+#: For how long the server may be unavailable while a process lets go of an interrupted step.
+AFTER_INTERRUPTION = timedelta(seconds=10)
+
+#: Seconds between two checks for a signal while a request is under way.
+_CHECK_INTERVAL = 0.5
+
+#: ZenML's client has repeated the request itself before it fails, so pauses need not grow for long.
+_LONGEST_PAUSE = 10.0
+
+#: Seconds for which a request may go without an answer once the time for retries is over.
+_LAST_ATTEMPT = 10.0
+
+Check = Callable[[], None]
+
+
+class ServerUnavailableError(AzureMLError, RunStoppedException):
+    """ZenML's server was unavailable for as long as a step's settings allow.
+
+    It is a `RunStoppedException` because ZenML handles any other exception by asking the server, which fails again and
+    hides this error behind further tracebacks; and by a retry of the step, of which the server knows nothing either.
+    """
+
+    explained: bool = False
+
+    def explaining(self, account: AzureMLError, command: str) -> ServerUnavailableError:
+        """Return an error that shows what the server has not learned, and how to repair that.
+
+        Args:
+            account: What the server should have learned, such as why a step failed.
+            command: The command that lets the server know it.
+        """
+        if self.explained:
+            return self
+        error = ServerUnavailableError(
+            f"{account}\n{self.what.removesuffix('.')}. The server does not know how the step ended. "
+            f"When it is available again, run:\n  {command}"
+        )
+        error.what, error.azure_says, error.do_next = account.what, account.azure_says, command
+        error.explained = True
+        return error
+
+
+class ServerRetries:
+    """The time for which requests to ZenML's server are retried, one after the other, and what ends that early.
+
+    Requests that fail in a row share it. Not thread-safe: for one thread, or one thread at a time.
+
+    Args:
+        timeout: The time.
+        time: The clock.
+        check: Ends a request, and the retries, by raising; is called often and must return at once.
+        check_stopped: Ends the retries by raising; is called before each of them and may ask the server.
+    """
+
+    def __init__(
+        self,
+        timeout: timedelta,
+        time: Time = SYSTEM_TIME,
+        check: Check = lambda: None,
+        check_stopped: Check = lambda: None,
+    ) -> None:
+        self._timeout = timeout
+        self._time = time
+        self._check = check
+        self._check_stopped = check_stopped
+        self._unavailable_since: float | None = None
+        self._last_error: BaseException | None = None
+
+    @property
+    def failing(self) -> bool:
+        """True if the last request has failed, or is being retried."""
+        return self._unavailable_since is not None
+
+    def run(self, action: str, request: Callable[[], T]) -> T:
+        """Make a request, and make it again while the server is unavailable.
+
+        Args:
+            action: What the request does, as in `saving the job`.
+            request: Makes it; may be repeated after any failure.
+
+        Raises:
+            ServerUnavailableError: If the server is still unavailable when the time is over.
+            Exception: Any other error of the request, and what the checks raise.
+        """
+        began = self._time.monotonic() if self._unavailable_since is None else self._unavailable_since
+        deadline = began + self._timeout.total_seconds()
+
+        def attempt() -> T:
+            return self._bounded(self._repeated(request) if self.failing else request, deadline)
+
+        def warn(error: BaseException) -> None:
+            minutes = self._timeout.total_seconds() / 60
+            logger.warning(
+                "ZenML's server is unavailable (%s). Retrying for %g minutes: %s", action, minutes, describe(error)
+            )
+
+        def is_transient(error: BaseException) -> bool:
+            unavailable = is_unavailable(error)
+            if unavailable:
+                self._unavailable_since, self._last_error = began, error
+            return unavailable
+
+        try:
+            result = retry(
+                attempt,
+                is_transient=is_transient,
+                pause_after=_pause_after,
+                deadline=deadline,
+                time=self._time,
+                sleep=self._sleep,
+                on_first_failure=warn,
+            )
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            minutes = self._timeout.total_seconds() / 60
+            raise ServerUnavailableError(
+                f"ZenML's server was unavailable for {minutes:g} minutes ({action}): {describe(error)}"
+            ) from None
+        self._unavailable_since = self._last_error = None
+        return result
+
+    def _repeated(self, request: Callable[[], T]) -> Callable[[], T]:
+        def work() -> T:
+            self._check_stopped()
+            return request()
+
+        return work
+
+    def _sleep(self, seconds: float) -> None:
+        until = self._time.monotonic() + seconds
+        while (left := until - self._time.monotonic()) > 0:
+            self._time.sleep(min(left, _CHECK_INTERVAL))
+            self._check()
+
+    def _bounded(self, work: Callable[[], T], deadline: float) -> T:
+        """Do something on a thread of its own, which is left behind if the checks raise or the deadline passes.
+
+        ZenML's client may wait for minutes for a server that accepts connections and does not answer.
+        """
+        done = threading.Event()
+        outcome: Future[T] = Future()
+        context = contextvars.copy_context()
+
+        def run() -> None:
+            try:
+                outcome.set_result(context.run(work))
+            except BaseException as error:  # noqa: BLE001 - raised again on the thread that waits for it
+                outcome.set_exception(error)
+            finally:
+                done.set()
+
+        thread = threading.Thread(target=run, name="zenml-azureml-server-request", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
+            return work()
+        latest = max(deadline, self._time.monotonic() + _LAST_ATTEMPT)
+        while not self._time.wait(done, _CHECK_INTERVAL):
+            self._check()
+            if self._time.monotonic() >= latest:
+                # The last answer, if there was one, says more than that this attempt got none.
+                raise self._last_error or TimeoutError("The server has not answered.")
+        return outcome.result()
+
+
+_RETRIES: contextvars.ContextVar[ServerRetries | None] = contextvars.ContextVar("zenml_azureml_retries", default=None)
+
+
+@contextmanager
+def retrying(retries: ServerRetries | None) -> Iterator[None]:
+    """Have requests to ZenML's server retried inside a `with`, on this thread.
+
+    Args:
+        retries: For how long; None for a single attempt.
+    """
+    token = _RETRIES.set(retries)
+    try:
+        yield
+    finally:
+        _RETRIES.reset(token)
+
+
+def ask(action: str, request: Callable[[], T]) -> T:
+    """Make a request to ZenML's server, with the retries that are in force.
+
+    Args:
+        action: What the request does, as in `saving the job`.
+        request: Makes it; may be repeated after any failure.
+
+    Raises:
+        ServerUnavailableError: If the server is still unavailable when the time for retries is over.
+        Exception: Any other error of the request.
+    """
+    retries = _RETRIES.get()
+    return request() if retries is None else retries.run(action, request)
+
+
+def _pause_after(_error: BaseException, failures: int) -> float:
+    return min(_LONGEST_PAUSE, 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1)  # noqa: S311 - jitter

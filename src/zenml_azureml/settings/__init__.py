@@ -1,0 +1,1 @@
+"""What users may ask for, and what that resolves to. Pure, without `azure.*`; for packages above `azure`."""

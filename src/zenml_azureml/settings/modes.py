@@ -1,0 +1,42 @@
+"""Which settings mean something in which mode of compute."""
+
+from __future__ import annotations
+
+from zenml_azureml.settings.models import AzureMLComputeMode
+
+SERVERLESS_ONLY = frozenset({"instance_type", "job_tier", "priority", "locations"})
+
+
+INSTANCE_ONLY = frozenset({"idle_time_before_shutdown_minutes", "schedules", "start_stopped_instance"})
+
+
+CLUSTER_ONLY = frozenset(
+    {
+        *("idle_time_before_scaledown_down", "location", "min_instances", "max_instances", "tier"),
+        "ssh_admin_username",
+    }
+)
+
+
+#: What describes a compute of the user's own, of either kind.
+_COMPUTE = frozenset(
+    {
+        *("compute_name", "size", "compute_target_name", "ssh_public_key", "vnet_name", "subnet"),
+        *("compute_identity", "delete_compute_after"),
+    }
+)
+
+
+_OF_ITS_OWN = _COMPUTE | INSTANCE_ONLY | CLUSTER_ONLY
+
+
+#: Settings that mean nothing in a mode.
+IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
+    AzureMLComputeMode.SERVERLESS: _OF_ITS_OWN,
+    AzureMLComputeMode.COMPUTE_INSTANCE: SERVERLESS_ONLY | CLUSTER_ONLY | {"instance_count", "compute_target_name"},
+    AzureMLComputeMode.COMPUTE_CLUSTER: SERVERLESS_ONLY | INSTANCE_ONLY | {"compute_target_name"},
+}
+
+
+#: Settings that mean nothing where an existing compute is named by `compute_target_name`.
+IGNORED_BY_TARGET_NAME = (SERVERLESS_ONLY | _OF_ITS_OWN) - {"compute_target_name", "start_stopped_instance"}

@@ -1,0 +1,254 @@
+"""From ZenML's account of a step run to a job request."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.utils.dashboard_utils import get_run_url
+
+from zenml_azureml import tags
+from zenml_azureml.azure.sizes.vm_size import ResourceRequest
+from zenml_azureml.checkpoints import OUTPUT
+from zenml_azureml.contract.commands import rank_command
+from zenml_azureml.contract.variables import RANKS
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store.step_runs import job_name_of, server_id
+from zenml_azureml.secrets.classification import certain_secrets, secret_names
+from zenml_azureml.specs.job import JobOptions, JobSpec
+from zenml_azureml.submission.stop_variables import run_mode_for, stop_variables
+
+if TYPE_CHECKING:
+    from zenml.config import DockerSettings, ResourceSettings
+    from zenml.config.step_run_info import StepRunInfo
+
+DOCKER_IMAGE_KEY = "azureml_step_operator"
+
+#: ZenML draws frames around tracebacks, with lines of code from every level: too much for the end of a log that an
+#: error can tell, and no traceback to Azure ML, which looks for Python's own.
+_PLAIN_TRACEBACKS = {"ZENML_ENABLE_RICH_TRACEBACK": "false"}
+
+#: Names of steps that are names of folders too. None begins or ends with a dot: `..` would lead out of the folder.
+_LONGEST_PLAIN, _LONGEST_READABLE, _HASH_DIGITS = 128, 64, 16
+_PLAIN_FOLDER = re.compile(rf"(?=.{{1,{_LONGEST_PLAIN}}}$)[a-zA-Z0-9_-]([a-zA-Z0-9._-]*[a-zA-Z0-9_-])?", re.ASCII)
+_HASHED_FOLDER = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}")
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """What a job is told of the step run that it is for.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        run: Name of the run.
+        run_id: Its id.
+        run_tag: Key of the tag that only its jobs have.
+        run_url: Its page in ZenML's dashboard; empty where there is none.
+        step: Name of the step in the pipeline.
+        step_run_id: Id of the step run.
+        job_name: Name of the job.
+        server_id: Id of the ZenML server.
+        image: The image that the job runs.
+        docker_settings: Of the step.
+        run_mode: `dynamic`, or the execution mode of the run; empty if unknown.
+    """
+
+    pipeline: str
+    run: str
+    run_id: str
+    run_tag: str
+    run_url: str
+    step: str
+    step_run_id: str
+    job_name: str
+    server_id: str
+    image: str
+    docker_settings: DockerSettings
+    run_mode: str = ""
+
+
+def job_request(
+    info: StepRunInfo,
+    entrypoint_command: list[str],
+    environment: dict[str, str],
+    options: JobOptions,
+    *,
+    earlier_checkpoints: str = "",
+) -> JobSpec:
+    """The job of a step run.
+
+    Args:
+        info: The step run.
+        entrypoint_command: What to run in the job.
+        environment: Environment variables that ZenML wants set.
+        options: What the step's settings ask for.
+        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if none
+            is known. An older version of this package may have named it otherwise.
+
+    Returns:
+        All that is sent, but for the compute.
+
+    Raises:
+        AzureMLError: If the step has no image.
+    """
+    request = request_for(_facts_of(info), entrypoint_command, environment, options)
+    return replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
+
+
+def request_for(
+    facts: StepFacts, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
+) -> JobSpec:
+    """The same for a step of which this is known.
+
+    Args:
+        facts: The step and its run.
+        entrypoint_command: What to run in the job.
+        environment: Environment variables that ZenML wants set.
+        options: What the step's settings ask for.
+    """
+    job_tags = {
+        tags.PIPELINE: facts.pipeline,
+        tags.RUN: facts.run,
+        tags.RUN_ID: facts.run_id,
+        tags.STEP: facts.step,
+        tags.STEP_RUN_ID: facts.step_run_id,
+        tags.SERVER_ID: facts.server_id,
+        facts.run_tag: "",
+    }
+    if facts.run_url:
+        job_tags[tags.RUN_URL] = facts.run_url
+    variables = {**options.docker_variables, **default_variables(facts.docker_settings), **environment}
+    command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
+    if command != entrypoint_command:
+        variables[RANKS] = "1"
+    all_variables = {**variables, **options.environment_variables}
+    variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
+    return JobSpec(
+        name=facts.job_name,
+        display_name=f"{facts.step} ({facts.run})",
+        experiment=experiment_name(facts.pipeline),
+        image=facts.image,
+        command=shlex.join(command),
+        environment_variables=variables,
+        tags=job_tags,
+        own_tag=tags.STEP_RUN_ID,
+        secret_names=secret_names(all_variables) | options.secret_variables,
+        certain_secret_names=certain_secrets(all_variables) | options.secret_variables,
+        secret_tags={key: job_tags[key] for key in tags.OF_SECRETS},
+        price_tag=tags.USD_PER_HOUR,
+        options=options,
+        checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
+    )
+
+
+def checkpoints_uri(run_id: str, step: str) -> str:
+    """Return the address of a step's checkpoint folder: the same for all jobs of the step in its run, retries included.
+
+    Args:
+        run_id: Id of the run.
+        step: Name of the step in the pipeline.
+    """
+    return f"azureml://datastores/workspaceblobstore/paths/zenml/{run_id}/{checkpoint_folder(step)}/{OUTPUT}"
+
+
+def checkpoint_folder(step: str) -> str:
+    """Return the name of a step's folder: two steps of a run never share one, whatever ZenML lets them be called.
+
+    A name that is one in every storage stays as it is, as it always has, so that runs of older versions find what they
+    have saved. Any other name keeps its readable part and gets a hash, as does a name that looks like one with a hash.
+
+    Args:
+        step: Name of the step in the pipeline.
+    """
+    if _PLAIN_FOLDER.fullmatch(step) and not _HASHED_FOLDER.fullmatch(step):
+        return step
+    readable = re.sub(r"[^a-zA-Z0-9_]+", "-", step).strip("-")[:_LONGEST_READABLE]
+    digest = hashlib.sha256(step.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    return f"{readable or 'step'}-{digest}"
+
+
+def _facts_of(info: StepRunInfo) -> StepFacts:
+    return StepFacts(
+        pipeline=info.pipeline.name,
+        run=info.run_name,
+        run_id=str(info.run_id),
+        run_tag=tags.of_run(info.run_id),
+        run_url=_run_url(info.run_id) or "",
+        step=info.pipeline_step_name,
+        step_run_id=str(info.step_run_id),
+        job_name=job_name_of(info.step_run_id),
+        server_id=str(server_id()),
+        image=_image_of(info),
+        docker_settings=info.config.docker_settings,
+        run_mode=run_mode_for(info),
+    )
+
+
+def default_variables(docker_settings: DockerSettings) -> dict[str, str]:
+    """Environment variables of a job, where neither ZenML nor the step's settings set them.
+
+    Args:
+        docker_settings: Of the step: what its image sets stays.
+    """
+    return {name: value for name, value in _PLAIN_TRACEBACKS.items() if name not in docker_settings.environment}
+
+
+def resources_of(settings: ResourceSettings) -> ResourceRequest:
+    """What a step's resource settings ask of the machine it runs on.
+
+    Args:
+        settings: ZenML's resource settings.
+
+    Returns:
+        The same, memory in Azure's GB, which are ZenML's GiB.
+
+    Raises:
+        AzureMLError: If they contradict each other.
+    """
+    return ResourceRequest(
+        cpus=settings.cpu_count,
+        gpus=settings.gpu_count,
+        gpu_class=getattr(settings, "gpu_class", None),  # only some versions of ZenML have it
+        memory_gb=settings.get_memory(unit="GiB"),
+    )
+
+
+def experiment_name(pipeline_name: str) -> str:
+    """The experiment of a pipeline's jobs: its name, in the characters that Azure ML allows in one.
+
+    Args:
+        pipeline_name: Name of the pipeline.
+
+    Returns:
+        Letters, digits, `-` and `_`, beginning with a letter or digit; at most 255 characters.
+    """
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", pipeline_name).strip("-_")[:255] or "zenml"
+
+
+@lru_cache(maxsize=16)
+def _run_url(run_id: UUID) -> str | None:
+    """The run's page in ZenML's dashboard; None where there is no server. Asked once per run, not once per step."""
+    return get_run_url(Client().get_pipeline_run(run_id, hydrate=False))
+
+
+def _image_of(info: StepRunInfo) -> str:
+    try:
+        return info.get_image(DOCKER_IMAGE_KEY)
+    except (RuntimeError, KeyError) as error:
+        name = info.pipeline_step_name
+        if info.snapshot.is_dynamic:
+            # ZenML's own words, that somebody must have deleted the build, would mislead.
+            raise AzureMLError(
+                f"There is no image for the step `{name}`: ZenML builds none for a step of a dynamic pipeline that it "
+                "is not told of beforehand.",
+                do_next=f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
+            ) from error
+        raise AzureMLError(
+            f"There is no image for the step `{name}`: {error}", do_next="Run the pipeline again without `build=`."
+        ) from error

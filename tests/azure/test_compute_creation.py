@@ -1,0 +1,204 @@
+"""What is made when a compute is missing, when that is noticed, and what is said if it goes wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from azure.ai.ml import command
+from azure.ai.ml.entities import Environment
+
+from tests.azure.compute_scenarios import CLUSTER, INSTANCE, an_instance_is_stopped
+from tests.azure.compute_world import World, cluster
+from zenml_azureml.azure.compute.deletion import delete_compute
+from zenml_azureml.azure.compute.provisioner import ensure_compute
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.specs.compute import (
+    ComputeCluster,
+    ComputeIdentity,
+    ComputeInstance,
+    ComputeSchedule,
+    ComputeSpec,
+)
+
+KEY = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ me@here"
+IDENTITY = "/subscriptions/sub/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/reader"
+
+#: Seconds that Azure takes in these tests.
+LONG = 90
+
+
+def test_an_instance_is_created_with_everything_asked_for(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    request = ComputeInstance(
+        "inst",
+        size="Standard_DS2_v2",
+        idle_time_before_shutdown=timedelta(hours=2),
+        ssh_public_key=KEY,
+        vnet_name="net",
+        subnet="default",
+        identity=ComputeIdentity(user_assigned=(IDENTITY,)),
+        schedules=(ComputeSchedule("stop", "0 19 * * 1-5", "W. Europe Standard Time"),),
+    )
+
+    target = world.ensure(request)
+
+    assert (target.name, target.kind, target.size, target.max_nodes) == (
+        "inst",
+        "compute-instance",
+        "STANDARD_DS2_V2",
+        1,
+    )
+    body = world.arm.call("GET", "computes/inst").body
+    inner = body["properties"]["properties"]
+    assert inner["idleTimeBeforeShutdown"] == "PT120M"
+    assert inner["sshSettings"]["sshPublicAccess"] == "Enabled"
+    assert inner["subnet"]["id"].endswith("/virtualNetworks/net/subnets/default")
+    assert list(body["identity"]["userAssignedIdentities"]) == [IDENTITY]
+    (schedule,) = inner["schedules"]["computeStartStop"]
+    assert (schedule["action"], schedule["cron"]["expression"]) == ("Stop", "0 19 * * 1-5")
+    assert_found_as_asked_for(world, request, caplog)
+
+
+def test_a_cluster_is_created_with_everything_asked_for(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    request = ComputeCluster(
+        "cpu",
+        size="Standard_DS2_v2",
+        location="West Europe",
+        min_instances=1,
+        max_instances=3,
+        idle_time_before_scale_down=timedelta(minutes=10),
+        tier="low_priority",
+        ssh_public_key=KEY,
+        ssh_admin_username="me",
+        vnet_name="net",
+        subnet="default",
+        identity=ComputeIdentity(system_assigned=True, user_assigned=(IDENTITY,)),
+    )
+
+    target = world.ensure(request)
+
+    assert (target.name, target.kind, target.size, target.max_nodes) == ("cpu", "compute-cluster", "STANDARD_DS2_V2", 3)
+    body = world.arm.call("GET", "computes/cpu").body
+    inner = body["properties"]["properties"]
+    assert inner["scaleSettings"] == {
+        "minNodeCount": 1,
+        "maxNodeCount": 3,
+        "nodeIdleTimeBeforeScaleDown": "PT10M",
+    }
+    assert inner["vmPriority"] == "LowPriority"
+    assert inner["userAccountCredentials"]["adminUserName"] == "me"
+    assert inner["userAccountCredentials"]["adminUserSshPublicKey"] == KEY
+    assert inner["subnet"]["id"].endswith("/virtualNetworks/net/subnets/default")
+    assert body["identity"]["type"] == "SystemAssigned,UserAssigned"
+    assert_found_as_asked_for(world, request, caplog)
+
+
+def assert_found_as_asked_for(world: World, request: ComputeSpec, caplog: pytest.LogCaptureFixture) -> None:
+    """The same step, run again, finds nothing different from what it asks for."""
+    assert not world.ensure(request).created
+    warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.message for record in warnings if record.name.startswith("zenml_azureml")] == []
+
+
+def create(world: World) -> ComputeSpec:
+    world.provisioning_takes(LONG)
+    return CLUSTER
+
+
+def be_created_by_others(world: World) -> ComputeSpec:
+    world.provisioning_takes(LONG)
+    world.others_create("cpu", cluster())
+    return CLUSTER
+
+
+def start(world: World) -> ComputeSpec:
+    an_instance_is_stopped(world)
+    world.sleep(0)
+    world.provisioning_takes(LONG)
+    return INSTANCE
+
+
+@pytest.mark.parametrize("begin", [create, be_created_by_others, start])
+def test_a_compute_that_is_ready_is_noticed_within_two_seconds(
+    world: World, begin: Callable[[World], ComputeSpec]
+) -> None:
+    request = begin(world)
+    began = world.clock.monotonic()
+
+    world.ensure(request)
+
+    # The clock moves by what our side sleeps, and by nothing else.
+    assert LONG <= world.clock.monotonic() - began <= LONG + 2
+
+
+def test_a_cluster_of_another_size_than_asked_for_is_an_error(world: World) -> None:
+    def make_it_larger() -> None:
+        world.say("cpu", vmSize="STANDARD_DS5_V2")
+
+    with pytest.raises(AzureMLError, match="of the size STANDARD_DS5_V2 instead of Standard_DS3_v2") as error:
+        world.while_our_look_is_on_its_way(CLUSTER, make_it_larger, at="computeOperationsStatus")
+
+    assert "az ml compute delete --name cpu" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("begin", "by_hand"),
+    [(create, "az ml compute delete --name cpu"), (start, "az ml compute stop --name inst")],
+)
+def test_what_is_interrupted_is_not_left_in_silence(
+    world: World, begin: Callable[[World], ComputeSpec], by_hand: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = begin(world)
+
+    def ctrl_c() -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_compute(world.connection, request, clock=ctrl_c, sleep=world.sleep)
+
+    assert "may go on being" in caplog.text
+    assert by_hand in caplog.text
+    # It does, and the next step waits for it.
+    assert not world.ensure(request).created
+
+
+def test_a_missing_workspace_is_not_a_missing_compute(world: World) -> None:
+    world.emulator.context.store.workspaces[0].name = "renamed"
+
+    with pytest.raises(AzureMLError, match="--workspace_name="):
+        world.ensure(CLUSTER)
+
+    assert world.sent == ["GET compute"]
+
+
+def test_an_unreachable_service_is_told_once_the_retries_are_over(world: World) -> None:
+    world.arm_fault(path="/computes/", reset=True, times=99)
+
+    with pytest.raises(AzureMLError, match="Azure could not be reached"):
+        world.ensure(CLUSTER)
+
+    assert set(world.sent) == {"GET compute"}
+
+
+def test_a_cluster_that_cannot_be_told_from_another_one_is_not_deleted(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = world.ensure(CLUSTER)
+
+    assert not delete_compute(world.connection, replace(target, created_on=None))
+
+    assert "does not say when it was created" in caplog.text
+    assert world.compute("cpu").provisioning_state == "Succeeded"
+
+
+def test_a_job_runs_on_the_compute_that_was_made_for_it(world: World) -> None:
+    target = world.ensure(CLUSTER)
+
+    job = world.connection.client.jobs.create_or_update(
+        command(command="train", environment=Environment(image="ubuntu"), compute=target.name)
+    )
+
+    assert job.compute == "cpu"

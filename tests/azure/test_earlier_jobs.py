@@ -1,0 +1,437 @@
+"""The unfinished jobs of a step's earlier step runs end before it is submitted again: the real SDK, on an emulator."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from azure.core.credentials import TokenCredential
+from zenml.exceptions import RunStoppedException
+
+from tests.azure.test_secret_delivery import Bench
+from tests.conftest import credential_of, point_clients_at
+from tests.contract.arm import Arm
+from tests.contract.test_scenarios import ready, status, submit
+from tests.contract.waiting import eventually
+from tests.e2e.requests_of import requests_of
+from tests.vault_access import values_in
+from zenml_azureml import tags
+from zenml_azureml.azure.client import Workspace
+from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.clock import SystemClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
+from zenml_azureml.lifecycle.predecessors import IN_FLIGHT
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY, job_name_of
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+
+RUN, OTHER_RUN = uuid4(), uuid4()
+STARTED = datetime(2026, 1, 1)
+BY_CODE = SimpleNamespace(source="builtins.ValueError", message="a mistake")
+ENDED_ITSELF = SimpleNamespace(
+    source="zenml_azureml.exceptions.AzureMLError",
+    message="The Azure ML job of step `train` was stopped: it ended itself, because its step was over on the ZenML "
+    "server: its run is failed, and none of its steps is.",
+)
+BY_OPERATOR = SimpleNamespace(source="zenml_azureml.exceptions.AzureMLError", message="the node has failed")
+
+
+class Clock:
+    """Time that passes only if it is waited for; `happens` is what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.happens: Callable[[float], None] = lambda now: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.happens(self.now)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        self.sleep(seconds or 0)
+        return event.is_set()
+
+
+class World:
+    """An operator on an emulated workspace, a step with two step runs, and what the server returns of the first."""
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        credential: TokenCredential,
+        monkeypatch: pytest.MonkeyPatch,
+        name: WorkspaceName = WorkspaceName(),  # noqa: B008 - it cannot be changed
+    ) -> None:
+        emulator.context.settings.simulated_seconds = 3600
+        self.emulator, self.arm, self.clock = emulator, ready(Arm(emulator)), Clock()
+        self._before = len(requests_of(emulator))
+        address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
+        self._workspace = Workspace(address, lambda: credential, self.clock)
+        self.settings = AzureMLStepOperatorSettings()
+        self.first, self.second = self.step_run(1), self.step_run(2)
+        self.earlier, self.listings = [self.first], 0
+        self.earlier_jobs = EarlierJobs(self, lambda _step_run: self, self.clock)
+
+        def earlier(step_run: Any) -> list[Any]:
+            self.listings += 1
+            assert step_run is self.second
+            return self.earlier
+
+        monkeypatch.setattr(step_runs, "earlier", earlier)
+
+    def get_settings(self, _container: Any) -> AzureMLStepOperatorSettings:
+        return self.settings
+
+    def workspace(self, _settings: AzureMLStepOperatorSettings) -> Workspace:
+        return self._workspace
+
+    def step_run(self, version: int) -> Any:
+        return SimpleNamespace(
+            id=uuid4(),
+            name="train",
+            version=version,
+            pipeline_run_id=RUN,
+            start_time=STARTED + timedelta(hours=version),
+            run_metadata={},
+            exception_info=None,
+        )
+
+    def submit(self, name: str, step_run_id: UUID | None = None, *, run: UUID = RUN, listed: bool = True) -> str:
+        job_tags = {tags.STEP: "train", tags.STEP_RUN_ID: str(step_run_id or self.first.id), tags.RUN_ID: str(run)}
+        submit(self.arm, name, tags={**job_tags, **({tags.of_run(run): ""} if listed else {})})
+        return name
+
+    def end(self, check: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        return self.earlier_jobs.end(self.second, check).look_again
+
+    def requests(self) -> list[tuple[str, str]]:
+        """What the operator has requested about jobs; the test itself only makes some, and asks for their status."""
+        served = requests_of(self.emulator)[self._before :]
+        of_jobs = [(entry["method"], entry["path"].rpartition("/jobs")) for entry in served]
+        return [(method, path) for method, (_, found, path) in of_jobs if found and method != "PUT"]
+
+
+@pytest.fixture
+def world(emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(emulator, credential, monkeypatch)
+
+
+def test_a_first_step_run_costs_no_request(world: World) -> None:
+    world.earlier_jobs.end(world.first, lambda: None).look_again()
+
+    assert world.listings == 0
+    assert world.requests() == []
+
+
+@pytest.mark.parametrize("info", [ENDED_ITSELF, BY_OPERATOR, BY_CODE, None], ids=["itself", "operator", "code", "none"])
+@pytest.mark.parametrize("over", ["the run is over (failed)", ""])
+def test_a_step_whose_job_has_ended_itself_is_not_submitted_again_in_a_run_that_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch, info: Any, over: str
+) -> None:
+    monkeypatch.setattr(step_runs, "over", lambda run_id: over if run_id == RUN else "")
+    world.first.exception_info = info
+
+    if info is ENDED_ITSELF and over:
+        with pytest.raises(
+            RunStoppedException, match=r"`train` is not submitted again: .* and the run is over \(failed"
+        ):
+            world.end()
+        assert world.requests() == []
+    else:
+        world.end()
+
+
+def test_a_retry_whose_earlier_job_this_process_has_seen_end_costs_no_request(world: World) -> None:
+    world.earlier_jobs.note_end(world.first)
+
+    world.end()()
+
+    assert world.listings == 0
+    assert world.requests() == []
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_unfinished_job_is_cancelled_and_has_ended_before_the_step_is_submitted(world: World, listed: bool) -> None:
+    name = world.submit(job_name_of(world.first.id), listed=listed)
+
+    world.end()()
+
+    assert status(world.arm, name) == "Canceled"
+    assert world.clock.now < IN_FLIGHT.total_seconds()  # a step that has an unfinished job submits no further one
+
+
+@pytest.mark.parametrize("number", [2, 3, 11])
+def test_so_is_the_newest_of_several_jobs_of_a_step_run(world: World, number: int) -> None:
+    for before in range(1, number):
+        world.emulator.context.settings.simulated_seconds = 0
+        world.submit(job_name_of(world.first.id, before))
+    world.emulator.context.settings.simulated_seconds = 3600
+    name = world.submit(job_name_of(world.first.id, number), listed=False)
+
+    world.end()()
+
+    assert status(world.arm, name) == "Canceled"
+
+
+def test_a_recorded_job_is_found_although_the_one_before_it_was_deleted(world: World) -> None:
+    name = world.submit(job_name_of(world.first.id, 2), listed=False)
+    attempts = [{"target": 0, "job": job_name_of(world.first.id)}, {"target": 1, "job": name}]
+    world.first.run_metadata = {JOB_NAME_KEY: name, "azureml_attempts": attempts}
+
+    world.end()()
+
+    assert status(world.arm, name) == "Canceled"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 20, 59])
+def test_a_job_whose_submit_was_under_way_is_cancelled_when_it_appears(world: World, seconds: float) -> None:
+    name = job_name_of(world.first.id)
+
+    def happens(now: float) -> None:
+        if now >= seconds and name not in world.emulator.context.store.workspaces[0].jobs:
+            world.submit(name)
+
+    world.clock.happens = happens
+
+    world.end()
+
+    assert status(world.arm, name) == "Canceled"
+
+
+def test_so_is_the_next_job_of_a_step_that_was_being_moved(world: World) -> None:
+    world.emulator.context.settings.simulated_exit_code = 1
+    world.emulator.context.settings.simulated_seconds = 0
+    world.submit(job_name_of(world.first.id))
+
+    def happens(now: float) -> None:
+        if now == 1:
+            world.submit(job_name_of(world.first.id, 2))
+
+    world.clock.happens = happens
+
+    world.emulator.context.settings.simulated_seconds = 3600
+    world.end()
+
+    assert status(world.arm, job_name_of(world.first.id, 2)) == "Canceled"
+
+
+def test_a_job_that_appears_late_is_seen_right_before_the_submit(world: World) -> None:
+    look_again = world.end()
+    assert world.clock.now >= IN_FLIGHT.total_seconds()
+    name = world.submit(job_name_of(world.first.id))
+
+    look_again()
+
+    assert status(world.arm, name) == "Canceled"
+
+
+def test_only_its_name_is_asked_for_of_a_step_run_that_was_superseded_long_ago(world: World) -> None:
+    second, world.second.version = world.step_run(2), 3
+    world.earlier_jobs.note_end(second)
+    world.second.start_time = STARTED + timedelta(hours=9)
+    world.earlier = [world.first, second]
+
+    world.end()
+
+    assert world.clock.now == 0
+    assert world.requests() == [("GET", ""), ("GET", f"/{job_name_of(world.first.id)}")]
+
+
+@pytest.mark.parametrize("reported", [BY_CODE, BY_OPERATOR])
+def test_a_retry_in_a_new_process_submits_at_once_if_the_earlier_job_has_failed(world: World, reported: Any) -> None:
+    world.emulator.context.settings.simulated_exit_code = 1
+    world.emulator.context.settings.simulated_seconds = 0
+    name = world.submit(job_name_of(world.first.id))
+    world.first.exception_info = reported
+
+    world.end()()
+
+    assert world.clock.now == 0
+    assert world.requests() == [("GET", ""), ("GET", f"/{name}-2")]
+
+
+def test_a_job_that_is_gone_after_its_step_has_reported_its_failure_delays_nothing(world: World) -> None:
+    world.first.exception_info = BY_CODE
+    world.first.run_metadata = {JOB_NAME_KEY: job_name_of(world.first.id)}
+
+    world.end()()
+
+    assert world.clock.now == 0
+
+
+def test_jobs_of_other_steps_and_runs_and_of_the_step_run_itself_are_left_alone(world: World) -> None:
+    world.first.exception_info = BY_CODE
+    others = [
+        world.submit(job_name_of(other), other) for other in (uuid4(), uuid4())
+    ]  # another step of the run, whatever its name
+    others.append(world.submit("of-another-run", uuid4(), run=OTHER_RUN))
+    others.append(world.submit(job_name_of(world.second.id), world.second.id))
+    others.append(world.submit(job_name_of(world.first.id), uuid4(), run=OTHER_RUN))  # the name, but not the tag
+
+    world.end()()
+
+    assert {status(world.arm, name) for name in others} == {"Running"}
+
+
+def test_a_step_is_not_submitted_beside_a_job_that_does_not_end(world: World) -> None:
+    name = world.submit(job_name_of(world.first.id))
+    world.arm.call("POST", "/_emulator/faults", {"method": "POST", "path": "/cancel$", "status": 202, "times": 1000})
+    world.settings = AzureMLStepOperatorSettings(max_cancel_minutes=3)
+
+    with pytest.raises(AzureMLError) as failure:
+        world.end()
+
+    assert f"the Azure ML job `{name}` of an earlier step run of it has not ended for 3 minutes" in str(failure.value)
+    assert f"az ml job cancel --name {name} --workspace-name" in str(failure.value)
+    assert 180 <= world.clock.now < 190
+    cancels = [request for request in world.requests() if request[0] == "POST"]
+    assert len(cancels) == 3  # one a minute: the first may have got lost
+
+
+@pytest.mark.parametrize("how", ["finalizing", "reported"])
+def test_a_job_that_comes_to_its_own_end_is_waited_for_and_not_cancelled(world: World, how: str) -> None:
+    name = world.submit(job_name_of(world.first.id))
+    job = world.emulator.context.store.workspaces[0].jobs[name]
+    eventually(lambda: job.status == "Running")
+    if how == "finalizing":
+        job.status = "Finalizing"
+    else:
+        world.first.exception_info = BY_CODE
+
+    def happens(now: float) -> None:
+        if now >= 20:
+            job.status = "Completed"
+
+    world.clock.happens = happens
+
+    world.end()
+
+    assert [request for request in world.requests() if request[0] == "POST"] == []
+
+
+def test_a_job_that_outlives_the_report_of_its_step_is_cancelled(world: World) -> None:
+    name = world.submit(job_name_of(world.first.id))
+    world.first.exception_info = BY_CODE
+
+    world.end()
+
+    assert status(world.arm, name) == "Canceled"
+    assert world.clock.now >= 30
+
+
+@pytest.mark.parametrize("path", ["/jobs$", "/jobs/[^/]+$", "/cancel$"])
+def test_a_step_is_not_submitted_if_azure_cannot_be_asked(world: World, path: str) -> None:
+    world.submit(job_name_of(world.first.id))
+    world.arm.call("POST", "/_emulator/faults", {"method": "GET|POST", "path": path, "status": 503, "times": 100_000})
+    world.settings = AzureMLStepOperatorSettings(max_unreachable_minutes=5)
+
+    with pytest.raises(AzureMLError, match="is not submitted, because an earlier step run of it may still have an"):
+        world.end()
+
+    assert world.clock.now >= 300
+
+
+def test_an_interruption_cancels_what_was_found_and_says_how_to_make_sure(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = world.submit(job_name_of(world.first.id))
+    world.first.exception_info = BY_CODE  # so that it is given some time before its cancel
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.end(interrupted)
+
+    assert status(world.arm, name) == "Canceled"
+    assert f"az ml job cancel --name {name}" in caplog.text
+
+
+@pytest.mark.parametrize("appeared", [True, False])
+def test_an_interruption_while_a_job_may_still_appear_looks_once_more(
+    world: World, caplog: pytest.LogCaptureFixture, appeared: bool
+) -> None:
+    name = job_name_of(world.first.id)
+
+    def interrupted() -> None:
+        if appeared:
+            world.submit(name)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.end(interrupted)
+
+    assert [job.name for job in world.emulator.context.store.workspaces[0].jobs.values()] == [name] * appeared
+    assert not appeared or status(world.arm, name) == "Canceled"
+    assert "`zenml-azureml jobs cancel --orphans` cancels it" in caplog.text
+
+
+def test_a_job_in_the_workspace_that_the_operator_had_before_is_cancelled_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(job_preparation=0, job_finalization=0)
+    both = (WorkspaceName(), WorkspaceName(name="another"))
+    clock = SystemClock()
+    runtime = SimulatedRuntime(clock, settings)
+    with Emulator(tmp_path, runtime=runtime, clock=clock, settings=settings, workspaces=both) as emulator:
+        point_clients_at(emulator, monkeypatch)
+        world = World(emulator, credential_of(emulator), monkeypatch, name=both[1])
+        name = world.submit(job_name_of(world.first.id))  # in the first one
+        world.first.run_metadata = {JOB_NAME_KEY: name, JOB_ID_KEY: f"{world.arm.workspace}/jobs/{name}"}
+
+        world.end()
+
+        assert status(world.arm, name) == "Canceled"
+
+
+def test_the_secret_that_a_killed_process_has_left_in_a_key_vault_is_deleted_with_its_job(
+    emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = Bench(emulator, credential)
+    killed.let_all()
+    world = World(emulator, credential, monkeypatch)
+    name = job_name_of(world.first.id)
+    secret = killed.submit(name).vault_secret
+    assert secret
+    job = emulator.context.store.workspaces[0].jobs[name]
+    job.properties["tags"] |= {tags.STEP_RUN_ID: str(world.first.id), tags.VAULT_SECRET: secret}
+    assert values_in(killed.vault)
+
+    world.end()
+
+    assert status(world.arm, name) == "Canceled"
+    eventually(lambda: not values_in(killed.vault))
+
+
+@pytest.mark.parametrize("status_of_first", ["Running", "Failed"])
+def test_the_checkpoint_folder_that_an_earlier_job_has_used_is_known(world: World, status_of_first: str) -> None:
+    """An older version named it otherwise, and the step is to find there what it has saved."""
+    folder = "azureml://datastores/workspaceblobstore/paths/zenml/run/fold-1/checkpoints"
+    name = world.submit(job_name_of(world.first.id))
+    job = world.emulator.context.store.workspaces[0].jobs[name]
+    job.properties["outputs"] = {
+        "checkpoints": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": folder}
+    }
+    if status_of_first == "Failed":
+        job.status = "Failed"
+
+    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == folder
+
+
+def test_no_checkpoint_folder_is_known_if_no_earlier_job_had_one(world: World) -> None:
+    world.submit(job_name_of(world.first.id))
+
+    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == ""
