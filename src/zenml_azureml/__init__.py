@@ -11,24 +11,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zenml_azureml.checkpoints import checkpoint_dir
+    from zenml_azureml.exceptions import (
+        AuthenticationError,
+        AzureMLError,
+        AzureMLSettingsError,
+        JobCancelledError,
+        JobFailedError,
+        NoCapacityError,
+        QueueTimeoutError,
+    )
     from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
     from zenml_azureml.plugin.flavor import AzureMLStepOperatorFlavor
+    from zenml_azureml.run_store.server_retries import ServerUnavailableError
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
     from zenml_azureml.step_operator import AzureMLStepOperator
 
 __all__ = [
+    "AuthenticationError",
+    "AzureMLError",
+    "AzureMLSettingsError",
     "AzureMLStepOperator",
     "AzureMLStepOperatorConfig",
     "AzureMLStepOperatorFlavor",
     "AzureMLStepOperatorSettings",
+    "JobCancelledError",
+    "JobFailedError",
+    "NoCapacityError",
+    "QueueTimeoutError",
+    "ServerUnavailableError",
     "checkpoint_dir",
 ]
 
 _HOME_OF = {
+    "AuthenticationError": "zenml_azureml.exceptions",
+    "AzureMLError": "zenml_azureml.exceptions",
+    "AzureMLSettingsError": "zenml_azureml.exceptions",
+    "JobCancelledError": "zenml_azureml.exceptions",
+    "JobFailedError": "zenml_azureml.exceptions",
+    "NoCapacityError": "zenml_azureml.exceptions",
+    "QueueTimeoutError": "zenml_azureml.exceptions",
     "AzureMLStepOperator": "zenml_azureml.step_operator",
     "AzureMLStepOperatorConfig": "zenml_azureml.plugin.config",
     "AzureMLStepOperatorFlavor": "zenml_azureml.plugin.flavor",
     "AzureMLStepOperatorSettings": "zenml_azureml.settings.models",
+    "ServerUnavailableError": "zenml_azureml.run_store.server_retries",
     "checkpoint_dir": "zenml_azureml.checkpoints",
 }
 

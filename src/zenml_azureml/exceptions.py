@@ -1,81 +1,164 @@
-"""The one error that users of a step operator see: what failed, Azure's words, what to do next."""
+"""The errors that users of a step operator see.
+
+AzureMLError
+├── AzureMLSettingsError        a setting is invalid
+├── AuthenticationError         no sign-in to Azure, or Azure does not accept it
+├── NoCapacityError             no machines or no quota for a job
+├── JobFailedError              a job failed
+├── JobCancelledError           a job was cancelled
+│   └── QueueTimeoutError       because it was queued for longer than `queue_timeout_minutes`
+└── ServerUnavailableError      ZenML's server was unavailable (in `run_store/server_retries.py`)
+"""
 
 from __future__ import annotations
+
+import copy
+from typing import TypeVar
 
 from zenml_azureml.safe_text import safe_text
 from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.secrets.redaction import redacted_text
 
+ErrorT = TypeVar("ErrorT", bound="AzureMLError")
+
 
 class AzureMLError(RuntimeError):
-    """Something failed on the way to Azure ML or on it.
+    """An operation on Azure ML failed.
 
-    ZenML's server stores an exception's message and builds the exception again from it, so one argument
-    must be enough.
+    ZenML's server stores an exception's message and builds the exception again from it, so one argument is enough.
 
     Args:
-        what: What failed, as a sentence.
-        azure_says: Azure's own words.
+        summary: What failed and why, as a sentence.
+        azure_message: Azure's message.
         log_tail: The last lines of the job's log.
-        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
-        studio_url: Where to look further.
-        do_next: What to do next, as a sentence.
+        log_source: The process that wrote this log, e.g. `node 1 rank 3`; empty if there is only one.
+        studio_url: The job's page in Azure ML Studio.
+        hint: Next steps, as sentences.
 
     Attributes:
-        what: As above.
-        azure_says: As above.
-        do_next: As above.
+        summary: As above.
+        azure_message: As above.
+        log_tail: As above.
+        log_source: As above.
+        studio_url: As above.
+        hint: As above.
     """
 
     def __init__(
         self,
-        what: str,
+        summary: str,
         *,
-        azure_says: str = "",
+        azure_message: str = "",
         log_tail: tuple[str, ...] = (),
-        log_of: str = "",
+        log_source: str = "",
         studio_url: str = "",
-        do_next: str = "",
+        hint: str = "",
     ) -> None:
-        parts = [what]
-        if azure_says:
-            parts.append(f"Azure says: {azure_says}")
+        parts = [summary]
+        if azure_message:
+            parts.append(f"Azure: {azure_message}")
         if log_tail:
-            parts.append(
-                "\n".join([f"The end of {f'the log of {log_of}' if log_of else 'its log'}:", *_indented(log_tail)])
-            )
+            parts.append("\n".join([f"Log of {log_source}:" if log_source else "Log:", *_indented(log_tail)]))
         if studio_url:
             parts.append(f"Studio: {studio_url}")
-        if do_next:
-            parts.append(f"What to do: {do_next}")
-        # The door to the client's terminal and to ZenML's server: names and Azure's words are not ours.
+        if hint:
+            parts.append(f"Next steps: {hint}")
+        # The door to the client's terminal and to ZenML's server: names and Azure's messages come from elsewhere.
         super().__init__(_safe("\n".join(parts)))
-        self.what = _safe(what)
-        self.azure_says = _safe(azure_says)
-        self.do_next = _safe(do_next)
+        self.summary = _safe(summary)
+        self.azure_message = _safe(azure_message)
+        self.log_tail = tuple(_safe(line) for line in log_tail)
+        self.log_source = _safe(log_source)
+        self.studio_url = _safe(studio_url)
+        self.hint = _safe(hint)
 
-    def with_history(self, history: str) -> AzureMLError:
-        """The same error with an account of what was tried before; itself where that is nothing.
+    def with_history(self: ErrorT, history: str) -> ErrorT:
+        """Return the same error with an account of the attempts before it; itself if there were none.
 
         Args:
             history: The account, in lines.
         """
         if not history:
             return self
-        longer = AzureMLError(f"{self}\n{history}")
-        longer.what, longer.azure_says, longer.do_next = self.what, self.azure_says, self.do_next
+        longer = copy.copy(self)
+        longer.args = (_safe(f"{self}\n{history}"),)
         return longer
+
+    def as_kind(self, kind: type[ErrorT]) -> ErrorT:
+        """Return the same error as one of another class.
+
+        Args:
+            kind: The class. Its own attributes have their defaults.
+        """
+        error = kind("")
+        error.__dict__.update(self.__dict__)
+        error.args = self.args
+        return error
+
+
+class AzureMLSettingsError(AzureMLError):
+    """A setting is invalid; the message shows what to write instead.
+
+    It is no `ValueError`: ZenML replaces pydantic's errors by a message without the reason.
+    """
+
+
+class AuthenticationError(AzureMLError):
+    """There is no sign-in to Azure, or Azure does not accept it."""
 
 
 class NoCapacityError(AzureMLError):
-    """There are no machines for a job, or no quota for them: another place may have both."""
+    """Azure has no machines for a job, or the subscription has no quota for them; a fallback may have both."""
 
-    @classmethod
-    def of(cls, error: AzureMLError) -> NoCapacityError:
-        """An error that turned out to be one, in the same words."""
-        same = cls(str(error))
-        same.what, same.azure_says, same.do_next = error.what, error.azure_says, error.do_next
-        return same
+
+class JobFailedError(AzureMLError):
+    """A job failed.
+
+    Args:
+        summary: As of `AzureMLError`, like the rest.
+        azure_message: See there.
+        log_tail: See there.
+        log_source: See there.
+        studio_url: See there.
+        hint: See there.
+        job_name: Name of the Azure ML job.
+        cause: The kind of cause, a heading of docs/failures.md such as `out-of-memory`; empty if it is unknown.
+
+    Attributes:
+        job_name: As above.
+        cause: As above.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        azure_message: str = "",
+        log_tail: tuple[str, ...] = (),
+        log_source: str = "",
+        studio_url: str = "",
+        hint: str = "",
+        job_name: str = "",
+        cause: str = "",
+    ) -> None:
+        super().__init__(
+            summary,
+            azure_message=azure_message,
+            log_tail=log_tail,
+            log_source=log_source,
+            studio_url=studio_url,
+            hint=hint,
+        )
+        self.job_name = job_name
+        self.cause = cause
+
+
+class JobCancelledError(AzureMLError):
+    """A job was cancelled: by a user, by Azure, or by the operator."""
+
+
+class QueueTimeoutError(JobCancelledError):
+    """A job was queued for longer than `queue_timeout_minutes`, so the operator cancelled it."""
 
 
 def _safe(text: str) -> str:

@@ -29,7 +29,7 @@ from zenml_azureml import tags
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.clouds import Cloud, cloud_of
-from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
 from zenml_azureml.lifecycle.attempts import Attempts, has_moved
 from zenml_azureml.lifecycle.canceller import SUBMIT_LAG, Canceller
 from zenml_azureml.lifecycle.controller import StepController
@@ -47,7 +47,6 @@ from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError, retrying
 from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.secrets.redaction import redacted_text
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 from zenml_azureml.settings.merge import merge
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings, step_settings
 from zenml_azureml.settings.plan import number_of_targets, resolve, settings_of

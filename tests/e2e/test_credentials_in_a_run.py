@@ -94,9 +94,7 @@ def test_a_run_that_cannot_sign_in_any_more_ends_and_leaves_its_job(
         f"the service principal `{jobs.client_id}` of tenant `{jobs.tenant_id}` (in the configuration of the step "
         "operator `azureml`) could not sign in."
     ) in output
-    assert (
-        f"Azure says: AADSTS7000222: The provided client secret keys for app '{jobs.client_id}' are expired." in output
-    )
+    assert f"Azure: AADSTS7000222: The provided client secret keys for app '{jobs.client_id}' are expired." in output
     assert "zenml step-operator update azureml --service_principal_password=..." in output
     assert f"zenml-azureml jobs wait {name}" in output
     assert not [secret for secret in (old, jobs.client_secret) if secret in output]

@@ -162,7 +162,7 @@ def test_the_rank_that_failed_first_is_named_with_its_own_traceback(project: Pro
     assert raised.startswith(what)
     assert told.startswith(f"the peer has closed the connection\n{what}")  # rank 0's own report stays, and comes first
     for account in (raised, told):
-        _, _, log = account.partition("The end of the log of node 1 rank 1:\n")
+        _, _, log = account.partition("Log of node 1 rank 1:\n")
         assert re.search(r"File .*script.py\", line \d+, in train\n.*\n +ValueError: no such sample: 17\n", log)
     assert re.search(r"^.*\[node 1 rank 1\] ValueError: no such sample: 17$", output, re.MULTILINE)
     # Where rank 0 has returned before, it has not told that the step has completed.

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.docker_arguments import parse, without_variables
 from zenml_azureml.secrets.redaction import REDACTED, redacted_docker_args
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 from zenml_azureml.settings.plan import resolve
 
 #: All ways to set a variable, with what is left of them.

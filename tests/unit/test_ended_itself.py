@@ -10,7 +10,7 @@ from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd, LogTail
 from zenml_azureml.contract.own_end import EXIT_CODES, line_for, reason_in
-from zenml_azureml.lifecycle.outcome import account_of, ended_itself, status_of
+from zenml_azureml.lifecycle.outcome import ended_itself, job_failure, status_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.submitter import reason_of_end
 
@@ -97,9 +97,9 @@ def test_without_the_line_the_exit_code_is_the_cause() -> None:
 def test_an_account_says_stopped_and_blames_no_rank() -> None:
     end = LogEnd(("epoch 3",), "rank 0", is_blamed=True, ended_itself=REASON)
 
-    account = account_of("The Azure ML job of step `train`", None, end, "", "")
+    account = job_failure("The Azure ML job of step `train`", None, end, "", "")
 
-    assert account.what == (
+    assert account.summary == (
         "The Azure ML job of step `train` was stopped: it ended itself, because its step was over on the ZenML server: "
         f"{REASON}."
     )

@@ -9,9 +9,8 @@ import pytest
 
 from tests.e2e.canaries import DOCKER_FORMS
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
 from zenml_azureml.secrets.known_values import masked
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.submission.exposure import PUBLIC, exposed_settings, refuse_public_secrets
@@ -51,7 +50,7 @@ def test_what_everybody_reads_takes_no_secret_however_others_travel(via: str, se
 
     assert TOKEN not in str(raised.value)
     assert "hunter2" not in str(raised.value)
-    assert "environment_variables" in raised.value.do_next
+    assert "environment_variables" in raised.value.hint
 
 
 @pytest.mark.parametrize("tags", [{"password": "swordfish"}, {"api_key": "abc-123"}, {"key": "x7Q-k2m"}, {TOKEN: "a"}])
@@ -161,7 +160,7 @@ def test_the_value_of_a_secret_variable_is_refused_in_what_everybody_reads() -> 
     ):
         with pytest.raises(AzureMLError, match=f"{where}.*environment variable `PASSWORD`") as raised:
             refuse_public_secrets(request_with(options, tells=tells))
-        assert "correct-horse" not in raised.value.what
+        assert "correct-horse" not in raised.value.summary
 
     refuse_public_secrets(request_with(JobOptions(description="it is another"), tells=tells))
 
@@ -209,7 +208,7 @@ def test_a_secret_or_key_that_is_missing_is_named_with_the_setting_and_a_command
         with_secrets(resolve(settings(environment_variables={"A": reference})), read)
 
     assert str(raised.value).startswith(says)
-    assert "zenml secret " in raised.value.do_next
+    assert "zenml secret " in raised.value.hint
 
 
 def test_a_secret_that_cannot_be_read_says_why() -> None:

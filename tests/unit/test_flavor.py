@@ -9,7 +9,8 @@ import pytest
 from zenml.integrations.azure import flavors as built_in_package
 
 from zenml_azureml import AzureMLStepOperatorConfig, AzureMLStepOperatorFlavor, AzureMLStepOperatorSettings
-from zenml_azureml.settings.aliases import ALIASES, AzureMLSettingsError
+from zenml_azureml.exceptions import AzureMLSettingsError
+from zenml_azureml.settings.aliases import ALIASES
 
 WORKSPACE = {"subscription_id": "s", "resource_group": "r", "workspace_name": "w"}
 

@@ -13,8 +13,10 @@ LOOSE = {"checkpoints", "step_operator", "clock", "clouds", "exceptions", "retry
 #: The public names, which are loaded when they are first used: `import zenml` imports this package for its hook.
 LAZY = {
     f"{PACKAGE}.checkpoints",
+    f"{PACKAGE}.exceptions",
     f"{PACKAGE}.plugin.config",
     f"{PACKAGE}.plugin.flavor",
+    f"{PACKAGE}.run_store.server_retries",
     f"{PACKAGE}.settings.models",
     f"{PACKAGE}.step_operator",
 }

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.lifecycle.recovery import (
     Attempt,
     Limits,
@@ -22,7 +23,6 @@ from zenml_azureml.lifecycle.recovery import (
     history,
     next_target,
 )
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 from zenml_azureml.settings.plan import resolve, settings_of, wants_checkpoints
 
 LIMITS = st.builds(Limits, targets=st.integers(1, 4), max_preemptions=st.integers(0, 3))
@@ -87,7 +87,7 @@ def test_the_history_tells_each_attempt_with_its_end() -> None:
     assert history([first]) == ""
     assert history([first, second]).splitlines() == [
         "2 attempts were made:",
-        "  1. serverless compute, job `zenml-1`: preempted (Azure says: Nodes got pre-empted.)",
+        "  1. serverless compute, job `zenml-1`: preempted (Azure: Nodes got pre-empted.)",
         "  2. the compute `gpus`, no job: no capacity",
     ]
 

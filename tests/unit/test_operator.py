@@ -11,7 +11,7 @@ import pytest
 from zenml.enums import StackComponentType
 
 from zenml_azureml import AzureMLStepOperator, AzureMLStepOperatorConfig, AzureMLStepOperatorSettings
-from zenml_azureml.settings.aliases import AzureMLSettingsError
+from zenml_azureml.exceptions import AzureMLSettingsError
 
 
 @pytest.fixture

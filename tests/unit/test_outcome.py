@@ -11,7 +11,7 @@ import pytest
 from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
-from zenml_azureml.lifecycle.outcome import account_of, conclude
+from zenml_azureml.lifecycle.outcome import conclude, job_failure
 from zenml_azureml.run_store import step_runs
 
 KILLED = (
@@ -21,7 +21,7 @@ KILLED = (
 
 
 def what(log_end: LogEnd, error: str, reported: str = "") -> str:
-    return account_of("The job", RunDetails("Failed", {}, error, "UserError"), log_end, reported, "").what
+    return job_failure("The job", RunDetails("Failed", {}, error, "UserError"), log_end, reported, "").summary
 
 
 def test_rank_0_is_named_as_the_others_are_also_where_it_has_logged_nothing() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml import AzureMLStepOperatorSettings
-from zenml_azureml.settings.aliases import ALIASES, AzureMLSettingsError
+from zenml_azureml.exceptions import AzureMLSettingsError
+from zenml_azureml.settings.aliases import ALIASES
 from zenml_azureml.settings.merge import merge
 from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLJobService
 from zenml_azureml.settings.modes import IGNORED_BY_MODE

@@ -37,11 +37,13 @@ def test_a_module_that_cannot_be_imported_is_told_why(tmp_path: Path, monkeypatc
     with pytest.raises(AzureMLError) as broken:
         compile_pipeline("./broken_module.py:a.b", None)
 
-    assert missing.value.what == (
+    assert missing.value.summary == (
         "The module `missing_module` cannot be imported: ModuleNotFoundError: No module named 'missing_module'"
     )
-    assert broken.value.what == ("The module `broken_module` cannot be imported: ZeroDivisionError: division by zero")
-    assert broken.value.do_next == "Run this in the folder that you run the pipeline in."
+    assert broken.value.summary == (
+        "The module `broken_module` cannot be imported: ZeroDivisionError: division by zero"
+    )
+    assert broken.value.hint == "Run this in the folder that you run the pipeline in."
 
 
 def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
@@ -54,7 +56,7 @@ def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
     with pytest.raises(AzureMLError) as refused:
         compile_pipeline("module_of_a_pipeline:trainer.step", None)
 
-    assert refused.value.what == "`module_of_a_pipeline` has no pipeline `trainer`. It has `training`."
+    assert refused.value.summary == "`module_of_a_pipeline` has no pipeline `trainer`. It has `training`."
 
 
 def test_the_step_operator_is_the_one_that_the_step_names() -> None:
@@ -68,7 +70,7 @@ def test_a_step_of_the_orchestrator_has_no_job() -> None:
     with pytest.raises(AzureMLError) as refused:
         operator_for(None, "trainer", OPERATORS)
 
-    assert refused.value.what == (
+    assert refused.value.summary == (
         "The step `trainer` has no `step_operator`, so it runs in the orchestrator, not on Azure ML."
     )
-    assert refused.value.do_next == 'To run it there, write `@step(step_operator="first")`.'
+    assert refused.value.hint == 'To run it there, write `@step(step_operator="first")`.'

@@ -19,11 +19,11 @@ from tests.unit.in_job.answering import RUN, STEP_RUN
 from zenml_azureml.contract import variables
 from zenml_azureml.contract.commands import prepared, unprepared
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.in_job.watcher.loop import interval_seconds, watched_step
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.classification import secret_names
 from zenml_azureml.secrets.redaction import REDACTED, redacted_variables
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.specs.job import JobDistribution, JobOptions
 from zenml_azureml.submission.stop_variables import run_mode_for, run_mode_of, stop_variables

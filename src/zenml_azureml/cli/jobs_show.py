@@ -13,12 +13,13 @@ from zenml_azureml.cli.jobs_list import job_as_json
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.tables import show_facts
+from zenml_azureml.exceptions import JobFailedError
 from zenml_azureml.job_admin.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.job_admin.orphans import NoStepRun
 from zenml_azureml.job_admin.server import ServerView
 from zenml_azureml.job_admin.takeover import no_such_job
 from zenml_azureml.lifecycle.cost import in_usd, usd_of
-from zenml_azureml.lifecycle.outcome import Account, account_of
+from zenml_azureml.lifecycle.outcome import job_failure
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
     show_facts(_facts(found, account))
     if failure is not None:
         echo()
-        echo(str(failure.error()))
+        echo(str(failure))
 
 
 def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDetails]:
@@ -65,7 +66,7 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDet
     return found[0], account
 
 
-def _failure(account: JobDetails, server: ServerView) -> Account | None:
+def _failure(account: JobDetails, server: ServerView) -> JobFailedError | None:
     """Why it failed; None if it did not."""
     job = account.job
     time_used_up = account.details and account.details.time_used_up
@@ -78,7 +79,7 @@ def _failure(account: JobDetails, server: ServerView) -> Account | None:
             reported = step_runs.reported_failure(UUID(step_run_id))
         except Exception:  # noqa: BLE001 - Azure's account is worth having without the server's
             reported = ""
-    return account_of(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
+    return job_failure(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
 
 
 def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:
@@ -135,7 +136,7 @@ def _cost(job: ListedJob) -> str:
     return f"about {in_usd(usd)} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
 
 
-def _as_json(found: FoundJob, account: JobDetails, failure: Account | None) -> dict[str, Any]:
+def _as_json(found: FoundJob, account: JobDetails, failure: JobFailedError | None) -> dict[str, Any]:
     details = account.details
     started, ended = (details.started, details.ended) if details else (None, None)
     return {
@@ -150,10 +151,10 @@ def _as_json(found: FoundJob, account: JobDetails, failure: Account | None) -> d
         "tags": dict(account.job.tags),
         "failure": failure
         and {
-            "what": failure.what,
-            "azure_says": failure.azure_says or None,
+            "what": failure.summary,
+            "azure_says": failure.azure_message or None,
             "log_tail": list(failure.log_tail),
-            "log_of": failure.log_of or None,
-            "do_next": failure.do_next or None,
+            "log_of": failure.log_source or None,
+            "do_next": failure.hint or None,
         },
     }

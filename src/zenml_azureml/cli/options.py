@@ -82,7 +82,7 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
     except Exception as error:
         raise AzureMLError(
             f"ZenML does not tell which step operators there are: {error}",
-            do_next="Look whether its server can be reached: `zenml status`. Without it, jobs can be listed and "
+            hint="Look whether its server can be reached: `zenml status`. Without it, jobs can be listed and "
             "cancelled by name or run: `--subscription ID --resource-group NAME --workspace NAME`.",
         ) from error
 
@@ -94,8 +94,7 @@ def click_errors() -> Iterator[None]:
     Raises:
         click.ClickException: In the place of such an error.
     """
-    from zenml_azureml.exceptions import AzureMLError
-    from zenml_azureml.settings.aliases import AzureMLSettingsError
+    from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
 
     try:
         yield

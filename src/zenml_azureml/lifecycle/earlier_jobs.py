@@ -16,12 +16,12 @@ from zenml.exceptions import RunStoppedException
 
 from zenml_azureml.azure.failures.rules import ENDED_ITSELF
 from zenml_azureml.clock import Time
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.predecessor_search import Check, Search, Trace
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.lifecycle.recovery import number_of_jobs
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.settings.aliases import AzureMLSettingsError
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse

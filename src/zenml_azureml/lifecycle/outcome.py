@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_co
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.contract.own_end import EXIT_CODES
-from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.exceptions import AzureMLError, JobCancelledError, JobFailedError, QueueTimeoutError
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -107,39 +106,7 @@ def account_without_server(
     return error.with_history(history)
 
 
-@dataclass(frozen=True)
-class Account:
-    """Why a job failed.
-
-    Attributes:
-        what: What failed and why, as a sentence.
-        azure_says: Azure's own words.
-        log_tail: The last lines of its log, without those that Azure repeats.
-        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
-        studio_url: Its page in Studio.
-        do_next: What to do, as sentences.
-    """
-
-    what: str
-    azure_says: str
-    log_tail: tuple[str, ...]
-    log_of: str
-    studio_url: str
-    do_next: str
-
-    def error(self) -> AzureMLError:
-        """The same as an error."""
-        return AzureMLError(
-            self.what,
-            azure_says=self.azure_says,
-            log_tail=self.log_tail,
-            log_of=self.log_of,
-            studio_url=self.studio_url,
-            do_next=self.do_next,
-        )
-
-
-def account_of(
+def job_failure(
     job: str,
     details: RunDetails | None,
     log_end: LogEnd,
@@ -147,8 +114,9 @@ def account_of(
     studio_url: str,
     *,
     is_command: bool = False,
-) -> Account:
-    """Why a job failed.
+    job_name: str = "",
+) -> JobFailedError:
+    """Return why a job failed.
 
     Args:
         job: What to call it, at the beginning of a sentence.
@@ -156,7 +124,8 @@ def account_of(
         log_end: The end of its log; of several, of the one that explains it best.
         reported: What the step's own code has reported of its failure, on rank 0; empty for nothing.
         studio_url: Its page in Studio.
-        is_command: Whether it runs a command of the user's that reports nothing but its exit code.
+        is_command: True if it runs a command of the user's that reports nothing but its exit code.
+        job_name: Name of the Azure ML job.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -175,15 +144,17 @@ def account_of(
         ended_itself=log_end.ended_itself,
     )
     cause = timeout(limit) if limit else cause_of(failed)
-    azure_says, rest_of_log = without_repetition(message, log_end.lines)
+    azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
-    return Account(
+    return JobFailedError(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
-        azure_says,
-        rest_of_log,
-        log_end.label,
-        studio_url,
-        cause.do_next,
+        azure_message=azure_message,
+        log_tail=rest_of_log,
+        log_source=log_end.label,
+        studio_url=studio_url,
+        hint=cause.hint,
+        job_name=job_name,
+        cause=cause.name,
     )
 
 
@@ -198,11 +169,11 @@ def overdue(job: JobHandle, queue_timeout: timedelta | None) -> AzureMLError | N
     if queue_timeout is None or not waiting or job.waited < queue_timeout:
         return None
     minutes = queue_timeout.total_seconds() / 60
-    return AzureMLError(
+    return QueueTimeoutError(
         f"The Azure ML job `{job.name}` was cancelled: after {job.waited.total_seconds():.0f} s it still waited for "
         f"its compute (state: {job.status}), and `queue_timeout_minutes` is {minutes:g}.",
         studio_url=job.studio_url,
-        do_next="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
+        hint="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
         "or raise `queue_timeout_minutes`.",
     )
 
@@ -223,31 +194,34 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
     # Of a command step too: ZenML publishes its end right after this, and does not wait for a server that is away.
     has_reported = step_runs.has_reported(step_run)
     if not is_command and not has_reported:
-        return AzureMLError(
+        return JobFailedError(
             f"{step} completed, but its container never told ZenML that the step ended.",
             log_tail=job.log_end.lines,
-            log_of=job.log_end.label,
+            log_source=job.log_end.label,
             studio_url=job.studio_url,
-            do_next="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
+            job_name=job.name,
+            cause="early-exit",
+            hint="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
             "the step's function return.",
         )
     return None
 
 
 def _explain(job: JobHandle, step: str, reported: str, is_command: bool) -> AzureMLError:
-    account = account_of(step, job.details, job.log_end, reported, job.studio_url, is_command=is_command)
-    return account.error()
+    return job_failure(
+        step, job.details, job.log_end, reported, job.studio_url, is_command=is_command, job_name=job.name
+    )
 
 
-def _cancelled(job: JobHandle, step: str, because: str) -> AzureMLError:
+def _cancelled(job: JobHandle, step: str, because: str) -> JobCancelledError:
     if because:
-        return AzureMLError(f"{step} was cancelled: {because}.", studio_url=job.studio_url)
+        return JobCancelledError(f"{step} was cancelled: {because}.", studio_url=job.studio_url)
     never_began = job.details is not None and job.details.started is None
-    return AzureMLError(
+    return JobCancelledError(
         f"{step} was cancelled{' before it began to run' if never_began else ''}.",
-        azure_says=job.details.error if job.details else "",
+        azure_message=job.details.error if job.details else "",
         studio_url=job.studio_url,
-        do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
+        hint="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
     )
 
 

@@ -61,10 +61,10 @@ class ServerUnavailableError(AzureMLError, RunStoppedException):
         if self.explained:
             return self
         error = ServerUnavailableError(
-            f"{account}\n{self.what.removesuffix('.')}. The server does not know how the step ended. "
+            f"{account}\n{self.summary.removesuffix('.')}. The server does not know how the step ended. "
             f"When it is available again, run:\n  {command}"
         )
-        error.what, error.azure_says, error.do_next = account.what, account.azure_says, command
+        error.summary, error.azure_message, error.hint = account.summary, account.azure_message, command
         error.explained = True
         return error
 

@@ -251,9 +251,9 @@ def has_reported(step_run: StepRunResponse) -> bool:
 def reported_failure(step_run_id: UUID) -> str:
     """What the step's own code reported of its failure: `ValueError: ...`; empty if it reported nothing."""
     info = ask("looking up the error of a step", lambda: Client().get_run_step(step_run_id).exception_info)
-    kind = (info.source or "").rpartition(".")[2] if info else ""
-    if info is None or kind == AzureMLError.__name__:
+    if info is None or _is_own_source(info.source):
         return ""  # the latter is what this package has published
+    kind = (info.source or "").rpartition(".")[2]
     own_message = (info.message or "").partition(f"\n{OUR_WORDS}")[0]
     return ": ".join(part for part in (kind, own_message) if part)
 
@@ -261,7 +261,12 @@ def reported_failure(step_run_id: UUID) -> str:
 def is_reported_by_code(step_run: StepRunResponse) -> bool:
     """True if a step run's own code reported its failure, rather than this package."""
     info = step_run.exception_info
-    return info is not None and not (info.source or "").endswith(f".{AzureMLError.__name__}")
+    return info is not None and not _is_own_source(info.source)
+
+
+def _is_own_source(source: str | None) -> bool:
+    """True if this package published an error, in this version or an earlier one."""
+    return (source or "").startswith("zenml_azureml.") or (source or "").endswith(f".{AzureMLError.__name__}")
 
 
 def publish_completed(step_run: StepRunResponse) -> None:
@@ -317,6 +322,7 @@ def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError
 def _information_on(error: AzureMLError) -> ExceptionInfo:
     return ExceptionInfo(
         traceback=f"{type(error).__name__}: {error}",
-        source=f"{type(error).__module__}.{type(error).__qualname__}",
+        # Also of its subclasses: other versions of this package know its own errors by this name.
+        source=f"{AzureMLError.__module__}.{AzureMLError.__qualname__}",
         message=str(error),
     )

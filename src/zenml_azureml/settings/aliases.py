@@ -6,15 +6,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from zenml_azureml.exceptions import AzureMLError
-
-
-class AzureMLSettingsError(AzureMLError):
-    """A setting that cannot be what was meant; the message says what to write instead.
-
-    Not a `ValueError`: ZenML replaces pydantic's errors by a message without the reason.
-    """
-
+from zenml_azureml.exceptions import AzureMLSettingsError
 
 #: Other spellings of a setting, each with the name it is kept under: the one of ZenML's built-in operator.
 ALIASES: dict[str, str] = {

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from zenml_azureml.settings.aliases import ALIASES, AzureMLSettingsError, canonicalize, reject_unknown_keys
+from zenml_azureml.exceptions import AzureMLSettingsError
+from zenml_azureml.settings.aliases import ALIASES, canonicalize, reject_unknown_keys
 
 #: What a fallback can change: where the job runs, and how long it waits there.
 TARGET_SETTINGS = frozenset(

@@ -21,8 +21,9 @@ from pydantic import (
 from zenml.config.base_settings import BaseSettings
 from zenml.utils.secret_utils import is_secret_reference
 
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.redacted_model import RedactedModel
-from zenml_azureml.settings.aliases import AzureMLSettingsError, canonicalize, reject_unknown_keys
+from zenml_azureml.settings.aliases import canonicalize, reject_unknown_keys
 from zenml_azureml.settings.distribution import AzureMLDistribution
 from zenml_azureml.settings.fallback import checked_fallback
 from zenml_azureml.settings.naming_rules import NameRuleError, check_compute_name, check_key_vault, check_shm_size

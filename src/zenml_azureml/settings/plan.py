@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.docker_arguments import DockerArgumentsError, as_line, without_variables
 from zenml_azureml.secrets.rule import is_reference
-from zenml_azureml.settings.aliases import AzureMLSettingsError, with_aliases
+from zenml_azureml.settings.aliases import with_aliases
 from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLStepOperatorSettings
 from zenml_azureml.settings.modes import (
     IGNORED_BY_MODE,
@@ -151,7 +152,7 @@ def _docker_args(arguments: str | Sequence[str] | None) -> tuple[str | None, dic
         rest, variables = without_variables(line)
     except DockerArgumentsError as error:
         raise AzureMLSettingsError(
-            f"`docker_args` cannot be read as a command line: {error}.", do_next="Quote its values as for a shell."
+            f"`docker_args` cannot be read as a command line: {error}.", hint="Quote its values as for a shell."
         ) from None
     return rest or None, variables
 
