@@ -34,8 +34,10 @@ class AzureMLError(RuntimeError):
         log_source: The process that wrote this log, e.g. `node 1 rank 3`; empty if there is only one.
         studio_url: The job's page in Azure ML Studio.
         hint: Next steps, as sentences.
+        log_shown: True if the user has seen the log already: then the text does not repeat it, but the report does.
 
     Attributes:
+        report: The text with the end of the log, for ZenML's server.
         summary: As above.
         azure_message: As above.
         log_tail: As above.
@@ -53,18 +55,15 @@ class AzureMLError(RuntimeError):
         log_source: str = "",
         studio_url: str = "",
         hint: str = "",
+        log_shown: bool = False,
     ) -> None:
-        parts = [summary]
-        if azure_message:
-            parts.append(f"Azure: {azure_message}")
-        if log_tail:
-            parts.append("\n".join([f"Log of {log_source}:" if log_source else "Log:", *_indented(log_tail)]))
-        if studio_url:
-            parts.append(f"Studio: {studio_url}")
-        if hint:
-            parts.append(f"Next steps: {hint}")
+        before = [summary, *([f"Azure: {azure_message}"] if azure_message else [])]
+        log = [f"Log of {log_source}:" if log_source else "Log:", *_indented(log_tail)] if log_tail else []
+        after = [f"Studio: {studio_url}"] if studio_url else []
+        after += [f"Next steps: {hint}"] if hint else []
         # The door to the client's terminal and to ZenML's server: names and Azure's messages come from elsewhere.
-        super().__init__(_safe("\n".join(parts)))
+        super().__init__(_safe("\n".join([*before, *([] if log_shown else log), *after])))
+        self.report = _safe("\n".join([*before, *log, *after]))
         self.summary = _safe(summary)
         self.azure_message = _safe(azure_message)
         self.log_tail = tuple(_safe(line) for line in log_tail)
@@ -82,6 +81,7 @@ class AzureMLError(RuntimeError):
             return self
         longer = copy.copy(self)
         longer.args = (_safe(f"{self}\n{history}"),)
+        longer.report = _safe(f"{self.report}\n{history}")
         return longer
 
     def as_kind(self, kind: type[ErrorT]) -> ErrorT:
@@ -121,6 +121,7 @@ class JobFailedError(AzureMLError):
         log_source: See there.
         studio_url: See there.
         hint: See there.
+        log_shown: See there.
         job_name: Name of the Azure ML job.
         cause: The kind of cause, a heading of docs/failures.md such as `out-of-memory`; empty if it is unknown.
 
@@ -138,6 +139,7 @@ class JobFailedError(AzureMLError):
         log_source: str = "",
         studio_url: str = "",
         hint: str = "",
+        log_shown: bool = False,
         job_name: str = "",
         cause: str = "",
     ) -> None:
@@ -148,6 +150,7 @@ class JobFailedError(AzureMLError):
             log_source=log_source,
             studio_url=studio_url,
             hint=hint,
+            log_shown=log_shown,
         )
         self.job_name = job_name
         self.cause = cause

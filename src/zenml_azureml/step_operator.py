@@ -68,6 +68,13 @@ logger = get_logger(__name__)
 _operators: WeakSet[AzureMLStepOperator] = WeakSet()
 
 
+def _alone(error: AzureMLError) -> AzureMLError:
+    """Return an error without our frames and the errors behind it, which its text names: users see one traceback."""
+    logger.debug("The error came from:", exc_info=error)
+    error.__cause__, error.__suppress_context__ = None, True
+    return error.with_traceback(None)
+
+
 class AzureMLStepOperator(BaseStepOperator):
     """Runs steps as command jobs of an Azure ML workspace.
 
@@ -185,6 +192,12 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If it cannot be submitted; the server is told why.
             RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
         """
+        try:
+            self._submit_and_report(info, entrypoint_command, environment)
+        except AzureMLError as error:
+            raise _alone(error)  # noqa: B904 - that is what it is for
+
+    def _submit_and_report(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         STOP_SIGNALS.notice()
         if warning := STOP_SIGNALS.warning(info.run_name):
             self._warn_once(warning)
@@ -220,7 +233,10 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
             RunStoppedException: If somebody stopped the run.
         """
-        return self._following.wait(step_run)
+        try:
+            return self._following.wait(step_run)
+        except AzureMLError as error:
+            raise _alone(error)  # noqa: B904 - that is what it is for
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """Cancel the step's job.

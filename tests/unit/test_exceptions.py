@@ -79,6 +79,15 @@ def test_an_error_with_a_history_and_one_of_another_kind_keep_all_parts() -> Non
     assert isinstance(other, NoCapacityError)
 
 
+def test_a_log_that_the_user_has_seen_is_in_the_report_alone() -> None:
+    error = JobFailedError("It failed.", log_tail=("Killed",), hint="Ask for more memory.", log_shown=True)
+
+    assert str(error) == "It failed.\nNext steps: Ask for more memory."
+    assert error.report == "It failed.\nLog:\n  Killed\nNext steps: Ask for more memory."
+    assert error.with_history("Before: none").report == f"{error.report}\nBefore: none"
+    assert error.log_tail == ("Killed",)
+
+
 def test_an_error_survives_the_way_to_another_process() -> None:
     error = pickle.loads(pickle.dumps(failure()))
 

@@ -115,6 +115,7 @@ def job_failure(
     *,
     is_command: bool = False,
     job_name: str = "",
+    log_shown: bool = False,
 ) -> JobFailedError:
     """Return why a job failed.
 
@@ -126,6 +127,7 @@ def job_failure(
         studio_url: Its page in Studio.
         is_command: True if it runs a command of the user's that reports nothing but its exit code.
         job_name: Name of the Azure ML job.
+        log_shown: True if the user has seen its log.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -153,6 +155,7 @@ def job_failure(
         log_source=log_end.label,
         studio_url=studio_url,
         hint=cause.hint,
+        log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,
     )
@@ -199,6 +202,7 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
             log_tail=job.log_end.lines,
             log_source=job.log_end.label,
             studio_url=job.studio_url,
+            log_shown=job.log_shown,
             job_name=job.name,
             cause="early-exit",
             hint="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
@@ -209,7 +213,14 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
 
 def _explain(job: JobHandle, step: str, reported: str, is_command: bool) -> AzureMLError:
     return job_failure(
-        step, job.details, job.log_end, reported, job.studio_url, is_command=is_command, job_name=job.name
+        step,
+        job.details,
+        job.log_end,
+        reported,
+        job.studio_url,
+        is_command=is_command,
+        job_name=job.name,
+        log_shown=job.log_shown,
     )
 
 

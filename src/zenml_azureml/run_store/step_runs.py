@@ -287,8 +287,8 @@ def add_to_report(step_run: StepRunResponse, error: AzureMLError) -> None:
 
     def add() -> None:
         report = Client().get_run_step(step_run.id).exception_info
-        if report is not None and str(error) not in (report.message or ""):
-            report.message = "\n".join(part for part in (report.message, str(error)) if part)
+        if report is not None and error.report not in (report.message or ""):
+            report.message = "\n".join(part for part in (report.message, error.report) if part)
             Client().zen_store.update_run_step(step_run.id, StepRunUpdate(exception_info=report))
 
     ask(f"saving why the step `{step_run.name}` failed", add)
@@ -321,8 +321,8 @@ def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError
 
 def _information_on(error: AzureMLError) -> ExceptionInfo:
     return ExceptionInfo(
-        traceback=f"{type(error).__name__}: {error}",
+        traceback=f"{type(error).__name__}: {error.report}",
         # Also of its subclasses: other versions of this package know its own errors by this name.
         source=f"{AzureMLError.__module__}.{AzureMLError.__qualname__}",
-        message=str(error),
+        message=error.report,
     )

@@ -20,6 +20,7 @@ from zenml_azureml.azure.failures.rules import (
     ended_itself,
 )
 from zenml_azureml.azure.failures.survived_errors import without_survived_errors
+from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.tail import LogTail
 from zenml_azureml.contract.own_end import EXIT_CODES
 
@@ -156,13 +157,14 @@ def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tupl
         something that the other has not, which is so if Azure repeats another log, both stay, but for common lines.
     """
     azure, repeated = split_message(message)
-    lines = repeated.splitlines()
+    lines = with_users_frames(repeated.splitlines())
     in_azure, in_tail = _words(lines), _words(log_tail)
     if in_azure <= in_tail:
         return azure, tuple(log_tail)
     if in_tail <= in_azure:
         return azure, tuple(lines[-_LONGEST_LOG:])
-    return message, tuple(line for line in log_tail if line.strip() not in in_azure)
+    whole = f"{azure} Error: " + "\n".join(lines)
+    return whole, tuple(line for line in log_tail if line.strip() not in in_azure)
 
 
 def _recognised(job: FailedJob, azure: str, exit_code: int | None, said: str) -> Cause | None:

@@ -33,6 +33,7 @@ class JobHandle:
         tags: Its tags; none until they are known.
         details: Run history's account of it, once it has ended.
         log_end: The end of its log, once it has ended.
+        log_shown: True if this process has shown the whole log.
         waited: How long it has been seen waiting for its compute.
         error: Why it can no longer be watched.
         time: What waiting for it waits on.
@@ -45,6 +46,7 @@ class JobHandle:
     tags: Mapping[str, str] = field(default_factory=dict)
     details: RunDetails | None = None
     log_end: LogEnd = field(default_factory=LogEnd)
+    log_shown: bool = False
     waited: timedelta = timedelta()
     error: AzureMLError | None = None
     time: Time = field(default=SYSTEM_TIME, repr=False)

@@ -190,6 +190,7 @@ class Watch:
                 self._settle()
             return
         if ended:
+            self.job.log_shown = self.options.on_line is not None and self._follower.is_complete
             self._settle()
 
     def _show(self, lines: list[str]) -> None:

@@ -81,6 +81,11 @@ class LogFollower:
         self._told_of_many = False
 
     @property
+    def is_complete(self) -> bool:
+        """True if storage has refused none of the logs."""
+        return not any(file.refusal_was_told for file in self._files.values())
+
+    @property
     def end(self) -> LogEnd:
         """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
         files = list(self._files.values())
@@ -91,7 +96,7 @@ class LogFollower:
         first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
         label = labels.get(id(explaining), "") if len(files) > 1 else ""
         return LogEnd(
-            tuple(explaining.lines),
+            explaining.lines,
             label,
             is_first=explaining is first,
             is_named=named is None or explaining is named,

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from itertools import count
 
 from zenml_azureml.azure.failures.survived_errors import EXCEPTION, TRACEBACK, SurvivedErrors
+from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
 from zenml_azureml.contract.own_end import reason_in
 
-#: Lines kept for the account of a failure.
+#: Lines in the report of a failure.
 TAIL_LINES = 20
+
+#: Lines kept for them: frames of tracebacks that are not of the user's code are left out.
+_KEPT_LINES = 200
 
 #: Characters of such a line that are kept: it goes into an error, and to ZenML's server.
 LONGEST_TAIL_LINE = 4_000
@@ -58,14 +62,13 @@ class LogTail:
 
     Attributes:
         attempt: Which attempt at the job the log is of.
-        lines: The lines, without terminal codes.
         failed_at: When the step failed in that process, as it has told itself; empty if it has not.
         ended_itself: Why the job has ended itself, as its watcher has written; empty if it has not.
     """
 
     def __init__(self, attempt: str = "") -> None:
         self.attempt = attempt
-        self.lines: deque[str] = deque(maxlen=TAIL_LINES)
+        self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
         self.failed_at = ""
         self.ended_itself = ""
         self._traceback_at = 0
@@ -74,6 +77,11 @@ class LogTail:
         self._survived = SurvivedErrors()
         self._in_thread = False
         self._of_main_thread = False
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines, without terminal codes; of tracebacks, the frames of the user's code alone."""
+        return tuple(with_users_frames(self._kept)[-TAIL_LINES:])
 
     def add(self, line: str) -> None:
         """Take in the next line."""
@@ -84,7 +92,7 @@ class LogTail:
             return
         if len(plain) > LONGEST_TAIL_LINE:
             plain = f"{plain[:LONGEST_TAIL_LINE]} ... ({len(plain)} characters)"
-        self.lines.append(plain)
+        self._kept.append(plain)
         self._lines_since += 1
         if TRACEBACK in plain:
             self._begin_traceback()
