@@ -63,7 +63,7 @@ def test_a_job_that_failed_is_shown_with_its_cause_and_what_to_do(cli: Cli) -> N
     )
     assert told["failure"]["azure_says"].startswith("Execution failed. User process ")
     assert "about to end" in told["failure"]["log_tail"]
-    assert f"Next steps: {told['failure']['hint']}" in shown
+    assert f"Next steps: {told['failure']['do_next']}" in shown
     assert told["failure"]["what"] in shown
     assert (told["status"], told["ended"], told["environment"], told["nodes"]) == ("Failed", True, "train:1", 1)
 

@@ -88,7 +88,7 @@ def waiting():
 
 if __name__ == "__main__":
     from azure.identity import ClientSecretCredential
-    from zenml_azureml.workspace import workspace  # so that nothing slow is left to do while the token is valid
+    from zenml_azureml.azure import client  # so that nothing slow is left to do while the token is valid
 
     token = ClientSecretCredential(*sys.argv[2:]).get_token("https://management.azure.com/.default")
     Client().update_service_connector(
