@@ -260,7 +260,12 @@ class AzureMLStepOperator(BaseStepOperator):
             self._guard.clean_up(step_run.id)
             self._ending.forget(step_run.id)
             self._drop_secret(step_run)
-            self._moves.release(step_run)
+            try:
+                self._moves.release(step_run)
+            finally:
+                self._following.forget(step_run.id)
+                if not self._guard.watches(step_run.id):  # otherwise the name of its job is needed at exit
+                    self._attempts.forget(step_run.id)
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """The Azure ML workspace, in the cloud that settings ask for; connecting to it is left to its first use.

@@ -220,6 +220,7 @@ class Workspace:
             AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
         """
         self.drop_secret(job_name)
+        self._secrets.forget(job_name)
         self._monitor.forget(job_name)
         target = self._leases.release(job_name)
         if target is not None:

@@ -62,6 +62,10 @@ class Attempts:
         """Keep the attempts to run a step in this process."""
         self._known[step_run.id] = tuple(attempts)
 
+    def forget(self, step_run_id: UUID) -> None:
+        """Forget a step run that is over: ZenML's server has its attempts."""
+        self._known.pop(step_run_id, None)
+
     def save(self, step_run: StepRunResponse, component_id: UUID, more: Mapping[str, Any] | None = None) -> None:
         """Save the attempts to run a step, and what they have cost, on the server and in the object at hand.
 

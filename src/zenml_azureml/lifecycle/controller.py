@@ -124,6 +124,11 @@ class StepController:
             raise error
         return status_of(job)
 
+    def forget(self, step_run_id: UUID) -> None:
+        """Forget a step run that is over."""
+        self._logged.discard(step_run_id)
+        self._background.forget(step_run_id)
+
     def end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
         """Cancel the job of a step, and see that it ends.
 

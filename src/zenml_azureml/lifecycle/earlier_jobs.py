@@ -7,6 +7,7 @@ ends the job of the step run before.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,6 +62,10 @@ class Ended:
     look_again: Callable[[], None] = _nothing
 
 
+#: Steps of which the ends of their jobs are remembered.
+_REMEMBERED = 256
+
+
 class EarlierJobs:
     """The jobs of earlier step runs, for the steps of one operator.
 
@@ -77,12 +82,15 @@ class EarlierJobs:
         self._operator_of = operator_of
         self._time = time
         self._lock = threading.Lock()
-        self._ended: dict[tuple[UUID, str], set[UUID]] = {}
+        self._ended: OrderedDict[tuple[UUID, str], set[UUID]] = OrderedDict()
 
     def note_end(self, step_run: StepRunResponse) -> None:
         """Remember that a step run has no unfinished job: this process has seen the end of its last one."""
         with self._lock:
             self._ended.setdefault((step_run.pipeline_run_id, step_run.name), set()).add(step_run.id)
+            # A step that is submitted again is so soon; to have forgotten it costs no more than some requests.
+            while len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
 
     def end(self, step_run: StepRunResponse, check: Check) -> Ended:
         """Cancel the unfinished jobs of a step's earlier step runs, and see that they end.

@@ -23,6 +23,10 @@ T = TypeVar("T")
 _ANSWER_TIMEOUT = timedelta(seconds=1)
 
 
+#: Time after which a run is over that nothing has asked about.
+_REMEMBERED = timedelta(minutes=10)
+
+
 class LatestAnswers(Generic[T]):
     """The latest answer about each run.
 
@@ -52,11 +56,17 @@ class LatestAnswers(Generic[T]):
             now = self._time.monotonic()
             is_due = run_id not in self._pending and now - self._asked_at.get(run_id, -math.inf) >= self._interval
             if is_due:
+                self._forget_before(now - _REMEMBERED.total_seconds())
                 self._asked_at[run_id] = now
                 self._pending.add(run_id)
         if is_due:
             self._ask(run_id)
         return self._answers.get(run_id, self._unknown)
+
+    def _forget_before(self, moment: float) -> None:
+        for run_id in [run_id for run_id, asked_at in self._asked_at.items() if asked_at < moment]:
+            del self._asked_at[run_id]
+            self._answers.pop(run_id, None)
 
     def _ask(self, run_id: UUID) -> None:
         answered = threading.Event()

@@ -266,6 +266,7 @@ class StepSubmitter:
         workspace = self._operator.workspace(self._operator.get_settings(step_run))
         for name in {attempt.job for attempt in self._attempts.of(step_run)} | {self._attempts.job_name(step_run)}:
             if name:
+                self._cancelled_at.pop(name, None)
                 workspace.release(name)
 
     def _submit(

@@ -101,6 +101,10 @@ class RunSupervisor:
             if guarded is not None and not guarded.until_exit:
                 del self._guarded[step_run_id]
 
+    def watches(self, step_run_id: UUID) -> bool:
+        """True if the job of a step run is still to be ended, at the latest at exit."""
+        return step_run_id in self._guarded
+
     def abandon(self) -> None:
         """Guard nothing any more, in a forked child: without the lock, which a thread of the parent may have held."""
         self._guarded = {}

@@ -67,6 +67,13 @@ class WorkerPool:
         self._time.wait(done, _QUICK.total_seconds())
         return self.status(step_run_id) or meanwhile
 
+    def forget(self, step_run_id: UUID) -> None:
+        """Forget the result of work for a step that is over, if nothing has asked for it."""
+        with self._lock:
+            going = self._going_on.get(step_run_id)
+            if going is not None and going.work.done():
+                del self._going_on[step_run_id]
+
     def status(self, step_run_id: UUID) -> ExecutionStatus | None:
         """Return the status of a step while something is done for it, or which that has ended with; otherwise None.
 

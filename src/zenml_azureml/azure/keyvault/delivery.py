@@ -101,7 +101,7 @@ class SecretDelivery:
         self._lock = threading.Lock()
         self._ways: dict[_Key, _Way] = {}
         self._written: dict[str, str] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, str] = {}
         self._warned = False
 
     def deliver(
@@ -180,16 +180,25 @@ class SecretDelivery:
             further: Addresses of its secrets that others know of: another process may have written it. Or empty ones.
             in_background: Whether to do it on a thread of its own, which the process does not end before.
         """
-        found = {self._written.get(job_name, ""), *further} - {""} - self._gone
+        found = {self._written.get(job_name, ""), *further} - {""} - self._gone.keys()
         try:
-            self._gone.update(found)  # before they are: whoever comes next has nothing to wait for
+            self._gone.update(
+                dict.fromkeys(found, job_name)
+            )  # before they are: whoever comes next has nothing to wait for
             if found and in_background:
                 threading.Thread(target=self._drop_all, args=[found], name="zenml-azureml-secret-drop").start()
             else:
                 self._drop_all(found)
         except BaseException:  # a signal: whoever ends the step then does it
-            self._gone.difference_update(found)
+            for url in found:
+                self._gone.pop(url, None)
             raise
+
+    def forget(self, job_name: str) -> None:
+        """Forget a job that is over, and whose secrets are deleted."""
+        self._written.pop(job_name, None)
+        for url in [url for url, job in list(self._gone.items()) if job == job_name]:
+            self._gone.pop(url, None)
 
     def _drop_all(self, urls: Iterable[str]) -> None:
         for url in urls:
@@ -337,7 +346,7 @@ class SecretDelivery:
         for part_name, part in zip([name, *further_parts(name, part_tags)], parts, strict=True):
             vault.set(part_name, part, part_tags, expires)
         # Again: its run may have been ended meanwhile, on another thread, which has found nothing to delete.
-        self._gone.discard(url)
+        self._gone.pop(url, None)
         self._written[request.name] = url
         return url
 
