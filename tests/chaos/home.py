@@ -228,12 +228,17 @@ def _remember_answers() -> None:
     from zenml.environment import Environment
     from zenml.integrations.registry import integration_registry
 
+    from zenml_azureml import source_root
+
     packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
     Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
     # Materializers of other libraries: command steps have no outputs.
     integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
     # The components of the stack, as the database has them. Each process makes its own operator of them.
     Client.list_stack_components = cache(Client.list_stack_components)  # type: ignore[method-assign,assignment]
+    # What an image would take along from the source root: none is built here, and each run walks thrice through all of
+    # the root for it, virtual environments too. That is most of what a run costs.
+    source_root.foreign_folders = lambda *_arguments, **_options: iter(())  # type: ignore[assignment]
     inspect.getsource = cache(inspect.getsource)  # type: ignore[assignment]  # thrice for each step
 
 
