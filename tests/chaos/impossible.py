@@ -26,6 +26,7 @@ from tests.chaos.outcomes import (
     studio,
     trial,
     unreachable,
+    unseen,
     waited,
     well,
     with_fault,
@@ -188,10 +189,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         "one job",
         evicted(job(0, "Failed", ended=3), job(1, of=0), output=lines(0, 1)),
     ),
-    "two jobs of one step at once after a restart": (
-        "one job",
-        restarted(job(0, "Canceled", ended=3), job(1)),
-    ),
+    "two jobs of one step at once after a restart": ("one job", restarted(job(0, "Canceled", ended=3), job(1))),
     "a job of a restarted step that runs on": ("one job", restarted(job(0, "Running"), job(1))),
     "a later step before the one before has ended": (
         "one job",
@@ -206,10 +204,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         waited(job(0, "Canceled"), job(1, "Canceled", of=0), job(2, of=0), output=lines(2)),
     ),
     "a job for a step run that ZenML does not know": ("no job too many", well(jobs=(job(0), job(1)))),
-    "a moved step's lines doubled": (
-        "lines",
-        evicted(job(0, "Failed"), job(1, of=0), output=lines(0, 0, 1)),
-    ),
+    "a moved step's lines doubled": ("lines", evicted(job(0, "Failed"), job(1, of=0), output=lines(0, 0, 1))),
     "a moved step's lines mixed": (
         "lines",
         evicted(
@@ -237,6 +232,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     ),
     "lines though `stream_logs` is off": ("lines", well(schedule=planned(stream_logs=False))),
     "exit 0 of a failed run after a fault that does not pass": ("exit code", unreachable(exit_code=0)),
+    "exit 1 of a run that completed after such a fault": ("exit code", unseen()),
     "a run that completed after such a fault, its job did not": (
         "statuses",
         unreachable(run=RunRecord("completed", (ran(0),)), jobs=(job(0, "Failed"),), exit_code=0),
@@ -260,10 +256,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a secret in a definition": ("no secret told", well(told_secret=True)),
     "a secret left in the vault": ("no secret left", well(secrets=("job0",))),
     "a traceback of a run that completed": ("quiet", well(output=lines(0) + FAILURE)),
-    "a traceback that nothing caught": (
-        "quiet",
-        failed(output=lines(0) + FAILURE.replace("AzureMLError", "KeyError")),
-    ),
+    "a traceback that nothing caught": ("quiet", failed(output=lines(0) + FAILURE.replace("AzureMLError", "KeyError"))),
     "a thread that died": ("quiet", failed(output=f"{lines(0)}Exception in thread zenml-azureml-job-monitor:\n")),
     "an exception that was dropped": ("quiet", well(output=f"{lines(0)}Exception ignored in: <function>\n")),
     "a log record that could not be printed": ("quiet", well(output=f"{lines(0)}--- Logging error ---\n")),
@@ -292,10 +285,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a job that survives the kill of a rank": ("ranks", rank_killed("node 1 rank 3", "Completed")),
     "a completed step without a job": ("statuses", well(jobs=(), output="")),
     "a completed step, its job failed": ("statuses", well(jobs=(job(0, "Failed"),))),
-    "a failed step, its job completed": (
-        "statuses",
-        well(run=RunRecord("failed", (ran(0, "failed"),)), exit_code=1),
-    ),
+    "a failed step, its job completed": ("statuses", well(run=RunRecord("failed", (ran(0, "failed"),)), exit_code=1)),
     "a step left running": ("statuses", well(run=RunRecord("completed", (ran(0, "running"),)))),
     "a run left running": ("statuses", well(run=RunRecord("running", (ran(0),)))),
 }

@@ -162,6 +162,12 @@ def unreachable(**more: object) -> Trial:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
+def unseen(**planned_step: Any) -> Trial:
+    """A run whose step was given up, and completed."""
+    made = unreachable(run=RunRecord("completed", (ran(0),)), jobs=(job(0),))
+    return replace(made, schedule=replace(made.schedule, steps=(PlannedStep("step0", 1, 2, **planned_step),)))
+
+
 def rank_killed(cause: str, status: str = "Failed", output: str = "") -> Trial:
     return trial(
         planned(many_nodes=True, stream_logs=bool(output), events=(event("rank killed", rank=3),)),

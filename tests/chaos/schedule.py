@@ -126,7 +126,11 @@ class Schedule:
 
         An exception of the runner's own is a failure like any other to ZenML, which tries again if it may.
         """
-        return ALL_EVENTS[event].interrupts and not (event == "exception" and self.shape == "retries")
+        return ALL_EVENTS[event].interrupts and not self.tries_again_after(event)
+
+    def tries_again_after(self, event: str) -> bool:
+        """Whether another job is submitted in the place of one that an event has ended: that one is let go."""
+        return event == "exception" and self.shape == "retries"
 
     def describe(self) -> str:
         """One line on what is planned."""

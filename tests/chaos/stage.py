@@ -8,11 +8,11 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import elsewhere, orchestrator, recovery
 from tests.chaos.admin import Admin
+from tests.chaos.attended import HANGS_AFTER, AttendedProcess, put_an_end_to
 from tests.chaos.catalogue import FAULTS, SECRET
 from tests.chaos.desk import Desk
 from tests.chaos.emulated import Address
@@ -20,10 +20,6 @@ from tests.chaos.home import Home
 from tests.chaos.schedule import Schedule
 from tests.chaos.shared_clock import SharedClock
 from tests.chaos.trial import JobRecord, Moment, Recovery, Trial
-
-#: When a process is taken to hang: seconds of its clock and of the machine, all in all; and after an interruption, of
-#: which the limit is a rule's.
-HANGS_AFTER, LETS_GO_WITHIN = (900.0, 60.0), (150.0, 20.0)
 
 #: Seconds of the machine that a job may take to end which was asked to.
 JOBS_END_WITHIN = 20.0
@@ -34,22 +30,6 @@ WATCHER_ENDS_WITHIN, WATCHER_LOOKS_FOR = 60.0, 8.0
 
 #: Seconds of the machine between two looks at the desk.
 _LOOK = 0.02
-
-
-@dataclass
-class _Process:
-    """A forked process that the stage attends to."""
-
-    id: int
-    socket: socket.socket
-    interrupted: tuple[float, float, float] | None = None
-    began_at: float = 0.0
-    began: float = field(default_factory=time.monotonic)
-
-    def worked(self) -> float:
-        """Seconds of processor time that it has taken so far."""
-        fields = Path(f"/proc/{self.id}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Stage:
@@ -122,23 +102,23 @@ class Stage:
             orchestrator.run(trial.schedule, its, self._clock, self._mutate, restarted=restarted)
 
         with mine:
-            process = _Process(orchestrator.fork(output, work), mine, began_at=self._clock.monotonic())
+            process = AttendedProcess(orchestrator.fork(output, work), mine, self._clock)
             its.close()
             trial.exit_code = self._attend(process, trial)
 
-    def _attend(self, process: _Process, trial: Trial) -> int:
+    def _attend(self, process: AttendedProcess, trial: Trial) -> int:
         """Do what a process, and the jobs meanwhile, ask for, until it is gone; its exit code."""
         buffer, gone = b"", False
         self._clock.attach()
         while not gone:
             readable, _, _ = select.select([process.socket], [], [], _LOOK)
             self._report_ends()
-            if self._home.go_on(self._clock) and self._to_release:
+            if process.take_in(self._home.go_on(self._clock)) and self._to_release:
                 self._desk.release()
             if not readable:
-                if self._hangs(process):
+                if process.hangs():
                     trial.hung = True
-                    self._put_an_end_to(process.id)
+                    put_an_end_to(process.id)
                     break
                 continue
             try:
@@ -151,27 +131,10 @@ class Stage:
                 self._take_in(trial, line.decode(), process)
         _, status, used = os.wait4(process.id, 0)
         self._clock.attach(False)
-        if process.interrupted is not None:
-            clock, machine, worked = process.interrupted
-            # While it works itself, a clock that fast says nothing of it.
-            working = (used.ru_utime + used.ru_stime - worked) * self._clock.factor
-            trial.let_go = (max(0.0, self._clock.monotonic() - clock - working), time.monotonic() - machine)
+        trial.let_go = process.let_go(used.ru_utime + used.ru_stime)
         return os.waitstatus_to_exitcode(status)
 
-    def _hangs(self, process: _Process) -> bool:
-        now = time.monotonic()
-        if process.interrupted is not None and now - process.interrupted[1] > LETS_GO_WITHIN[1]:
-            return self._clock.monotonic() - process.interrupted[0] > LETS_GO_WITHIN[0]
-        if now - process.began > HANGS_AFTER[1]:
-            return self._clock.monotonic() - process.began_at > HANGS_AFTER[0]
-        return False
-
-    def _put_an_end_to(self, process: int) -> None:
-        os.kill(process, orchestrator.TELL_STACKS)
-        time.sleep(1)
-        os.kill(process, signal.SIGKILL)
-
-    def _take_in(self, trial: Trial, line: str, process: _Process) -> None:
+    def _take_in(self, trial: Trial, line: str, process: AttendedProcess) -> None:
         kind, _, number = line.partition(" ")
         if kind == "fault":
             trial.fired[int(number)] += 1
@@ -181,8 +144,8 @@ class Stage:
             index = int(number)
             trial.moments[index] = self._let_happen(trial, index)
             if trial.schedule.stops_for(trial.schedule.events[index].event):
-                process.interrupted = (self._clock.monotonic(), time.monotonic(), process.worked())
-            elif len(trial.moments) == len(trial.schedule.events):
+                process.note_interruption()
+            elif len(trial.moments) == len(trial.schedule.events) and not _is_tried_again(trial):
                 self._to_release = True  # once the server is there again
             try:
                 process.socket.send(bytes([index]))
@@ -226,7 +189,7 @@ class Stage:
             self._report_ends()
             if time.monotonic() > deadline and not hung:
                 hung = True
-                self._put_an_end_to(process)
+                put_an_end_to(process)
             time.sleep(_LOOK / 4)
         text = output.read_text(errors="replace") if output.exists() else ""
         return text, os.waitstatus_to_exitcode(ended[1])
@@ -294,6 +257,10 @@ class Stage:
             tuple(self._admin.secrets()) if trial.schedule.via_vault else (),
             released,
         )
+
+
+def _is_tried_again(trial: Trial) -> bool:
+    return any(trial.schedule.tries_again_after(trial.schedule.events[index].event) for index in trial.moments)
 
 
 def _is_restarted(trial: Trial) -> bool:

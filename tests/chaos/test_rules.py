@@ -27,6 +27,7 @@ from tests.chaos.outcomes import (
     studio,
     trial,
     unreachable,
+    unseen,
     waited,
     well,
     while_running,
@@ -60,6 +61,7 @@ WELL: dict[str, Trial] = {
         fired=Counter({0: 1}),
     ),
     "a fault that does not pass, and is survived": with_fault("403"),
+    "Azure out of reach, and a function that completes all the same": unseen(kind="function"),
     "SIGINT": interrupted("SIGINT", "failed", "failed", "Canceled", output=FAILURE),
     "SIGTERM": interrupted("SIGTERM", "failed", "failed", "Canceled", output=FAILURE),
     "runs stop": interrupted("runs stop", "stopped", "stopped", "Canceled", output=FAILURE),
@@ -109,6 +111,16 @@ WELL: dict[str, Trial] = {
 @pytest.mark.parametrize("outcome", WELL.values(), ids=WELL.keys())
 def test_what_may_be_is_not_called_broken(outcome: Trial) -> None:
     assert broken(outcome) == []
+
+
+def test_a_traceback_of_a_query_is_known_by_what_the_query_met() -> None:
+    for wrapped, kind in (
+        ("(tests.chaos.orchestrator.BrokenRunnerError) Broke.", "BrokenRunnerError"),
+        ("(sqlite3.OperationalError) database is locked", "OperationalError"),
+        ("A value is required.", "StatementError"),
+    ):
+        raised = f"sqlalchemy.exc.StatementError: {wrapped}"
+        assert list(tracebacks(FAILURE.replace("zenml_azureml.failures.AzureMLError: Job.", raised))) == [kind]
 
 
 def test_a_traceback_is_known_by_the_last_exception_of_its_chain_and_the_sdks_own_is_left_out() -> None:

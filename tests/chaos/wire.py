@@ -74,6 +74,7 @@ class Wire:
         self._events = () if restarted else schedule.events
         self._moves = schedule.waits_in_vain
         self._waits_for_listings = schedule.held and not schedule.events
+        self._tried_again = {index for index, e in enumerate(self._events) if schedule.tries_again_after(e.event)}
         self._restarted = restarted
         self._suite = suite
         self._lock = threading.Lock()
@@ -154,13 +155,18 @@ class Wire:
             os.kill(os.getpid(), SIGNALS[planned.event])
 
     def _announce(self, phases: list[str], numbers: dict[str, int]) -> None:
-        """What lets held jobs go: a second process has its own job, or what is planned will not happen any more."""
+        """What lets held jobs go: a second try has its own job, or what is planned will not happen any more."""
         if self._restarted and "job PUT" in phases:
             self._say("released 0")
+        if self._tried_again:
+            with self._lock:
+                before = [self._since[index]["job PUT"] for index in self._tried_again if index in self._since]
+            if any(numbers.get("job PUT", 0) > number for number in before):
+                self._say("released 0")
         if self._waits_for_listings and "job listing" in phases and numbers["job listing"] >= LISTINGS:
             self._say("released 0")
         late = numbers.get("job GET", 0) + numbers.get("job listing", 0) == GIVES_UP_AFTER
-        if late and len(self._happened) < len(self._events):
+        if late and (len(self._happened) < len(self._events) or self._tried_again):
             self._say("released 0")
 
     def _say(self, line: str) -> None:

@@ -40,7 +40,8 @@ _OF_THE_SDK = "Ran into a deserialization error. Ignoring since this is failsafe
 #: After the frames, which are indented.
 _RAISED_LINE = re.compile(r"^\S.*$", re.MULTILINE)
 _CHAINED = ("The above exception was the direct cause of", "During handling of the above exception")
-_RAISED = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?::|$)", re.MULTILINE)
+#: SQLAlchemy wraps whatever is raised during a query, a signal's exception too, and names it.
+_RAISED = re.compile(r"^(?:sqlalchemy\.exc\.\w+: \((?=[\w.]+\)))?(?P<kind>[A-Za-z_][\w.]*)(?:\)|:|$)", re.MULTILINE)
 
 
 def ends(trial: Trial) -> Iterator[str]:

@@ -9,12 +9,14 @@ from tests.chaos.rules.facts import (
     by_step_run,
     disturbed,
     fails,
+    gave_up,
     happened,
     hits,
     interruptions,
     jobs_of,
     may_be_out_of_reach,
     reported_before_a_hit,
+    reports_itself,
     was_killed,
     was_restarted,
 )
@@ -91,8 +93,13 @@ def exit_code(trial: Trial) -> Iterator[str]:
         and not (trial.schedule.is_dynamic and trial.run.status in ("stopped", "stopping"))
     ):
         yield f"exit code 0 of a run that is {trial.run.status}"
-    if trial.exit_code != 0 and trial.run.status == "completed" and not disturbed(trial):
+    if trial.exit_code != 0 and trial.run.status == "completed" and not disturbed(trial) and not _ended_unseen(trial):
         yield f"exit code {trial.exit_code} of a run that completed"
+
+
+def _ended_unseen(trial: Trial) -> bool:
+    """Whether a step was given up for good reason, whose own code then reported that it has completed."""
+    return any(reports_itself(trial, job) and gave_up(trial, job) for job in trial.jobs)
 
 
 def _tried(trial: Trial, step: PlannedStep) -> list[str]:
