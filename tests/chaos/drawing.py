@@ -33,6 +33,9 @@ from tests.chaos.schedule import (
     Shape,
 )
 
+#: Phases of the preparation of a job, some of whose other phases come later.
+_BEFORE_SUBMIT = COMPUTE_PHASES | SIZE_PHASES | (VAULT_PHASES - {"secret DELETE"})
+
 
 def schedule_about(
     name: str, part: Part, pair: tuple[str, str], number: int, *, shape: Shape | None = None, **options: Any
@@ -69,7 +72,7 @@ def _about_fault(draw: random.Random, name: str, phase: str, fault: str, shape: 
         # The next try would be refused; but there must be none, because the job is there.
         faults.append(PlannedFault("job PUT", "403", after=int(FAULTS[fault].on_client), trap=True))
     elif passes(phase, fault) and not alone and draw.random() < 0.4:
-        faults += _further(draw, phase)
+        faults += _further(draw, phase, shape)
     events: tuple[PlannedEvent, ...] = ()
     if phase == "cancel":
         event = draw.choice(("SIGINT", "SIGTERM", "exception", "runs stop", "forced runs stop"))
@@ -103,7 +106,7 @@ def _about_event(draw: random.Random, name: str, phase: str, event: str, shape: 
     elif event == "evicted" and not alone and draw.random() < 0.5:  # and something more, between two jobs of the step
         second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop"))
         events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
-    faults = [] if alone or draw.random() < 0.5 else _further(draw, phase)
+    faults = [] if alone or draw.random() < 0.5 else _further(draw, phase, shape, first=True)
     return Schedule(
         name=name,
         part="simulated",
@@ -138,13 +141,23 @@ def _about_recovery(draw: random.Random, name: str, phase: str, fault: str) -> S
     )
 
 
-def _further(draw: random.Random, phase: str) -> list[PlannedFault]:
-    """A fault that passes, at a phase that comes before."""
-    before = USUAL_PHASES[: USUAL_PHASES.index(phase)] if phase in USUAL_PHASES else USUAL_PHASES[:5]
-    before = tuple(other for other in before if other != phase)
-    if not before:
+def _further(draw: random.Random, phase: str, shape: Shape, *, first: bool = False) -> list[PlannedFault]:
+    """A fault that passes, at another phase.
+
+    Args:
+        draw: Decides.
+        phase: The phase that the schedule is about.
+        shape: Of the pipeline.
+        first: Whether it has to come before that phase, at which the run may end.
+    """
+    if phase in USUAL_PHASES:
+        others = USUAL_PHASES[: USUAL_PHASES.index(phase)]
+    else:
+        others = USUAL_PHASES[:1] if first and phase in _BEFORE_SUBMIT else USUAL_PHASES[:5]
+    others = tuple(other for other in others if not (other == "job GET" and shape == "concurrent"))
+    if not others:
         return []
-    other = draw.choice(before)
+    other = draw.choice(others)
     fault = draw.choice([name for name in FAULTS if passes(other, name) and not FAULTS[name].processed])
     return [replace(_planned(draw, other, fault), after=0)]
 
