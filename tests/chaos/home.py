@@ -112,6 +112,9 @@ class Home:
         """Whether ZenML can be asked."""
         return True
 
+    def come_back(self) -> None:
+        """Nothing is away."""
+
     def close(self) -> None:
         """Nothing has to be ended."""
 

@@ -131,12 +131,19 @@ class ServerHome(Home):
         with clock.stopped():  # however long the machine takes for it
             if self._lock is not None:
                 time.sleep(max(0.0, self._until[1] - time.monotonic()))
-                self._lock.close()
-                self._lock = None
-            else:
-                self._start()
-        self._until = None
+            self.come_back()
         return True
+
+    def come_back(self) -> None:
+        """Bring the server back, if it is away."""
+        if self._until is None:
+            return
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        else:
+            self._start()
+        self._until = None
 
     def close(self) -> None:
         """End the server."""

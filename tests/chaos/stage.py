@@ -132,6 +132,7 @@ class Stage:
         _, status, used = os.wait4(process.id, 0)
         self._clock.attach(False)
         trial.let_go = process.let_go(used.ru_utime + used.ru_stime)
+        self._home.come_back()  # the process may have ended before it was time
         return os.waitstatus_to_exitcode(status)
 
     def _take_in(self, trial: Trial, line: str, process: AttendedProcess) -> None:
