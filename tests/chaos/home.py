@@ -241,7 +241,7 @@ def _remember_answers() -> None:
     Client.list_stack_components = cache(Client.list_stack_components)  # type: ignore[method-assign,assignment]
     # What an image would take along from the source root: none is built here, and each run walks thrice through all of
     # the root for it, virtual environments too. That is most of what a run costs.
-    source_root.foreign_folders = lambda *_arguments, **_options: iter(())  # type: ignore[assignment]
+    source_root.foreign_folders = lambda *_arguments, **_options: iter(())
     inspect.getsource = cache(inspect.getsource)  # type: ignore[assignment]  # thrice for each step
 
 

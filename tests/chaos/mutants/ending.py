@@ -48,7 +48,9 @@ def _end_where_it_waits() -> None:
         then()
 
     put(Canceller, "end", end)
+    # What else would end a job then: some seconds later, where the process is that slow.
     _nothing_at_exit()
+    _notice_no_signal()
 
 
 def _try_again_after_interruption() -> None:
