@@ -231,7 +231,7 @@ def _remember_answers() -> None:
     from zenml.environment import Environment
     from zenml.integrations.registry import integration_registry
 
-    from zenml_azureml import source_root
+    from zenml_azureml.plugin import source_root
 
     packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
     Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ TWO = (PlannedStep("step0", 1, 2), PlannedStep("step1", 1, 2))
 
 #: What ZenML prints of a failed step, and Python of what ends a program.
 FAILURE = (
-    "Step step0 failed.\nTraceback (most recent call last):\n  File ...\nzenml_azureml.failures.AzureMLError: Job.\n"
+    "Step step0 failed.\nTraceback (most recent call last):\n  File ...\nzenml_azureml.exceptions.AzureMLError: Job.\n"
 )
 
 

@@ -120,7 +120,7 @@ def test_a_traceback_of_a_query_is_known_by_what_the_query_met() -> None:
         ("A value is required.", "StatementError"),
     ):
         raised = f"sqlalchemy.exc.StatementError: {wrapped}"
-        assert list(tracebacks(FAILURE.replace("zenml_azureml.failures.AzureMLError: Job.", raised))) == [kind]
+        assert list(tracebacks(FAILURE.replace("zenml_azureml.exceptions.AzureMLError: Job.", raised))) == [kind]
 
 
 def test_a_traceback_is_known_by_the_last_exception_of_its_chain_and_the_sdks_own_is_left_out() -> None:
