@@ -1,4 +1,4 @@
-"""What the emulated workspaces hold.
+"""State of the emulated workspaces.
 
 Everything lives in memory, on the event loop's one thread: handlers change these objects between
 two `await`s and need no lock. What a job writes lives in its folder below the emulator's state
@@ -40,19 +40,19 @@ class Job:
         properties: `properties` as the service answers them, without `status`.
         created_at: When the PUT was accepted.
         status: One of the states of the Azure ML SDK's `JobStatus`.
-        folder: Where everything that the job writes goes.
+        folder: Folder for everything that the job writes.
         started_at: When its command began to run.
         ended_at: When it reached a terminal state.
-        error: What run history says of a failure: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
-        attempt: Which attempt it is at, from 1 on.
+        error: A failure in run history: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
+        attempt: Number of its current attempt, from 1 on.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
-        struck_by: What is to happen to it now, while it runs; taken away when it has.
+        struck_by: Scenario to apply to it while it runs; removed after that.
         struck: Set by that; the lifecycle waits on it.
-        running: What runs its command now; None where nothing does.
-        log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
-            is a new one.
+        running: Its running command; None if none is running.
+        log_files: Time when each of its log files was first seen, by path and inode: a file that replaces another is
+            a new one.
         number: Grows with every job that is made.
-        machine_secret: What the job shows to get tokens of its managed identity, until it ends.
+        machine_secret: Secret with which the job gets tokens of its managed identity, until it ends.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Job:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing will change any more."""
+        """True if the job has ended."""
         return self.status in TERMINAL_STATES
 
     @property
     def log_folder(self) -> Path:
-        """Where `std_log.txt` is."""
+        """Folder of `std_log.txt`."""
         return self.folder / "user_logs"
 
 
@@ -138,7 +138,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class WorkspaceName:
-    """What an emulated workspace is called, and the Azure region it claims to be in."""
+    """Name of an emulated workspace, and its Azure region."""
 
     subscription_id: str = "00000000-0000-0000-0000-00000000a271"
     resource_group: str = "emulator"
@@ -234,7 +234,7 @@ class Store:
 
     Attributes:
         registries: Container registries as the service answers them, by ARM id in lower case.
-        role_assignments: Who may do what.
+        role_assignments: Roles of all principals.
         vaults: Key vaults: each workspace's own, and others.
     """
 
@@ -245,7 +245,7 @@ class Store:
     role_assignments: list[RoleAssignment] = field(default_factory=list)
 
     def make_owner(self, principal_id: str) -> None:
-        """Have nobody but one principal have a role: Owner of every subscription."""
+        """Make one principal Owner of every subscription, and remove all other role assignments."""
         owner = role_named("Owner")
         assert owner is not None  # noqa: S101 - it is built in
         scopes = dict.fromkeys(f"/subscriptions/{workspace.subscription_id}" for workspace in self.workspaces)

@@ -1,4 +1,4 @@
-"""What an emulator says of itself: how many jobs in which state, which computes."""
+"""Status of an emulator: its computes, and the number of jobs in each state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An emulator as a process of its own: started, found and stopped through its state folder.
 
 While an emulator runs it holds a lock on a file in the folder, which the system takes from it however
-it ends. So "does one run?" needs no process id that may have been given to somebody else since.
+it ends. So the check if one runs needs no process id, which another process may have by now.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def start(state: Path, options: Options) -> Running:
 
     Args:
         state: The state folder; made if it is missing.
-        options: How to start it.
+        options: Options of the start.
 
     Returns:
         The emulator, which serves.
@@ -170,7 +170,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
 
     Args:
         state: The state folder; made where it is missing.
-        options: How to serve.
+        options: Options of the server.
         announce: Called once it serves.
 
     Raises:

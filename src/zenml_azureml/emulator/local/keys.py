@@ -20,9 +20,9 @@ class Keys:
     """The secrets of a state folder.
 
     Attributes:
-        admin: What the emulator's own interface (`/_emulator/`) needs.
-        machine: What a program of the user's shows to get tokens of the managed identity.
-        proxy: What the proxy needs.
+        admin: Key of the emulator's own interface (`/_emulator/`).
+        machine: Key with which a program of the user gets tokens of the managed identity.
+        proxy: Key of the proxy.
     """
 
     admin: str = field(repr=False)

@@ -186,7 +186,7 @@ async def _through(upstream: str, host: str, port: int) -> _Streams:
     """A connection to a host through another proxy."""
     address = urlsplit(upstream if "//" in upstream else f"http://{upstream}")
     if address.scheme != "http" or address.username is not None:
-        # A password would be lent to everybody who can reach the loopback address of this machine.
+        # All users who can reach the loopback address of this machine could use the password.
         raise _RefusalError(f"502 Cannot reach {host} - the shell's own HTTPS_PROXY must be http:// without a password")
     reader, writer = await asyncio.open_connection(address.hostname, address.port or 80)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -203,8 +203,8 @@ class _Tunnel:
     """One way of a tunnel.
 
     Attributes:
-        reader: Where it comes from.
-        writer: Where it goes.
+        reader: Source of the bytes.
+        writer: Destination of the bytes.
         copied: Bytes so far.
     """
 

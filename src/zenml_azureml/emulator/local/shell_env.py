@@ -18,7 +18,7 @@ from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT
 #: How scripts can sign in, each with variables that `DefaultAzureCredential` looks for.
 SignIn = Literal["workload-identity", "client-secret", "managed-identity", "azure-cli"]
 
-#: What has the CLI's `--state` as its value, and tells that these variables are set.
+#: Variable with the value of the CLI's `--state`; it marks that these variables are set.
 STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
 #: The key of the emulator's own interface, and a file for `curl --config` that has it.
 KEY_VARIABLE = "ZENML_AZUREML_EMULATOR_KEY"
@@ -72,13 +72,13 @@ _TOUCHED = (*_EXPORTED, *_KEY_VARIABLES, *_SIGN_IN_VARIABLES, *_PROXY, *_NO_PROX
 def variables(
     emulator: Running, ca_bundle: Path, shell: Mapping[str, str], sign_in: SignIn = "workload-identity"
 ) -> dict[str, str]:
-    """What a script needs to find the emulator.
+    """Return the variables with which a script finds the emulator.
 
     Args:
         emulator: The emulator.
         ca_bundle: The certificates to trust, the emulator's among them.
         shell: The variables of the shell that the script will run in.
-        sign_in: How the script is to sign in.
+        sign_in: Credential of the script.
 
     Returns:
         The variables to set. Those about proxies are among them only where the emulator or the shell has one.
@@ -114,7 +114,7 @@ def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
     """Shell lines that set the variables and keep what was there before.
 
     Args:
-        values: What `variables` gave.
+        values: Result of `variables`.
         shell: The variables of the shell that will evaluate the lines.
 
     Returns:
@@ -148,7 +148,7 @@ def unset_lines(shell: Mapping[str, str]) -> list[str]:
 
 
 def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
-    """The certificates that a script is to trust: everybody's, the emulator's, and the shell's own.
+    """Return the certificates for a script: certifi's, the emulator's, and the shell's own.
 
     Args:
         emulator: The emulator.

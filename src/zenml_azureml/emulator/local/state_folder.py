@@ -118,7 +118,7 @@ def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores"]) -> Path:
     path = folder / name
     with suppress(FileExistsError):
         path.mkdir(parents=True)
-        _mark(path)  # one that is there already, and was made by another program, never gets one
+        _mark(path)  # a folder that another program created never gets a mark
     return path
 
 

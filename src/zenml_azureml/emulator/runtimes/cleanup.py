@@ -1,4 +1,4 @@
-"""What jobs of an emulator may have left running, and its end."""
+"""Cleanup of processes and containers that jobs of an emulator may have left running."""
 
 from __future__ import annotations
 

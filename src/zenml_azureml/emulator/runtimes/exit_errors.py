@@ -1,4 +1,4 @@
-"""How Azure ML words the failure of a job's command."""
+"""Azure ML's messages for the failure of a job's command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TRACEBACK = "Traceback (most recent call last):"
 
 
 def end_of_command(command: str, exit_code: int, log_file: Path) -> JobEnd:
-    """How a job ended, given how its command did.
+    """Return the end of a job, given the end of its command.
 
     The wording is quoted by users: Azure/azureml-examples#2614, MicrosoftDocs/azure-docs#105903.
 
     Args:
         command: The job's command.
         exit_code: Of the command, negative for a signal.
-        log_file: What the command printed; need not exist.
+        log_file: Output of the command; may not exist.
     """
     if exit_code == 0:
         return JobEnd(exit_code=0)

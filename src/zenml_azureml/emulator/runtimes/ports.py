@@ -24,10 +24,10 @@ class Ports:
         self._numbers = count(random.randrange(LAST - FIRST + 1))  # noqa: S311 - no secret
 
     def give(self, number: int) -> tuple[int, ...]:
-        """Ports that nobody listens at, and that no other job has got.
+        """Return ports that are free and not assigned to another job.
 
         Args:
-            number: How many.
+            number: Number of ports.
 
         Raises:
             OSError: If there are not as many.

@@ -1,4 +1,4 @@
-"""Which scenario is armed for which jobs: set over HTTP, met by the next jobs that match."""
+"""Armed scenarios: set over HTTP, applied to the next jobs that match."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Armed:
 
 @dataclass
 class Scenarios:
-    """What is armed in one emulator, in the order in which it was."""
+    """Armed scenarios of one emulator, in the order in which they were armed."""
 
     armed: list[Armed] = field(default_factory=list)
 

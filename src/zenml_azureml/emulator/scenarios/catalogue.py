@@ -1,6 +1,6 @@
-"""The ways in which jobs fail on Azure ML, as far as somebody has told of them in public.
+"""The failures of jobs on Azure ML that are documented or reported in public.
 
-A quote is a fact with its source. What nobody has told is a guess, and each scenario names its own.
+A quote is a fact with its source. Everything else is a guess, and each scenario lists its own.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ class Scenario:
     """One way in which a job fails.
 
     Attributes:
-        name: What it is armed by.
-        summary: What happens, as a sentence.
-        sources: Who has told of it.
-        stage: Where in its life the job is then.
-        guess: What nobody has told, and is made up here; empty where that is nothing.
-        code: Code of the failure in run history; empty where the command's end makes the failure.
-        message: Azure's words, with `{compute}`, `{image}`, `{container}`, `{family}`, `{nodes}` and `{vcpus}` to be
+        name: Name to arm it by.
+        summary: Effect, as a sentence.
+        sources: Public sources.
+        stage: Stage of the job's life at that time.
+        guess: Undocumented parts, which are made up here; empty if there are none.
+        code: Code of the failure in run history; empty if the command's end causes the failure.
+        message: Azure's message, with `{compute}`, `{image}`, `{container}`, `{family}`, `{nodes}` and `{vcpus}` to be
             filled in.
-        component: Which of Azure ML's parts says so.
-        log: What is in the job's log at last.
-        exit_code: What the command ends with.
-        statuses: What the job is between running and its end.
+        component: Component of Azure ML that reports it.
+        log: End of the job's log.
+        exit_code: Exit code of the command.
+        statuses: Statuses of the job between running and its end.
         ending: `failed`; `canceled`, as at the end of its `limits.timeout`; `restarted`, from the queue on; or
-            `never`, until somebody cancels it.
+            `never`, until it is cancelled.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Scenario:
 
     @property
     def needs_compute(self) -> bool:
-        """Whether it only happens to jobs that name a compute."""
+        """True if it affects only jobs that name a compute."""
         return "{compute}" in self.message
 
     @property
     def needs_timeout(self) -> bool:
-        """Whether it only happens to jobs with a time limit."""
+        """True if it affects only jobs with a time limit."""
         return self.ending == "canceled"
 
     def as_json(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ _ALL = (
     ),
     Scenario(
         name="never-started",
-        summary="No node ever becomes free: the job waits until somebody cancels it.",
+        summary="No node ever becomes free: the job waits until it is cancelled.",
         sources=("dotnet/machinelearning-modelbuilder#546", "Azure/azure-sdk-for-python#30340"),
         stage="queued",
         ending="never",
@@ -153,7 +153,7 @@ _ALL = (
         summary="The node's memory is used up, and the kernel kills the command.",
         sources=("Azure/azureml-examples#2614 (the form of the words)",),
         stage="running",
-        guess="The exit code 137 (128 + SIGKILL, as shells and Docker tell it), and the shell's word in the log.",
+        guess="The exit code 137 (128 + SIGKILL, as shells and Docker report it), and the shell's message in the log.",
         log="Killed\n",
         exit_code=137,
     ),
@@ -197,7 +197,7 @@ _ALL = (
             "MicrosoftDocs/azure-docs#85756 (the words, there of a compute instance)",
         ),
         stage="running",
-        guess="That a job is told of it in a compute instance's words, and that its code is ServiceError.",
+        guess="That a job has the message of a compute instance, and that its code is ServiceError.",
         code="ServiceError",
         message="AzureMLCompute job failed.\nThe specified Azure ML Compute encountered an unusable node.",
         statuses=("NotResponding",),

@@ -1,4 +1,4 @@
-"""What a scenario does to the job that it meets."""
+"""Effects of a scenario on a job."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def interrupt_running(context: Context, workspace: Workspace, job: Job, ru
     Raises:
         FailedError: If the job fails for another reason.
         CanceledError: If Azure ML cancels it.
-        RestartedError: If it begins anew.
+        RestartedError: If it restarts.
     """
     scenario = rule.scenario
     for status in scenario.statuses:

@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def container_options(line: str | None) -> dict[str, Any]:
-    """What the `docker` package is to be told for a line of options of `docker run`.
+    """Return the arguments of the `docker` package for a line of options of `docker run`.
 
     Args:
         line: E.g. `--ipc=host -e DEBUG=1`; None for none.
@@ -66,7 +66,7 @@ def container_options(line: str | None) -> dict[str, Any]:
     Raises:
         FailedError: If an option is not known or has no sense.
     """
-    # Guess: nobody has recorded what Azure ML does with options that Docker does not take.
+    # Guess: Azure ML's behaviour for options that Docker does not accept was not recorded.
     try:
         words = shlex.split(line or "")
     except ValueError as error:

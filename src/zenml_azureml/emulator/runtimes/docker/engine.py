@@ -21,7 +21,7 @@ from zenml_azureml.emulator.runtimes.base import EngineError
 from zenml_azureml.emulator.runtimes.docker.errors import architecture_mismatch, pull_failure, refused_container
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
 
-#: Tells whose a container is: an emulator's, by its state folder. What a killed one leaves behind is found by it.
+#: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
 _LABEL = "zenml-azureml.emulator"
 _JOB_LABEL = "zenml-azureml.job"
 
@@ -106,7 +106,7 @@ class DockerEngine:
         return container
 
     def output(self, container: Container) -> Iterator[bytes]:
-        """What a container prints, from its beginning to its end."""
+        """Yield the output of a container, from its beginning to its end."""
         lines: Iterator[bytes] = container.logs(stream=True, follow=True)
         return lines
 

@@ -1,4 +1,4 @@
-"""How Azure ML words the failure of a job whose container cannot run: pure."""
+"""Azure ML's messages for jobs whose container cannot run: pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def pull_failure(image: str, said: str) -> FailedError:
 
     Args:
         image: The image.
-        said: What the Docker engine says, with the registry's words.
+        said: Message of the Docker engine, with the registry's message.
     """
     return FailedError(
         "UserError",
@@ -35,7 +35,7 @@ def architecture_mismatch(job_name: str) -> FailedError:
     """
     container = f"{uuid.uuid5(uuid.NAMESPACE_URL, job_name).hex}-execution-wrapper-init"
     return FailedError(
-        # Guess: nobody has told the code.
+        # Guess: the code is not documented.
         "ServiceError",
         f"Failed to execute command group with error Container `{container}` failed with status code `1` and it was "
         f"not possible to extract the structured error Container `{container}` exited with code 1 due to error None "
@@ -50,7 +50,7 @@ def refused_container(said: str) -> FailedError:
     The words are quoted by a user: Azure/azure-sdk-for-python#34501.
 
     Args:
-        said: What the Docker engine says.
+        said: Message of the Docker engine.
     """
     return FailedError(
         "ServiceError",

@@ -178,12 +178,12 @@ class _DockerJob:
 
 
 def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, network: str | None) -> dict[str, Any]:
-    """How the container of one process is made.
+    """Return the arguments that create the container of one process.
 
     Args:
         launch: The job.
         process: One of its processes.
-        meeting: Where they find each other.
+        meeting: Addresses of the processes.
         network: The network that it is to be in, whatever the job says; None for the job's.
 
     Returns:
@@ -222,7 +222,7 @@ def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, netw
 
 
 def working_directory(job_name: str) -> str:
-    """Where a job's command starts: not the image's working directory.
+    """Return the working directory of a job's command, which is not that of the image.
 
     Users show such paths in their scripts, the job as 32 hexadecimal digits.
 

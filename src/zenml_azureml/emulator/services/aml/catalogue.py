@@ -23,7 +23,7 @@ class VmFamily:
         usage_name: As `usages` spells it, which for some differs in case.
         title: As refusals spell it, e.g. `Standard DSv2`.
         dedicated_limit: Quota of a subscription in one region, in vCPUs.
-        regions: Where it is offered; None is everywhere.
+        regions: Regions that offer it; None for all.
     """
 
     name: str
@@ -33,7 +33,7 @@ class VmFamily:
     regions: frozenset[str] | None
 
     def offered_in(self, location: str) -> bool:
-        """Whether a region has it."""
+        """True if a region offers it."""
         return self.regions is None or location.lower() in self.regions
 
 
@@ -43,13 +43,13 @@ class VmSize:
 
     Attributes:
         name: E.g. `Standard_DS3_v2`.
-        family: What its quota is counted by.
+        family: Family of its quota.
         vcpus: Number of virtual CPUs.
         gpus: Number of GPUs.
         memory_gb: Memory in GB.
         resource_volume_mb: The temporary disk, in MB.
-        premium_io: Whether it takes premium disks.
-        low_priority_capable: Whether it can be had at low priority.
+        premium_io: True if it supports premium disks.
+        low_priority_capable: True if it is available at low priority.
         compute_types: Kinds of compute that can have it, e.g. `AmlCompute`.
         linux_price: Approximate list price, US dollars an hour.
         windows_price: The same with Windows.

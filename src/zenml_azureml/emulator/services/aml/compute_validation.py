@@ -1,4 +1,4 @@
-"""What the service refuses about computes.
+"""Refusals of the service for computes.
 
 Some refusals answer the request itself (`ServiceError`); others end the operation that it has begun
 (`Refusal`), and users find them in a Failed operation and in the compute's `provisioningErrors`.
@@ -121,7 +121,7 @@ def not_supported(action: str, compute: Compute) -> ServiceError:
 
 
 def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
-    """Why a compute cannot be made where and how it is asked for, or None."""
+    """Return the reason why a compute cannot be created as requested; None if it can."""
     properties = body["properties"]
     inner = properties["properties"]
     kind = properties["computeType"]
@@ -140,7 +140,7 @@ def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
 
 
 def refuse_action(compute: Compute, action: str) -> Refusal | None:
-    """Why an instance cannot be started, stopped or restarted, or None.
+    """Return the reason why an instance cannot be started, stopped or restarted; None if it can.
 
     The refusal to start one that runs was quoted (microsoft/vscode-tools-for-ai issue 2096).
     """

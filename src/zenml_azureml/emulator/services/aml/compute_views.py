@@ -25,7 +25,7 @@ INSTANCE_DEFAULTS: Json = {
 }
 
 #: Properties of an instance that are there only where they are sent.
-# Guess: nobody has recorded them.
+# Guess: they were not recorded.
 _AS_SENT = ("enableRootAccess", "idleTimeBeforeShutdown")
 
 # Who acts in the emulator: it has one user.
@@ -36,7 +36,7 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
     """The answer to a PUT: much of what was sent is still null in it.
 
     Args:
-        workspace: Where it is made.
+        workspace: Its workspace.
         name: As in the URL.
         request: Body of the PUT.
         tenant_id: The Microsoft Entra tenant of the workspace.
@@ -72,7 +72,7 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
 
 
 def in_creation(answer: Json) -> Json:
-    """What a GET answers to begin with, made of the answer to the PUT."""
+    """Return the first answer to a GET, made from the answer to the PUT."""
     return {**copy.deepcopy(answer), "tags": answer["tags"] or {}}
 
 
@@ -152,7 +152,7 @@ def nodes_body(compute: Compute) -> Json:
 
 
 def last_operation(name: str, status: str, now: datetime) -> Json:
-    """What an instance says of the last thing that was done to it."""
+    """Return the last operation of an instance."""
     return {
         "operationName": name,
         "operationTime": timestamp(now),

@@ -50,7 +50,7 @@ def _containers(workspace: Workspace) -> dict[str, str]:
 def _name_of(request: web.Request, workspace: Workspace) -> str:
     name = request.match_info["datastore"]
     if name not in _containers(workspace):
-        # Guess: the words; nobody has recorded a missing datastore.
+        # Guess: the message; a missing datastore was not recorded.
         raise ServiceError(404, "UserError", f"Datastore {name} was not found.", inner=["NotFoundError"])
     return name
 

@@ -58,7 +58,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _put_version(request: web.Request) -> web.Response:
-    """201, for a version that is there already too (recorded for an anonymous one)."""
+    """Answer 201, even for an existing version (recorded for an anonymous one)."""
     workspace = workspace_of(request)
     context = request.app[CONTEXT]
     name, version = request.match_info["environment"], request.match_info["version"]
@@ -79,7 +79,7 @@ async def _put_version(request: web.Request) -> web.Response:
     if existing is None:
         versions[version] = EnvironmentVersion(name, version, wanted, now, now)
     elif _fixed(existing.properties) != _fixed(wanted):
-        # Guess: the words. The status is the one on which the SDK goes on to the next version.
+        # Guess: the message. On this status the SDK tries the next version.
         raise ServiceError(
             409,
             "UserError",

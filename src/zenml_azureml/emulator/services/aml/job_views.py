@@ -1,4 +1,4 @@
-"""What a command job's body says: pure functions from what was sent to what Azure ML answers.
+"""Bodies of command jobs: pure functions from a request to Azure ML's answer.
 
 Sources: the recordings job_put_*.json, job_get_*.json and job_list_mixed_states.json (2022 to 2026).
 """
@@ -45,7 +45,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
     Args:
         sent: `properties` of the PUT's body.
         name: The job's name.
-        workspace: Where it is made.
+        workspace: Its workspace.
 
     Returns:
         `properties` of the job, but for `status`.
@@ -54,7 +54,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
         "description": sent.get("description"),
         "tags": _given(sent.get("tags")),
         "properties": {**_given(sent.get("properties")), **_own_properties(sent, workspace)},
-        # Guess: the service makes up a name of two words; nobody recorded how.
+        # Guess: the service makes up a name of two words in a way that was not recorded.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
         "services": _services(sent.get("services") or {}, name, workspace),
@@ -81,7 +81,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
 
 
 def changed_immutables(existing: Job, wanted: Mapping[str, Any]) -> list[str]:
-    """What a PUT would change that cannot be changed, by the names that the refusal uses.
+    """Return the immutable properties that a PUT would change, by their names in the refusal.
 
     Args:
         existing: The job of that name.
@@ -123,7 +123,7 @@ def render(job: Job, workspace: Workspace, api_version: str, created_by: str) ->
 
     Args:
         job: The job.
-        workspace: Where it is.
+        workspace: Its workspace.
         api_version: As in the request's query, e.g. `2024-01-01-preview`.
         created_by: The id of the application that made it.
     """

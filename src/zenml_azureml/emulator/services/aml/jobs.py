@@ -154,7 +154,7 @@ async def _cancel_result(request: web.Request) -> web.Response:
     workspace = next((w for w in store.workspaces if w.workspace_id == wanted), None)
     job = workspace.find_job(request.match_info["job"]) if workspace is not None else None
     if job is None:
-        # Guess: nobody has recorded it.
+        # Guess: it was not recorded.
         raise ServiceError(404, "UserError", "The operation was not found.")
     if job.is_terminal:
         return aml_empty(request, status=200)

@@ -21,13 +21,13 @@ def routes() -> list[web.RouteDef]:
 
 
 async def get_operation(request: web.Request) -> web.StreamResponse:
-    """How far an operation is.
+    """Status of an operation.
 
     Without `Retry-After`, as recorded (compute_op_inprogress_all_headers.json).
     """
     operation = request.app[CONTEXT].store.operations.get(request.match_info["operation"])
     if operation is None:
-        # Guess: nobody has recorded the answer for an operation that does not exist.
+        # Guess: the answer for an operation that does not exist was not recorded.
         raise ServiceError(404, "UserError", "The operation was not found.", inner=["NotFoundError"])
     return aml_json(request, status_body(operation))
 

@@ -47,7 +47,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _permissions(request: web.Request) -> web.Response:
-    """What the caller may do at a scope: one entry for each role that counts there."""
+    """Answer the caller's permissions at a scope: one entry for each role that applies there."""
     context = request.app[CONTEXT]
     mine = held(context.store.role_assignments, request[PRINCIPAL], _scope(request))
     return gateway_json(request, {"value": [_permission(assignment.role) for assignment in mine]})

@@ -1,4 +1,4 @@
-"""What other services have in a subscription: each workspace's storage account; no Kubernetes clusters.
+"""Resources of other services in a subscription: each workspace's storage account; no Kubernetes clusters.
 
 Who looks for what an identity can reach, such as ZenML's service connectors, lists them. Form: the examples in
 Microsoft's API reference ("Storage Accounts - List", "Managed Clusters - List").

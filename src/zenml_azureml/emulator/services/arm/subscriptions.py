@@ -1,4 +1,4 @@
-"""What a signed-in application can see before it knows any resource: its tenant and its subscriptions.
+"""Resources that a signed-in application can list without an address: its tenant and its subscriptions.
 
 Sources: the examples in Microsoft's API reference ("Tenants - List", "Subscriptions - List" and "- Get", 2022-12-01),
 and an answer quoted in goshlanguage/cerulean (pkg/services/subscriptions/README.md).

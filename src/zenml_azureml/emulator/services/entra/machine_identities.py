@@ -73,7 +73,7 @@ def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[M
 
     Args:
         job: The job.
-        workspace: Where it is.
+        workspace: Its workspace.
         compute: Name of its compute; None for serverless.
     """
     asked = str((job.properties.get("identity") or {}).get("identityType", ""))
@@ -81,7 +81,7 @@ def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[M
         # Source: Microsoft, "Model training on serverless compute": that of the workspace, where the job asks for one.
         return _serverless(workspace) if asked == "Managed" else []
     found = workspace.find_compute(compute)
-    # Guess: a job that is to act as its user, or as nobody, does not see the compute's identity.
+    # Guess: a job that acts as its user, or without an identity, does not see the compute's identity.
     if found is None or asked not in ("", "Managed"):
         return []
     return identities_in(found.body.get("identity"), str(found.body["id"]))

@@ -1,4 +1,4 @@
-"""Where a machine of Azure gets tokens of its managed identity.
+"""Endpoint at which a machine of Azure gets tokens of its managed identity.
 
 On Azure the network says which machine asks. Here all are one machine, and so a client shows a secret. That of a job
 is valid until the job ends, for the identities of its compute. That of the state folder is for the user's own programs:

@@ -1,6 +1,6 @@
-"""Who may do what with a vault's secrets, and how a vault refuses.
+"""Permissions for a vault's secrets, and the refusals of a vault.
 
-Words and codes: quoted in public reports (by roles: piyushsachdeva/Terraform_AKS#2; by access policies:
+Messages and codes: quoted in public reports (by roles: piyushsachdeva/Terraform_AKS#2; by access policies:
 MicrosoftDocs/azure-docs#57072) and in recordings of the SDKs' tests (AKV10000).
 """
 
@@ -18,7 +18,7 @@ from zenml_azureml.emulator.services.keyvault.store import Vault
 
 Deed = Literal["get", "list", "set", "delete", "recover", "purge"]
 
-#: What each deed is called in roles. Source: Microsoft's list of Key Vault's operations.
+#: Name of each deed in roles. Source: Microsoft's list of Key Vault's operations.
 _DATA_ACTIONS: Final[dict[Deed, str]] = {
     "get": "getSecret/action",
     "list": "readMetadata/action",
@@ -52,12 +52,12 @@ class VaultError(Exception):
 
 
 def demand(request: web.Request, vault: Vault, deed: Deed, name: str = "") -> None:
-    """Let nobody do what they may not.
+    """Refuse a request without permission for its deed.
 
     Args:
-        request: Has the token.
+        request: The request, with its token.
         vault: The vault.
-        deed: What is to be done.
+        deed: The operation.
         name: Of the secret.
 
     Raises:

@@ -1,7 +1,7 @@
-"""What answers at the address of a key vault: its secrets, as version 7.4 and later of Microsoft's API have them.
+"""Service at the address of a key vault: its secrets, as in version 7.4 and later of Microsoft's API.
 
-Forms and words: Microsoft's API reference ("Set Secret", "Get Secret", "Delete Secret", ...), and public reports of
-the refusals. Not there: backups, keys, certificates.
+Forms and messages: Microsoft's API reference ("Set Secret", "Get Secret", "Delete Secret", ...), and public reports of
+the refusals. Not emulated: backups, keys, certificates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zenml_azureml.emulator.http.schemas import SecretSchema
 from zenml_azureml.emulator.services.keyvault.access import VaultError, demand
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
 
-#: Days for which a deleted secret can be recovered, where its vault does not say otherwise.
+#: Days for which a deleted secret can be recovered, by default.
 _RECOVERABLE_DAYS = 90
 #: Characters of the longest value. Source: Microsoft's "Azure Key Vault service limits" and "About secrets": 25 KB.
 MOST_CHARACTERS = 25_600
@@ -35,10 +35,10 @@ Json = dict[str, Any]
 
 
 def vault_service(context: Context) -> web.Application:
-    """What answers at the addresses of the vaults.
+    """Return the service at the addresses of the vaults.
 
     Args:
-        context: What its handlers see.
+        context: State for its handlers.
     """
     app = web.Application(middlewares=[_answer_refusals], client_max_size=MOST_BODY_BYTES)
     app[CONTEXT] = context

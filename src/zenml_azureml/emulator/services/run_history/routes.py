@@ -48,7 +48,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def discover(request: web.Request) -> web.StreamResponse:
-    """Where the other services are; needs no token (recorded: discovery_get.json).
+    """Answer the addresses of the other services; needs no token (recorded: discovery_get.json).
 
     All but the portal is the emulator: a client must not carry its token to Microsoft.
     """
@@ -146,7 +146,7 @@ def _metadata(request: web.Request, job: Job, workspace: Workspace) -> Json:
 
 
 def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
-    # Guess: nobody has recorded the answer for a run that does not exist.
+    # Guess: the answer for a run that does not exist was not recorded.
     body = failure(
         "UserError",
         f"Run {run} was not found.",

@@ -21,10 +21,10 @@ _AUDIENCE = "https://storage.azure.com"
 
 
 def blob_service(context: Context) -> web.Application:
-    """What answers at the hosts of storage accounts.
+    """Return the service at the hosts of storage accounts.
 
     Args:
-        context: What its handlers see.
+        context: State for its handlers.
     """
     app = web.Application()
     app[CONTEXT] = context

@@ -55,7 +55,7 @@ class LogBlob:
 
     Attributes:
         name: Of the blob.
-        file: Where it is.
+        file: Path of the file.
         size: In bytes.
         modified: When it was last written.
         created: When it was made.
@@ -82,7 +82,7 @@ def log_blobs(job: Job) -> list[LogBlob]:
 
 
 def blob_folder(job: Job) -> str:
-    """Where a job's files are in the container (recorded: history_batchGetResolvedUris.json)."""
+    """Return the prefix of a job's files in the container (recorded: history_batchGetResolvedUris.json)."""
     return f"ExperimentRun/dcid.{job.name}"
 
 
