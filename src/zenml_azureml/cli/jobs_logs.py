@@ -31,7 +31,7 @@ def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) 
     """Print the log of a job so far.
 
     Args:
-        place: Where the job is.
+        place: Workspace of the job.
         job: The job.
         last: Number of lines at the end of the log; None for all.
         as_json: True to print each line as a JSON object.
@@ -62,7 +62,7 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
     """Print the log of a job until it has ended.
 
     Args:
-        place: Where the job is.
+        place: Workspace of the job.
         job: The job.
         as_json: True to print each line as a JSON object.
 

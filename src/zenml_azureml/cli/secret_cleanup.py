@@ -36,7 +36,7 @@ def delete_left(
 
     Args:
         places: The workspaces whose jobs they were for.
-        key_vault: The vault where they are; None for each workspace's own.
+        key_vault: Their key vault; None for each workspace's own.
         server: The ZenML server.
         report: Called for each secret.
         run: Name or id of a run that has been stopped, to delete its secrets only; empty for all runs.

@@ -14,10 +14,10 @@ class Clock(Protocol):
     """Source of time, and of waiting, for the emulator."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait for so many seconds of this clock."""
@@ -27,11 +27,11 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return datetime.now(timezone.utc)
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -53,11 +53,11 @@ class ManualClock:
         self._numbers = count()
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
-        """Seconds that it was moved so far."""
+        """Return the seconds that it was moved so far."""
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:

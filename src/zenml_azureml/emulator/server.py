@@ -62,11 +62,11 @@ class Emulator:
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
         peers: Decides which users of this machine may connect; by default the one that starts it.
-        connection_limits: When connections are closed that do nothing.
+        connection_limits: Times after which idle connections are closed.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
-        proxy_url: `http://127.0.0.1:PORT` of the proxy; None where there is none.
+        proxy_url: `http://127.0.0.1:PORT` of the proxy; None if there is none.
         context: Its state; use it only on its own event loop.
         ca_file: The certificate of its CA alone.
         ca_bundle: certifi's certificates and that one.
@@ -201,7 +201,7 @@ class Emulator:
         self.close()
 
     def close(self) -> None:
-        """End every job and stop serving, where it runs in a thread; else only give the port back."""
+        """Stop every job and the server if it runs in a thread; else only release the port."""
         if self._thread is None:
             self._give_ports_back()
             return
@@ -213,7 +213,7 @@ class Emulator:
         """Run a coroutine on its event loop and wait for it; only for an emulator that runs in a thread.
 
         Args:
-            work: E.g. something that looks into `context`.
+            work: A coroutine, e.g. one that reads `context`.
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 

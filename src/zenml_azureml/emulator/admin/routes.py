@@ -29,7 +29,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of the emulator's own interface."""
+    """Return the routes of the emulator's own interface."""
     return [
         web.get("/_emulator/health", _health),
         web.get("/_emulator/requests", _requests),
@@ -116,7 +116,7 @@ async def _health(_request: web.Request) -> web.Response:
 
 
 async def _requests(request: web.Request) -> web.Response:
-    """Every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
+    """Answer every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
     return web.json_response([entry.as_json() for entry in request.app[RECORDER].requests])
 
 

@@ -12,7 +12,7 @@ from zenml_azureml.emulator.state import Compute
 
 
 def routes() -> list[web.RouteDef]:
-    """The emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
+    """Return the emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
     return [
         web.get("/_emulator/status", get_status),
         web.get("/_emulator/jobs", list_jobs),

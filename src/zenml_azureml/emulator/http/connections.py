@@ -20,7 +20,7 @@ class ConnectionLimits:
     """Limits for connections: idle times in seconds, and their number.
 
     Attributes:
-        idle: Between two requests. Azure's SDKs look at what they wait for every 30 seconds at least.
+        idle: Time between two requests. Azure's SDKs poll at least every 30 seconds.
         first_request: Time until the headers of the first request are complete.
         stalled: Time until a request's body is complete, and while the client reads nothing of an answer.
         most: Connections; those that do nothing are closed for new ones, the longest idle first.
@@ -45,9 +45,9 @@ class _State:
     """State of one connection.
 
     Attributes:
-        since: When it began to do that.
+        since: Start of that.
         request: Its current request; None while it is idle.
-        served: Requests that it has made.
+        served: Number of its requests.
         unsent: Bytes of answers that the client has not taken.
     """
 

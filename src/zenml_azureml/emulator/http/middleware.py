@@ -40,7 +40,7 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
 
 def _unread(error: Exception) -> GatewayError:
     """Return the refusal of a request of which the body cannot be read."""
-    # Guess: the codes and the words of both.
+    # Guess: the codes and the messages of both.
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         most = MOST_BODY_BYTES // 1024**2
         return GatewayError(
@@ -54,7 +54,7 @@ async def demand_api_version(request: web.Request, handler: _Handler) -> web.Str
     """Refuse requests to Azure Resource Manager without an `api-version`.
 
     Raises:
-        GatewayError: 400, where it is missing or no version.
+        GatewayError: 400, if it is missing or no version.
     """
     if _is_arm(request):
         version = request.query.get("api-version")

@@ -35,8 +35,8 @@ class RecordedRequest:
         method: HTTP method.
         path: Path of the URL.
         query: Query of the URL, as sent but for the signature of a SAS.
-        status: HTTP status of the answer; None while there is none, or where the connection was reset.
-        start: When it came in, by the emulator's clock.
+        status: HTTP status of the answer; None before the answer, or if the connection was reset.
+        start: Time of its arrival, by the emulator's clock.
         duration: Seconds until the answer was sent; None while it is being served.
         bytes_sent: Length of the answer in bytes, headers and body.
     """

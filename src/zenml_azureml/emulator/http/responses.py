@@ -92,7 +92,7 @@ def workspace_of(request: web.Request) -> Workspace:
     """Return the workspace in the path of a request.
 
     Raises:
-        GatewayError: 404, where there is no such subscription, resource group or workspace.
+        GatewayError: 404, if there is no such subscription, resource group or workspace.
     """
     subscription = request.match_info["subscription"]
     group = request.match_info["resource_group"]
@@ -127,7 +127,7 @@ async def json_body(request: web.Request, schema: type[BaseModel] | None = None)
         schema: Schema of the object.
 
     Raises:
-        GatewayError: 400, if it is no object or does not look so.
+        GatewayError: 400, if it is no object or does not match the schema.
     """
     try:
         body = parse_object(await request.read(), request.charset)
@@ -241,10 +241,10 @@ def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) 
     """Return one page of a listing: `{"value": [...]}`, and `nextLink` only if more follow.
 
     The `$skip` token counts what is left, not what was read: the service lists the newest first,
-    and so a page neither repeats nor misses one when others are made between two requests.
+    so a page neither repeats nor misses one if others are created between two requests.
 
     Args:
-        request: Its `$skip` says where the page begins.
+        request: The request; its `$skip` is the start of the page.
         items: The whole listing.
         render: Makes the JSON of one item.
 
@@ -337,7 +337,7 @@ def _gateway_headers(request: web.Request) -> dict[str, str]:
 
 
 def _nested(codes: Sequence[str]) -> Json | None:
-    """`("A", "B")` as `{"code": "A", "innerError": {"code": "B", "innerError": None}}`."""
+    """Return `("A", "B")` as `{"code": "A", "innerError": {"code": "B", "innerError": None}}`."""
     if not codes:
         return None
     return {"code": codes[0], "innerError": _nested(codes[1:])}

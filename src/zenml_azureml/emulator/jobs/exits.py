@@ -12,7 +12,7 @@ class FailedError(Exception):
 
     Args:
         code: Of the failure in run history, e.g. `UserError`.
-        message: Azure ML's words for it.
+        message: Azure ML's message.
         component: Component of Azure ML that reports it.
     """
 

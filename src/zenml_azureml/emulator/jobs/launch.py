@@ -48,7 +48,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         job: The job; its folder exists.
         workspace: Its workspace.
         base_url: URL of the emulator.
-        ca_bundle: Certificates by which the job trusts the emulator; None where it does not come to that.
+        ca_bundle: Certificates by which the job trusts the emulator; None if the job does not need them.
     """
     mounts = mounted_outputs(job)
     values = _bound_values(job, mounts)

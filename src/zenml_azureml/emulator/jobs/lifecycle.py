@@ -40,7 +40,7 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
     Args:
         context: The emulator.
         workspace: Its workspace.
-        job: A job that was just made.
+        job: A new job.
     """
     name = compute_name(job.properties["computeId"])
     rule = context.scenarios.take(job)
@@ -249,5 +249,5 @@ def _end(context: Context, job: Job, status: str, error: Json | None = None) -> 
 
 
 def _utc(moment: datetime) -> str:
-    """`2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
+    """Return a time as `2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"

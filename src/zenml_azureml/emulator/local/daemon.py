@@ -55,7 +55,7 @@ class DaemonError(Exception):
 
 
 def find(state: Path) -> Running | None:
-    """The emulator of this user that serves from a state folder, or None.
+    """Return the emulator of this user that serves from a state folder, or None.
 
     Args:
         state: The state folder; need not exist.
@@ -74,7 +74,7 @@ def start(state: Path, options: Options) -> Running:
     """Start an emulator in the background, unless one runs there already.
 
     Args:
-        state: The state folder; made if it is missing.
+        state: The state folder; created if it is missing.
         options: Options of the start.
 
     Returns:
@@ -169,7 +169,7 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
     """Serve in this process until SIGTERM, SIGINT or SIGHUP; then end all jobs.
 
     Args:
-        state: The state folder; made where it is missing.
+        state: The state folder; created if it is missing.
         options: Options of the server.
         announce: Called once it serves.
 

@@ -50,8 +50,8 @@ class Running:
         state: The state folder.
         pid: Its process.
         base_url: `https://127.0.0.1:PORT`.
-        proxy_url: `http://127.0.0.1:PORT` of its proxy; None where it has none.
-        started_at: When it began to serve: ISO 8601, UTC.
+        proxy_url: `http://127.0.0.1:PORT` of its proxy; None if it has none.
+        started_at: Start of its service: ISO 8601, UTC.
         ca_file: The certificate of its CA.
         ca_bundle: certifi's certificates and that one.
         tenant_id: Of the app registration that it knows.

@@ -59,7 +59,7 @@ def stored_keys(folder: Path) -> Keys:
 
 
 def found_keys(folder: Path) -> Keys | None:
-    """Return the secrets of a state folder; None if no emulator has made them yet, as those of older versions.
+    """Return the secrets of a state folder; None if no emulator has created them yet, e.g. an older version.
 
     Args:
         folder: The state folder.
@@ -77,7 +77,7 @@ def _kept(folder: Path) -> dict[str, str]:
 
 
 def curl_file(folder: Path) -> Path:
-    """Return where `write_curl_file` writes to.
+    """Return the path of the file from `write_curl_file`.
 
     Args:
         folder: The state folder.

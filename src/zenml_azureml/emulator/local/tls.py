@@ -31,7 +31,7 @@ class Certificates:
 
 
 def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificates:
-    """The certificates in `folder`, made there at first: who trusts the CA keeps trusting it.
+    """Return the certificates in `folder`; create them once, so that clients keep trusting the CA.
 
     Args:
         folder: Existing folder for the files.

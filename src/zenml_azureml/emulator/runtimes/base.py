@@ -17,7 +17,7 @@ class JobLaunch:
     Attributes:
         name: The job's name.
         command: The shell command of the job, its inputs and outputs already put in.
-        image: The image of the job's environment; None where the environment names none.
+        image: The image of the job's environment; None if the environment names none.
         environment: Every environment variable that the command sees beyond what the runtime itself
             must set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets:
             never log it.
@@ -67,7 +67,7 @@ class JobEnd:
         exit_code: Of the command, negative for a signal as in `subprocess`; None where it never
             started.
         error_code: Code of the failure in run history, e.g. `UserError`; None for success.
-        message: Azure ML's words for the failure; None for success.
+        message: Azure ML's message for the failure; None for success.
     """
 
     exit_code: int | None
@@ -94,7 +94,7 @@ class RunningJob(Protocol):
         """End it and everything it started: asked first, killed after a grace time."""
 
     async def kill(self, number: int) -> None:
-        """Kill one of its processes, as the kernel does where memory runs out.
+        """Kill one of its processes, as the kernel does if memory runs out.
 
         Args:
             number: Of the process, in the order of the launch.
@@ -108,14 +108,14 @@ class Runtime(Protocol):
         """Start a job; returns as soon as it runs.
 
         Raises:
-            FailedError: If it cannot run, in Azure ML's words.
+            FailedError: If it cannot run, with Azure ML's message.
         """
 
     async def close(self) -> None:
         """End every job that still runs."""
 
     def may_own_socket(self, inode: int) -> bool:
-        """True if a socket that another user of this machine has made may be one of a job.
+        """True if a socket of another user of this machine may belong to a job.
 
         Args:
             inode: The socket, as `/proc/PID/fd` names it.

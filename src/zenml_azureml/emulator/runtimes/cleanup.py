@@ -9,7 +9,7 @@ from zenml_azureml.emulator.runtimes.process.tree import end_processes
 
 
 def end_leftovers(state: Path) -> None:
-    """End everything that jobs have started; nothing where they have left nothing.
+    """Stop everything that jobs have left running.
 
     Args:
         state: State folder of the emulator, which does not run any more; absolute, without symbolic links.

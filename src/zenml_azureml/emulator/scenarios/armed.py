@@ -20,7 +20,7 @@ class Armed:
     fired: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/scenario`."""
+        """Return the rule for `GET /_emulator/scenario`."""
         return {**self.rule.model_dump(), "fired": self.fired}
 
 
@@ -49,7 +49,7 @@ class Scenarios:
         return armed
 
     def take(self, job: Job) -> ScenarioRule | None:
-        """The first unspent rule for a job, counted as fired; None if there is none."""
+        """Return the first unspent rule for a job, counted as fired; None if there is none."""
         for armed in self.armed:
             if armed.fired < armed.rule.times and _matches(armed.rule, job):
                 armed.fired += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: Where in its life a job is when it happens.
+#: Stage of a job's life at which a scenario applies.
 Stage = Literal["queued", "preparing", "running"]
 
 _TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 12, in <module>\n    main()\n'
@@ -59,7 +59,7 @@ class Scenario:
         return self.ending == "canceled"
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/scenarios`."""
+        """Return the scenario for `GET /_emulator/scenarios`."""
         return {
             "name": self.name,
             "summary": self.summary,
@@ -88,7 +88,7 @@ _ALL = (
         summary="The image was built for another architecture than the compute's.",
         sources=("getindata/kedro-azureml#87", "Azure/azure-sdk-for-python#34501", "getindata/kedro-azureml#6"),
         stage="preparing",
-        guess="That its code is ServiceError, as in the older words of getindata/kedro-azureml#6.",
+        guess="That its code is ServiceError, as in the older message of getindata/kedro-azureml#6.",
         code="ServiceError",
         message=(
             "Failed to execute command group with error Container `{container}-execution-wrapper` failed with status "
@@ -133,7 +133,7 @@ _ALL = (
     Scenario(
         name="no-capacity",
         summary="Azure has no free machines of the size, and gives up looking for them.",
-        sources=("Azure/doAzureParallel#349 (Azure Batch's words; Azure ML's clusters are Batch's pools)",),
+        sources=("Azure/doAzureParallel#349 (Azure Batch's message; Azure ML's clusters are Batch's pools)",),
         stage="queued",
         guess="That Azure ML passes Batch's words on, and that its code is UserError.",
         code="UserError",
@@ -151,7 +151,7 @@ _ALL = (
     Scenario(
         name="out-of-memory",
         summary="The node's memory is used up, and the kernel kills the command.",
-        sources=("Azure/azureml-examples#2614 (the form of the words)",),
+        sources=("Azure/azureml-examples#2614 (the form of the message)",),
         stage="running",
         guess="The exit code 137 (128 + SIGKILL, as shells and Docker report it), and the shell's message in the log.",
         log="Killed\n",
@@ -160,7 +160,7 @@ _ALL = (
     Scenario(
         name="disk-full",
         summary="The node's disk is full, and the command fails at writing.",
-        sources=("Azure/azure-sdk-for-python#28946", "Azure/azureml-examples#2614 (the form of the words)"),
+        sources=("Azure/azure-sdk-for-python#28946", "Azure/azureml-examples#2614 (the form of the message)"),
         stage="running",
         guess="That the program dies of Python's own error, and not the node before it.",
         log=f"{_TRACEBACK}OSError: [Errno 28] No space left on device: 'outputs/model.bin'\n",
@@ -194,7 +194,7 @@ _ALL = (
         summary="The node stops answering and does not come back.",
         sources=(
             "Microsoft's description of the job statuses: NotResponding is a run without heartbeat",
-            "MicrosoftDocs/azure-docs#85756 (the words, there of a compute instance)",
+            "MicrosoftDocs/azure-docs#85756 (the message, there of a compute instance)",
         ),
         stage="running",
         guess="That a job has the message of a compute instance, and that its code is ServiceError.",

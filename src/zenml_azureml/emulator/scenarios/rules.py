@@ -24,7 +24,7 @@ class ScenarioRule(BaseModel):
         jobs: Regular expression that must be found in the job's name, its display name, its experiment, or one of
             its tags as `key=value`; in any case.
         times: Number of jobs that it affects; it is spent after that.
-        after: Seconds that the command has run when it happens, where it happens to a running job. A command that
+        after: Seconds that the command runs before the scenario applies, if it affects a running job. A command that
             has ended before has been spared.
         now: True to affect running jobs at once, instead of the next ones.
     """

@@ -1,4 +1,4 @@
-"""The Docker engine of this machine, as far as jobs need it. Blocking calls: to be made from threads.
+"""The Docker engine of this machine, as far as jobs need it. All calls block: call them from threads.
 
 Thread-safe: of the `docker` package's client only its pool of connections is shared.
 """
@@ -50,7 +50,7 @@ class DockerEngine:
             self._architecture = str(self._client.version()["Arch"])
         except DockerException as error:
             raise EngineError(
-                f"No Docker engine answers: {error}. Start one, or say with DOCKER_HOST where it is."
+                f"No Docker engine answers: {error}. Start one, or set DOCKER_HOST to its address."
             ) from error
 
     def mark(self) -> None:
@@ -120,12 +120,12 @@ class DockerEngine:
             container.stop(timeout=round(grace))
 
     def kill(self, container: Container) -> None:
-        """Kill a container where it runs."""
+        """Kill a container if it runs."""
         with suppress(NotFound, APIError):  # it has ended meanwhile
             container.kill()
 
     def remove(self, container: Container) -> None:
-        """Kill a container where it runs, and remove it with its volumes."""
+        """Kill a container if it runs, and remove it with its volumes."""
         try:
             container.remove(force=True, v=True)
         except NotFound:
@@ -146,7 +146,7 @@ def memory_limit(memory_gb: float | None) -> int:
     """Bytes of memory that a container can have.
 
     Args:
-        memory_gb: Of the VM size, in GB; None where it is not known.
+        memory_gb: Memory of the VM size, in GB; None if unknown.
 
     Returns:
         As much as the VM has, or as this machine can give if that is less.

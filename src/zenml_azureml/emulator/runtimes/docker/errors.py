@@ -8,9 +8,9 @@ from zenml_azureml.emulator.jobs.exits import FailedError
 
 
 def pull_failure(image: str, said: str) -> FailedError:
-    """The registry, or the Docker engine, does not give the image.
+    """Return the failure if the registry or the Docker engine does not provide the image.
 
-    The words are quoted by users, with the registry's in them: Azure/MachineLearningNotebooks#1733.
+    Users have quoted the message, with the registry's in it: Azure/MachineLearningNotebooks#1733.
 
     Args:
         image: The image.
@@ -26,9 +26,9 @@ def pull_failure(image: str, said: str) -> FailedError:
 
 
 def architecture_mismatch(job_name: str) -> FailedError:
-    """The image is made for another architecture than the node's.
+    """Return the failure of an image for another architecture than the node's.
 
-    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+    A user has quoted the message: Azure/azure-sdk-for-python#34501.
 
     Args:
         job_name: The job.
@@ -45,9 +45,9 @@ def architecture_mismatch(job_name: str) -> FailedError:
 
 
 def refused_container(said: str) -> FailedError:
-    """The Docker engine does not start the container.
+    """Return the failure if the Docker engine does not start the container.
 
-    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+    A user has quoted the message: Azure/azure-sdk-for-python#34501.
 
     Args:
         said: Message of the Docker engine.

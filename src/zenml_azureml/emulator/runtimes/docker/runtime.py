@@ -212,7 +212,7 @@ def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, netw
         },
         # The first process of a container does not hear SIGTERM unless it listens for it, which shells do not.
         "init": True,
-        # What stands for the job's inputs and outputs is seen where the command says that it is.
+        # The folders of inputs and outputs are mounted at the paths in the command.
         "mounts": [
             Mount(str(path), str(path), type="bind", read_only=path == launch.ca_bundle)
             for path in (launch.folder / "inputs", launch.folder / "outputs", *launch.mounts, launch.ca_bundle)

@@ -78,7 +78,7 @@ class JobFolder:
         self._add_program("pip", f"exec {shlex.quote(str(interpreter))} -m pip")
 
     def environment(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
-        """All that the job's command sees of the environment.
+        """Return the environment of the job's command.
 
         Nothing comes from the emulator's own, and what keeps the job inside its folder wins over
         `variables`.
@@ -101,7 +101,7 @@ class JobFolder:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "PYTHONPATH": ":".join(python_path),
-            # The interpreter is the user's: installing and importing must leave it as it is.
+            # The interpreter is the user's: installing and importing must not change it.
             "PIP_TARGET": str(self.packages),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

@@ -31,7 +31,7 @@ class SimulatedLog:
 
     @classmethod
     def asked_for(cls, variables: Mapping[str, str], lines: int) -> SimulatedLog:
-        """The log that a job's environment variables ask for.
+        """Return the log that a job's environment variables define.
 
         Args:
             variables: The variables.

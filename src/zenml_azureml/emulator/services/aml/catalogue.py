@@ -87,22 +87,22 @@ class Catalogue:
     total_low_priority_cores: int
 
     def sizes_in(self, location: str) -> list[VmSize]:
-        """The sizes that a region offers."""
+        """Return the sizes that a region offers."""
         return [size for size in self.sizes if size.family.offered_in(location)]
 
     def families_in(self, location: str) -> list[VmFamily]:
-        """The families that a region offers."""
+        """Return the families that a region offers."""
         return [family for family in self.families if family.offered_in(location)]
 
     def find(self, name: str) -> VmSize | None:
-        """The size of that name, in any case and any region."""
+        """Return the size of that name, in any case and any region."""
         wanted = name.lower()
         return next((size for size in self.sizes if size.name.lower() == wanted), None)
 
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue of this package."""
+    """Return the catalogue of this package."""
     raw = json.loads(files(__package__).joinpath("catalogue.json").read_text(encoding="utf-8"))
     families = {name: _family(name, fields) for name, fields in raw["families"].items()}
     return Catalogue(
@@ -115,7 +115,7 @@ def catalogue() -> Catalogue:
 
 
 def size_body(size: VmSize) -> Json:
-    """A size as `vmSizes` answers it (recorded: vmsizes_list_2025.json).
+    """Return a size as `vmSizes` answers it (recorded: vmsizes_list_2025.json).
 
     The service gives no prices for some sizes, and for some twice as many, Windows' under Linux too.
     """

@@ -45,7 +45,7 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
             "ending of the name if the previous character is a minus symbol (-). Please specify a "
             "different Azure ML Instance name"
         )
-    # Guess: the words of every refusal below.
+    # Guess: the message of every refusal below.
     properties = request.get("properties") or {}
     kind = properties.get("computeType")
     if kind not in KINDS:
@@ -83,10 +83,10 @@ def check_name_free(store: Store, workspace: Workspace, name: str, location: str
 
 
 def check_scale_change(compute: Compute, request: Json) -> Json:
-    """The scale settings that a PATCH asks for.
+    """Return the scale settings that a PATCH requests.
 
     Raises:
-        ServiceError: 400 where the compute has none or they make no sense, 409 while it is changed.
+        ServiceError: 400 if the compute has none or they are invalid, 409 while it is changed.
     """
     if compute.kind != "AmlCompute":
         raise not_supported("Update", compute)
@@ -107,7 +107,7 @@ def check_idle(compute: Compute) -> None:
     """
     for state in (compute.provisioning_state, compute.inner.get("state")):
         if state in _IN_BETWEEN:
-            # Guess: the words, and that a second PUT is refused in the same way.
+            # Guess: the message, and the same refusal of a second PUT.
             raise ServiceError(
                 409,
                 "Conflict",
@@ -116,7 +116,7 @@ def check_idle(compute: Compute) -> None:
 
 
 def not_supported(action: str, compute: Compute) -> ServiceError:
-    """The refusal of what only the other kind can do (quoted: MicrosoftDocs/azure-docs issue 85756)."""
+    """Return the refusal of an action of the other kind only (quoted: MicrosoftDocs/azure-docs issue 85756)."""
     return _user_error(f"Compute{action} with computeType {compute.kind} is not supported.")
 
 
@@ -147,7 +147,7 @@ def refuse_action(compute: Compute, action: str) -> Refusal | None:
     needed = INSTANCE_ACTIONS[action][0]
     if compute.inner["state"] == needed:
         return None
-    # Guess: the refusals to stop and to restart, made after it.
+    # Guess: the refusals to stop and to restart, modelled on it.
     verb = action.capitalize()
     return Refusal(
         f"{verb}ComputeInstanceOnlyAllowedIn{needed}State",

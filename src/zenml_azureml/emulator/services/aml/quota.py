@@ -107,7 +107,7 @@ def refuse_nodes(size: VmSize, priority: Priority, minimum: int, others: Sequenc
 
 
 def usage_rows(store: Store, subscription: str, location: str) -> list[Json]:
-    """All rows of `usages` for a subscription in a region.
+    """Return all rows of `usages` for a subscription in a region.
 
     Recorded: usages_list_2025.json, which has none of the rows by workspace and compute that the official
     example (example_usages_list.json) shows.

@@ -11,7 +11,7 @@ from zenml_azureml.emulator.http.responses import GatewayError
 from zenml_azureml.emulator.services.arm.rbac import allowed
 from zenml_azureml.emulator.services.entra.bearer import APPLICATION, PRINCIPAL
 
-#: Guess: that who has begun an operation may see how far it is, whatever their roles; the URLs for it are signed.
+#: Guess: the principal that started an operation may poll it with any role; the URLs for it are signed.
 _POLLS = ("computeoperationsstatus", "mfeoperationsstatus", "mfeoperationresults")
 
 #: Guess: every principal may read its own permissions; the portal does so for the signed-in user.
@@ -27,7 +27,7 @@ async def demand_role(
     """Let nothing through to a subscription that no role of the caller allows.
 
     Raises:
-        GatewayError: 403, in Azure Resource Manager's words.
+        GatewayError: 403, with Azure Resource Manager's message.
     """
     # As the router reads it: a slash that is quoted parts no names.
     asked = action_and_scope(request.method, request.rel_url.path_safe)
@@ -36,7 +36,7 @@ async def demand_role(
         context = request.app[CONTEXT]
         who = request[PRINCIPAL]
         if _exists(scope, context) and not allowed(context.store.role_assignments, who, action, scope):
-            # Quoted in many public reports; the client is named by its object id where it is an application.
+            # Quoted in many public reports; the client is named by its object id if it is an application.
             raise GatewayError(
                 403,
                 "AuthorizationFailed",

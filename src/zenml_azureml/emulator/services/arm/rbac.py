@@ -1,4 +1,4 @@
-"""Azure's role-based access control: roles, what they allow, and who has which where. Pure.
+"""Azure's role-based access control: roles, their permissions, and their assignments. Pure.
 
 How wildcards match follows from Azure's own roles: AzureML Data Scientist may read a workspace by
 `workspaces/*/read`, and has to be kept from changing it by `workspaces/write`. So `/*/` stands for `/` too.

@@ -14,7 +14,7 @@ from zenml_azureml.emulator.types import Json
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get("/tenants", _list_tenants),
         web.get("/subscriptions", _list),
@@ -54,7 +54,7 @@ async def _get(request: web.Request) -> web.Response:
 
 
 def _subscriptions(context: Context) -> list[str]:
-    """Those that its workspaces are in, each once, oldest first."""
+    """Return the subscriptions of the workspaces, each once, oldest first."""
     return list(dict.fromkeys(workspace.subscription_id for workspace in context.store.workspaces))
 
 

@@ -39,7 +39,7 @@ class Revocation:
     """The end of a token before its time.
 
     Attributes:
-        at: When it was revoked.
+        at: Time of its revocation.
         answer: Answer of Azure Resource Manager to it from then on.
     """
 
@@ -51,7 +51,7 @@ class Revocation:
 class Identity:
     """The tenant, its application, and the key that signs tokens.
 
-    Thread-safe as far as tests need it: tokens may be made on any thread.
+    Thread-safe as far as tests need it: tokens may be issued on any thread.
 
     Attributes:
         tenant_id: Of the tenant.
@@ -86,7 +86,7 @@ class Identity:
         return f"https://sts.windows.net/{self.tenant_id}/"
 
     def public_key(self) -> dict[str, Any]:
-        """The signing key's public half as a JSON web key."""
+        """Return the signing key's public half as a JSON web key."""
         key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
 
@@ -181,7 +181,7 @@ class Identity:
         return claims.get("aud") == EXCHANGE_AUDIENCE and claims.get("sub") == self.client_id
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that was signed here; whether it is still valid is for the caller.
+        """Return the claims of a token that was signed here; the caller checks if it is still valid.
 
         Raises:
             InvalidTokenError: For any other text.
@@ -201,7 +201,7 @@ class Identity:
 
 
 def identity(folder: Path) -> Identity:
-    """The identity in `folder`, made there at first: what was configured with it keeps working.
+    """Return the identity in `folder`; create it once, so that configurations with it keep working.
 
     Args:
         folder: Existing folder for it.
@@ -224,7 +224,7 @@ def identity(folder: Path) -> Identity:
 
 
 def stored_names(folder: Path) -> dict[str, Any]:
-    """The ids and secrets of the identity in `folder`, as its attributes are called.
+    """Return the ids and secrets of the identity in `folder`, as its attributes are called.
 
     Args:
         folder: Folder for it.

@@ -20,7 +20,7 @@ _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of Microsoft Entra."""
+    """Return the routes of Microsoft Entra."""
     return [
         web.post("/{tenant}/oauth2/v2.0/token", _token),
         web.get("/{tenant}/v2.0/.well-known/openid-configuration", _openid_configuration),
@@ -195,7 +195,7 @@ async def _discover_instance(request: web.Request) -> web.Response:
     """
     asked = urlsplit(request.query.get("authorization_endpoint", ""))
     if not any(asked.hostname in cloud.login_hosts for cloud in CLOUDS.values()):
-        # Code and error: Microsoft's list of codes, and what msal looks for. Words: Azure/login#419 and others.
+        # Code and error: Microsoft's list of codes, and msal's checks. Message: Azure/login#419 and others.
         return _entra_error(request, _EntraError(400, "invalid_instance", 50049, "Unknown or invalid instance."))
     metadata = [
         {

@@ -108,7 +108,7 @@ def _claims(request: web.Request, context: Context) -> dict[str, Any]:
     try:
         claims = context.identity.claims(token)
     except InvalidTokenError:
-        # Guess: the words for what is no token of the tenant's.
+        # Guess: the message for a token of another tenant, or no token.
         raise _unauthorized(context, "AKV10022: Invalid audience or signature of the token.") from None
     if str(claims["aud"]).rstrip("/") != context.cloud.vault:
         raise _unauthorized(
@@ -118,7 +118,7 @@ def _claims(request: web.Request, context: Context) -> dict[str, Any]:
         )
     expiry = datetime.fromtimestamp(claims["exp"], timezone.utc)
     if expiry <= context.clock.now() or context.identity.revocation(claims):
-        # Guess: the words.
+        # Guess: the message.
         raise _unauthorized(context, "AKV10046: The token is expired or was revoked.", error="invalid_token")
     return claims
 

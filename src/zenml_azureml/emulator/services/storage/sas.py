@@ -27,7 +27,7 @@ CONTAINER = "azureml"
 _SIGNED_VERSION = "2021-12-02"
 _OLDEST_VERSION = "2020-12-06"
 
-#: How long before its making a SAS URL begins to be valid (quoted_rundetails_v1_logfiles.json).
+#: Time before its creation from which a SAS URL is valid (quoted_rundetails_v1_logfiles.json).
 _SAS_HEAD_START = timedelta(minutes=10)
 
 # The fields of a service SAS in the order in which they are signed; `None` is the resource.
@@ -62,7 +62,7 @@ class StorageAccount:
 
         Args:
             blob: Name of the blob.
-            now: When it is made.
+            now: Time of its creation.
             lifetime: Its lifetime.
         """
         fields = {
@@ -115,7 +115,7 @@ def _same(shown: str, expected: str) -> bool:
 
 
 def account_of(workspace: Workspace, base_url: str) -> StorageAccount:
-    """The storage account of a workspace.
+    """Return the storage account of a workspace.
 
     Args:
         workspace: The workspace.
