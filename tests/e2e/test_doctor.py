@@ -62,8 +62,8 @@ def test_a_role_that_is_missing_fails_it_and_is_named_with_the_command_that_give
         "workspace: no role allows workspaces/environments/versions/write, workspaces/jobs/write, "
         "workspaces/jobs/cancel/action.",
         "do_next": 'Have an owner of the workspace run: az role assignment create --role "AzureML Data Scientist" '
-        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {scope}. It takes some "
-        "minutes to count.",
+        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {scope}. Role "
+        "assignments can take a few minutes to take effect.",
     }
     assert found["quota"]["status"] == "unknown"
     assert found["workspace"]["status"] == found["compute"]["status"] == "ok"
