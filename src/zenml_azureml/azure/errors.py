@@ -30,14 +30,14 @@ _ADDRESS_CODES = {
 }
 
 
-def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next: str = "") -> AzureMLError:
+def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "") -> AzureMLError:
     """The error to show for one that the SDK raised.
 
     Args:
         doing: What was being done, as a phrase: `submitting the job`.
         error: What the SDK raised.
         address: The workspace it was done in.
-        do_next: What to do next, as a sentence; by default what the error suggests.
+        hint: What to do next, as a sentence; by default what the error suggests.
 
     Returns:
         An error that names what failed, Azure's words and the next thing to do.
@@ -49,8 +49,8 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next
     advice = _advice(error, address)
     if isinstance(error, SignInError):
         # First of all the credential: without it, nothing else can be done.
-        return AzureMLError(f"{what}: {error.what}.", azure_says=error.words, do_next=f"{advice} {do_next}".rstrip())
-    return AzureMLError(f"{what}.", azure_says=error_message(error), do_next=do_next or advice)
+        return AzureMLError(f"{what}: {error.what}.", azure_message=error.words, hint=f"{advice} {hint}".rstrip())
+    return AzureMLError(f"{what}.", azure_message=error_message(error), hint=hint or advice)
 
 
 def error_message(error: AzureError) -> str:
@@ -72,8 +72,8 @@ def is_missing_workspace(error: AzureError) -> bool:
 
 
 def _advice(error: AzureError, address: WorkspaceAddress) -> str:
-    if isinstance(error, SignInError) and error.do_next:
-        return error.do_next
+    if isinstance(error, SignInError) and error.hint:
+        return error.hint
     if isinstance(error, (ForeignHostError, DecodeError)):
         return (
             "Try again; if it stays, check whether something between this machine and Azure, such as a proxy, answers "

@@ -84,7 +84,7 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
     except Exception as error:
         raise AzureMLError(
             f"Failed to read the step operators from ZenML: {error}",
-            do_next="Check that the ZenML server is reachable: `zenml status`. Without it, jobs can be listed and "
+            hint="Check that the ZenML server is reachable: `zenml status`. Without it, jobs can be listed and "
             "cancelled by name or run: `--subscription ID --resource-group NAME --workspace NAME`.",
         ) from error
 

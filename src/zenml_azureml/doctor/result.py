@@ -27,13 +27,13 @@ class Finding:
         check: Name of the check.
         status: Status of the check.
         found: Result, as a sentence or a phrase.
-        do_next: Next steps, as sentences; empty if there are none.
+        hint: Next steps, as sentences; empty if there are none.
     """
 
     check: str
     status: Status
     found: str
-    do_next: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Problem:
 
     Attributes:
         what: The problem, as a sentence.
-        do_next: Next steps, as sentences.
+        hint: Next steps, as sentences.
     """
 
     what: str
-    do_next: str = ""
+    hint: str = ""
 
     @classmethod
     def of(cls, error: AzureMLError) -> Problem:
         """Return an error as a problem, in one line."""
-        said = f" Azure: {error.azure_says}" if error.azure_says else ""
-        return cls(" ".join(f"{error.what}{said}".split()), error.do_next)
+        said = f" Azure: {error.azure_message}" if error.azure_message else ""
+        return cls(" ".join(f"{error.what}{said}".split()), error.hint)
 
 
 def ok(check: str, found: str) -> Finding:
@@ -60,16 +60,16 @@ def ok(check: str, found: str) -> Finding:
     return Finding(check, Status.OK, found)
 
 
-def warning(check: str, found: str, do_next: str) -> Finding:
+def warning(check: str, found: str, hint: str) -> Finding:
     """Return a problem for some steps only."""
-    return Finding(check, Status.WARNING, found, do_next)
+    return Finding(check, Status.WARNING, found, hint)
 
 
-def failed(check: str, found: str, do_next: str) -> Finding:
+def failed(check: str, found: str, hint: str) -> Finding:
     """Return a problem that makes steps fail."""
-    return Finding(check, Status.FAILED, found, do_next)
+    return Finding(check, Status.FAILED, found, hint)
 
 
 def unknown(check: str, problem: Problem) -> Finding:
     """Return that a check could not run."""
-    return Finding(check, Status.UNKNOWN, problem.what, problem.do_next)
+    return Finding(check, Status.UNKNOWN, problem.what, problem.hint)

@@ -102,7 +102,7 @@ def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> 
             AzureMLError(
                 words,
                 studio_url=job.studio_url,
-                do_next=f"To show the cause and the end of its log: `zenml-azureml jobs show {job.name}`.",
+                hint=f"To show the cause and the end of its log: `zenml-azureml jobs show {job.name}`.",
             ),
         )
 

@@ -36,20 +36,20 @@ class SignInError(ClientAuthenticationError):
     Args:
         what: Which credential failed at what, as a sentence without its full stop.
         words: Microsoft Entra's or Azure's own words; empty where nobody of them said anything.
-        do_next: What to do, as sentences.
+        hint: What to do, as sentences.
 
     Attributes:
         what: As above.
         words: As above.
-        do_next: As above.
+        hint: As above.
     """
 
-    def __init__(self, what: str, words: str, do_next: str) -> None:
+    def __init__(self, what: str, words: str, hint: str) -> None:
         sentence = what[0].upper() + what[1:]
         super().__init__(message=f"{sentence}: {words}" if words else sentence)
         self.what = what
         self.words = words
-        self.do_next = do_next
+        self.hint = hint
 
 
 class SourceError(ClientAuthenticationError):
@@ -57,12 +57,12 @@ class SourceError(ClientAuthenticationError):
 
     Args:
         message: As a clause that follows a colon.
-        do_next: What to do, as sentences; empty for what is done about its kind of credential.
+        hint: What to do, as sentences; empty for what is done about its kind of credential.
     """
 
-    def __init__(self, message: str, do_next: str = "") -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message=message)
-        self.do_next = do_next
+        self.hint = hint
 
 
 def words_of(error: ClientAuthenticationError) -> str:

@@ -30,7 +30,7 @@ def missing(name: str, address: WorkspaceAddress) -> AzureMLError:
     """There is no compute of that name, and none is to be created."""
     return AzureMLError(
         f"There is no compute target named `{name}` in the workspace `{address.name}`.",
-        do_next="Correct `compute_target_name`; or, to have it created, set `mode` to `compute-instance` or "
+        hint="Correct `compute_target_name`; or, to have it created, set `mode` to `compute-instance` or "
         f"`compute-cluster` and `compute_name` to {name!r}.",
     )
 
@@ -50,7 +50,7 @@ def wrong_kind(wanted: ComputeKind, found: FoundCompute, azure_type: str) -> Azu
     return AzureMLError(
         f"The step asks for a {kind_in_words(wanted)} (`mode={wanted!r}`) named `{found.name}`, but the workspace has "
         f"a compute of that name that is a {has}.",
-        do_next=advice or "Set another `compute_name`.",
+        hint=advice or "Set another `compute_name`.",
     )
 
 
@@ -63,28 +63,28 @@ def cannot_run_jobs(found: FoundCompute, azure_type: str) -> AzureMLError:
     """The compute is of a kind that command jobs do not run on."""
     return AzureMLError(
         f"The compute target `{found.name}` is of the type {azure_type}, on which Azure ML runs no command jobs.",
-        do_next="Name a compute instance, a compute cluster or a Kubernetes compute.",
+        hint="Name a compute instance, a compute cluster or a Kubernetes compute.",
     )
 
 
-def unusable(found: FoundCompute, azure_says: str, address: WorkspaceAddress) -> AzureMLError:
+def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress) -> AzureMLError:
     """The compute is in a state in which no job will run on it, and none that it leaves by itself.
 
     Args:
         found: The compute.
-        azure_says: Azure's own account of it.
+        azure_message: Azure's own account of it.
         address: Its workspace.
     """
     if found.condition == "Stopped":
         return AzureMLError(
             f"The {found.label} is stopped, and it is not to be started: `start_stopped_instance` is off.",
-            do_next=f"Set `start_stopped_instance=True`, or start it: {az_compute('start', found.name, address)}",
+            hint=f"Set `start_stopped_instance=True`, or start it: {az_compute('start', found.name, address)}",
         )
     if not is_known(found):
         return AzureMLError(
             f"The {found.label} is in a state that this version of the step operator does not know: {found.condition}.",
-            azure_says=azure_says,
-            do_next="Look at it in Azure ML Studio. If it does run jobs, a newer version of this package may know it.",
+            azure_message=azure_message,
+            hint="Look at it in Azure ML Studio. If it does run jobs, a newer version of this package may know it.",
         )
     delete = f"delete it, and have it created again: {az_compute('delete', found.name, address)}"
     advice = f"{delete[0].upper()}{delete[1:]}"
@@ -92,19 +92,19 @@ def unusable(found: FoundCompute, azure_says: str, address: WorkspaceAddress) ->
         advice = f"Restart it: {az_compute('restart', found.name, address)}\nIf that does not help, {delete}"
     return AzureMLError(
         f"The {found.label} cannot run jobs: it is {found.condition}.",
-        azure_says=azure_says,
-        do_next=_with_quota(azure_says, advice),
+        azure_message=azure_message,
+        hint=_with_quota(azure_message, advice),
     )
 
 
 def after_failed_creation(
-    label: str, azure_says: str, left_behind: FoundCompute | None, address: WorkspaceAddress
+    label: str, azure_message: str, left_behind: FoundCompute | None, address: WorkspaceAddress
 ) -> str:
     """What to do after a creation that failed, as sentences.
 
     Args:
         label: The compute.
-        azure_says: Why it failed.
+        azure_message: Why it failed.
         left_behind: What there is of it now.
         address: Its workspace.
     """
@@ -114,14 +114,14 @@ def after_failed_creation(
             f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first: "
             f"{az_compute('delete', left_behind.name, address)}"
         )
-    return _with_quota(azure_says, advice)
+    return _with_quota(azure_message, advice)
 
 
 def vanished(label: str) -> AzureMLError:
     """The compute was deleted while it was being made ready."""
     return AzureMLError(
         f"The {label} was created for the step, and deleted by somebody else before the step could use it.",
-        do_next="Find out who deletes it, and run the step again.",
+        hint="Find out who deletes it, and run the step again.",
     )
 
 
@@ -129,7 +129,7 @@ def other_size(wanted: str, made: FoundCompute, address: WorkspaceAddress) -> Az
     """Azure has made a compute of another size than the one that was asked for."""
     return AzureMLError(
         f"Azure has made the {made.label} of the size {made.size} instead of {wanted}.",
-        do_next=f"Use it as it is by running the step again, or delete it: {az_compute('delete', made.name, address)}",
+        hint=f"Use it as it is by running the step again, or delete it: {az_compute('delete', made.name, address)}",
     )
 
 
@@ -158,7 +158,7 @@ def _words(error: dict[str, Any]) -> str:
     return f"({error.get('code')}) {error.get('message') or ''}".strip()
 
 
-def _with_quota(azure_says: str, advice: str) -> str:
-    if "quota" not in azure_says.lower():
+def _with_quota(azure_message: str, advice: str) -> str:
+    if "quota" not in azure_message.lower():
         return advice
     return f"Ask for more quota ({HOW_TO_GET_MORE}), or set a smaller `size`.\n{advice}"

@@ -247,7 +247,7 @@ def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
     return AzureMLError(
         f"The step asks for {needs} nodes (`instance_count`), but the compute `{name}` has {has} at the most, so its "
         "job would wait for ever.",
-        do_next=f"Lower `instance_count`; or raise the maximum of the compute (`az ml compute update --name {name} "
+        hint=f"Lower `instance_count`; or raise the maximum of the compute (`az ml compute update --name {name} "
         f"--max-instances {needs}`), which for a new one is `max_instances`.",
     )
 

@@ -22,12 +22,12 @@ class Cause:
     Attributes:
         name: Of the kind of cause, e.g. `out-of-memory`; the heading in docs/failures.md.
         what: What happened, as half a sentence: `the node ran out of memory`.
-        do_next: What to do next, as sentences.
+        hint: What to do next, as sentences.
     """
 
     name: str
     what: str
-    do_next: str
+    hint: str
 
 
 _MORE_MEMORY = (

@@ -235,7 +235,7 @@ class JobSubmitter:
                 raise AzureMLError(
                     f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
                     f"its tag `{own}` says that it is not this step's.",
-                    do_next="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
+                    hint="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
                 ) from None
             logger.info("The job `%s` is there already: going on with it.", request.name)
             return found

@@ -223,7 +223,7 @@ class SecretDelivery:
                 raise AzureMLError(f"The secret {url} is not deleted: this is no address of a known key vault.")
             return with_retries(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
-            raise explain(doing, error, self._address, do_next=_LEFT_BEHIND) from error
+            raise explain(doing, error, self._address, hint=_LEFT_BEHIND) from error
 
     def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
         """The secrets of this workspace's jobs that are in a vault; none where it may not be looked into.
@@ -293,11 +293,11 @@ class SecretDelivery:
         if allowed is None:
             return vault, AzureMLError(
                 f"It cannot be told from here whether {reader.who} may read secrets of the key vault `{vault.name}`.",
-                do_next=f"{how}. Then set `secrets_via='key-vault'`.",
+                hint=f"{how}. Then set `secrets_via='key-vault'`.",
             )
         return vault, AzureMLError(
             f"{reader.who[0].upper()}{reader.who[1:]} may not read secrets of the key vault `{vault.name}`.",
-            do_next=f"{how}. It takes some minutes to count.",
+            hint=f"{how}. It takes some minutes to count.",
         )
 
     def _write(self, way: _Way, task: _Task) -> str | AzureMLError:
@@ -321,7 +321,7 @@ class SecretDelivery:
             url = with_retries(doing, write, task.patience, self._time, check=task.check)
         except AzureError as error:
             refused = _is_refusal(error)
-            explained = explain(doing, error, self._address, do_next=self._how_to_write(way.vault) if refused else "")
+            explained = explain(doing, error, self._address, hint=self._how_to_write(way.vault) if refused else "")
             if way.proven and not refused:
                 raise explained from error
             return explained
@@ -356,7 +356,7 @@ class SecretDelivery:
             return
         self._warned = True
         names = ", ".join(sorted(request.certain_secret_names))
-        says = f" Azure says: {refusal.azure_says}" if refusal.azure_says else ""
+        says = f" Azure: {refusal.azure_message}" if refusal.azure_message else ""
         logger.warning(
             "Secrets are in the definition of the job (%s): whoever may read jobs of the workspace `%s` can read them, "
             "for which the role Reader is enough. They would travel by a key vault, but: %s%s What would end that: %s "
@@ -365,7 +365,7 @@ class SecretDelivery:
             self._address.name,
             refusal.what,
             says,
-            refusal.do_next if refusal.do_next.endswith(".") else f"{refusal.do_next}.",
+            refusal.hint if refusal.hint.endswith(".") else f"{refusal.hint}.",
         )
 
 

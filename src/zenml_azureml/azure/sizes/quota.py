@@ -103,7 +103,7 @@ class QuotaShortage:
         """The error for a step that needs these nodes."""
         return NoCapacityError(
             self.explain(),
-            do_next=f"{how_to_get_more(self.page)}; or choose another size; or set `quota_check='warn'` to "
+            hint=f"{how_to_get_more(self.page)}; or choose another size; or set `quota_check='warn'` to "
             "submit the job all the same and let it wait in Azure's queue. Quota is read once per process.",
         )
 

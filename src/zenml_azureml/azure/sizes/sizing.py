@@ -94,6 +94,6 @@ def _offered(size: str, sizes: Sequence[VmSize]) -> bool:
 def _not_known(request: ResourceRequest, region: str) -> AzureMLError:
     return AzureMLError(
         f"No VM size can be chosen for {request.describe()}: the credential may not list the sizes of `{region}`.",
-        do_next="Name the size in the settings, or have the credential's identity given a role such as Reader on the "
+        hint="Name the size in the settings, or have the credential's identity given a role such as Reader on the "
         "subscription.",
     )
