@@ -91,7 +91,7 @@ def test_a_job_that_is_not_there_is_named_with_where_it_was_looked_for(command: 
 
     assert result.stderr == (
         "Error: There is no job `missing` in the workspace `emulator`.\n"
-        "Next steps: See which there are: `zenml-azureml jobs list --all`.\n"
+        "Next steps: To list the jobs: `zenml-azureml jobs list --all`.\n"
     )
 
 
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_the_following_and_not_the_job(cli: Cli) -> None:
 
     more, told = following.communicate(timeout=60)
     assert (following.returncode, more) == (130, "")
-    assert told.endswith("The job goes on. To end it: zenml-azureml jobs cancel mine\n")
+    assert told.endswith("The job keeps running. To cancel it: zenml-azureml jobs cancel mine\n")
     assert "Traceback" not in told
     assert job.status == "Running"
 
@@ -142,7 +142,7 @@ def test_a_log_is_followed_or_cut_off_not_both() -> None:
     result = CliRunner().invoke(main, ["jobs", "logs", "mine", "--follow", "--lines", "3"])
 
     assert result.exit_code == 2
-    assert "--follow and --lines exclude each other." in result.output
+    assert "--follow and --lines cannot be combined." in result.output
 
 
 def test_studio_is_opened_in_the_browser_unless_only_the_address_is_wanted(
@@ -186,4 +186,4 @@ def test_programs_are_told_what_became_of_each_job_that_was_cancelled(cli: Cli) 
 def test_a_program_is_not_asked() -> None:
     result = CliRunner().invoke(main, ["jobs", "cancel", "mine", "--json"])
 
-    assert (result.exit_code, "--json does not ask: it needs --yes." in result.output) == (2, True)
+    assert (result.exit_code, "--json requires --yes, because" in result.output) == (2, True)

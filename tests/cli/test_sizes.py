@@ -95,7 +95,7 @@ def test_they_are_listed_with_price_and_quota(cli: Cli) -> None:
 
 
 def test_nothing_that_is_found_is_said(cli: Cli) -> None:
-    assert cli.run("sizes", "--cpus", "10000").stdout == "No VM size of westeurope is like that.\n"
+    assert cli.run("sizes", "--cpus", "10000").stdout == "No VM size in westeurope matches these filters.\n"
     assert cli.json("sizes", "--cpus", "10000") == []
 
 

@@ -77,7 +77,7 @@ def test_that_something_goes_on_is_shown_at_a_terminal_only() -> None:
 COUNT = """
 import time
 from zenml_azureml.cli.progress import counted
-for name in counted("Ending jobs", (time.sleep(0.3) or name for name in "ab"), 2): print("ended:", name)
+for name in counted("Cancelling jobs", (time.sleep(0.3) or name for name in "ab"), 2): print("ended:", name)
 """
 
 
@@ -88,7 +88,7 @@ def test_a_bar_shows_how_many_are_done_and_leaves_what_is_printed_alone() -> Non
     assert (piped.stdout, piped.stderr) == ("ended: a\nended: b\n", "")
     assert [line for line in lines if line.startswith("ended")] == ["ended: a", "ended: b"]
     shown = " ".join(lines)
-    assert "Ending jobs" in shown
+    assert "Cancelling jobs" in shown
     assert shown.index("0/2") < shown.index("ended: a") < shown.index("1/2") < shown.index("ended: b")
 
 

@@ -62,8 +62,8 @@ def test_a_role_that_is_missing_fails_it_and_is_named_with_the_command_that_give
         "workspace: no role allows workspaces/environments/versions/write, workspaces/jobs/write, "
         "workspaces/jobs/cancel/action.",
         "do_next": 'Have an owner of the workspace run: az role assignment create --role "AzureML Data Scientist" '
-        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {scope}. It takes some "
-        "minutes to count.",
+        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {scope}. Role "
+        "assignments can take a few minutes to take effect.",
     }
     assert found["quota"]["status"] == "unknown"
     assert found["workspace"]["status"] == found["compute"]["status"] == "ok"
@@ -77,7 +77,7 @@ def test_who_cannot_sign_in_is_told_what_could_not_be_looked_at(simulated_projec
     assert found["credentials"]["status"] == "failed"
     assert "could not sign in" in found["credentials"]["found"]
     assert "AADSTS" in found["credentials"]["found"]
-    assert found["roles"]["found"] == found["compute"]["found"] == "Not looked at, because nobody is signed in."
+    assert found["roles"]["found"] == found["compute"]["found"] == "Skipped: sign-in failed."
     assert found["artifact store"]["status"] == "ok"
 
 
@@ -105,7 +105,7 @@ def test_on_azure_itself_what_is_on_this_machine_fails(
     )
     assert found["image pull"]["found"] == "The identity of the workspace may not pull from `example.azurecr.io`."
     assert found["ZenML server"]["found"] == (
-        "There is no server: ZenML uses a database on this machine, which no job can reach."
+        "There is no server: ZenML uses a database on this machine, which jobs cannot reach."
     )
 
 
@@ -116,7 +116,7 @@ def test_a_configured_compute_that_is_missing_fails(simulated_project: Project) 
     found = examined(simulated_project, code=1)
 
     assert found["compute"]["found"] == (
-        "There is no compute `gone` in the workspace, which the step operator's `compute_target_name` names."
+        "The workspace has no compute `gone`, which is the `compute_target_name` of the step operator."
     )
 
 
@@ -149,4 +149,4 @@ def test_images_are_for_what_the_latest_run_on_the_stack_asked_for(simulated_pro
 
     found = examined(simulated_project, code=0)["image architecture"]["found"]
 
-    assert found == "`builder` builds for amd64, as the latest run on the stack asked for in its `DockerSettings`"
+    assert found == "`builder` builds for amd64, as set in the `DockerSettings` of the latest run on the stack"

@@ -124,7 +124,7 @@ class TestStartingAndStopping:
 
         assert (again.returncode, again.stdout) == (
             0,
-            f"It already runs: {running.base_url} (process {running.pid}).\n",
+            f"The emulator is already running: {running.base_url} (process {running.pid}).\n",
         )
 
     def test_starting_twice_at_the_same_moment_starts_one(self, state: Path) -> None:
@@ -174,7 +174,7 @@ class TestStartingAndStopping:
         done = emulator("start", state, "--python", f"image:1={tmp_path / 'missing'}")
 
         assert done.returncode == 2
-        assert "is not an interpreter" in done.stderr
+        assert "is not an executable file" in done.stderr
         assert not state.exists()
 
     @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_orphans_of_this_server_are_ended_and_what_cannot_be_told_from_here_is_l
         "of-an-old-version": (None, "no ZenML server in its tags"),
     }
     assert (done.returncode, done.stdout) == (0, "The Azure ML job `gone` has ended: Canceled.\n")
-    assert "Left alone, because it cannot be told from here whether they are orphans: 2" in done.stderr
+    assert "Skipped 2 jobs, because it is unknown whether they are orphans (" in done.stderr
     assert states(emulator) == {
         "gone": "Canceled",
         "elsewhere": "Running",
@@ -161,7 +161,7 @@ def test_without_a_server_jobs_are_found_by_the_workspace_and_ended_by_name(
     done = azureml(simulated_project, "jobs", "cancel", "left", "--yes", *workspace)
 
     assert refused.returncode == 1
-    assert "ZenML does not tell which step operators there are" in refused.stderr
+    assert "Failed to read the step operators from ZenML: " in refused.stderr
     assert "`--subscription ID --resource-group NAME --workspace NAME`" in refused.stderr
     assert (told["orphan"], told["reason"]) == (None, "server cannot be reached")
     assert (done.returncode, done.stdout) == (0, "The Azure ML job `left` has ended: Canceled.\n")
@@ -250,12 +250,14 @@ def test_what_cannot_be_cancelled_is_named_in_one_line_with_the_command_to_do_it
     assert done.returncode == 1
     assert done.stdout == "The Azure ML job `ended` has ended: Canceled.\n"
     missing, refused, slow = done.stderr.splitlines()
-    by_hand = "az ml job cancel --name {} --workspace-name emulator --resource-group emulator --subscription "
+    command = "az ml job cancel --name {} --workspace-name emulator --resource-group emulator --subscription "
     assert missing == "There is no job `missing` in the workspace `emulator`."
     assert "Azure: (AuthorizationFailed) The client may not do that." in refused
-    assert by_hand.format("refused") in refused
-    assert slow.startswith("The Azure ML job `slow` was asked to end, but after 2 s it is still CancelRequested. ")
-    assert by_hand.format("slow") in slow
+    assert command.format("refused") in refused
+    assert slow.startswith(
+        "Requested cancellation of the Azure ML job `slow`, but after 2 s it is still CancelRequested. "
+    )
+    assert command.format("slow") in slow
 
 
 @pytest.mark.parametrize("arguments", [[], ["--orphans", "--run", "a"], ["job", "--orphans"], ["job", "--run", "a"]])
@@ -278,7 +280,7 @@ def test_a_run_name_that_several_runs_have_is_refused(
     assert none.stdout == "The run `weekly` has no unfinished jobs in the workspace `emulator`.\n"
     assert (none.returncode, none.stderr) == (0, "")
     assert done.returncode == 2
-    assert "Several runs are named `nightly`; give an id: 1, 2." in done.stderr
+    assert "Several runs are named `nightly`. Use an ID: 1, 2." in done.stderr
     assert states(emulator) == {"job-1": "Running", "job-2": "Running"}
 
 
@@ -361,7 +363,7 @@ class TestWaiting:
         (job,) = jobs_of(emulator)
         client.send_signal(signal.SIGSTOP)
         waiting = start_waiting(simulated_project, job.name, "--patience", "120")
-        read_until(waiting, "Waiting up to 120 s for the orchestrator of the run to tell")
+        read_until(waiting, "Waiting up to 120 s for the orchestrator of the run to report")
 
         client.send_signal(signal.SIGCONT)
 
@@ -382,7 +384,7 @@ class TestWaiting:
         assert done.returncode == 0, done.stdout + done.stderr
         # The step is done; what the pipeline would have done after it, nobody does.
         assert statuses(simulated_project) == "failed completed"
-        assert f"To go on behind its completed steps: zenml pipeline runs retry {run}" in done.stdout
+        assert f"To continue after its completed steps: zenml pipeline runs retry {run}" in done.stdout
         retried = simulated_project.zenml("pipeline", "runs", "retry", run)
         assert retried.returncode == 0, retried.stdout + retried.stderr
         assert statuses(simulated_project) == "completed completed"
@@ -431,7 +433,10 @@ class TestWaiting:
         )
 
         assert {done.returncode for done in (elsewhere, gone, missing)} == {1}
-        assert f"The job `elsewhere` is not of this ZenML server ({mine}), by its tags." in elsewhere.stderr
+        assert (
+            f"The job `elsewhere` belongs to another ZenML server than {mine}, according to its tags."
+            in elsewhere.stderr
+        )
         assert "zenml-azureml jobs cancel --orphans" in gone.stderr
         assert "There is no job `missing` in the workspace `emulator`." in missing.stderr
         assert states(emulator) == {"elsewhere": "Running", "gone": "Running"}

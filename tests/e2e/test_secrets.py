@@ -135,7 +135,7 @@ def test_no_secret_is_in_anything_but_the_vault_and_the_steps_environment(
     assert f"STATUS completed {vault.address}/secrets/{name}" in output
     # As it was sent, it can be seen again.
     shown = azureml(served_project, "spec", name).stdout
-    assert "# By the key vault, and not in the job: " in shown
+    assert "# In the key vault instead of the job: " in shown
     told, (job,) = yaml.safe_load(shown), jobs.context.store.workspaces[0].jobs.values()
     assert told["environment_variables"].keys() == job.properties["environmentVariables"].keys()
     assert told["tags"]["zenml_vault_secret"] == f"{vault.address}/secrets/{name}"

@@ -97,11 +97,11 @@ def test_the_job_of_a_step_in_code_is_one_that_azure_ml_takes(
     assert variables["WANDB"] == "REDACTED"
     comments = [line for line in printed.splitlines() if line.startswith("#")]
     assert comments == [
-        "# The step operator registers the environment before it submits the job. By hand:",
+        "# The step operator registers the environment before it submits the job. To register it yourself:",
         f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE}",
         "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID.",
-        "# By a key vault, and not in the job, where one can be used (`secrets_via` is auto): HF_TOKEN, WANDB.",
-        "# REDACTED stands for what may be a secret.",
+        "# In a key vault instead of the job, if one can be used (`secrets_via` is auto): HF_TOKEN, WANDB.",
+        "# REDACTED stands for a value that may be a secret.",
     ]
 
 
@@ -116,7 +116,7 @@ def test_a_job_whose_secrets_go_by_a_key_vault_is_shown_without_them(training: P
     printed = spec(training, "train:with_vault.careful")
     told = yaml.safe_load(printed)
 
-    assert "# By the key vault, and not in the job: HF_TOKEN, WANDB." in printed.splitlines()
+    assert "# In the key vault instead of the job: HF_TOKEN, WANDB." in printed.splitlines()
     assert "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID, KEY_VAULT." in printed
     assert "HF_TOKEN" not in told["environment_variables"]
     assert told["environment_variables"]["OMP_NUM_THREADS"] == "4"
@@ -133,7 +133,7 @@ def test_an_image_that_is_still_to_be_built_and_parameters_from_a_file(training:
     printed = spec(training, "train:built.trainer", "--config", "run.yaml")
 
     assert refused.returncode == 1
-    assert "The pipeline `built` cannot be compiled: " in refused.stderr
+    assert "Failed to compile the pipeline `built`: " in refused.stderr
     assert "`--config FILE`" in refused.stderr
     assert yaml.safe_load(printed)["environment"] == f"azureml:{environment_name('IMAGE')}:1"
     assert "# ZenML builds the image when the pipeline runs; the environment is named after it." in printed
@@ -148,7 +148,7 @@ def test_the_job_of_a_past_step_run_is_the_one_that_was_submitted(training: Proj
     by_job = yaml.safe_load(spec(training, job.name))
 
     assert by_name == by_job
-    assert "By a key vault" not in spec(training, "trainer")  # what it was is known by now
+    assert "In a key vault" not in spec(training, "trainer")  # what it was is known by now
     assert by_name["name"] == job.name
     assert by_name["command"] == job.properties["command"]
     assert by_name["display_name"] == job.properties["displayName"]

@@ -38,12 +38,10 @@ def test_a_module_that_cannot_be_imported_is_told_why(tmp_path: Path, monkeypatc
         compile_pipeline("./broken_module.py:a.b", None)
 
     assert missing.value.summary == (
-        "The module `missing_module` cannot be imported: ModuleNotFoundError: No module named 'missing_module'"
+        "Failed to import the module `missing_module`: ModuleNotFoundError: No module named 'missing_module'"
     )
-    assert broken.value.summary == (
-        "The module `broken_module` cannot be imported: ZeroDivisionError: division by zero"
-    )
-    assert broken.value.hint == "Run this in the folder that you run the pipeline in."
+    assert broken.value.summary == ("Failed to import the module `broken_module`: ZeroDivisionError: division by zero")
+    assert broken.value.hint == "Run this command in the folder in which you run the pipeline."
 
 
 def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
@@ -62,7 +60,7 @@ def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
 def test_the_step_operator_is_the_one_that_the_step_names() -> None:
     assert operator_for(True, "trainer", OPERATORS).name == "first"
     assert operator_for("second", "trainer", OPERATORS).name == "second"
-    with pytest.raises(AzureMLError, match="`third`, which is not an Azure ML one of the active stack"):
+    with pytest.raises(AzureMLError, match="`third`, which is not an Azure ML step operator of the active stack"):
         operator_for("third", "trainer", OPERATORS)
 
 
@@ -73,4 +71,4 @@ def test_a_step_of_the_orchestrator_has_no_job() -> None:
     assert refused.value.summary == (
         "The step `trainer` has no `step_operator`, so it runs in the orchestrator, not on Azure ML."
     )
-    assert refused.value.hint == 'To run it there, write `@step(step_operator="first")`.'
+    assert refused.value.hint == 'To run it on Azure ML, write `@step(step_operator="first")`.'

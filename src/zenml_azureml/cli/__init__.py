@@ -15,7 +15,7 @@ from zenml_azureml.cli.spec import spec
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="zenml-azureml")
 def main() -> None:
-    """Run ZenML steps as Azure Machine Learning jobs, and try it without Azure."""
+    """Run ZenML steps as Azure Machine Learning jobs, or try it without Azure."""
 
 
 main.add_command(demo)

@@ -1,4 +1,4 @@
-"""`zenml-azureml demo`: a pipeline on Azure ML, without Azure."""
+"""`zenml-azureml demo`: a pipeline on an Azure ML emulator."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from zenml_azureml.cli.emulator_client import StateFolder
 from zenml_azureml.cli.extras import require_extra
 
 
-@click.command()
+@click.command(short_help="Run an example pipeline on the emulator.")
 @click.option(
     "--state",
     type=StateFolder(),
-    help="Work in this folder instead of a temporary one; it must be empty or missing.",
+    help="Folder to use instead of a temporary one; must be empty or missing.",
 )
-@click.option("--keep", is_flag=True, help="Leave the emulator running and the folder in place.")
+@click.option("--keep", is_flag=True, help="Keep the emulator running, and keep the folder.")
 def demo(state: Path | None, keep: bool) -> None:
-    """Train a model on an Azure ML emulator, from nothing to a table of what ran where."""
+    """Train a model with a ZenML pipeline on an Azure ML emulator.
+
+    Needs no Azure account. At the end it prints where each step ran.
+    """
     require_extra("demo", "aiohttp", "psutil", "sklearn", "sqlmodel", "trustme")
     from zenml_azureml.demo.run import DemoError, run_demo
 

@@ -1,4 +1,4 @@
-"""`zenml-azureml doctor`: what is in the way of steps on Azure ML, and what to do about it."""
+"""`zenml-azureml doctor`: checks of everything that steps on Azure ML need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zenml_azureml.doctor.result import Finding
     from zenml_azureml.step_operator import AzureMLStepOperator
 
-#: Status, what stands before its line, and its colour.
+#: Status, the mark before its line, and its colour.
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red"), "unknown": ("?", "yellow")}
 
 #: Width of the longest name of a check.
@@ -36,14 +36,14 @@ class _Report:
     findings: tuple[Finding, ...]
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.command(short_help="Check everything that steps need.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @operator_options
 def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
-    """Check all that steps on Azure ML need, and say what to do where something is missing.
+    """Check that everything steps need on Azure ML is in place.
 
-    Looks only, and changes nothing. Exits with 1 if a check has failed; a warning (!) is of what only some steps mind,
-    and a question mark of what cannot be looked at from here.
+    Prints the next steps for each problem. Changes nothing. Exit code 1 if a check fails; `!` marks warnings, which
+    affect only some steps, and `?` marks checks that could not run.
     """
     log_to_stderr()
     reports = []
@@ -84,7 +84,7 @@ def _show(console: Console, finding: Finding) -> None:
     mark, colour = _MARKS[finding.status.value]
     said = safe_text(finding.found if not finding.hint else f"{finding.found}\n→ {finding.hint}")
     if not sys.stdout.isatty():
-        # Whole lines for whoever searches in them.
+        # Whole lines, for tools that search in them.
         console.print(f"{mark} {finding.check:<{_NAME_WIDTH}}  {said.replace(chr(10), ' ')}")
         return
     table = Table.grid(padding=(0, 1))
@@ -96,7 +96,7 @@ def _show(console: Console, finding: Finding) -> None:
 
 
 def _summary(findings: list[Finding]) -> str:
-    words = {"failed": "failed", "warning": "with a warning", "unknown": "could not be looked at", "ok": "ok"}
+    words = {"failed": "failed", "warning": "with a warning", "unknown": "could not run", "ok": "ok"}
     counts = {status: sum(1 for found in findings if found.status == status) for status in words}
     return ", ".join(f"{number} {words[status]}" for status, number in counts.items() if number)
 

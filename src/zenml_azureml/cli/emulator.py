@@ -1,4 +1,4 @@
-"""`zenml-azureml emulator`: start, stop and look at an Azure ML on this machine."""
+"""`zenml-azureml emulator`: start, stop and inspect an Azure ML emulator on this machine."""
 
 from __future__ import annotations
 
@@ -27,56 +27,71 @@ DEFAULT_PORT = 10443
 _FOLLOW_SECONDS = 0.2
 
 
-@click.group()
+@click.group(short_help="Run an Azure ML emulator on this machine.")
 def emulator() -> None:
-    """Azure ML on this machine, for the real SDK."""
+    """Run an Azure ML emulator on this machine, for the real SDK."""
     require_extra("emulator", "aiohttp", "certifi", "jwt", "platformdirs", "psutil", "trustme")
 
 
-@emulator.command()
+@emulator.command(short_help="Start the emulator in the background.")
 @state_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=DEFAULT_PORT,
     show_default=True,
-    help="To listen on, on 127.0.0.1; 0 takes a free one.",
+    help="Port on 127.0.0.1; 0 for a free one.",
 )
 @click.option(
     "--proxy",
     is_flag=True,
-    help="Answer for Azure's public hosts too, through a proxy on the next port: for clients that cannot be told "
-    "another address, such as ZenML's service connectors.",
+    help="Also serve Azure's public hosts, through a proxy on the next port. For clients without a setting for another "
+    "endpoint, such as ZenML's service connectors.",
 )
 @click.option(
     "--runtime",
     type=click.Choice(["process", "docker", "simulated"]),
     default="process",
     show_default=True,
-    help="Run jobs as processes of this machine, as containers from their images, or only pretend to.",
+    help="Run jobs as processes, as containers of their images, or simulate them.",
 )
 @click.option(
     "--docker-network",
     metavar="NETWORK",
-    help="Network of the containers: with `host`, jobs reach what listens on this machine's 127.0.0.1.",
+    help="Docker network of the jobs; with `host`, jobs reach services on this machine's 127.0.0.1.",
 )
 @click.option(
     "--python",
     "pythons",
     multiple=True,
     metavar="[IMAGE=]INTERPRETER",
-    help="What `python` is in jobs of that image, or in all others. May be repeated.  [default: the emulator's own]",
+    help="Python interpreter for jobs of IMAGE, or of all other images. Repeatable.  [default: the emulator's own]",
 )
-@click.option("--subscription", default="00000000-0000-0000-0000-000000000001", show_default=True)
-@click.option("--resource-group", default="emulator", show_default=True)
-@click.option("--workspace", default="emulator", show_default=True)
-@click.option("--location", default="westeurope", show_default=True, help="Azure region of the workspace.")
+@click.option(
+    "--subscription",
+    default="00000000-0000-0000-0000-000000000001",
+    show_default=True,
+    metavar="ID",
+    help="Subscription of the workspace.",
+)
+@click.option(
+    "--resource-group",
+    default="emulator",
+    show_default=True,
+    metavar="NAME",
+    help="Resource group of the workspace.",
+)
+@click.option("--workspace", default="emulator", show_default=True, metavar="NAME", help="Name of the workspace.")
+@click.option(
+    "--location", default="westeurope", show_default=True, metavar="REGION", help="Azure region of the workspace."
+)
 @click.option(
     "--cloud",
     type=click.Choice(["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"]),
     default="AzureCloud",
     show_default=True,
-    help="The cloud that it shows: its tokens and its Studio.",
+    help="Azure cloud to emulate: its token issuer and its Studio.",
 )
 @click.option("--foreground", is_flag=True, help="Serve in this process until Ctrl+C.")
 def start(
@@ -94,13 +109,13 @@ def start(
     cloud: str,
     foreground: bool,
 ) -> None:
-    """Start it; returns when it serves."""
+    """Start the emulator in the background; returns when it accepts requests."""
     from zenml_azureml.emulator.local import daemon, instance
 
     if runtime == "docker":
         require_extra("docker", "docker")
     if (running := daemon.find(state)) is not None:
-        echo(f"It already runs: {running.base_url} (process {running.pid}).")
+        echo(f"The emulator is already running: {running.base_url} (process {running.pid}).")
         return
     default, interpreters = _interpreters(pythons)
     options = instance.Options(
@@ -127,25 +142,25 @@ def start(
         raise click.ClickException(str(error)) from error
 
 
-@emulator.command()
+@emulator.command(short_help="Stop the emulator and all its jobs.")
 @state_option
 def stop(state: Path) -> None:
-    """Stop it and end all its jobs."""
+    """Stop the emulator and all its jobs."""
     from zenml_azureml.emulator.local import daemon
 
     try:
-        with working("Ending its jobs, and the emulator"):
+        with working("Stopping the emulator and its jobs"):
             ran = daemon.stop(state)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
     echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
 
 
-@emulator.command(short_help="Show whether it runs, its jobs and computes.")
+@emulator.command(short_help="Show the emulator, its jobs and computes.")
 @state_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(state: Path, as_json: bool) -> None:
-    """Show whether it runs, its jobs and computes; exits with 1 if it does not run."""
+    """Show the emulator, its jobs and its computes. Exit code 1 if no emulator is running."""
     from zenml_azureml.emulator.local import daemon
 
     running = daemon.find(state)
@@ -172,18 +187,21 @@ def status(state: Path, as_json: bool) -> None:
         _show_status(running, uptime, held)
 
 
-@emulator.command(short_help="Print shell lines with which scripts use it.")
+@emulator.command(short_help="Print environment variables for scripts.")
 @state_option
-@click.option("--unset", is_flag=True, help="Print the lines that undo it.")
+@click.option("--unset", is_flag=True, help="Print the commands that restore the environment.")
 @click.option(
     "--sign-in",
     type=click.Choice(["workload-identity", "client-secret", "managed-identity", "azure-cli"]),
     default="workload-identity",
     show_default=True,
-    help="How scripts sign in. For `azure-cli`, log in afterwards: see the emulator's documentation.",
+    help="Credential of scripts. After `azure-cli`, log in: see the documentation of the emulator.",
 )
 def env(state: Path, unset: bool, sign_in: Any) -> None:
-    """Print shell lines with which scripts use it: eval "$(zenml-azureml emulator env)"."""
+    """Print the environment variables that point SDKs at the emulator.
+
+    Use it in a shell: eval "$(zenml-azureml emulator env)"
+    """
     from zenml_azureml.emulator.local import shell_env
 
     if unset:
@@ -195,16 +213,16 @@ def env(state: Path, unset: bool, sign_in: Any) -> None:
     echo("\n".join(lines))
 
 
-@emulator.command()
+@emulator.command(short_help="Print the log of a job.")
 @state_option
 @click.argument("job")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the job ends.")
 def logs(state: Path, job: str, follow: bool) -> None:
-    """Print what a job has printed."""
+    """Print the log of a job."""
     folder = _log_folder(state, job)
     printed: dict[Path, int] = {}
     while True:
-        # Asked first: what the job wrote at its end is then still read.
+        # Checked first, so that the last lines of the job are still read.
         going_on = follow and not _has_ended(state, job)
         for log_file in sorted(folder.rglob("std_log*.txt")):
             _print_rest(log_file, printed)
@@ -217,7 +235,7 @@ emulator.add_command(scenario)
 
 
 def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
-    """Print what a log has beyond what was printed of it; several are told apart by a heading."""
+    """Print the part of a log that is not printed yet; with several logs, under a heading."""
     with log_file.open("rb") as log:
         log.seek(printed.setdefault(log_file, 0))
         new = log.read()
@@ -229,14 +247,14 @@ def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
 
 
 def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """What `--python` was given: the interpreter of all images, and those of some."""
+    """Return the default interpreter, and the interpreters by image, from the values of `--python`."""
     default, by_image = sys.executable, {}
     for given in pythons:
         image, has_image, interpreter = given.rpartition("=")
-        # Not resolved: a virtual environment's interpreter is a link, and known by its place.
+        # Not resolved: the interpreter of a virtual environment is a link, and its path identifies the environment.
         path = os.path.abspath(Path(interpreter).expanduser())  # noqa: PTH100
         if not os.access(path, os.X_OK) or not Path(path).is_file():
-            raise click.BadParameter(f"`{interpreter}` is not an interpreter that can be run.", param_hint="--python")
+            raise click.BadParameter(f"`{interpreter}` is not an executable file.", param_hint="--python")
         if has_image:
             by_image[image] = path
         else:
@@ -245,11 +263,11 @@ def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
 
 
 def _log_folder(state: Path, job: str) -> Path:
-    """Where a job's logs are or will be."""
+    """Return the folder of a job's logs, which may not exist yet."""
     folder = state / "jobs" / job
     if folder.parent != state / "jobs" or not folder.is_dir():
         raise click.ClickException(
-            f"There is no job `{job}` in {state}. An emulator keeps its jobs until it is started again."
+            f"There is no job `{job}` in {state}. An emulator keeps its jobs until its next start."
         )
     return folder / "user_logs"
 

@@ -1,4 +1,4 @@
-"""The emulator that a command is about, and what it answers."""
+"""The emulator that a command uses, and requests to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
 
 
 class StateFolder(click.Path):
-    """A folder to keep things in. An empty name is an error: `--state "$UNSET"` must not mean the present folder."""
+    """A folder for state. An empty name is an error: `--state "$UNSET"` must not mean the current folder."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -31,12 +31,12 @@ class StateFolder(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path that a user has typed."""
         if isinstance(value, str) and not value.strip():
-            self.fail("it is empty. Name a folder, or leave the option out.", param, ctx)
+            self.fail("it is empty. Name a folder, or omit the option.", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class _StateOption(click.Option):
-    """An option whose variable must not be empty either: Click takes an empty one for an unset one."""
+    """An option whose environment variable must not be empty: Click treats an empty one as unset."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """Return the variable's value, None if it is not set."""
@@ -55,7 +55,7 @@ def _default_state() -> Path:
 
 
 def state_option(command: _Command) -> _Command:
-    """Add `--state`, which says which emulator is meant."""
+    """Add `--state`, which selects the emulator."""
     return click.option(
         "--state",
         cls=_StateOption,
@@ -63,12 +63,12 @@ def state_option(command: _Command) -> _Command:
         envvar=_STATE_VARIABLE,
         default=_default_state,
         show_default="a folder in your home",
-        help="The one folder that the emulator keeps everything in.",
+        help="State folder of the emulator.",
     )(command)
 
 
 def running_in(state: Path) -> Running:
-    """The emulator of a state folder.
+    """Return the running emulator of a state folder.
 
     Raises:
         click.ClickException: If none runs there.
@@ -84,10 +84,10 @@ def running_in(state: Path) -> Running:
 
 
 def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
-    """What an emulator's own interface answers: to a GET, or to a POST of a body.
+    """Return the answer of the emulator's admin interface to a GET, or to a POST with a body.
 
     Raises:
-        click.ClickException: If it refuses the request, as it does with a wrong body or another user's key.
+        click.ClickException: If it refuses the request, e.g. because of an invalid body or another user's key.
     """
     from zenml_azureml.emulator.local.keys import found_keys
 

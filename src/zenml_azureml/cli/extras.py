@@ -11,11 +11,11 @@ def require_extra(extra: str, *modules: str) -> None:
     """Check that an extra of the package is installed.
 
     Args:
-        extra: Its name.
-        modules: What it brings.
+        extra: Name of the extra.
+        modules: Modules that it installs.
 
     Raises:
-        click.ClickException: If it is not, with the command that installs it.
+        click.ClickException: If a module is missing, with the command that installs it.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs`: what pipelines have left in Azure ML, and how it ends."""
+"""`zenml-azureml jobs`: commands for the Azure ML jobs of pipelines."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from zenml_azureml.job_admin.inventory import FoundAt
 
 
-@click.group()
+@click.group(short_help="List, inspect, cancel and wait for jobs.")
 def jobs() -> None:
-    """The Azure ML jobs of your pipelines: find them, look into them, end them, wait for them.
+    """List, inspect, cancel and wait for the Azure ML jobs of your pipelines.
 
-    An orphan is an unfinished job of this ZenML server whose step run is finished or gone. A job whose step run is
-    still running there is none, even if the process that waited for it was killed: `jobs wait JOB` waits in its place,
-    `jobs cancel --run RUN` ends it.
+    An orphan is an unfinished job of this ZenML server whose step run is finished or deleted. A job whose step run is
+    still running is no orphan, even if its orchestrator was killed: `jobs wait JOB` reattaches to it, and
+    `jobs cancel --run RUN` cancels it.
     """
 
 
-@jobs.command("list")
-@click.option("--run", metavar="RUN", help="Only the jobs of this run, by its name or id.")
-@click.option("--orphans", is_flag=True, help="Only orphans, and jobs that cannot be told from orphans from here.")
-@click.option("--all", "finished_too", is_flag=True, help="Finished jobs too.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@jobs.command("list", short_help="List unfinished jobs.")
+@click.option("--run", metavar="RUN", help="Only jobs of this run, by name or ID.")
+@click.option("--orphans", is_flag=True, help="Only orphans, and jobs that may be orphans.")
+@click.option("--all", "finished_too", is_flag=True, help="Include finished jobs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, **where: str | None) -> None:
-    """List unfinished jobs, and finished ones whose end ZenML does not know.
+    """List unfinished jobs, and finished jobs that ZenML still takes to be running.
 
-    With --run, also what all jobs of the run have cost, by Azure's estimates of prices.
+    With --run, also shows the cost of all jobs of the run, estimated from Azure's prices.
     """
     log_to_stderr()
     from zenml_azureml.cli.jobs_list import show_json, show_table
@@ -69,19 +69,20 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
     elif found:
         show_table(found, costs=run is not None)
     else:
-        echo("No such job." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
+        echo("No jobs found." if run or finished_too else f"No {'orphans' if orphans else 'unfinished jobs'}.")
     if of_run and run is not None and not as_json:
         echo(total_of([job for _, job in of_run], datetime.now(timezone.utc)).describe())
 
 
-@jobs.command()
+@jobs.command(short_help="Show one job, and why it failed.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
     """Show one job, and why it failed.
 
-    Its state and times, where it runs, whose it is; for a failure its cause, the end of the log and what to do next.
+    Prints its status, times, compute, run and step. If the job failed, also the cause, the end of its log and the next
+    steps.
     """
     log_to_stderr()
     from zenml_azureml.cli import jobs_show
@@ -91,16 +92,16 @@ def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
         jobs_show.show(job_or_step_run, places, as_json=as_json)
 
 
-@jobs.command()
+@jobs.command(short_help="Print the log of a job.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended. Ctrl+C leaves the job alone.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the job ends. Ctrl+C does not cancel the job.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: an object on each line.")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
 @place_options
 def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool, **where: str | None) -> None:
-    """Print what a job has printed, of all of its processes."""
+    """Print the log of a job, with the lines of all its processes."""
     if follow and lines is not None:
-        raise click.UsageError("--follow and --lines exclude each other.")
+        raise click.UsageError("--follow and --lines cannot be combined.")
     log_to_stderr()
     from zenml_azureml.cli.jobs_logs import follow_log, print_log
 
@@ -112,28 +113,28 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
             print_log(place, job, lines, as_json=as_json)
 
 
-@jobs.command("open")
+@jobs.command("open", short_help="Open a job in Azure ML Studio.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
-@click.option("--print", "only_print", is_flag=True, help="Only print the address.")
-@click.option("--json", "as_json", is_flag=True, help="Only print it, for programs.")
+@click.option("--print", "only_print", is_flag=True, help="Print the URL without opening a browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON without opening a browser.")
 @place_options
 def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str | None) -> None:
-    """Open a job's page in Azure ML Studio, and print its address."""
+    """Open the page of a job in Azure ML Studio, and print its URL."""
     log_to_stderr()
     with click_errors():
         _, job = _found(job_or_step_run, **where)
     if not job.studio_url:
-        raise click.ClickException(f"Azure ML gave no address in Studio for the job `{job.name}`.")
+        raise click.ClickException(f"Azure ML returned no Studio URL for the job `{job.name}`.")
     echo(json.dumps({"job": job.name, "studio_url": job.studio_url}) if as_json else job.studio_url)
     if not (only_print or as_json or webbrowser.open(job.studio_url)):
-        echo("No browser can be opened from here.", err=True)
+        echo("Failed to open a browser.", err=True)
 
 
 def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
-    """The job that is meant, and where it is.
+    """Return a job and its workspace.
 
     Raises:
-        AzureMLError: If there is none.
+        AzureMLError: If there is no such job.
     """
     from zenml_azureml.job_admin.inventory import find_job, job_name
     from zenml_azureml.job_admin.takeover import no_such_job
@@ -146,26 +147,25 @@ def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
     return found
 
 
-@jobs.command()
+@jobs.command(short_help="Cancel jobs, and confirm that they ended.")
 @click.argument("names", metavar="[JOB...]", nargs=-1)
-@click.option("--run", metavar="RUN", help="The jobs of this run, by its name or id, and the run itself.")
-@click.option("--orphans", is_flag=True, help="All orphans of this ZenML server.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--run", metavar="RUN", help="Run to stop, with its jobs, by name or ID.")
+@click.option("--orphans", is_flag=True, help="Cancel all orphans of this ZenML server.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation prompt.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How long the jobs may take to end.",
+    help="Time to wait for jobs to stop.",
 )
 @click.option(
     "--key-vault",
     metavar="NAME",
-    help="With --run or --orphans: the key vault of the setting `key_vault`, in which killed processes may have left "
-    "secrets.  [default: the workspace's own]",
+    help="Key vault in which to delete stale secrets, with --run or --orphans.  [default: the workspace's key vault]",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs; with --yes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON. Requires --yes.")
 @place_options
 def cancel(
     *,
@@ -178,34 +178,34 @@ def cancel(
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """End jobs, see to it that they have ended, and delete what they have in key vaults.
+    """Cancel jobs, wait until they have ended, and delete their secrets from key vaults.
 
-    Exits with 1 if a job may still run; a line on stderr then names it and the command that cancels it by hand.
+    Exit code 1 if a job may still be running; a line on stderr then names it and the command that cancels it.
     """
     if (bool(names), run is not None, orphans).count(True) != 1:
         raise click.UsageError("Say what to cancel: JOB..., --run RUN or --orphans.")
     if as_json and not yes:
-        raise click.UsageError("--json does not ask: it needs --yes.")
+        raise click.UsageError("--json requires --yes, because it shows no confirmation prompt.")
     log_to_stderr()
     from zenml_azureml.cli.jobs_cancel import Reporter, cancel_named, cancel_orphans, cancel_run
     from zenml_azureml.run_store.server_retries import ServerRetries, retrying
 
-    teller = Reporter(as_json=as_json)
+    reporter = Reporter(as_json=as_json)
     with click_errors():
         places = chosen_places(**where)
         limit = timedelta(seconds=timeout)
         with retrying(ServerRetries(max(place.server_timeout for place in places))):
             if run is not None:
-                all_ended = cancel_run(run, places, key_vault, limit, teller, ask=not yes)
+                all_ended = cancel_run(run, places, key_vault, limit, reporter, ask=not yes)
             elif orphans:
-                all_ended = cancel_orphans(places, key_vault, limit, teller, ask=not yes)
+                all_ended = cancel_orphans(places, key_vault, limit, reporter, ask=not yes)
             else:
-                all_ended = cancel_named(names, places, limit, teller, ask=not yes)
-    teller.close()
+                all_ended = cancel_named(names, places, limit, reporter, ask=not yes)
+    reporter.close()
     sys.exit(0 if all_ended else 1)
 
 
-@jobs.command()
+@jobs.command(short_help="Reattach to a job without orchestrator.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
 @click.option(
     "--patience",
@@ -213,17 +213,17 @@ def cancel(
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="How long to leave the last word to the run's own orchestrator, should it still be there.",
+    help="Time to wait for the original orchestrator to report the result first.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs: how it ended. The log goes to stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON. The log goes to stderr.")
 @operator_options
 def wait(*, job_or_step_run: str, patience: float, as_json: bool, operator: str | None, cloud: str | None) -> None:
-    """Wait for a job that nobody waits for any more.
+    """Reattach to a job whose orchestrator is gone.
 
-    Shows its log, waits for its end, and tells the ZenML server how the step run ended, and the run if nobody goes on
-    with it. Ctrl+C ends the job, as it does where a pipeline runs. Exits with 1 if the step failed.
+    Streams its log, waits for it to finish and updates the step and the run in ZenML. Ctrl+C cancels the job, as it
+    does in a pipeline run. Exit code 1 if the step failed.
     """
-    # As Ctrl+C: a job that nobody waits for is not left behind.
+    # As with Ctrl+C: no job is left running that no process waits for.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if as_json:
         log_to_stderr()

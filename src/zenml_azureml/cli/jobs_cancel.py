@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs cancel`: what is chosen, what is told of it."""
+"""`zenml-azureml jobs cancel`: selects the jobs, and reports what became of them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 
 
 class Reporter:
-    """Tells what becomes of jobs: people at once, programs all together at the end.
+    """Prints the result for each job: as sentences at once, or as JSON at the end.
 
     Args:
-        as_json: Whether it is for a program.
+        as_json: True for JSON.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._told: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
 
     def job(self, result: Cancelled) -> None:
-        """What became of a job."""
+        """Report the result for a job."""
         job = result.job
-        self._told.append(
+        self._results.append(
             {
                 "job": job.name,
                 "status": job.status,
@@ -60,41 +60,43 @@ class Reporter:
             self.say(f"The Azure ML job `{job.name}` has ended: {job.status}.")
 
     def secret(self, url: str, problem: str) -> None:
-        """What became of a secret in a key vault."""
-        self._told.append({"secret": url, "deleted": not problem, "problem": problem or None})
+        """Report the result for a secret in a key vault."""
+        self._results.append({"secret": url, "deleted": not problem, "problem": problem or None})
         if problem:
             echo(problem, err=True)
         else:
-            self.say(f"The secret {url} is deleted.")
+            self.say(f"Deleted the secret {url}.")
 
     def missing(self, name: str, places: list[Place]) -> None:
-        """That there is no such job."""
+        """Report that there is no such job."""
         problem = f"There is no job `{name}` in {in_words(places)}."
-        self._told.append({"job": name, "status": None, "ended": None, "problem": problem})
+        self._results.append({"job": name, "status": None, "ended": None, "problem": problem})
         echo(problem, err=True)
 
     def say(self, sentence: str) -> None:
-        """Something for people."""
+        """Print a sentence: on stderr if the result is JSON."""
         echo(sentence, err=self._as_json)
 
     def close(self) -> None:
-        """All has been told."""
+        """Print the results as JSON, if that was asked for."""
         if self._as_json:
-            echo(json.dumps(self._told, indent=2))
+            echo(json.dumps(self._results, indent=2))
 
 
-def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, teller: Reporter, *, ask: bool) -> bool:
+def cancel_named(
+    names: Sequence[str], places: list[Place], timeout: timedelta, reporter: Reporter, *, ask: bool
+) -> bool:
     """Cancel jobs by name, or by the id of their step run.
 
     Args:
         names: Names and ids.
-        places: Where they are looked for.
-        timeout: How long they may take to end.
-        teller: Who is told.
-        ask: Whether to ask before.
+        places: The workspaces to search.
+        timeout: Time to wait for all of them to end.
+        reporter: Prints the results.
+        ask: True to ask for confirmation.
 
     Returns:
-        Whether all have ended.
+        True if all have ended.
     """
     found: list[FoundAt] = []
     missing = False
@@ -102,65 +104,66 @@ def cancel_named(names: Sequence[str], places: list[Place], timeout: timedelta, 
     for name, job_at in counted("Looking for jobs", looked_for, len(names)):
         if job_at is None:
             missing = True
-            teller.missing(job_name(name), places)
+            reporter.missing(job_name(name), places)
         elif job_at[1].phase.ended:
-            teller.job(Cancelled(*job_at))
-            delete_secret_of(*job_at, teller.secret)
+            reporter.job(Cancelled(*job_at))
+            delete_secret_of(*job_at, reporter.secret)
         else:
             found.append(job_at)
-    return _cancel(found, ServerView(), timeout, teller, ask=ask) and not missing
+    return _cancel(found, ServerView(), timeout, reporter, ask=ask) and not missing
 
 
 def cancel_orphans(
-    places: list[Place], key_vault: str | None, timeout: timedelta, teller: Reporter, *, ask: bool
+    places: list[Place], key_vault: str | None, timeout: timedelta, reporter: Reporter, *, ask: bool
 ) -> bool:
-    """Cancel the orphans of this ZenML server, and delete what jobs have left in key vaults.
+    """Cancel the orphans of this ZenML server, and delete the secrets that jobs have left in key vaults.
 
     Args:
-        places: Where they are looked for.
+        places: The workspaces to search.
         key_vault: The key vault; None for each workspace's own.
-        timeout: How long they may take to end.
-        teller: Who is told.
-        ask: Whether to ask before.
+        timeout: Time to wait for all of them to end.
+        reporter: Prints the results.
+        ask: True to ask for confirmation.
 
     Returns:
-        Whether all have ended.
+        True if all have ended.
     """
     server = ServerView()
     with working("Listing jobs"):
         unfinished = judged(jobs_in(places), server)
-    untold = Counter(job.judgement.reason for job in unfinished if job.judgement.orphan is None)
-    if untold:
-        reasons = ", ".join(f"{reason}: {number}" for reason, number in untold.items())
+    unclear = Counter(job.judgement.reason for job in unfinished if job.judgement.orphan is None)
+    if unclear:
+        reasons = ", ".join(f"{reason}: {number}" for reason, number in unclear.items())
         echo(
-            f"Left alone, because it cannot be told from here whether they are orphans: {untold.total()} "
-            f"({reasons}). `zenml-azureml jobs list --orphans` shows them.",
+            f"Skipped {unclear.total()} {'job' if unclear.total() == 1 else 'jobs'}, because it is unknown whether "
+            f"{'it is an orphan' if unclear.total() == 1 else 'they are orphans'} ({reasons}). "
+            "To list them: zenml-azureml jobs list --orphans",
             err=True,
         )
     orphans = [(job.place, job.job) for job in unfinished if job.judgement.orphan]
     all_ended = True
     if orphans:
-        all_ended = _cancel(orphans, server, timeout, teller, ask=ask)
+        all_ended = _cancel(orphans, server, timeout, reporter, ask=ask)
     else:
-        teller.say("No orphans.")
-    return delete_left(places, key_vault, server, teller.secret) and all_ended
+        reporter.say("No orphans.")
+    return delete_left(places, key_vault, server, reporter.secret) and all_ended
 
 
 def cancel_run(
-    run: str, places: list[Place], key_vault: str | None, timeout: timedelta, teller: Reporter, *, ask: bool
+    run: str, places: list[Place], key_vault: str | None, timeout: timedelta, reporter: Reporter, *, ask: bool
 ) -> bool:
-    """Cancel the unfinished jobs of a run, delete what they have in key vaults, and have ZenML's server know of it.
+    """Cancel the unfinished jobs of a run, delete their secrets from key vaults, and stop the run in ZenML.
 
     Args:
-        run: Its name or id.
-        places: Where its jobs are looked for.
+        run: Name or id of the run.
+        places: The workspaces to search.
         key_vault: The key vault; None for each workspace's own.
-        timeout: How long they may take to end.
-        teller: Who is told.
-        ask: Whether to ask before.
+        timeout: Time to wait for all of them to end.
+        reporter: Prints the results.
+        ask: True to ask for confirmation.
 
     Returns:
-        Whether all have ended.
+        True if all have ended.
 
     Raises:
         click.UsageError: If jobs of several runs have that name.
@@ -172,26 +175,26 @@ def cancel_run(
     found = [(place, job) for place, job in of_run if not job.phase.ended]
     run_ids = {job.tags.get(tags.RUN_ID) for _, job in found}
     if len(run_ids) > 1:
-        raise click.UsageError(f"Several runs are named `{run}`; give an id: {', '.join(sorted(map(str, run_ids)))}.")
+        raise click.UsageError(f"Several runs are named `{run}`. Use an ID: {', '.join(sorted(map(str, run_ids)))}.")
     to_stop = None if known is None or known.status.is_finished else known
     if not found and to_stop is None:
-        teller.say(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
-        return delete_left(places, key_vault, server, teller.secret, run=run)
-    all_ended = _cancel(found, server, timeout, teller, ask=ask, run=to_stop)
+        reporter.say(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
+        return delete_left(places, key_vault, server, reporter.secret, run=run)
+    all_ended = _cancel(found, server, timeout, reporter, ask=ask, run=to_stop)
     if to_stop is not None:
         run_id, with_job = to_stop.id, {job.tags.get(tags.STEP_RUN_ID, "") for _, job in of_run}
         _tell_server(
             "steps without a job have ended", lambda: run_status.steps_without_job_ended(run_id, places, with_job)
         )
-        _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, teller)
-    return delete_left(places, key_vault, server, teller.secret, run=run) and all_ended
+        _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, reporter)
+    return delete_left(places, key_vault, server, reporter.secret, run=run) and all_ended
 
 
 def _cancel(
     found: list[FoundAt],
     server: ServerView,
     timeout: timedelta,
-    teller: Reporter,
+    reporter: Reporter,
     *,
     ask: bool,
     run: PipelineRunResponse | None = None,
@@ -208,14 +211,14 @@ def _cancel(
         with retrying(None):  # the jobs are cancelled first, and the server is asked again after that
             _tell_server(f"the run `{run.name}` is to stop", lambda: run_status.ask_to_stop(run))
     results, cancelled = [], []
-    doing = "Ending the job" if len(found) == 1 else "Ending jobs"
+    doing = "Cancelling the job" if len(found) == 1 else "Cancelling jobs"
     for result in counted(doing, cancel_all(found, timeout), len(found)):
         results.append(result)
-        teller.job(result)
+        reporter.job(result)
         if not result.problem:
-            delete_secret_of(result.place, result.job, teller.secret)
-        # Whoever waits for a job that has ended by itself in the meantime tells of it; nobody may, where the run is
-        # ended from here.
+            delete_secret_of(result.place, result.job, reporter.secret)
+        # If a job has ended by itself in the meantime, the process that waits for it reports that. If this command
+        # stops the run, there may be no such process.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):
             cancelled.append(result.job)
     for job in cancelled:  # when all have been cancelled: the server may be unavailable
@@ -234,16 +237,16 @@ def _tell_server_of_step(job: ListedJob, server: ServerView, *, by_command: bool
     )
 
 
-def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None:
+def _tell_server(what: str, report: Callable[[], None], command: str = "") -> None:
     """Report something to ZenML's server; the jobs are cancelled even if the server cannot be reached.
 
     Args:
         what: The fact to report, as a clause.
-        tell: Reports it.
+        report: Reports it.
         command: The command that does it later.
     """
     try:
-        tell()
+        report()
     except ServerUnavailableError as error:
         later = f" When it is available again, run: {command}" if command else ""
         echo(f"The ZenML server does not know that {what}: {error}{later}", err=True)
@@ -251,25 +254,25 @@ def _tell_server(what: str, tell: Callable[[], None], command: str = "") -> None
         echo(f"Failed to report to the ZenML server that {what}: {error}", err=True)
 
 
-def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, teller: Reporter) -> None:
+def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, reporter: Reporter) -> None:
     for job in ended_before:  # of those that were cancelled now, the server knows
         _tell_server_of_step(job, server, by_command=False)
     command = f"zenml-azureml jobs cancel --run {run_id}"
-    _tell_server("the run is stopped", lambda: _stop_run(run_id, teller), command)
+    _tell_server("the run is stopped", lambda: _stop_run(run_id, reporter), command)
 
 
-def _stop_run(run_id: UUID, teller: Reporter) -> None:
+def _stop_run(run_id: UUID, reporter: Reporter) -> None:
     run = run_status.mark_run_stopped(run_id)
-    teller.say(f"The run `{run.name}` is {run.status.value}.")
+    reporter.say(f"The run `{run.name}` is {run.status.value}.")
     if not run.status.is_finished:
         steps = ", ".join(f"`{name}`" for name in run_status.unfinished_steps(run))
-        echo(f"On the ZenML server these steps of it have not ended: {steps}.", err=True)
+        echo(f"Steps of the run that have not ended on the ZenML server: {steps}.", err=True)
 
 
 def _known_run(run: str, server: ServerView) -> PipelineRunResponse | None:
-    """The run as ZenML's server knows it; None also where it does not tell: the tags of the jobs name it too."""
+    """Return the run from ZenML's server; None if unknown or the server is unavailable: the jobs' tags name it too."""
     try:
         return None if server.id is None else run_status.find_run(run)
     except Exception as error:  # noqa: BLE001 - as above
-        echo(f"The ZenML server does not tell of the run `{run}`: {error}", err=True)
+        echo(f"Failed to read the run `{run}` from the ZenML server: {error}", err=True)
         return None

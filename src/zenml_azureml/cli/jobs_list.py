@@ -1,4 +1,4 @@
-"""Jobs as tables for people and as JSON for programs."""
+"""Tables and JSON of jobs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
-    """Print jobs for people, a line each.
+    """Print jobs as a table.
 
     Args:
         jobs: The jobs.
-        costs: Whether to tell what each has cost so far.
+        costs: True to show what each has cost so far.
     """
     now = datetime.now(timezone.utc)
     headings = ["Job", "Status", "Step", "Run", "Step run", "Orphan"]
@@ -44,18 +44,18 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
     show_rows(headings, rows, numbers=["USD"])
     unknown = [job.job.name for job in jobs if job.judgement.reason == END_UNKNOWN]
     if unknown:
-        echo("To let ZenML know how a step ended, run:")
+        echo("To update ZenML with how a step ended, run:")
         for name in unknown:
             echo(f"  zenml-azureml jobs wait {name}")
 
 
 def show_json(jobs: list[FoundJob]) -> None:
-    """Print jobs for programs: a list of objects."""
+    """Print jobs as a JSON list of objects."""
     echo(json.dumps([job_as_json(job) for job in jobs], indent=2))
 
 
 def job_as_json(found: FoundJob) -> dict[str, Any]:
-    """A job for programs."""
+    """Return a job as it is printed as JSON."""
     job, address = found.job, found.place.workspace.address
     return {
         "job": job.name,

@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs logs`: what a job has printed, or is printing."""
+"""`zenml-azureml jobs logs`: the log of a job, so far or until it ends."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.listing import ListedJob
     from zenml_azureml.job_admin.workspaces import Place
 
-#: How long Azure may be out of reach while a log is followed.
+#: How long Azure may be unavailable while a log is followed.
 _PATIENCE = timedelta(minutes=5)
 
 _Printer = Callable[[str], None]
 
 
 def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) -> None:
-    """Print what a job has logged so far.
+    """Print the log of a job so far.
 
     Args:
-        place: Where the job is.
+        place: Workspace of the job.
         job: The job.
-        last: How many of the last lines; None for all.
-        as_json: Whether it is for a program.
+        last: Number of lines at the end of the log; None for all.
+        as_json: True to print each line as a JSON object.
 
     Raises:
         AzureMLError: If the log cannot be read.
@@ -59,18 +59,18 @@ def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) 
 
 
 def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
-    """Print what a job logs, until it has ended.
+    """Print the log of a job until it has ended.
 
     Args:
-        place: Where the job is.
+        place: Workspace of the job.
         job: The job.
-        as_json: Whether it is for a program.
+        as_json: True to print each line as a JSON object.
 
     Raises:
-        AzureMLError: If it cannot be watched any more.
+        AzureMLError: If the job cannot be watched any more.
     """
     if not job.phase.ended:  # it may be silent for hours
-        echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C leaves it alone.", err=True)
+        echo(f"The Azure ML job `{job.name}` is {job.status}. Ctrl+C does not cancel it.", err=True)
     options = WatchOptions(
         tag="",
         patience=_PATIENCE,
@@ -83,7 +83,7 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
         while not watched.wait(timedelta(seconds=1)):
             pass
     except KeyboardInterrupt:
-        echo(f"The job goes on. To end it: zenml-azureml jobs cancel {job.name}", err=True)
+        echo(f"The job keeps running. To cancel it: zenml-azureml jobs cancel {job.name}", err=True)
         sys.exit(130)
     if watched.error is not None:
         raise watched.error
@@ -93,10 +93,10 @@ def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
 def _printer(job_name: str, *, as_json: bool) -> _Printer:
     def show(line: str) -> None:
         try:
-            # Not `echo`: the colours of a log are for the reader's terminal, and nothing else is left in a line.
+            # Not `echo`: it would remove the colours of the log. `safe_log_line` leaves no other control characters.
             click.echo(json.dumps({"job": job_name, "line": line}) if as_json else safe_log_line(line))
         except BrokenPipeError:
-            # Whoever read has what they wanted, e.g. `head`; Python would complain once more when it ends.
+            # The reader, e.g. `head`, has closed the pipe. Python would print another error at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             os._exit(0)
 

@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs show`: one job, with why it failed."""
+"""`zenml-azureml jobs show`: one job, and the cause of its failure."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 
 def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
-    """Print all that is known of a job.
+    """Print the details of a job.
 
     Args:
-        job_or_step_run: Its name, or the id of its step run.
-        places: Where it is looked for.
-        as_json: Whether it is for a program.
+        job_or_step_run: Name of the job, or id of its step run.
+        places: The workspaces to search.
+        as_json: True to print JSON.
 
     Raises:
         AzureMLError: If there is no such job.
     """
-    with working("Looking into the job"):
+    with working("Reading the job"):
         place, account = _described(job_or_step_run, places)
         server = ServerView()
         (found,) = judged([(place, account.job)], server)
@@ -54,10 +54,10 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
 
 
 def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDetails]:
-    """What Azure ML tells of a job, and where it is.
+    """Return the details of a job, and its workspace.
 
     Raises:
-        AzureMLError: If it is in none of the places.
+        AzureMLError: If no workspace has the job.
     """
     found = find_job(job_or_step_run, places)
     account = found and found[0].workspace.describe_job(found[1].name)
@@ -67,7 +67,7 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDet
 
 
 def _failure(account: JobDetails, server: ServerView) -> JobFailedError | None:
-    """Why it failed; None if it did not."""
+    """Return the failure of the job; None if it did not fail."""
     job = account.job
     time_used_up = account.details and account.details.time_used_up
     if job.phase is not JobPhase.FAILED and not time_used_up and not account.log_end.ended_itself:
@@ -77,7 +77,7 @@ def _failure(account: JobDetails, server: ServerView) -> JobFailedError | None:
     if is_id(step_run_id) and server.id is not None and job.tags.get(tags.SERVER_ID) == server.id:
         try:
             reported = step_runs.reported_failure(UUID(step_run_id))
-        except Exception:  # noqa: BLE001 - Azure's account is worth having without the server's
+        except Exception:  # noqa: BLE001 - the failure is shown even without the server's part of it
             reported = ""
     return job_failure(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
 
@@ -128,7 +128,7 @@ def _span(started: datetime | None, ended: datetime | None) -> str:
 
 
 def _cost(job: ListedJob) -> str:
-    """What it has cost so far, by Azure's estimate of its price."""
+    """Return the cost of the job so far, estimated from Azure's price."""
     usd = usd_of(job, datetime.now(timezone.utc))
     if usd is None:
         return "unknown"

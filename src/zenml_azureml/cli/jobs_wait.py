@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs wait`: what is told of the end of a step and of its run."""
+"""`zenml-azureml jobs wait`: waits for a job, and reports the end of its step and run."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def wait_for(
     *,
     as_json: bool = False,
 ) -> bool:
-    """Wait for the end of a job, and see to it that ZenML's server knows it.
+    """Wait for the end of a job, and update its step and run in ZenML.
 
     Args:
         job_or_step_run: Name of the job, or id of its step run.
         operators: The step operators that may have submitted it.
         cloud: Name of the cloud that it is in; None for the public one.
-        patience: How long to leave the last word to the run's own orchestrator.
-        as_json: Whether it is for a program.
+        patience: Time to wait for the original orchestrator to report the result first.
+        as_json: True to print JSON.
 
     Returns:
-        Whether the step succeeded.
+        True if the step succeeded.
 
     Raises:
         AzureMLError: If there is no such job.
@@ -65,23 +65,23 @@ def wait_for(
     with retrying(ServerRetries(server_timeout(step_run, operator))):
         run = run_status.settle(step_run.pipeline_run_id, patience)
     if as_json:
-        told = {"step": step_run.name, "step_run_id": str(step_run.id), "status": status.value}
-        told |= {"run": run.name, "run_id": str(run.id), "run_status": run.status.value}
-        echo(json.dumps({**told, "problem": problem or None}, indent=2))
+        result = {"step": step_run.name, "step_run_id": str(step_run.id), "status": status.value}
+        result |= {"run": run.name, "run_id": str(run.id), "run_status": run.status.value}
+        echo(json.dumps({**result, "problem": problem or None}, indent=2))
     else:
-        _tell_of_run(run, retry=status.is_successful)
+        _report_run(run, retry=status.is_successful)
     return status.is_successful
 
 
-def _tell_of_run(run: PipelineRunResponse, *, retry: bool) -> None:
+def _report_run(run: PipelineRunResponse, *, retry: bool) -> None:
     echo(f"The run `{run.name}` is {run.status.value}.")
     unfinished = run_status.unfinished_steps(run)
     if unfinished:
-        echo(f"Steps of it that go on: {', '.join(f'`{name}`' for name in unfinished)}.")
+        echo(f"Steps that are still running: {', '.join(f'`{name}`' for name in unfinished)}.")
     elif not run.status.is_finished:
         echo(
-            "None of its steps goes on. If its orchestrator is gone, this ends it: "
+            "None of its steps is running. If its orchestrator is gone, stop the run: "
             f"zenml-azureml jobs cancel --run {run.id}"
         )
     elif retry and run.status is ExecutionStatus.FAILED and run.snapshot is not None and run.snapshot.is_dynamic:
-        echo(f"To go on behind its completed steps: zenml pipeline runs retry {run.id}")
+        echo(f"To continue after its completed steps: zenml pipeline runs retry {run.id}")

@@ -1,4 +1,4 @@
-"""The options that say which workspaces are meant, and errors as a command tells them."""
+"""Options that select workspaces, and the errors of commands."""
 
 from __future__ import annotations
 
@@ -21,32 +21,34 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def operator_options(command: _Command) -> _Command:
-    """Add the options that say which step operators are meant."""
+    """Add the options that select step operators."""
     command = click.option(
         "--cloud",
         metavar="NAME",
-        help="The Azure cloud of the jobs.  [default: AzureCloud]",
+        help="Azure cloud of the workspace.  [default: AzureCloud]",
         shell_complete=lambda _context, _parameter, begun: [name for name in CLOUDS if name.startswith(begun)],
     )(command)
     return click.option(
-        "--operator", metavar="NAME", help="A step operator.  [default: all Azure ML ones of the active stack]"
+        "--operator", metavar="NAME", help="Step operator.  [default: all Azure ML step operators of the active stack]"
     )(command)
 
 
 def place_options(command: _Command) -> _Command:
-    """Add the same, and those that name a workspace where ZenML cannot."""
-    command = click.option("--workspace", metavar="NAME", help="Its name; all three belong together.")(command)
-    command = click.option("--resource-group", metavar="NAME", help="Its resource group.")(command)
+    """Add the options that select step operators or name a workspace directly."""
     command = click.option(
-        "--subscription", metavar="ID", help="Where ZenML cannot tell which workspace: its subscription."
+        "--workspace",
+        metavar="NAME",
+        help="Azure ML workspace. Use with --subscription and --resource-group instead of a step operator.",
     )(command)
+    command = click.option("--resource-group", metavar="NAME", help="Resource group of the workspace.")(command)
+    command = click.option("--subscription", metavar="ID", help="Subscription of the workspace.")(command)
     return operator_options(command)
 
 
 def chosen_places(
     operator: str | None, cloud: str | None, subscription: str | None, resource_group: str | None, workspace: str | None
 ) -> list[Place]:
-    """The workspaces that the options mean.
+    """Return the workspaces that the options select.
 
     Raises:
         click.UsageError: If they contradict each other.
@@ -56,18 +58,18 @@ def chosen_places(
 
     if subscription or resource_group or workspace:
         if not (subscription and resource_group and workspace):
-            raise click.UsageError("--subscription, --resource-group and --workspace belong together.")
+            raise click.UsageError("Use --subscription, --resource-group and --workspace together.")
         if operator:
-            raise click.UsageError("--operator and --workspace exclude each other.")
+            raise click.UsageError("--operator and --workspace cannot be combined.")
         return [place_at(subscription, resource_group, workspace, cloud)]
     return places_of(chosen_operators(operator), cloud)
 
 
 def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
-    """The step operators that `--operator` means.
+    """Return the step operators that `--operator` selects.
 
     Raises:
-        AzureMLError: If there are none, or ZenML does not tell.
+        AzureMLError: If there are none, or the ZenML server is unavailable.
     """
     from zenml_azureml.exceptions import AzureMLError
 
@@ -81,20 +83,21 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
         raise
     except Exception as error:
         raise AzureMLError(
-            f"ZenML does not tell which step operators there are: {error}",
-            hint="Look whether its server can be reached: `zenml status`. Without it, jobs can be listed and "
+            f"Failed to read the step operators from ZenML: {error}",
+            hint="Check that the ZenML server is reachable: `zenml status`. Without it, jobs can be listed and "
             "cancelled by name or run: `--subscription ID --resource-group NAME --workspace NAME`.",
         ) from error
 
 
 @contextmanager
 def click_errors() -> Iterator[None]:
-    """Let a command end with what failed, without a traceback, where that is known.
+    """Turn the package's errors into errors of click, which have no traceback.
 
     Raises:
-        click.ClickException: In the place of such an error.
+        click.ClickException: Instead of such an error.
     """
     from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
+    from zenml_azureml.settings.aliases import AzureMLSettingsError
 
     try:
         yield
@@ -103,7 +106,7 @@ def click_errors() -> Iterator[None]:
 
 
 def log_to_stderr() -> None:
-    """Have ZenML log to stderr: stdout is the answer's."""
+    """Have ZenML log to stderr: stdout is for the result of the command."""
     with working("Loading ZenML"):
         import zenml.logger  # noqa: F401 - sets its handlers
 

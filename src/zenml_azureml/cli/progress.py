@@ -1,4 +1,4 @@
-"""What a terminal shows while a command waits; nothing where nobody looks on, and nothing for programs."""
+"""Progress on a terminal while a command waits; nothing without a terminal, or with `--json`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 @contextmanager
 def working(doing: str) -> Iterator[None]:
-    """Show on stderr that something goes on whose end is not known.
+    """Show a spinner on stderr while work is in progress.
 
     Args:
-        doing: What, e.g. `Listing jobs`.
+        doing: Description of the work, e.g. `Listing jobs`.
     """
     if not _is_looked_at():
         yield
@@ -32,14 +32,14 @@ def working(doing: str) -> Iterator[None]:
 
 
 def counted(doing: str, items: Iterable[T], total: int) -> Iterator[T]:
-    """Each item as soon as it is there; on stderr a bar shows how many have come.
+    """Yield each item when it is ready; a bar on stderr shows how many were yielded.
 
-    The bar is there only while the next item is waited for: what is printed of an item stands where it would without.
+    The bar is shown only while the next item is awaited, so it never mixes with the output for an item.
 
     Args:
-        doing: What, e.g. `Cancelling jobs`.
-        items: What is waited for.
-        total: How many they are.
+        doing: Description of the work, e.g. `Cancelling jobs`.
+        items: The items to wait for.
+        total: Number of items.
     """
     if not _is_looked_at():
         yield from items

@@ -1,4 +1,4 @@
-"""`zenml-azureml emulator scenario`: let jobs fail on purpose."""
+"""`zenml-azureml emulator scenario`: injects failures into jobs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.tables import show_rows
 
 
-@click.command(short_help="Let jobs fail on purpose.")
+@click.command(short_help="Inject failures into jobs.")
 @state_option
 @click.argument("name", required=False)
 @click.option(
     "--jobs",
     default="",
     metavar="REGEX",
-    help="Found in the job's name, display name, experiment, or a tag as KEY=VALUE.  [default: any job]",
+    help="Only jobs whose name, display name, experiment or a tag KEY=VALUE matches.  [default: any job]",
 )
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How many jobs it happens to.")
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Number of jobs.")
 @click.option(
     "--after",
     type=click.FloatRange(0),
     default=0.0,
     metavar="SECONDS",
     show_default=True,
-    help="How long the command has run then, if it happens to a running job.",
+    help="Run time of the command before the failure, if the scenario affects running jobs.",
 )
-@click.option("--now", is_flag=True, help="It happens to jobs that run already, at once.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--now", is_flag=True, help="Inject the failure into running jobs at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def scenario(*, state: Path, name: str | None, jobs: str, times: int, after: float, now: bool, as_json: bool) -> None:
-    """Let the scenario NAME happen to the next jobs; without NAME, show what can happen."""
+    """Inject the failure scenario NAME into the next jobs; without NAME, list the scenarios."""
     running = running_in(state)
     if name is None:
         scenarios = ask(running, "/_emulator/scenarios")

@@ -1,4 +1,4 @@
-"""`zenml-azureml jobs cancel`: what jobs have left in key vaults."""
+"""`zenml-azureml jobs cancel`: deletes the secrets that jobs have left in key vaults."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.job_admin.workspaces import Place
 
-#: Told of each secret that was to be deleted: its address, and what went wrong; empty if nothing did.
-Tell = Callable[[str, str], None]
+#: Called for each secret that was to be deleted, with its URL and a problem; the problem is empty on success.
+Report = Callable[[str, str], None]
 
 
-def delete_secret_of(place: Place, job: ListedJob, tell: Tell) -> bool:
-    """Delete the secret of a job that has ended, if it has one; whether none is left."""
+def delete_secret_of(place: Place, job: ListedJob, report: Report) -> bool:
+    """Delete the secret of a job that has ended, if it has one. Return True if none is left."""
     url = job.tags.get(tags.VAULT_SECRET, "")
-    return not url or _delete(place, url, tell)
+    return not url or _delete(place, url, report)
 
 
 def delete_left(
-    places: Iterable[Place], key_vault: str | None, server: ServerView, tell: Tell, *, run: str = ""
+    places: Iterable[Place], key_vault: str | None, server: ServerView, report: Report, *, run: str = ""
 ) -> bool:
     """Delete the secrets that no job needs any more.
 
     Args:
         places: The workspaces whose jobs they were for.
-        key_vault: The vault where they are; None for each workspace's own.
+        key_vault: Their key vault; None for each workspace's own.
         server: The ZenML server.
-        tell: Told of each.
-        run: Name or id of the one run whose secrets are meant, which has been stopped; empty for all runs.
+        report: Called for each secret.
+        run: Name or id of a run that has been stopped, to delete its secrets only; empty for all runs.
 
     Returns:
-        Whether none is left that was found.
+        True if all secrets that were found are deleted.
     """
     all_gone = True
     for place in places:
         try:
-            # Deleted after all are listed: a list is not to change while it is read.
+            # Deleted after all are listed: the list must not change while it is read.
             left = [
                 secret for secret in place.workspace.secrets.left(key_vault) if _is_left(place, secret, server, run)
             ]
         except AzureMLError as error:
-            echo(f"Secrets that jobs may have left in a key vault are not looked for: {error}", err=True)
+            echo(f"Skipped the search for stale secrets in a key vault: {error}", err=True)
             continue
         for secret in left:
-            all_gone = _delete(place, secret.url, tell) and all_gone
+            all_gone = _delete(place, secret.url, report) and all_gone
     return all_gone
 
 
@@ -70,11 +70,11 @@ def _is_left(place: Place, secret: ListedSecret, server: ServerView, run: str) -
     return is_left(facts, server.id, step_run, datetime.now(timezone.utc), run_stopped=bool(run))
 
 
-def _delete(place: Place, url: str, tell: Tell) -> bool:
+def _delete(place: Place, url: str, report: Report) -> bool:
     problem = ""
     try:
         place.workspace.secrets.delete(url)
     except AzureMLError as error:
         problem = " ".join(str(error).split())
-    tell(url, problem)
+    report(url, problem)
     return not problem

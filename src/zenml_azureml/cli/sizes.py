@@ -1,4 +1,4 @@
-"""`zenml-azureml sizes`: VM sizes, what they cost, and the quota that there is for them."""
+"""`zenml-azureml sizes`: VM sizes with their prices and quota."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 _KINDS = ("serverless", "compute-cluster", "compute-instance")
 
 
-@click.command()
+@click.command(short_help="List VM sizes, with prices and quota.")
 @click.argument("name", required=False, default="", metavar="[PART_OF_NAME]")
-@click.option("--cpus", type=click.FloatRange(min=0), metavar="N", help="vCPUs at the least.")
-@click.option("--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs at the least; 0 for sizes without any.")
-@click.option("--gpu-class", metavar="NAME", help="Which GPU, e.g. T4, V100, A100.")
-@click.option("--memory", type=click.FloatRange(min=0), metavar="GB", help="Memory at the least.")
-@click.option("--max-price", type=click.FloatRange(min=0), metavar="USD", help="Per hour and node at the most.")
-@click.option("--low-priority", is_flag=True, help="Low-priority and spot nodes: their prices and their quota.")
-@click.option("--mode", type=click.Choice(_KINDS), help="Only what that kind of compute can have.")
-@click.option("--available", is_flag=True, help="Only what quota has room for.")
-@click.option("--location", metavar="REGION", help="Another Azure region than the workspace's.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--cpus", type=click.FloatRange(min=0), metavar="N", help="Minimum number of vCPUs.")
+@click.option(
+    "--gpus", type=click.IntRange(min=0), metavar="N", help="Minimum number of GPUs; 0 for sizes without GPUs."
+)
+@click.option("--gpu-class", metavar="NAME", help="GPU class, e.g. T4, V100, A100.")
+@click.option("--memory", type=click.FloatRange(min=0), metavar="GB", help="Minimum memory.")
+@click.option("--max-price", type=click.FloatRange(min=0), metavar="USD", help="Maximum price per hour and node.")
+@click.option("--low-priority", is_flag=True, help="Prices and quota of low-priority and spot nodes.")
+@click.option("--mode", type=click.Choice(_KINDS), help="Only sizes that this kind of compute supports.")
+@click.option("--available", is_flag=True, help="Only sizes with enough quota left for a node.")
+@click.option("--location", metavar="REGION", help="Azure region.  [default: the region of the workspace]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def sizes(
     *,
@@ -47,10 +49,10 @@ def sizes(
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """List the VM sizes of the workspace's region, the cheapest first.
+    """List the VM sizes in the region of the workspace, the cheapest first.
 
-    With Azure's estimate of their price in US dollars per hour and node, the quota that they count against, and how
-    many more nodes it has room for.
+    Shows Azure's estimated price in US dollars per hour and node, the quota that a size counts against, and the number
+    of further nodes that the quota allows.
     """
     log_to_stderr()
     from zenml_azureml.azure.sizes.search import Search, search_sizes
@@ -71,7 +73,7 @@ def sizes(
     elif found:
         _show(found, quota, low_priority=low_priority)
     else:
-        echo(f"No VM size of {region} is like that.")
+        echo(f"No VM size in {region} matches these filters.")
 
 
 def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:

@@ -1,4 +1,4 @@
-"""`zenml-azureml spec`: the job that a step is, as YAML."""
+"""`zenml-azureml spec`: the Azure ML job of a step, as YAML."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ if TYPE_CHECKING:
     from zenml_azureml.job_admin.preview import Preview
 
 
-@click.command()
+@click.command(short_help="Print the job of a step, without submitting.")
 @click.argument("step")
-@click.option("--run", metavar="RUN", help="The run that STEP is a step of, by its name or id.  [default: the latest]")
+@click.option("--run", metavar="RUN", help="Run that contains STEP, by name or ID.  [default: the latest]")
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Run configuration of the pipeline, as `with_options(config_path=...)` takes it.",
+    help="Run configuration file of the pipeline, as for `with_options(config_path=...)`.",
 )
-@click.option("--operator", metavar="NAME", help="A step operator.  [default: all Azure ML ones of the active stack]")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of YAML.")
+@click.option(
+    "--operator", metavar="NAME", help="Step operator.  [default: all Azure ML step operators of the active stack]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def spec(*, step: str, run: str | None, config: Path | None, operator: str | None, as_json: bool) -> None:
-    """Print the job that a step is, as `az ml job create --file` takes it. Submits nothing.
+    """Print the Azure ML job of a step as YAML for `az ml job create --file`, without submitting it.
 
-    STEP is MODULE:PIPELINE.STEP for a step in your code, e.g. train:training.trainer, with placeholders for what is
-    known at run time only. Or it is a step of a past run: its name, the id of its step run, or the name of its job.
+    STEP is MODULE:PIPELINE.STEP for a step in your code, e.g. train:training.trainer. Placeholders stand for values
+    that are known at run time only. For a step of a past run, STEP is the name of the step, the ID of the step run or
+    the name of the job.
 
-    Values that may be secrets are redacted; those that travel by a key vault are not in it, and named above it.
+    Values that may be secrets are redacted. Secrets that the job reads from a key vault are named in a comment.
     """
     in_code = ":" in step
     if in_code and run is not None:
-        raise click.UsageError("--run is for a step of a past run, given by its name.")
+        raise click.UsageError("--run requires the name of a step of a past run.")
     if config is not None and not in_code:
-        raise click.UsageError("--config is for a step in your code: MODULE:PIPELINE.STEP.")
+        raise click.UsageError("--config requires a step in your code: MODULE:PIPELINE.STEP.")
     log_to_stderr()
     with click_errors(), working("Building the job"):
         preview = _preview_in_code(step, config, operator) if in_code else _preview_of_run(step, run, operator)
@@ -72,12 +75,12 @@ def _preview_of_run(step: str, run: str | None, operator: str | None) -> Preview
 
 
 def _notes(preview: Preview) -> list[str]:
-    """What stands above the job."""
+    """Return the comments above the job."""
     environment, _, version = str(preview.document["environment"]).removeprefix("azureml:").rpartition(":")
     notes = []
     if preview.is_built:
         notes += [
-            "The step operator registers the environment before it submits the job. By hand:",
+            "The step operator registers the environment before it submits the job. To register it yourself:",
             f"az ml environment create --name {environment} --version {version} --image {preview.image}",
         ]
     else:
@@ -85,10 +88,10 @@ def _notes(preview: Preview) -> list[str]:
     if preview.placeholders:
         notes.append(f"Known at run time: {', '.join(preview.placeholders)}.")
     if preview.by_vault:
-        notes.append(f"By the key vault, and not in the job: {', '.join(preview.by_vault)}.")
+        notes.append(f"In the key vault instead of the job: {', '.join(preview.by_vault)}.")
     if preview.perhaps_by_vault:
         names = ", ".join(preview.perhaps_by_vault)
-        notes.append(f"By a key vault, and not in the job, where one can be used (`secrets_via` is auto): {names}.")
+        notes.append(f"In a key vault instead of the job, if one can be used (`secrets_via` is auto): {names}.")
     if "REDACTED" in str(preview.document):
-        notes.append("REDACTED stands for what may be a secret.")
+        notes.append("REDACTED stands for a value that may be a secret.")
     return notes

@@ -1,4 +1,4 @@
-"""Tables that can be read at any width, and whose cells can be copied whole."""
+"""Tables that stay readable at any width; a cell is never cut off."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _UNLIMITED = 10_000
 
 
 def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-    """Print a table, a line for each row; on a terminal that it is too wide for, a block for each row.
+    """Print a table with a line for each row; if it is too wide for the terminal, a block for each row.
 
     A cell that is cut off cannot be copied, and a line that is wrapped cannot be read.
 
     Args:
-        headings: Of the columns.
-        rows: The cells of each row, in words.
-        numbers: Headings of the columns that are set to the right.
+        headings: Headings of the columns.
+        rows: The cells of each row.
+        numbers: Headings of the columns that are aligned to the right.
     """
     from rich.console import Console
     from rich.table import Table
@@ -38,7 +38,7 @@ def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
         wide = Console(highlight=False, markup=False, emoji=False, width=_UNLIMITED)
         with wide.capture() as printed:
             wide.print(table)
-        # Columns are padded, the last one too.
+        # Columns are padded, even the last one.
         # Not `echo`: the headings are bold on a terminal.
         click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
         return
@@ -49,7 +49,7 @@ def show_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers
 
 
 def show_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """Print names and values, a line for each; lines of a long value go on under its first one.
+    """Print names and values, a line for each; further lines of a value are aligned with its first line.
 
     Args:
         facts: Names and values.
@@ -68,7 +68,7 @@ def show_facts(facts: Sequence[tuple[str, str]]) -> None:
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
-    # Folded, not cut at words alone: ids and URLs are longer than terminals are wide.
+    # Folded instead of wrapped at words: ids and URLs can be longer than a line of the terminal.
     table.add_column(overflow="fold")
     for name, value in facts:
         table.add_row(name, value)

@@ -1,1 +1,1 @@
-"""`zenml-azureml demo`: a pipeline (`pipeline.py`) and what runs it on an emulator of its own."""
+"""`zenml-azureml demo`: a pipeline (`pipeline.py`), and the code that runs it on its own emulator."""

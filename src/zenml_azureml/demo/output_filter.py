@@ -1,4 +1,4 @@
-"""The pipeline's output without the lines that tell a newcomer nothing."""
+"""The pipeline's output, without lines that do not matter to a newcomer."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from zenml_azureml.azure.failures.survived_errors import SurvivedErrors
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
-# How such lines begin. One that a new version words otherwise is shown, and does no harm.
-_TELLS_NOTHING = re.compile(
+# Beginnings of such lines. If a new version of ZenML changes one, the line is shown, which does no harm.
+_UNIMPORTANT = re.compile(
     r"Registered new pipeline|Unable to find a build to reuse|  \* |Archiving pipeline code|Uploading code|"
     r"Code upload finished|Using a build|\s*Image\(s\)|Using user|You can visualize|Skipping visualization|"
     r"Class \w+: This is an experimental class|(\[\w+\] )?(Downloading code|Code download finished)"
 )
 
 
-# The step whose log a line is of.
+# The prefix of a line that names its step.
 _STEP = re.compile(r"(?:\[\w+\] )?")
 
 
 def worth_showing(lines: Iterable[str]) -> Iterator[str]:
-    """The lines that are worth a newcomer's time.
+    """Yield the lines that matter to a newcomer.
 
     Args:
-        lines: What ZenML and the steps print, with colours or without.
+        lines: Output of ZenML and of the steps, with colours or without.
 
     Returns:
-        Those of them that tell something, unchanged.
+        These lines, unchanged.
     """
     # On Python 3.12 and later every program's log ends with an error of OpenTelemetry, which ZenML logs through.
     survived: defaultdict[str, SurvivedErrors] = defaultdict(SurvivedErrors)
@@ -37,5 +37,5 @@ def worth_showing(lines: Iterable[str]) -> Iterator[str]:
         text = _ANSI.sub("", line)
         step = _STEP.match(text)
         prefix = step[0] if step else ""
-        if not survived[prefix].includes(text[len(prefix) :]) and not _TELLS_NOTHING.match(text):
+        if not survived[prefix].includes(text[len(prefix) :]) and not _UNIMPORTANT.match(text):
             yield line

@@ -1,4 +1,4 @@
-"""Tell handwritten digits apart: prepared here, trained and evaluated on Azure ML."""
+"""Classify handwritten digits: prepare them here, train and evaluate a model on Azure ML."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ CLUSTER = AzureMLStepOperatorSettings(
     max_instances=2,
 )
 
-# The image that the jobs run: without it, ZenML builds one that holds your code and its requirements.
+# Image of the jobs. Without it, ZenML builds one with your code and its requirements.
 DOCKER = DockerSettings(skip_build=True, parent_image="python:3.12")
 
 
@@ -52,7 +52,7 @@ def train(images: np.ndarray, digits: np.ndarray) -> Annotated[ClassifierMixin, 
 
 @step(step_operator="azureml", settings={"step_operator": CLUSTER}, enable_cache=False)
 def evaluate(model: ClassifierMixin, images: np.ndarray, digits: np.ndarray) -> Annotated[float, "accuracy"]:
-    """Judge the model by images that it has not seen."""
+    """Evaluate the model on images that it has not seen."""
     predicted = model.predict(images)
     accuracy = float(accuracy_score(digits, predicted))
     f1 = float(f1_score(digits, predicted, average="macro"))

@@ -1,7 +1,7 @@
-"""The demo's last words: which step ran where, told by ZenML and by the workspace.
+"""Report at the end of the demo: where each step ran, from ZenML and from the workspace.
 
-Run as a program of its own, with the environment that `zenml-azureml emulator env` sets: what it asks the
-workspace, it asks as any script would.
+A program of its own, with the environment that `zenml-azureml emulator env` sets. It queries the workspace as any
+script would.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where one step ran.
+    """Place and time of a step.
 
     Attributes:
         name: The step.
-        status: How it ended, in ZenML's words.
+        status: ZenML's status of the step.
         where: `here`, or the kind of Azure ML compute.
-        compute: Name of the compute; empty where it has none.
-        seconds: From the step's start to its end, as ZenML has it; None if it did not end.
+        compute: Name of the compute; empty if it has none.
+        seconds: Duration of the step, according to ZenML; None if it did not end.
         job: Name of its Azure ML job; empty if it had none.
-        studio_url: Link to that job; empty likewise.
+        studio_url: Link to that job; empty if it had none.
     """
 
     name: str
@@ -43,7 +43,7 @@ class StepReport:
 
 
 def table(steps: list[StepReport]) -> Table:
-    """Where each step ran; the long texts (jobs and links) are left to `links`."""
+    """Return a table of the places of steps; `links` has the long texts (jobs and links)."""
     result = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("Step", "Ended", "Where", "Compute"):
         result.add_column(heading, no_wrap=True)
@@ -55,12 +55,12 @@ def table(steps: list[StepReport]) -> Table:
 
 
 def links(steps: list[StepReport]) -> list[str]:
-    """The jobs and their links, lines of text."""
+    """Return the jobs and their links, as lines of text."""
     return [line for step in steps if step.job for line in (f"{step.name}: job {step.job}", f"  {step.studio_url}")]
 
 
 def metrics(metadata: Mapping[str, object]) -> dict[str, float]:
-    """The numbers among what a step has recorded."""
+    """Return the numbers in the metadata of a step."""
     return {
         name: value
         for name, value in sorted(metadata.items())
@@ -69,7 +69,7 @@ def metrics(metadata: Mapping[str, object]) -> dict[str, float]:
 
 
 def describe(step: StepRunResponse, ml_client: MLClient) -> StepReport:
-    """Where a step ran, as its metadata and its job tell."""
+    """Return the place and time of a step, from its metadata and its job."""
     where, compute = "here", ""
     job = str(step.run_metadata.get("azureml_job_name", ""))
     if job:

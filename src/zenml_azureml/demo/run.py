@@ -33,10 +33,10 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the demo keeps everything.
+    """Folders of the demo.
 
     Attributes:
-        root: Everything is below it.
+        root: Parent of all other folders.
     """
 
     root: Path
@@ -63,7 +63,7 @@ class Folders:
 
     @property
     def cache(self) -> Path:
-        """What programs keep in `~/.cache` otherwise; uv, which ZenML asks for the packages, does."""
+        """Replacement for `~/.cache`, e.g. of uv, with which ZenML lists the packages."""
         return self.root / "cache"
 
 
@@ -71,24 +71,24 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
     """Run the demo.
 
     Args:
-        folder: Where it works, empty or missing; None for a temporary folder.
-        keep: Leave the emulator running, and the folder in place.
+        folder: Folder to use, empty or missing; None for a temporary folder.
+        keep: True to keep the emulator running, and the folder.
 
     Returns:
-        Whether every step succeeded.
+        True if every step succeeded.
 
     Raises:
         DemoError: If the folder is not empty, or something but the pipeline failed.
         KeyboardInterrupt: If it was interrupted; by then everything is cleaned up.
     """
     folders = Folders(_new_folder(folder))
-    # Whatever ends the demo, it is ended in the same way.
+    # Every signal ends the demo in the same way.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
         succeeded = _run(folders)
         if keep:
-            _tell_what_is_kept(folders)
+            _show_what_is_kept(folders)
         return succeeded
     finally:
         if not keep:
@@ -121,11 +121,11 @@ def _run(folders: Folders) -> bool:
 
 
 def registration_commands(emulator: instance.Running, artifacts: Path) -> list[list[str]]:
-    """The commands that a user would type to register a stack.
+    """Return the commands that a user would type to register a stack.
 
     Args:
-        emulator: Whose workspace the step operator is to use.
-        artifacts: Where artifacts go: absolute, since jobs have a home of their own.
+        emulator: Emulator of the workspace for the step operator.
+        artifacts: Folder for artifacts; absolute, because jobs have another home.
     """
     options = emulator.options
     return [
@@ -146,12 +146,12 @@ def registration_commands(emulator: instance.Running, artifacts: Path) -> list[l
 
 
 def child_environment(own: Mapping[str, str], emulator: instance.Running, folders: Folders) -> dict[str, str]:
-    """The environment of what the demo starts: the user's, without a trace of their ZenML and Azure.
+    """Return the environment of programs that the demo starts: the user's, without their ZenML and Azure variables.
 
     Args:
         own: The environment of this process.
-        emulator: What stands for Azure.
-        folders: Where it all goes that would go to the user's home.
+        emulator: Emulator to use instead of Azure.
+        folders: Folders to use instead of the user's home.
     """
     kept = {name: value for name, value in own.items() if not name.startswith(("ZENML_", "AZURE"))}
     return {
@@ -193,13 +193,13 @@ def _zenml(command: list[str], variables: Mapping[str, str], folder: Path) -> No
 def _clean_up(folders: Folders) -> None:
     with uninterrupted():
         daemon.stop(folders.emulator)
-        # An interrupt may come just when a program has been started and nobody waits for it yet.
+        # An interrupt can arrive when a program has just been started and this process does not wait for it yet.
         children = psutil.Process().children(recursive=True)
         for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children)
-        # Only what the demo has made: a user may have put something beside it.
+        # Only the folders of the demo: the user may have put other files beside them.
         for made in (folders.emulator, folders.project, folders.artifacts, folders.zenml, folders.cache):
             shutil.rmtree(made, ignore_errors=True)
         with suppress(OSError):
@@ -207,15 +207,15 @@ def _clean_up(folders: Folders) -> None:
     _console.print("\nThe emulator is stopped and everything it wrote is removed.", style="dim")
 
 
-def _tell_what_is_kept(folders: Folders) -> None:
+def _show_what_is_kept(folders: Folders) -> None:
     _say("Kept")
     state = shlex.quote(str(folders.emulator))
     _console.print(f"  Everything: {folders.root}")
-    _console.print(f"  Look at the emulator: zenml-azureml emulator status --state {state}")
+    _console.print(f"  Status of the emulator: zenml-azureml emulator status --state {state}")
     _console.print(
         f'  Use it: eval "$(zenml-azureml emulator env --state {state})"; export ZENML_CONFIG_PATH={folders.zenml}'
     )
-    _console.print(f"  End it: zenml-azureml emulator stop --state {state}; rm -r {folders.root}")
+    _console.print(f"  Stop it: zenml-azureml emulator stop --state {state}; rm -r {folders.root}")
 
 
 def _say(heading: str) -> None:

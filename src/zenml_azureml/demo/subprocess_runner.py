@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zenml_azureml.demo.output_filter import worth_showing
 
-# How often an interrupt is passed on, and how many seconds the program has each time to cancel its job.
+# Number of times that an interrupt is passed on, and seconds for the program to cancel its job each time.
 _INTERRUPTS = 3
 _PATIENCE = 10.0
 
@@ -52,7 +52,7 @@ def show_program(command: list[str], variables: Mapping[str, str], folder: Path)
     except KeyboardInterrupt:
         with uninterrupted():
             interrupted.set()
-            sys.stdout.write("\nInterrupted: ending the running jobs.\n")
+            sys.stdout.write("\nInterrupted: cancelling the running jobs.\n")
             _interrupt(process)
         raise
     finally:
@@ -61,7 +61,7 @@ def show_program(command: list[str], variables: Mapping[str, str], folder: Path)
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let no second Ctrl+C leave things half-ended."""
+    """Ignore further signals, so that a second Ctrl+C does not interrupt the cleanup."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     former = [signal.signal(number, signal.SIG_IGN) for number in numbers]
     try:
@@ -83,11 +83,11 @@ def _interrupt(process: subprocess.Popen[str]) -> None:
 
 
 def _show(output: Iterable[str], interrupted: threading.Event) -> None:
-    # The traceback of an interrupt that the user has asked for is not worth showing.
+    # The traceback of the user's own interrupt is not shown.
     lines = takewhile(lambda line: not (interrupted.is_set() and line.startswith("Traceback")), output)
     for line in worth_showing(lines):
         sys.stdout.write(f"  {line}")
         sys.stdout.flush()
-    # Read to its end all the same: a program whose output nobody reads stands still.
+    # Read to the end: a program blocks if no process reads its output.
     for _ in output:
         pass

@@ -1,5 +1,5 @@
-"""`zenml-azureml doctor`: whether a step operator can do its work, and what to do where it cannot.
+"""`zenml-azureml doctor`: checks of what a step operator needs, with the next steps for each problem.
 
 One file for each concern: the facts, and a pure function from them to a `Finding`. `facts.py` and
-`workspace.inspector` gather the facts; `runner.py` brings both together. No check imports `azure.*`.
+`azure.arm.inspector` gather the facts; `runner.py` combines both. No check imports `azure.*`.
 """

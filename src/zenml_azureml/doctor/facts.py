@@ -1,4 +1,4 @@
-"""What ZenML and this machine tell of a step operator's surroundings."""
+"""Facts about a step operator, from ZenML and this machine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _ENGINES = ("docker", "podman")
 
 
 def stack_of(operator: AzureMLStepOperator) -> StackResponse | None:
-    """The stack that a step operator is looked at in: the active one, or else the first that has it; None for none."""
+    """Return the stack of a step operator: the active one, or else the first that has it; None if none has it."""
     active = Client().active_stack_model
     if any(component.id == operator.id for component in _components(active, StackComponentType.STEP_OPERATOR)):
         return active
@@ -53,7 +53,7 @@ def stack_of(operator: AzureMLStepOperator) -> StackResponse | None:
 
 
 def versions() -> Versions:
-    """What is installed, here and on the server."""
+    """Return the installed versions, on this machine and on the server."""
     wanted: dict[str, str] = {}
     for line in requires(DISTRIBUTION_NAME) or ():
         requirement = Requirement(line)
@@ -70,18 +70,18 @@ def versions() -> Versions:
 
 
 def connector_expires_at(operator: AzureMLStepOperator) -> datetime | None:
-    """When a step operator's service connector expires for good; None if it does not, or there is none."""
+    """Return when a step operator's service connector expires for good; None if never, or without a connector."""
     if not operator.connector:
         return None
     try:
         expires_at = Client().get_service_connector(str(operator.connector)).expires_at
-    except Exception:  # noqa: BLE001 - that it cannot be used is told by whoever signs in with it
+    except Exception:  # noqa: BLE001 - the check of the sign-in reports it
         return None
     return None if expires_at is None else expires_at.replace(tzinfo=expires_at.tzinfo or timezone.utc)
 
 
 def configured_compute(operator: AzureMLStepOperator) -> ConfiguredCompute:
-    """The compute that a step operator's configuration names for all of its steps."""
+    """Return the compute that a step operator's configuration names for all of its steps."""
     asked: ComputeSpec = resolve(operator.default_settings()).compute
     if isinstance(asked, ExistingCompute):
         return ConfiguredCompute(asked.name)
@@ -100,7 +100,7 @@ def configured_compute(operator: AzureMLStepOperator) -> ConfiguredCompute:
 
 
 def container_registry(stack: StackResponse) -> StackRegistry | None:
-    """The container registry of a stack; None if it has none."""
+    """Return the container registry of a stack; None if it has none."""
     for component in _components(stack, StackComponentType.CONTAINER_REGISTRY):
         registry: Any = StackComponent.from_model(component)
         return StackRegistry(component.name, registry.config.uri, registry.config.is_local)
@@ -108,12 +108,12 @@ def container_registry(stack: StackResponse) -> StackRegistry | None:
 
 
 def artifact_store(stack: StackResponse) -> ArtifactStore | Problem:
-    """The artifact store of a stack, and whether it can be read from here."""
+    """Return the artifact store of a stack, and if it can be read from this machine."""
     (component,) = _components(stack, StackComponentType.ARTIFACT_STORE)
     path = str(component.configuration.get("path") or "")
     try:
         store: Any = StackComponent.from_model(component)
-    except Exception as error:  # noqa: BLE001 - what is not installed, in as many ways as there are stores
+    except Exception as error:  # noqa: BLE001 - each kind of store fails differently if its packages are missing
         return ArtifactStore(component.name, path, is_local=False, cannot_load=_one_line(error))
     facts = ArtifactStore(component.name, store.path, store.config.is_local)
     try:
@@ -124,30 +124,30 @@ def artifact_store(stack: StackResponse) -> ArtifactStore | Problem:
 
 
 def server() -> Server | Problem:
-    """Where this client stores what it does."""
+    """Return the ZenML server or the database of this client."""
     try:
         store = Client().zen_store
         store.get_store_info()
-    except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
-        return Problem(f"The ZenML server does not answer: {_one_line(error)}", "Look at it with `zenml status`.")
+    except Exception as error:  # noqa: BLE001 - each kind of store and network fails differently
+        return Problem(f"The ZenML server is unavailable: {_one_line(error)}", "Check the connection: `zenml status`.")
     return Server(store.url, store.type is StoreType.SQL)
 
 
 def image_builder(stack: StackResponse) -> ImageBuilder | None:
-    """The image builder of a stack; None if it has none."""
+    """Return the image builder of a stack; None if it has none."""
     for component in _components(stack, StackComponentType.IMAGE_BUILDER):
         if component.flavor_name != "local":
             return ImageBuilder(component.name, builds_here=False)
-        # Only the command line heeds the variable; ZenML's own client of the engine does not.
-        heeds = bool(component.configuration.get("use_subprocess_call"))
-        wanted = os.environ.get("DOCKER_DEFAULT_PLATFORM", "") if heeds else ""
+        # Only the command line uses the variable; ZenML's own client of the engine ignores it.
+        uses_variable = bool(component.configuration.get("use_subprocess_call"))
+        wanted = os.environ.get("DOCKER_DEFAULT_PLATFORM", "") if uses_variable else ""
         architecture, no_engine = _engine_architecture()
         return ImageBuilder(component.name, True, architecture, no_engine, wanted, _latest_run_platform(stack))
     return None
 
 
 def _latest_run_platform(stack: StackResponse) -> str:
-    """The platform that the latest run on a stack asked for in its `DockerSettings`; empty for none."""
+    """Return the platform in the `DockerSettings` of the latest run on a stack; empty for none."""
     for run in Client().list_pipeline_runs(stack_id=stack.id, sort_by="desc:created", size=1, hydrate=True).items:
         build_config = run.config.docker_settings.build_config
         options = build_config.build_options if build_config else None
@@ -156,7 +156,7 @@ def _latest_run_platform(stack: StackResponse) -> str:
 
 
 def _engine_architecture() -> tuple[str, str]:
-    """The architecture of the first engine that answers, and why none does."""
+    """Return the architecture of the first engine that answers, or else the reason why none does."""
     problem = "neither `docker` nor `podman` is installed."
     for program in _ENGINES:
         command = [program, "version", "--format", "{{.Server.Arch}}" if program == "docker" else "{{.Client.OsArch}}"]
@@ -188,15 +188,15 @@ def _server_version() -> str:
     try:
         store = Client().zen_store
         return "" if store.type is StoreType.SQL else str(store.get_store_info().version)
-    except Exception:  # noqa: BLE001 - that it does not answer is told where the server is looked at
+    except Exception:  # noqa: BLE001 - the check of the server reports it
         return ""
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What some work gives, if it is done in time.
+    """Return the result of some work, if it is done in time.
 
     Raises:
-        TimeoutError: If it is not. It goes on, and ends with the process.
+        TimeoutError: If it is not. The work continues until the process ends.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -204,7 +204,7 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised below, where somebody waits
+        except BaseException as error:  # noqa: BLE001 - raised below, in the waiting thread
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -213,7 +213,7 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     if not results:
-        raise TimeoutError(f"it has not answered within {seconds:.0f} s.")
+        raise TimeoutError(f"no answer within {seconds:.0f} s.")
     return results[0]
 
 

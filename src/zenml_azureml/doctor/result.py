@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""Result of a check."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from zenml_azureml.exceptions import AzureMLError
 
 
 class Status(str, Enum):
-    """How a check ends."""
+    """Status of a check."""
 
     OK = "ok"
-    #: Something that only some steps mind, or that will matter later.
+    #: A problem for some steps only, or at a later time.
     WARNING = "warning"
     FAILED = "failed"
-    #: It could not be looked at.
+    #: The check could not run.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found.
+    """Result of a check.
 
     Attributes:
         check: Name of the check.
-        status: How it ended.
-        found: What is the case, as a sentence or a phrase.
-        hint: What to do about it, as sentences; empty if nothing has to be done.
+        status: Status of the check.
+        found: Result, as a sentence or a phrase.
+        hint: Next steps, as sentences; empty if there are none.
     """
 
     check: str
@@ -38,11 +38,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a fact is not known.
+    """Reason why a fact is unknown.
 
     Attributes:
-        what: What went wrong, as a sentence.
-        hint: What to do about it, as sentences.
+        what: The problem, as a sentence.
+        hint: Next steps, as sentences.
     """
 
     what: str
@@ -50,26 +50,26 @@ class Problem:
 
     @classmethod
     def of(cls, error: AzureMLError) -> Problem:
-        """The same, in one line."""
+        """Return an error as a problem, in one line."""
         said = f" Azure: {error.azure_message}" if error.azure_message else ""
         return cls(" ".join(f"{error.summary}{said}".split()), error.hint)
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """Return a finding without a problem."""
     return Finding(check, Status.OK, found)
 
 
 def warning(check: str, found: str, hint: str) -> Finding:
-    """Something that only some steps mind."""
+    """Return a problem for some steps only."""
     return Finding(check, Status.WARNING, found, hint)
 
 
 def failed(check: str, found: str, hint: str) -> Finding:
-    """Steps will fail."""
+    """Return a problem that makes steps fail."""
     return Finding(check, Status.FAILED, found, hint)
 
 
 def unknown(check: str, problem: Problem) -> Finding:
-    """It could not be looked at."""
+    """Return that a check could not run."""
     return Finding(check, Status.UNKNOWN, problem.what, problem.hint)

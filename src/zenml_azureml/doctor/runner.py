@@ -1,4 +1,4 @@
-"""All checks of one step operator: facts are gathered, then judged. What needs another fact that is missing says so."""
+"""All checks of one step operator. A check whose facts depend on an unknown fact reports that it could not run."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How many findings there are of a step operator.
+#: Number of findings for a step operator.
 NUMBER_OF_CHECKS = 11
 
 _NO_STACK = Problem(
-    "Not looked at: no stack has this step operator.", "Add it to one: `zenml stack update NAME -s OPERATOR`."
+    "Skipped: no stack has this step operator.", "Add it to one: `zenml stack update NAME -s OPERATOR`."
 )
-_NOT_SIGNED_IN = Problem("Not looked at, because nobody is signed in.")
-_NO_WORKSPACE = Problem("Not looked at, because the workspace cannot be reached.")
+_NOT_SIGNED_IN = Problem("Skipped: sign-in failed.")
+_NO_WORKSPACE = Problem("Skipped: the workspace cannot be reached.")
 
 
 def examine(operator: AzureMLStepOperator, cloud: str | None, now: datetime) -> Iterator[Finding]:
-    """What the checks find, each as soon as it is known.
+    """Run the checks, and yield each finding when it is known.
 
     Args:
         operator: The step operator.
@@ -82,7 +82,7 @@ def examine(operator: AzureMLStepOperator, cloud: str | None, now: datetime) -> 
 
 @dataclass
 class _Azure:
-    """What Azure tells, each thing asked for once."""
+    """Facts from Azure, each requested once."""
 
     inspector: Inspector
     configured: ConfiguredCompute

@@ -1,4 +1,4 @@
-"""The emulator's web application: every route, and what happens around each request."""
+"""The emulator's web application: its routes, and the middleware around each request."""
 
 from __future__ import annotations
 
@@ -51,11 +51,12 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     status.routes,
 )
 
-#: Those whose handlers check their callers themselves: by a signature, a secret or the emulator's key.
+#: Routes whose handlers authenticate their callers themselves: by a signature, a secret or the emulator's key.
 _WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
 
-#: What a request passes on its way to its handler, in this order.
-# The first `answer_refusals` answers what cannot be read while it is recorded; faults see what the second one answers.
+#: Middleware that a request passes on its way to its handler, in this order.
+# The first `answer_refusals` answers requests that cannot be read while they are recorded; faults see the answers of
+# the second one.
 _MIDDLEWARES = (
     *(note_connection, guard, answer_refusals, record, inject),
     *(answer_refusals, demand_token, limit_rate, demand_role, demand_api_version),
@@ -66,7 +67,7 @@ def build_app(context: Context, access: Access, connections: Connections | None 
     """Put the application together.
 
     Args:
-        context: What its handlers see.
+        context: State for its handlers.
         access: Checks each request first.
         connections: Knows which connections are busy; a new one by default.
     """
@@ -96,7 +97,7 @@ def all_routes() -> list[web.RouteDef]:
 
 
 def any_case(path: str) -> str:
-    """A route's path whose fixed words match in any case, as ARM compares them.
+    """Return a route's path whose fixed words match in any case, as in ARM.
 
     Only paths below `/subscriptions` are changed. Letters of ASCII alone have two cases: the long s is no `s`.
     """
@@ -109,6 +110,6 @@ def any_case(path: str) -> str:
 
 
 async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:
-    """Take away the header that names aiohttp: Azure ML sends none."""
+    """Remove the header that names aiohttp: Azure ML sends none."""
     if "aiohttp" in response.headers.get("Server", ""):
         del response.headers["Server"]

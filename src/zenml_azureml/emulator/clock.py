@@ -1,4 +1,4 @@
-"""Time as the emulator sees it: passed in, so that hours of a job's life can be tested in none."""
+"""Clocks of the emulator: injected, so that tests of long jobs take no time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where the emulator takes the time from, and how it waits."""
+    """Source of time, and of waiting, for the emulator."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait for so many seconds of this clock."""
@@ -27,11 +27,11 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return datetime.now(timezone.utc)
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; never goes back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """Stands still until it is moved: what sleeps on it wakes up in the order of time.
+    """A clock that stands still until it is advanced; sleepers wake up in the order of time.
 
     Args:
         start: The time of day at first; by default the machine's.
@@ -53,11 +53,11 @@ class ManualClock:
         self._numbers = count()
 
     def now(self) -> datetime:
-        """The time of day, in UTC."""
+        """Return the time of day, in UTC."""
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
-        """Seconds that it was moved so far."""
+        """Return the seconds that it was moved so far."""
         return self._elapsed
 
     async def sleep(self, seconds: float) -> None:
@@ -70,10 +70,10 @@ class ManualClock:
         await future
 
     async def advance(self, seconds: float) -> None:
-        """Move it; returns once everybody who woke up sleeps again or is done.
+        """Advance the clock; returns when all coroutines that woke up sleep again or are done.
 
         Args:
-            seconds: By how much.
+            seconds: Number of seconds.
         """
         target = self._elapsed + seconds
         await _let_others_run()

@@ -1,4 +1,4 @@
-"""What every handler of the emulator can reach, in one place."""
+"""Shared state of the emulator, available to every handler."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from zenml_azureml.emulator.state import Store
 
 
 class Settings(BaseModel):
-    """What `POST /_emulator/settings` can change while the emulator runs. All times in seconds.
+    """Settings that `POST /_emulator/settings` can change while the emulator runs. All times in seconds.
 
     Attributes:
-        latency: Added to every answer.
-        compute_provisioning: How long creating, starting, stopping or deleting a compute takes.
-        job_preparation: How long a job is Starting or Preparing before it runs, a free node given.
-        job_finalization: How long a job is Finalizing after its command has ended.
-        page_size: Items on one page of a listing.
-        rate_limits: Whether Resource Manager refuses what exceeds its limits (`http/rate_limits.py`).
-        token_lifetime: How long a new access token is valid.
-        sas_lifetime: How long a new SAS URL is valid.
-        simulated_seconds: How long a simulated job lasts that does not say it itself.
-        simulated_lines: How many lines such a job logs.
-        simulated_exit_code: What such a job ends with.
+        latency: Delay of every answer.
+        compute_provisioning: Time for creating, starting, stopping or deleting a compute.
+        job_preparation: Time for which a job is Starting or Preparing before it runs, if a node is free.
+        job_finalization: Time for which a job is Finalizing after its command has ended.
+        page_size: Number of items on one page of a listing.
+        rate_limits: True if Resource Manager refuses requests above its limits (`http/rate_limits.py`).
+        token_lifetime: Lifetime of a new access token.
+        sas_lifetime: Lifetime of a new SAS URL.
+        simulated_seconds: Duration of a simulated job, unless the job sets it.
+        simulated_lines: Number of lines that such a job logs.
+        simulated_exit_code: Exit code of such a job.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -55,23 +55,23 @@ class Settings(BaseModel):
 
 @dataclass
 class Context:
-    """The emulator's parts, as its handlers see them.
+    """Parts of the emulator that its handlers use.
 
     Attributes:
         folder: The state folder; nothing is written outside of it.
         base_url: `https://127.0.0.1:PORT`, without a slash at the end.
         keys: The state folder's secrets beside those of the application.
-        identity: The tenant, and the one application that can sign in and so makes everything.
-        store: The workspaces and what is in them.
+        identity: The tenant, and the only application that can sign in.
+        store: The workspaces and their contents.
         runtime: Executes the jobs.
-        clock: The time.
-        settings: What can be changed while it runs.
-        ca_bundle: What its clients trust it by; jobs are given it too. None where no job has to reach it.
-        cloud: Which of Azure's clouds it shows.
-        scenarios: What shall go wrong with which jobs.
-        on_request: Called with method, path and body of each request that comes in: for who has to know all that was
-            sent. Bodies hold secrets, and are kept nowhere here.
-        tasks: What runs in the background; cancelled when the emulator is closed or reset.
+        clock: The clock.
+        settings: Settings that can change while it runs.
+        ca_bundle: Certificates with which its clients and jobs trust it. None if no job has to reach it.
+        cloud: The emulated Azure cloud.
+        scenarios: Failures to inject into jobs.
+        on_request: Called with method, path and body of each request, for tests that check all that was sent. Bodies
+            contain secrets, and are not stored here.
+        tasks: Background tasks; cancelled when the emulator is closed or reset.
     """
 
     folder: Path
@@ -95,7 +95,7 @@ class Context:
 
     @property
     def client_id(self) -> str:
-        """The application that makes everything."""
+        """The application that can sign in."""
         return self.identity.client_id
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -106,7 +106,7 @@ class Context:
         return task
 
     async def end_all(self) -> None:
-        """End what runs in the background, and every job."""
+        """Stop all background tasks and all jobs."""
         tasks = tuple(self.tasks)
         for task in tasks:
             task.cancel()

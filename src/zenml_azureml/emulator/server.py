@@ -56,23 +56,23 @@ class Emulator:
         vaults: Names of further key vaults, in the resource group of the first workspace.
         runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
-        settings: How it behaves at first.
+        settings: Its settings at first.
         cloud: Name of the cloud that it shows: whose tokens it makes and takes, and whose Studio it links to.
-        proxy_port: Where a proxy listens that leads Azure's public hosts to it; 0 takes a free port, None makes no
+        proxy_port: Port of a proxy for Azure's public hosts; 0 for a free port, None for no
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
         peers: Decides which users of this machine may connect; by default the one that starts it.
-        connection_limits: When connections are closed that do nothing.
+        connection_limits: Times after which idle connections are closed.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`.
-        proxy_url: `http://127.0.0.1:PORT` of the proxy; None where there is none.
-        context: What it holds; only to be touched on its own event loop.
+        proxy_url: `http://127.0.0.1:PORT` of the proxy; None if there is none.
+        context: Its state; use it only on its own event loop.
         ca_file: The certificate of its CA alone.
         ca_bundle: certifi's certificates and that one.
-        tenant_id: Where the application signs in.
+        tenant_id: Tenant in which the application signs in.
         client_id: The application that can sign in.
-        federated_token_file: What it can sign in with too (`AZURE_FEDERATED_TOKEN_FILE`).
+        federated_token_file: Another credential of the application (`AZURE_FEDERATED_TOKEN_FILE`).
 
     Raises:
         OSError: If the port is taken, or the folder cannot be written.
@@ -201,7 +201,7 @@ class Emulator:
         self.close()
 
     def close(self) -> None:
-        """End every job and stop serving, where it runs in a thread; else only give the port back."""
+        """Stop every job and the server if it runs in a thread; else only release the port."""
         if self._thread is None:
             self._give_ports_back()
             return
@@ -213,7 +213,7 @@ class Emulator:
         """Run a coroutine on its event loop and wait for it; only for an emulator that runs in a thread.
 
         Args:
-            work: E.g. something that looks into `context`.
+            work: A coroutine, e.g. one that reads `context`.
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 

@@ -1,4 +1,4 @@
-"""What the emulated workspaces hold.
+"""State of the emulated workspaces.
 
 Everything lives in memory, on the event loop's one thread: handlers change these objects between
 two `await`s and need no lock. What a job writes lives in its folder below the emulator's state
@@ -38,21 +38,21 @@ class Job:
     Attributes:
         name: As given in the URL of its PUT.
         properties: `properties` as the service answers them, without `status`.
-        created_at: When the PUT was accepted.
+        created_at: Time at which the PUT was accepted.
         status: One of the states of the Azure ML SDK's `JobStatus`.
-        folder: Where everything that the job writes goes.
-        started_at: When its command began to run.
-        ended_at: When it reached a terminal state.
-        error: What run history says of a failure: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
-        attempt: Which attempt it is at, from 1 on.
+        folder: Folder for everything that the job writes.
+        started_at: Time at which its command started.
+        ended_at: Time at which it reached a terminal state.
+        error: A failure in run history: `{"code", "message"}` and maybe `"component"`; ARM never shows it.
+        attempt: Number of its current attempt, from 1 on.
         cancel_requested: Set by a cancel; the lifecycle waits on it.
-        struck_by: What is to happen to it now, while it runs; taken away when it has.
+        struck_by: Scenario to apply to it while it runs; removed after that.
         struck: Set by that; the lifecycle waits on it.
-        running: What runs its command now; None where nothing does.
-        log_files: When each of its log files was first seen, by path and inode: one that takes the place of another
-            is a new one.
-        number: Grows with every job that is made.
-        machine_secret: What the job shows to get tokens of its managed identity, until it ends.
+        running: Its running command; None if none is running.
+        log_files: Time when each of its log files was first seen, by path and inode: a file that replaces another is
+            a new one.
+        number: Number of the job, in the order of creation.
+        machine_secret: Secret with which the job gets tokens of its managed identity, until it ends.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Job:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing will change any more."""
+        """True if the job has ended."""
         return self.status in TERMINAL_STATES
 
     @property
     def log_folder(self) -> Path:
-        """Where `std_log.txt` is."""
+        """Folder of `std_log.txt`."""
         return self.folder / "user_logs"
 
 
@@ -138,7 +138,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class WorkspaceName:
-    """What an emulated workspace is called, and the Azure region it claims to be in."""
+    """Name of an emulated workspace, and its Azure region."""
 
     subscription_id: str = "00000000-0000-0000-0000-00000000a271"
     resource_group: str = "emulator"
@@ -156,7 +156,7 @@ class Workspace:
         environments: By name, then by version, oldest first.
         computes: By name.
         storage_key: The key of the storage account that its jobs' files are in.
-        container_registry: ARM id of the container registry that belongs to it; None where none was needed yet.
+        container_registry: ARM id of the container registry that belongs to it; None if none was needed yet.
         user_assigned: Its user-assigned identities, as ARM shows them.
         primary_identity: ARM id of that one of them which it uses; None for its own.
     """
@@ -183,17 +183,17 @@ class Workspace:
         self.note_tags(job)
 
     def note_tags(self, job: Job) -> None:
-        """Take in that a job may have further tags; none ever goes away."""
+        """Add the tags of a job to the index; tags are never removed."""
         for tag in job.properties["tags"]:
             self._by_tag.setdefault(tag, {})[job.name] = job
 
     def newest_jobs(self, tag: str | None) -> list[Job]:
-        """The jobs, or those with a tag, the newest first."""
+        """Return the jobs, or those with a tag, the newest first."""
         jobs = self.jobs if tag is None else self._by_tag.get(tag, {})
         return sorted(jobs.values(), key=attrgetter("number"), reverse=True)
 
     def clear(self) -> None:
-        """Forget all that was made in it."""
+        """Delete all resources of the workspace."""
         for made in (self.jobs, self.environments, self.computes, self.user_assigned, self._by_tag):
             made.clear()
         self.container_registry = self.primary_identity = None
@@ -217,11 +217,11 @@ class Workspace:
         )
 
     def find_job(self, name: str) -> Job | None:
-        """The job of that name in any case, or None."""
+        """Return the job of that name in any case, or None."""
         return self.jobs.get(name.lower())
 
     def find_compute(self, name: str) -> Compute | None:
-        """The compute of that name in any case, or None."""
+        """Return the compute of that name in any case, or None."""
         for compute in self.computes.values():
             if compute.name.lower() == name.lower():
                 return compute
@@ -230,11 +230,11 @@ class Workspace:
 
 @dataclass
 class Store:
-    """All that the emulator holds. ARM compares ids without regard to case, so do the look-ups.
+    """State of the emulator. As in ARM, look-ups of ids ignore case.
 
     Attributes:
         registries: Container registries as the service answers them, by ARM id in lower case.
-        role_assignments: Who may do what.
+        role_assignments: Roles of all principals.
         vaults: Key vaults: each workspace's own, and others.
     """
 
@@ -245,7 +245,7 @@ class Store:
     role_assignments: list[RoleAssignment] = field(default_factory=list)
 
     def make_owner(self, principal_id: str) -> None:
-        """Have nobody but one principal have a role: Owner of every subscription."""
+        """Make one principal Owner of every subscription, and remove all other role assignments."""
         owner = role_named("Owner")
         assert owner is not None  # noqa: S101 - it is built in
         scopes = dict.fromkeys(f"/subscriptions/{workspace.subscription_id}" for workspace in self.workspaces)
@@ -254,7 +254,7 @@ class Store:
         ]
 
     def find_workspace(self, subscription_id: str, resource_group: str, name: str) -> Workspace | None:
-        """The workspace of that ARM id, or None."""
+        """Return the workspace of that ARM id, or None."""
         wanted = (subscription_id.lower(), resource_group.lower(), name.lower())
         for workspace in self.workspaces:
             mine = (workspace.subscription_id, workspace.resource_group, workspace.name)

@@ -1,4 +1,4 @@
-"""Types of what the services exchange."""
+"""Types of data that the services exchange."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs that pipelines have left in Azure ML: which they are, who still needs them, how they end.
+"""Administration of the Azure ML jobs of pipelines: inventory, orphans, cancellation, takeover.
 
-What `zenml-azureml jobs` does, apart from reading arguments and printing.
+The work of `zenml-azureml jobs`, apart from reading arguments and printing.
 """

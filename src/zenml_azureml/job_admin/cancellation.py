@@ -1,4 +1,4 @@
-"""Ending jobs, and seeing to it that they have ended."""
+"""Cancellation of jobs, with confirmation that they have ended."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 _POLL_INTERVAL = timedelta(seconds=1)
 
-#: Jobs that are seen to at the same time.
+#: Number of jobs that are cancelled at the same time.
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What became of a job that was to be cancelled.
+    """Result of the cancellation of a job.
 
     Attributes:
-        place: Where it is.
-        job: The job, as it was last seen.
-        problem: One line on why it may still run, with the command that cancels it by hand; empty if it has ended.
+        place: Its workspace.
+        job: Its last known state.
+        problem: Reason why it may still run, in one line with the command that cancels it; empty if it has ended.
     """
 
     place: Place
@@ -43,12 +43,12 @@ def cancel_all(
     *,
     time: Time = SYSTEM_TIME,
 ) -> Iterator[Cancelled]:
-    """Cancel jobs, and wait until they have ended. Each is told of in the order given; none is given up for another.
+    """Cancel jobs, and wait until they have ended. Yield their results in the given order; a failure stops no other.
 
     Args:
         found: The jobs.
-        timeout: How long they may take to end, all together.
-        time: Where the time comes from.
+        timeout: Time to wait for all of them to end.
+        time: The clock.
     """
     deadline = time.monotonic() + timeout.total_seconds()
 
@@ -67,8 +67,8 @@ def cancel_all(
         return Cancelled(
             place,
             seen,
-            f"The Azure ML job `{job.name}` was asked to end, but after {timeout.total_seconds():.0f} s it is still "
-            f"{seen.status}. {place.workspace.how_to_cancel(job.name)}",
+            f"Requested cancellation of the Azure ML job `{job.name}`, but after {timeout.total_seconds():.0f} s it is "
+            f"still {seen.status}. {place.workspace.how_to_cancel(job.name)}",
         )
 
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -76,5 +76,5 @@ def cancel_all(
 
 
 def _one_line(error: AzureMLError, command: str) -> str:
-    told = " ".join(str(error).split())
-    return told if command in told else f"{told} {command}"
+    message = " ".join(str(error).split())
+    return message if command in message else f"{message} {command}"

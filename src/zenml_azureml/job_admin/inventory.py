@@ -1,4 +1,4 @@
-"""The jobs that there are, with what ZenML's server says of each."""
+"""Inventory of jobs, with the state of their step runs on ZenML's server."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.job_admin.workspaces import Place
 
-#: A job, and where it is.
+#: A workspace, and a job in it.
 FoundAt = tuple["Place", "ListedJob"]
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-#: Step runs that are asked for at the same time.
+#: Number of step runs that are requested at the same time.
 _THREADS = 8
 
 
@@ -34,10 +34,10 @@ class FoundJob:
     """A job that a pipeline has left in a workspace.
 
     Attributes:
-        place: Where it is.
-        job: What Azure ML tells of it.
-        step_run: What ZenML's server tells of its step run.
-        judgement: Whether it is an orphan.
+        place: Its workspace.
+        job: Its state in Azure ML.
+        step_run: The state of its step run on ZenML's server.
+        judgement: Decision if it is an orphan.
     """
 
     place: Place
@@ -46,22 +46,22 @@ class FoundJob:
     judgement: OrphanStatus
 
     def tag(self, key: str) -> str:
-        """The value of one of its tags; empty if it has none."""
+        """Return the value of a tag; empty if it has none."""
         return self.job.tags.get(key, "")
 
     @property
     def how_to_cancel(self) -> str:
-        """The command that cancels it by hand, as a sentence."""
+        """Command that cancels it, as a sentence."""
         return self.place.workspace.how_to_cancel(self.job.name)
 
 
 def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | None = None) -> Iterator[FoundAt]:
-    """The jobs of pipelines in some workspaces, the newest first in each.
+    """Yield the jobs of pipelines in some workspaces, in each the newest first.
 
     Args:
         places: The workspaces.
-        finished_too: Whether to include jobs that are over.
-        run: Name or id of the only run whose jobs are wanted; None for all runs. By its id less is listed.
+        finished_too: True to include jobs that have ended.
+        run: Name or id of a run, for its jobs only; None for all runs. With its id, Azure lists fewer jobs.
 
     Raises:
         AzureMLError: If Azure ML cannot be reached or refuses.
@@ -74,11 +74,11 @@ def jobs_in(places: Iterable[Place], *, finished_too: bool = False, run: str | N
 
 
 def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
-    """A job by its name, or the newest one of a step run by its id; None if it is in none of the places.
+    """Return a job by its name, or the newest job of a step run by its id; None if no workspace has it.
 
     Args:
-        job_or_step_run: The name or the id.
-        places: Where to look.
+        job_or_step_run: Name of the job, or id of the step run.
+        places: The workspaces to search.
 
     Raises:
         AzureMLError: If Azure ML cannot be reached or refuses.
@@ -91,7 +91,7 @@ def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
 
 
 def _newest(job: ListedJob, step_run_id: str, place: Place) -> ListedJob:
-    """The newest job of a step run, of which the first is there: their names are numbered without a gap."""
+    """Return the newest job of a step run, given its first: their names are numbered without a gap."""
     for number in count(2):
         following = place.workspace.find_job(job_name_of(UUID(step_run_id), number))
         if following is None:
@@ -101,17 +101,17 @@ def _newest(job: ListedJob, step_run_id: str, place: Place) -> ListedJob:
 
 
 def job_name(job_or_step_run: str) -> str:
-    """The name of the job that is meant by its name or by the id of its step run, of which it is the first."""
+    """Return the name of a job, given its name or the id of its step run; for the id, that of the first job."""
     return job_name_of(UUID(job_or_step_run)) if is_id(job_or_step_run) else job_or_step_run
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id of ZenML's rather than a name."""
+    """True if a text is an id of ZenML, not a name."""
     return _ID.fullmatch(text) is not None
 
 
 def belongs_to(job: ListedJob, run: str) -> bool:
-    """Whether a job is of a run, by its tags.
+    """True if a job belongs to a run, according to its tags.
 
     Args:
         job: The job.
@@ -121,12 +121,12 @@ def belongs_to(job: ListedJob, run: str) -> bool:
 
 
 def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collection[str] = ()) -> list[FoundJob]:
-    """Jobs with what ZenML's server says of each; it is asked about this server's unfinished ones alone.
+    """Return jobs with the state of their step runs; requests only those of this server's unfinished jobs.
 
     Args:
         found: The jobs.
         server: The server.
-        unknown_ends: Names of the jobs that have ended and of which it does not know that: see `ends_unknown_to`.
+        unknown_ends: Names of the jobs whose end is unknown to the server; see `ends_unknown_to`.
     """
     server_id = server.id
 
@@ -143,26 +143,26 @@ def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collectio
 
 
 def ends_unknown_to(server: ServerView, found: Iterable[FoundAt]) -> frozenset[str]:
-    """Return the names of jobs that have ended while the server takes their step runs to be running.
+    """Return the names of jobs that have ended while their step runs are still running according to the server.
 
-    Of a step run whose jobs have all ended, the newest one. The server was unavailable when it ended, or it has just
-    ended.
+    For a step run whose jobs have all ended, this is the newest one. The server was unavailable when it ended, or it
+    has just ended.
 
     Args:
         server: The server.
-        found: The jobs, finished ones too.
+        found: The jobs, including finished ones.
     """
     newest: dict[str, ListedJob] = {}
-    going_on = set()
+    unfinished = set()
     for _, job in found:
         step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
         if server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
             continue
         if not job.phase.ended:
-            going_on.add(step_run_id)
+            unfinished.add(step_run_id)
         elif step_run_id not in newest or _created(newest[step_run_id]) < _created(job):
             newest[step_run_id] = job
-    ended = newest.keys() - going_on
+    ended = newest.keys() - unfinished
     return (
         frozenset(newest[step_run].name for step_run in ended & server.unfinished_step_runs()) if ended else frozenset()
     )

@@ -1,4 +1,4 @@
-"""Which jobs nobody needs any more. Pure: facts in, a judgement out."""
+"""Decides which jobs are orphans: no step run needs them any more. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-#: How long a job may go on after its step has succeeded: the step's code reports that before its process ends,
-#: and Azure ML ends the job some seconds after it. To cancel it then would make a failure of a success.
+#: How long a job may keep running after its step has succeeded: the step's code reports that before its process ends,
+#: and Azure ML ends the job some seconds after it. Cancelling the job in between would turn a success into a failure.
 LEAVING_TIME = timedelta(minutes=2)
 
-#: Why a finished job is listed: ZenML's server was unavailable when it ended.
+#: Reason why a finished job is listed: ZenML's server was unavailable when it ended.
 END_UNKNOWN = "ended, ZenML does not know"
 
-#: The status of a job whose process has ended, and which Azure ML itself is about to end.
+#: Status of a job whose process has ended, and which Azure ML is about to end.
 _FINALIZING = "Finalizing"
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What is known of a job.
+    """Facts about a job.
 
     Attributes:
-        status: Its status in Azure's words.
-        ended: Whether it is over.
+        status: Azure's name of its status.
+        ended: True if it has ended.
         server_id: Id of the ZenML server that its tags name; empty if they name none.
-        end_is_known: False if it is over and that server takes its step run to be running.
+        end_is_known: False if it has ended, but its step run is still running according to that server.
     """
 
     status: str
@@ -36,14 +36,14 @@ class JobFacts:
 
 @dataclass(frozen=True)
 class StepRunFacts:
-    """What is known of a step run.
+    """Facts about a step run.
 
     Attributes:
-        status: Its status in ZenML's words.
-        finished: Whether it is over.
-        successful: Whether it is over and went well.
-        ended_at: When it ended; None if it did not, or nobody has told.
-        over: Why its job is not needed although it is not finished, as a phrase; empty if it is.
+        status: ZenML's name of its status.
+        finished: True if it is finished.
+        successful: True if it is finished and succeeded.
+        ended_at: When it ended; None if it did not, or the time is unknown.
+        over: Reason why its job is not needed although it is not finished, as a phrase; empty if it is needed.
     """
 
     status: str
@@ -54,19 +54,19 @@ class StepRunFacts:
 
 
 class NoStepRun(Enum):
-    """Why nothing is known of a step run."""
+    """Reason why a step run is unknown."""
 
-    GONE = "the server has none of that id"
-    NOT_TOLD = "the server could not be asked"
+    GONE = "the server has no step run with this id"
+    NOT_TOLD = "the server is unavailable"
 
 
 @dataclass(frozen=True)
 class OrphanStatus:
-    """Whether a job is an orphan.
+    """Decision if a job is an orphan.
 
     Attributes:
-        orphan: Whether it is; None where that cannot be told from here.
-        reason: Why, as a phrase; empty for a job that has ended or that its step run needs.
+        orphan: True if it is; None if unknown.
+        reason: Reason, as a phrase; empty for a job that has ended or that its step run needs.
     """
 
     orphan: bool | None
@@ -74,9 +74,9 @@ class OrphanStatus:
 
 
 def judge(job: JobFacts, server_id: str | None, step_run: StepRunFacts | NoStepRun, now: datetime) -> OrphanStatus:
-    """Whether a job is an orphan: unfinished, of this server, and its step run is finished, gone or over with its run.
+    """Decide if a job is an orphan: unfinished, of this server, and its step run is finished, deleted or over.
 
-    Only of this server: another one's step runs are unknown here, which says nothing of whether they are needed.
+    The step runs of another server are unknown here, so its jobs may still be needed.
 
     Args:
         job: The job.

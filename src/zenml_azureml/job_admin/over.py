@@ -1,4 +1,4 @@
-"""Whether the job of an unfinished step run is still needed, by the state of its run. Pure.
+"""Decides if the job of an unfinished step run is still needed, by the state of its run. Pure.
 
 The status of a dynamic run is what its runner reports. That of a static run follows from its steps: in ZenML's default
 mode it is `failed` as soon as one step has failed, while the others rightly keep running.
@@ -25,15 +25,15 @@ _STEP_RUN_IS_OVER = frozenset(
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run.
+    """Facts about a run.
 
     Attributes:
         status: Its status.
-        stopped: Why it is stopped, as a sentence without its full stop; empty if neither it nor a parent run is.
+        stopped: Reason why it is stopped, as a sentence without its full stop; empty if neither it nor a parent run is.
         dynamic: True if it is the run of a dynamic pipeline.
         mode: Its execution mode.
-        has_failed_step: True if one of its step runs has failed. Of no interest unless the run has.
-        ended_at: When a static run has failed; None if it has not, or the server does not say.
+        has_failed_step: True if one of its step runs has failed. Used only if the run has failed.
+        ended_at: When a static run failed; None if it did not, or the time is unknown.
     """
 
     status: ExecutionStatus
@@ -45,12 +45,12 @@ class RunFacts:
 
 
 def why_step_run_is_over(status: ExecutionStatus) -> str:
-    """The reason why a step run needs no job by its own status, as a phrase; empty if its status gives none."""
+    """Return the reason why a step run needs no job by its own status, as a phrase; empty if its status gives none."""
     return f"its step run is {status.value}" if status in _STEP_RUN_IS_OVER else ""
 
 
 def why_run_is_over(run: RunFacts, step_started: datetime | None = None) -> str:
-    """The reason why an unfinished step run needs no job by the state of its run, as a phrase; empty if it may need it.
+    """Return the reason why an unfinished step run needs no job by its run, as a phrase; empty if it may need one.
 
     Args:
         run: The run.
@@ -66,5 +66,5 @@ def why_run_is_over(run: RunFacts, step_started: datetime | None = None) -> str:
         return ""
     if run.mode is ExecutionMode.FAIL_FAST:
         return "its run is failed"
-    # Otherwise from outside: its client was interrupted.
+    # Without a failed step, the run was ended from outside, by an interrupted client.
     return "" if run.has_failed_step else "its run is failed, although none of its steps is"

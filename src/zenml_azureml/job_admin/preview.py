@@ -1,4 +1,4 @@
-"""The job that a step would be, or was, without submitting it. It is built by what `submit` uses."""
+"""Preview of the job of a step, without submitting it. Uses the same code as `submit`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from zenml_azureml.specs.job import JobSpec
     from zenml_azureml.step_operator import AzureMLStepOperator
 
-#: Ids that stand for those that are known at run time; ZenML's entrypoint takes nothing but ids.
+#: Placeholders for ids that are known at run time; ZenML's entrypoint accepts only ids.
 _SNAPSHOT_ID, _STEP_RUN_ID = UUID(int=0xA1), UUID(int=0xA2)
-#: Stands for the host of the key vault.
+#: Placeholder for the host of the key vault.
 _KEY_VAULT = "KEY_VAULT"
 _PLACEHOLDERS = {str(_SNAPSHOT_ID): "SNAPSHOT_ID", str(_STEP_RUN_ID): "STEP_RUN_ID"}
 
@@ -47,12 +47,12 @@ class Preview:
     """A job that is not submitted.
 
     Attributes:
-        document: The job as `az ml job create` takes it.
-        image: The image of its environment; a placeholder where it is still to be built.
-        is_built: Whether that image is known.
-        placeholders: What in it is known at run time only.
-        by_vault: Names of the environment variables that it has from a key vault, and not in the document.
-        perhaps_by_vault: Names of those that travel by a key vault only where one can be used.
+        document: The job, in the format of `az ml job create`.
+        image: The image of its environment; a placeholder if it is not built yet.
+        is_built: True if that image is known.
+        placeholders: Placeholders for values that are known at run time only.
+        by_vault: Names of the environment variables that are in a key vault instead of the document.
+        perhaps_by_vault: Names of those that are in a key vault only if one can be used.
     """
 
     document: dict[str, Any]
@@ -64,18 +64,18 @@ class Preview:
 
 
 def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator) -> Preview:
-    """The job of a step run of the past.
+    """Return the job of a past step run.
 
     Args:
         step_run: The step run.
         operator: The step operator that it ran on.
 
     Raises:
-        AzureMLError: If its image is not known any more, or no size serves its resources.
+        AzureMLError: If its image is not known any more, or no VM size has its resources.
     """
     run = Client().get_pipeline_run(step_run.pipeline_run_id)
     if run.snapshot is None:
-        raise AzureMLError(f"ZenML knows no snapshot of the run `{run.name}` any more, so its jobs cannot be told.")
+        raise AzureMLError(f"The run `{run.name}` has no snapshot in ZenML any more, so its jobs are unknown.")
     info = StepRunInfo(
         step_run=step_run,
         config=step_run.config,
@@ -92,13 +92,13 @@ def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator
     command = _command(operator, step_run.config, step_run.name, run.snapshot.id, step_run.id)
     request = job_request(info, command, _environment(step_run.config), resolution.options)
     recorded = recorded_vault_secret(step_run)
-    # A job that is there has settled what `auto` leaves open.
+    # A job that was submitted has already resolved `auto`.
     settled = bool(recorded) or is_recorded(step_run)
     return _preview(request, operator, step_run, is_built=True, vault_secret=recorded, settled=settled)
 
 
 def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: AzureMLStepOperator) -> Preview:
-    """The job that a step of a compiled pipeline would be, with placeholders for what is known at run time.
+    """Return the job of a step in a compiled pipeline, with placeholders for values that are known at run time.
 
     Args:
         snapshot: The compiled pipeline.
@@ -106,7 +106,7 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         operator: The step operator that it would run on.
 
     Raises:
-        AzureMLError: If no size serves its resources.
+        AzureMLError: If no VM size has its resources.
     """
     step: Step = snapshot.step_configurations[step_name]
     docker = step.config.docker_settings
@@ -119,7 +119,7 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         run_url="RUN_URL" if _has_server() else "",
         step=step_name,
         step_run_id="STEP_RUN_ID",
-        # As Azure ML takes names: it knows no capitals there.
+        # In lower case, as Azure ML requires for names.
         job_name="zenml-step-run-id",
         server_id=str(server_id()),
         image=docker.parent_image if is_built and docker.parent_image else "IMAGE",
@@ -131,12 +131,12 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         _PLACEHOLDERS.get(word, word) for word in _command(operator, step.config, step_name, _SNAPSHOT_ID, _STEP_RUN_ID)
     ]
     request = request_for(facts, command, _environment(step.config), resolution.options)
-    told = ["zenml-step-run-id", "STEP_RUN_ID", "RUN_ID", "RUN_NAME"]
-    told += ["SNAPSHOT_ID"] if "SNAPSHOT_ID" in command else []
-    told += ["RUN_URL"] if facts.run_url else []
+    placeholders = ["zenml-step-run-id", "STEP_RUN_ID", "RUN_ID", "RUN_NAME"]
+    placeholders += ["SNAPSHOT_ID"] if "SNAPSHOT_ID" in command else []
+    placeholders += ["RUN_URL"] if facts.run_url else []
     preview = _preview(request, operator, step, is_built=is_built)
-    told += preview.placeholders
-    return replace(preview, placeholders=tuple(told if is_built else [*told, "IMAGE"]))
+    placeholders += preview.placeholders
+    return replace(preview, placeholders=tuple(placeholders if is_built else [*placeholders, "IMAGE"]))
 
 
 def _preview(
@@ -171,7 +171,7 @@ def _preview(
 
 
 def _redacted(request: JobSpec) -> JobSpec:
-    """A request in which nothing is secret."""
+    """Return a request without secrets."""
     options = request.options
     variables = {**request.environment_variables, **options.environment_variables}
 
@@ -199,7 +199,7 @@ def _redacted_tag(name: str, value: str) -> str:
 def _command(
     operator: AzureMLStepOperator, config: StepConfiguration, step_name: str, snapshot_id: UUID, step_run_id: UUID
 ) -> list[str]:
-    """What ZenML's launcher has a step operator run."""
+    """Return the command that ZenML's launcher gives to a step operator."""
     if config.command is not None:
         return list(config.command)
     entrypoint = operator.entrypoint_config_class
@@ -212,9 +212,9 @@ def _command(
 
 
 def _environment(config: StepConfiguration) -> dict[str, str]:
-    """What ZenML's launcher has a step operator set, but for the token that it would ask the server for."""
-    stack = Client().active_stack_model  # not the components themselves, which may need what is not installed here
-    # Without a run to make one for, no new token is asked for. The second part are secrets.
+    """Return the environment that ZenML's launcher gives to a step operator, without a new token from the server."""
+    stack = Client().active_stack_model  # not the components themselves, whose packages may not be installed here
+    # Without a run, no new token is requested. The second part contains secrets.
     variables = {name: value for part in get_config_environment_vars() for name, value in part.items()}
     if _has_server():
         variables.setdefault("ZENML_STORE_API_TOKEN", REDACTED)

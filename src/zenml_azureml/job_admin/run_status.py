@@ -1,8 +1,8 @@
-"""What ZenML's server is told of the runs whose jobs were ended from here, or outlived their orchestrator.
+"""Updates of runs on ZenML's server, whose jobs were cancelled from here or outlived their orchestrator.
 
-What ZenML 0.98 does by itself (read in its source and measured): the status of a static run follows from those of
+ZenML 0.98 does this by itself (read in its source and measured): the status of a static run follows from those of
 its step runs, and becomes `stopped` once all are finished and one is stopped; that of a dynamic run is what its
-runner says, and so stays as it was where the runner is gone.
+runner reports, and so does not change if the runner is gone.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ logger = get_logger(__name__)
 
 _POLL_INTERVAL = timedelta(seconds=1)
 
-#: The orchestrator whose runs live in the process that started them: when that is gone, nobody goes on with them.
+#: The orchestrator whose runs live in the process that started them: without that process, no other continues them.
 _IN_PROCESS_ORCHESTRATOR = "local"
 
-#: A step run that waits for its orchestrator to try it again.
+#: Status of a step run that waits for its orchestrator to retry it.
 _IDLE = frozenset({ExecutionStatus.RETRYING})
 
 
 def find_run(name_or_id: str) -> PipelineRunResponse | None:
-    """The run of that name or id; None if this server has none."""
+    """Return the run with that name or id; None if this server has none."""
     try:
         return Client().get_pipeline_run(name_or_id, allow_name_prefix_match=False)
     except KeyError:
@@ -50,7 +50,7 @@ def find_run(name_or_id: str) -> PipelineRunResponse | None:
 
 
 def ask_to_stop(run: PipelineRunResponse) -> None:
-    """Have the server refuse further step runs, and tell an orchestrator that still lives, as `runs stop` does."""
+    """Have the server refuse further step runs, and stop an orchestrator that is still alive, as `runs stop` does."""
     if not run.status.is_finished and run.status is not ExecutionStatus.STOPPING:
         words = "Its Azure ML jobs are being cancelled."
         ask(
@@ -60,11 +60,11 @@ def ask_to_stop(run: PipelineRunResponse) -> None:
 
 
 def mark_step_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
-    """Let the server know that a step was stopped, unless it knows its end or nothing of it.
+    """Report to the server that a step was stopped, unless it knows the step's end or does not know the step.
 
     Args:
         step_run_id: The step run.
-        reason: What stopped it.
+        reason: The reason.
     """
     try:
         step_run = ask("looking up a step", lambda: Client().get_run_step(step_run_id, hydrate=False))
@@ -75,12 +75,12 @@ def mark_step_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
 
 
 def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> None:
-    """Let the server know how a step ended whose job has, unless it knows; for steps that nobody waits for.
+    """Report to the server how a step without orchestrator ended, given its ended job, unless the server knows.
 
     Args:
         step_run_id: The step run.
         job: Its job, which has ended.
-        by_command: Whether `zenml-azureml jobs cancel` has just cancelled it.
+        by_command: True if `zenml-azureml jobs cancel` has just cancelled it.
     """
     try:
         step_run = ask("looking up a step", lambda: Client().get_run_step(step_run_id))
@@ -96,48 +96,48 @@ def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> 
     elif job.phase is JobPhase.COMPLETED and step_run.config.command is not None:
         step_runs.publish_completed(step_run)  # nothing in the container of a command step reports to ZenML
     else:
-        words = f"The Azure ML job `{job.name}` has ended ({job.status}), and nobody has told ZenML how the step ended."
+        words = f"The Azure ML job `{job.name}` ended ({job.status}), but the step's end was not reported to ZenML."
         step_runs.publish_failure(
             step_run,
             AzureMLError(
                 words,
                 studio_url=job.studio_url,
-                hint=f"`zenml-azureml jobs show {job.name}` tells why, and shows the end of its log.",
+                hint=f"To show the cause and the end of its log: `zenml-azureml jobs show {job.name}`.",
             ),
         )
 
 
 def steps_without_job_ended(run_id: UUID, places: Iterable[Place], with_job: Collection[str]) -> None:
-    """Let the server know that steps of a run were stopped that never got a job, unless it knows their ends.
+    """Report to the server that steps of a run without a job were stopped, unless the server knows their ends.
 
-    Their process was killed before it could submit them. One that still runs submits nothing for a stopping run.
+    Their process was killed before it could submit them. A running process submits nothing for a stopping run.
 
     Args:
         run_id: The run, which was asked to stop.
-        places: Where its jobs are.
-        with_job: The ids of those of its step runs that have one.
+        places: The workspaces of its jobs.
+        with_job: The ids of its step runs that have a job.
     """
     workspaces = {place.operator: place.workspace for place in places if place.operator}
     for step_run in Client().get_pipeline_run(run_id).steps.values():
         workspace = workspaces.get(str(step_run.config.step_operator))
         if step_run.status.is_finished or workspace is None or str(step_run.id) in with_job:
             continue
-        if workspace.find_job(step_runs.recorded_job_name(step_run)) is None:  # nor one that no listing has yet
+        if workspace.find_job(step_runs.recorded_job_name(step_run)) is None:  # also no job that is not listed yet
             words = "The step was stopped with `zenml-azureml jobs cancel` before it had an Azure ML job."
             mark_step_stopped(step_run.id, AzureMLError(words))
 
 
 def mark_run_stopped(run_id: UUID) -> PipelineRunResponse:
-    """Let the server know that a run is stopped, if all of its steps are over.
+    """Report to the server that a run is stopped, if all of its steps have ended.
 
     Args:
         run_id: The run, which was asked to stop.
 
     Returns:
-        The run as it is now.
+        The updated run.
     """
     run = _get(run_id)
-    ask_to_stop(run)  # again, where the server was away the first time
+    ask_to_stop(run)  # again, in case the server was unavailable the first time
     run = _get(run_id)
     if run.status is not ExecutionStatus.STOPPING or unfinished_steps(run):
         return run
@@ -151,48 +151,48 @@ def mark_run_stopped(run_id: UUID) -> PipelineRunResponse:
 
 
 def unfinished_steps(run: PipelineRunResponse) -> list[str]:
-    """Names of the steps of a run that are going on, as far as the server knows."""
+    """Return the names of the unfinished steps of a run, as far as the server knows."""
     return [name for name, step in run.steps.items() if not step.status.is_finished and step.status not in _IDLE]
 
 
 def mark_command_completed(step_run: StepRunResponse, patience: timedelta, *, time: Time = SYSTEM_TIME) -> None:
-    """Let the server know that a command step has succeeded, unless its launcher does so in time.
+    """Report to the server that a command step has succeeded, unless its launcher does so in time.
 
-    Nothing in the container of a command step reports to ZenML, and a launcher that finds its step finished by
-    somebody else fails the run.
+    The container of a command step reports nothing to ZenML. A launcher fails the run if another process has finished
+    its step.
 
     Args:
         step_run: The step run.
-        patience: How long to wait for the launcher.
-        time: Where the time comes from.
+        patience: Time to wait for the launcher.
+        time: The clock.
     """
-    waited_for = f"the orchestrator of the run to tell that the step `{step_run.name}` has completed"
+    waited_for = f"the orchestrator of the run to report that the step `{step_run.name}` has completed"
     if not _comes_true(lambda: step_runs.reported_status(step_run).is_finished, waited_for, patience, time):
         step_runs.publish_completed(step_run)
 
 
 def settle(run_id: UUID, patience: timedelta, *, time: Time = SYSTEM_TIME) -> PipelineRunResponse:
-    """See what becomes of a run after the end of one of its steps.
+    """Update a run after the end of one of its steps.
 
-    A run that nobody goes on with has failed, and can be retried then. That nobody does is certain only of a run that
-    lived in a process: another orchestrator may be slow.
+    A run that no orchestrator continues has failed, and can then be retried. That is certain only for a run that lived
+    in a process: another orchestrator may be slow.
 
     Args:
         run_id: The run.
-        patience: How long to wait for somebody who goes on with it.
-        time: Where the time comes from.
+        patience: Time to wait for an orchestrator that continues the run.
+        time: The clock.
 
     Returns:
-        The run as it is now.
+        The updated run.
     """
 
-    def goes_on() -> bool:
+    def is_continued() -> bool:
         run = _get(run_id)
         return run.status.is_finished or bool(unfinished_steps(run))
 
-    went_on = _comes_true(goes_on, "the orchestrator of the run to go on", patience, time)
+    continued = _comes_true(is_continued, "the orchestrator of the run to continue", patience, time)
     run = _get(run_id)
-    if went_on or not _lived_in_a_process(run):
+    if continued or not _lived_in_a_process(run):
         return run
     return _publish_end(run_id, ExecutionStatus.FAILED, "The process that orchestrated the run is gone.")
 
@@ -219,7 +219,7 @@ def _publish_end(run_id: UUID, status: ExecutionStatus, reason: str | None = Non
         try:
             return publish_pipeline_run_status_update(run_id, status, status_reason=reason)
         except IllegalOperationError:
-            # Its orchestrator was there after all, and has reported another end to the server in the meantime.
+            # Its orchestrator was still running, and has reported another end to the server in the meantime.
             run = Client().get_pipeline_run(run_id)
             if not run.status.is_finished:
                 raise

@@ -1,4 +1,4 @@
-"""ZenML's server as those see it who decide about jobs: it may be another one, and it may be away."""
+"""View of ZenML's server for decisions about jobs: it may be unavailable, or not the server of a job."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ _IDLE = frozenset({ExecutionStatus.RETRYING})
 
 
 class ServerView:
-    """What this process' ZenML server knows of step runs.
+    """State of step runs on the ZenML server of this process.
 
-    Thread-safe: it keeps nothing but the server's id, whether it has warned, and under a lock what it knows of runs.
+    Thread-safe: it keeps the server's id, if it has warned, and under a lock the facts about runs.
     """
 
     def __init__(self) -> None:
-        self._told = False
+        self._has_warned = False
         self._lock = threading.Lock()
         self._runs: dict[UUID, RunFacts | None] = {}
 
     @cached_property
     def id(self) -> str | None:
-        """The server's id; None if it cannot be reached."""
+        """Id of the server; None if it cannot be reached."""
         try:
             return str(step_runs.server_id())
-        except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - each kind of store and network fails differently
+            self._warn(error)
             return None
 
     def step_run(self, step_run_id: str, run_id: str = "") -> StepRunFacts | NoStepRun:
-        """What the server knows of a step run.
+        """Return the state of a step run on the server.
 
-        By its id and not in a listing: those show one project only.
+        Requests it by its id, because a listing covers one project only.
 
         Args:
-            step_run_id: Its id, as a job's tag has it.
-            run_id: The id of its run, likewise, to learn whether that is over; empty if this is of no interest.
+            step_run_id: Its id, as in the tag of a job.
+            run_id: The id of its run, from the tag too, to check if the run has ended; empty to skip that.
         """
         try:
             found = Client().get_run_step(UUID(step_run_id), hydrate=False)
@@ -60,7 +60,7 @@ class ServerView:
         except KeyError:
             return self._confirm_gone()
         except Exception as error:  # noqa: BLE001 - as above; and a tag may have been edited
-            self._tell(error)
+            self._warn(error)
             return NoStepRun.NOT_TOLD
         ended_at = found.end_time
         return StepRunFacts(
@@ -76,14 +76,14 @@ class ServerView:
             if run_id not in self._runs:
                 try:
                     self._runs[run_id] = _facts_of_run(run_id)
-                except KeyError:  # a step run without its run: whatever this is, it is no reason to end a job
+                except KeyError:  # a step run without its run: no reason to cancel a job
                     self._runs[run_id] = None
             return self._runs[run_id]
 
     def unfinished_step_runs(self) -> frozenset[str]:
-        """Return the ids of all step runs that have not ended, as far as the server knows; none if it is unavailable.
+        """Return the ids of all unfinished step runs, as far as the server knows; none if it is unavailable.
 
-        Without those that wait for their orchestrator to retry them.
+        Excludes those that wait for their orchestrator to retry them.
         """
         statuses = [status.value for status in ExecutionStatus if not status.is_finished and status not in _IDLE]
         status = f"oneof:{json.dumps(statuses)}"
@@ -96,29 +96,29 @@ class ServerView:
                 for step_run in depaginate(client.list_run_steps, project=project, status=status)
             )
         except Exception as error:  # noqa: BLE001 - as above
-            self._tell(error)
+            self._warn(error)
             return frozenset()
 
     def _confirm_gone(self) -> NoStepRun:
-        """Ask for something that the server has in any case.
+        """Request a resource that every server has, to confirm that a step run is deleted.
 
-        ZenML's client takes every 404 for a missing thing: that of a proxy in front of a server that is away, too.
+        ZenML's client treats every 404 as a missing resource, even that of a proxy in front of an unavailable server.
         """
         try:
             answering = str(Client().zen_store.get_server_settings().server_id)
         except Exception as error:  # noqa: BLE001 - as above
-            self._tell(error)
+            self._warn(error)
             return NoStepRun.NOT_TOLD
         return NoStepRun.GONE if answering == self.id else NoStepRun.NOT_TOLD
 
-    def _tell(self, error: Exception) -> None:
-        if not self._told:
-            self._told = True
-            logger.warning("The ZenML server cannot be asked about its runs: %s", error)
+    def _warn(self, error: Exception) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning("Failed to read runs from the ZenML server: %s", error)
 
 
 def _facts_of_run(run_id: UUID) -> RunFacts:
-    """What the server knows of a run: one request, and two more for a static run that has failed."""
+    """Return the facts about a run: one request, and two more for a static run that has failed."""
     run = Client().get_pipeline_run(run_id, hydrate=False)
     stopped = step_runs.why_stopped(run)
     dynamic = bool(run.snapshot and run.snapshot.is_dynamic)

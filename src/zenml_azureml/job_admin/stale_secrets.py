@@ -1,4 +1,4 @@
-"""Which secrets in key vaults no job needs any more: their process was killed before it could delete them. Pure."""
+"""Decides which secrets in key vaults are stale: their process was killed before it could delete them. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from zenml_azureml import tags
 from zenml_azureml.job_admin.orphans import NoStepRun, StepRunFacts
 
-#: How long a secret may be there before its job is: both are written one right after the other, but Azure ML may be out
-#: of reach between the two, for `max_unreachable_minutes`.
+#: Longest time between the creation of a secret and of its job. The operator writes one right after the other, but
+#: Azure ML may be unavailable between the two, for `max_unreachable_minutes`.
 SUBMIT_TIME = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class SecretFacts:
-    """What is known of a secret.
+    """Facts about a secret.
 
     Attributes:
         tags: Its tags.
-        created: When it was written; None if that is not known.
-        job_ended: Whether its job is over; None if there is no such job.
+        created: When it was written; None if unknown.
+        job_ended: True if its job has ended; None if there is no such job.
     """
 
     tags: Mapping[str, str]
@@ -32,14 +32,14 @@ class SecretFacts:
 def is_left(
     secret: SecretFacts, server_id: str | None, step_run: StepRunFacts | NoStepRun, now: datetime, *, run_stopped: bool
 ) -> bool:
-    """Whether nobody needs a secret any more. Only of this server: what another one's steps need is unknown here.
+    """True if no job needs a secret any more. Only for secrets of this server: the steps of others are unknown here.
 
     Args:
         secret: The secret.
         server_id: Id of this ZenML server; None if it cannot be reached.
-        step_run: The step run that it is for, as this server knows it.
+        step_run: The step run of the secret, as this server knows it.
         now: The time.
-        run_stopped: Whether the whole run has been stopped from here.
+        run_stopped: True if this process has stopped the whole run.
     """
     if secret.job_ended is not None:
         return secret.job_ended

@@ -1,4 +1,4 @@
-"""The step that somebody means: of a run of the past, or of a pipeline in their code."""
+"""Look-up of a step: in a past run, or in a pipeline in the user's code."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def find_step_run(step: str, run: str | None) -> StepRunResponse:
-    """A step run of the past.
+    """Return a past step run.
 
     Args:
         step: Id of the step run, name of its job, or name of the step.
-        run: Name or id of the run that the step is of; None for the latest that has it.
+        run: Name or id of the run with the step; None for the latest run that has it.
 
     Raises:
         AzureMLError: If there is none.
@@ -59,11 +59,11 @@ def find_step_run(step: str, run: str | None) -> StepRunResponse:
 
 
 def compile_pipeline(path: str, config: Path | None) -> tuple[PipelineSnapshotBase, str]:
-    """A pipeline in somebody's code, compiled for the active stack, and the step of it that is meant.
+    """Compile a pipeline in the user's code for the active stack. Return it, and the name of the step.
 
     Args:
-        path: `MODULE:PIPELINE.STEP`; in the place of the module, a file: `train.py:training.trainer`.
-        config: A file that ZenML takes as `config_path`; None for none.
+        path: `MODULE:PIPELINE.STEP`; instead of the module, it may name a file: `train.py:training.trainer`.
+        config: A file for ZenML's `config_path`; None for none.
 
     Raises:
         AzureMLError: If there is no such pipeline or step, or it cannot be compiled.
@@ -85,9 +85,9 @@ def compile_pipeline(path: str, config: Path | None) -> tuple[PipelineSnapshotBa
         )
     except Exception as error:
         raise AzureMLError(
-            f"The pipeline `{name}` cannot be compiled: {error}",
-            hint="Its parameters and settings can be given in a file: `--config FILE`, as for `with_options("
-            "config_path=...)`.",
+            f"Failed to compile the pipeline `{name}`: {error}",
+            hint="To set its parameters and settings, use a file as for `with_options(config_path=...)`: "
+            "`--config FILE`.",
         ) from error
     if step not in snapshot.step_configurations:
         raise AzureMLError(
@@ -97,10 +97,10 @@ def compile_pipeline(path: str, config: Path | None) -> tuple[PipelineSnapshotBa
 
 
 def operator_for(wanted: str | bool | None, step: str, operators: list[AzureMLStepOperator]) -> AzureMLStepOperator:
-    """The step operator that a step runs on.
+    """Return the step operator of a step.
 
     Args:
-        wanted: What the step says of it.
+        wanted: Value of `step_operator` in the step.
         step: Name of the step.
         operators: The step operators to choose from, the default one first.
 
@@ -110,7 +110,7 @@ def operator_for(wanted: str | bool | None, step: str, operators: list[AzureMLSt
     if not wanted:
         raise AzureMLError(
             f"The step `{step}` has no `step_operator`, so it runs in the orchestrator, not on Azure ML.",
-            hint=f'To run it there, write `@step(step_operator="{operators[0].name}")`.',
+            hint=f'To run it on Azure ML, write `@step(step_operator="{operators[0].name}")`.',
         )
     if wanted is True:
         return operators[0]
@@ -118,7 +118,8 @@ def operator_for(wanted: str | bool | None, step: str, operators: list[AzureMLSt
         if operator.name == wanted:
             return operator
     raise AzureMLError(
-        f"The step `{step}` runs on the step operator `{wanted}`, which is not an Azure ML one of the active stack.",
+        f"The step `{step}` runs on the step operator `{wanted}`, which is not an Azure ML step operator of the active "
+        "stack.",
         hint=f"Activate its stack with `zenml stack set NAME`, or name it: `--operator {wanted}`.",
     )
 
@@ -132,8 +133,8 @@ def _pipeline(module_name: str, name: str) -> Pipeline:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise AzureMLError(
-            f"The module `{module_name}` cannot be imported: {type(error).__name__}: {error}",
-            hint="Run this in the folder that you run the pipeline in.",
+            f"Failed to import the module `{module_name}`: {type(error).__name__}: {error}",
+            hint="Run this command in the folder in which you run the pipeline.",
         ) from error
     found: Any = getattr(module, name, None)
     if not isinstance(found, Pipeline):

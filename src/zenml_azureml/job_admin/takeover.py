@@ -1,4 +1,4 @@
-"""Waiting for a job that nobody waits for any more, in the place of the process that did."""
+"""Takeover of a job whose orchestrator is gone."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def step_run_of(job_or_step_run: str, places: list[Place]) -> StepRunResponse:
-    """The step run whose job is meant.
+    """Return the step run of a job.
 
     Args:
         job_or_step_run: Name of a job, or id of a step run.
-        places: Where to look for the job.
+        places: The workspaces to search for the job.
 
     Raises:
         AzureMLError: If there is no such job, or this ZenML server has no such step run.
@@ -40,7 +40,7 @@ def step_run_of(job_or_step_run: str, places: list[Place]) -> StepRunResponse:
     except KeyError as error:
         raise AzureMLError(
             f"The ZenML server has no step run `{step_run_id}`.",
-            hint="A job whose step run is gone can be cancelled: zenml-azureml jobs cancel --orphans",
+            hint="To cancel a job whose step run was deleted: zenml-azureml jobs cancel --orphans",
         ) from error
 
 
@@ -52,29 +52,29 @@ def _tagged_step_run(job_name: str, places: list[Place]) -> str:
         named, server_id = job.tags.get(tags.STEP_RUN_ID, ""), str(step_runs.server_id())
         if not is_id(named) or job.tags.get(tags.SERVER_ID) != server_id:
             raise AzureMLError(
-                f"The job `{job_name}` is not of this ZenML server ({server_id}), by its tags.",
-                hint="Log in to the server that its run is on: `zenml login URL`.",
+                f"The job `{job_name}` belongs to another ZenML server than {server_id}, according to its tags.",
+                hint="Log in to the server of its run: `zenml login URL`.",
             )
         return named
     raise no_such_job(job_name, places)
 
 
 def no_such_job(name: str, places: list[Place]) -> AzureMLError:
-    """That a job is in none of the places where it was looked for."""
+    """Return the error that no workspace has a job."""
     return AzureMLError(
         f"There is no job `{name}` in {in_words(places)}.",
-        hint="See which there are: `zenml-azureml jobs list --all`.",
+        hint="To list the jobs: `zenml-azureml jobs list --all`.",
     )
 
 
 def in_words(places: list[Place]) -> str:
-    """Where it was looked, for messages."""
+    """Return the names of workspaces, for messages."""
     names = ", ".join(f"`{place.workspace.address.name}`" for place in places)
     return f"the workspace{'s' if len(places) > 1 else ''} {names}"
 
 
 def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator]) -> AzureMLStepOperator:
-    """The step operator that submitted a step's job.
+    """Return the step operator that submitted a step's job.
 
     Args:
         step_run: The step run.
@@ -96,24 +96,24 @@ def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator])
 
 
 def server_timeout(step_run: StepRunResponse, operator: AzureMLStepOperator) -> timedelta:
-    """Return for how long ZenML's server may be unavailable, by a step's settings."""
+    """Return how long ZenML's server may be unavailable, according to a step's settings."""
     return timedelta(minutes=operator.get_settings(step_run).max_unreachable_minutes)
 
 
 def wait_for_end(step_run: StepRunResponse, operator: AzureMLStepOperator, patience: timedelta) -> ExecutionStatus:
-    """Wait for the end of a step's job as its orchestrator would: show its log, and tell the server the end.
+    """Wait for the end of a step's job as its orchestrator would: show its log, and report the end to the server.
 
     Args:
         step_run: The step run.
         operator: The step operator that submitted its job.
-        patience: How long to wait for an orchestrator that may still be there to tell it.
+        patience: Time to wait for the original orchestrator to report the end first.
 
     Returns:
-        How it ended.
+        The status of the step at its end.
 
     Raises:
-        AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
-        RunStoppedException: If somebody stopped the run.
+        AzureMLError: If the step failed, with the cause, Azure's message, the end of the log and the link.
+        RunStoppedException: If the run was stopped.
     """
     try:
         status = operator.wait(step_run)
@@ -124,7 +124,7 @@ def wait_for_end(step_run: StepRunResponse, operator: AzureMLStepOperator, patie
     except (AzureMLError, RunStoppedException):
         raise
     except BaseException:
-        # The operator has ended the job, and here no launcher tells the server.
+        # The operator has cancelled the job, and here no launcher reports that to the server.
         reason = AzureMLError("Waiting with `zenml-azureml jobs wait` was interrupted.")
         with retrying(ServerRetries(AFTER_INTERRUPTION)):
             run_status.mark_step_stopped(step_run.id, reason)

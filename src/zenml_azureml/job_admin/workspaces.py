@@ -1,4 +1,4 @@
-"""The workspaces in which jobs are looked for, and how to get there."""
+"""Workspaces in which jobs are searched, and the step operators that lead to them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 _FLAVOR = "azureml"
 
-#: For how long ZenML's server may be unavailable, if no step operator says otherwise.
+#: How long ZenML's server may be unavailable, unless a step operator sets another time.
 _SERVER_TIMEOUT = timedelta(minutes=AzureMLStepOperatorSettings().max_unreachable_minutes)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs are.
+    """A workspace with jobs.
 
     Attributes:
-        operator: Name of the step operator that leads there; empty where none does.
+        operator: Name of the step operator of the workspace; empty if there is none.
         workspace: The workspace.
-        server_timeout: For how long ZenML's server may be unavailable.
+        server_timeout: How long ZenML's server may be unavailable.
     """
 
     operator: str
@@ -43,9 +43,9 @@ class Place:
 
 
 def operators(name: str | None) -> list[AzureMLStepOperator]:
-    """The Azure ML step operators of the active stack, or the one of a name.
+    """Return the Azure ML step operators of the active stack, or the one with a name.
 
-    They alone are made: the stack's other components may need what is not installed here.
+    Other components of the stack are not loaded: their packages may not be installed.
 
     Args:
         name: Name of a step operator, in the active stack or not; None for those of the stack.
@@ -67,7 +67,7 @@ def operators(name: str | None) -> list[AzureMLStepOperator]:
 
 
 def places_of(found: list[AzureMLStepOperator], cloud: str | None) -> list[Place]:
-    """The workspaces that step operators lead to, each of them once.
+    """Return the workspaces of step operators, each of them once.
 
     Args:
         found: The step operators.
@@ -85,12 +85,12 @@ def places_of(found: list[AzureMLStepOperator], cloud: str | None) -> list[Place
 
 
 def place_at(subscription_id: str, resource_group: str, name: str, cloud: str | None) -> Place:
-    """A workspace by its address, with the credentials of the environment: it takes no ZenML server to get there.
+    """Return a workspace by its address, with the credentials of the environment. Needs no ZenML server.
 
     Args:
-        subscription_id: Its subscription.
-        resource_group: Its resource group.
-        name: Its name.
+        subscription_id: Subscription of the workspace.
+        resource_group: Resource group of the workspace.
+        name: Name of the workspace.
         cloud: Name of the cloud that it is in; None for the public one.
 
     Raises:
@@ -113,10 +113,10 @@ def _component_named(name: str) -> ComponentResponse:
         component = Client().get_stack_component(StackComponentType.STEP_OPERATOR, name, allow_name_prefix_match=False)
     except KeyError as error:
         raise AzureMLError(
-            f"There is no step operator `{name}`.", hint="`zenml step-operator list` shows those there are."
+            f"There is no step operator `{name}`.", hint="To list the step operators: `zenml step-operator list`."
         ) from error
     if component.flavor_name != _FLAVOR:
-        raise AzureMLError(f"The step operator `{name}` is of the flavor `{component.flavor_name}`, not `{_FLAVOR}`.")
+        raise AzureMLError(f"The step operator `{name}` has the flavor `{component.flavor_name}`, not `{_FLAVOR}`.")
     return component
 
 

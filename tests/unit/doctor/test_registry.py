@@ -46,7 +46,7 @@ def test_a_stack_without_a_registry_or_with_one_on_this_machine_fails() -> None:
     assert check_registry(facts(stack=None)) == Finding(
         "container registry",
         Status.FAILED,
-        "The stack has no container registry, and jobs pull their images from one.",
+        "The stack has no container registry, from which jobs could pull their images.",
         f"Add one: {how}",
     )
     assert check_registry(facts(stack=StackRegistry("own", "localhost:5000", is_local=True))) == Finding(
@@ -73,7 +73,8 @@ def test_a_registry_that_is_closed_to_the_public_network_fails_where_nothing_els
     in_a_subnet = check_registry(facts(closed, compute=replace(GPUS, has_subnet=True)))
     assert (in_a_subnet.status, in_a_subnet.found) == (
         Status.WARNING,
-        "`team.azurecr.io` lets in private endpoints only; whether computes are among them cannot be told from here.",
+        "`team.azurecr.io` accepts connections from private endpoints only; it is unknown if that includes the "
+        "computes.",
     )
 
 
@@ -81,8 +82,8 @@ def test_a_registry_whose_making_failed_fails() -> None:
     assert check_registry(facts(replace(REGISTRY, provisioning_state="Failed"))) == Finding(
         "container registry",
         Status.FAILED,
-        "`team.azurecr.io` is there, but its provisioning has failed.",
-        f"See why in the Azure portal: {REGISTRY_ID}",
+        "`team.azurecr.io` exists, but its provisioning has failed.",
+        f"For the cause, see the Azure portal: {REGISTRY_ID}",
     )
 
 
@@ -91,10 +92,8 @@ def test_a_registry_that_nobody_can_look_at_is_a_warning() -> None:
     foreign = check_registry(facts(None, stack=StackRegistry("hub", "docker.io/team", is_local=False)))
 
     assert unseen.status is foreign.status is Status.WARNING
-    assert unseen.found == (
-        "`team.azurecr.io` is not among the registries of the workspace's subscription that the credential sees."
-    )
-    assert foreign.found == "`docker.io` is not one of Azure's registries, so Azure cannot be asked about it."
+    assert unseen.found == ("`team.azurecr.io` was not found in the workspace's subscription with this credential.")
+    assert foreign.found == "`docker.io` is not an Azure container registry, so it cannot be checked."
 
 
 def test_the_identity_of_a_compute_has_to_be_allowed_to_pull() -> None:
@@ -119,13 +118,13 @@ def test_a_compute_without_an_identity_can_pull_from_the_workspaces_own_registry
         Status.FAILED,
         "The compute instance `dev` has no managed identity, and `team.azurecr.io` is not the workspace's own "
         "registry, "
-        "so nothing lets it pull images.",
+        "so it may not pull images.",
         f"Make it the workspace's own: `az ml workspace update --container-registry {REGISTRY_ID}`; or give the "
         "compute "
         "an identity that has the role AcrPull there.",
     )
     assert check_pull(facts(workspace=FOREIGN)).found.startswith(
-        "A compute that a step creates has no managed identity unless the step's `compute_identity` says so, and "
+        "A compute that a step creates has no managed identity unless the step's `compute_identity` sets one, and "
     )
 
 
@@ -137,19 +136,21 @@ def test_that_the_workspace_pulls_for_serverless_compute_is_not_told_as_a_fact()
     assert refused.status is Status.FAILED
     assert refused.found == "The identity of the workspace may not pull from `team.azurecr.io`."
     documented = "a compute cluster whose managed identity has the role AcrPull there."
-    assert refused.hint.endswith(f". If that is not enough, what is documented: {documented}")
+    assert refused.hint.endswith(f". If that is not enough, documented: {documented}")
     assert granted == Finding(
         "image pull",
         Status.WARNING,
         "The identity of the workspace may pull from `team.azurecr.io`, but Microsoft does not document that "
         "serverless compute pulls with it.",
-        f"Try it with one step. What is documented: {documented}",
+        f"Try it with one step. Documented: {documented}",
     )
     assert "the registry's admin user (`az acr update --name team --admin-enabled true`), or a comp" in own.hint
 
 
 def test_whoever_may_pull_is_well() -> None:
-    assert check_pull(facts(replace(REGISTRY, lets_anybody_pull=True))).found == "`team.azurecr.io` lets anybody pull"
+    assert (
+        check_pull(facts(replace(REGISTRY, lets_anybody_pull=True))).found == "`team.azurecr.io` allows anonymous pull"
+    )
 
 
 def test_where_roles_cannot_be_seen_it_is_unknown_who_may_pull() -> None:
@@ -157,12 +158,12 @@ def test_where_roles_cannot_be_seen_it_is_unknown_who_may_pull() -> None:
 
     assert (found.status, found.found) == (
         Status.UNKNOWN,
-        "The credential may not see who may pull from `team.azurecr.io`.",
+        "The credential may not read who may pull from `team.azurecr.io`.",
     )
     assert check_pull(facts(None)).status is Status.UNKNOWN
 
 
 def test_without_azure_nothing_is_known_of_it() -> None:
-    problem = Problem("Not looked at, because nobody is signed in.")
+    problem = Problem("Skipped: sign-in failed.")
 
     assert check_registry(problem).status is check_pull(problem).status is Status.UNKNOWN

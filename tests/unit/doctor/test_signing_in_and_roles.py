@@ -70,8 +70,7 @@ def test_the_built_in_flavor_in_the_place_of_ours_fails() -> None:
         "versions",
         Status.FAILED,
         "ZenML's built-in `azureml` step operator is in use, not that of zenml-azureml.",
-        "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` says what is in the "
-        "way.",
+        "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` shows the cause.",
     )
 
 
@@ -80,9 +79,9 @@ def test_a_server_of_another_version_is_a_warning() -> None:
 
     assert (found.status, found.found) == (
         Status.WARNING,
-        "The ZenML client has version 0.98.0, its server 0.97.0.",
+        "The ZenML client has version 0.98.0, its server has version 0.97.0.",
     )
-    assert found.hint == "Make them one: pip install 'zenml==0.97.0', or update the server."
+    assert found.hint == "Use one version: pip install 'zenml==0.97.0', or update the server."
 
 
 def test_who_has_signed_in_and_until_when_is_told() -> None:
@@ -116,9 +115,7 @@ def test_a_connector_that_ends_soon_is_a_warning_and_later_is_told() -> None:
     later = check_credentials(ADA, NOW + timedelta(days=30), NOW)
 
     assert soon.status is Status.WARNING
-    assert (
-        "expires for good at 2026-05-01 12:30 UTC. Jobs go on, but cannot be watched or cancelled then." in soon.found
-    )
+    assert "expires for good at 2026-05-01 12:30 UTC. After that, jobs keep running, but cannot be" in soon.found
     assert later.status is Status.OK
     assert later.found.endswith("; the connector expires at 2026-05-31 12:00 UTC")
 
@@ -136,8 +133,8 @@ def test_a_workspace_that_was_not_made_well_fails() -> None:
     assert check_workspace("w", replace(WORKSPACE, provisioning_state="Failed"), "https://history") == Finding(
         "workspace",
         Status.FAILED,
-        "The workspace `w` is there, but its provisioning has failed.",
-        f"See why in the Azure portal, under *Deployments* of its resource group: {SCOPE}",
+        "The workspace `w` exists, but its provisioning has failed.",
+        f"For the cause, see *Deployments* of its resource group in the Azure portal: {SCOPE}",
     )
 
 
@@ -145,7 +142,7 @@ def test_a_workspace_that_was_not_made_well_fails() -> None:
     ("is_public", "hint"),
     [
         (True, "Look at the proxy."),
-        (False, "Let this machine through to the workspace's own services: a private endpoint, a VPN or a proxy."),
+        (False, "Connect this machine to the workspace's own services: by a private endpoint, a VPN or a proxy."),
     ],
 )
 def test_without_run_history_there_are_no_logs(is_public: bool, hint: str) -> None:
@@ -154,15 +151,15 @@ def test_without_run_history_there_are_no_logs(is_public: bool, hint: str) -> No
     assert found == Finding(
         "workspace",
         Status.WARNING,
-        "The workspace `w` is there, but its run history cannot be reached from here, so jobs have no log and no cause "
-        "of failure. No answer.",
+        "The workspace `w` exists, but its run history cannot be reached from this machine, so jobs have no log and no "
+        "cause of failure. No answer.",
         hint,
     )
 
 
 def test_enough_roles_are_well() -> None:
     assert check_roles(roles(OWNER)) == Finding(
-        "roles", Status.OK, "May submit, watch and cancel jobs, and make and start computes"
+        "roles", Status.OK, "May submit, watch and cancel jobs, and create and start computes"
     )
 
 
@@ -173,7 +170,8 @@ def test_without_a_role_for_jobs_it_fails_with_the_command_that_assigns_one() ->
         "`ada@example.org` by the Azure CLI may not run jobs in the workspace: no role allows "
         "workspaces/environments/versions/write, workspaces/jobs/write, workspaces/jobs/cancel/action.",
         'Have an owner of the workspace run: az role assignment create --role "AzureML Data Scientist" '
-        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. It takes some minutes to count.",
+        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. Role assignments can take a few "
+        "minutes to take effect.",
     )
 
 
@@ -181,10 +179,11 @@ def test_without_a_role_for_computes_it_fails_where_one_has_to_be_made() -> None
     assert check_roles(roles(SCIENTIST, makes_compute=True)) == Finding(
         "roles",
         Status.FAILED,
-        "`ada@example.org` by the Azure CLI may run jobs, but not make or start computes: no role allows "
+        "`ada@example.org` by the Azure CLI may run jobs, but not create or start computes: no role allows "
         "workspaces/computes/write.",
         'Have an owner of the workspace run: az role assignment create --role "AzureML Compute Operator" '
-        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. It takes some minutes to count.",
+        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. Role assignments can take a few "
+        "minutes to take effect.",
     )
 
 
@@ -192,7 +191,7 @@ def test_without_a_role_for_computes_serverless_steps_still_run() -> None:
     found = check_roles(roles(SCIENTIST))
 
     assert found.status is Status.WARNING
-    assert found.found.endswith("Serverless compute and what exists and runs can be used.")
+    assert found.found.endswith("Serverless compute and running computes can be used.")
 
 
 def test_both_roles_are_named_where_both_are_missing() -> None:
@@ -227,6 +226,6 @@ def test_wildcards_match_as_in_azures_own_roles(pattern: str, action: str, match
 
 
 def test_what_cannot_be_looked_at_is_neither_well_nor_failed() -> None:
-    problem = Problem("Not looked at, because nobody is signed in.")
+    problem = Problem("Skipped: sign-in failed.")
 
     assert check_roles(problem) == Finding("roles", Status.UNKNOWN, problem.what)

@@ -54,7 +54,7 @@ def test_a_compute_that_is_named_and_missing_fails() -> None:
     assert check_compute((DEV,), ConfiguredCompute("gone")) == Finding(
         "compute",
         Status.FAILED,
-        "There is no compute `gone` in the workspace, which the step operator's `compute_target_name` names.",
+        "The workspace has no compute `gone`, which is the `compute_target_name` of the step operator.",
         "Create it, or correct the name: `zenml step-operator update NAME --compute_target_name=...`. To have it "
         "created, set `mode` and `compute_name` instead.",
     )
@@ -65,7 +65,7 @@ def test_a_compute_of_the_other_kind_fails() -> None:
 
     assert (found.status, found.found) == (
         Status.FAILED,
-        "`gpus` is a compute cluster, and the step operator's `mode` wants a compute instance of that name.",
+        "`gpus` is a compute cluster, but the step operator's `mode` requires a compute instance of that name.",
     )
 
 
@@ -75,7 +75,7 @@ def test_a_compute_that_steps_use_and_that_is_broken_fails() -> None:
         Status.FAILED,
         "The compute cluster `old` (STANDARD_NC6S_V3, 0 of 4 nodes, Failed: The subnet is full.) cannot run jobs.",
         "Delete it in Azure ML Studio or with `az ml compute delete --name old`; a step whose settings name it creates "
-        "it anew.",
+        "it again.",
     )
 
 
@@ -115,7 +115,7 @@ def test_a_size_that_the_region_does_not_offer_fails() -> None:
         "quota",
         Status.FAILED,
         "Azure ML offers no VM size `Standard_NC6` in `westeurope`, which the step operator's `size` names.",
-        "See what there is: `zenml-azureml sizes`.",
+        "To list the sizes: `zenml-azureml sizes`.",
     )
 
 
@@ -141,8 +141,8 @@ def test_an_artifact_store_on_this_machine_fails_unless_jobs_run_here() -> None:
     assert check_artifact_store(store, jobs_run_here=False) == Finding(
         "artifact store",
         Status.FAILED,
-        "The artifact store `files` is on this machine (/home/ada/files), where no job on Azure ML can read or write "
-        "it.",
+        "The artifact store `files` is on this machine (/home/ada/files), where jobs on Azure ML cannot read or "
+        "write it.",
         "Use a remote one: `zenml artifact-store register NAME --flavor=azure --path=az://CONTAINER`, then `zenml "
         "stack "
         "update -a NAME`.",
@@ -156,15 +156,15 @@ def test_an_artifact_store_that_cannot_be_read_fails() -> None:
         "artifact store",
         Status.FAILED,
         "The artifact store `blobs` (az://train) cannot be read: it does not exist.",
-        "See to its path, the firewall of its storage account, and its credentials: its own, its service connector, or "
-        "those of the environment. The identity needs the role Storage Blob Data Contributor.",
+        "Check its path, the firewall of its storage account, and its credentials: its own, its service connector's, "
+        "or those of the environment. The identity needs the role Storage Blob Data Contributor.",
     )
     not_installed = replace(store, problem="", cannot_load="No module named 'adlfs'")
     assert check_artifact_store(not_installed, jobs_run_here=False) == Finding(
         "artifact store",
         Status.UNKNOWN,
-        "The artifact store `blobs` cannot be loaded here: No module named 'adlfs'",
-        "Install what it needs, e.g. `zenml integration install azure`.",
+        "The artifact store `blobs` cannot be loaded on this machine: No module named 'adlfs'",
+        "Install its packages, e.g. `zenml integration install azure`.",
     )
 
 
@@ -179,7 +179,7 @@ def test_a_server_on_this_machine_fails_unless_jobs_run_here(url: str) -> None:
     assert check_server(Server(url, is_database=False), jobs_run_here=False) == Finding(
         "ZenML server",
         Status.FAILED,
-        f"The server's address is {url}, which in a job means the job's own machine.",
+        f"The server's address is {url}, which in a job is the job's own machine.",
         HOW_TO_DEPLOY,
     )
 
@@ -191,7 +191,7 @@ def test_no_server_at_all_fails_unless_jobs_run_here() -> None:
     assert check_server(database, jobs_run_here=False) == Finding(
         "ZenML server",
         Status.FAILED,
-        "There is no server: ZenML uses a database on this machine, which no job can reach.",
+        "There is no server: ZenML uses a database on this machine, which jobs cannot reach.",
         HOW_TO_DEPLOY,
     )
 
@@ -204,13 +204,13 @@ def test_a_server_in_a_private_network_is_a_warning(url: str) -> None:
 
     assert (found.status, found.found) == (
         Status.WARNING,
-        f"{url} is an address of a private network: only computes in that network reach it.",
+        f"{url} is an address in a private network: only computes in that network can reach it.",
     )
 
 
 def test_a_server_with_a_public_address_is_well() -> None:
     assert check_server(Server("https://zenml.example.org", is_database=False), jobs_run_here=False) == Finding(
-        "ZenML server", Status.OK, "https://zenml.example.org answers, and is no address of this machine"
+        "ZenML server", Status.OK, "https://zenml.example.org answers, and is not on this machine"
     )
 
 
@@ -220,16 +220,16 @@ def test_images_for_arm_fail() -> None:
     assert check_architecture(builder, jobs_run_here=False) == Finding(
         "image architecture",
         Status.FAILED,
-        "`builder` builds images for arm64, and Azure ML's machines are amd64: jobs would end with `exec format "
+        "`builder` builds images for arm64, but Azure ML's machines are amd64: jobs would fail with `exec format "
         "error`.",
-        "Have them built for amd64, in the pipeline's settings: "
+        "Build them for amd64, in the settings of the pipeline: "
         'DockerSettings(build_config={"build_options": {"platform": "linux/amd64"}}).',
     )
     asked_for = replace(builder, platform="linux/amd64")
     assert check_architecture(asked_for, jobs_run_here=False) == Finding(
         "image architecture",
         Status.OK,
-        "`builder` builds for amd64; a pipeline's `DockerSettings` may ask for something else",
+        "`builder` builds for amd64; a pipeline's `DockerSettings` can change that",
     )
 
 
@@ -240,11 +240,11 @@ def test_what_the_latest_run_asked_for_goes_before_what_the_engine_is() -> None:
     assert check_architecture(on_arm, jobs_run_here=False) == Finding(
         "image architecture",
         Status.OK,
-        "`builder` builds for amd64, as the latest run on the stack asked for in its `DockerSettings`",
+        "`builder` builds for amd64, as set in the `DockerSettings` of the latest run on the stack",
     )
     wrong = check_architecture(on_amd, jobs_run_here=False)
     assert wrong.status is Status.FAILED
-    assert wrong.found.startswith("`builder` builds images for arm64, as the latest run on the stack asked for in its ")
+    assert wrong.found.startswith("`builder` builds images for arm64, as set in the `DockerSettings` of the ")
 
 
 def test_a_stack_without_an_image_builder_fails() -> None:
@@ -268,7 +268,7 @@ def test_a_machine_without_a_container_engine_is_a_warning() -> None:
 
 
 def test_what_cannot_be_looked_at_is_neither_well_nor_failed() -> None:
-    problem = Problem("Not looked at, because nobody is signed in.")
+    problem = Problem("Skipped: sign-in failed.")
 
     for found in (
         check_compute(problem, ConfiguredCompute()),

@@ -1,4 +1,4 @@
-"""Whether images are built for the machines that Azure ML has."""
+"""Check that images are built for the architecture of Azure ML's machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, w
 
 CHECK = "image architecture"
 
-#: Azure ML's machines. Guess: Microsoft names no Arm size for Azure ML, and says nowhere that there is none.
+#: Architectures of Azure ML. Guess: Microsoft documents no Arm size for Azure ML, and does not rule one out.
 _WANTED = frozenset({"amd64", "x86_64"})
 _PLATFORM = "linux/amd64"
 
@@ -19,12 +19,12 @@ class ImageBuilder:
 
     Attributes:
         name: Name of the component.
-        builds_here: Whether it builds with this machine's container engine.
-        architecture: That engine's, e.g. `arm64`; empty if there is none that answers.
-        no_engine: Why there is none; empty if there is.
-        platform: The platform that DOCKER_DEFAULT_PLATFORM asks for, where the builder heeds it; empty for none.
-        latest_run_platform: The platform that the latest run on the stack asked for in its `DockerSettings`, which goes
-            before all else; empty for none.
+        builds_here: True if it builds with this machine's container engine.
+        architecture: Architecture of that engine, e.g. `arm64`; empty if no engine answers.
+        no_engine: Reason why no engine answers; empty if one does.
+        platform: Platform in DOCKER_DEFAULT_PLATFORM, if the builder uses that variable; empty for none.
+        latest_run_platform: Platform in the `DockerSettings` of the latest run on the stack, which takes precedence;
+            empty for none.
     """
 
     name: str
@@ -36,11 +36,11 @@ class ImageBuilder:
 
 
 def check_architecture(facts: ImageBuilder | Problem | None, *, jobs_run_here: bool) -> Finding:
-    """Whether they are.
+    """Check that images are built for a suitable architecture.
 
     Args:
         facts: The image builder; None if the stack has none.
-        jobs_run_here: Whether the workspace is emulated on this machine.
+        jobs_run_here: True if the workspace is emulated on this machine.
     """
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
@@ -51,28 +51,28 @@ def check_architecture(facts: ImageBuilder | Problem | None, *, jobs_run_here: b
             "Add one: `zenml image-builder register NAME --flavor=local`, then `zenml stack update -i NAME`.",
         )
     if not facts.builds_here:
-        return ok(CHECK, f"`{facts.name}` builds elsewhere, for {_PLATFORM} unless it is told otherwise")
+        return ok(CHECK, f"`{facts.name}` builds elsewhere, for {_PLATFORM} unless it is configured otherwise")
     if facts.no_engine:
         return warning(
             CHECK,
             f"`{facts.name}` builds images on this machine, where no container engine answers: {facts.no_engine}",
-            "Start Docker. Pipelines whose images exist already (`skip_build`) need none.",
+            "Start Docker. Pipelines with existing images (`skip_build`) do not need it.",
         )
     asked_for = facts.latest_run_platform or facts.platform
     architecture = _architecture_of(asked_for) or facts.architecture
-    by_whom = ", as the latest run on the stack asked for in its `DockerSettings`" if facts.latest_run_platform else ""
+    by_whom = ", as set in the `DockerSettings` of the latest run on the stack" if facts.latest_run_platform else ""
     if architecture not in _WANTED and not jobs_run_here:
         return failed(
             CHECK,
-            f"`{facts.name}` builds images for {architecture}{by_whom}, and Azure ML's machines are amd64: jobs would "
-            "end with `exec format error`.",
-            "Have them built for amd64, in the pipeline's settings: "
+            f"`{facts.name}` builds images for {architecture}{by_whom}, but Azure ML's machines are amd64: jobs would "
+            "fail with `exec format error`.",
+            "Build them for amd64, in the settings of the pipeline: "
             f'DockerSettings(build_config={{"build_options": {{"platform": "{_PLATFORM}"}}}}).',
         )
-    unless = by_whom or "; a pipeline's `DockerSettings` may ask for something else"
+    unless = by_whom or "; a pipeline's `DockerSettings` can change that"
     return ok(CHECK, f"`{facts.name}` builds for {architecture}{unless}")
 
 
 def _architecture_of(platform: str) -> str:
-    """`amd64` of `linux/amd64`, `arm64` of `linux/arm64/v8`."""
+    """Return `amd64` for `linux/amd64`, `arm64` for `linux/arm64/v8`."""
     return platform.partition("/")[2].partition("/")[0] or platform

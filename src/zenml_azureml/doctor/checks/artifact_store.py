@@ -1,4 +1,4 @@
-"""Whether steps can reach the artifact store."""
+"""Check that steps can reach the artifact store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class ArtifactStore:
 
     Attributes:
         name: Name of the component.
-        path: Where it is.
-        is_local: Whether it is on this machine.
-        problem: Why it could not be read from here; empty if it was.
-        cannot_load: Why it could not be loaded here; empty if it was.
+        path: Its path.
+        is_local: True if it is on this machine.
+        problem: Reason why it could not be read from this machine; empty if it could.
+        cannot_load: Reason why it could not be loaded on this machine; empty if it could.
     """
 
     name: str
@@ -29,19 +29,19 @@ class ArtifactStore:
 
 
 def check_artifact_store(facts: ArtifactStore | Problem, *, jobs_run_here: bool) -> Finding:
-    """Whether steps can reach it.
+    """Check that steps can reach the artifact store.
 
     Args:
         facts: The artifact store.
-        jobs_run_here: Whether the workspace is emulated on this machine.
+        jobs_run_here: True if the workspace is emulated on this machine.
     """
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
     if facts.is_local and not jobs_run_here:
         return failed(
             CHECK,
-            f"The artifact store `{facts.name}` is on this machine ({facts.path}), where no job on Azure ML can "
-            "read or write it.",
+            f"The artifact store `{facts.name}` is on this machine ({facts.path}), where jobs on Azure ML "
+            "cannot read or write it.",
             "Use a remote one: `zenml artifact-store register NAME --flavor=azure --path=az://CONTAINER`, then `zenml "
             "stack update -a NAME`.",
         )
@@ -49,15 +49,15 @@ def check_artifact_store(facts: ArtifactStore | Problem, *, jobs_run_here: bool)
         return unknown(
             CHECK,
             Problem(
-                f"The artifact store `{facts.name}` cannot be loaded here: {facts.cannot_load}",
-                "Install what it needs, e.g. `zenml integration install azure`.",
+                f"The artifact store `{facts.name}` cannot be loaded on this machine: {facts.cannot_load}",
+                "Install its packages, e.g. `zenml integration install azure`.",
             ),
         )
     if facts.problem:
         return failed(
             CHECK,
             f"The artifact store `{facts.name}` ({facts.path}) cannot be read: {facts.problem}",
-            "See to its path, the firewall of its storage account, and its credentials: its own, its service "
-            "connector, or those of the environment. The identity needs the role Storage Blob Data Contributor.",
+            "Check its path, the firewall of its storage account, and its credentials: its own, its service "
+            "connector's, or those of the environment. The identity needs the role Storage Blob Data Contributor.",
         )
-    return ok(CHECK, f"`{facts.name}` at {facts.path} can be read from here")
+    return ok(CHECK, f"`{facts.name}` at {facts.path} can be read from this machine")

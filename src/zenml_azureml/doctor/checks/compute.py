@@ -1,4 +1,4 @@
-"""Whether the workspace's computes can run jobs."""
+"""Check that the workspace's computes can run jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, w
 
 CHECK = "compute"
 
-#: Computes that one line names; the others are counted.
+#: Number of computes that one line names; the others are counted.
 _NAMED = 4
 
 
@@ -19,11 +19,11 @@ class ConfiguredCompute:
 
     Attributes:
         name: Its name; empty for serverless compute.
-        kind: `compute instance` or `compute cluster`; empty where any will do.
-        is_made: Whether it is made where it is missing.
-        size: VM size that it is made with; empty where none is named.
-        low_priority: Whether it is made of low-priority nodes.
-        nodes: How many nodes have to fit: at least one.
+        kind: `compute instance` or `compute cluster`; empty for any kind.
+        is_made: True if it is created when it is missing.
+        size: VM size to create it with; empty if none is configured.
+        low_priority: True if it has low-priority nodes.
+        nodes: Number of nodes for which quota is needed: at least one.
     """
 
     name: str = ""
@@ -34,16 +34,16 @@ class ConfiguredCompute:
     nodes: int = 1
 
     def among(self, computes: tuple[InspectedCompute, ...]) -> InspectedCompute | None:
-        """The compute of that name, as Azure compares names; None if there is none."""
+        """Return the compute of that name, as Azure compares names; None if there is none."""
         return next((one for one in computes if self.name and one.name.lower() == self.name.lower()), None)
 
 
 def check_compute(facts: tuple[InspectedCompute, ...] | Problem, configured: ConfiguredCompute) -> Finding:
-    """Whether jobs can run on them.
+    """Check that jobs can run on the computes.
 
     Args:
         facts: The computes.
-        configured: The one that all steps use by default.
+        configured: The compute that all steps use by default.
     """
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
@@ -51,15 +51,16 @@ def check_compute(facts: tuple[InspectedCompute, ...] | Problem, configured: Con
     if configured.name and found is None and not configured.is_made:
         return failed(
             CHECK,
-            f"There is no compute `{configured.name}` in the workspace, which the step operator's "
-            "`compute_target_name` names.",
+            f"The workspace has no compute `{configured.name}`, which is the `compute_target_name` of the step "
+            "operator.",
             "Create it, or correct the name: `zenml step-operator update NAME --compute_target_name=...`. To have it "
             "created, set `mode` and `compute_name` instead.",
         )
     if found is not None and configured.kind and found.kind != configured.kind:
         return failed(
             CHECK,
-            f"`{found.name}` is a {found.kind}, and the step operator's `mode` wants a {configured.kind} of that name.",
+            f"`{found.name}` is a {found.kind}, but the step operator's `mode` requires a {configured.kind} of that "
+            "name.",
             "Correct `mode` or `compute_name` with `zenml step-operator update NAME`.",
         )
     broken = [one for one in facts if one.is_broken]
@@ -102,5 +103,5 @@ def _in_words(compute: InspectedCompute) -> str:
 def _how_to_replace(compute: InspectedCompute) -> str:
     return (
         f"Delete it in Azure ML Studio or with `az ml compute delete --name {compute.name}`; a step whose settings "
-        "name it creates it anew."
+        "name it creates it again."
     )

@@ -1,4 +1,4 @@
-"""Who signs in to Azure, and for how long."""
+"""Check that the step operator can sign in to Azure, and for how long."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from zenml_azureml.doctor.result import Finding, Problem, failed, ok, warning
 
 CHECK = "credentials"
 
-#: A credential that ends sooner will end under a job.
+#: A credential that expires sooner will expire while a job runs.
 SOON = timedelta(hours=1)
 
 
 def check_credentials(facts: Credential | Problem, source_expires_at: datetime | None, now: datetime) -> Finding:
-    """Whether somebody can sign in, and goes on being able to.
+    """Check that sign-in works, and will keep working.
 
     Args:
-        facts: Who has signed in.
-        source_expires_at: When the service connector expires for good; None if it does not, or there is none.
+        facts: The credential.
+        source_expires_at: When the service connector expires for good; None if never, or without a connector.
         now: The time.
     """
     if isinstance(facts, Problem):
         return failed(CHECK, facts.what, facts.hint)
-    who = f"{facts.source} signs in as {facts.who or 'somebody that its token does not name'}"
+    who = f"{facts.source} signs in as {facts.who or 'an identity without a name in its token'}"
     if source_expires_at is not None and source_expires_at - now < SOON:
         return warning(
             CHECK,
-            f"{_capital(who)}, and expires for good at {_minute(source_expires_at)}. Jobs go on, but cannot be watched "
-            "or cancelled then.",
-            "Give the service connector credentials that are renewed: `zenml service-connector update NAME "
+            f"{_capital(who)}, and expires for good at {_minute(source_expires_at)}. After that, jobs keep running, "
+            "but cannot be watched or cancelled.",
+            "Configure the service connector with renewable credentials: `zenml service-connector update NAME "
             "--interactive`.",
         )
     until = "" if source_expires_at is None else f"; the connector expires at {_minute(source_expires_at)}"

@@ -1,4 +1,4 @@
-"""Whether the subscription's quota has room for a node."""
+"""Check that the subscription has quota left for a node."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CHECK = "quota"
 
 @dataclass(frozen=True)
 class QuotaFacts:
-    """Quota, and what is to fit into it.
+    """Quota, and the compute that needs it.
 
     Attributes:
         quota: The quota of the workspace's region.
         sizes: The VM sizes there.
         configured: The compute that all steps use by default.
-        exists: Whether that compute exists, and so has what it needs.
+        exists: True if that compute exists, so that it needs no further quota.
     """
 
     quota: Quota
@@ -30,7 +30,7 @@ class QuotaFacts:
 
 
 def check_quota_left(facts: QuotaFacts | Problem) -> Finding:
-    """Whether there is room."""
+    """Check that there is enough quota left."""
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
     quota, configured = facts.quota, facts.configured
@@ -41,7 +41,7 @@ def check_quota_left(facts: QuotaFacts | Problem) -> Finding:
             CHECK,
             f"Azure ML offers no VM size `{configured.size}` in `{quota.region}`, "
             "which the step operator's `size` names.",
-            "See what there is: `zenml-azureml sizes`.",
+            "To list the sizes: `zenml-azureml sizes`.",
         )
     if size is not None and not facts.exists:
         shortage = check_quota(size, quota, configured.nodes, configured.low_priority)

@@ -1,4 +1,4 @@
-"""Whether computes can reach the container registry that images are in, and may pull from it."""
+"""Check that computes can reach the container registry, and may pull images from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StackRegistry:
     Attributes:
         name: Name of the component.
         uri: Its URI.
-        is_local: Whether it is on this machine.
+        is_local: True if it is on this machine.
     """
 
     name: str
@@ -29,27 +29,27 @@ class StackRegistry:
 
     @property
     def host(self) -> str:
-        """Its host, in lower case."""
+        """Host of the registry, in lower case."""
         return self.uri.partition("/")[0].lower()
 
     @property
     def is_azures(self) -> bool:
-        """Whether it is one of Azure's."""
+        """True if it is an Azure container registry."""
         return self.host.endswith(_OF_AZURE)
 
 
 @dataclass(frozen=True)
 class RegistryFacts:
-    """The registry as the workspace sees it.
+    """The registry, as seen from the workspace.
 
     Attributes:
         stack: The registry of the stack; None if it has none.
-        found: What Azure knows of it; None if it is nowhere to be seen.
+        found: The registry in Azure; None if it was not found.
         workspace: The workspace.
-        compute: The compute that all steps use by default; None for serverless compute and one that is still to be
-            made.
-        grants: Whether each identity may pull, by object id; None where Azure does not tell.
-        serverless: Whether steps use serverless compute by default.
+        compute: The compute that all steps use by default; None for serverless compute and one that does not exist
+            yet.
+        grants: True if an identity may pull, by object id; None if unknown.
+        serverless: True if steps use serverless compute by default.
     """
 
     stack: StackRegistry | None
@@ -61,19 +61,21 @@ class RegistryFacts:
 
     @property
     def is_the_workspaces(self) -> bool:
-        """Whether it is the workspace's own."""
+        """True if it is the registry of the workspace."""
         return self.found is not None and self.found.id.lower() == self.workspace.container_registry.lower()
 
 
 def check_stack_registry(stack: StackRegistry | None) -> Finding | None:
-    """What is wrong with a registry whatever Azure knows of it; None if nothing is."""
+    """Return a problem that is independent of the registry's state in Azure; None if there is none."""
     how = (
         "`zenml container-registry register NAME --flavor=azure --uri=REGISTRY.azurecr.io`, then `zenml stack update "
         "-c NAME`."
     )
     if stack is None:
         return failed(
-            REACHABLE, "The stack has no container registry, and jobs pull their images from one.", f"Add one: {how}"
+            REACHABLE,
+            "The stack has no container registry, from which jobs could pull their images.",
+            f"Add one: {how}",
         )
     if stack.is_local:
         return failed(
@@ -84,15 +86,15 @@ def check_stack_registry(stack: StackRegistry | None) -> Finding | None:
     if not stack.is_azures:
         return warning(
             REACHABLE,
-            f"`{stack.host}` is not one of Azure's registries, so Azure cannot be asked about it.",
-            "See to it that its images are public, or that the workspace has a connection of the category "
+            f"`{stack.host}` is not an Azure container registry, so it cannot be checked.",
+            "Make sure that its images are public, or that the workspace has a connection of the category "
             "`ContainerRegistry` with a login for it.",
         )
     return None
 
 
 def check_registry(facts: RegistryFacts | Problem) -> Finding:
-    """Whether it is there, and computes reach it."""
+    """Check that the registry exists, and that computes can reach it."""
     if isinstance(facts, Problem):
         return unknown(REACHABLE, facts)
     wrong = check_stack_registry(facts.stack)
@@ -101,17 +103,16 @@ def check_registry(facts: RegistryFacts | Problem) -> Finding:
     if facts.found is None:
         return warning(
             REACHABLE,
-            f"`{facts.stack.host}` is not among the registries of the workspace's subscription that the credential "
-            "sees.",
-            "If it is in another subscription, this cannot be looked at from here. Otherwise correct the `uri` of the "
+            f"`{facts.stack.host}` was not found in the workspace's subscription with this credential.",
+            "If it is in another subscription, it cannot be checked. Otherwise correct the `uri` of the "
             f"container registry `{facts.stack.name}`, or give the credential the role Reader on it.",
         )
     host = facts.found.host
     if facts.found.provisioning_state == "Failed":
         return failed(
             REACHABLE,
-            f"`{host}` is there, but its provisioning has failed.",
-            f"See why in the Azure portal: {facts.found.id}",
+            f"`{host}` exists, but its provisioning has failed.",
+            f"For the cause, see the Azure portal: {facts.found.id}",
         )
     subnet = facts.compute is not None and facts.compute.has_subnet
     if not facts.found.is_public and not subnet and not facts.workspace.has_managed_network:
@@ -126,22 +127,22 @@ def check_registry(facts: RegistryFacts | Problem) -> Finding:
         which = "some addresses of the public network" if facts.found.is_public else "private endpoints"
         return warning(
             REACHABLE,
-            f"`{host}` lets in {which} only; whether computes are among them cannot be told from here.",
-            "See to it that the network of the computes has a private endpoint to it, or is among its network rules.",
+            f"`{host}` accepts connections from {which} only; it is unknown if that includes the computes.",
+            "Make sure that the network of the computes has a private endpoint to it, or is in its network rules.",
         )
     own = "the workspace's own" if facts.is_the_workspaces else "not the workspace's own"
     return ok(REACHABLE, f"`{host}` is open to the public network; it is {own}")
 
 
 def check_pull(facts: RegistryFacts | Problem) -> Finding:
-    """Whether what runs the jobs may pull images."""
+    """Check that the identity of the jobs may pull images."""
     if isinstance(facts, Problem):
         return unknown(PULL, facts)
     if facts.stack is None or facts.found is None:
-        return unknown(PULL, Problem("Not looked at, because nothing is known of the container registry."))
+        return unknown(PULL, Problem("Skipped: the container registry was not found."))
     registry = facts.found
     if registry.lets_anybody_pull:
-        return ok(PULL, f"`{registry.host}` lets anybody pull")
+        return ok(PULL, f"`{registry.host}` allows anonymous pull")
     of_compute = facts.compute.principal_ids if facts.compute is not None else ()
     if of_compute and facts.compute is not None:
         return _by_roles(
@@ -156,23 +157,23 @@ def check_pull(facts: RegistryFacts | Problem) -> Finding:
         if facts.compute is not None
         else "A compute that a step creates"
     )
-    unless = "" if facts.compute is not None else " unless the step's `compute_identity` says so"
+    unless = "" if facts.compute is not None else " unless the step's `compute_identity` sets one"
     return failed(
         PULL,
         f"{what} has no managed identity{unless}, and `{registry.host}` is not the workspace's own registry, so "
-        "nothing lets it pull images.",
+        "it may not pull images.",
         f"Make it the workspace's own: `az ml workspace update --container-registry {registry.id}`; or give the "
         "compute an identity that has the role AcrPull there.",
     )
 
 
 def _by_the_workspace(facts: RegistryFacts, registry: InspectedRegistry) -> Finding:
-    """Where only the identity of the workspace is left to pull with.
+    """Return the finding if only the identity of the workspace is left for pulling.
 
-    Guess: that Azure ML does. Microsoft documents an identity of the workspace *or* the compute for private registries,
+    Guess: Azure ML uses it. Microsoft documents an identity of the workspace *or* the compute for private registries,
     and of serverless compute only that it has no system-assigned identity (learn.microsoft.com/azure/machine-learning:
     how-to-identity-based-service-authentication, how-to-use-serverless-compute). A user whose registry had no admin
-    user was told that serverless compute could not pull (github.com/Azure/azureml-examples/issues/3463).
+    user was refused on serverless compute (github.com/Azure/azureml-examples/issues/3463).
     """
     found = _by_roles(facts, registry, facts.workspace.principal_ids, "The identity of the workspace")
     name = registry.host.partition(".")[0]
@@ -184,24 +185,24 @@ def _by_the_workspace(facts: RegistryFacts, registry: InspectedRegistry) -> Find
         return warning(
             PULL,
             f"{found.found}, but Microsoft does not document that {who} pulls with it.",
-            f"Try it with one step. What is documented: {works}.",
+            f"Try it with one step. Documented: {works}.",
         )
     if found.status is Status.FAILED:
-        return failed(PULL, found.found, f"{found.hint}. If that is not enough, what is documented: {works}.")
+        return failed(PULL, found.found, f"{found.hint}. If that is not enough, documented: {works}.")
     return found
 
 
 def _by_roles(facts: RegistryFacts, registry: InspectedRegistry, principals: tuple[str, ...], who: str) -> Finding:
-    told = [facts.grants.get(principal) for principal in principals]
-    if True in told:
+    granted = [facts.grants.get(principal) for principal in principals]
+    if True in granted:
         return ok(PULL, f"{who} may pull from `{registry.host}`")
-    if None in told or not told:
+    if None in granted or not granted:
         return unknown(
             PULL,
             Problem(
-                f"The credential may not see who may pull from `{registry.host}`.",
-                f"Have it given the role Reader on {registry.id}, or ask its owner whether {who[0].lower()}{who[1:]} "
-                "has the role AcrPull there.",
+                f"The credential may not read who may pull from `{registry.host}`.",
+                f"Assign it the role Reader on {registry.id}, or ask the owner of the registry if "
+                f"{who[0].lower()}{who[1:]} has the role AcrPull there.",
             ),
         )
     commands = "; ".join(

@@ -1,4 +1,4 @@
-"""Whether the credential's roles are enough for jobs, and for computes where steps need them made."""
+"""Check that the credential's roles allow jobs, and computes if steps create them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHECK = "roles"
 
 _WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
 
-#: What submitting, watching and cancelling jobs asks Resource Manager for.
+#: Actions in Resource Manager for submitting, watching and cancelling jobs.
 #: Source: the operator's own requests, and Microsoft's list of Azure Machine Learning's operations.
 FOR_JOBS = (
     f"{_WORKSPACE}/read",
@@ -24,7 +24,7 @@ FOR_JOBS = (
     f"{_WORKSPACE}/jobs/cancel/action",
 )
 
-#: What creating and starting computes asks for.
+#: Actions for creating and starting computes.
 FOR_COMPUTE = (
     f"{_WORKSPACE}/computes/read",
     f"{_WORKSPACE}/computes/write",
@@ -34,13 +34,13 @@ FOR_COMPUTE = (
 
 @dataclass(frozen=True)
 class Roles:
-    """What is allowed and what is needed.
+    """Permissions that exist, and that are needed.
 
     Attributes:
-        credential: Who has signed in.
-        permissions: What their roles allow in the workspace.
+        credential: The credential.
+        permissions: Permissions of its roles in the workspace.
         scope: ARM id of the workspace.
-        makes_compute: Whether the step operator's own configuration has a compute made.
+        makes_compute: True if the step operator's own configuration creates a compute.
     """
 
     credential: Credential
@@ -50,7 +50,7 @@ class Roles:
 
 
 def check_roles(facts: Roles | Problem) -> Finding:
-    """Whether they are enough."""
+    """Check that the permissions are sufficient."""
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
     for_jobs, for_compute = missing(facts.permissions, FOR_JOBS), missing(facts.permissions, FOR_COMPUTE)
@@ -67,12 +67,12 @@ def check_roles(facts: Roles | Problem) -> Finding:
             _how_to_assign(facts, roles),
         )
     if for_compute:
-        what = f"{_capital(who)} may run jobs, but not make or start computes: no role allows {_named(for_compute)}."
+        what = f"{_capital(who)} may run jobs, but not create or start computes: no role allows {_named(for_compute)}."
         how = _how_to_assign(facts, ["AzureML Compute Operator"])
         if facts.makes_compute:
             return failed(CHECK, what, how)
-        return warning(CHECK, f"{what} Serverless compute and what exists and runs can be used.", how)
-    return ok(CHECK, "May submit, watch and cancel jobs, and make and start computes")
+        return warning(CHECK, f"{what} Serverless compute and running computes can be used.", how)
+    return ok(CHECK, "May submit, watch and cancel jobs, and create and start computes")
 
 
 def _named(actions: Sequence[str]) -> str:
@@ -87,7 +87,7 @@ def _how_to_assign(facts: Roles, roles: Sequence[str]) -> str:
         f"--scope {facts.scope}"
         for role in roles
     )
-    return f"Have an owner of the workspace run: {commands}. It takes some minutes to count."
+    return f"Have an owner of the workspace run: {commands}. Role assignments can take a few minutes to take effect."
 
 
 def _capital(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a job can reach ZenML's server."""
+"""Check that a job can reach ZenML's server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HOW = (
 
 @dataclass(frozen=True)
 class Server:
-    """Where this ZenML client stores what it does.
+    """The ZenML server or the database of this client.
 
     Attributes:
-        url: URL of the server, or of the database in the place of one.
-        is_database: Whether it is a database without a server.
+        url: URL of the server, or of the database.
+        is_database: True for a database without a server.
     """
 
     url: str
@@ -30,33 +30,35 @@ class Server:
 
 
 def check_server(facts: Server | Problem, *, jobs_run_here: bool) -> Finding:
-    """Whether jobs can reach it.
+    """Check that jobs can reach the server.
 
     Args:
         facts: The server.
-        jobs_run_here: Whether the workspace is emulated on this machine.
+        jobs_run_here: True if the workspace is emulated on this machine.
     """
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
     if facts.is_database:
         if jobs_run_here:
             return ok(CHECK, "A database on this machine; so are the jobs")
-        return failed(CHECK, "There is no server: ZenML uses a database on this machine, which no job can reach.", _HOW)
+        return failed(
+            CHECK, "There is no server: ZenML uses a database on this machine, which jobs cannot reach.", _HOW
+        )
     if is_loopback(facts.url):
         if jobs_run_here:
             return ok(CHECK, f"{facts.url} is on this machine; so are the jobs")
         return failed(
             CHECK,
-            f"The server's address is {facts.url}, which in a job means the job's own machine.",
+            f"The server's address is {facts.url}, which in a job is the job's own machine.",
             _HOW,
         )
     if not jobs_run_here and _is_private(facts.url):
         return warning(
             CHECK,
-            f"{facts.url} is an address of a private network: only computes in that network reach it.",
+            f"{facts.url} is an address in a private network: only computes in that network can reach it.",
             "Run jobs on computes with a subnet of that network, or use a server with a public address.",
         )
-    return ok(CHECK, f"{facts.url} answers, and is no address of this machine")
+    return ok(CHECK, f"{facts.url} answers, and is not on this machine")
 
 
 def _is_private(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the versions that are installed fit each other."""
+"""Check that the installed versions are compatible."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from zenml_azureml.doctor.result import Finding, failed, ok, warning
 
 CHECK = "versions"
 
-#: Whose versions are told where all is well.
-_TOLD = ("zenml", "azure-ai-ml")
+#: Packages whose versions are shown if all are compatible.
+_SHOWN = ("zenml", "azure-ai-ml")
 
 
 @dataclass(frozen=True)
 class Versions:
-    """What is installed.
+    """Installed versions.
 
     Attributes:
         python: Version of Python.
         own: Version of this package.
         installed: Version of each distribution that it needs; None for one that is missing.
-        wanted: The versions of each that it can do with, e.g. `<1,>=0.96`.
-        is_ours: Whether ZenML's `azureml` flavor is this package's.
-        server: Version of the ZenML server; empty if it does not tell.
+        wanted: The versions of each that it supports, e.g. `<1,>=0.96`.
+        is_ours: True if ZenML's `azureml` flavor is this package's.
+        server: Version of the ZenML server; empty if unknown.
     """
 
     python: str
@@ -38,31 +38,30 @@ class Versions:
 
 
 def check_versions(facts: Versions) -> Finding:
-    """Whether they fit."""
+    """Check that the versions are compatible."""
     misfits = [name for name, wanted in facts.wanted.items() if not _fits(facts.installed.get(name), wanted)]
     if misfits:
-        told = ", ".join(f"{name} {facts.installed.get(name) or 'is missing'}" for name in misfits)
+        found = ", ".join(f"{name} {facts.installed.get(name) or 'is missing'}" for name in misfits)
         needs = ", ".join(f"{name}{facts.wanted[name]}" for name in misfits)
         install = " ".join(f"'{name}{facts.wanted[name]}'" for name in misfits)
         return failed(
-            CHECK, f"zenml-azureml {facts.own} needs {needs}; installed: {told}.", f"Run: pip install {install}"
+            CHECK, f"zenml-azureml {facts.own} needs {needs}; installed: {found}.", f"Run: pip install {install}"
         )
     if not facts.is_ours:
         return failed(
             CHECK,
             "ZenML's built-in `azureml` step operator is in use, not that of zenml-azureml.",
-            "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` says what is in "
-            "the way.",
+            "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` shows the cause.",
         )
     zenml = facts.installed["zenml"]
     if facts.server and zenml and Version(facts.server) != Version(zenml):
         return warning(
             CHECK,
-            f"The ZenML client has version {zenml}, its server {facts.server}.",
-            f"Make them one: pip install 'zenml=={facts.server}', or update the server.",
+            f"The ZenML client has version {zenml}, its server has version {facts.server}.",
+            f"Use one version: pip install 'zenml=={facts.server}', or update the server.",
         )
-    told = ", ".join(f"{name} {facts.installed[name]}" for name in _TOLD if facts.installed.get(name))
-    return ok(CHECK, f"zenml-azureml {facts.own}, {told}, Python {facts.python}")
+    shown = ", ".join(f"{name} {facts.installed[name]}" for name in _SHOWN if facts.installed.get(name))
+    return ok(CHECK, f"zenml-azureml {facts.own}, {shown}, Python {facts.python}")
 
 
 def _fits(installed: str | None, wanted: str) -> bool:

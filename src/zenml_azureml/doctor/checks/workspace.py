@@ -1,4 +1,4 @@
-"""Whether the workspace can be reached, and with it what tells of its jobs."""
+"""Check that the workspace and its run history can be reached."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ CHECK = "workspace"
 
 
 def check_workspace(name: str, facts: InspectedWorkspace | Problem, run_history: str | Problem) -> Finding:
-    """Whether it is there, in order, and can be read from here.
+    """Check that the workspace exists, is provisioned, and can be read from this machine.
 
     Args:
-        name: Its name.
+        name: Name of the workspace.
         facts: The workspace.
-        run_history: Where its run history is.
+        run_history: URL of its run history.
     """
     if isinstance(facts, Problem):
         return failed(CHECK, facts.what, facts.hint)
     if facts.provisioning_state == "Failed":
         return failed(
             CHECK,
-            f"The workspace `{name}` is there, but its provisioning has failed.",
-            f"See why in the Azure portal, under *Deployments* of its resource group: {facts.path}",
+            f"The workspace `{name}` exists, but its provisioning has failed.",
+            f"For the cause, see *Deployments* of its resource group in the Azure portal: {facts.path}",
         )
     if isinstance(run_history, Problem):
         return warning(
             CHECK,
-            f"The workspace `{name}` is there, but its run history cannot be reached from here, so jobs have no log "
-            f"and no cause of failure. {run_history.what}",
-            "Let this machine through to the workspace's own services: a private endpoint, a VPN or a proxy."
+            f"The workspace `{name}` exists, but its run history cannot be reached from this machine, so jobs have no "
+            f"log and no cause of failure. {run_history.what}",
+            "Connect this machine to the workspace's own services: by a private endpoint, a VPN or a proxy."
             if not facts.is_public
             else run_history.hint,
         )

@@ -29,7 +29,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of the emulator's own interface."""
+    """Return the routes of the emulator's own interface."""
     return [
         web.get("/_emulator/health", _health),
         web.get("/_emulator/requests", _requests),
@@ -53,7 +53,7 @@ def routes() -> list[web.RouteDef]:
 
 
 class _TokensRevoked(BaseModel):
-    """What `POST /_emulator/tokens/revoke` takes: how a revoked token is answered (see `services/entra/bearer.py`)."""
+    """Body of `POST /_emulator/tokens/revoke`: the answer to a revoked token (see `services/entra/bearer.py`)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,7 +61,7 @@ class _TokensRevoked(BaseModel):
 
 
 class _SecretRotated(BaseModel):
-    """What `POST /_emulator/secret/rotate` takes: what becomes of the secret that was valid until now."""
+    """Body of `POST /_emulator/secret/rotate`: the fate of the secret that was valid until now."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -69,7 +69,7 @@ class _SecretRotated(BaseModel):
 
 
 class _Roles(BaseModel):
-    """What `POST /_emulator/roles` takes: the roles that the application shall have, and where.
+    """Body of `POST /_emulator/roles`: the roles of the application, and their scope.
 
     Attributes:
         roles: Names of built-in roles, e.g. `AzureML Data Scientist`.
@@ -92,7 +92,7 @@ class _Roles(BaseModel):
 
 
 class _Killed(BaseModel):
-    """What `POST /_emulator/jobs/{job}/kill` takes: which of the job's processes, in the order of its logs."""
+    """Body of `POST /_emulator/jobs/{job}/kill`: one of the job's processes, in the order of its logs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,7 +100,7 @@ class _Killed(BaseModel):
 
 
 class _VaultAccess(BaseModel):
-    """What `POST /_emulator/vault-access` takes: who shall be able to use the workspaces' key vaults.
+    """Body of `POST /_emulator/vault-access`: identities that may use the workspaces' key vaults.
 
     Attributes:
         computes: Names of computes whose identities may read secrets; the application may write and delete them.
@@ -116,7 +116,7 @@ async def _health(_request: web.Request) -> web.Response:
 
 
 async def _requests(request: web.Request) -> web.Response:
-    """Every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
+    """Answer every request since the start or the last reset, oldest first, but those to `/_emulator/`."""
     return web.json_response([entry.as_json() for entry in request.app[RECORDER].requests])
 
 
@@ -132,7 +132,7 @@ async def _arm(request: web.Request) -> web.Response:
 
 
 async def _list_scenarios(_request: web.Request) -> web.Response:
-    """Every scenario that there is: what happens, who has told of it, what is a guess."""
+    """Answer all scenarios, with their sources and guesses."""
     return web.json_response([scenario.as_json() for scenario in SCENARIOS.values()])
 
 
@@ -149,7 +149,7 @@ async def _arm_scenario(request: web.Request) -> web.Response:
 
 
 async def _kill_rank(request: web.Request) -> web.Response:
-    """Kill one process of a job that runs, as the kernel does where memory runs out: what follows is Azure ML's."""
+    """Kill one process of a running job, as the kernel does if memory runs out. The rest follows as in Azure ML."""
     wanted = await _body(request, _Killed)
     places, name = request.app[CONTEXT].store.workspaces, request.match_info["job"]
     job = next((job for place in places if (job := place.find_job(name)) is not None), None)
@@ -165,7 +165,7 @@ async def _kill_rank(request: web.Request) -> web.Response:
 
 
 async def _disarm(request: web.Request) -> web.Response:
-    """Let nothing go wrong any more."""
+    """Disarm all faults."""
     request.app[FAULTS].armed.clear()
     return web.Response(status=204)
 
@@ -175,7 +175,7 @@ async def _get_settings(request: web.Request) -> web.Response:
 
 
 async def _set_settings(request: web.Request) -> web.Response:
-    """Change the settings that are named; all or, where one is wrong, none."""
+    """Change the given settings: all, or none if one is invalid."""
     settings = request.app[CONTEXT].settings
     changes = await _json(request)
     try:
@@ -204,14 +204,14 @@ async def _rotate_secret(request: web.Request) -> web.Response:
 
 
 async def _get_roles(request: web.Request) -> web.Response:
-    """The roles that the application has."""
+    """Answer the roles of the application."""
     context = request.app[CONTEXT]
     mine = [found for found in context.store.role_assignments if found.principal_id == context.identity.object_id]
     return web.json_response([{"role": found.role.name, "scope": found.scope} for found in mine])
 
 
 async def _set_roles(request: web.Request) -> web.Response:
-    """Have the application have these roles and no others."""
+    """Assign these roles to the application, and remove its others."""
     context = request.app[CONTEXT]
     wanted = await _body(request, _Roles)
     me = context.identity.object_id
@@ -224,7 +224,7 @@ async def _set_roles(request: web.Request) -> web.Response:
 
 
 async def _vaults(request: web.Request) -> web.Response:
-    """The key vaults, and the names of what is in them; no values."""
+    """Answer the key vaults with the names of their secrets, without values."""
     return web.json_response(
         [
             {
@@ -239,7 +239,7 @@ async def _vaults(request: web.Request) -> web.Response:
 
 
 async def _let_use_vaults(request: web.Request) -> web.Response:
-    """Assign the roles by which the application writes secrets, and computes read them; those there are stay."""
+    """Assign the roles with which the application writes secrets and computes read them; keep existing ones."""
     context = request.app[CONTEXT]
     wanted = await _body(request, _VaultAccess)
     who = [(context.identity.object_id, "Key Vault Secrets Officer")]
@@ -260,7 +260,7 @@ async def _let_use_vaults(request: web.Request) -> web.Response:
 
 
 async def _reset(request: web.Request) -> web.Response:
-    """Forget all but settings, secret and revocations."""
+    """Delete everything but the settings, the secret and the revocations."""
     context = request.app[CONTEXT]
     await context.end_all()
     for workspace in context.store.workspaces:
@@ -282,7 +282,7 @@ async def _reset(request: web.Request) -> web.Response:
 
 
 async def _body(request: web.Request, model: type[_Model]) -> _Model:
-    """The body of a request as a model; refuses one that makes none."""
+    """Return the body of a request as a model; refuse an invalid one."""
     try:
         return model.model_validate(await _json(request))
     except ValidationError as error:
@@ -297,7 +297,7 @@ async def _json(request: web.Request) -> Mapping[str, Any]:
 
 
 def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
-    """Every field that is wrong, and why."""
+    """Return a refusal that names each invalid field and the reason."""
     return _refuse(wrong_items(error))
 
 

@@ -1,4 +1,4 @@
-"""What an emulator says of itself: how many jobs in which state, which computes."""
+"""Status of an emulator: its computes, and the number of jobs in each state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zenml_azureml.emulator.state import Compute
 
 
 def routes() -> list[web.RouteDef]:
-    """The emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
+    """Return the emulator's own `GET /_emulator/status`, `GET /_emulator/jobs` and `GET /_emulator/jobs/{job}`."""
     return [
         web.get("/_emulator/status", get_status),
         web.get("/_emulator/jobs", list_jobs),

@@ -1,1 +1,1 @@
-"""What every service of the emulator shares about HTTP: answers, errors, limits, faults, who may connect."""
+"""HTTP for all services of the emulator: answers, errors, limits, faults, access."""

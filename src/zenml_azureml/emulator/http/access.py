@@ -1,4 +1,4 @@
-"""Who may use the emulator: users of this machine, pages in browsers, and the key of the emulator's own interface.
+"""Access to the emulator: users of this machine, pages in browsers, and the key of the emulator's own interface.
 
 It is the first check that a request passes, whatever it asks for. Tokens, signatures and keys of the emulated
 services are checked by those.
@@ -23,14 +23,14 @@ OWN_PATHS = "/_emulator"
 #: Hosts that lead to this machine without a resolver that others can change.
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
-#: What a browser says of a request by a page of another origin, or of none.
+#: Values of a browser for requests by a page of another origin, or without an origin.
 _FOREIGN_SITES = ("cross-site", "same-site")
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AccessError(Exception):
-    """A request that is refused before anything of it is looked at.
+    """A request that is refused before any other check.
 
     Attributes:
         status: HTTP status.
@@ -90,7 +90,7 @@ ACCESS: web.AppKey[Access] = web.AppKey("access", Access)
 
 @web.middleware
 async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Let nothing through that `Access.check` refuses."""
+    """Refuse the requests that `Access.check` refuses."""
     try:
         request.app[ACCESS].check(request)
     except AccessError as error:

@@ -1,4 +1,4 @@
-"""Bounds on what the emulator is asked for: Azure's where they are known, else what a machine can bear."""
+"""Bounds on requests to the emulator: Azure's if known, else those of a machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_JOB_SECONDS = 21 * 86_400
 #: The longest that anything which is set in seconds may take: no timer overflows, and no emulator lives longer.
 LONGEST_SECONDS = 365 * 86_400
 
-#: Lines of a simulated process's log, and how often a simulated job is begun again.
+#: Lines in the log of a simulated process, and restarts of a simulated job.
 MOST_LINES, MOST_RETRIES = 1_000_000, 1_000
 
 #: Characters of a regular expression.
@@ -32,7 +32,7 @@ _LONGEST_PATTERN = 1_000
 #: A number of seconds in a setting.
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False, strict=True)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False, strict=True)]
-#: How often something happens.
+#: Number of times that something happens.
 Times = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
 
 

@@ -17,12 +17,12 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """How long a connection may do nothing, in seconds, and how many there may be.
+    """Limits for connections: idle times in seconds, and their number.
 
     Attributes:
-        idle: Between two requests. Azure's SDKs look at what they wait for every 30 seconds at least.
-        first_request: Until the headers of the first request are there.
-        stalled: Until a request's body is there, and while the client takes nothing of an answer.
+        idle: Time between two requests. Azure's SDKs poll at least every 30 seconds.
+        first_request: Time until the headers of the first request are complete.
+        stalled: Time until a request's body is complete, and while the client reads nothing of an answer.
         most: Connections; those that do nothing are closed for new ones, the longest idle first.
     """
 
@@ -33,7 +33,7 @@ class ConnectionLimits:
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks at the connections."""
+        """Seconds between two checks of the connections."""
         return min(1.0, self.idle / 4, self.first_request / 4, self.stalled / 4)
 
 
@@ -42,12 +42,12 @@ DEFAULT_LIMITS = ConnectionLimits()
 
 @dataclass
 class _State:
-    """What one connection does.
+    """State of one connection.
 
     Attributes:
-        since: When it began to do that.
-        request: What it asks for now; None while it idles.
-        served: Requests that it has made.
+        since: Start of that.
+        request: Its current request; None while it is idle.
+        served: Number of its requests.
         unsent: Bytes of answers that the client has not taken.
     """
 
@@ -118,5 +118,5 @@ CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
 
 @web.middleware
 async def note_connection(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Have the watch know which connections are busy."""
+    """Mark the connection of a request as busy."""
     return await request.app[CONNECTIONS].note(request, handler)

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: armed over HTTP, fired by the requests that match."""
+"""Faults on purpose: armed over HTTP, fired by matching requests."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _HeaderValue = Annotated[str, AfterValidator(_header_value), Field(max_length=8_
 
 
 class Fault(BaseModel):
-    """What shall go wrong, and for which requests.
+    """A fault, and the requests that it applies to.
 
     Attributes:
         method: Regular expression that the whole HTTP method must match, in any case.
         path: Regular expression that must be found in the path, in any case.
         client: Regular expression that must be found in the header `User-Agent`, in any case: whose requests it meets.
-        after: How many such requests it lets pass first.
-        times: How many requests it meets; it is spent after that.
-        processed: Whether the request is carried out all the same, so that only its answer is lost.
+        after: Number of such requests that pass first.
+        times: Number of requests that it affects; it is spent after that.
+        processed: True to process the request, so that only its answer is lost.
         delay: Seconds to wait before the answer (or the reset).
         status: HTTP status to answer with.
         body: JSON to answer with.
         html: A page to answer with instead, as proxies do.
         headers: Headers to answer with, e.g. `{"Retry-After": "2"}`.
-        reset: Whether to reset the TCP connection instead of answering.
-        truncated: Whether to carry out the request, and to reset the connection in the middle of the answer's body.
+        reset: True to reset the TCP connection instead of answering.
+        truncated: True to process the request, and to reset the connection in the middle of the answer's body.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,7 +75,7 @@ class Fault(BaseModel):
         return self
 
     def matches(self, method: str, path: str, client: str = "") -> bool:
-        """Whether it is meant for such a request."""
+        """True if it applies to such a request."""
         return bool(
             re.fullmatch(self.method, method, re.IGNORECASE)
             and re.search(self.path, path, re.IGNORECASE)
@@ -85,14 +85,14 @@ class Fault(BaseModel):
 
 @dataclass
 class ArmedFault:
-    """A fault, how many requests it has let pass, and how many it has met."""
+    """A fault, with the numbers of requests that passed, and that it affected."""
 
     fault: Fault
     passed: int = 0
     fired: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/faults`."""
+        """Return the fault for `GET /_emulator/faults`."""
         return {**self.fault.model_dump(), "fired": self.fired}
 
 
@@ -103,7 +103,7 @@ class Faults:
     armed: list[ArmedFault] = field(default_factory=list)
 
     def fire(self, method: str, path: str, client: str = "") -> Fault | None:
-        """The first unspent fault for such a request, counted as fired; None if there is none.
+        """Return the first unspent fault for such a request, counted as fired; None if there is none.
 
         Those after it do not see the request.
         """
@@ -124,7 +124,7 @@ FAULTS: web.AppKey[Faults] = web.AppKey("faults", Faults)
 async def inject(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Delay each answer by the latency that is set, and let the armed faults happen."""
+    """Delay each answer by the configured latency, and apply the armed faults."""
     if request.path.startswith("/_emulator/"):
         return await handler(request)
     context = request.app[CONTEXT]
@@ -133,7 +133,7 @@ async def inject(
     fault = request.app[FAULTS].fire(request.method, request.path, request.headers.get("User-Agent", ""))
     if fault is None:
         return await handler(request)
-    # A client that is still sending would not see what was armed, but an error of its own.
+    # A client that is still sending would see its own error instead of the fault.
     await request.read()
     answer: web.StreamResponse | None = None
     if fault.processed or not (fault.reset or fault.status):

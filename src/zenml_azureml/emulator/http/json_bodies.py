@@ -1,4 +1,4 @@
-"""JSON as the services take it: stricter than Python's parser, and within bounds."""
+"""JSON as the services accept it: stricter than Python's parser, and within bounds."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # Guess: that a key that is there twice is refused; the last one could win too.
+        # Guess: a duplicate key is refused; the last one could win too.
         raise BodyError("an object has a key twice")
     return found
 

@@ -1,4 +1,4 @@
-"""How refusals become answers: Azure ML's, Azure Resource Manager's, and those of a path that nobody serves."""
+"""Answers for refusals: of Azure ML, of Azure Resource Manager, and for paths without a route."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
 
 @web.middleware
 async def answer_refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Turn what handlers raise into the answers that Azure gives."""
+    """Turn the exceptions of handlers into Azure's answers."""
     try:
         return await handler(request)
     except ServiceError as error:
@@ -40,7 +40,7 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
 
 def _unread(error: Exception) -> GatewayError:
     """Return the refusal of a request of which the body cannot be read."""
-    # Guess: the codes and the words of both.
+    # Guess: the codes and the messages of both.
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         most = MOST_BODY_BYTES // 1024**2
         return GatewayError(
@@ -51,10 +51,10 @@ def _unread(error: Exception) -> GatewayError:
 
 @web.middleware
 async def demand_api_version(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Let nothing through to Azure Resource Manager without an `api-version`.
+    """Refuse requests to Azure Resource Manager without an `api-version`.
 
     Raises:
-        GatewayError: 400, where it is missing or no version.
+        GatewayError: 400, if it is missing or no version.
     """
     if _is_arm(request):
         version = request.query.get("api-version")
@@ -65,7 +65,7 @@ async def demand_api_version(request: web.Request, handler: _Handler) -> web.Str
                 "The api-version query parameter (?api-version=) is required for all requests.",
             )
         if not _API_VERSION.fullmatch(version):
-            # Guess: ARM goes on to list the versions that it supports.
+            # Guess: ARM also lists the versions that it supports.
             raise GatewayError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
     return await handler(request)
 
@@ -75,8 +75,8 @@ def _is_arm(request: web.Request) -> bool:
 
 
 def _unserved(request: web.Request, status: int) -> GatewayError:
-    """ARM's refusal of a path or a method that nobody serves."""
-    # Guess: both; for an unknown type ARM goes on to list the versions that it knows.
+    """Return ARM's refusal of a path or a method without a route."""
+    # Guess: both; for an unknown type ARM also lists the versions that it supports.
     if status == 405:
         return GatewayError(405, "MethodNotAllowed", f"The method {request.method} is not supported here.")
     _, _, tail = request.path.partition("/providers/")

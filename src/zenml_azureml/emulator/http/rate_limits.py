@@ -1,4 +1,4 @@
-"""How many requests Azure Resource Manager takes: what it counts, what it says of it, and when it refuses.
+"""Rate limits of Azure Resource Manager: counts, headers and refusals.
 
 Limits, and that they are token buckets per subscription, principal and kind of operation, with one of 15 times the size
 for all principals together: Microsoft's "Understand how Azure Resource Manager throttles requests", as of 2026. It has
@@ -18,7 +18,7 @@ from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import REMAINING, GatewayError
 from zenml_azureml.emulator.services.entra.bearer import PRINCIPAL
 
-#: By how much the limits of all principals together are larger than those of one.
+#: Ratio of the limits of all principals together to those of one.
 _ALL_PRINCIPALS = 15
 
 _HEADER = "x-ms-ratelimit-remaining-subscription"
@@ -37,7 +37,7 @@ _READS, _WRITES, _DELETES = Limit("reads", 250, 25), Limit("writes", 200, 10), L
 
 
 def limit_of(method: str) -> Limit:
-    """What limits requests of an HTTP method: recorded: POST, listSecrets too, counts as a write."""
+    """Return the limit of an HTTP method. Recorded: POST counts as a write, also for listSecrets."""
     if method in {"GET", "HEAD"}:
         return _READS
     return _DELETES if method == "DELETE" else _WRITES
@@ -58,18 +58,18 @@ class Bucket:
         self._at = -math.inf
 
     def remaining(self, now: float) -> float:
-        """Tokens that are in it at that second."""
+        """Return the number of tokens at that second."""
         if now > self._at:
             self._tokens = min(self._size, self._tokens + (now - self._at) * self._per_second)
             self._at = now
         return self._tokens
 
     def take(self, now: float) -> None:
-        """Take one out."""
+        """Remove one token."""
         self._tokens = self.remaining(now) - 1
 
     def seconds_to_next(self, now: float) -> float:
-        """Until there is a whole one; 0 if there is."""
+        """Return the seconds until there is a whole token; 0 if there is one."""
         return max(0.0, 1 - self.remaining(now)) / self._per_second
 
 
@@ -80,7 +80,7 @@ class RateLimits:
     buckets: dict[tuple[str, str, str], Bucket] = field(default_factory=dict)
 
     def of(self, subscription: str, principal: str, limit: Limit) -> Bucket:
-        """The bucket; made full where there is none."""
+        """Return the bucket; create a full one if there is none."""
         key = (subscription.lower(), principal, limit.kind)
         if key not in self.buckets:
             scale = 1 if principal else _ALL_PRINCIPALS
@@ -95,7 +95,7 @@ RATE_LIMITS: web.AppKey[RateLimits] = web.AppKey("rate_limits", RateLimits)
 async def limit_rate(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Count a request to Azure Resource Manager, and refuse it where there are too many.
+    """Count a request to Azure Resource Manager, and refuse it if there are too many.
 
     Raises:
         GatewayError: 429, with the seconds after which to come again.
@@ -121,14 +121,14 @@ async def limit_rate(
 
 def _headers(limit: Limit, own: Bucket, everybodys: Bucket, now: float) -> dict[str, str]:
     headers = {f"{_HEADER}-global-{limit.kind}": str(int(everybodys.remaining(now)))}
-    # Recorded: an answer to a read does not say what is left for the principal.
+    # Recorded: an answer to a read does not contain the principal's remaining requests.
     if limit is not _READS:
         headers[f"{_HEADER}-{limit.kind}"] = str(int(own.remaining(now)))
     return headers
 
 
 def _throttled(subscription: str, principal: str, limit: Limit, seconds: int) -> GatewayError:
-    # The words are quoted in public, from 2026 (of reads). Guess: that Retry-After is when one token has come in.
+    # The message is quoted in public, from 2026 (of reads). Guess: Retry-After is the time until a token is available.
     return GatewayError(
         429,
         "SubscriptionRequestsThrottled",

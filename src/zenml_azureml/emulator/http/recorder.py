@@ -1,4 +1,4 @@
-"""Every request that was served: who counts requests, asks here."""
+"""Record of all served requests, for tests that count them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractAccessLogger
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import REQUEST_ID, STARTED, timestamp
 
-#: Requests that are remembered; older ones are forgotten.
+#: Number of requests to keep; older ones are dropped.
 _LIMIT = 200_000
 #: The secret in the path of the metadata service (`services/entra/managed_identity.py`).
 _SECRET_IN_PATH = re.compile(r"^/imds/[^/]*")
@@ -35,8 +35,8 @@ class RecordedRequest:
         method: HTTP method.
         path: Path of the URL.
         query: Query of the URL, as sent but for the signature of a SAS.
-        status: HTTP status of the answer; None while there is none, or where the connection was reset.
-        start: When it came in, by the emulator's clock.
+        status: HTTP status of the answer; None before the answer, or if the connection was reset.
+        start: Time of its arrival, by the emulator's clock.
         duration: Seconds until the answer was sent; None while it is being served.
         bytes_sent: Length of the answer in bytes, headers and body.
     """
@@ -52,17 +52,17 @@ class RecordedRequest:
     bytes_sent: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/requests`."""
+        """Return the request for `GET /_emulator/requests`."""
         return asdict(self)
 
 
-#: Set where a request's connection was reset instead of answered.
+#: Set if a request's connection was reset instead of answered.
 RESET: web.RequestKey[bool] = web.RequestKey("reset", bool)
 _RECORDED: web.RequestKey[RecordedRequest] = web.RequestKey("recorded", RecordedRequest)
 
 
 class Recorder:
-    """Remembers the requests of one emulator."""
+    """Record of the requests of one emulator."""
 
     def __init__(self) -> None:
         self.requests: deque[RecordedRequest] = deque(maxlen=_LIMIT)
@@ -70,7 +70,7 @@ class Recorder:
         self._numbers = count(1)
 
     def connection_of(self, request: web.Request) -> int:
-        """Number of the connection that a request came by; 0 where it is closed already."""
+        """Return the number of a request's connection; 0 if it is already closed."""
         transport = request.transport
         if transport is None:
             return 0

@@ -1,8 +1,8 @@
-"""Answers in the form that Azure gives them, and what every handler asks of a request.
+"""Answers in Azure's form, and functions that every handler needs for a request.
 
 Two services answer on `management.azure.com`: Azure ML itself (pretty-printed bodies, many headers)
 and the gateway of Azure Resource Manager in front of it (compact bodies, few headers). Both are
-here, because clients tell them apart.
+here, because clients distinguish them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WORKSPACE = (
 STARTED: web.RequestKey[float] = web.RequestKey("started", float)
 #: A request's `x-ms-request-id`.
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-#: The headers that say how many requests are left, where Resource Manager has counted the request.
+#: The headers with the remaining requests, if Resource Manager has counted the request.
 REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict)
 
 T = TypeVar("T")
@@ -89,10 +89,10 @@ class GatewayError(Exception):
 
 
 def workspace_of(request: web.Request) -> Workspace:
-    """The workspace that the request's path names.
+    """Return the workspace in the path of a request.
 
     Raises:
-        GatewayError: 404, where there is no such subscription, resource group or workspace.
+        GatewayError: 404, if there is no such subscription, resource group or workspace.
     """
     subscription = request.match_info["subscription"]
     group = request.match_info["resource_group"]
@@ -115,7 +115,7 @@ def workspace_of(request: web.Request) -> Workspace:
 
 
 def subscription_not_found(subscription: str) -> GatewayError:
-    """ARM's 404 for a subscription that it does not know."""
+    """Return ARM's 404 for an unknown subscription."""
     return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
@@ -124,17 +124,17 @@ async def json_body(request: web.Request, schema: type[BaseModel] | None = None)
 
     Args:
         request: The request.
-        schema: What the object must look like.
+        schema: Schema of the object.
 
     Raises:
-        GatewayError: 400, if it is no object or does not look so.
+        GatewayError: 400, if it is no object or does not match the schema.
     """
     try:
         body = parse_object(await request.read(), request.charset)
         if schema is not None:
             check(schema, body)
     except BodyError as error:
-        # Guess: ARM's general words; none was recorded for Azure ML.
+        # Guess: ARM's general message; none was recorded for Azure ML.
         raise GatewayError(
             400,
             "InvalidRequestContent",
@@ -144,7 +144,7 @@ async def json_body(request: web.Request, schema: type[BaseModel] | None = None)
 
 
 def checked(schema: type[BaseModel], sent: object) -> None:
-    """Refuse a part of a body that does not look as it must.
+    """Refuse a part of a body that does not match its schema.
 
     Raises:
         ServiceError: 400; names each item that is wrong.
@@ -163,7 +163,7 @@ def aml_json(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Azure ML's answer with a body: JSON indented by 2 spaces, lines ended by LF."""
+    """Return Azure ML's answer with a body: JSON indented by 2 spaces, lines ended by LF."""
     return web.Response(
         status=status,
         text=json.dumps(body, indent=2, ensure_ascii=False),
@@ -174,12 +174,12 @@ def aml_json(
 
 
 def aml_empty(request: web.Request, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Azure ML's answer without a body: Content-Length 0, no Content-Type."""
+    """Return Azure ML's answer without a body: Content-Length 0, no Content-Type."""
     return web.Response(status=status, headers={**_aml_headers(request, "standard"), **(headers or {})})
 
 
 def aml_error(request: web.Request, error: ServiceError) -> web.Response:
-    """A refusal as Azure ML writes it."""
+    """Return a refusal in the form of Azure ML."""
     context = request.app[CONTEXT]
     location = _location_of(request)
     additional: list[Json] = [
@@ -213,7 +213,7 @@ def gateway_json(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """ARM's own answer: compact JSON and only the gateway's headers."""
+    """Return ARM's own answer: compact JSON and only the gateway's headers."""
     return web.Response(
         status=status,
         text=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
@@ -224,27 +224,27 @@ def gateway_json(
 
 
 def gateway_error(request: web.Request, error: GatewayError) -> web.Response:
-    """A refusal as ARM's gateway writes it: told from Azure ML's by `x-ms-failure-cause`."""
+    """Return a refusal in the form of ARM's gateway; unlike Azure ML's it has `x-ms-failure-cause`."""
     body = {"error": {"code": error.code, "message": error.message}}
     headers = {"x-ms-failure-cause": "gateway", **error.headers}
     return gateway_json(request, body, status=error.status, headers=headers)
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as Azure ML writes it: `2026-08-25T13:23:30.54+00:00`, trailing zeros trimmed."""
+    """Return a time in Azure ML's format: `2026-08-25T13:23:30.54+00:00`, trailing zeros trimmed."""
     utc = moment.astimezone(timezone.utc)
     fraction = f".{utc.microsecond:06d}".rstrip("0").rstrip(".")
     return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
 
 
 def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) -> web.Response:
-    """One page of a listing: `{"value": [...]}`, and `nextLink` only where more follow.
+    """Return one page of a listing: `{"value": [...]}`, and `nextLink` only if more follow.
 
     The `$skip` token counts what is left, not what was read: the service lists the newest first,
-    and so a page neither repeats nor misses one when others are made between two requests.
+    so a page neither repeats nor misses one if others are created between two requests.
 
     Args:
-        request: Its `$skip` says where the page begins.
+        request: The request; its `$skip` is the start of the page.
         items: The whole listing.
         render: Makes the JSON of one item.
 
@@ -259,7 +259,7 @@ def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) 
         except ValueError:
             left = -1
         if left < 0:
-            # Guess: nobody has recorded the answer to a bad token.
+            # Guess: the answer to a bad token was not recorded.
             raise ServiceError(400, "UserError", "The continuation token is invalid.")
     rest = items[len(items) - left :]
     page = rest[: context.settings.page_size]
@@ -271,7 +271,7 @@ def paged(request: web.Request, items: Sequence[T], render: Callable[[T], Any]) 
 
 
 def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
-    """What `listViewType` shows, asked of a resource's `properties`; without it `ActiveOnly`."""
+    """True if `listViewType` includes a resource, by its `properties`; the default is `ActiveOnly`."""
     if list_view_type == "All":
         return lambda _properties: True
     archived = list_view_type == "ArchivedOnly"
@@ -279,7 +279,7 @@ def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _location_of(request: web.Request) -> str:
-    """Where it was handled: the region in its path, its workspace's, or the emulator's first."""
+    """Return the region of a request: that in its path, its workspace's, or the emulator's first."""
     asked = request.match_info.get("location", "")
     if _LOCATION.fullmatch(asked):  # it is in headers
         return asked
@@ -293,7 +293,7 @@ def _location_of(request: web.Request) -> str:
 
 
 def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
-    """Azure ML's usual headers.
+    """Return Azure ML's usual headers.
 
     Recorded: compute_op_inprogress_all_headers.json (2022), job_get_completed.json (2026).
     """
@@ -315,7 +315,7 @@ def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
 
 
 def _gateway_headers(request: web.Request) -> dict[str, str]:
-    """What ARM puts on every answer."""
+    """Return the headers that ARM adds to every answer."""
     context = request.app[CONTEXT]
     request_id = request.get(REQUEST_ID) or str(uuid.uuid4())
     now = context.clock.now()
@@ -337,7 +337,7 @@ def _gateway_headers(request: web.Request) -> dict[str, str]:
 
 
 def _nested(codes: Sequence[str]) -> Json | None:
-    """`("A", "B")` as `{"code": "A", "innerError": {"code": "B", "innerError": None}}`."""
+    """Return `("A", "B")` as `{"code": "A", "innerError": {"code": "B", "innerError": None}}`."""
     if not codes:
         return None
     return {"code": codes[0], "innerError": _nested(codes[1:])}

@@ -1,4 +1,4 @@
-"""What the bodies of requests must look like; what each item means is for its handler.
+"""Schemas of the bodies of requests; their handlers interpret the items.
 
 Names, types and patterns are those of Microsoft's description of the API (2024-04-01). An item that is null counts as
 missing, and one that is not listed is left alone.
@@ -94,7 +94,7 @@ class JobSchema(_Schema):
     tags: _FewTags | None = None
     properties: _FewTags | None = None
     display_name: Annotated[_Text, Field(max_length=256)] | None = Field(None, alias="displayName")
-    # Guess: that the first character may be an underscore too, is not said.
+    # Guess: Microsoft does not document an underscore as the first character.
     experiment_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,255})?$")] | None = Field(
         None, alias="experimentName"
     )
@@ -138,7 +138,7 @@ class EnvironmentSchema(_Schema):
     is_anonymous: bool | None = Field(None, alias="isAnonymous")
     image: _Text | None = None
     build: _Object | None = None
-    # Guess: how long it may be. Parsing it takes seconds per megabyte.
+    # Guess: its maximum length. Parsing it takes seconds per megabyte.
     conda_file: Annotated[str, Field(max_length=256 * 1024)] | None = Field(None, alias="condaFile")
     os_type: str | None = Field(None, alias="osType")
 

@@ -1,10 +1,10 @@
-"""How a job's life can be cut short: raised where it happens, told in one place."""
+"""Exceptions that end a job early; `lifecycle.py` handles them in one place."""
 
 from __future__ import annotations
 
 
 class CanceledError(Exception):
-    """Somebody asked for the job's end, or its time ran out."""
+    """The job was cancelled, or its time ran out."""
 
 
 class FailedError(Exception):
@@ -12,8 +12,8 @@ class FailedError(Exception):
 
     Args:
         code: Of the failure in run history, e.g. `UserError`.
-        message: Azure ML's words for it.
-        component: Which of Azure ML's parts says so.
+        message: Azure ML's message.
+        component: Component of Azure ML that reports it.
     """
 
     def __init__(self, code: str, message: str, component: str = "CommonRuntime") -> None:
@@ -24,4 +24,4 @@ class FailedError(Exception):
 
 
 class RestartedError(Exception):
-    """The job lost its nodes, and begins anew."""
+    """The job lost its nodes, and restarts."""

@@ -1,4 +1,4 @@
-"""From a job as it was sent to what a runtime executes: pure but for the job's own folders."""
+"""Conversion of a submitted job to what a runtime executes: pure but for the job's own folders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT, i
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 
-#: What a serverless job gets that names no size. Guess: nobody has recorded it.
+#: VM size of a serverless job that names none. Guess: it was not recorded.
 _SERVERLESS_SIZE = "Standard_DS3_v2"
 
 #: At most what the type has that the service keeps it in, .NET's `TimeSpan`.
@@ -42,13 +42,13 @@ _ENVIRONMENT_ID = re.compile(
 
 
 def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path | None = None) -> JobLaunch:
-    """What a runtime shall execute for a job.
+    """Input of a runtime for a job.
 
     Args:
         job: The job; its folder exists.
-        workspace: Where it is.
-        base_url: Where the emulator is reached.
-        ca_bundle: Certificates by which the job trusts the emulator; None where it does not come to that.
+        workspace: Its workspace.
+        base_url: URL of the emulator.
+        ca_bundle: Certificates by which the job trusts the emulator; None if the job does not need them.
     """
     mounts = mounted_outputs(job)
     values = _bound_values(job, mounts)
@@ -76,11 +76,11 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
 
 
 def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
-    """The VM size that a job runs on; serverless' own where the catalogue does not have it.
+    """Return the VM size of a job; that of serverless compute if the catalogue does not have it.
 
     Args:
         job: The job.
-        workspace: Where it is.
+        workspace: Its workspace.
     """
     name = compute_name(job.properties["computeId"])
     compute = workspace.find_compute(name) if name else None
@@ -92,7 +92,7 @@ def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
 
 
 def substitute_bindings(command: str, values: dict[tuple[str, str], str]) -> str:
-    """The command with its `${{inputs.NAME}}` and `${{outputs.NAME}}` replaced; unknown ones stay."""
+    """Return the command with its `${{inputs.NAME}}` and `${{outputs.NAME}}` replaced; unknown ones stay."""
     return _BINDING.sub(
         lambda found: values.get((found[1], found[2]), found[0]),
         command,
@@ -100,7 +100,7 @@ def substitute_bindings(command: str, values: dict[tuple[str, str], str]) -> str
 
 
 def environment_of(environment_id: str) -> tuple[str, str | None] | None:
-    """Name and version in an environment's id: an ARM id, `azureml:NAME:VERSION`, or `azureml:NAME`.
+    """Return name and version in an environment's id: an ARM id, `azureml:NAME:VERSION`, or `azureml:NAME`.
 
     Returns:
         `(name, version)`, the version None where the id has none; None where it is no such id.
@@ -110,7 +110,7 @@ def environment_of(environment_id: str) -> tuple[str, str | None] | None:
 
 
 def timeout_of(limits: Json | None) -> float | None:
-    """Seconds that a job may run, from `limits.timeout` (ISO 8601, e.g. `PT5M`); None for no limit.
+    """Return the seconds that a job may run, from `limits.timeout` (ISO 8601, e.g. `PT5M`); None for no limit.
 
     Raises:
         pydantic.ValidationError: If it is no ISO 8601 duration.
@@ -121,7 +121,7 @@ def timeout_of(limits: Json | None) -> float | None:
 
 
 def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
-    """The environment variables that Azure ML sets in every process of a command job.
+    """Return the environment variables that Azure ML sets in every process of a command job.
 
     Names and meaning are those that public programs read in jobs: `azureml-assets` (AZUREML_ARM_*,
     AZUREML_RUN_ID), the Azure ML SDKs (AZUREML_WORKSPACE_ID, AZUREML_*_ENDPOINT), training scripts
@@ -154,7 +154,7 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
 
 
 def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
-    """Where a job gets tokens of the managed identity that it acts as; nothing where it has none."""
+    """Return the variables with which a job gets tokens of its managed identity; none if it has no identity."""
     identities = identities_of(job, workspace, compute_name(job.properties["computeId"]))
     if not identities:
         return {}
@@ -166,13 +166,13 @@ def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[s
 
 
 def compute_name(compute_id: str | None) -> str | None:
-    """Name of the compute that a job names, or None where it is serverless."""
+    """Return the name of a job's compute; None if it is serverless."""
     name = (compute_id or "serverless").rsplit("/", 1)[-1]
     return None if name.lower() == "serverless" else name
 
 
 def mounted_outputs(job: Job) -> dict[str, Path]:
-    """The outputs of a job that are folders of a datastore, mounted read-write: what is written is there at once.
+    """Return the outputs of a job that are folders of a datastore, mounted read-write: writes are visible at once.
 
     Jobs that name the same path share it, as on Azure ML. An output with the mode `Upload` stays in the job's own
     folder: nothing here reads it from the datastore.
@@ -195,7 +195,7 @@ def mounted_outputs(job: Job) -> dict[str, Path]:
 
 
 def _bound_values(job: Job, mounts: Mapping[str, Path]) -> dict[tuple[str, str], str]:
-    """What each binding stands for: a literal's value, or a folder of the job."""
+    """Return the value of each binding: a literal's value, or a folder of the job."""
     # Guess: real jobs see a mount of their data at a path of the service's choosing; here is no data,
     # and so inputs are empty folders.
     values: dict[tuple[str, str], str] = {}
@@ -210,7 +210,7 @@ def _bound_values(job: Job, mounts: Mapping[str, Path]) -> dict[tuple[str, str],
 
 
 def _own_folder(job: Job, kind: str, name: str) -> Path:
-    """Make a folder of a job; one that an earlier attempt of it has turned into a link is not followed."""
+    """Create a folder of a job. Do not follow it if an earlier attempt has turned it into a link."""
     folder = inside(inside(job.folder, kind), name)
     if folder is None:
         raise FailedError("UserError", f"The name {shown(name)} in the job's {kind} is not the name of a folder.")
@@ -221,12 +221,12 @@ def _folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise FailedError("UserError", f"There is a file in the place of the folder {path.name}.") from error
+        raise FailedError("UserError", f"The path of the folder {path.name} is a file.") from error
     return path
 
 
 def processes_of(job: Job) -> tuple[JobProcess, ...]:
-    """The processes that run a job's command, at its present attempt."""
+    """Return the processes that run a job's command in its current attempt."""
     processes = job_processes(job.properties["distribution"], job.properties["resources"]["instanceCount"])
     return processes if job.attempt == 1 else in_folder(processes, retry_folder(job.attempt - 1))
 

@@ -26,7 +26,7 @@ from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.state import Compute, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
-#: Seconds between two looks at whether a node is free.
+#: Seconds between two checks for a free node.
 _QUEUE_INTERVAL = 0.2
 
 _log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
 
     Args:
         context: The emulator.
-        workspace: Where the job is.
-        job: A job that was just made.
+        workspace: Its workspace.
+        job: A new job.
     """
     name = compute_name(job.properties["computeId"])
     rule = context.scenarios.take(job)
@@ -108,12 +108,12 @@ async def _live(
 async def _until_end(
     context: Context, workspace: Workspace, job: Job, running: RunningJob, rule: ScenarioRule | None
 ) -> JobEnd:
-    """The command's end, or what else ends the job: a cancel, its time limit, what is armed for it.
+    """Wait for the end of the command, or another end of the job: a cancel, its time limit, an armed scenario.
 
     Raises:
         CanceledError: If it is canceled, or its time is over.
         FailedError: If something other than its command makes it fail.
-        RestartedError: If it begins anew.
+        RestartedError: If it restarts.
     """
     ended = asyncio.ensure_future(running.wait())
     stop = asyncio.ensure_future(job.cancel_requested.wait())
@@ -144,7 +144,7 @@ async def _until_end(
         await ended
         return await interrupt_running(context, workspace, job, rule)
     if not ended.done():
-        # Past `limits.timeout` a job is canceled: so says Microsoft's description of the field.
+        # After `limits.timeout` a job is canceled, according to Microsoft's description of the field.
         await running.terminate()
         await ended
         await context.clock.sleep(context.settings.job_finalization)
@@ -196,16 +196,16 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
 
 
 def _check_usable(compute: Compute, job: Job) -> None:
-    """Refuse what waiting cannot mend."""
+    """Fail a job that its compute can never run."""
     if compute.kind == "ComputeInstance" and compute.inner["state"] in {"Stopped", "Failed"}:
-        # Guess: nobody has recorded what becomes of a job on a stopped instance.
+        # Guess: a job on a stopped instance was not recorded.
         raise FailedError(
             "UserError",
             f"Compute instance {compute.name} is not running: its state is "
             f"{compute.inner['state']}. Start it and submit the job again.",
         )
     if _nodes(job) > _all_nodes(compute):
-        # Users quote the words of clusters in their troubleshooting guides. Guess: instances get them too.
+        # Users quote the message of clusters in their troubleshooting guides. Guess: instances have the same.
         raise FailedError(
             "UserError",
             f"Requested {_nodes(job)} nodes but AzureMLCompute cluster only has {_all_nodes(compute)} maximum nodes.",
@@ -213,7 +213,7 @@ def _check_usable(compute: Compute, job: Job) -> None:
 
 
 def _free_nodes(compute: Compute) -> int:
-    """Nodes that a job can have now; none while the compute is not ready."""
+    """Return the number of nodes that a job can have now; 0 while the compute is not ready."""
     if compute.provisioning_state != "Succeeded":
         return 0
     if compute.kind == "ComputeInstance" and compute.inner["state"] != "Running":
@@ -249,5 +249,5 @@ def _end(context: Context, job: Job, status: str, error: Json | None = None) -> 
 
 
 def _utc(moment: datetime) -> str:
-    """`2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
+    """Return a time as `2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"

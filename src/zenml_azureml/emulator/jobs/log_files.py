@@ -1,4 +1,4 @@
-"""What Azure ML calls the files that a job's processes write stdout and stderr to: pure."""
+"""Names of Azure ML's files for stdout and stderr of a job's processes: pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SINGLE = "std_log.txt"
 
 
 def log_names(distribution: Json | None, node_count: int) -> tuple[str, ...]:
-    """The files in `user_logs`, one per process, the first process's first.
+    """Return the files in `user_logs`, one per process, in the order of the processes.
 
     Args:
         distribution: Of the job, as Resource Manager has it.
@@ -32,12 +32,12 @@ def log_names(distribution: Json | None, node_count: int) -> tuple[str, ...]:
         return tuple(
             f"std_log_node_{number:02}_{role}.txt" for role, count in counts.items() for number in range(count)
         )
-    # Guess: nobody has quoted the files of a Ray job, or of several nodes without a distribution.
+    # Guess: the files of a Ray job, and of several nodes without a distribution, are not documented.
     return (SINGLE,)
 
 
 def retry_folder(attempt: int) -> str:
-    """The folder in `user_logs` of a later attempt at a job, e.g. after its node was preempted.
+    """Return the folder in `user_logs` of a later attempt at a job, e.g. after its node was preempted.
 
     Guess: public tools that read these logs look for `user_logs/retry_035/std_log_process_0.txt` and, of the first
     attempt, `user_logs/std_log_process_0.txt`; microsoft/hi-ml#705 names folders `retry_001`, `retry_002`.

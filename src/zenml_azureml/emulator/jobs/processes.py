@@ -1,6 +1,6 @@
-"""The processes of a job: on which node each is, where it writes, and what it is told to find the others by. Pure.
+"""The processes of a job: their nodes, their logs, and the variables with which they find each other. Pure.
 
-What each framework's processes are told is Microsoft's guide to distributed training (how-to-train-distributed-gpu):
+The variables of each framework are from Microsoft's guide to distributed training (how-to-train-distributed-gpu):
 `MASTER_ADDR`, `MASTER_PORT`, `WORLD_SIZE`, `NODE_RANK`, `RANK`, `LOCAL_RANK` (PyTorch), `OMPI_COMM_WORLD_*` (MPI, from
 Open MPI itself), `TF_CONFIG` (TensorFlow). The variables of Azure Batch, of which the nodes are, are those that public
 training scripts read: `AZ_BATCH_MASTER_NODE` and `AZ_BATCHAI_MPI_MASTER_NODE` (microsoft/hi-ml),
@@ -30,8 +30,8 @@ class JobProcess:
         log_name: The file in `user_logs` that its stdout and stderr go to.
         rank: Its number among all processes of the job, or among those of its role.
         local_rank: Its number among those of its node.
-        size: How many processes there are, or of its role.
-        local_size: How many there are on its node.
+        size: Number of all processes, or of those with its role.
+        local_size: Number of processes on its node.
         role: Of a TensorFlow process: `worker` or `ps`; empty for others.
     """
 
@@ -46,13 +46,13 @@ class JobProcess:
 
     @property
     def serves_others(self) -> bool:
-        """Whether it runs for as long as the others do, and never ends by itself: a parameter server."""
+        """True if it runs as long as the others do, and never ends by itself: a parameter server."""
         return self.role == "ps"
 
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Where the processes of a job find each other.
+    """Addresses with which the processes of a job find each other.
 
     Attributes:
         hosts: The address of each node.
@@ -64,7 +64,7 @@ class Rendezvous:
 
 
 def process_count(distribution: Json | None, node_count: int) -> int:
-    """Return how many processes `job_processes` would make, without making them.
+    """Return the number of processes that `job_processes` would create, without creating them.
 
     Args:
         distribution: Of the job, as Resource Manager has it.
@@ -81,7 +81,7 @@ def process_count(distribution: Json | None, node_count: int) -> int:
 
 
 def job_processes(distribution: Json | None, node_count: int) -> tuple[JobProcess, ...]:
-    """The processes of a job, in the order of its logs.
+    """Return the processes of a job, in the order of its logs.
 
     Args:
         distribution: Of the job, as Resource Manager has it.
@@ -118,23 +118,23 @@ def _tensorflow_processes(names: Sequence[str], node_count: int) -> tuple[JobPro
     made: list[JobProcess] = []
     for name, role in zip(names, roles, strict=True):
         index = sum(process.role == role for process in made)
-        # Guess: which node a task is on. Workers are spread over all of them, and so are parameter servers.
+        # Guess: the node of a task. Workers are spread over all nodes, and so are parameter servers.
         made.append(JobProcess("tensorflow", index % node_count, name, index, size=roles.count(role), role=role))
     return tuple(made)
 
 
 def in_folder(processes: Sequence[JobProcess], folder: str) -> tuple[JobProcess, ...]:
-    """The same processes, with their logs in a folder of `user_logs`."""
+    """Return the same processes, with their logs in a folder of `user_logs`."""
     return tuple(replace(process, log_name=f"{folder}/{process.log_name}") for process in processes)
 
 
 def variables_of(process: JobProcess, processes: Sequence[JobProcess], meeting: Rendezvous) -> dict[str, str]:
-    """The environment variables of one process that the others do not have.
+    """Return the environment variables that differ between the processes of a job.
 
     Args:
         process: The process.
         processes: All of them.
-        meeting: Where they are.
+        meeting: Their addresses.
     """
     variables = {"AZUREML_CR_NODE_RANK": str(process.node)}
     if len(meeting.hosts) == 1 and process.kind == "none":
@@ -145,7 +145,7 @@ def variables_of(process: JobProcess, processes: Sequence[JobProcess], meeting: 
         "AZ_BATCHAI_JOB_MASTER_NODE_IP": master,
         "AZ_BATCHAI_MPI_MASTER_NODE": master,
     }
-    if len(meeting.hosts) > 1:  # hi-ml tells one node from several by it
+    if len(meeting.hosts) > 1:  # hi-ml detects several nodes by it
         variables["AZ_BATCH_MASTER_NODE"] = f"{master}:{port}"
     if process.kind == "pytorch":
         variables |= {
@@ -162,7 +162,7 @@ def variables_of(process: JobProcess, processes: Sequence[JobProcess], meeting: 
             "OMPI_COMM_WORLD_SIZE": str(process.size),
             "OMPI_COMM_WORLD_LOCAL_RANK": str(process.local_rank),
             "OMPI_COMM_WORLD_LOCAL_SIZE": str(process.local_size),
-            "OMPI_COMM_WORLD_NODE_RANK": str(process.local_rank),  # Open MPI's word for the rank on a node
+            "OMPI_COMM_WORLD_NODE_RANK": str(process.local_rank),  # Open MPI's name of the rank on a node
         }
     elif process.kind == "tensorflow":
         variables["TF_CONFIG"] = json.dumps(_tf_config(process, processes, meeting))

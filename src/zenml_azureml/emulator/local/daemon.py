@@ -1,7 +1,7 @@
 """An emulator as a process of its own: started, found and stopped through its state folder.
 
 While an emulator runs it holds a lock on a file in the folder, which the system takes from it however
-it ends. So "does one run?" needs no process id that may have been given to somebody else since.
+it ends. So the check if one runs needs no process id, which another process may have by now.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DaemonError(Exception):
 
 
 def find(state: Path) -> Running | None:
-    """The emulator of this user that serves from a state folder, or None.
+    """Return the emulator of this user that serves from a state folder, or None.
 
     Args:
         state: The state folder; need not exist.
@@ -74,8 +74,8 @@ def start(state: Path, options: Options) -> Running:
     """Start an emulator in the background, unless one runs there already.
 
     Args:
-        state: The state folder; made if it is missing.
-        options: How to start it.
+        state: The state folder; created if it is missing.
+        options: Options of the start.
 
     Returns:
         The emulator, which serves.
@@ -169,8 +169,8 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
     """Serve in this process until SIGTERM, SIGINT or SIGHUP; then end all jobs.
 
     Args:
-        state: The state folder; made where it is missing.
-        options: How to serve.
+        state: The state folder; created if it is missing.
+        options: Options of the server.
         announce: Called once it serves.
 
     Raises:

@@ -13,13 +13,12 @@ RuntimeName = Literal["process", "docker", "simulated"]
 
 @dataclass(frozen=True)
 class Options:
-    """How an emulator is to be started.
+    """Options for starting an emulator.
 
     Attributes:
-        port: To listen on; 0 takes a free one.
-        proxy: Whether a proxy leads Azure's public hosts to it: on the next port, or on a free one too.
-        runtime: What executes the jobs: processes of this machine, containers of its Docker engine, or nothing (they
-            only pretend).
+        port: Port of the emulator; 0 for a free one.
+        proxy: True to start a proxy for Azure's public hosts: on the next port, or on a free one if `port` is 0.
+        runtime: Runtime of the jobs: processes of this machine, containers of its Docker engine, or a simulation.
         interpreters: By image: the Python that stands for it.
         default_interpreter: The Python of every other image; by default the emulator's own.
         docker_network: Network of all containers; None for what each job says.
@@ -51,14 +50,14 @@ class Running:
         state: The state folder.
         pid: Its process.
         base_url: `https://127.0.0.1:PORT`.
-        proxy_url: `http://127.0.0.1:PORT` of its proxy; None where it has none.
-        started_at: When it began to serve: ISO 8601, UTC.
+        proxy_url: `http://127.0.0.1:PORT` of its proxy; None if it has none.
+        started_at: Start of its service: ISO 8601, UTC.
         ca_file: The certificate of its CA.
         ca_bundle: certifi's certificates and that one.
         tenant_id: Of the app registration that it knows.
         client_id: Of the same.
-        federated_token_file: What proves to be that app (workload identity).
-        options: How it was started.
+        federated_token_file: File with the app's assertion (workload identity).
+        options: Options of its start.
     """
 
     state: Path

@@ -20,9 +20,9 @@ class Keys:
     """The secrets of a state folder.
 
     Attributes:
-        admin: What the emulator's own interface (`/_emulator/`) needs.
-        machine: What a program of the user's shows to get tokens of the managed identity.
-        proxy: What the proxy needs.
+        admin: Key of the emulator's own interface (`/_emulator/`).
+        machine: Key with which a program of the user gets tokens of the managed identity.
+        proxy: Key of the proxy.
     """
 
     admin: str = field(repr=False)
@@ -59,7 +59,7 @@ def stored_keys(folder: Path) -> Keys:
 
 
 def found_keys(folder: Path) -> Keys | None:
-    """Return the secrets of a state folder; None if no emulator has made them yet, as those of older versions.
+    """Return the secrets of a state folder; None if no emulator has created them yet, e.g. an older version.
 
     Args:
         folder: The state folder.
@@ -77,7 +77,7 @@ def _kept(folder: Path) -> dict[str, str]:
 
 
 def curl_file(folder: Path) -> Path:
-    """Return where `write_curl_file` writes to.
+    """Return the path of the file from `write_curl_file`.
 
     Args:
         folder: The state folder.

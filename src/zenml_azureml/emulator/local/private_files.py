@@ -42,7 +42,7 @@ def in_words(error: OSError, folder: Path) -> str:
     """Return what the system says of a file, and what to do about it.
 
     Args:
-        error: What the system says.
+        error: Error of the system.
         folder: The state folder of an emulator, or a folder in it.
     """
     what = error.strerror or str(error) or type(error).__name__

@@ -37,7 +37,7 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _RefusalError(Exception):
-    """A tunnel that cannot be: a status line's code and words."""
+    """A refused tunnel: code and message of the status line."""
 
 
 class Proxy:
@@ -47,7 +47,7 @@ class Proxy:
         emulator: Address and port that the emulator listens on; the proxy listens on the same address.
         port: To listen on; 0 takes a free one.
         environ: The variables that say how other hosts are reached: HTTPS_PROXY and NO_PROXY.
-        key: The password that it needs of users that cannot be looked up.
+        key: Password that users who cannot be looked up must send.
         peers: Decides which users may connect.
         idle: Seconds after which a tunnel ends in which nothing comes either way.
 
@@ -72,7 +72,7 @@ class Proxy:
         self._emulator = emulator
         self._key = key
         self._peers = peers
-        # In the order in which curl and requests look at them.
+        # In the order in which curl and requests read them.
         self._upstream = environ.get("https_proxy") or environ.get("HTTPS_PROXY")
         self._directly = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
         self._socket = socket.create_server((emulator[0], port))
@@ -101,7 +101,7 @@ class Proxy:
             await asyncio.gather(*tunnels, return_exceptions=True)
 
     def close(self) -> None:
-        """Give the port back, where it never served."""
+        """Release the port of a proxy that never served."""
         self._socket.close()
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -154,7 +154,7 @@ class Proxy:
         try:
             return await asyncio.wait_for(reached, _PATIENCE_SECONDS)
         except (OSError, EOFError, OverflowError, UnicodeError, asyncio.TimeoutError) as error:
-            # The words in the status line too: of a refusal, many clients show nothing else.
+            # The message is in the status line too: many clients show nothing else of a refusal.
             raise _RefusalError(f"502 Cannot reach {host}:{port} ({error!r})") from error
 
 
@@ -183,10 +183,10 @@ def _asked_for(head: bytes) -> tuple[str, int]:
 
 
 async def _through(upstream: str, host: str, port: int) -> _Streams:
-    """A connection to a host through another proxy."""
+    """Return a connection to a host through another proxy."""
     address = urlsplit(upstream if "//" in upstream else f"http://{upstream}")
     if address.scheme != "http" or address.username is not None:
-        # A password would be lent to everybody who can reach the loopback address of this machine.
+        # All users who can reach the loopback address of this machine could use the password.
         raise _RefusalError(f"502 Cannot reach {host} - the shell's own HTTPS_PROXY must be http:// without a password")
     reader, writer = await asyncio.open_connection(address.hostname, address.port or 80)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -203,8 +203,8 @@ class _Tunnel:
     """One way of a tunnel.
 
     Attributes:
-        reader: Where it comes from.
-        writer: Where it goes.
+        reader: Source of the bytes.
+        writer: Destination of the bytes.
         copied: Bytes so far.
     """
 

@@ -15,10 +15,10 @@ from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.entra.identity import stored_names
 from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT
 
-#: How scripts can sign in, each with variables that `DefaultAzureCredential` looks for.
+#: Credentials of scripts, each with its variables for `DefaultAzureCredential`.
 SignIn = Literal["workload-identity", "client-secret", "managed-identity", "azure-cli"]
 
-#: What has the CLI's `--state` as its value, and tells that these variables are set.
+#: Variable with the value of the CLI's `--state`; it marks that these variables are set.
 STATE_VARIABLE = "ZENML_AZUREML_EMULATOR_STATE"
 #: The key of the emulator's own interface, and a file for `curl --config` that has it.
 KEY_VARIABLE = "ZENML_AZUREML_EMULATOR_KEY"
@@ -62,7 +62,7 @@ _EXPORTED = (
     STATE_VARIABLE,
 )
 _KEY_VARIABLES = (KEY_VARIABLE, CURL_VARIABLE)
-# requests and curl look at the lower-case ones first, other clients at the upper-case ones only.
+# requests and curl read the lower-case ones first, other clients read the upper-case ones only.
 _PROXY = ("HTTPS_PROXY", "https_proxy")
 _OTHER_PROXIES = ("ALL_PROXY", "all_proxy")
 _NO_PROXY = ("NO_PROXY", "no_proxy")
@@ -72,16 +72,16 @@ _TOUCHED = (*_EXPORTED, *_KEY_VARIABLES, *_SIGN_IN_VARIABLES, *_PROXY, *_NO_PROX
 def variables(
     emulator: Running, ca_bundle: Path, shell: Mapping[str, str], sign_in: SignIn = "workload-identity"
 ) -> dict[str, str]:
-    """What a script needs to find the emulator.
+    """Return the variables with which a script finds the emulator.
 
     Args:
         emulator: The emulator.
         ca_bundle: The certificates to trust, the emulator's among them.
         shell: The variables of the shell that the script will run in.
-        sign_in: How the script is to sign in.
+        sign_in: Credential of the script.
 
     Returns:
-        The variables to set. Those about proxies are among them only where the emulator or the shell has one.
+        The variables to set; those for proxies only if the emulator or the shell has one.
     """
     options = emulator.options
     values = (
@@ -114,7 +114,7 @@ def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
     """Shell lines that set the variables and keep what was there before.
 
     Args:
-        values: What `variables` gave.
+        values: Result of `variables`.
         shell: The variables of the shell that will evaluate the lines.
 
     Returns:
@@ -134,7 +134,7 @@ def unset_lines(shell: Mapping[str, str]) -> list[str]:
         shell: The variables of the shell that will evaluate the lines.
 
     Returns:
-        Lines for sh, bash and zsh; none where there is nothing to undo.
+        Lines for sh, bash and zsh; none if there is nothing to undo.
     """
     if _ACTIVE not in shell:
         return []
@@ -148,7 +148,7 @@ def unset_lines(shell: Mapping[str, str]) -> list[str]:
 
 
 def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
-    """The certificates that a script is to trust: everybody's, the emulator's, and the shell's own.
+    """Return the certificates for a script: certifi's, the emulator's, and the shell's own.
 
     Args:
         emulator: The emulator.
@@ -157,7 +157,7 @@ def ca_bundle(emulator: Running, shell: Mapping[str, str]) -> Path:
     Returns:
         A PEM file in the state folder.
     """
-    # In the order in which requests looks at them.
+    # In the order in which requests reads them.
     own = _before(shell, "REQUESTS_CA_BUNDLE") or _before(shell, "CURL_CA_BUNDLE")
     if not own or not Path(own).exists():
         return emulator.ca_bundle
@@ -183,7 +183,7 @@ def _sign_in_variables(emulator: Running, sign_in: SignIn) -> dict[str, str]:
 
 
 def own_variables(shell: Mapping[str, str]) -> dict[str, str]:
-    """A shell's variables as they were before `set_lines`.
+    """Return a shell's variables as they were before `set_lines`.
 
     Args:
         shell: The variables of the shell now.

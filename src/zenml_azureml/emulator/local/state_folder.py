@@ -1,4 +1,4 @@
-"""The state folder: one that an emulator made, which it knows by a marker. No other folder is touched."""
+"""The state folder of an emulator, which has a marker. Other folders are never changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARKER = ".zenml-azureml-emulator"
 _MARKER_TEXT = "The state folder of a zenml-azureml emulator. It holds secrets, and jobs that the next start deletes.\n"
 _GITIGNORE = "# Made by zenml-azureml: this folder holds secrets.\n*\n"
 
-#: What all emulators of older versions have made, which had no marker.
+#: Contents of state folders of older versions, which had no marker.
 _OLDER_FILES = ("ca.key", "ca.pem", "identity.json", "token.key")
 _OLDER_NAMES = frozenset({"tenant_id", "client_id", "object_id", "client_secret"})
 
@@ -42,10 +42,10 @@ class StateFolderError(Exception):
 
 
 def claim(folder: Path) -> Path:
-    """Make a folder an emulator's state folder, unless it is one already. Its owner alone may look into it.
+    """Make a folder an emulator's state folder, unless it is one already. Only its owner may read it.
 
     Args:
-        folder: One that an emulator made, an empty one, or one that does not exist.
+        folder: A state folder, an empty folder, or one that does not exist.
 
     Returns:
         The folder: absolute, without symbolic links.
@@ -72,7 +72,7 @@ def claim(folder: Path) -> Path:
 
 
 def is_state_folder(folder: Path) -> bool:
-    """True if an emulator of this user has made a folder; it stays untouched.
+    """True if an emulator of this user has created a folder; does not change it.
 
     Args:
         folder: Any path.
@@ -89,7 +89,7 @@ def is_state_folder(folder: Path) -> bool:
 
 
 def clear_jobs(folder: Path) -> None:
-    """Delete what the jobs of an emulator have made.
+    """Delete the files of an emulator's jobs.
 
     Args:
         folder: A state folder that was claimed.
@@ -118,7 +118,7 @@ def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores"]) -> Path:
     path = folder / name
     with suppress(FileExistsError):
         path.mkdir(parents=True)
-        _mark(path)  # one that is there already, and was made by another program, never gets one
+        _mark(path)  # a folder that another program created never gets a mark
     return path
 
 
@@ -136,14 +136,14 @@ def _private(path: str, flags: int) -> int:
 
 
 def _mark_folders_of_jobs(folder: Path) -> None:
-    """Mark what an older version has made for its jobs."""
+    """Mark the folder for jobs of an older version."""
     for name in _OF_JOBS:
         if (folder / name).is_dir() and not (folder / name).is_symlink():
             _mark(folder / name)
 
 
 def _is_older(folder: Path) -> bool:
-    """True if an emulator of a version without markers has made a folder, and nothing else is in it."""
+    """True if an emulator of a version without markers has created a folder, and nothing else is in it."""
     try:
         entries = {entry.name for entry in folder.iterdir()}
         if entries == _FAILED_START:
@@ -161,7 +161,7 @@ def _refuse_others(folder: Path) -> None:
 
     Raises:
         StateFolderError: If it is refused.
-        OSError: If it cannot be looked into.
+        OSError: If it cannot be read.
     """
     if not folder.is_dir():
         raise _refusal(folder, "is a file")
@@ -169,7 +169,7 @@ def _refuse_others(folder: Path) -> None:
         raise _refusal(folder, f"belongs to user {folder.stat().st_uid}", elsewhere=True)
     if folder in (Path(folder.anchor), _home()):
         raise _refusal(folder, "is your home or the root of the file system")
-    # Another start may have made it, and its marker since.
+    # Another start may have created it and its marker by now.
     if any(folder.iterdir()) and not is_state_folder(folder):
         raise _refusal(folder, "is not empty, and no emulator made it")
 

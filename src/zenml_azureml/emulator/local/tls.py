@@ -17,11 +17,11 @@ _NAMES = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a server and its clients need for TLS.
+    """Certificates and keys for TLS of a server and its clients.
 
     Attributes:
         ca_file: The CA's certificate alone, PEM.
-        ca_bundle: certifi's certificates and the CA's, PEM: trusts the emulator and everybody else.
+        ca_bundle: certifi's certificates and the CA's, PEM: trusts the emulator and public hosts.
         server: The server's side, ready to use.
     """
 
@@ -31,10 +31,10 @@ class Certificates:
 
 
 def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificates:
-    """The certificates in `folder`, made there at first: who trusts the CA keeps trusting it.
+    """Return the certificates in `folder`; create them once, so that clients keep trusting the CA.
 
     Args:
-        folder: Where they are kept; it exists.
+        folder: Existing folder for the files.
         further_names: Hosts that the server answers for beside its own address; `*.` stands for any subdomain.
     """
     ca_file, ca_key, ca_bundle = folder / "ca.pem", folder / "ca.key", folder / "ca-bundle.pem"

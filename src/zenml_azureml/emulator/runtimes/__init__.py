@@ -1,1 +1,1 @@
-"""What executes the commands of jobs: processes, containers, or a simulation."""
+"""Runtimes that execute the commands of jobs: processes, containers, or a simulation."""

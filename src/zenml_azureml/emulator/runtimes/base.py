@@ -1,4 +1,4 @@
-"""What the emulator asks of whatever executes a job, and what it gets back."""
+"""Interface of runtimes, which execute jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class JobLaunch:
     Attributes:
         name: The job's name.
         command: The shell command of the job, its inputs and outputs already put in.
-        image: The image of the job's environment; None where the environment names none.
+        image: The image of the job's environment; None if the environment names none.
         environment: Every environment variable that the command sees beyond what the runtime itself
             must set (PATH, HOME, TMPDIR): those of Azure ML and those of the job. May hold secrets:
             never log it.
@@ -27,7 +27,7 @@ class JobLaunch:
         memory_gb: Memory of one node, in GB; None for as much as this machine has.
         shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
         mounts: Folders outside of it that the job writes to under their own paths: outputs mounted from a datastore.
-        docker_args: What `docker run` is to be given besides, as one line; None for nothing.
+        docker_args: Further arguments for `docker run`, as one line; None for none.
         ca_bundle: A file that the environment names, and that the command must be able to read; None for none.
     """
 
@@ -46,28 +46,28 @@ class JobLaunch:
 
     @property
     def log_files(self) -> tuple[Path, ...]:
-        """Where stdout and stderr of its processes go, each once."""
+        """Files for stdout and stderr of its processes, each once."""
         return tuple(dict.fromkeys(self.log_file_of(process) for process in self.processes))
 
     @property
     def log_file(self) -> Path:
-        """Where stdout and stderr of the first process go, e.g. `user_logs/std_log.txt`."""
+        """File for stdout and stderr of the first process, e.g. `user_logs/std_log.txt`."""
         return self.log_files[0]
 
     def log_file_of(self, process: JobProcess) -> Path:
-        """Where stdout and stderr of one process go."""
+        """Return the file for stdout and stderr of one process."""
         return self.folder / "user_logs" / process.log_name
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended.
+    """End of a job.
 
     Attributes:
         exit_code: Of the command, negative for a signal as in `subprocess`; None where it never
             started.
         error_code: Code of the failure in run history, e.g. `UserError`; None for success.
-        message: Azure ML's words for the failure; None for success.
+        message: Azure ML's message for the failure; None for success.
     """
 
     exit_code: int | None
@@ -76,12 +76,12 @@ class JobEnd:
 
     @property
     def succeeded(self) -> bool:
-        """Whether Azure ML would call it Completed."""
+        """True if Azure ML would report Completed."""
         return self.error_code is None
 
 
 class EngineError(Exception):
-    """What a runtime works with is not there or cannot be used; the message says why."""
+    """A requirement of a runtime is missing or unusable; the message has the reason."""
 
 
 class RunningJob(Protocol):
@@ -94,7 +94,7 @@ class RunningJob(Protocol):
         """End it and everything it started: asked first, killed after a grace time."""
 
     async def kill(self, number: int) -> None:
-        """Kill one of its processes, as the kernel does where memory runs out.
+        """Kill one of its processes, as the kernel does if memory runs out.
 
         Args:
             number: Of the process, in the order of the launch.
@@ -108,14 +108,14 @@ class Runtime(Protocol):
         """Start a job; returns as soon as it runs.
 
         Raises:
-            FailedError: If it cannot run, in Azure ML's words.
+            FailedError: If it cannot run, with Azure ML's message.
         """
 
     async def close(self) -> None:
         """End every job that still runs."""
 
     def may_own_socket(self, inode: int) -> bool:
-        """True if a socket that another user of this machine has made may be one of a job.
+        """True if a socket of another user of this machine may belong to a job.
 
         Args:
             inode: The socket, as `/proc/PID/fd` names it.

@@ -1,4 +1,4 @@
-"""What jobs of an emulator may have left running, and its end."""
+"""Cleanup of processes and containers that jobs of an emulator may have left running."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zenml_azureml.emulator.runtimes.process.tree import end_processes
 
 
 def end_leftovers(state: Path) -> None:
-    """End everything that jobs have started; nothing where they have left nothing.
+    """Stop everything that jobs have left running.
 
     Args:
         state: State folder of the emulator, which does not run any more; absolute, without symbolic links.

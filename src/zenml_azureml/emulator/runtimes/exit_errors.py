@@ -1,4 +1,4 @@
-"""How Azure ML words the failure of a job's command."""
+"""Azure ML's messages for the failure of a job's command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TRACEBACK = "Traceback (most recent call last):"
 
 
 def end_of_command(command: str, exit_code: int, log_file: Path) -> JobEnd:
-    """How a job ended, given how its command did.
+    """Return the end of a job, given the end of its command.
 
     The wording is quoted by users: Azure/azureml-examples#2614, MicrosoftDocs/azure-docs#105903.
 
     Args:
         command: The job's command.
         exit_code: Of the command, negative for a signal.
-        log_file: What the command printed; need not exist.
+        log_file: Output of the command; may not exist.
     """
     if exit_code == 0:
         return JobEnd(exit_code=0)
@@ -42,7 +42,7 @@ def end_of_command(command: str, exit_code: int, log_file: Path) -> JobEnd:
 
 
 def program_of(command: str) -> str:
-    """The process that Azure ML names: the command's program, or the shell where it needs one."""
+    """Return the process that Azure ML names: the command's program, or the shell if it needs one."""
     # Guess: 'python' and full paths have been quoted, but not what decides between them.
     words = shlex.shlex(command, posix=True, punctuation_chars=True)
     words.whitespace_split = True
@@ -55,7 +55,7 @@ def program_of(command: str) -> str:
 
 
 def explaining_part(log: str) -> str:
-    """The last traceback of a log and all after it, or its last lines if there is none."""
+    """Return the last traceback of a log and all after it, or its last lines without a traceback."""
     start = log.rfind(_TRACEBACK)
     if start >= 0:
         return log[start:]
@@ -63,7 +63,7 @@ def explaining_part(log: str) -> str:
 
 
 def read_tail(log_file: Path) -> str:
-    """The end of a log; empty if there is none."""
+    """Return the end of a log; empty if there is no log."""
     try:
         with log_file.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))

@@ -1,4 +1,4 @@
-"""Ports at which the processes of a job meet, where several jobs share one machine.
+"""Ports at which the processes of a job meet, for several jobs on one machine.
 
 On Azure each job has nodes of its own, and so the same port does for all jobs. Here it would not.
 """
@@ -10,12 +10,12 @@ import socket
 from itertools import count
 
 #: Azure ML's own is the first of these (`MASTER_PORT` in Microsoft's guide to distributed training). The last one comes
-#: before those that the kernel gives to connections, which could take one away before a job listens there.
+#: before those that the kernel gives to connections, which could take one before a job listens there.
 FIRST, LAST = 6105, 32767
 
 
 class Ports:
-    """Gives away ports, one after the other, so that two jobs do not get the same; from anywhere, as others do it too.
+    """Assigns ports one after the other, so that two jobs do not get the same; starts at a random port, as others do.
 
     Thread-safe, as `itertools.count` is.
     """
@@ -24,10 +24,10 @@ class Ports:
         self._numbers = count(random.randrange(LAST - FIRST + 1))  # noqa: S311 - no secret
 
     def give(self, number: int) -> tuple[int, ...]:
-        """Ports that nobody listens at, and that no other job has got.
+        """Return ports that are free and not assigned to another job.
 
         Args:
-            number: How many.
+            number: Number of ports.
 
         Raises:
             OSError: If there are not as many.

@@ -1,1 +1,1 @@
-"""How jobs fail on purpose: a catalogue of ways to fail, and what is armed of it."""
+"""Failures of jobs on purpose: a catalogue of scenarios, and those that are armed."""

@@ -1,4 +1,4 @@
-"""Which scenario is armed for which jobs: set over HTTP, met by the next jobs that match."""
+"""Armed scenarios: set over HTTP, applied to the next jobs that match."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Armed:
     fired: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/scenario`."""
+        """Return the rule for `GET /_emulator/scenario`."""
         return {**self.rule.model_dump(), "fired": self.fired}
 
 
 @dataclass
 class Scenarios:
-    """What is armed in one emulator, in the order in which it was."""
+    """Armed scenarios of one emulator, in the order in which they were armed."""
 
     armed: list[Armed] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class Scenarios:
         return armed
 
     def take(self, job: Job) -> ScenarioRule | None:
-        """The first unspent rule for a job, counted as fired; None if there is none."""
+        """Return the first unspent rule for a job, counted as fired; None if there is none."""
         for armed in self.armed:
             if armed.fired < armed.rule.times and _matches(armed.rule, job):
                 armed.fired += 1

@@ -1,6 +1,6 @@
-"""The ways in which jobs fail on Azure ML, as far as somebody has told of them in public.
+"""The failures of jobs on Azure ML that are documented or reported in public.
 
-A quote is a fact with its source. What nobody has told is a guess, and each scenario names its own.
+A quote is a fact with its source. Everything else is a guess, and each scenario lists its own.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: Where in its life a job is when it happens.
+#: Stage of a job's life at which a scenario applies.
 Stage = Literal["queued", "preparing", "running"]
 
 _TRACEBACK = 'Traceback (most recent call last):\n  File "train.py", line 12, in <module>\n    main()\n'
@@ -19,20 +19,20 @@ class Scenario:
     """One way in which a job fails.
 
     Attributes:
-        name: What it is armed by.
-        summary: What happens, as a sentence.
-        sources: Who has told of it.
-        stage: Where in its life the job is then.
-        guess: What nobody has told, and is made up here; empty where that is nothing.
-        code: Code of the failure in run history; empty where the command's end makes the failure.
-        message: Azure's words, with `{compute}`, `{image}`, `{container}`, `{family}`, `{nodes}` and `{vcpus}` to be
+        name: Name to arm it by.
+        summary: Effect, as a sentence.
+        sources: Public sources.
+        stage: Stage of the job's life at that time.
+        guess: Undocumented parts, which are made up here; empty if there are none.
+        code: Code of the failure in run history; empty if the command's end causes the failure.
+        message: Azure's message, with `{compute}`, `{image}`, `{container}`, `{family}`, `{nodes}` and `{vcpus}` to be
             filled in.
-        component: Which of Azure ML's parts says so.
-        log: What is in the job's log at last.
-        exit_code: What the command ends with.
-        statuses: What the job is between running and its end.
+        component: Component of Azure ML that reports it.
+        log: End of the job's log.
+        exit_code: Exit code of the command.
+        statuses: Statuses of the job between running and its end.
         ending: `failed`; `canceled`, as at the end of its `limits.timeout`; `restarted`, from the queue on; or
-            `never`, until somebody cancels it.
+            `never`, until it is cancelled.
     """
 
     name: str
@@ -50,16 +50,16 @@ class Scenario:
 
     @property
     def needs_compute(self) -> bool:
-        """Whether it only happens to jobs that name a compute."""
+        """True if it affects only jobs that name a compute."""
         return "{compute}" in self.message
 
     @property
     def needs_timeout(self) -> bool:
-        """Whether it only happens to jobs with a time limit."""
+        """True if it affects only jobs with a time limit."""
         return self.ending == "canceled"
 
     def as_json(self) -> dict[str, Any]:
-        """For `GET /_emulator/scenarios`."""
+        """Return the scenario for `GET /_emulator/scenarios`."""
         return {
             "name": self.name,
             "summary": self.summary,
@@ -88,7 +88,7 @@ _ALL = (
         summary="The image was built for another architecture than the compute's.",
         sources=("getindata/kedro-azureml#87", "Azure/azure-sdk-for-python#34501", "getindata/kedro-azureml#6"),
         stage="preparing",
-        guess="That its code is ServiceError, as in the older words of getindata/kedro-azureml#6.",
+        guess="That its code is ServiceError, as in the older message of getindata/kedro-azureml#6.",
         code="ServiceError",
         message=(
             "Failed to execute command group with error Container `{container}-execution-wrapper` failed with status "
@@ -133,7 +133,7 @@ _ALL = (
     Scenario(
         name="no-capacity",
         summary="Azure has no free machines of the size, and gives up looking for them.",
-        sources=("Azure/doAzureParallel#349 (Azure Batch's words; Azure ML's clusters are Batch's pools)",),
+        sources=("Azure/doAzureParallel#349 (Azure Batch's message; Azure ML's clusters are Batch's pools)",),
         stage="queued",
         guess="That Azure ML passes Batch's words on, and that its code is UserError.",
         code="UserError",
@@ -143,7 +143,7 @@ _ALL = (
     ),
     Scenario(
         name="never-started",
-        summary="No node ever becomes free: the job waits until somebody cancels it.",
+        summary="No node ever becomes free: the job waits until it is cancelled.",
         sources=("dotnet/machinelearning-modelbuilder#546", "Azure/azure-sdk-for-python#30340"),
         stage="queued",
         ending="never",
@@ -151,16 +151,16 @@ _ALL = (
     Scenario(
         name="out-of-memory",
         summary="The node's memory is used up, and the kernel kills the command.",
-        sources=("Azure/azureml-examples#2614 (the form of the words)",),
+        sources=("Azure/azureml-examples#2614 (the form of the message)",),
         stage="running",
-        guess="The exit code 137 (128 + SIGKILL, as shells and Docker tell it), and the shell's word in the log.",
+        guess="The exit code 137 (128 + SIGKILL, as shells and Docker report it), and the shell's message in the log.",
         log="Killed\n",
         exit_code=137,
     ),
     Scenario(
         name="disk-full",
         summary="The node's disk is full, and the command fails at writing.",
-        sources=("Azure/azure-sdk-for-python#28946", "Azure/azureml-examples#2614 (the form of the words)"),
+        sources=("Azure/azure-sdk-for-python#28946", "Azure/azureml-examples#2614 (the form of the message)"),
         stage="running",
         guess="That the program dies of Python's own error, and not the node before it.",
         log=f"{_TRACEBACK}OSError: [Errno 28] No space left on device: 'outputs/model.bin'\n",
@@ -194,10 +194,10 @@ _ALL = (
         summary="The node stops answering and does not come back.",
         sources=(
             "Microsoft's description of the job statuses: NotResponding is a run without heartbeat",
-            "MicrosoftDocs/azure-docs#85756 (the words, there of a compute instance)",
+            "MicrosoftDocs/azure-docs#85756 (the message, there of a compute instance)",
         ),
         stage="running",
-        guess="That a job is told of it in a compute instance's words, and that its code is ServiceError.",
+        guess="That a job has the message of a compute instance, and that its code is ServiceError.",
         code="ServiceError",
         message="AzureMLCompute job failed.\nThe specified Azure ML Compute encountered an unusable node.",
         statuses=("NotResponding",),

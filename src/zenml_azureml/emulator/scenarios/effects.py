@@ -1,4 +1,4 @@
-"""What a scenario does to the job that it meets."""
+"""Effects of a scenario on a job."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ async def interrupt_running(context: Context, workspace: Workspace, job: Job, ru
     """Let happen to a running job what is armed for it; its command has been ended already.
 
     Returns:
-        How its command has ended, where that is what makes the job's end.
+        The end of its command, if that causes the job's end.
 
     Raises:
         FailedError: If the job fails for another reason.
         CanceledError: If Azure ML cancels it.
-        RestartedError: If it begins anew.
+        RestartedError: If it restarts.
     """
     scenario = rule.scenario
     for status in scenario.statuses:
@@ -81,7 +81,7 @@ def _failure(context: Context, workspace: Workspace, job: Job, scenario: Scenari
 
 
 def _let_time_have_passed(job: Job) -> None:
-    """Set a job's start back by its `limits.timeout`, so that it looks as it would after all that time."""
+    """Set a job's start back by its `limits.timeout`, as if all that time had passed."""
     timeout = timeout_of(job.properties["limits"])
     assert timeout is not None  # noqa: S101 - no other job is met
     assert job.started_at is not None  # noqa: S101 - it ran

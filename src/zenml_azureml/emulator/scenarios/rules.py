@@ -1,4 +1,4 @@
-"""What shall happen to which jobs, as it is sent."""
+"""Rules for scenarios, as they are sent over HTTP."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def _known(name: str) -> str:
 
 
 class ScenarioRule(BaseModel):
-    """What shall happen to which jobs.
+    """A scenario, and the jobs that it applies to.
 
     Attributes:
         name: The scenario.
         jobs: Regular expression that must be found in the job's name, its display name, its experiment, or one of
             its tags as `key=value`; in any case.
-        times: How many jobs it meets; it is spent after that.
-        after: Seconds that the command has run when it happens, where it happens to a running job. A command that
+        times: Number of jobs that it affects; it is spent after that.
+        after: Seconds that the command runs before the scenario applies, if it affects a running job. A command that
             has ended before has been spared.
-        now: Whether it happens to jobs that run already, at once, instead of the next ones.
+        now: True to affect running jobs at once, instead of the next ones.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,5 +45,5 @@ class ScenarioRule(BaseModel):
 
     @property
     def scenario(self) -> Scenario:
-        """What happens."""
+        """The scenario."""
         return SCENARIOS[self.name]

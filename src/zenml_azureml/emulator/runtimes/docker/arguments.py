@@ -10,14 +10,14 @@ from zenml_azureml.emulator.jobs.exits import FailedError
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that raises where argparse would end the program."""
+    """A parser that raises an exception, while argparse would exit."""
 
     def error(self, message: str) -> NoReturn:
         raise FailedError("UserError", f"The job's docker arguments cannot be used: {message}.")
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `docker run` that mean something here, under the names of the `docker` package."""
+    """Return a parser for the supported options of `docker run`, under the names of the `docker` package."""
     parser = _Parser(prog="docker run", add_help=False, allow_abbrev=False)
     for names, to in (
         (("--cpuset-cpus",), "cpuset_cpus"),
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def container_options(line: str | None) -> dict[str, Any]:
-    """What the `docker` package is to be told for a line of options of `docker run`.
+    """Return the arguments of the `docker` package for a line of options of `docker run`.
 
     Args:
         line: E.g. `--ipc=host -e DEBUG=1`; None for none.
@@ -66,7 +66,7 @@ def container_options(line: str | None) -> dict[str, Any]:
     Raises:
         FailedError: If an option is not known or has no sense.
     """
-    # Guess: nobody has recorded what Azure ML does with options that Docker does not take.
+    # Guess: Azure ML's behaviour for options that Docker does not accept was not recorded.
     try:
         words = shlex.split(line or "")
     except ValueError as error:
@@ -88,7 +88,7 @@ def container_options(line: str | None) -> dict[str, Any]:
 
 
 def _ulimit(text: str) -> dict[str, Any]:
-    """`memlock=-1` or `nofile=1024:2048`, in the form of Docker's API."""
+    """Return `memlock=-1` or `nofile=1024:2048` in the form of Docker's API."""
     name, _, limits = text.partition("=")
     soft, _, hard = limits.partition(":")
     try:

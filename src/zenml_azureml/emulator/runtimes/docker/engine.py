@@ -1,4 +1,4 @@
-"""The Docker engine of this machine, as far as jobs need it. Blocking calls: to be made from threads.
+"""The Docker engine of this machine, as far as jobs need it. All calls block: call them from threads.
 
 Thread-safe: of the `docker` package's client only its pool of connections is shared.
 """
@@ -21,7 +21,7 @@ from zenml_azureml.emulator.runtimes.base import EngineError
 from zenml_azureml.emulator.runtimes.docker.errors import architecture_mismatch, pull_failure, refused_container
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
 
-#: Tells whose a container is: an emulator's, by its state folder. What a killed one leaves behind is found by it.
+#: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
 _LABEL = "zenml-azureml.emulator"
 _JOB_LABEL = "zenml-azureml.job"
 
@@ -50,7 +50,7 @@ class DockerEngine:
             self._architecture = str(self._client.version()["Arch"])
         except DockerException as error:
             raise EngineError(
-                f"No Docker engine answers: {error}. Start one, or say with DOCKER_HOST where it is."
+                f"No Docker engine answers: {error}. Start one, or set DOCKER_HOST to its address."
             ) from error
 
     def mark(self) -> None:
@@ -106,7 +106,7 @@ class DockerEngine:
         return container
 
     def output(self, container: Container) -> Iterator[bytes]:
-        """What a container prints, from its beginning to its end."""
+        """Yield the output of a container, from its beginning to its end."""
         lines: Iterator[bytes] = container.logs(stream=True, follow=True)
         return lines
 
@@ -120,12 +120,12 @@ class DockerEngine:
             container.stop(timeout=round(grace))
 
     def kill(self, container: Container) -> None:
-        """Kill a container where it runs."""
+        """Kill a container if it runs."""
         with suppress(NotFound, APIError):  # it has ended meanwhile
             container.kill()
 
     def remove(self, container: Container) -> None:
-        """Kill a container where it runs, and remove it with its volumes."""
+        """Kill a container if it runs, and remove it with its volumes."""
         try:
             container.remove(force=True, v=True)
         except NotFound:
@@ -146,7 +146,7 @@ def memory_limit(memory_gb: float | None) -> int:
     """Bytes of memory that a container can have.
 
     Args:
-        memory_gb: Of the VM size, in GB; None where it is not known.
+        memory_gb: Memory of the VM size, in GB; None if unknown.
 
     Returns:
         As much as the VM has, or as this machine can give if that is less.

@@ -1,4 +1,4 @@
-"""How Azure ML words the failure of a job whose container cannot run: pure."""
+"""Azure ML's messages for jobs whose container cannot run: pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from zenml_azureml.emulator.jobs.exits import FailedError
 
 
 def pull_failure(image: str, said: str) -> FailedError:
-    """The registry, or the Docker engine, does not give the image.
+    """Return the failure if the registry or the Docker engine does not provide the image.
 
-    The words are quoted by users, with the registry's in them: Azure/MachineLearningNotebooks#1733.
+    Users have quoted the message, with the registry's in it: Azure/MachineLearningNotebooks#1733.
 
     Args:
         image: The image.
-        said: What the Docker engine says, with the registry's words.
+        said: Message of the Docker engine, with the registry's message.
     """
     return FailedError(
         "UserError",
@@ -26,16 +26,16 @@ def pull_failure(image: str, said: str) -> FailedError:
 
 
 def architecture_mismatch(job_name: str) -> FailedError:
-    """The image is made for another architecture than the node's.
+    """Return the failure of an image for another architecture than the node's.
 
-    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+    A user has quoted the message: Azure/azure-sdk-for-python#34501.
 
     Args:
         job_name: The job.
     """
     container = f"{uuid.uuid5(uuid.NAMESPACE_URL, job_name).hex}-execution-wrapper-init"
     return FailedError(
-        # Guess: nobody has told the code.
+        # Guess: the code is not documented.
         "ServiceError",
         f"Failed to execute command group with error Container `{container}` failed with status code `1` and it was "
         f"not possible to extract the structured error Container `{container}` exited with code 1 due to error None "
@@ -45,12 +45,12 @@ def architecture_mismatch(job_name: str) -> FailedError:
 
 
 def refused_container(said: str) -> FailedError:
-    """The Docker engine does not start the container.
+    """Return the failure if the Docker engine does not start the container.
 
-    The words are quoted by a user: Azure/azure-sdk-for-python#34501.
+    A user has quoted the message: Azure/azure-sdk-for-python#34501.
 
     Args:
-        said: What the Docker engine says.
+        said: Message of the Docker engine.
     """
     return FailedError(
         "ServiceError",

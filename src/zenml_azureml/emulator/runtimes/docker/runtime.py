@@ -178,12 +178,12 @@ class _DockerJob:
 
 
 def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, network: str | None) -> dict[str, Any]:
-    """How the container of one process is made.
+    """Return the arguments that create the container of one process.
 
     Args:
         launch: The job.
         process: One of its processes.
-        meeting: Where they find each other.
+        meeting: Addresses of the processes.
         network: The network that it is to be in, whatever the job says; None for the job's.
 
     Returns:
@@ -212,7 +212,7 @@ def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, netw
         },
         # The first process of a container does not hear SIGTERM unless it listens for it, which shells do not.
         "init": True,
-        # What stands for the job's inputs and outputs is seen where the command says that it is.
+        # The folders of inputs and outputs are mounted at the paths in the command.
         "mounts": [
             Mount(str(path), str(path), type="bind", read_only=path == launch.ca_bundle)
             for path in (launch.folder / "inputs", launch.folder / "outputs", *launch.mounts, launch.ca_bundle)
@@ -222,7 +222,7 @@ def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, netw
 
 
 def working_directory(job_name: str) -> str:
-    """Where a job's command starts: not the image's working directory.
+    """Return the working directory of a job's command, which is not that of the image.
 
     Users show such paths in their scripts, the job as 32 hexadecimal digits.
 

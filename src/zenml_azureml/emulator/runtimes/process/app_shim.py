@@ -38,7 +38,7 @@ _PROGRAM = ("execv", "execve", "posix_spawn", "posix_spawnp")
 
 
 def below(path: Any, app: str) -> Any:
-    """Where a path leads: below `app` if it is `/app` or in it, and unchanged if it is not.
+    """Return the target of a path: below `app` if it is `/app` or in it, else unchanged.
 
     Args:
         path: Anything that `os` takes for a path: text, bytes, path-like, file descriptor.

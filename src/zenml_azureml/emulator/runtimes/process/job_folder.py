@@ -16,7 +16,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class JobFolder:
-    """Where everything that a job writes goes.
+    """Folders for everything that a job writes.
 
     Attributes:
         root: The job's folder: absolute, without symbolic links.
@@ -26,12 +26,12 @@ class JobFolder:
 
     @property
     def working_directory(self) -> Path:
-        """Where the command starts: not the image's, as on Azure ML (`.../exe/wd` there)."""
+        """Working directory of the command: not the image's, as on Azure ML (`.../exe/wd` there)."""
         return self.root / "wd"
 
     @property
     def home(self) -> Path:
-        """The job's HOME; `tree.py` tells the job's processes by it."""
+        """The job's HOME; `tree.py` identifies the job's processes by it."""
         return self.root / "home"
 
     @property
@@ -41,22 +41,22 @@ class JobFolder:
 
     @property
     def app(self) -> Path:
-        """What the job's Python sees as `/app`."""
+        """Folder that the job's Python sees as `/app`."""
         return self.root / "app"
 
     @property
     def shim(self) -> Path:
-        """Where the job's Python finds the path shim."""
+        """Folder in which the job's Python finds the path shim."""
         return self.root / "shim"
 
     @property
     def programs(self) -> Path:
-        """Where `python`, `python3` and `pip` are."""
+        """Folder of `python`, `python3` and `pip`."""
         return self.root / "bin"
 
     @property
     def packages(self) -> Path:
-        """Where `pip install` installs to, for this job only."""
+        """Folder in which `pip install` installs packages, for this job only."""
         return self.root / "packages"
 
     def prepare(self, interpreter: Path) -> None:
@@ -78,7 +78,7 @@ class JobFolder:
         self._add_program("pip", f"exec {shlex.quote(str(interpreter))} -m pip")
 
     def environment(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
-        """All that the job's command sees of the environment.
+        """Return the environment of the job's command.
 
         Nothing comes from the emulator's own, and what keeps the job inside its folder wins over
         `variables`.
@@ -101,7 +101,7 @@ class JobFolder:
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
             "PYTHONPATH": ":".join(python_path),
-            # The interpreter is the user's: installing and importing must leave it as it is.
+            # The interpreter is the user's: installing and importing must not change it.
             "PIP_TARGET": str(self.packages),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

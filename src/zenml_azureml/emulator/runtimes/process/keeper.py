@@ -69,7 +69,7 @@ def _start_all(shells: list[dict[str, Any]]) -> list[int]:
 
 
 def _reap_all(pids: list[int]) -> None:
-    """Reap every child, adopted ones too, until there is none."""
+    """Reap every child, adopted ones too, until none is left."""
     while True:
         try:
             pid, status = os.waitpid(-1, 0)

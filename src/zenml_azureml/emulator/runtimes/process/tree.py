@@ -87,7 +87,7 @@ def has_socket(shells: Collection[int], inode: int) -> bool:
 
 
 def _has_socket(pid: int, inode: int) -> bool:
-    with contextlib.suppress(OSError):  # it has ended, or belongs to a user that this one may not look at
+    with contextlib.suppress(OSError):  # it has ended, or belongs to a user whose processes are not readable
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
                 if str(entry.readlink()) == f"socket:[{inode}]":

@@ -1,4 +1,4 @@
-"""What a simulated job logs: as its environment variables say."""
+"""Log of a simulated job, as defined by its environment variables."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class SimulatedLog:
     """The log of each process of a simulated job.
 
     Attributes:
-        lines: How many lines (`SIMULATE_LINES`).
+        lines: Number of lines (`SIMULATE_LINES`).
         text: Of a line, with `{number}`, `{of}`, `{process}` and `{attempt}` (`SIMULATE_LINE`).
-        line_end: What is between two lines (`SIMULATE_LINE_END`): a carriage return makes a progress bar.
-        log_end: What is after the last line (`SIMULATE_LOG_END`).
-        lines_per_file: After how many lines it goes on in another file (`SIMULATE_LINES_PER_FILE`); 0 for never.
+        line_end: Separator of two lines (`SIMULATE_LINE_END`): a carriage return makes a progress bar.
+        log_end: Text after the last line (`SIMULATE_LOG_END`).
+        lines_per_file: Number of lines before it continues in another file (`SIMULATE_LINES_PER_FILE`); 0 for no limit.
         delay: Seconds until the file of the first process appears, and each further one (`SIMULATE_LOG_DELAY`).
     """
 
@@ -31,11 +31,11 @@ class SimulatedLog:
 
     @classmethod
     def asked_for(cls, variables: Mapping[str, str], lines: int) -> SimulatedLog:
-        """The log that a job's environment variables ask for.
+        """Return the log that a job's environment variables define.
 
         Args:
             variables: The variables.
-            lines: How many lines, where they do not say it.
+            lines: Number of lines, unless the variables set it.
 
         Raises:
             ValueError: If one of them is not a number, or out of bounds.
@@ -57,7 +57,7 @@ class SimulatedLog:
 
         Args:
             number: Of the line, from 1.
-            first_file: Where the log of the process begins.
+            first_file: First file of the process's log.
             process: Number of the process, from 0.
             attempt: Number of the attempt, from 0.
         """
@@ -70,5 +70,5 @@ class SimulatedLog:
 
     def _file(self, number: int, first: Path) -> Path:
         turn = (number - 1) // self.lines_per_file if self.lines_per_file else 0
-        # Guess: no log of a user's process has been seen to go on in another file; the name is made up.
+        # Guess: no log of a user's process in several files is documented; the name is made up.
         return first.with_stem(f"{first.stem}_{turn}") if turn else first

@@ -17,15 +17,15 @@ from zenml_azureml.emulator.runtimes.simulated.log import SimulatedLog
 
 
 class SimulatedRuntime:
-    """Pretends to execute jobs.
+    """A runtime that only pretends to execute jobs.
 
-    A job says how it shall go by its environment variables: `SIMULATE_SECONDS` it lasts,
-    `SIMULATE_LINES` each of its processes logs in that time (see `SimulatedLog` for more), `SIMULATE_EXIT_CODE`
-    it ends with, `SIMULATE_RETRIES` times it is preempted and begun anew. What it does not say is taken from the
-    settings (`simulated_seconds` and so on).
+    A job sets its behaviour with environment variables: `SIMULATE_SECONDS` is its duration, `SIMULATE_LINES` the number
+    of lines that each of its processes logs in that time (see `SimulatedLog` for more), `SIMULATE_EXIT_CODE` its exit
+    code, and `SIMULATE_RETRIES` the number of times that it is preempted and restarted. The defaults are the settings
+    (`simulated_seconds` and so on).
 
     Args:
-        clock: What the seconds are counted on.
+        clock: The clock.
         settings: The emulator's.
     """
 

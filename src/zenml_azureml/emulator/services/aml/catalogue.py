@@ -23,7 +23,7 @@ class VmFamily:
         usage_name: As `usages` spells it, which for some differs in case.
         title: As refusals spell it, e.g. `Standard DSv2`.
         dedicated_limit: Quota of a subscription in one region, in vCPUs.
-        regions: Where it is offered; None is everywhere.
+        regions: Regions that offer it; None for all.
     """
 
     name: str
@@ -33,7 +33,7 @@ class VmFamily:
     regions: frozenset[str] | None
 
     def offered_in(self, location: str) -> bool:
-        """Whether a region has it."""
+        """True if a region offers it."""
         return self.regions is None or location.lower() in self.regions
 
 
@@ -43,13 +43,13 @@ class VmSize:
 
     Attributes:
         name: E.g. `Standard_DS3_v2`.
-        family: What its quota is counted by.
+        family: Family of its quota.
         vcpus: Number of virtual CPUs.
         gpus: Number of GPUs.
         memory_gb: Memory in GB.
         resource_volume_mb: The temporary disk, in MB.
-        premium_io: Whether it takes premium disks.
-        low_priority_capable: Whether it can be had at low priority.
+        premium_io: True if it supports premium disks.
+        low_priority_capable: True if it is available at low priority.
         compute_types: Kinds of compute that can have it, e.g. `AmlCompute`.
         linux_price: Approximate list price, US dollars an hour.
         windows_price: The same with Windows.
@@ -87,22 +87,22 @@ class Catalogue:
     total_low_priority_cores: int
 
     def sizes_in(self, location: str) -> list[VmSize]:
-        """The sizes that a region offers."""
+        """Return the sizes that a region offers."""
         return [size for size in self.sizes if size.family.offered_in(location)]
 
     def families_in(self, location: str) -> list[VmFamily]:
-        """The families that a region offers."""
+        """Return the families that a region offers."""
         return [family for family in self.families if family.offered_in(location)]
 
     def find(self, name: str) -> VmSize | None:
-        """The size of that name, in any case and any region."""
+        """Return the size of that name, in any case and any region."""
         wanted = name.lower()
         return next((size for size in self.sizes if size.name.lower() == wanted), None)
 
 
 @cache
 def catalogue() -> Catalogue:
-    """The catalogue of this package."""
+    """Return the catalogue of this package."""
     raw = json.loads(files(__package__).joinpath("catalogue.json").read_text(encoding="utf-8"))
     families = {name: _family(name, fields) for name, fields in raw["families"].items()}
     return Catalogue(
@@ -115,7 +115,7 @@ def catalogue() -> Catalogue:
 
 
 def size_body(size: VmSize) -> Json:
-    """A size as `vmSizes` answers it (recorded: vmsizes_list_2025.json).
+    """Return a size as `vmSizes` answers it (recorded: vmsizes_list_2025.json).
 
     The service gives no prices for some sizes, and for some twice as many, Windows' under Linux too.
     """

@@ -1,4 +1,4 @@
-"""What the service refuses about computes.
+"""Refusals of the service for computes.
 
 Some refusals answer the request itself (`ServiceError`); others end the operation that it has begun
 (`Refusal`), and users find them in a Failed operation and in the compute's `provisioningErrors`.
@@ -45,7 +45,7 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
             "ending of the name if the previous character is a minus symbol (-). Please specify a "
             "different Azure ML Instance name"
         )
-    # Guess: the words of every refusal below.
+    # Guess: the message of every refusal below.
     properties = request.get("properties") or {}
     kind = properties.get("computeType")
     if kind not in KINDS:
@@ -83,10 +83,10 @@ def check_name_free(store: Store, workspace: Workspace, name: str, location: str
 
 
 def check_scale_change(compute: Compute, request: Json) -> Json:
-    """The scale settings that a PATCH asks for.
+    """Return the scale settings that a PATCH requests.
 
     Raises:
-        ServiceError: 400 where the compute has none or they make no sense, 409 while it is changed.
+        ServiceError: 400 if the compute has none or they are invalid, 409 while it is changed.
     """
     if compute.kind != "AmlCompute":
         raise not_supported("Update", compute)
@@ -107,7 +107,7 @@ def check_idle(compute: Compute) -> None:
     """
     for state in (compute.provisioning_state, compute.inner.get("state")):
         if state in _IN_BETWEEN:
-            # Guess: the words, and that a second PUT is refused in the same way.
+            # Guess: the message, and the same refusal of a second PUT.
             raise ServiceError(
                 409,
                 "Conflict",
@@ -116,12 +116,12 @@ def check_idle(compute: Compute) -> None:
 
 
 def not_supported(action: str, compute: Compute) -> ServiceError:
-    """The refusal of what only the other kind can do (quoted: MicrosoftDocs/azure-docs issue 85756)."""
+    """Return the refusal of an action of the other kind only (quoted: MicrosoftDocs/azure-docs issue 85756)."""
     return _user_error(f"Compute{action} with computeType {compute.kind} is not supported.")
 
 
 def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
-    """Why a compute cannot be made where and how it is asked for, or None."""
+    """Return the reason why a compute cannot be created as requested; None if it can."""
     properties = body["properties"]
     inner = properties["properties"]
     kind = properties["computeType"]
@@ -140,14 +140,14 @@ def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
 
 
 def refuse_action(compute: Compute, action: str) -> Refusal | None:
-    """Why an instance cannot be started, stopped or restarted, or None.
+    """Return the reason why an instance cannot be started, stopped or restarted; None if it can.
 
     The refusal to start one that runs was quoted (microsoft/vscode-tools-for-ai issue 2096).
     """
     needed = INSTANCE_ACTIONS[action][0]
     if compute.inner["state"] == needed:
         return None
-    # Guess: the refusals to stop and to restart, made after it.
+    # Guess: the refusals to stop and to restart, modelled on it.
     verb = action.capitalize()
     return Refusal(
         f"{verb}ComputeInstanceOnlyAllowedIn{needed}State",

@@ -1,4 +1,4 @@
-"""Which keys of a compute an api-version knows."""
+"""Keys of a compute in each api-version."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _NEWER_INNER_KEYS = {
 
 
 def is_newer(api_version: str) -> bool:
-    """Whether an api-version, e.g. `2024-04-01`, has the newer keys, and the newer status of a PATCH."""
+    """True if an api-version, e.g. `2024-04-01`, has the newer keys, and the newer status of a PATCH."""
     return api_version[:10] >= _NEWER
 
 
 def for_version(body: Json, api_version: str) -> Json:
-    """A compute as a client of that api-version sees it.
+    """Return a compute as a client of that api-version sees it.
 
     Args:
         body: The compute, with all keys.

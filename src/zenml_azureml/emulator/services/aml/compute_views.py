@@ -15,7 +15,7 @@ from zenml_azureml.emulator.services.entra.machine_identities import user_assign
 from zenml_azureml.emulator.state import PROVIDER, Compute, Workspace
 from zenml_azureml.emulator.types import Json
 
-#: Properties of an instance that have a value where none is sent (recorded: compute_list_2024.json).
+#: Properties of an instance with a default (recorded: compute_list_2024.json).
 INSTANCE_DEFAULTS: Json = {
     "enableNodePublicIp": True,
     "enableBatchPrivateLink": False,
@@ -24,8 +24,8 @@ INSTANCE_DEFAULTS: Json = {
     "enableSSO": True,
 }
 
-#: Properties of an instance that are there only where they are sent.
-# Guess: nobody has recorded them.
+#: Properties of an instance that exist only if they are sent.
+# Guess: they were not recorded.
 _AS_SENT = ("enableRootAccess", "idleTimeBeforeShutdown")
 
 # Who acts in the emulator: it has one user.
@@ -33,14 +33,14 @@ _USER_ID = "4ce6c0c6-6f6f-47f4-b4f7-58c73129265b"
 
 
 def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, now: datetime) -> Json:
-    """The answer to a PUT: much of what was sent is still null in it.
+    """Return the answer to a PUT: much of what was sent is still null in it.
 
     Args:
-        workspace: Where it is made.
+        workspace: Its workspace.
         name: As in the URL.
         request: Body of the PUT.
         tenant_id: The Microsoft Entra tenant of the workspace.
-        now: When it was accepted.
+        now: Time of its acceptance.
     """
     sent = request["properties"]
     kind = sent["computeType"]
@@ -72,12 +72,12 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
 
 
 def in_creation(answer: Json) -> Json:
-    """What a GET answers to begin with, made of the answer to the PUT."""
+    """Return the first answer to a GET, made from the answer to the PUT."""
     return {**copy.deepcopy(answer), "tags": answer["tags"] or {}}
 
 
 def created(body: Json, request: Json, *, now: datetime) -> Json:
-    """A compute that is there, made of one in creation and the body of its PUT."""
+    """Return a created compute, from one in creation and the body of its PUT."""
     body = copy.deepcopy(body)
     sent = request["properties"]["properties"]
     properties = body["properties"]
@@ -94,7 +94,7 @@ def created(body: Json, request: Json, *, now: datetime) -> Json:
 
 
 def failed(body: Json, refusal: Refusal, *, now: datetime) -> Json:
-    """A compute that could not be made; it stays, as Failed, until it is deleted."""
+    """Return a compute whose creation failed; it stays, as Failed, until it is deleted."""
     body = copy.deepcopy(body)
     cause = {"error": {"code": refusal.code, "message": refusal.message}}
     body["properties"].update(modifiedOn=timestamp(now), provisioningState="Failed", provisioningErrors=[cause])
@@ -102,7 +102,7 @@ def failed(body: Json, refusal: Refusal, *, now: datetime) -> Json:
 
 
 def in_update(body: Json, answer: Json, *, state: str) -> Json:
-    """A cluster that is being changed to what the answer to a PUT or PATCH says of it."""
+    """Return a cluster that is changing to the state in the answer to a PUT or PATCH."""
     body = copy.deepcopy(body)
     properties = body["properties"]
     properties.update(
@@ -121,7 +121,7 @@ def in_update(body: Json, answer: Json, *, state: str) -> Json:
 
 
 def with_nodes(compute: Compute) -> Json:
-    """A compute with the nodes that it has at this moment."""
+    """Return a compute with the nodes that it has at this moment."""
     body = copy.deepcopy(compute.body)
     inner = body["properties"]["properties"]
     if compute.kind == "AmlCompute" and inner["currentNodeCount"] is not None:
@@ -133,7 +133,7 @@ def with_nodes(compute: Compute) -> Json:
 
 
 def nodes_body(compute: Compute) -> Json:
-    """The nodes of a cluster (recorded: compute_list_nodes_2024.json; one node: example_compute_listnodes.json)."""
+    """Return the nodes of a cluster (recorded: compute_list_nodes_2024.json, example_compute_listnodes.json)."""
     runs = [name for name, count in compute.busy_nodes.items() for _ in range(count)]
     nodes: list[Json] = []
     for index in range(node_count(compute)):
@@ -152,7 +152,7 @@ def nodes_body(compute: Compute) -> Json:
 
 
 def last_operation(name: str, status: str, now: datetime) -> Json:
-    """What an instance says of the last thing that was done to it."""
+    """Return the last operation of an instance."""
     return {
         "operationName": name,
         "operationTime": timestamp(now),
@@ -191,7 +191,7 @@ def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
     scale, port = inner["scaleSettings"], inner["remoteLoginPortPublicAccess"]
     inner = {
         **inner,
-        # What the service takes where nothing is sent (recorded: compute_aml_get_2025.json).
+        # Defaults of the service (recorded: compute_aml_get_2025.json).
         "vmPriority": inner["vmPriority"] or "Dedicated",
         "scaleSettings": {
             **scale,
@@ -288,7 +288,7 @@ def _created_instance(inner: Json, sent: Json, name: str, location: str, now: da
 
 
 def _identity(sent: Json, tenant_id: str) -> Json:
-    """An identity with the ids that the service gives it."""
+    """Return an identity with the ids that the service gives it."""
     own = {"principalId": str(uuid.uuid4()), "tenantId": tenant_id} if "SystemAssigned" in sent["type"] else {}
     if sent["type"] == "SystemAssigned":
         return {"type": "SystemAssigned", **own}
@@ -301,7 +301,7 @@ def _identity(sent: Json, tenant_id: str) -> Json:
 
 
 def _insert(body: Json, key: str, value: object, *, after: str) -> Json:
-    """`body` with one more key, at the place where the service has it."""
+    """Return `body` with one more key, in the service's order."""
     result: Json = {}
     for name, old in body.items():
         result[name] = old

@@ -38,7 +38,7 @@ _COMPUTE = f"{WORKSPACE}/computes/{{compute}}"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get(f"{WORKSPACE}/computes", list_computes),
         web.get(_COMPUTE, get_compute),
@@ -51,13 +51,13 @@ def routes() -> list[web.RouteDef]:
 
 
 async def list_computes(request: web.Request) -> web.StreamResponse:
-    """The computes of a workspace, the newest first."""
+    """Answer the computes of a workspace, the newest first."""
     computes = list(reversed(workspace_of(request).computes.values()))
     return paged(request, computes, lambda compute: _shown(request, compute_views.with_nodes(compute)))
 
 
 async def get_compute(request: web.Request) -> web.StreamResponse:
-    """One compute; a missing one is a 404 without a body (recorded: compute_get_404_empty.json)."""
+    """Answer one compute; a missing one is a 404 without a body (recorded: compute_get_404_empty.json)."""
     compute = workspace_of(request).find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
@@ -110,7 +110,7 @@ async def delete_compute(request: web.Request) -> web.StreamResponse:
     if compute is None:
         return aml_empty(request, status=404)
     if request.query.get("underlyingResourceAction", "").lower() not in {"delete", "detach"}:
-        # Guess: the words. The parameter is required by Microsoft's description of the API.
+        # Guess: the message. Microsoft's description of the API requires the parameter.
         raise ServiceError(400, "UserError", "underlyingResourceAction must be Delete or Detach.")
     check_idle(compute)
     compute.body["properties"]["provisioningState"] = "Deleting"
@@ -140,7 +140,7 @@ async def act_on_instance(request: web.Request) -> web.StreamResponse:
 
 
 async def list_nodes(request: web.Request) -> web.StreamResponse:
-    """The nodes of a cluster."""
+    """Answer the nodes of a cluster."""
     compute = workspace_of(request).find_compute(request.match_info["compute"])
     if compute is None:
         return aml_empty(request, status=404)
@@ -209,7 +209,7 @@ def _act(context: Context, compute: Compute, action: str) -> Operation:
 
 
 def _begin(context: Context, finish: Callable[[], Refusal | None]) -> Operation:
-    """A new operation that ends, with `finish`, once the time for it has passed."""
+    """Start an operation that ends with `finish` after its time has passed."""
     operation = operations.begin(context)
     _later(context, lambda: operations.end(operation, finish()))
     return operation

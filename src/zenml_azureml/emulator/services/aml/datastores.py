@@ -1,4 +1,4 @@
-"""The datastores that every workspace has: where jobs' files are (recorded: datastore_*.json)."""
+"""The datastores of every workspace, with the files of jobs (recorded: datastore_*.json)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DATASTORE = f"{WORKSPACE}/datastores/{{datastore}}"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get(_DATASTORE, get_datastore),
         web.post(f"{_DATASTORE}/listSecrets", list_secrets),
@@ -24,7 +24,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def get_datastore(request: web.Request) -> web.StreamResponse:
-    """One datastore, without its key."""
+    """Answer one datastore, without its key."""
     workspace = workspace_of(request)
     name = _name_of(request, workspace)
     account = account_of(workspace, request.app[CONTEXT].base_url)
@@ -32,7 +32,7 @@ async def get_datastore(request: web.Request) -> web.StreamResponse:
 
 
 async def list_secrets(request: web.Request) -> web.StreamResponse:
-    """The key of a datastore's storage account, as recorded in 2023."""
+    """Answer the key of a datastore's storage account, as recorded in 2023."""
     workspace = workspace_of(request)
     _name_of(request, workspace)
     key = base64.b64encode(workspace.storage_key).decode()
@@ -50,7 +50,7 @@ def _containers(workspace: Workspace) -> dict[str, str]:
 def _name_of(request: web.Request, workspace: Workspace) -> str:
     name = request.match_info["datastore"]
     if name not in _containers(workspace):
-        # Guess: the words; nobody has recorded a missing datastore.
+        # Guess: the message; a missing datastore was not recorded.
         raise ServiceError(404, "UserError", f"Datastore {name} was not found.", inner=["NotFoundError"])
     return name
 

@@ -47,7 +47,7 @@ _NEWER_PROPERTIES = {"autoRebuild": "Disabled", "provisioningState": "Succeeded"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of environments."""
+    """Return the routes of environments."""
     return [
         web.get(f"{WORKSPACE}/environments", _list_containers),
         web.get(_CONTAINER, _get_container),
@@ -58,12 +58,12 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _put_version(request: web.Request) -> web.Response:
-    """201, for a version that is there already too (recorded for an anonymous one)."""
+    """Answer 201, even for an existing version (recorded for an anonymous one)."""
     workspace = workspace_of(request)
     context = request.app[CONTEXT]
     name, version = request.match_info["environment"], request.match_info["version"]
     if not _NAME.fullmatch(name) or not _NAME.fullmatch(version):
-        # Guess: the words; the rule is the one that the SDK's own check has.
+        # Guess: the message; the rule is that of the SDK's own check.
         raise ServiceError(
             400,
             "UserError",
@@ -79,7 +79,7 @@ async def _put_version(request: web.Request) -> web.Response:
     if existing is None:
         versions[version] = EnvironmentVersion(name, version, wanted, now, now)
     elif _fixed(existing.properties) != _fixed(wanted):
-        # Guess: the words. The status is the one on which the SDK goes on to the next version.
+        # Guess: the message. On this status the SDK tries the next version.
         raise ServiceError(
             409,
             "UserError",
@@ -132,13 +132,13 @@ async def _list_containers(request: web.Request) -> web.Response:
 
 def _top(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
-        # Guess: the words.
+        # Guess: the message.
         raise ServiceError(400, "UserError", "The query parameter $top is not a number.")
     return int(text)
 
 
 def _missing(name: str, version: str = "") -> ServiceError:
-    """The trailing space is the service's own."""
+    """Return the refusal; the trailing space is the service's."""
     return ServiceError(
         404,
         "UserError",
@@ -148,7 +148,7 @@ def _missing(name: str, version: str = "") -> ServiceError:
 
 
 def _complete(sent: Mapping[str, Any]) -> Json:
-    """All that the service knows of a version; `image` and `build` are there only where sent."""
+    """Return the properties of a version; `image` and `build` only if they were sent."""
     properties: Json = {
         "description": sent.get("description"),
         "tags": sent.get("tags") or {},
@@ -160,14 +160,14 @@ def _complete(sent: Mapping[str, Any]) -> Json:
     for key in ("image", "build"):
         if sent.get(key) is not None:
             properties[key] = sent[key]
-    # Empty where there is none (recorded: environment_versions_list_2024.json).
+    # Empty if there is none (recorded: environment_versions_list_2024.json).
     properties["condaFile"] = _conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
     properties["osType"] = sent.get("osType") or "Linux"
     return properties
 
 
 def _conda_as_json(text: str) -> str:
-    """A conda file goes in as YAML and comes back as indented JSON."""
+    """Return a conda file, which is sent as YAML, as indented JSON."""
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
             # A few lines of aliases of aliases are gigabytes of JSON.

@@ -1,4 +1,4 @@
-"""What a command job's body says: pure functions from what was sent to what Azure ML answers.
+"""Bodies of command jobs: pure functions from a request to Azure ML's answer.
 
 Sources: the recordings job_put_*.json, job_get_*.json and job_list_mixed_states.json (2022 to 2026).
 """
@@ -16,7 +16,7 @@ from zenml_azureml.emulator.jobs.launch import compute_name
 from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
-#: What can still be changed once a job exists, in the words of the service's own refusal.
+#: Properties that can change after a job exists, according to the service's refusal.
 MUTABLE = ("description", "tags", "displayName", "properties", "isArchived")
 
 # The other properties, with the name by which the refusal calls each of them.
@@ -40,12 +40,12 @@ _IMMUTABLE = {
 
 
 def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
-    """All that the service knows of a job once it accepted it, whatever the api-version of the client.
+    """Return all properties of an accepted job, for any api-version.
 
     Args:
         sent: `properties` of the PUT's body.
         name: The job's name.
-        workspace: Where it is made.
+        workspace: Its workspace.
 
     Returns:
         `properties` of the job, but for `status`.
@@ -54,7 +54,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
         "description": sent.get("description"),
         "tags": _given(sent.get("tags")),
         "properties": {**_given(sent.get("properties")), **_own_properties(sent, workspace)},
-        # Guess: the service makes up a name of two words; nobody recorded how.
+        # Guess: the service makes up a name of two words in a way that was not recorded.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
         "services": _services(sent.get("services") or {}, name, workspace),
@@ -81,7 +81,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
 
 
 def changed_immutables(existing: Job, wanted: Mapping[str, Any]) -> list[str]:
-    """What a PUT would change that cannot be changed, by the names that the refusal uses.
+    """Return the immutable properties that a PUT would change, by their names in the refusal.
 
     Args:
         existing: The job of that name.
@@ -99,7 +99,7 @@ def check_merged(existing: Job, sent: Mapping[str, Any]) -> None:
     for key in ("tags", "properties"):
         own = {name for name in existing.properties[key] if not name.startswith(("_aml_", "_azureml", "Content"))}
         if len(own | set(sent.get(key) or {})) > MOST_TAGS:
-            # Guess: the words.
+            # Guess: the message.
             raise ServiceError(400, "UserError", f"A job can have at most {MOST_TAGS} {key}.")
 
 
@@ -108,7 +108,7 @@ def update(existing: Job, sent: Mapping[str, Any]) -> None:
 
     Args:
         existing: The job.
-        sent: Any of `MUTABLE`; what is missing or null stays as it is.
+        sent: Any of `MUTABLE`; items that are missing or null do not change.
     """
     properties = existing.properties
     for key in ("tags", "properties"):
@@ -119,13 +119,13 @@ def update(existing: Job, sent: Mapping[str, Any]) -> None:
 
 
 def render(job: Job, workspace: Workspace, api_version: str, created_by: str) -> Json:
-    """A job as a client of that api-version sees it: the keys grow with the version.
+    """Return a job as a client of that api-version sees it: the keys grow with the version.
 
     Args:
         job: The job.
-        workspace: Where it is.
+        workspace: Its workspace.
         api_version: As in the request's query, e.g. `2024-01-01-preview`.
-        created_by: The id of the application that made it.
+        created_by: The id of the application that created it.
     """
     version = _ApiVersion.parse(api_version)
     properties = dict(job.properties)
@@ -165,7 +165,7 @@ class _ApiVersion:
         return cls(date=text[:10], preview=text.endswith("-preview"))
 
     def select(self, body: Json) -> Json:
-        """The part of `body` that this version knows."""
+        """Return the part of `body` that this version has."""
         return {key: value for key, value in body.items() if self._knows(key, value)}
 
     def _knows(self, key: str, value: object) -> bool:

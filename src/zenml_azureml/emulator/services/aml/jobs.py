@@ -46,7 +46,7 @@ _RESULTS = (
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of jobs, and where the end of a cancel is asked for."""
+    """Return the routes of jobs, and the one that polls a cancel."""
     return [
         web.put(f"{WORKSPACE}/jobs/{{job}}", _put),
         web.get(f"{WORKSPACE}/jobs/{{job}}", _get),
@@ -57,15 +57,15 @@ def routes() -> list[web.RouteDef]:
 
 
 def job_of(request: web.Request) -> Job:
-    """The job that the request's path names.
+    """Return the job that the request's path names.
 
     Raises:
-        ServiceError: 404, where there is none.
+        ServiceError: 404, if there is none.
     """
     name = request.match_info["job"]
     job = workspace_of(request).find_job(name)
     if job is None:
-        # The words were quoted in public (azureml-previews, report 267); the form is the one recorded
+        # The message was quoted in public (azureml-previews, report 267); the form is the one recorded
         # for environments.
         raise ServiceError(404, "UserError", f"Job {name} not found.", inner=["NotFoundError"])
     return job
@@ -148,13 +148,13 @@ async def _cancel(request: web.Request) -> web.Response:
 
 
 async def _cancel_result(request: web.Request) -> web.Response:
-    """202 until the job has ended, then an empty 200 (recorded: job_cancel_lro.json)."""
+    """Answer 202 until the job has ended, then an empty 200 (recorded: job_cancel_lro.json)."""
     store = request.app[CONTEXT].store
     wanted = request.match_info["workspace_id"]
     workspace = next((w for w in store.workspaces if w.workspace_id == wanted), None)
     job = workspace.find_job(request.match_info["job"]) if workspace is not None else None
     if job is None:
-        # Guess: nobody has recorded it.
+        # Guess: it was not recorded.
         raise ServiceError(404, "UserError", "The operation was not found.")
     if job.is_terminal:
         return aml_empty(request, status=200)
@@ -165,7 +165,7 @@ async def _cancel_result(request: web.Request) -> web.Response:
 def _check(sent: Json, name: str, workspace: Workspace) -> None:
     """Refuse what the service refuses at once; all else is found out when the job runs."""
     if not _NAME.fullmatch(name):
-        # Guess: the rule is documented, the words are not.
+        # Guess: the rule is documented, the message is not.
         raise _user_error(
             f"The job name '{name}' is invalid. It must start with a letter or a digit, followed by at "
             "most 254 letters, digits, hyphens or underscores."
@@ -189,12 +189,12 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
     _check_environment(sent["environmentId"], workspace)
     target = compute_name(sent.get("computeId"))
     if target is not None and workspace.find_compute(target) is None:
-        # Guess: the status; the words were quoted in public (AML-Kubernetes, report 118).
+        # Guess: the status; the message was quoted in public (AML-Kubernetes, report 118).
         raise _user_error(f"Unknown compute target '{target}'.")
 
 
 def _check_environment(environment_id: str, workspace: Workspace) -> None:
-    """A full id must name a version that exists; short and versionless ids are taken as they are.
+    """Check that the version in a full id exists; short ids and those without a version are accepted unchanged.
 
     Recorded: job_put_serverless.json, job_put_minimal_fields.json.
     """
@@ -216,7 +216,7 @@ def _check_environment(environment_id: str, workspace: Workspace) -> None:
 
 
 def _immutable(changed: list[str]) -> ServiceError:
-    """Recorded in part: quoted_put_immutable.json (the words), job_reput_conflict.txt (the inner codes)."""
+    """Return the refusal (recorded: quoted_put_immutable.json has the message, job_reput_conflict.txt the codes)."""
     names = ",  ".join(changed)
     return ServiceError(
         400,

@@ -16,24 +16,24 @@ from zenml_azureml.emulator.types import Json
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [web.get(f"{LOCATION}/computeOperationsStatus/{{operation}}", get_operation)]
 
 
 async def get_operation(request: web.Request) -> web.StreamResponse:
-    """How far an operation is.
+    """Status of an operation.
 
     Without `Retry-After`, as recorded (compute_op_inprogress_all_headers.json).
     """
     operation = request.app[CONTEXT].store.operations.get(request.match_info["operation"])
     if operation is None:
-        # Guess: nobody has recorded the answer for an operation that does not exist.
+        # Guess: the answer for an operation that does not exist was not recorded.
         raise ServiceError(404, "UserError", "The operation was not found.", inner=["NotFoundError"])
     return aml_json(request, status_body(operation))
 
 
 def begin(context: Context) -> Operation:
-    """A new operation, in progress."""
+    """Return a new operation, in progress."""
     operation = Operation(id=str(uuid.uuid4()))
     context.store.operations[operation.id] = operation
     return operation
@@ -46,7 +46,7 @@ def end(operation: Operation, refusal: Refusal | None) -> None:
 
 
 def async_headers(request: web.Request, workspace: Workspace, operation: Operation) -> dict[str, str]:
-    """The one header that leads to an operation (recorded: compute_ci_put.json)."""
+    """Return the one header that leads to an operation (recorded: compute_ci_put.json)."""
     base_url = request.app[CONTEXT].base_url
     version = request.query.get("api-version", "")
     return {
@@ -59,7 +59,7 @@ def async_headers(request: web.Request, workspace: Workspace, operation: Operati
 
 
 def status_body(operation: Operation) -> Json:
-    """An operation as the service answers a poll (recorded: compute_op_*.json)."""
+    """Return an operation as the service answers a poll (recorded: compute_op_*.json)."""
     if operation.status == "InProgress":
         return {"status": "InProgress"}
     if operation.error is None:
@@ -69,7 +69,7 @@ def status_body(operation: Operation) -> Json:
 
 
 def failure_body(refusal: Refusal) -> Json:
-    """The error of a failed operation: the cause as JSON in the message of a BadRequest.
+    """Return the error of a failed operation: the cause as JSON in the message of a BadRequest.
 
     Quoted by users of two clients (microsoft/vscode-tools-for-ai issue 2096; the fragment in
     quoted_quota_error.json), never recorded.

@@ -1,4 +1,4 @@
-"""What the computes of a subscription hold of its quota, and whether one more fits."""
+"""Quota of a subscription: the use by its computes, and the check for a new one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOW_TO_GET_MORE = (
 
 @dataclass(frozen=True)
 class Use:
-    """What one compute holds of the quota now."""
+    """Current use of quota by one compute."""
 
     compute: Compute
     size: VmSize
@@ -30,14 +30,14 @@ class Use:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the service will not have it: code and message of its error."""
+    """Refusal by the service: code and message of its error."""
 
     code: str
     message: str
 
 
 def uses(store: Store, subscription: str, location: str) -> list[Use]:
-    """What each compute of a subscription holds in a region."""
+    """Return the use of quota by each compute of a subscription in a region."""
     return [
         use
         for workspace in store.workspaces
@@ -47,10 +47,10 @@ def uses(store: Store, subscription: str, location: str) -> list[Use]:
 
 
 def node_count(compute: Compute) -> int:
-    """Nodes that a compute has now.
+    """Return the number of nodes that a compute has now.
 
-    An instance keeps its node, and so its quota, while it is stopped, as Azure's documentation of
-    quotas says. A cluster has those that run jobs, and at least its minimum; nodes that would stay
+    An instance keeps its node, and so its quota, while it is stopped, according to Azure's
+    documentation of quotas. A cluster has those that run jobs, and at least its minimum; nodes that would stay
     idle for a while after a job are not emulated.
     """
     if compute.provisioning_state == "Failed":
@@ -62,21 +62,21 @@ def node_count(compute: Compute) -> int:
 
 
 def priority_of(inner: Json) -> Priority:
-    """What kind of nodes a compute has; those of instances are dedicated."""
+    """Return the kind of a compute's nodes; those of instances are dedicated."""
     return "LowPriority" if inner.get("vmPriority") == "LowPriority" else "Dedicated"
 
 
 def refuse_nodes(size: VmSize, priority: Priority, minimum: int, others: Sequence[Use]) -> Refusal | None:
-    """Why the quota has no room for a compute, or None.
+    """Return the reason why there is not enough quota for a compute; None if there is.
 
-    Users have quoted the words, and that a cluster of 0 to 4 nodes needs quota for one
+    Users have quoted the message, and that a cluster of 0 to 4 nodes needs quota for one
     (quoted_quota_error.json: of Standard_DS4_v2, which has 8 vCPUs).
 
     Args:
-        size: Of each node.
+        size: VM size of each node.
         priority: Dedicated nodes need quota of their family and altogether, others altogether.
-        minimum: Nodes that it has from the start.
-        others: What the subscription's other computes hold in the region.
+        minimum: Number of nodes from the start.
+        others: Use of quota by the subscription's other computes in the region.
     """
     known = catalogue()
     nodes = max(minimum, 1)
@@ -107,7 +107,7 @@ def refuse_nodes(size: VmSize, priority: Priority, minimum: int, others: Sequenc
 
 
 def usage_rows(store: Store, subscription: str, location: str) -> list[Json]:
-    """All rows of `usages` for a subscription in a region.
+    """Return all rows of `usages` for a subscription in a region.
 
     Recorded: usages_list_2025.json, which has none of the rows by workspace and compute that the official
     example (example_usages_list.json) shows.

@@ -14,7 +14,7 @@ LOCATION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{lo
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get(f"{LOCATION}/vmSizes", list_sizes),
         web.get(f"{LOCATION}/usages", list_usages),
@@ -22,14 +22,14 @@ def routes() -> list[web.RouteDef]:
 
 
 async def list_sizes(request: web.Request) -> web.StreamResponse:
-    """The VM sizes of a region, all on one page."""
+    """Answer the VM sizes of a region, all on one page."""
     _subscription_of(request)
     sizes = catalogue().sizes_in(request.match_info["location"])
     return aml_json(request, {"value": [size_body(size) for size in sizes]})
 
 
 async def list_usages(request: web.Request) -> web.StreamResponse:
-    """The quota of a subscription in a region and what is used of it, all on one page."""
+    """Answer the quota of a subscription in a region and what is used of it, all on one page."""
     subscription = _subscription_of(request)
     location = request.match_info["location"]
     rows = usage_rows(request.app[CONTEXT].store, subscription, location)

@@ -27,7 +27,7 @@ from zenml_azureml.emulator.types import Json
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of workspaces."""
+    """Return the routes of workspaces."""
     subscription = "/subscriptions/{subscription}"
     return [
         web.get(WORKSPACE, _get),
@@ -55,7 +55,7 @@ async def _update(request: web.Request) -> web.Response:
         workspace.primary_identity = properties["primaryUserAssignedIdentity"]
     if "containerRegistry" in properties:
         workspace.container_registry = properties["containerRegistry"]
-    # Guess: done at once, where the service answers 202 and takes its time.
+    # Guess: done at once, while the service answers 202 and takes some time.
     return aml_json(request, _render(workspace, request.app[CONTEXT]))
 
 

@@ -30,7 +30,7 @@ _PRINCIPAL = re.compile(r"(?:principalId eq|assignedTo\()\s*'([^']*)'", re.IGNOR
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     found = []
     for scope in _SCOPES:
         root = f"{scope}/providers/Microsoft.Authorization"
@@ -47,14 +47,14 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _permissions(request: web.Request) -> web.Response:
-    """What the caller may do at a scope: one entry for each role that counts there."""
+    """Answer the caller's permissions at a scope: one entry for each role that applies there."""
     context = request.app[CONTEXT]
     mine = held(context.store.role_assignments, request[PRINCIPAL], _scope(request))
     return gateway_json(request, {"value": [_permission(assignment.role) for assignment in mine]})
 
 
 async def _list(request: web.Request) -> web.Response:
-    """The assignments at a scope, above it, and below it unless `$filter=atScope()`."""
+    """Answer the assignments at a scope, above it, and below it unless `$filter=atScope()`."""
     scope = _scope(request)
     wanted = request.query.get("$filter", "")
     principal = _PRINCIPAL.search(wanted)
@@ -118,7 +118,7 @@ async def _get_definition(request: web.Request) -> web.Response:
 
 
 def _scope(request: web.Request) -> str:
-    """The scope that a path names, which must be in a subscription that there is."""
+    """Return the scope in a path, whose subscription must exist."""
     subscription = request.match_info["subscription"]
     if all(w.subscription_id.lower() != subscription.lower() for w in request.app[CONTEXT].store.workspaces):
         raise subscription_not_found(subscription)
@@ -131,7 +131,7 @@ def _found(request: web.Request) -> RoleAssignment:
     for assignment in request.app[CONTEXT].store.role_assignments:
         if assignment.name.lower() == name.lower() and assignment.scope.lower() == scope.lower():
             return assignment
-    # Guess: the words; the code is the one that clients look for.
+    # Guess: the message; clients check the code.
     raise GatewayError(404, "RoleAssignmentNotFound", f"The role assignment '{name}' is not found.")
 
 

@@ -11,10 +11,10 @@ from zenml_azureml.emulator.http.responses import GatewayError
 from zenml_azureml.emulator.services.arm.rbac import allowed
 from zenml_azureml.emulator.services.entra.bearer import APPLICATION, PRINCIPAL
 
-#: Guess: that who has begun an operation may see how far it is, whatever their roles; the URLs for it are signed.
+#: Guess: the principal that started an operation may poll it with any role; the URLs for it are signed.
 _POLLS = ("computeoperationsstatus", "mfeoperationsstatus", "mfeoperationresults")
 
-#: Guess: that everybody may ask what they may do; the portal asks it for whoever is signed in.
+#: Guess: every principal may read its own permissions; the portal does so for the signed-in user.
 _OPEN_TO_ALL = ("microsoft.authorization/permissions/read",)
 
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
@@ -27,7 +27,7 @@ async def demand_role(
     """Let nothing through to a subscription that no role of the caller allows.
 
     Raises:
-        GatewayError: 403, in Azure Resource Manager's words.
+        GatewayError: 403, with Azure Resource Manager's message.
     """
     # As the router reads it: a slash that is quoted parts no names.
     asked = action_and_scope(request.method, request.rel_url.path_safe)
@@ -36,7 +36,7 @@ async def demand_role(
         context = request.app[CONTEXT]
         who = request[PRINCIPAL]
         if _exists(scope, context) and not allowed(context.store.role_assignments, who, action, scope):
-            # Quoted in many public reports; the client is named by its object id where it is an application.
+            # Quoted in many public reports; the client is named by its object id if it is an application.
             raise GatewayError(
                 403,
                 "AuthorizationFailed",
@@ -48,13 +48,13 @@ async def demand_role(
 
 
 def _exists(scope: str, context: Context) -> bool:
-    """Whether there is the subscription of a scope: of one that is not there, that is what has to be said."""
+    """True if the subscription of a scope exists. If not, its handler answers that, instead of a refusal."""
     subscription = scope.split("/")[2].lower()
     return any(workspace.subscription_id.lower() == subscription for workspace in context.store.workspaces)
 
 
 def action_and_scope(method: str, path: str) -> tuple[str, str] | None:
-    """What a request asks for, in the words of roles, and at which scope; None where no role is needed.
+    """Return the action and the scope of a request for the check of roles; None if no role is needed.
 
     `PUT .../workspaces/w/jobs/j` is `Microsoft.MachineLearningServices/workspaces/jobs/write` at the job,
     `GET .../workspaces/w/jobs` is `.../jobs/read` at the workspace, `POST .../jobs/j/cancel` is
@@ -85,7 +85,7 @@ def action_and_scope(method: str, path: str) -> tuple[str, str] | None:
 
 
 def _split_at_provider(parts: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the last `/providers/`, and what behind it."""
+    """Return the parts before the last `/providers/`, and those after it."""
     lower = [part.lower() for part in parts]
     if "providers" not in lower:
         return parts, []

@@ -1,4 +1,4 @@
-"""What other services have in a subscription: each workspace's storage account; no Kubernetes clusters.
+"""Resources of other services in a subscription: each workspace's storage account; no Kubernetes clusters.
 
 Who looks for what an identity can reach, such as ZenML's service connectors, lists them. Form: the examples in
 Microsoft's API reference ("Storage Accounts - List", "Managed Clusters - List").
@@ -18,7 +18,7 @@ _PROVIDERS = "/subscriptions/{subscription}/providers"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get(f"{_PROVIDERS}/Microsoft.Storage/storageAccounts", _list_storage_accounts),
         web.get(f"{_PROVIDERS}/Microsoft.ContainerService/managedClusters", _list_nothing),
@@ -26,7 +26,7 @@ def routes() -> list[web.RouteDef]:
 
 
 def storage_account_id(workspace: Workspace) -> str:
-    """The ARM id of a workspace's storage account."""
+    """Return the ARM id of a workspace's storage account."""
     group = f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
     return f"{group}/providers/Microsoft.Storage/storageAccounts/{account_folder(workspace)}"
 
@@ -42,7 +42,7 @@ async def _list_nothing(request: web.Request) -> web.Response:
 
 
 def _workspaces(request: web.Request) -> list[Workspace]:
-    """The workspaces of the subscription that the path names, which exists if it has one."""
+    """Return the workspaces of the subscription that the path names, which exists if it has one."""
     wanted = request.match_info["subscription"]
     workspaces = request.app[CONTEXT].store.workspaces
     found = [workspace for workspace in workspaces if workspace.subscription_id.lower() == wanted.lower()]

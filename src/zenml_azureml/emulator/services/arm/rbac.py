@@ -1,4 +1,4 @@
-"""Azure's role-based access control: roles, what they allow, and who has which where. Pure.
+"""Azure's role-based access control: roles, their permissions, and their assignments. Pure.
 
 How wildcards match follows from Azure's own roles: AzureML Data Scientist may read a workspace by
 `workspaces/*/read`, and has to be kept from changing it by `workspaces/write`. So `/*/` stands for `/` too.
@@ -24,11 +24,11 @@ class Role:
 
     Attributes:
         id: The id that it has in every subscription.
-        name: E.g. `Reader`.
-        description: In Azure's words.
-        actions: What it allows.
-        not_actions: What of that it does not allow.
-        data_actions: What it allows to do with what is in a resource, such as the secrets of a key vault.
+        name: Name, e.g. `Reader`.
+        description: Azure's description.
+        actions: Allowed actions.
+        not_actions: Exceptions from them.
+        data_actions: Allowed actions on data in a resource, such as the secrets of a key vault.
     """
 
     id: str
@@ -39,22 +39,22 @@ class Role:
     data_actions: tuple[str, ...] = ()
 
     def allows(self, action: str) -> bool:
-        """Whether it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
+        """True if it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
         return _any_matches(self.actions, action) and not _any_matches(self.not_actions, action)
 
     def allows_data(self, action: str) -> bool:
-        """The same of what is in a resource, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
+        """True if it allows an action on data, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
         return _any_matches(self.data_actions, action)
 
 
 @dataclass(frozen=True)
 class RoleAssignment:
-    """A role that somebody has.
+    """A role of a principal.
 
     Attributes:
         name: A GUID.
-        scope: ARM id of what it is for, and everything below.
-        principal_id: Object id of who has it.
+        scope: ARM id of its resource; it applies to everything below too.
+        principal_id: Object id of the principal.
         role: The role.
         principal_type: `ServicePrincipal`, `User` or `Group`.
     """
@@ -66,7 +66,7 @@ class RoleAssignment:
     principal_type: str = "ServicePrincipal"
 
     def covers(self, scope: str) -> bool:
-        """Whether it counts at a scope: at its own, and at every one below."""
+        """True if it applies to a scope: its own, or one below."""
         return f"{scope}/".lower().startswith(f"{self.scope.rstrip('/')}/".lower())
 
 
@@ -153,35 +153,35 @@ BUILT_IN_ROLES = (
 
 
 def role_named(name_or_id: str) -> Role | None:
-    """The built-in role of that name or id, in any case."""
+    """Return the built-in role with that name or id, in any case."""
     wanted = name_or_id.lower()
     return next((role for role in BUILT_IN_ROLES if wanted in (role.name.lower(), role.id)), None)
 
 
 def allowed(assignments: Iterable[RoleAssignment], principal_id: str, action: str, scope: str) -> bool:
-    """Whether somebody may do something.
+    """True if a principal may do something.
 
     Args:
-        assignments: All that there are.
-        principal_id: Who.
-        action: What.
-        scope: Where: an ARM id.
+        assignments: All role assignments.
+        principal_id: The principal.
+        action: The action.
+        scope: ARM id of the resource.
     """
     return any(assignment.role.allows(action) for assignment in held(assignments, principal_id, scope))
 
 
 def allowed_data(assignments: Iterable[RoleAssignment], principal_id: str, action: str, scope: str) -> bool:
-    """Whether somebody may do something with what is in a resource; `allowed` says what the arguments are."""
+    """True if a principal may do something with data in a resource; for the arguments see `allowed`."""
     return any(assignment.role.allows_data(action) for assignment in held(assignments, principal_id, scope))
 
 
 def held(assignments: Iterable[RoleAssignment], principal_id: str, scope: str) -> list[RoleAssignment]:
-    """The assignments by which somebody has roles at a scope.
+    """Return the role assignments of a principal that apply to a scope.
 
     Args:
-        assignments: All that there are.
-        principal_id: Who.
-        scope: Where: an ARM id.
+        assignments: All role assignments.
+        principal_id: The principal.
+        scope: ARM id of the resource.
     """
     return [found for found in assignments if found.principal_id == principal_id and found.covers(scope)]
 

@@ -35,7 +35,7 @@ _DEFAULTS: Json = {
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     one = f"{_GROUP}/providers/{_KIND}/{{registry}}"
     return [
         web.get(f"/subscriptions/{{subscription}}/providers/{_KIND}", _list),

@@ -1,4 +1,4 @@
-"""What a signed-in application can see before it knows any resource: its tenant and its subscriptions.
+"""Resources that a signed-in application can list without an address: its tenant and its subscriptions.
 
 Sources: the examples in Microsoft's API reference ("Tenants - List", "Subscriptions - List" and "- Get", 2022-12-01),
 and an answer quoted in goshlanguage/cerulean (pkg/services/subscriptions/README.md).
@@ -14,7 +14,7 @@ from zenml_azureml.emulator.types import Json
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get("/tenants", _list_tenants),
         web.get("/subscriptions", _list),
@@ -54,7 +54,7 @@ async def _get(request: web.Request) -> web.Response:
 
 
 def _subscriptions(context: Context) -> list[str]:
-    """Those that its workspaces are in, each once, oldest first."""
+    """Return the subscriptions of the workspaces, each once, oldest first."""
     return list(dict.fromkeys(workspace.subscription_id for workspace in context.store.workspaces))
 
 

@@ -1,4 +1,4 @@
-"""Key vaults in Azure Resource Manager: where they are, and who may use them. Each workspace has one of its own.
+"""Key vaults in Azure Resource Manager: their addresses and access policies. Each workspace has its own.
 
 Form: the examples in Microsoft's API reference, version 2023-07-01 ("Vaults - Get", "- Update", "- List"). In a new
 one roles say who may use it, and no role for its secrets comes with owning the subscription.
@@ -26,7 +26,7 @@ _GROUP = f"{_SUBSCRIPTION}/resourceGroups/{{group}}"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     one = f"{_GROUP}/providers/{PROVIDER_OF_VAULTS}/{{vault}}"
     return [
         web.get(f"{_SUBSCRIPTION}/providers/{PROVIDER_OF_VAULTS}", _list),

@@ -34,7 +34,7 @@ async def demand_token(
     """Let nothing through without a valid token but to handlers that have a check of their own.
 
     Raises:
-        GatewayError: 401, with the reason in Azure Resource Manager's words.
+        GatewayError: 401, with Azure Resource Manager's message.
     """
     if _needs_token(request):
         claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
@@ -89,7 +89,7 @@ def _checked_claims(authorization: str | None, context: Context) -> dict[str, An
 
 
 def _revoked(context: Context, revocation: Revocation, claims: dict[str, Any]) -> GatewayError:
-    """The refusal of a revoked token, in one of the forms in which it has been seen."""
+    """Return the refusal of a revoked token, in one of its observed forms."""
     if revocation.answer == "none":
         # Without a challenge: not as Azure Resource Manager does it, but as proxies in front of it may.
         return GatewayError(401, "InvalidAuthenticationToken", "The access token is invalid.")
@@ -133,6 +133,6 @@ def _unauthorized(context: Context, code: str, message: str, *, challenge: str |
 
 
 def _american(moment: datetime) -> str:
-    """`6/15/2026 8:22:51 AM`, as Azure Resource Manager writes the time."""
+    """Return a time as `6/15/2026 8:22:51 AM`, the format of Azure Resource Manager."""
     hour = moment.hour % 12 or 12
     return f"{moment.month}/{moment.day}/{moment.year} {hour}:{moment:%M:%S %p}"

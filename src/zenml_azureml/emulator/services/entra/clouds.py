@@ -1,4 +1,4 @@
-"""What differs between Azure's clouds, as far as the emulator shows it."""
+"""Differences between Azure's clouds, as far as the emulator has them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ class EmulatedCloud:
     """One of Azure's clouds.
 
     Attributes:
-        arm_audiences: What a token for Azure Resource Manager may be made out to, in the order that its
-            refusal names them.
+        arm_audiences: Audiences of tokens for Azure Resource Manager, in the order of its refusal.
         other_audiences: The other services that an application may ask a token for.
         studio: Azure ML Studio.
         resource_manager: Host of Azure Resource Manager.
         login_hosts: Hosts of Microsoft Entra, the one that clients are to use first.
         blob_hosts: Pattern of the hosts of storage accounts' blobs.
-        vault: What tokens for key vaults are made out to.
-        registry_suffix: What the names of container registries' hosts end with.
+        vault: Audience of tokens for key vaults.
+        registry_suffix: Suffix of the hosts of container registries.
     """
 
     arm_audiences: tuple[str, ...]
@@ -36,7 +35,7 @@ class EmulatedCloud:
         return f"*.{self.vault.removeprefix('https://')}"
 
     def knows(self, audience: str) -> bool:
-        """Whether there is a service of which one may ask a token, a slash at its end or not."""
+        """True if a token can be requested for an audience, with or without a slash at its end."""
         return audience in self.arm_audiences or audience.rstrip("/") in self.other_audiences
 
 

@@ -31,7 +31,7 @@ RevokedAnswer = Literal["insufficient_claims", "session_revoked", "invalid_token
 
 
 class InvalidTokenError(Exception):
-    """A token that nobody here has signed, or that is not a token."""
+    """A token without this emulator's signature, or no token at all."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Revocation:
     """The end of a token before its time.
 
     Attributes:
-        at: When it was revoked.
-        answer: What Azure Resource Manager says to it from then on.
+        at: Time of its revocation.
+        answer: Answer of Azure Resource Manager to it from then on.
     """
 
     at: datetime
@@ -51,7 +51,7 @@ class Revocation:
 class Identity:
     """The tenant, its application, and the key that signs tokens.
 
-    Thread-safe as far as tests need it: tokens may be made on any thread.
+    Thread-safe as far as tests need it: tokens may be issued on any thread.
 
     Attributes:
         tenant_id: Of the tenant.
@@ -86,7 +86,7 @@ class Identity:
         return f"https://sts.windows.net/{self.tenant_id}/"
 
     def public_key(self) -> dict[str, Any]:
-        """The signing key's public half as a JSON web key."""
+        """Return the signing key's public half as a JSON web key."""
         key = jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {**key, "use": "sig", "kid": self.key_id, "issuer": self.issuer()}
 
@@ -100,14 +100,14 @@ class Identity:
         takes_challenges: bool = False,
         machine: MachineIdentity | None = None,
     ) -> str:
-        """A signed access token.
+        """Return a signed access token.
 
         Args:
-            audience: What it is for, e.g. `https://management.azure.com`.
-            now: When it begins to be valid.
-            lifetime: How long it is valid.
-            method: How the application signed in: `1` by secret, `2` by assertion.
-            takes_challenges: Whether its client has said that it understands claims challenges.
+            audience: Its audience, e.g. `https://management.azure.com`.
+            now: Start of its lifetime.
+            lifetime: Its lifetime.
+            method: Sign-in of the application: `1` by secret, `2` by assertion.
+            takes_challenges: True if its client supports claims challenges.
             machine: The managed identity that it is for; None for the application.
         """
         claims: dict[str, Any] = {
@@ -139,32 +139,32 @@ class Identity:
 
         Args:
             now: The time.
-            answer: What Azure Resource Manager says to them from now on.
+            answer: Answer of Azure Resource Manager to them from now on.
 
         Returns:
-            How many there were.
+            The number of revoked tokens.
         """
         issued, self._issued = self._issued, set()
         self._revoked.update(dict.fromkeys(issued, Revocation(now, answer)))
         return len(issued)
 
     def revocation(self, claims: dict[str, Any]) -> Revocation | None:
-        """How a token with these claims was revoked; None if it was not."""
+        """Return the revocation of a token with these claims; None if it was not revoked."""
         return self._revoked.get(str(claims.get("uti")))
 
     def is_secret(self, secret: str) -> bool:
-        """Whether it is the application's secret."""
+        """True if it is the application's secret."""
         return hmac.compare_digest(secret.encode(), self.client_secret.encode())
 
     def is_expired_secret(self, secret: str) -> bool:
-        """Whether it was the application's secret, and has expired."""
+        """True if it was the application's secret, and has expired."""
         return any(hmac.compare_digest(secret.encode(), old.encode()) for old in self.expired_secrets)
 
     def rotate_secret(self, *, keep_expired: bool) -> None:
         """Give the application a new secret in place of its present one. Tokens that it has stay valid.
 
         Args:
-            keep_expired: Whether the present one stays at the application, expired, or is deleted.
+            keep_expired: True to keep the current one as expired; False to delete it.
         """
         if keep_expired:
             self.expired_secrets.append(self.client_secret)
@@ -173,7 +173,7 @@ class Identity:
         _write_names(self._folder, {name: getattr(self, name) for name in names})
 
     def is_assertion(self, assertion: str) -> bool:
-        """Whether it is an assertion of the kind that `federated_token_file` holds."""
+        """True if it is an assertion like that in `federated_token_file`."""
         try:
             claims = self.claims(assertion)
         except InvalidTokenError:
@@ -181,7 +181,7 @@ class Identity:
         return claims.get("aud") == EXCHANGE_AUDIENCE and claims.get("sub") == self.client_id
 
     def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that was signed here; whether it is still valid is for the caller.
+        """Return the claims of a token that was signed here; the caller checks if it is still valid.
 
         Raises:
             InvalidTokenError: For any other text.
@@ -201,10 +201,10 @@ class Identity:
 
 
 def identity(folder: Path) -> Identity:
-    """The identity in `folder`, made there at first: what was configured with it keeps working.
+    """Return the identity in `folder`; create it once, so that configurations with it keep working.
 
     Args:
-        folder: Where it is kept; it exists.
+        folder: Existing folder for it.
     """
     key_file, names_file = folder / "token.key", folder / _NAMES_FILE
     if not names_file.exists():
@@ -224,10 +224,10 @@ def identity(folder: Path) -> Identity:
 
 
 def stored_names(folder: Path) -> dict[str, Any]:
-    """The ids and secrets of the identity in `folder`, as its attributes are called.
+    """Return the ids and secrets of the identity in `folder`, as its attributes are called.
 
     Args:
-        folder: Where it is kept.
+        folder: Folder for it.
     """
     names: dict[str, Any] = json.loads((folder / _NAMES_FILE).read_text(encoding="utf-8"))
     return names

@@ -36,7 +36,7 @@ class MachineIdentity:
 
 
 def identities_in(identity: Json | None, resource_id: str) -> list[MachineIdentity]:
-    """The identities that a resource's `identity` names, its own first.
+    """Return the identities that a resource's `identity` names, its own first.
 
     Args:
         identity: As Resource Manager shows it.
@@ -54,7 +54,7 @@ def identities_in(identity: Json | None, resource_id: str) -> list[MachineIdenti
 
 
 def user_assigned(paths: Iterable[str]) -> Json:
-    """`userAssignedIdentities` with the ids that Microsoft Entra would have given: always the same for one ARM id.
+    """Return `userAssignedIdentities` with ids of Microsoft Entra: always the same for one ARM id.
 
     Args:
         paths: ARM ids of the identities.
@@ -69,26 +69,26 @@ def user_assigned(paths: Iterable[str]) -> Json:
 
 
 def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[MachineIdentity]:
-    """The managed identities that a job can act as.
+    """Return the managed identities that a job can act as.
 
     Args:
         job: The job.
-        workspace: Where it is.
+        workspace: Its workspace.
         compute: Name of its compute; None for serverless.
     """
     asked = str((job.properties.get("identity") or {}).get("identityType", ""))
     if compute is None:
-        # Source: Microsoft, "Model training on serverless compute": that of the workspace, where the job asks for one.
+        # Source: Microsoft, "Model training on serverless compute": that of the workspace, if the job requests one.
         return _serverless(workspace) if asked == "Managed" else []
     found = workspace.find_compute(compute)
-    # Guess: a job that is to act as its user, or as nobody, does not see the compute's identity.
+    # Guess: a job that acts as its user, or without an identity, does not see the compute's identity.
     if found is None or asked not in ("", "Managed"):
         return []
     return identities_in(found.body.get("identity"), str(found.body["id"]))
 
 
 def _serverless(workspace: Workspace) -> list[MachineIdentity]:
-    """A workspace's user-assigned identities, the primary one first; its own is not for serverless compute."""
-    # Guess: that it is the primary one, where there are several and the job names none.
+    """Return a workspace's user-assigned identities, the primary one first; its own is not for serverless compute."""
+    # Guess: it is the primary one, if there are several and the job names none.
     found = identities_in({"userAssignedIdentities": workspace.user_assigned}, workspace.path)
     return sorted(found, key=lambda one: one.resource_id != workspace.primary_identity)

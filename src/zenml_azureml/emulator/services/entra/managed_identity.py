@@ -1,10 +1,10 @@
-"""Where a machine of Azure gets tokens of its managed identity.
+"""Endpoint at which a machine of Azure gets tokens of its managed identity.
 
 On Azure the network says which machine asks. Here all are one machine, and so a client shows a secret. That of a job
 is valid until the job ends, for the identities of its compute. That of the state folder is for the user's own programs:
 the emulator's one application stands for the machine's identity, system-assigned and user-assigned.
 
-Forms and words: Microsoft's documentation ("How to use managed identities for App Service", "How to use managed
+Forms and messages: Microsoft's documentation ("How to use managed identities for App Service", "How to use managed
 identities on an Azure VM to acquire an access token"), what msal reads, and public reports of the refusals.
 """
 
@@ -31,7 +31,7 @@ _NAMES_OF_IDENTITIES = ("client_id", "clientid", "object_id", "principal_id", "m
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         web.get(ENDPOINT, _app_service),
         web.get(f"{METADATA_ENDPOINT}/metadata/identity/oauth2/token", _virtual_machine),
@@ -39,12 +39,12 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _app_service(request: web.Request) -> web.Response:
-    """For App Service (2019-08-01), and for the computes of Azure ML (2017-09-01)."""
+    """Answer requests in the form of App Service (2019-08-01), and of computes of Azure ML (2017-09-01)."""
     context = request.app[CONTEXT]
     name = "secret" if request.query.get("api-version") == "2017-09-01" else "X-IDENTITY-HEADER"
     machine = _machine_of(request.headers.get(name, ""), context)
     if not machine:
-        # Guess: the status and the words.
+        # Guess: the status and the message.
         return _app_service_error(401, f"The {name} header is missing or wrong.")
     identity = _asked_for(request, machine)
     if identity is None:
@@ -53,11 +53,11 @@ async def _app_service(request: web.Request) -> web.Response:
         )
     resource = request.query.get("resource", "")
     if not _RESOURCE.fullmatch(resource):
-        # Guess: the words, and that a resource that is no address is refused like this.
+        # Guess: the message, and this refusal of a resource that is no address.
         return _app_service_error(400, "The query parameter resource is missing or is not the address of a resource.")
     if not context.cloud.knows(resource):
-        # Guess: the status and the words. msal has found a vague `statusCode` of 500; it reads the body alone, and all
-        # clients take any other status for final, while they ask again after a 500.
+        # Guess: the status and the message. msal has found a vague `statusCode` of 500; it reads only the body, and all
+        # clients treat any other status as final, but retry after a 500.
         return _app_service_error(400, f"The resource principal named {resource} was not found in the tenant.")
     token, expires_on, _ = _token(resource, context, identity)
     body = {"access_token": token, "expires_on": str(expires_on), "resource": resource, "token_type": "Bearer"}
@@ -65,7 +65,7 @@ async def _app_service(request: web.Request) -> web.Response:
 
 
 async def _virtual_machine(request: web.Request) -> web.Response:
-    """For virtual machines: the instance metadata service, with the secret in its path."""
+    """Answer requests in the form of virtual machines: the instance metadata service, with the secret in its path."""
     context = request.app[CONTEXT]
     if request.headers.get("Metadata", "").lower() != "true":
         return _virtual_machine_error("Required metadata header not specified")
@@ -111,13 +111,13 @@ def _application(context: Context) -> MachineIdentity:
 
 
 def _asked_for(request: web.Request, machine: list[MachineIdentity]) -> MachineIdentity | None:
-    """The machine's identity that a request names, the first where it names none; None where it is another's."""
+    """Return the identity that a request names, the first if it names none; None if it belongs to another machine."""
     named = {request.query[name] for name in _NAMES_OF_IDENTITIES if name in request.query}
     return next((one for one in machine if named <= {one.client_id, one.object_id, one.resource_id}), None)
 
 
 def _token(resource: str, context: Context, identity: MachineIdentity) -> tuple[str, int, int]:
-    """A token, the second at which it expires, and for how many seconds it is valid."""
+    """Return a token, the second at which it expires, and the seconds for which it is valid."""
     now, lifetime = context.clock.now(), int(context.settings.token_lifetime)
     machine = identity if identity.resource_id else None
     token = context.identity.access_token(resource, now, timedelta(seconds=lifetime), method="2", machine=machine)

@@ -20,7 +20,7 @@ _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of Microsoft Entra."""
+    """Return the routes of Microsoft Entra."""
     return [
         web.post("/{tenant}/oauth2/v2.0/token", _token),
         web.get("/{tenant}/v2.0/.well-known/openid-configuration", _openid_configuration),
@@ -70,7 +70,7 @@ def _form(body: bytes) -> dict[str, str]:
 
 
 def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
-    """How the application signed in: `1` by secret, `2` by assertion."""
+    """Return the sign-in of the application: `1` by secret, `2` by assertion."""
     identity = context.identity
     if tenant != identity.tenant_id:
         raise _unknown_tenant(tenant)
@@ -94,7 +94,7 @@ def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
         )
     if form.get("client_assertion_type") == _ASSERTION:
         if not identity.is_assertion(form.get("client_assertion", "")):
-            # Guess: Microsoft Entra tells apart a bad signature, issuer and subject.
+            # Guess: Microsoft Entra distinguishes a bad signature, issuer and subject.
             raise _EntraError(
                 400,
                 "invalid_request",
@@ -130,7 +130,7 @@ def _sign_in(form: dict[str, str], tenant: str, context: Context) -> str:
 
 
 def _audience(scope: str, context: Context) -> str:
-    """What the token is for: the scope without its `/.default`, a slash before which is kept."""
+    """Return the audience of the token: the scope without its `/.default`; a slash before that is kept."""
     resource = scope.split(" ", maxsplit=1)[0].removesuffix("/.default")
     if context.cloud.knows(resource):
         return resource
@@ -145,7 +145,7 @@ def _audience(scope: str, context: Context) -> str:
 
 
 def _takes_challenges(claims: str) -> bool:
-    """Whether the client says that it understands claims challenges, in the `claims` of its request.
+    """True if the client supports claims challenges, according to the `claims` of its request.
 
     What else they ask for, such as a token that is younger than a revocation, every new token has.
     Source: Microsoft's documentation of claims requests; msal sends them for azure-identity's `enable_cae`.
@@ -189,13 +189,13 @@ def _entra_error(request: web.Request, error: _EntraError) -> web.Response:
 
 
 async def _discover_instance(request: web.Request) -> web.Response:
-    """Whether an authority is Microsoft's own, and which of its hosts are one and the same.
+    """Answer if an authority is Microsoft's, and which of its hosts are aliases.
 
     Recorded in the tests of Azure/azure-sdk-for-js (ai-metrics-advisor, 2021), the clouds that are gone left out.
     """
     asked = urlsplit(request.query.get("authorization_endpoint", ""))
     if not any(asked.hostname in cloud.login_hosts for cloud in CLOUDS.values()):
-        # Code and error: Microsoft's list of codes, and what msal looks for. Words: Azure/login#419 and others.
+        # Code and error: Microsoft's list of codes, and msal's checks. Message: Azure/login#419 and others.
         return _entra_error(request, _EntraError(400, "invalid_instance", 50049, "Unknown or invalid instance."))
     metadata = [
         {
@@ -218,7 +218,7 @@ async def _discover_instance(request: web.Request) -> web.Response:
 
 
 async def _openid_configuration(request: web.Request) -> web.Response:
-    """What msal reads before it asks for a token."""
+    """Answer the metadata that msal reads before it requests a token."""
     context = request.app[CONTEXT]
     tenant = request.match_info["tenant"]
     if tenant != context.tenant_id:

@@ -1,6 +1,6 @@
-"""Who may do what with a vault's secrets, and how a vault refuses.
+"""Permissions for a vault's secrets, and the refusals of a vault.
 
-Words and codes: quoted in public reports (by roles: piyushsachdeva/Terraform_AKS#2; by access policies:
+Messages and codes: quoted in public reports (by roles: piyushsachdeva/Terraform_AKS#2; by access policies:
 MicrosoftDocs/azure-docs#57072) and in recordings of the SDKs' tests (AKV10000).
 """
 
@@ -18,7 +18,7 @@ from zenml_azureml.emulator.services.keyvault.store import Vault
 
 Deed = Literal["get", "list", "set", "delete", "recover", "purge"]
 
-#: What each deed is called in roles. Source: Microsoft's list of Key Vault's operations.
+#: Name of each deed in roles. Source: Microsoft's list of Key Vault's operations.
 _DATA_ACTIONS: Final[dict[Deed, str]] = {
     "get": "getSecret/action",
     "list": "readMetadata/action",
@@ -52,12 +52,12 @@ class VaultError(Exception):
 
 
 def demand(request: web.Request, vault: Vault, deed: Deed, name: str = "") -> None:
-    """Let nobody do what they may not.
+    """Refuse a request without permission for its deed.
 
     Args:
-        request: Has the token.
+        request: The request, with its token.
         vault: The vault.
-        deed: What is to be done.
+        deed: The operation.
         name: Of the secret.
 
     Raises:
@@ -108,7 +108,7 @@ def _claims(request: web.Request, context: Context) -> dict[str, Any]:
     try:
         claims = context.identity.claims(token)
     except InvalidTokenError:
-        # Guess: the words for what is no token of the tenant's.
+        # Guess: the message for a token of another tenant, or no token.
         raise _unauthorized(context, "AKV10022: Invalid audience or signature of the token.") from None
     if str(claims["aud"]).rstrip("/") != context.cloud.vault:
         raise _unauthorized(
@@ -118,7 +118,7 @@ def _claims(request: web.Request, context: Context) -> dict[str, Any]:
         )
     expiry = datetime.fromtimestamp(claims["exp"], timezone.utc)
     if expiry <= context.clock.now() or context.identity.revocation(claims):
-        # Guess: the words.
+        # Guess: the message.
         raise _unauthorized(context, "AKV10046: The token is expired or was revoked.", error="invalid_token")
     return claims
 

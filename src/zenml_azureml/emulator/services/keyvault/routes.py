@@ -1,7 +1,7 @@
-"""What answers at the address of a key vault: its secrets, as version 7.4 and later of Microsoft's API have them.
+"""Service at the address of a key vault: its secrets, as in version 7.4 and later of Microsoft's API.
 
-Forms and words: Microsoft's API reference ("Set Secret", "Get Secret", "Delete Secret", ...), and public reports of
-the refusals. Not there: backups, keys, certificates.
+Forms and messages: Microsoft's API reference ("Set Secret", "Get Secret", "Delete Secret", ...), and public reports of
+the refusals. Not emulated: backups, keys, certificates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zenml_azureml.emulator.http.schemas import SecretSchema
 from zenml_azureml.emulator.services.keyvault.access import VaultError, demand
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
 
-#: Days for which a deleted secret can be recovered, where its vault does not say otherwise.
+#: Days for which a deleted secret can be recovered, by default.
 _RECOVERABLE_DAYS = 90
 #: Characters of the longest value. Source: Microsoft's "Azure Key Vault service limits" and "About secrets": 25 KB.
 MOST_CHARACTERS = 25_600
@@ -35,10 +35,10 @@ Json = dict[str, Any]
 
 
 def vault_service(context: Context) -> web.Application:
-    """What answers at the addresses of the vaults.
+    """Return the service at the addresses of the vaults.
 
     Args:
-        context: What its handlers see.
+        context: State for its handlers.
     """
     app = web.Application(middlewares=[_answer_refusals], client_max_size=MOST_BODY_BYTES)
     app[CONTEXT] = context
@@ -73,12 +73,12 @@ async def _answer_refusals(
         body = {"error": {"code": error.code, "message": error.message, **inner}}
         return _json(request, body, status=error.status, headers=error.headers)
     except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
-        # Guess: the words.
+        # Guess: the message.
         status = error.status if isinstance(error, web.HTTPException) else 400
         body = {"error": {"code": "BadParameter", "message": f"The body of the request cannot be read: {error}"}}
         return _json(request, body, status=status)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        # Guess: the words.
+        # Guess: the message.
         return _json(request, {"error": {"code": "BadRequest", "message": "Invalid URI."}}, status=error.status)
 
 
@@ -90,7 +90,7 @@ async def _set(request: web.Request) -> web.Response:
     if not _NAME.fullmatch(name):
         raise VaultError(400, "BadParameter", f"The request URI contains an invalid name: {name}")
     if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
-        # Guess: the words.
+        # Guess: the message.
         raise VaultError(400, "BadParameter", "The value of the secret is missing, or longer than 25k characters.")
     _check_tags(tags)
     if name.lower() in vault.deleted:
@@ -190,7 +190,7 @@ async def _recover(request: web.Request) -> web.Response:
 
 
 def _vault(request: web.Request) -> Vault:
-    """The vault that is asked: each has an address of its own, and in its cloud a host of its name."""
+    """Return the vault of a request: each has its own address, and in its cloud a host with its name."""
     context = request.app[CONTEXT]
     host, name = request.host.lower(), request.host.partition(".")[0].lower()
     for vault in context.store.vaults:
@@ -211,7 +211,7 @@ def _version(request: web.Request, vault: Vault) -> SecretVersion:
 
 def _check_tags(tags: dict[str, str]) -> None:
     if len(tags) > _MOST_TAGS or any(len(key) > _TAG_NAME or len(tag) > _TAG_VALUE for key, tag in tags.items()):
-        # Guess: the words.
+        # Guess: the message.
         raise VaultError(400, "BadParameter", "Property has invalid value: tags.")
 
 
@@ -235,7 +235,7 @@ def _not_found(name: str, *, deleted: bool = False) -> VaultError:
 
 
 def _item(request: web.Request, vault: Vault, name: str, secret: SecretVersion, *, version: bool = False) -> Json:
-    """A secret without its value; in listings also without its version."""
+    """Return a secret without its value; in listings also without its version."""
     attributes: Json = {"enabled": secret.enabled}
     attributes |= {"nbf": secret.not_before} if secret.not_before is not None else {}
     attributes |= {"exp": secret.expires} if secret.expires is not None else {}
@@ -272,7 +272,7 @@ def _paged(request: web.Request, items: list[Json]) -> web.Response:
 def _number(request: web.Request, name: str, default: int, *, least: int = 0) -> int:
     text = request.query.get(name, str(default))
     if not text.isdecimal() or len(text) > 9 or int(text) < least:
-        # Guess: the words.
+        # Guess: the message.
         raise VaultError(400, "BadParameter", f"Invalid value of the query parameter {name}.")
     return int(text)
 
@@ -282,7 +282,7 @@ async def _body(request: web.Request) -> Json:
         body = parse_object(await request.read(), request.charset)
         check(SecretSchema, body)
     except BodyError as error:
-        # Guess: the words.
+        # Guess: the message.
         raise VaultError(400, "BadParameter", f"The body of the request cannot be used: {error}.") from error
     return body
 

@@ -1,4 +1,4 @@
-"""What a key vault holds. In memory only, as all that the emulator holds: a secret is never written anywhere."""
+"""Contents of a key vault. In memory only, like all state of the emulator: a secret is never written to disk."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class SecretVersion:
     """One version of a secret.
 
     Attributes:
-        value: What is secret.
+        value: The secret value.
         created: Unix time in seconds.
         updated: When its attributes were changed last.
         content_type: As sent.
         tags: As sent.
-        enabled: Whether it can be read.
-        expires: Unix time in seconds; None for never. The service gives an expired secret out all the same.
+        enabled: True if it can be read.
+        expires: Unix time in seconds; None for never. The service still returns an expired secret.
         not_before: As `expires`.
         version: 32 hexadecimal digits.
     """
@@ -56,8 +56,8 @@ class Vault:
     """A key vault.
 
     Attributes:
-        address: Where it is reached, without a slash at the end: `https://127.0.0.1:PORT`.
-        uses_roles: Whether roles say who may do what, or its access policies.
+        address: Its address, without a slash at the end: `https://127.0.0.1:PORT`.
+        uses_roles: True if roles grant access; False for its access policies.
         access_policies: In the form of Resource Manager.
         secrets: Their versions, oldest first, by name in lower case.
         deleted: Those that can be recovered, by name in lower case.
@@ -83,7 +83,7 @@ class Vault:
         return f"{group}/providers/{PROVIDER_OF_VAULTS}/{self.name}"
 
     def clear(self) -> None:
-        """Forget all that was put in it, and who may read it."""
+        """Delete its secrets and its access policies."""
         for held in (self.secrets, self.deleted, self.names, self.access_policies):
             held.clear()
         self.uses_roles = True

@@ -36,7 +36,7 @@ _USER = "emulator"
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module; a run is found by its id alone or below its experiment."""
+    """Return the routes of this module; a run is found by its id alone or below its experiment."""
     owners = ("", "/experiments/{experiment}", "/experimentids/{experiment_id}")
     return [
         web.get("/discovery", discover),
@@ -48,7 +48,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def discover(request: web.Request) -> web.StreamResponse:
-    """Where the other services are; needs no token (recorded: discovery_get.json).
+    """Answer the addresses of the other services; needs no token (recorded: discovery_get.json).
 
     All but the portal is the emulator: a client must not carry its token to Microsoft.
     """
@@ -61,7 +61,7 @@ async def discover(request: web.Request) -> web.StreamResponse:
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:
-    """A run."""
+    """Answer a run."""
     workspace = workspace_of(request)
     job = _find_run(request, workspace, request.match_info["run"])
     if job is None:
@@ -82,7 +82,7 @@ async def change_run(request: web.Request) -> web.StreamResponse:
 
 
 async def get_details(request: web.Request) -> web.StreamResponse:
-    """A run with its error and the SAS URLs of its logs."""
+    """Answer a run with its error and the SAS URLs of its logs."""
     workspace = workspace_of(request)
     job = _find_run(request, workspace, request.match_info["run"])
     if job is None:
@@ -92,7 +92,7 @@ async def get_details(request: web.Request) -> web.StreamResponse:
 
 
 async def get_run_data(request: web.Request) -> web.StreamResponse:
-    """A run and how it was asked for, as far as the request selects it."""
+    """Answer a run and its definition, as far as the request selects it."""
     workspace, wanted = workspace_of(request), await json_body(request)
     job = _find_run(request, workspace, str(wanted.get("runId")))
     if job is None:
@@ -107,7 +107,7 @@ async def get_run_data(request: web.Request) -> web.StreamResponse:
 
 
 def _find_run(request: web.Request, workspace: Workspace, run: str) -> Job | None:
-    """The job of that name, if it is in the experiment that the path names."""
+    """Return the job of that name, if it is in the experiment that the path names."""
     job = workspace.find_job(run)
     if job is None:
         return None
@@ -146,7 +146,7 @@ def _metadata(request: web.Request, job: Job, workspace: Workspace) -> Json:
 
 
 def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
-    # Guess: nobody has recorded the answer for a run that does not exist.
+    # Guess: the answer for a run that does not exist was not recorded.
     body = failure(
         "UserError",
         f"Run {run} was not found.",
@@ -158,7 +158,7 @@ def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Resp
 
 
 def _answer(request: web.Request, body: Json, *, status: int = 200) -> web.Response:
-    """An answer with the headers that these services send (recorded: discovery_get.json).
+    """Return an answer with the headers that these services send (recorded: discovery_get.json).
 
     Guess: compact bodies; the recorded ones were compressed, and their layout is not known.
     """

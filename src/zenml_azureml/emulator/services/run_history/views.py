@@ -1,4 +1,4 @@
-"""Jobs as run history tells of them (recorded: history_rundata_failed_command.json)."""
+"""Jobs in run history (recorded: history_rundata_failed_command.json)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from zenml_azureml.emulator.types import Json
 
 
 def run_details(job: Job, workspace: Workspace, *, log_urls: dict[str, str], submitted_by: str) -> Json:
-    """What `details` says of a run.
+    """Return the answer of `details` for a run.
 
     Keys and time format are those that the first SDK printed (quoted_rundetails_v1_logfiles.json).
 
     Args:
         job: The run.
-        workspace: Where it is.
+        workspace: Its workspace.
         log_urls: SAS URL by path, e.g. `user_logs/std_log.txt`.
-        submitted_by: Who made it.
+        submitted_by: User who submitted it.
     """
     properties = job.properties
     return {
@@ -43,13 +43,13 @@ def run_details(job: Job, workspace: Workspace, *, log_urls: dict[str, str], sub
 
 
 def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -> Json:
-    """What `rundata` says of a run under `runMetadata`, and what the run itself answers.
+    """Return the `runMetadata` of a run in `rundata`, which is also the answer of the run itself.
 
     Args:
         job: The run.
-        workspace: Where it is.
-        base_url: Where the emulator is reached.
-        user: Who made it, as run history names users.
+        workspace: Its workspace.
+        base_url: URL of the emulator.
+        user: User who submitted it, in run history's form.
     """
     properties = job.properties
     run_uuid = _stable_id(workspace, f"runs/{job.name}")
@@ -128,7 +128,7 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
 
 
 def run_definition(job: Job) -> Json:
-    """How a run was asked for: the recorded keys that a command job can set, no others."""
+    """Return the definition of a run: only the recorded keys that a command job can set."""
     properties = job.properties
     name, version = environment_of(properties["environmentId"]) or (None, None)
     return {
@@ -154,7 +154,7 @@ def run_definition(job: Job) -> Json:
 
 
 def job_specification(job: Job) -> Json:
-    """The job as Resource Manager was asked for it, under run history's names."""
+    """Return the job as it was requested from Resource Manager, under run history's names."""
     properties = job.properties
     return {
         "jobType": "Command",
@@ -168,7 +168,7 @@ def job_specification(job: Job) -> Json:
 
 
 def error_body(job: Job, workspace: Workspace) -> Json | None:
-    """Why a run failed, nested as run history does; None where it did not."""
+    """Return the error of a failed run, nested as in run history; None if it did not fail."""
     if job.error is None:
         return None
     return {
@@ -188,7 +188,7 @@ def error_body(job: Job, workspace: Workspace) -> Json | None:
 
 
 def failure(code: str, message: str, *, location: str, now: datetime, component: str) -> Json:
-    """An error in the form of the services beside Resource Manager."""
+    """Return an error in the form of the services beside Resource Manager."""
     return {
         "error": {
             "code": code,
@@ -213,7 +213,7 @@ def failure(code: str, message: str, *, location: str, now: datetime, component:
 
 
 def experiment_id(workspace: Workspace, name: str) -> str:
-    """The id of an experiment, made of its name."""
+    """Return the id of an experiment, made from its name."""
     return _stable_id(workspace, f"experiments/{name}")
 
 
@@ -222,7 +222,7 @@ def _stable_id(workspace: Workspace, path: str) -> str:
 
 
 def _target(job: Job) -> str:
-    # Guess: nobody has recorded what run history calls the target of a serverless job.
+    # Guess: the target of a serverless job in run history was not recorded.
     return compute_name(job.properties["computeId"]) or "serverless"
 
 
@@ -251,7 +251,7 @@ def _output_asset(job: Job, workspace: Workspace) -> str:
 
 
 def _duration(job: Job) -> str | None:
-    """How long a run took, as `00:01:02.5`; null before its end."""
+    """Return the duration of a run, as `00:01:02.5`; None before its end."""
     if job.ended_at is None:
         return None
     taken = job.ended_at - (job.started_at or job.ended_at)

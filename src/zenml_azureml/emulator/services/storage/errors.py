@@ -18,8 +18,8 @@ class BlobError(Exception):
     Attributes:
         status: HTTP status.
         code: E.g. `BlobNotFound`.
-        message: Its words.
-        detail: `AuthenticationErrorDetail`, where there is one.
+        message: Its message.
+        detail: `AuthenticationErrorDetail`, if there is one.
         headers: Further headers of the answer.
     """
 
@@ -41,7 +41,7 @@ class BlobError(Exception):
 
 
 def authentication_failed(detail: str) -> BlobError:
-    """The refusal of a signature (recorded in public SDK tests: the words and the detail)."""
+    """Return the refusal of a signature (recorded in public SDK tests: the message and the detail)."""
     return BlobError(
         403,
         "AuthenticationFailed",
@@ -52,7 +52,7 @@ def authentication_failed(detail: str) -> BlobError:
 
 
 def blob_headers(request: web.Request) -> dict[str, str]:
-    """The headers of every answer of the storage service."""
+    """Return the headers of every answer of the storage service."""
     return {
         "Server": "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0",
         "x-ms-request-id": str(uuid.uuid4()),
@@ -61,7 +61,7 @@ def blob_headers(request: web.Request) -> dict[str, str]:
 
 
 def error_response(request: web.Request, error: BlobError, now: datetime) -> web.Response:
-    """A refusal as the storage service writes it; no body for a HEAD."""
+    """Return a refusal as the storage service writes it; no body for a HEAD."""
     headers = {**blob_headers(request), "x-ms-error-code": error.code, **error.headers}
     root = ET.Element("Error")
     ET.SubElement(root, "Code").text = error.code
@@ -80,6 +80,6 @@ def error_response(request: web.Request, error: BlobError, now: datetime) -> web
 
 
 def xml_bytes(root: ET.Element) -> bytes:
-    """An XML body with the byte order mark that the service begins it with."""
+    """Return an XML body that begins with a byte order mark, as that of the service does."""
     head = '\ufeff<?xml version="1.0" encoding="utf-8"?>'
     return (head + ET.tostring(root, encoding="unicode")).encode()

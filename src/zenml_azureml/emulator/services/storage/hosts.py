@@ -1,7 +1,7 @@
 """Storage accounts at hosts of their own, which clients reach through the proxy only: what a sign-in can see there.
 
 What is in the accounts is served below the emulator's own address (see `sas.py`), with keys and signatures.
-Forms and words: Microsoft's API reference ("List Containers", "Authorize with Microsoft Entra ID").
+Forms and messages: Microsoft's API reference ("List Containers", "Authorize with Microsoft Entra ID").
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _AUDIENCE = "https://storage.azure.com"
 
 
 def blob_service(context: Context) -> web.Application:
-    """What answers at the hosts of storage accounts.
+    """Return the service at the hosts of storage accounts.
 
     Args:
-        context: What its handlers see.
+        context: State for its handlers.
     """
     app = web.Application()
     app[CONTEXT] = context

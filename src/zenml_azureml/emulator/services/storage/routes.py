@@ -41,7 +41,7 @@ _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})")
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of this module; a SAS or the account's key stands for the token of other routes."""
+    """Return the routes of this module; a SAS or the account's key stands for the token of other routes."""
     return [
         web.get(f"{_ACCOUNT}/{{blob:.+}}", get_blob),
         web.head(f"{_ACCOUNT}/{{blob:.+}}", get_blob),
@@ -55,10 +55,10 @@ class LogBlob:
 
     Attributes:
         name: Of the blob.
-        file: Where it is.
+        file: Path of the file.
         size: In bytes.
-        modified: When it was last written.
-        created: When it was made.
+        modified: Time of its last write.
+        created: Time of its creation.
         etag: Changes with every write, as that of an append blob does.
     """
 
@@ -71,7 +71,7 @@ class LogBlob:
 
 
 def log_blobs(job: Job) -> list[LogBlob]:
-    """The logs of a job, by name."""
+    """Return the logs of a job, by name."""
     folder = job.log_folder
     files = sorted(path for path in islice(folder.rglob("*"), _MOST_FILES) if _can_be_shown(path, folder))
     blobs = []
@@ -82,12 +82,12 @@ def log_blobs(job: Job) -> list[LogBlob]:
 
 
 def blob_folder(job: Job) -> str:
-    """Where a job's files are in the container (recorded: history_batchGetResolvedUris.json)."""
+    """Return the prefix of a job's files in the container (recorded: history_batchGetResolvedUris.json)."""
     return f"ExperimentRun/dcid.{job.name}"
 
 
 async def get_blob(request: web.Request) -> web.StreamResponse:
-    """A blob, or the part of it that a range asks for; HEAD gives the headers alone."""
+    """Answer a blob, or the part of it that a range asks for; HEAD gives the headers alone."""
     try:
         workspace, account = _account_of(request)
         name = request.match_info["blob"]
@@ -98,7 +98,7 @@ async def get_blob(request: web.Request) -> web.StreamResponse:
 
 
 async def list_blobs(request: web.Request) -> web.StreamResponse:
-    """The blobs of the container whose names begin with `prefix`, all on one page."""
+    """Answer the blobs of the container whose names begin with `prefix`, all on one page."""
     try:
         workspace, account = _account_of(request)
         if not account.accepts_shared_key(request.method, request.rel_url.raw_path, request.query, request.headers):
@@ -188,7 +188,7 @@ def _blob(job: Job, name: str, file: Path) -> LogBlob:
 
 
 async def _answer(request: web.Request, blob: LogBlob) -> web.StreamResponse:
-    """Answer with the blob as it is now: what is written meanwhile is for the next request."""
+    """Answer the current state of a blob: later writes are for the next request."""
     if request.headers.get("If-Match", blob.etag) not in {blob.etag, "*"}:
         raise BlobError(
             412,
@@ -244,7 +244,7 @@ def _properties(blob: LogBlob) -> dict[str, str]:
 
 
 def _listing(account: StorageAccount, prefix: str, blobs: list[LogBlob]) -> ET.Element:
-    """The body of a listing, as Microsoft describes "List Blobs"."""
+    """Return the body of a listing, as Microsoft describes "List Blobs"."""
     root = ET.Element("EnumerationResults", ServiceEndpoint=f"{account.address}/", ContainerName=CONTAINER)
     ET.SubElement(root, "Prefix").text = prefix
     items = ET.SubElement(root, "Blobs")

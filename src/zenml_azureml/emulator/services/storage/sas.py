@@ -27,7 +27,7 @@ CONTAINER = "azureml"
 _SIGNED_VERSION = "2021-12-02"
 _OLDEST_VERSION = "2020-12-06"
 
-#: How long before its making a SAS URL begins to be valid (quoted_rundetails_v1_logfiles.json).
+#: Time before its creation from which a SAS URL is valid (quoted_rundetails_v1_logfiles.json).
 _SAS_HEAD_START = timedelta(minutes=10)
 
 # The fields of a service SAS in the order in which they are signed; `None` is the resource.
@@ -48,7 +48,7 @@ class StorageAccount:
     """A storage account.
 
     Attributes:
-        address: Where it is reached, without a slash at the end.
+        address: Its address, without a slash at the end.
         name: As the datastore names it; signatures cover it.
         key: Its secret key.
     """
@@ -58,12 +58,12 @@ class StorageAccount:
     key: bytes
 
     def sas_url(self, blob: str, *, now: datetime, lifetime: timedelta) -> str:
-        """A URL with which anybody can read one blob for a while.
+        """Return a URL that grants read access to one blob for a while.
 
         Args:
             blob: Name of the blob.
-            now: When it is made.
-            lifetime: How long it is valid.
+            now: Time of its creation.
+            lifetime: Its lifetime.
         """
         fields = {
             "sv": _SIGNED_VERSION,
@@ -76,13 +76,13 @@ class StorageAccount:
         return f"{self.address}/{CONTAINER}/{quote(blob)}?{urlencode(fields)}"
 
     def accepts_sas(self, blob: str, query: Mapping[str, str]) -> bool:
-        """Whether a SAS was signed with the account's key for this blob, valid now or not."""
+        """True if a SAS was signed with the account's key for this blob, even if it is not valid now."""
         if query.get("sv", "") < _OLDEST_VERSION:
             return False
         return _same(query.get("sig", ""), self._sas_signature(blob, query))
 
     def accepts_shared_key(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-        """Whether a request was signed with the account's key.
+        """True if a request was signed with the account's key.
 
         Args:
             method: Of the request.
@@ -115,11 +115,11 @@ def _same(shown: str, expected: str) -> bool:
 
 
 def account_of(workspace: Workspace, base_url: str) -> StorageAccount:
-    """The storage account of a workspace.
+    """Return the storage account of a workspace.
 
     Args:
         workspace: The workspace.
-        base_url: Where the emulator is reached.
+        base_url: URL of the emulator.
     """
     folder = account_folder(workspace)
     return StorageAccount(
@@ -130,12 +130,12 @@ def account_of(workspace: Workspace, base_url: str) -> StorageAccount:
 
 
 def account_folder(workspace: Workspace) -> str:
-    """What a workspace's storage account is called below the emulator's address."""
+    """Return the name of a workspace's storage account below the emulator's address."""
     return f"st{workspace.workspace_id.replace('-', '')[:12]}"
 
 
 def sas_period(query: Mapping[str, str]) -> tuple[datetime, datetime]:
-    """From when to when a SAS is valid.
+    """Return the start and the end of a SAS's lifetime.
 
     Raises:
         ValueError: If it does not say so in one of the two forms that clients use.
