@@ -1,4 +1,4 @@
-"""What the documents say of the code, and of each other, is so."""
+"""The claims of the documents about the code and about each other."""
 
 from __future__ import annotations
 
