@@ -60,7 +60,8 @@ def test_the_install_command_works_in_a_checkout(tmp_path: Path) -> None:
         'pip() { python -m pip "$@"; }\n'
         + block.text
         + "zenml-azureml --help\n"
-        + 'python -c "from zenml.integrations.azure import flavors as f; print(f.AzureMLStepOperatorSettings.__module__)"'
+        + "python -c 'from zenml.integrations.azure import flavors as f\n"
+        + "print(f.AzureMLStepOperatorSettings.__module__)'"
     )
     # Dependencies and the build backend are in the environment, so pip needs no index.
     options = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INDEX": "1", "PIP_NO_CACHE_DIR": "0"}
