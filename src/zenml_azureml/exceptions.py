@@ -39,7 +39,7 @@ class AzureMLError(RuntimeError):
     ) -> None:
         parts = [what]
         if azure_says:
-            parts.append(f"Azure says: {azure_says}")
+            parts.append(f"Azure: {azure_says}")
         if log_tail:
             parts.append(
                 "\n".join([f"The end of {f'the log of {log_of}' if log_of else 'its log'}:", *_indented(log_tail)])
@@ -47,7 +47,7 @@ class AzureMLError(RuntimeError):
         if studio_url:
             parts.append(f"Studio: {studio_url}")
         if do_next:
-            parts.append(f"What to do: {do_next}")
+            parts.append(f"Next steps: {do_next}")
         # The door to the client's terminal and to ZenML's server: names and Azure's words are not ours.
         super().__init__(_safe("\n".join(parts)))
         self.what = _safe(what)

@@ -51,7 +51,7 @@ class Problem:
     @classmethod
     def of(cls, error: AzureMLError) -> Problem:
         """The same, in one line."""
-        said = f" Azure says: {error.azure_says}" if error.azure_says else ""
+        said = f" Azure: {error.azure_says}" if error.azure_says else ""
         return cls(" ".join(f"{error.what}{said}".split()), error.do_next)
 
 

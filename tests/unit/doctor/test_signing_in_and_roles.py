@@ -105,7 +105,7 @@ def test_a_refused_credential_fails_in_azures_words() -> None:
     assert check_credentials(Problem.of(error), None, NOW) == Finding(
         "credentials",
         Status.FAILED,
-        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure says: "
+        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure: "
         "AADSTS7000222: The provided client secret keys are expired.",
         "Give it other credentials: `zenml service-connector update c --interactive`.",
     )
@@ -124,7 +124,7 @@ def test_a_connector_that_ends_soon_is_a_warning_and_later_is_told() -> None:
 
 
 def test_a_workspace_that_cannot_be_reached_fails() -> None:
-    problem = Problem("Looking at the workspace failed. Azure says: (ResourceNotFound) Not found.", "Check the name.")
+    problem = Problem("Looking at the workspace failed. Azure: (ResourceNotFound) Not found.", "Check the name.")
 
     assert check_workspace("w", WORKSPACE, "https://history") == Finding(
         "workspace", Status.OK, "`w` in westeurope, with its run history"

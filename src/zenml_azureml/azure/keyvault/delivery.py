@@ -356,7 +356,7 @@ class SecretDelivery:
             return
         self._warned = True
         names = ", ".join(sorted(request.certain_secret_names))
-        says = f" Azure says: {refusal.azure_says}" if refusal.azure_says else ""
+        says = f" Azure: {refusal.azure_says}" if refusal.azure_says else ""
         logger.warning(
             "Secrets are in the definition of the job (%s): whoever may read jobs of the workspace `%s` can read them, "
             "for which the role Reader is enough. They would travel by a key vault, but: %s%s What would end that: %s "

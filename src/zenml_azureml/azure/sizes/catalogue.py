@@ -169,7 +169,7 @@ class SizeCatalogue:
                 raise explain(f"listing the {what}", error, address) from error
             logger.warning(
                 "The credential may not list the %s of `%s`, so they are not checked. A role such as Reader on the "
-                "subscription `%s` allows it. Azure says: %s",
+                "subscription `%s` allows it. Azure: %s",
                 what,
                 self.region,
                 address.subscription_id,
