@@ -78,11 +78,12 @@ pictures: setup ## Run the demo in a terminal, and draw it for the documents
 bench: setup ## Measure beside ZenML's built-in operator, on the emulator: 20 minutes (QUICK=1, ONLY=)
 	$(RUN) -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)")
 
-lint: setup ## Check style, types and layers
+lint: setup ## Check style, types, layers and language
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
+	$(RUN) -m scripts.check_words
 
 review: .venv-tools/.installed ## Check how the repository is kept, and its workflows
 	.venv-tools/bin/sp-repo-review --show err .

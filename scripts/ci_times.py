@@ -1,4 +1,4 @@
-"""Writes how long each target of `.ci/run` took into docs/testing.md: `python scripts/ci_times.py < TIMES`.
+"""A table in docs/testing.md with the duration of each target of `.ci/run`: `python scripts/ci_times.py < TIMES`.
 
 Each line of TIMES is a target and its seconds. Standard library only, since `.ci/run` calls it outside of `.venv`.
 """
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- written by .ci/run -->\n", "<!-- end of what .ci/run writes -
 
 
 def main() -> None:
-    """Put a new table in the place of the old one."""
+    """Replace the old table with a new one."""
     times = [(target, float(seconds)) for target, seconds in map(str.split, sys.stdin)]
     PAGE.write_text(with_table(PAGE.read_text(), table(times, os.cpu_count() or 1, date.today())))
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of terminals in the documents: runs the command in one, and draws what it shows.
+"""Pictures of terminals for the documents: the command runs in one, and its output is drawn.
 
 `make pictures` runs it.
 """
@@ -45,7 +45,7 @@ SVG = """<svg xmlns="http://www.w3.org/2000/svg" class="rich-terminal" viewBox="
 
 
 def shown_by(command: list[str]) -> str:
-    """What a command writes to a terminal, with its colours.
+    """Return the output of a command at a terminal, with its colours.
 
     Raises:
         SystemExit: If it fails.
@@ -63,10 +63,10 @@ def shown_by(command: list[str]) -> str:
 
 
 def picture(title: str, typed: str, shown: str) -> str:
-    """A terminal as an SVG.
+    """Draw a terminal as an SVG.
 
     Args:
-        title: For those who cannot see it.
+        title: Description for screen readers.
         typed: The command at the prompt.
         shown: What it wrote; terminal codes for colours are understood.
     """
@@ -81,7 +81,7 @@ def picture(title: str, typed: str, shown: str) -> str:
 
 
 def _shortened(line: str) -> str:
-    """A line without what only this machine's run has in it."""
+    """Return a line without the parts that are specific to this run."""
     line = re.sub(r"--path=\S*zenml-azureml-demo-\w+", "--path=...", line)
     return re.sub(r"\?wsid=\S+?(?=\x1b|\s|$)", "?wsid=...", line)
 

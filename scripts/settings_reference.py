@@ -1,6 +1,6 @@
-"""Writes the tables of docs/settings.md from the models that check a user's settings.
+"""Generator of the tables in docs/settings.md, from the models that validate settings.
 
-`python scripts/settings_reference.py` writes them; a test tells when they are out of date.
+`python scripts/settings_reference.py` writes them; a test fails if they are out of date.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What docs/performance.md tells of: the benchmarks, in a quick run: they work, and count what they are to count."""
+"""The benchmarks of docs/performance.md, in a quick run: they work, and count the right things."""
 
 from __future__ import annotations
 

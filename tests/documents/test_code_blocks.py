@@ -19,7 +19,7 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
-#: For whoever writes a document: the only one to run, by a part of its name.
+#: For an author: the only document to run, by a part of its name.
 CHOSEN = os.environ.get("DOCUMENT", "")
 
 #: A comment at the top of a document whose reader has registered nothing yet.
@@ -50,6 +50,8 @@ class Desk:
             "TENANT_ID": self.emulator.tenant_id,
             "CLIENT_ID": self.emulator.client_id,
             "CLIENT_SECRET": self.emulator.client_secret,
+            "REGISTRY": "example",
+            "CONTAINER": "zenml",
         }
 
     def run(self, script: str, name: str, configuration: str = "") -> subprocess.CompletedProcess[str]:
@@ -132,9 +134,9 @@ def test_a_block_that_cannot_be_run_has_to_say_why(tmp_path: Path) -> None:
 
 
 def test_a_placeholder_without_a_value_is_no_silent_success() -> None:
-    block = Block(ROOT / "docs" / "page.md", 3, "shell", "", "echo <NOBODY_KNOWS>\n", "")
+    block = Block(ROOT / "docs" / "page.md", 3, "shell", "", "echo <UNKNOWN_NAME>\n", "")
 
-    with pytest.raises(UnmarkedBlockError, match="NOBODY_KNOWS"):
+    with pytest.raises(UnmarkedBlockError, match="UNKNOWN_NAME"):
         Page([block], {}).script()
 
 

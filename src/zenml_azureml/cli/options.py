@@ -97,7 +97,6 @@ def click_errors() -> Iterator[None]:
         click.ClickException: Instead of such an error.
     """
     from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
-    from zenml_azureml.settings.aliases import AzureMLSettingsError
 
     try:
         yield
