@@ -1,7 +1,7 @@
 """Run ZenML steps as Azure Machine Learning jobs.
 
-The public names are loaded on first use: `import zenml` imports this package for its init hook, and must
-neither pay for the rest nor find a half-imported ZenML in it.
+The public names are loaded on first use. `import zenml` imports this package for its init hook, which must be fast and
+must not import ZenML while ZenML itself is being imported.
 """
 
 from __future__ import annotations

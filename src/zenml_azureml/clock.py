@@ -1,4 +1,4 @@
-"""Time as this package sees it: passed in, so that waiting can be tested without waiting."""
+"""The clock of this package. It is passed as an argument, so that tests of waiting need not wait."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Protocol
 
 
 class Time(Protocol):
-    """A clock, and how to wait on it. Seconds everywhere."""
+    """A clock with methods to wait. All times are in seconds."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; the value never decreases."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
+        """Wait for some seconds."""
 
     def wait(self, event: threading.Event, seconds: float | None) -> bool:
-        """Wait until an event is set or so many seconds are over (None: as long as it takes); whether it is set."""
+        """Wait for an event, at most for some seconds (None: without limit). Return True if the event is set."""
 
 
 class SystemTime:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return the seconds since some fixed moment; the value never decreases."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds."""
+        """Wait for some seconds."""
         time.sleep(seconds)
 
     def wait(self, event: threading.Event, seconds: float | None) -> bool:
-        """Wait until an event is set or so many seconds are over (None: as long as it takes); whether it is set."""
+        """Wait for an event, at most for some seconds (None: without limit). Return True if the event is set."""
         return event.wait(seconds)
 
 

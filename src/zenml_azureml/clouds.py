@@ -1,6 +1,6 @@
-"""Where Azure is: its clouds, and where Azure Resource Manager is reached. Standard library only.
+"""Azure's clouds and their endpoints, with custom endpoints of Azure Resource Manager. Standard library only.
 
-The stack asks before any SDK is loaded.
+The stack needs them before any SDK is loaded.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-#: The environment variable by which the Azure ML SDK is pointed at another Resource Manager endpoint.
+#: The environment variable with another Resource Manager endpoint for the Azure ML SDK.
 #: Source: azure-ai-ml, azure/ai/ml/_azure_environments.py.
 ENDPOINT_VARIABLE = "AZUREML_DEV_URL_MFE"
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """One of Azure's clouds, as one operator sees it. All URLs are without a slash at the end.
+    """One of Azure's clouds, with the endpoints of one operator. All URLs are without a slash at the end.
 
     Attributes:
         name: Azure's name for it, e.g. `AzureCloud`.
-        resource_manager: Where Azure Resource Manager is reached; not the cloud's own address where a custom
-            endpoint was asked for (see `at`).
-        audience: What tokens for Azure Resource Manager are made out to, wherever it is reached.
-        authority: Where Microsoft Entra signs identities in.
-        studio: Azure ML Studio, and what tokens for Azure ML itself are made out to.
-        portal: The Azure portal.
-        vault: What tokens for key vaults are made out to.
+        resource_manager: Endpoint of Azure Resource Manager: the cloud's own or a custom one (see `at`).
+        audience: Audience of tokens for Azure Resource Manager, also for a custom endpoint.
+        authority: Sign-in endpoint of Microsoft Entra.
+        studio: URL of Azure ML Studio, which is also the audience of tokens for Azure ML itself.
+        portal: URL of the Azure portal.
+        vault: Audience of tokens for key vaults.
     """
 
     name: str
@@ -42,12 +41,12 @@ class Cloud:
 
     @property
     def token_scope(self) -> str:
-        """The scope of tokens for Azure Resource Manager, which run history takes too."""
+        """The scope of tokens for Azure Resource Manager, which run history accepts too."""
         return f"{self.audience}/.default"
 
     @property
     def vault_suffix(self) -> str:
-        """What the hosts of key vaults end with, e.g. `.vault.azure.net`."""
+        """The suffix of the hosts of key vaults, e.g. `.vault.azure.net`."""
         return f".{self.vault.removeprefix('https://')}"
 
     @property
@@ -56,13 +55,13 @@ class Cloud:
         return f"{self.studio}/.default"
 
     def at(self, endpoint: str) -> Cloud:
-        """The same cloud, with its Resource Manager reached at a custom endpoint.
+        """Return the same cloud with a custom endpoint of Resource Manager.
 
         Args:
             endpoint: `https://host[:port][/path]`.
 
         Raises:
-            ValueError: If it is no such URL. Tokens go there, so nothing but TLS will do.
+            ValueError: If it is not such a URL. Requests carry tokens, so TLS is required.
         """
         parts = urlsplit(endpoint)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
@@ -73,7 +72,7 @@ class Cloud:
         return replace(self, resource_manager=endpoint.rstrip("/"))
 
     def own_scope(self, scope: str) -> str:
-        """The scope of this cloud that stands for one of any cloud; others (storage, vaults) stay as they are.
+        """Return the scope of this cloud for a scope of any cloud; other scopes (storage, vaults) stay unchanged.
 
         Args:
             scope: A scope, e.g. `https://management.azure.com/.default`.
@@ -127,10 +126,10 @@ CLOUDS: Mapping[str, Cloud] = {
 
 
 def cloud_named(name: str) -> Cloud:
-    """The cloud of that name, in any case.
+    """Return the cloud with a name, in upper or lower case.
 
     Raises:
-        ValueError: If there is none; the message names the nearest.
+        ValueError: If there is none. The message has the most similar name.
     """
     by_lower_name = {known.lower(): cloud for known, cloud in CLOUDS.items()}
     found = by_lower_name.get(name.lower())
@@ -144,7 +143,7 @@ def cloud_named(name: str) -> Cloud:
 
 
 def cloud_of(name: str | None, arm_endpoint: str | None, environ: Mapping[str, str] | None = None) -> Cloud:
-    """The cloud that settings and environment ask for.
+    """Return the cloud selected by settings and environment.
 
     Args:
         name: Name of the cloud; None for the public one.
@@ -161,14 +160,14 @@ def cloud_of(name: str | None, arm_endpoint: str | None, environ: Mapping[str, s
 
 
 def redirects(cloud: Cloud, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Where requests must go instead, so that a custom endpoint gets all that is for Resource Manager.
+    """Return redirects of URLs, so that a custom endpoint gets all requests for Resource Manager.
 
     Args:
         cloud: The cloud, with or without a custom endpoint.
         environ: Environment variables; those of this process by default.
 
     Returns:
-        The custom endpoint by each address that the SDK may use; empty where there is nothing to redirect.
+        The custom endpoint by each address that the SDK may use; empty without a custom endpoint.
     """
     own = CLOUDS[cloud.name].resource_manager
     if cloud.resource_manager == own:
@@ -178,7 +177,7 @@ def redirects(cloud: Cloud, environ: Mapping[str, str] | None = None) -> dict[st
 
 
 def resource_manager_endpoint(environ: Mapping[str, str] | None = None) -> str:
-    """The Resource Manager endpoint that the SDK will talk to, where settings ask for no other.
+    """Return the Resource Manager endpoint that the SDK uses unless settings select another one.
 
     Args:
         environ: Environment variables; those of this process by default.
@@ -195,7 +194,7 @@ def _endpoint_in(environ: Mapping[str, str] | None) -> str | None:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine itself."""
+    """True if the host of a URL is this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

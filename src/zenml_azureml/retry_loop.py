@@ -1,4 +1,4 @@
-"""A loop that repeats what fails for now, for a limited time. It knows nothing of what it repeats."""
+"""A loop that retries a function after transient errors, for a limited time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def retry(
     sleep: Callable[[float], None],
     on_first_failure: Callable[[BaseException], None],
 ) -> T:
-    """Do something again and again while its errors are transient.
+    """Call a function, and retry it after transient errors.
 
     Args:
-        work: Does it; may be done again after any failure.
-        is_transient: True if doing it again may help after this error.
-        pause_after: Seconds to wait after this error, which is the n-th one, from 1.
-        deadline: The moment of `time.monotonic()` after which it is not done again.
+        work: The function; it may be called again after any failure.
+        is_transient: True if a retry may help after this error.
+        pause_after: Returns the seconds to wait after this error, which is the n-th one, from 1.
+        deadline: The moment of `time.monotonic()` after which there is no retry.
         time: The clock.
         sleep: Waits for some seconds; ends the retries by raising.
-        on_first_failure: Called with the first error, if it is done again.
+        on_first_failure: Called with the first error before the first retry.
 
     Returns:
         The result of `work`.

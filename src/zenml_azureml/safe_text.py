@@ -1,14 +1,14 @@
 """Text from elsewhere, made safe to show and to store: logs, Azure's messages, names. Standard library only.
 
-A terminal obeys what it is sent: it clears itself, writes to the clipboard, renames its window. So everything that
-this package did not write itself passes one of the functions here before it reaches a terminal, a log, an error or
-ZenML's server. Each of them reads its text once, from left to right, as a terminal would (ECMA-48, and the state
-machine of DEC's VT500 that terminals implement), and keeps:
+A terminal executes control sequences: they can clear it, write to the clipboard, or rename its window. So all text from
+other sources passes one of these functions before it reaches a terminal, a log, an error or ZenML's server. Each
+function reads its text once, from left to right, as a terminal would (ECMA-48, and the state machine of DEC's VT500
+that terminals implement), and keeps:
 
-- what is printed, newlines and tabs;
-- of the sequences only colours, and these only in logs.
+- printable characters, newlines and tabs;
+- sequences for colours, in logs only.
 
-What they return, they return unchanged if they are given it again.
+The functions return their own results unchanged.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-#: Controls that a terminal obeys in the middle of a sequence, which continues after them.
+#: Controls that a terminal executes in the middle of a sequence, which continues after them.
 _INSIDE = r"[\x00-\x09\x0b-\x17\x19\x1c-\x1f\x7f]"
 
-#: A newline, another sequence, CAN and SUB end a sequence that is not complete.
+#: The rest of a string; a newline, another sequence, CAN and SUB end an incomplete sequence.
 _STRING = r"[^\n\x18\x1a\x1b\x80-\x9f]*"
 
-#: Characters that show nothing: they reorder the text around them (Unicode's "Trojan Source"), hide text, or carry
-#: some. The joiners U+200C and U+200D stay: Persian and emoji need them.
+#: Invisible characters: they reorder the text around them (Unicode's "Trojan Source"), or hide or carry text. The
+#: joiners U+200C and U+200D stay, since Persian and emoji need them.
 _INVISIBLE = (
     "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U0001d173-\U0001d17a\U000e0000-\U000e007f"
@@ -47,9 +47,9 @@ _CONTROL = re.compile(
 
 #: SGR parameters that are kept: bold to reverse, strike-through, colours. Not 5 and 6 (blink) and 8 (conceal).
 _COLOURS = frozenset({1, 2, 3, 4, 7, 9, 21, 53, *range(30, 38), *range(40, 48), *range(90, 98), *range(100, 108)})
-#: Those that end others.
+#: Parameters that end others.
 _ENDS = frozenset({0, 22, 23, 24, 27, 29, 39, 49, 55, 59})
-#: Those that take a colour after them, as `5;N` or `2;R;G;B`.
+#: Parameters that are followed by a colour, as `5;N` or `2;R;G;B`.
 _EXTENDED = frozenset({38, 48, 58})
 _RESET = "\x1b[0m"
 #: The sequences of most programs, all of which are kept: a subset of what `_are_colours` accepts.
@@ -61,7 +61,7 @@ _ANY_COLOUR = re.compile(r"\x1b\[([0-9;:]*)m")
 def safe_text(text: str) -> str:
     """Return a text of several lines without terminal sequences, colours and invisible controls.
 
-    A carriage return becomes a newline: within a longer message, it must not overwrite what stands before it.
+    A carriage return becomes a newline, since it must not overwrite the text before it in a longer message.
     """
     if _is_plain(text):
         return text
@@ -69,7 +69,7 @@ def safe_text(text: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """Return a text for the middle of a line: the same, with spaces in place of newlines and tabs."""
+    """Return a text for the middle of a line: as `safe_text`, with spaces instead of newlines and tabs."""
     return text if text.isprintable() else " ".join(safe_text(text).split())
 
 
@@ -79,16 +79,16 @@ def safe_tags(tags: Mapping[str, object] | None) -> dict[str, str]:
 
 
 def safe_link(url: object) -> str:
-    """Return the address of a page, or nothing if it is none that a browser may open: it becomes a link."""
+    """Return the address of a page, which becomes a link; empty if a browser must not open it."""
     text = str(url or "")
     return text if text.startswith("https://") and text.isprintable() and " " not in text else ""
 
 
 def safe_log_line(line: str) -> str:
-    """Return what a terminal would show of a line of a log in the end, with its colours.
+    """Return a line of a log as a terminal would finally show it, with its colours.
 
-    What follows a carriage return replaces the line, and what follows a backspace the character before it, so that a
-    progress bar is its last state. Colours end with their line.
+    Text after a carriage return replaces the line, and text after a backspace replaces the character before it, so that
+    a progress bar is in its last state. Colours end with their line.
 
     Args:
         line: The line without its newline.
@@ -104,7 +104,7 @@ def safe_log_line(line: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """True if there is nothing to remove: most texts, so the cheapest check comes first."""
+    """True if there is nothing to remove, as in most texts; so the cheapest check comes first."""
     return text.isprintable() or text.replace("\t", "").isprintable() or not _UNSAFE.search(text)
 
 
@@ -120,7 +120,7 @@ def _with_colours(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _are_colours(parameters: str) -> bool:
-    """True if SGR parameters set nothing but colours and the like: `1;31`, `38;5;208`, `38:2::255:0:0`."""
+    """True if SGR parameters set only colours and styles: `1;31`, `38;5;208`, `38:2::255:0:0`."""
     parts = parameters.split(";")
     while parts:
         part = parts.pop(0)
@@ -140,7 +140,7 @@ def _are_colours(parameters: str) -> bool:
 
 
 def _overwritten(line: str) -> str:
-    """The line after its backspaces: each moves back by one character, which the next one replaces."""
+    """Return the line after its backspaces. Each moves back by one character, which the next character replaces."""
     shown: list[str] = []
     at, colours = 0, ""
     for piece in re.findall(r"\x1b\[[0-9;:]*m|.", line, re.DOTALL):
@@ -155,7 +155,7 @@ def _overwritten(line: str) -> str:
 
 
 def _closed(line: str) -> str:
-    """The line with its colours reset at its end, unless it ends them itself."""
+    """Return the line with its colours reset at its end, unless it ends them itself."""
     open_since_end = False
     for found in _ANY_COLOUR.finditer(line):
         open_since_end = not all(part.isdecimal() and int(part) in _ENDS for part in (found[1] or "0").split(";"))

@@ -1,9 +1,9 @@
-"""`AzureMLStepOperator`: ZenML's calls, each turned into one of ours.
+"""`AzureMLStepOperator`, the class that ZenML calls.
 
-Thread-safe, since ZenML uses one operator from many threads: each cloud's workspace is made once under a
-lock, and guards itself as do the other parts; the warnings given are only added to.
+Thread-safe, since ZenML uses one operator from many threads. A lock makes sure that each cloud's workspace is created
+once; the workspace and the other parts are thread-safe themselves; the set of warnings is only added to.
 
-Fork-safe: a forked child has none of its parent's threads, and locks that may be held, so it gets new parts.
+Fork-safe: a forked child has none of its parent's threads, and locks may be held, so it gets new parts.
 """
 
 from __future__ import annotations
@@ -69,17 +69,17 @@ _operators: WeakSet[AzureMLStepOperator] = WeakSet()
 
 
 def _alone(error: AzureMLError) -> AzureMLError:
-    """Return an error without our frames and the errors behind it, which its text names: users see one traceback."""
+    """Return an error without our frames and its causes, which its text includes: users see one traceback."""
     logger.debug("The error came from:", exc_info=error)
     error.__cause__, error.__suppress_context__ = None, True
     return error.with_traceback(None)
 
 
 class AzureMLStepOperator(BaseStepOperator):
-    """Runs steps as command jobs of an Azure ML workspace.
+    """A step operator that runs steps as command jobs of an Azure ML workspace.
 
     Attributes:
-        time: Where all operators take the time from.
+        time: The clock of all operators.
     """
 
     time: ClassVar[Time] = SYSTEM_TIME
@@ -90,11 +90,11 @@ class AzureMLStepOperator(BaseStepOperator):
         self._attempts = Attempts()
         self._make_parts()
         _operators.add(self)
-        if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to end
+        if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to cancel
             STOP_SIGNALS.notice()
 
     def _make_parts(self) -> None:
-        """Make what has threads, locks and connections, and is of one process only."""
+        """Create the parts that have threads, locks and connections, and belong to one process."""
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
         self._moves = StepSubmitter(self, self._attempts, self.time)
@@ -124,22 +124,22 @@ class AzureMLStepOperator(BaseStepOperator):
 
     @property
     def settings_class(self) -> type[AzureMLStepOperatorSettings]:
-        """The model of the settings that steps can have for it."""
+        """The model of its settings for steps."""
         return AzureMLStepOperatorSettings
 
     @property
     def requirements(self) -> set[str]:
-        """What pip installs in the images of the stack, so that steps find this package there."""
+        """The pip requirements for the images of the stack, so that steps find this package there."""
         return image_requirements()
 
     @property
     def apt_packages(self) -> list[str]:
-        """What the images of the stack need from Debian for that."""
+        """The Debian packages that the images of the stack need for these requirements."""
         return image_apt_packages()
 
     @property
     def validator(self) -> StackValidator:
-        """Checks that the stack has what jobs on Azure ML need."""
+        """A check that the stack has everything that jobs on Azure ML need."""
 
         def check(stack: Stack) -> tuple[bool, str]:
             return check_stack(stack, jobs_run_here=not self.config.is_remote)
@@ -147,22 +147,22 @@ class AzureMLStepOperator(BaseStepOperator):
         return StackValidator(custom_validation_function=check)
 
     def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
-        """The settings in force for a step: its own on top of this component's configuration.
+        """Return the settings in force for a step: its own ones, merged with this component's configuration.
 
-        ZenML's own way lets a default of the step's settings hide what the configuration sets.
+        With ZenML's own merge, defaults of the step's settings override values of the configuration.
 
         Raises:
-            AzureMLSettingsError: If they make no sense.
+            AzureMLSettingsError: If the settings are invalid.
         """
         own = container.config if hasattr(container, "config") else container.pipeline_configuration
         return merge(self._defaults, step_settings(own.settings, self.name))
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
-        """The images that the pipeline's steps need. Called before a run starts, hence the checks.
+        """Return the images that the pipeline's steps need. ZenML calls this before a run starts, hence the checks.
 
         Raises:
-            AzureMLSettingsError: If a step's settings make no sense.
-            AzureMLError: If an image would be built in which the step does not find this package.
+            AzureMLSettingsError: If a step's settings are invalid.
+            AzureMLError: If an image to build would not contain this package.
         """
         for warning in steps_without_operator(snapshot, self.name, self._defaults):
             self._warn_once(warning)
@@ -185,23 +185,23 @@ class AzureMLStepOperator(BaseStepOperator):
 
         Args:
             info: The step run.
-            entrypoint_command: What to run in the job.
-            environment: Environment variables for it.
+            entrypoint_command: Command of the job.
+            environment: Environment variables of the job.
 
         Raises:
-            AzureMLError: If it cannot be submitted; the server is told why.
-            RunStoppedException: If the run was interrupted in this process. ZenML's retries would go on.
+            AzureMLError: If the step cannot be submitted. The reason is published to the server.
+            RunStoppedException: If the run was interrupted in this process, since ZenML does not retry this exception.
         """
         try:
             self._submit_and_report(info, entrypoint_command, environment)
         except AzureMLError as error:
-            raise _alone(error)  # noqa: B904 - that is what it is for
+            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
 
     def _submit_and_report(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         STOP_SIGNALS.notice()
         if warning := STOP_SIGNALS.warning(info.run_name):
             self._warn_once(warning)
-        preload.begin()  # while ZenML's server is asked
+        preload.begin()  # at the same time as the requests to ZenML's server
         check = self._ending.checker(info.run_id)
         try:
             check()
@@ -216,43 +216,43 @@ class AzureMLStepOperator(BaseStepOperator):
             with retrying(self._following.retries(info.step_run, check)):
                 raise self._following.publish_failure(info.step_run, error) from error.__cause__
         except NotImplementedError as error:
-            # ZenML would take it to mean that this operator has no `submit`.
-            raise AzureMLError(f"Submitting the step failed: {error!r}") from error
+            # ZenML would conclude that this operator has no `submit`.
+            raise AzureMLError(f"Failed to submit the step: {error!r}") from error
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """The step's status, as its job shows it. Waits for no answer of Azure's: the monitor looks all the time."""
+        """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
         operator = self._operator_of(step_run)
         if operator is not self:
             return operator.get_status(step_run)
         return self._following.status(step_run)
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """Wait for the end of a step, and end its job if the waiting ends before it.
+        """Wait for the end of a step, and cancel its job if the wait is interrupted.
 
         Raises:
-            AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
-            RunStoppedException: If somebody stopped the run.
+            AzureMLError: If the step failed. It has the cause, Azure's message, the end of the log and the link.
+            RunStoppedException: If the run was stopped.
         """
         try:
             return self._following.wait(step_run)
         except AzureMLError as error:
-            raise _alone(error)  # noqa: B904 - that is what it is for
+            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
 
     def cancel(self, step_run: StepRunResponse) -> None:
         """Cancel the step's job.
 
         Raises:
-            AzureMLError: If Azure refuses; the message says how to do it by hand.
+            AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
         operator = self._operator_of(step_run)
         if operator is not self:
             operator.cancel(step_run)
         else:
-            # ZenML calls it in dynamic pipelines only, where one of a run's steps has failed and the mode is FAIL_FAST.
+            # ZenML calls it in dynamic pipelines only, if one of a run's steps has failed and the mode is FAIL_FAST.
             self._ending.cancel(step_run, "another step of the run has failed")
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
-        """Forget a finished step, and delete the compute that was created for it if it asked for that."""
+        """Forget a finished step, and delete the compute created for it if `delete_compute_after` is set."""
         operator = self._operator_of(step_run)
         if operator is not self:
             operator.cleanup_step_submission(step_run)
@@ -268,7 +268,7 @@ class AzureMLStepOperator(BaseStepOperator):
                     self._attempts.forget(step_run.id)
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """The Azure ML workspace, in the cloud that settings ask for; connecting to it is left to its first use.
+        """Return the Azure ML workspace in the cloud of the settings; it connects at the first use.
 
         Raises:
             AzureMLSettingsError: If there is no such cloud or endpoint.
@@ -292,12 +292,12 @@ class AzureMLStepOperator(BaseStepOperator):
             return self._workspaces[cloud]
 
     def default_settings(self) -> AzureMLStepOperatorSettings:
-        """The settings in force for a step that has none of its own."""
+        """Return the settings in force for a step without settings of its own."""
         return merge(self._defaults, {})
 
     @property
     def _defaults(self) -> dict[str, Any]:
-        """The settings that the configuration of this component sets for all of its steps."""
+        """The settings in the configuration of this component, which apply to all of its steps."""
         names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
         return self.config.model_dump(include=names, exclude_none=True)
 
@@ -310,17 +310,17 @@ class AzureMLStepOperator(BaseStepOperator):
     ) -> None:
         self._resolve(info, info.pipeline_step_name)
         earlier = self._end_earlier_jobs(info.step_run, check)
-        # Until somebody waits for it; in dynamic pipelines nobody will.
+        # Until a caller waits for the job; in dynamic pipelines none does.
         self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
         try:
             if has_moved(self._attempts.of(info.step_run)):
-                logger.info("The step has a job already: `%s`.", self._attempts.job_name(info.step_run))
+                logger.info("The step already has a job: `%s`.", self._attempts.job_name(info.step_run))
             else:
                 request = partial(
                     job_request, info, entrypoint_command, environment, earlier_checkpoints=earlier.checkpoints
                 )
                 self._submit_first(info.step_run, request, check, earlier.look_again)
-            # Watched from now on: in dynamic pipelines nothing waits, and the log is wanted all the same.
+            # Watch the job from now on: in dynamic pipelines no caller waits for it, but its log is to be shown.
             self._watch(info.step_run)
             if info.snapshot.is_dynamic:
                 self._ending.end_if_interrupted(info.step_run, check)
@@ -330,7 +330,7 @@ class AzureMLStepOperator(BaseStepOperator):
             if isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError):
                 self._guard.release(info.step_run_id)
                 raise
-            # Ctrl+C, or a server that does not save: nobody would wait for the job, if it is there already.
+            # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
             self._ending.note_interruption(interruption, info.run_id)
             self._following.end(info.step_run, look_for=SUBMIT_LAG)
             unreported = None
@@ -353,12 +353,12 @@ class AzureMLStepOperator(BaseStepOperator):
         except AzureMLError as error:
             from zenml_azureml.azure.retry import is_transient
 
-            if not is_transient(error):  # Azure has refused the job: a retry has nothing to look for
+            if not is_transient(error):  # Azure has refused the job, so a retry of the step finds no earlier job
                 self._earlier_jobs.note_end(step_run)
             raise
 
     def _end_earlier_jobs(self, step_run: StepRunResponse, check: Callable[[], None]) -> Ended:
-        """Cancel what earlier step runs of a step have left."""
+        """Cancel unfinished jobs of earlier step runs of a step."""
 
         def check_run_too() -> None:
             check()
@@ -371,10 +371,10 @@ class AzureMLStepOperator(BaseStepOperator):
             raise
 
     def _resolve(self, step: Any, step_name: str) -> None:
-        """Tell what the settings of a step ask for and will not get, at each place that its job may run at.
+        """Warn about exposed secrets and ignored settings of a step, for each of its targets.
 
         Raises:
-            AzureMLSettingsError: If they make no sense, or hold secrets where these may not be.
+            AzureMLSettingsError: If the settings are invalid, or hold secrets in public fields.
         """
         settings = self.get_settings(step)
         for warning in exposed_settings(settings):
@@ -385,7 +385,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 self._warn_once(f"Step `{step_name}`{where}: {warning}")
 
     def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> JobHandle:
-        """The job of a step run, watched from now on; a job that is watched already stays as loud as it is."""
+        """Return the job of a step run, and start to watch it; `quietly` has no effect on a job that is watched."""
         from zenml_azureml.azure.jobs.watch import WatchOptions
 
         def show(line: str) -> None:
@@ -406,7 +406,7 @@ class AzureMLStepOperator(BaseStepOperator):
         )
 
     def _drop_secret(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
-        """Delete what the job of a step run has in a key vault."""
+        """Delete the secret of a step run's job in a key vault."""
         recorded, job_name = step_runs.recorded_vault_secret(step_run), self._attempts.job_name(step_run)
         self._workspace_of(step_run).drop_secret(job_name, recorded, in_background=in_background)
 
@@ -414,7 +414,7 @@ class AzureMLStepOperator(BaseStepOperator):
         return self.workspace(self.get_settings(step_run))
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
-        """The operator that runs a step: ZenML's dynamic runner asks the stack's default one about every step."""
+        """Return the operator that runs a step: ZenML's dynamic runner calls the stack's default one for every step."""
         name = step_run.config.step_operator
         if not isinstance(name, str) or name == self.name:
             return self
@@ -427,7 +427,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
 
 def _make_parts_of_child() -> None:
-    """Give a forked child parts of its own. The jobs that its parent guards are its parent's to cancel."""
+    """Give a forked child parts of its own. Only the parent cancels the jobs that it guards."""
     STOP_SIGNALS.guards.clear()
     for operator in _operators:
         operator._guard.abandon()

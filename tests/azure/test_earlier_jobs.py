@@ -294,7 +294,7 @@ def test_a_step_is_not_submitted_beside_a_job_that_does_not_end(world: World) ->
     with pytest.raises(AzureMLError) as failure:
         world.end()
 
-    assert f"the Azure ML job `{name}` of an earlier step run of it has not ended for 3 minutes" in str(failure.value)
+    assert f"Azure ML job `{name}` of an earlier step run of it has not ended within 3 minutes" in str(failure.value)
     assert f"az ml job cancel --name {name} --workspace-name" in str(failure.value)
     assert 180 <= world.clock.now < 190
     cancels = [request for request in world.requests() if request[0] == "POST"]

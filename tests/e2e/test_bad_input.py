@@ -164,7 +164,7 @@ EXPECTED_OF_WAYS = {
     "no such workspace": ["(ResourceNotFound)", "`workspace_name`", "zenml step-operator update"],
     "no such resource group": ["(ResourceGroupNotFound)", "`resource_group`", "zenml step-operator update"],
     "no such subscription": ["(SubscriptionNotFound)", "`subscription_id`", "zenml step-operator update"],
-    "wrong secret": ["AADSTS7000215", "also while a step waits", "service principal"],
+    "wrong secret": ["AADSTS7000215", "even while a step waits", "service principal"],
     "wrong tenant": ["double check your tenant name or GUID", "correct `service_principal_id` and `tenant_id`"],
     "expired token": ["(ExpiredAuthenticationToken)", "step waits; or give the step operator a service connector"],
     "unreachable": ["could not be reached at https://127.0.0.1:1", "AZUREML_DEV_URL_MFE"],

@@ -39,7 +39,8 @@ def test_where_all_is_well_each_check_has_one_line(simulated_project: Project, e
     assert heading == "Step operator azureml, workspace emulator"
     assert [line[2:20].strip() for line in lines] == CHECKS
     told = dict(zip(CHECKS, lines, strict=True))
-    assert told["credentials"].startswith("✓ credentials         What the environment offers (DefaultAzureCredential) ")
+    signed_in_with = "The credentials of the environment (DefaultAzureCredential)"
+    assert told["credentials"].startswith(f"✓ credentials         {signed_in_with} ")
     assert f"the application `{emulator.client_id}` of tenant `{emulator.tenant_id}`; its token" in told["credentials"]
     assert "`dev` (STANDARD_DS3_V2, Running); steps use serverless compute" in told["compute"]
     assert "ok" in summary

@@ -132,7 +132,7 @@ def test_a_step_that_fails_or_cannot_start_is_told_with_its_cause(dynamic_projec
     first, second = output.split("pipeline: `half_failing`", maxsplit=1)
     for teller in ("RAISED AzureMLError", "SERVER nobody_told_of"):
         _, _, told = first.partition(teller)
-        assert told.startswith(" There is no image for the step `nobody_told_of`: ZenML builds none for a step of a")
+        assert told.startswith(" No image was built for step `nobody_told_of`: in dynamic pipelines ZenML only builds")
         assert "@pipeline(dynamic=True, depends_on=[nobody_told_of])" in told
     assert "STATUSES failed [('nobody_told_of', 'failed')]" in first
 

@@ -110,7 +110,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
 
     with subtests.test("an end that looks like success"):
         shown = shown_for("exits_with_0", output)
-        assert "completed, but its container never told ZenML that the step ended" in shown
+        assert "completed, but the step never reported its result to ZenML" in shown
         assert "\n  nothing wrong here\n" in told["exits_with_0"]["message"]
         assert "os._exit(0)" in shown
         assert_server_was_told(told["exits_with_0"], shown)
@@ -127,12 +127,12 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         shown = shown_for("cancelled", output)
         assert "The Azure ML job of step `cancelled` was cancelled." in shown
         assert studio_url(jobs, "cancelled") in shown
-        assert "Studio shows who did" in shown
+        assert "Studio shows which user cancelled it" in shown
         assert_server_was_told(told["cancelled"], shown, status="stopped")
 
     with subtests.test("cancelled before it ran"):
         shown = shown_for("waiting", output)
-        assert "The Azure ML job of step `waiting` was cancelled before it began to run.\nStudio: " in shown
+        assert "The Azure ML job of step `waiting` was cancelled before it started.\nStudio: " in shown
         assert_server_was_told(told["waiting"], shown, status="stopped")
 
 

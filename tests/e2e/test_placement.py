@@ -128,7 +128,8 @@ def test_a_job_that_waits_too_long_for_its_compute_is_cancelled_with_the_reason(
 
     assert code != 0
     assert "[waits] Starting on " in output
-    assert "still waited for its compute (state: Starting), and `queue_timeout_minutes` is 0.05" in output
+    assert "was cancelled: it was still queued after" in output
+    assert "(state: Starting), and `queue_timeout_minutes` is 0.05" in output
     assert "`queue_timeout_minutes` is 0.05" in output.split("SERVER SAYS")[1]
     (job,) = emulator.context.store.workspaces[0].jobs.values()
     assert job.status == "Canceled"

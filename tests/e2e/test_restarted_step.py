@@ -246,7 +246,7 @@ def test_a_step_that_cannot_end_the_job_before_it_fails_and_submits_none(
     assert restarts.statuses() == ["Running"]
     assert len(restarts.puts) == 1
     (job,) = jobs_of(emulator)
-    assert re.search(rf"the Azure ML job `{job.name}` of an earlier step run of it has not ended for 2 min", output)
+    assert re.search(rf"the Azure ML job `{job.name}` of an earlier step run of it has not ended within 2 min", output)
     assert f"az ml job cancel --name {job.name} --workspace-name" in output
     assert f"az ml job cancel --name {job.name} --workspace-name" in ask(restarts.project, PRINT_VERSIONS)
 

@@ -102,7 +102,7 @@ def test_a_credential_is_renewed_from_what_is_known_while_zenml_does_not_answer(
     Client().delete_stack_component(stored.name, STEP_OPERATOR)
 
     assert works(connection)
-    assert f"ZenML did not tell how the step operator `{stored.name}` is configured by now (KeyError)." in caplog.text
+    assert f"Could not reload the configuration of step operator `{stored.name}` (KeyError)." in caplog.text
 
 
 def test_making_a_credential_asks_nobody(emulator: Emulator) -> None:
@@ -153,10 +153,13 @@ def test_an_environment_that_offers_nothing_any_more_tells_who_had_signed_in(
     text = told(refusal_of(connection), stored)
 
     who = f"the application `{emulator.client_id}` of tenant `{emulator.tenant_id}`"
-    assert f"what the environment offers (DefaultAzureCredential, last signed in as {who}) could not sign in.\n" in text
+    assert (
+        f"the credentials of the environment (DefaultAzureCredential, last signed in as {who}) could not sign in.\n"
+        in text
+    )
     assert "EnvironmentCredential: EnvironmentCredential authentication unavailable. Environment variables" in text
     assert "WorkloadIdentityCredential: Microsoft Entra ID error '(invalid_request) AADSTS70021: No matching" in text
     assert not re.search("trace.id|correlation.id|troubleshoot", text, re.IGNORECASE)
-    assert "Next steps: See to the environment of this process: the variables AZURE_CLIENT_ID, " in text
+    assert "Next steps: Check the environment of this process: the variables AZURE_CLIENT_ID, " in text
     assert f"`az login --tenant {emulator.tenant_id}`" in text
     assert f"`zenml step-operator connect {stored.name} --connector NAME`" in text

@@ -111,7 +111,7 @@ def test_a_connector_that_was_removed_is_told_with_the_command_that_connects_one
     credential = credential_of(operator, cloud_of(None, None))
     operator.linked = None
 
-    with pytest.raises(SourceError, match="it is gone") as gone:
+    with pytest.raises(SourceError, match="it no longer exists") as gone:
         credential.get_token(SCOPE)
 
     assert "zenml step-operator connect azure --connector NAME" in gone.value.hint

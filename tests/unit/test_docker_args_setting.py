@@ -82,7 +82,7 @@ def test_a_list_is_one_word_each() -> None:
 
 
 def test_what_no_shell_can_read_is_an_error_that_names_the_setting() -> None:
-    with pytest.raises(AzureMLSettingsError, match="`docker_args` cannot be read as a command line: no closing quot"):
+    with pytest.raises(AzureMLSettingsError, match="`docker_args` is not a valid command line: no closing quot"):
         resolve(AzureMLStepOperatorSettings(docker_args="-e 'A=b"))
 
 

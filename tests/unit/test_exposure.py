@@ -45,7 +45,7 @@ def request_with(options: JobOptions, command: str = "python train.py", tells: f
 def test_what_everybody_reads_takes_no_secret_however_others_travel(via: str, setting: str, value: str) -> None:
     given = {"owner": value} if setting == "tags" else value
 
-    with pytest.raises(AzureMLSettingsError, match=rf"`{setting}.*everyone who may read jobs") as raised:
+    with pytest.raises(AzureMLSettingsError, match=rf"`{setting}.*all users with read access") as raised:
         exposed_settings(settings(secrets_via=via, **{setting: given}))
 
     assert TOKEN not in str(raised.value)
@@ -99,19 +99,19 @@ NOT_BY_ENVIRONMENT = [form for form in DOCKER_FORMS if "A={}" not in form or "bu
 def test_docker_arguments_that_no_variable_can_stand_for_are_refused_or_named(form: str) -> None:
     line = f"--ipc=host {form.format(TOKEN)}"
 
-    with pytest.raises(AzureMLSettingsError, match="cannot travel by a key vault") as raised:
+    with pytest.raises(AzureMLSettingsError, match="a key vault delivers only environment variables") as raised:
         exposed_settings(settings(secrets_via="key-vault", docker_args=line))
     warnings = exposed_settings(settings(docker_args=line))
 
     assert TOKEN not in str(raised.value) + str(warnings)
-    assert any("everyone who may read jobs" in warning and "docker_args: " in warning for warning in warnings)
+    assert any("all users with read access" in warning and "docker_args: " in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(
     "line", ["--label owner=x7Qk2mP4vT8", "--env-file vars", "--build-arg A=x7Qk2", "--secret id=a,src=b"]
 )
 def test_values_of_labels_and_files_are_refused_unless_they_are_sure_to_be_harmless(line: str) -> None:
-    with pytest.raises(AzureMLSettingsError, match="cannot travel by a key vault"):
+    with pytest.raises(AzureMLSettingsError, match="a key vault delivers only environment variables"):
         exposed_settings(settings(secrets_via="key-vault", docker_args=line))
 
 

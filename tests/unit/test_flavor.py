@@ -68,7 +68,7 @@ def test_an_update_in_another_spelling_takes_the_place_of_what_is_stored(caplog:
     updated = AzureMLStepOperatorConfig(**stored.model_dump(exclude_unset=True), compute_size="new")
 
     assert updated.size == "new"
-    assert "`compute_size=new` takes the place of `size=old`." in caplog.text
+    assert "`compute_size=new` replaces `size=old`." in caplog.text
 
 
 def test_the_password_is_not_in_the_repr() -> None:

@@ -125,7 +125,7 @@ def test_each_place_has_the_steps_settings_with_its_own_on_top() -> None:
     ("fallback", "words"),
     [
         ([{"teir": "dedicated"}], r"there is no `teir` in `fallback\[0\]`. Did you mean `tier`\?"),
-        ([{"job_tier": "standard"}, {"display_name": "x"}], r"`fallback\[1\]`: `display_name` says nothing of where"),
+        ([{"job_tier": "standard"}, {"display_name": "x"}], r"`fallback\[1\]`: `display_name` does not select compute"),
         ([{"job_tier": "cheap"}], r"`fallback\[0\]`: .*`job_tier='cheap'`: input should be"),
         ([{"mode": "compute-cluster"}], r"`fallback\[0\]`: `mode='compute-cluster'` needs a `compute_name`"),
         ([{"compute_name": "1st"}], r"`fallback\[0\]`: `compute_name='1st'`: a compute's name"),

@@ -27,7 +27,7 @@ def test_a_size_of_shared_memory(size: str) -> None:
 
 @pytest.mark.parametrize("size", ["", "2", "2gb", "g", "1.5g", "-2g", "2 g", "٢g"])
 def test_no_size_of_shared_memory(size: str) -> None:
-    with pytest.raises(NameRuleError, match="a whole number and one of the units"):
+    with pytest.raises(NameRuleError, match="a whole number with a unit"):
         check_shm_size(size)
 
 
@@ -42,5 +42,5 @@ def test_key_vaults_are_named_in_three_ways(vault: str) -> None:
     "vault", ["kv", "1team", "team--secrets", "team-", "http://team", "https://team/secrets/x", ""]
 )
 def test_what_can_be_no_key_vault_is_refused(vault: str) -> None:
-    with pytest.raises(NameRuleError, match="a key vault is named by its name"):
+    with pytest.raises(NameRuleError, match="a key vault is given by its name"):
         check_key_vault(vault)

@@ -1,4 +1,4 @@
-"""What the tags of a job tell of an attempt that another process began, and could save nothing of. Pure."""
+"""Rebuilds an attempt from the tags of a job that another process submitted and could not save. Pure."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def target_from_tags(job_tags: Mapping[str, str], settings: AzureMLStepOperatorSettings, otherwise: int) -> int:
-    """At which of its step's places a job is.
+    """Return the number of a job's target.
 
     Args:
-        job_tags: Its tags; none where they are not known.
-        settings: Of the step.
-        otherwise: Where it is taken to be, if they do not tell.
+        job_tags: Its tags; empty if unknown.
+        settings: Settings of the step.
+        otherwise: Target to assume if the tags have none.
     """
-    told = job_tags.get(tags.TARGET, "0") if job_tags else ""
-    return int(told) if told.isdecimal() and int(told) < number_of_targets(settings) else otherwise
+    number = job_tags.get(tags.TARGET, "0") if job_tags else ""
+    return int(number) if number.isdecimal() and int(number) < number_of_targets(settings) else otherwise
 
 
 def placement_from_tags(job_tags: Mapping[str, str], settings: AzureMLStepOperatorSettings, target: int) -> Placement:
-    """Where a job is, by what its step's settings ask for at its place.
+    """Return the placement of a job, by its step's settings for its target.
 
     Args:
         job_tags: Its tags.
-        settings: Of the step.
-        target: The place.
+        settings: Settings of the step.
+        target: The target.
     """
     from zenml_azureml.azure.compute.placement import supposed
 
@@ -43,12 +43,12 @@ def placement_from_tags(job_tags: Mapping[str, str], settings: AzureMLStepOperat
 
 
 def attempt_from_job(job: JobHandle, attempt: Attempt, settings: AzureMLStepOperatorSettings) -> Attempt:
-    """An attempt with all that is known of it.
+    """Return an attempt, completed from the tags of its job.
 
     Args:
         job: Its job.
-        attempt: What the server has kept of it, or else next to nothing.
-        settings: Of the step.
+        attempt: The attempt as the server has stored it, possibly with nothing but a name.
+        settings: Settings of the step.
     """
     if attempt.place or attempt.job != job.name or not job.tags:
         return attempt

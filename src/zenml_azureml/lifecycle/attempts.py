@@ -1,4 +1,4 @@
-"""The attempts to run each step: what this process knows of them, and what ZenML's server keeps."""
+"""The attempts to run each step, in this process and in ZenML's metadata."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zenml_azureml.run_store import step_runs
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
-#: The attempts to run a step, the first one first; only of a step that was moved.
+#: The attempts to run a step, the oldest first; only of a step with more than one attempt.
 ATTEMPTS_KEY = "azureml_attempts"
 #: Estimated US dollars per hour, of all nodes of the newest job.
 USD_PER_HOUR_KEY = "azureml_usd_per_hour_all_nodes"
@@ -21,45 +21,45 @@ COST_KEY = "azureml_cost_usd"
 
 
 def cost_ahead(attempt: Attempt) -> dict[str, Any]:
-    """What a job that was submitted is going to cost, as metadata of its step."""
+    """Return the price of a submitted job, as metadata of its step."""
     if attempt.usd_per_hour is None:
         return {USD_PER_HOUR_KEY: UNKNOWN, COST_KEY: UNKNOWN}
     return {USD_PER_HOUR_KEY: round(attempt.usd_per_hour, 4)}
 
 
 def history_as_metadata(attempts: Sequence[Attempt]) -> dict[str, Any]:
-    """The attempts as metadata of their step; nothing, as long as there is only the first one."""
+    """Return the attempts as metadata of their step; empty as long as there is only the first one."""
     if len(attempts) == 1 and attempts[0].reason is None:
         return {}
     return {ATTEMPTS_KEY: [attempt.as_metadata() for attempt in attempts]}
 
 
 class Attempts:
-    """Which attempt each step run is at.
+    """The attempts of each step run.
 
-    What this process has done wins over what an object that somebody holds was told by the server before.
+    The attempts of this process take precedence over the metadata in a step run object, which may be outdated.
 
-    Thread-safe: entries are replaced, never changed. One thread at a time moves a step run.
+    Thread-safe: entries are replaced, never changed. One thread at a time resubmits a step run.
     """
 
     def __init__(self) -> None:
         self._known: dict[UUID, tuple[Attempt, ...]] = {}
 
     def of(self, step_run: StepRunResponse) -> tuple[Attempt, ...]:
-        """The attempts to run a step so far, the first one first; at least one, whose job may not be there yet."""
+        """Return the attempts to run a step, the oldest first; at least one, whose job may not exist yet."""
         return self._known.get(step_run.id) or recorded(step_run)
 
     def job_name(self, step_run: StepRunResponse) -> str:
-        """The newest job of a step run: the only one that may not have ended; it may be only about to be made."""
+        """Return the name of a step run's newest job, the only one that may be unfinished; it may not exist yet."""
         jobs = [attempt.job for attempt in self.of(step_run) if attempt.job]
         return jobs[-1] if jobs else step_runs.job_name_of(step_run.id)
 
     def studio_url(self, step_run: StepRunResponse) -> str:
-        """The page of that job in Studio; empty where it is not known."""
+        """Return the page of that job in Studio; empty if unknown."""
         return self.of(step_run)[-1].studio_url
 
     def put(self, step_run: StepRunResponse, attempts: Sequence[Attempt]) -> None:
-        """Keep the attempts to run a step in this process."""
+        """Remember the attempts to run a step in this process."""
         self._known[step_run.id] = tuple(attempts)
 
     def forget(self, step_run_id: UUID) -> None:
@@ -67,27 +67,27 @@ class Attempts:
         self._known.pop(step_run_id, None)
 
     def save(self, step_run: StepRunResponse, component_id: UUID, more: Mapping[str, Any] | None = None) -> None:
-        """Save the attempts to run a step, and what they have cost, on the server and in the object at hand.
+        """Save the attempts to run a step, and their cost, on the server and in the step run object.
 
         Args:
             step_run: The step run.
             component_id: The step operator.
-            more: What else to save.
+            more: Further metadata to save.
         """
         attempts = self.of(step_run)
         metadata = {**(more or {}), **history_as_metadata(attempts)}
         if attempts[-1].ended is not None:
             spent = cost(attempts)
-            told = UNKNOWN if spent is None else round(spent, 4)
-            # That it will not be known is told with the job's submit already: no request for that alone.
-            if told != step_run.run_metadata.get(COST_KEY):
-                metadata[COST_KEY] = told
+            total = UNKNOWN if spent is None else round(spent, 4)
+            # The submit already saves a cost that will stay unknown: that needs no second request.
+            if total != step_run.run_metadata.get(COST_KEY):
+                metadata[COST_KEY] = total
         if metadata:
             step_runs.save_metadata(step_run, component_id, metadata)
 
 
 def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:
-    """The attempts that ZenML's server has told of; one, whose job may not be there, where it has told of none."""
+    """Return the attempts in a step run's metadata; a single one, whose job may not exist, if it has none."""
     metadata = step_run.run_metadata
     kept = metadata.get(ATTEMPTS_KEY)
     if isinstance(kept, list) and kept:
@@ -105,5 +105,5 @@ def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:
 
 
 def has_moved(attempts: Sequence[Attempt]) -> bool:
-    """Whether a step has had more jobs than one."""
+    """True if a step has had more than one job."""
     return number_of_jobs(attempts) > 1

@@ -1,4 +1,4 @@
-"""Ends jobs before their time: cancelled, seen to end, and not followed by another one of their run."""
+"""Cancels jobs, waits for their end, and prevents further jobs of their runs."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ logger = get_logger(__name__)
 
 INTERRUPTED = "the pipeline run was interrupted"
 
-#: How long to wait for Azure to confirm a cancel before saying that it has not.
+#: Time to wait for Azure to confirm a cancel, before a warning.
 CONFIRMATION = timedelta(seconds=60)
 
-#: How long a job may go on after its step has reported its own end: Azure needs some seconds for a job's last phase.
+#: Time that a job gets to end after its step has reported its end: Azure needs some seconds for a job's last phase.
 FINISHING = timedelta(seconds=30)
 
-#: Time after which to make sure that a job that was cancelled is still watched.
+#: Interval at which to make sure that a cancelled job is still watched.
 _LOOK_AGAIN = timedelta(seconds=1)
 
-#: How long to look for the job of a submit that was interrupted: Azure may not have made it yet.
+#: Time to look for the job of an interrupted submit: Azure may not have created it yet.
 SUBMIT_LAG = timedelta(seconds=5)
 
 
 class Canceller:
-    """What was ended by one operator, and why.
+    """The cancellations of one operator, with their reasons.
 
-    Thread-safe: its tables are only added to, and entries dropped, one at a time; a lock sees that of several
-    threads one ends a job.
+    Thread-safe: entries of its tables are added and dropped one at a time, and a lock makes sure that only one of
+    several threads cancels a job.
 
     Args:
-        watch: The watched job of a step run; one that is not watched any more must not have its log shown again.
-        workspace_of: The workspace of a step run.
-        time: Where the time comes from.
-        job_name: The name of a step run's newest job.
-        drop_secret: Deletes what a step run has in a key vault.
+        watch: Returns the watched job of a step run; must not show the log of a job that was watched before.
+        workspace_of: Returns the workspace of a step run.
+        time: The clock.
+        job_name: Returns the name of a step run's newest job.
+        drop_secret: Deletes the secret of a step run in a key vault.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class Canceller:
         self._runs: dict[UUID, str] = {}
         self._step_runs: dict[UUID, str] = {}
         self._lock = threading.Lock()
-        #: With what says that the ending is done.
+        #: Each with the event that is set when its job has ended.
         self._being_ended: dict[UUID, threading.Event] = {}
 
     def note_interruption(self, interruption: BaseException, run_id: UUID) -> None:
-        """Have no further job submitted for a run, if an exception says that the process is interrupted."""
+        """Prevent further jobs of a run if an exception means that the process was interrupted."""
         if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
             self._runs.setdefault(run_id, INTERRUPTED)
 
     def checker(self, run_id: UUID, step_run_id: UUID | None = None) -> Callable[[], None]:
-        """Something that raises once a job of a run must not be submitted any more.
+        """Return a function that raises if no further job of a run may be submitted.
 
         Args:
             run_id: The run.
-            step_run_id: The step run, where it has had a job before, which may have been cancelled from here.
+            step_run_id: The step run, if it has had a job before, which this operator may have cancelled.
 
         Returns:
             A function that raises `RunStoppedException` or `RunInterruptedException`.
@@ -94,26 +94,26 @@ class Canceller:
             check_interruption()
             reason = self._runs.get(run_id) or (step_run_id and self._step_runs.get(step_run_id))
             if reason:
-                # ZenML's retries would go on after any other exception.
+                # After any other exception, ZenML would retry the step.
                 raise RunStoppedException(f"The step is not submitted: {reason}.")
 
         return check
 
     def why(self, step_run: StepRunResponse) -> str:
-        """Why the job of a step run was ended from here, as half a sentence; empty if it was not."""
+        """Return why this operator cancelled the job of a step run, as a clause; empty if it did not."""
         return self._step_runs.get(step_run.id) or self._runs.get(step_run.pipeline_run_id, "")
 
     def cancel(self, step_run: StepRunResponse, reason: str) -> None:
         """Cancel one job, and return.
 
-        A step that has its own end keeps it: one that has reported its end, or whose job has ended or is about to.
+        Leaves the job alone if its step has reported its end, or if the job has ended or is finalizing.
 
         Args:
             step_run: The step run.
-            reason: Why, as half a sentence.
+            reason: The reason, as a clause.
 
         Raises:
-            AzureMLError: If Azure refuses; the message says how to do it by hand.
+            AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
         job = self._watch(step_run)
         if job.phase.ended or job.status == FINALIZING or _has_reported(step_run):
@@ -127,11 +127,11 @@ class Canceller:
         self._being_ended.pop(step_run_id, None)
 
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
-        """End the job of a step run that was submitted while its run came to its end.
+        """Cancel the job of a step run if its run was stopped during the submit.
 
         Args:
             step_run: The step run.
-            check: What `checker` returned before the submit.
+            check: The function that `checker` returned before the submit.
         """
         try:
             check()
@@ -139,18 +139,18 @@ class Canceller:
             self.end_runs([step_run], self.why(step_run) or INTERRUPTED)
 
     def end_runs(self, ended: Iterable[StepRunResponse], reason: str) -> None:
-        """End the jobs of step runs because their runs are over. Never raises.
+        """Cancel the jobs of step runs because their runs are over. Never raises.
 
-        A step that has reported its end to the server is not cancelled while its job comes to its own end: it would
-        be a canceled job of a completed step.
+        The job of a step that has reported its end to the server gets some time to end by itself. Otherwise a completed
+        step would have a canceled job.
 
         Args:
             ended: The step runs.
-            reason: Why, as half a sentence.
+            reason: The reason, as a clause.
         """
         ended = list(ended)
         self._runs.update({step_run.pipeline_run_id: reason for step_run in ended})
-        # Whoever interrupts a run waits for its end: without asking the server, which may be away.
+        # The user who interrupts a run waits for this, so it makes no request to a server that may be unavailable.
         reported = set() if reason == INTERRUPTED else _reported({step_run.pipeline_run_id for step_run in ended})
         deadline = self._time.monotonic() + FINISHING.total_seconds()
         self.end([step_run for step_run in ended if step_run.id not in reported])
@@ -168,15 +168,15 @@ class Canceller:
         look_for: timedelta = timedelta(),
         then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Cancel the jobs of step runs and see that they end. What cannot be ended is told in a line.
+        """Cancel the jobs of step runs and wait for their end. Logs a line for each job that cannot be cancelled.
 
-        Raises nothing of its own. A second Ctrl+C ends the waiting for it, but not the ending itself: that happens on
-        a thread of its own, which the interpreter waits for.
+        Raises nothing of its own. A second Ctrl+C ends the wait, but not the cancellation: that runs on a separate
+        thread, and the interpreter waits for it.
 
         Args:
             ended: The step runs.
-            look_for: How long a job may take to appear.
-            then: Called when that is done.
+            look_for: Time for which a job may still appear.
+            then: Called at the end.
         """
         ended, done = list(ended), threading.Event()
         with self._lock:
@@ -206,7 +206,7 @@ class Canceller:
         job = self._watch(step_run)
         while not job.wait(_LOOK_AGAIN):
             if job.status == FINALIZING:
-                return True  # its command has ended: there is nothing left to cancel
+                return True  # its command has ended, so there is nothing left to cancel
             if self._time.monotonic() >= deadline:
                 return False
             job = self._watch(step_run)
@@ -214,28 +214,28 @@ class Canceller:
 
     def _end(self, mine: list[StepRunResponse], look_for: timedelta) -> None:
         cancelled = [step_run for step_run in mine if self._try_to_cancel(step_run, look_for)]
-        # A job that was not there, or could not be cancelled, may be the next time.
+        # A job that did not exist, or could not be cancelled, gets another try at the next call.
         for step_run_id in {step_run.id for step_run in mine} - {step_run.id for step_run in cancelled}:
             self._being_ended.pop(step_run_id, None)
         deadline = self._time.monotonic() + CONFIRMATION.total_seconds()
         for step_run in cancelled:
             job = self._watch(step_run)
             while not job.wait(_LOOK_AGAIN) and self._time.monotonic() < deadline:
-                job = self._watch(step_run)  # its step may have been cleaned up after, so that nobody watched it
+                job = self._watch(step_run)  # its step may have been cleaned up, which ends the watch
             if job.settled and job.error is None:
                 logger.info("The Azure ML job `%s` has ended: %s.", job.name, job.status)
             else:
                 logger.warning(
-                    "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                    "Cancellation of Azure ML job `%s` was requested but not confirmed. %s",
                     job.name,
                     self._workspace_of(step_run).how_to_cancel(job.name),
                 )
-        for step_run in mine:  # also of those whose job was never made
+        for step_run in mine:  # also if its job was never created
             self._drop_secret(step_run)
 
     def _try_to_cancel(self, step_run: StepRunResponse, look_for: timedelta) -> bool:
         began = self._time.monotonic()
-        # A job that Azure has made, and now says it has not, is looked for again: one answer may be wrong.
+        # If Azure has created a job and now reports that it does not exist, search again: one answer may be wrong.
         was_made = step_runs.is_recorded(step_run) and step_runs.recorded_job_name(step_run) == self._job_name(step_run)
         patience = max(look_for, SUBMIT_LAG) if was_made else look_for
         try:
@@ -253,7 +253,7 @@ class Canceller:
     def _tell_missing(self, step_run: StepRunResponse) -> None:
         name = self._job_name(step_run)
         logger.warning(
-            "Azure says that there is no job `%s` (any more), so it was not cancelled. %s",
+            "Azure ML job `%s` was not cancelled: Azure reported that it does not exist (any more). %s",
             name,
             self._workspace_of(step_run).how_to_cancel(name),
         )
@@ -263,18 +263,18 @@ class Canceller:
 
 
 def _has_reported(step_run: StepRunResponse) -> bool:
-    """True if a step run has reported its end; False if the server cannot be asked."""
+    """True if a step run has reported its end; False if the server is unavailable."""
     try:
         return step_runs.has_reported(step_run)
     except Exception as error:  # noqa: BLE001 - as below
-        logger.debug("Could not ask the server whether the step has ended: %s", error)
+        logger.debug("Could not get the status of the step: %s", error)
         return False
 
 
 def _reported(run_ids: Iterable[UUID]) -> set[UUID]:
-    """The step runs of runs that have reported their end to the server; none if it cannot be asked."""
+    """Return the ids of the step runs that have reported their end; none if the server is unavailable."""
     try:
         return {step_run_id for run_id in run_ids for step_run_id in step_runs.reported_ends(run_id)}
-    except Exception as error:  # noqa: BLE001 - a job too many that is cancelled beats one that goes on
-        logger.debug("Could not ask the server which steps have ended: %s", error)
+    except Exception as error:  # noqa: BLE001 - one cancelled job too many is better than one that keeps running
+        logger.debug("Could not get the steps that have ended: %s", error)
         return set()

@@ -1,4 +1,4 @@
-"""Follows steps to their ends, through all of their jobs: for those who wait, and for those who ask now and then."""
+"""Follows each step to its end, through all of its jobs, for callers that wait and for callers that poll."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ logger = get_logger(__name__)
 
 
 class DropSecret(Protocol):
-    """Deletes what a step run has in a key vault."""
+    """Deletes the secret of a step run in a key vault."""
 
     def __call__(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
-        """Delete it; on a thread of its own, where nobody is to wait for that."""
+        """Delete it, on a separate thread if the caller must not wait for that."""
 
 
 class StepController:
     """Follows the steps of one operator. Thread-safe, as each of its parts is.
 
     Args:
-        moves: Submits steps again.
-        ending: Ends jobs.
-        guard: Has the jobs that nobody waits for.
-        watch: The newest job of a step run, watched from now on.
-        drop_secret: Deletes what a step run has in a key vault.
-        time: Where the time comes from.
-        note_end: Called when the last job of a step has been seen to end.
+        moves: Resubmits steps.
+        ending: Cancels jobs.
+        guard: Supervises the jobs that no caller waits for.
+        watch: Returns the newest job of a step run, and starts to watch it.
+        drop_secret: Deletes the secret of a step run in a key vault.
+        time: The clock.
+        note_end: Called when the last job of a step has ended.
     """
 
     def __init__(
@@ -79,29 +79,30 @@ class StepController:
         self._logged: set[UUID] = set()
 
     def status(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """The step's status, as its newest job shows it. Waits for no answer of Azure's or of ZenML's server."""
+        """Return the step's status, as its newest job shows it, without waiting for Azure or ZenML's server."""
         try:
             return self._status(step_run)
         except ServerUnavailableError as error:
-            # Any other status makes ZenML's runner ask the server, and end with that. So the step is tried again.
+            # After any other status, ZenML's runner makes a request to the server, which fails and ends the run. With
+            # this one it polls again.
             if step_run.id not in self._logged:
                 self._logged.add(step_run.id)
                 logger.error("%s", error)
             return ExecutionStatus.RUNNING
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
-        """Wait for the end of a step, and end its job if the waiting ends before it.
+        """Wait for the end of a step, and cancel its job if the wait is interrupted.
 
         Raises:
-            AzureMLError: If the step failed: what failed, Azure's words, the end of the log, the link.
-            RunStoppedException: If somebody stopped the run.
+            AzureMLError: If the step failed. It has the cause, Azure's message, the end of the log and the link.
+            RunStoppedException: If the run was stopped.
         """
         STOP_SIGNALS.notice()
         check_interruption = STOP_SIGNALS.checker()
         retries = self.retries(step_run, check_interruption)
         with retrying(retries):
             try:
-                self._guard.take(step_run, until_exit=True)  # from now on it is waited for
+                self._guard.take(step_run, until_exit=True)  # from now on this thread waits for it
                 job = self._wait_for_job(step_run, check_interruption)
                 while (reason := self._moves.reason(step_run, job)) is not None:
                     self._submit_again(step_run, job, reason, check_interruption)
@@ -119,7 +120,7 @@ class StepController:
             self._note_if_ended(step_run, job)
             error = self._conclude(step_run, job, retries)
         if error is not None and ended_itself(job):
-            raise RunStoppedException(str(error)) from error  # which ZenML does not retry
+            raise RunStoppedException(str(error)) from error  # ZenML does not retry this exception
         if error is not None:
             raise error
         return status_of(job)
@@ -130,28 +131,28 @@ class StepController:
         self._background.forget(step_run_id)
 
     def end(self, step_run: StepRunResponse, *, look_for: timedelta = timedelta()) -> None:
-        """Cancel the job of a step, and see that it ends.
+        """Cancel the job of a step, and wait until it has ended.
 
         Args:
             step_run: The step run.
-            look_for: How long its job may take to appear.
+            look_for: Time for which its job may still appear.
         """
-        self._guard.take(step_run, until_exit=True)  # to do it at exit, if a second Ctrl+C comes
+        self._guard.take(step_run, until_exit=True)  # the guard does it at exit, after a second Ctrl+C
         self._ending.end([step_run], look_for=look_for, then=lambda: self._guard.release(step_run.id))
 
     def retries(self, step_run: StepRunResponse, check: Callable[[], None]) -> ServerRetries:
-        """Return for how long requests to ZenML's server are retried for a step.
+        """Return the time for which requests to ZenML's server are retried for a step.
 
         Args:
             step_run: The step run.
-            check: Ends them by raising, when a signal has come.
+            check: Ends the retries by raising, after a signal.
         """
         return ServerRetries(
             self._moves.timeout(step_run), self._time, check, lambda: self.check_not_stopping(step_run)
         )
 
     def unreported(self, step_run: StepRunResponse, away: ServerUnavailableError) -> ServerUnavailableError:
-        """Return the account of a step whose end ZenML's server has not learned, with the command that repairs that.
+        """Return the error for a step whose end ZenML's server does not know, with the command that publishes it.
 
         Args:
             step_run: The step run.
@@ -162,10 +163,10 @@ class StepController:
         return self._explained(step_run, away, account)
 
     def publish_failure(self, step_run: StepRunResponse, error: AzureMLError) -> AzureMLError:
-        """Let ZenML's server know why a step failed.
+        """Publish to ZenML's server why a step failed.
 
         Returns:
-            The error to raise: with the command that repairs the state, if the server is unavailable.
+            The error to raise; if the server is unavailable, it has the command that repairs the state.
         """
         try:
             step_runs.publish_failure(step_run, error)
@@ -174,11 +175,11 @@ class StepController:
         return error
 
     def publish_stopped(self, step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
-        """Let ZenML's server know that a step was stopped; log how to repair the state, if it is unavailable.
+        """Publish to ZenML's server that a step was stopped; log how to repair the state if it is unavailable.
 
         Args:
             step_run: The step run.
-            reason: What stopped it, where that was not the run's own end.
+            reason: The cause, if it was not the end of the run.
         """
         interrupted = self._ending.why(step_run) == INTERRUPTED
         timeout = AFTER_INTERRUPTION if interrupted else self._moves.timeout(step_run)
@@ -212,7 +213,7 @@ class StepController:
         job = self._watch(step_run)
         if job.settled:
             return self._background.start(step_run.id, partial(self._finish, step_run, job), ExecutionStatus.RUNNING)
-        # Only runners of dynamic pipelines ask; this one may go on with a run that another process began.
+        # Only runners of dynamic pipelines poll; this one may continue a run that another process started.
         self._guard.take(step_run, dynamic=True)
         if self._moves.waits_too_long(step_run, job):
             late = self._moves.last_wait(step_run, job)
@@ -224,7 +225,7 @@ class StepController:
         return status_of(job)
 
     def _finish(self, step_run: StepRunResponse, job: JobHandle) -> ExecutionStatus | None:
-        """Conclude a step whose job has ended and return its status, or submit it again and return None."""
+        """Conclude a step whose job has ended and return its status, or resubmit it and return None."""
         retries = self.retries(step_run, STOP_SIGNALS.checker())
         with retrying(retries):
             try:
@@ -251,7 +252,7 @@ class StepController:
                 raise self.unreported(step_run, away) from None
 
     def _conclude(self, step_run: StepRunResponse, job: JobHandle, retries: ServerRetries) -> AzureMLError | None:
-        """Let ZenML's server know the end of a step whose last job has ended; why it did not succeed, if it did not."""
+        """Publish the end of a step whose last job has ended; return why it did not succeed, or None if it did."""
         try:
             because = self._ending.why(step_run)
             return conclude(job, step_run, because=because, history=self._moves.finish(step_run, job))
@@ -264,14 +265,14 @@ class StepController:
             raise
 
     def _wait_for_job(self, step_run: StepRunResponse, check_interruption: Callable[[], None]) -> JobHandle:
-        """The newest job of a step, which has ended."""
+        """Wait for the newest job of a step, and return it."""
         job = self._watch(step_run)
         while not job.wait(STOP_CHECK_INTERVAL):
             check_interruption()
             if self._moves.waits_too_long(step_run, job):
                 late = self._moves.last_wait(step_run, job)
                 if late is not None:
-                    self.end(step_run)  # first: the server may be away for long, and the machines may come meanwhile
+                    self.end(step_run)  # first: the job may start while the server is unavailable
                     raise self.publish_failure(step_run, late)
                 self._moves.end_waiting(step_run, job)
             self.check_not_stopping(step_run)
@@ -280,7 +281,7 @@ class StepController:
     def _submit_again(
         self, step_run: StepRunResponse, job: JobHandle, reason: RetryReason, check_interruption: Callable[[], None]
     ) -> None:
-        """Submit a step again that is waited for."""
+        """Resubmit a step that a caller waits for."""
         check_ending = self._ending.checker(step_run.pipeline_run_id, step_run.id)
 
         def check() -> None:
@@ -297,27 +298,27 @@ class StepController:
         check()
 
     def _move(self, step_run: StepRunResponse, job: JobHandle, reason: RetryReason) -> None:
-        """Submit a step again that nobody waits for."""
+        """Resubmit a step that no caller waits for."""
         check = self._ending.checker(step_run.pipeline_run_id, step_run.id)
         self._moves.submit_again(step_run, job, reason, check)
-        self._watch(step_run)  # nobody waits for it, and its log is wanted all the same
+        self._watch(step_run)  # no caller waits for it, but its log is to be shown
         self._ending.end_if_interrupted(step_run, check)
 
     def _note_if_ended(self, step_run: StepRunResponse, job: JobHandle) -> None:
-        if job.error is None and job.phase.ended:  # one that was given up may still run
+        if job.error is None and job.phase.ended:  # one that the operator gave up may still run
             self._note_end(step_run)
 
     def check_not_stopping(self, step_run: StepRunResponse) -> None:
-        """Do nothing, unless the run of a step was stopped.
+        """Raise if the run of a step was stopped.
 
         Raises:
-            RunStoppedException: If it was.
+            RunStoppedException: If the run was stopped.
         """
         if self._stop_checks.is_stopping(step_run.pipeline_run_id):
             raise RunStoppedException("The pipeline run was stopped.")
 
     def _give_up(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:
-        """Fail a step of a dynamic pipeline, after its newest job, if there is one, has been cancelled."""
+        """Fail a step of a dynamic pipeline after its newest job, if there is one, was cancelled."""
         return self._background.start(step_run.id, partial(self._fail, step_run, error), ExecutionStatus.RUNNING)
 
     def _fail(self, step_run: StepRunResponse, error: AzureMLError) -> ExecutionStatus:

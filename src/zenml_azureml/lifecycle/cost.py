@@ -1,4 +1,4 @@
-"""What jobs have cost, by Azure's estimates of prices. Pure."""
+"""The cost of jobs, by Azure's estimates of prices. Pure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 
 def in_usd(usd: float) -> str:
-    """Some US dollars in digits: with cents, and with more of them where it is a matter of cents."""
+    """Return an amount of US dollars in digits, with two decimals, or four for small amounts."""
     return f"{usd:.2f}" if usd == 0 or usd >= 0.1 else f"{usd:.4f}"
 
 
 def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
-    """Estimated US dollars per hour of all nodes of a job, by its tags; None where its price is not known."""
+    """Return the estimated US dollars per hour of all nodes of a job, by its tags; None if unknown."""
     try:
         return float(job_tags[tags.USD_PER_HOUR])
-    except (KeyError, ValueError):  # none, or somebody has edited it
+    except (KeyError, ValueError):  # the tag is missing, or a user has edited it
         return None
 
 
 def usd_of(job: ListedJob, now: datetime) -> float | None:
-    """Estimated US dollars that a job has cost so far; None where its price, or for how long it ran, is not known.
+    """Return the estimated cost of a job so far in US dollars; None if its price or its running time is unknown.
 
     Args:
         job: The job.
         now: The time.
     """
-    if job.started is None:  # it has not run, or it is one of those of which Azure keeps no times
+    if job.started is None:  # it has not run, or Azure does not store its times
         return None if job.status in ("Running", FINALIZING, "Completed") else 0.0
     per_hour = usd_per_hour(job.tags)
     if per_hour is None:
@@ -47,12 +47,12 @@ def usd_of(job: ListedJob, now: datetime) -> float | None:
 
 @dataclass(frozen=True)
 class Total:
-    """What some jobs have cost together.
+    """The total cost of some jobs.
 
     Attributes:
-        usd: Estimated US dollars of those whose cost is known.
-        jobs: Number of all.
-        unknown: Number of those whose cost is not known.
+        usd: Estimated US dollars of the jobs whose cost is known.
+        jobs: Number of all jobs.
+        unknown: Number of jobs whose cost is not known.
     """
 
     usd: float
@@ -60,7 +60,7 @@ class Total:
     unknown: int
 
     def describe(self) -> str:
-        """As a sentence."""
+        """Return the total as a sentence."""
         jobs = f"{self.jobs} {'job' if self.jobs == 1 else 'jobs'}"
         if self.unknown == self.jobs:
             return f"Estimated cost of the run so far: unknown ({jobs}, none with a known price)."
@@ -69,7 +69,7 @@ class Total:
 
 
 def total_of(jobs: Sequence[ListedJob], now: datetime) -> Total:
-    """What jobs have cost together.
+    """Return the total cost of jobs.
 
     Args:
         jobs: The jobs, finished ones too.

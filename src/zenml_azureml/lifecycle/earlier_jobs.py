@@ -1,7 +1,7 @@
-"""Ends the jobs that earlier step runs of a step have left, before the step is submitted again.
+"""Cancels the unfinished jobs of earlier step runs of a step, before the step is submitted again.
 
-ZenML gives a step a new step run when it retries it, and when its orchestrator was restarted. Nothing in ZenML
-ends the job of the step run before.
+ZenML gives a step a new step run when it retries it, and when its orchestrator was restarted. ZenML itself does not
+cancel the job of the step run before.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _Superseded = tuple["StepRunResponse", "StepRunResponse"]
 
 
 class Operator(Protocol):
-    """What is needed of the step operator."""
+    """The part of the step operator that this module uses."""
 
     def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
-        """The settings in force for a step."""
+        """Return the settings in force for a step."""
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """The workspace that they lead to."""
+        """Return the workspace that settings select."""
 
 
 def _nothing() -> None:
-    """Look for nothing: there is no earlier step run."""
+    """Do nothing, since there is no earlier step run."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Ended:
     """The earlier jobs of a step, which have ended.
 
     Attributes:
-        checkpoints: Address of the checkpoint folder of the newest one that has been found; empty if none has one.
-        look_again: To call right before the new job is submitted: looks once more for a job that may still appear.
+        checkpoints: Address of the checkpoint folder of the newest job that was found; empty if none has one.
+        look_again: Searches once more for a job that may have appeared; call it right before the new job is submitted.
     """
 
     checkpoints: str = ""
@@ -73,8 +73,8 @@ class EarlierJobs:
 
     Args:
         operator: The step operator.
-        operator_of: The step operator that runs a step.
-        time: Where the time comes from.
+        operator_of: Returns the step operator that runs a step.
+        time: The clock.
     """
 
     def __init__(self, operator: Operator, operator_of: Callable[[StepRunResponse], Any], time: Time) -> None:
@@ -85,7 +85,7 @@ class EarlierJobs:
         self._ended: OrderedDict[tuple[UUID, str], set[UUID]] = OrderedDict()
 
     def note_end(self, step_run: StepRunResponse) -> None:
-        """Remember that a step run has no unfinished job: this process has seen the end of its last one."""
+        """Remember that a step run has no unfinished job, since this process has seen the end of its last one."""
         with self._lock:
             self._ended.setdefault((step_run.pipeline_run_id, step_run.name), set()).add(step_run.id)
             # A step that is submitted again is so soon; to have forgotten it costs no more than some requests.
@@ -93,35 +93,35 @@ class EarlierJobs:
                 self._ended.popitem(last=False)
 
     def end(self, step_run: StepRunResponse, check: Check) -> Ended:
-        """Cancel the unfinished jobs of a step's earlier step runs, and see that they end.
+        """Cancel the unfinished jobs of a step's earlier step runs, and wait for their end.
 
-        Costs no request for the first step run of a step, and none if this process has seen the ends of all jobs
-        before.
+        Makes no request for the first step run of a step, and none if this process has seen the ends of all earlier
+        jobs.
 
         Args:
             step_run: The new step run, which has no job yet.
-            check: Called while waiting; ends it by raising.
+            check: Called during the wait; ends it by raising.
 
         Returns:
-            What there is to know of them for the new job.
+            The facts about them that the new job needs.
 
         Raises:
-            AzureMLError: If one has not ended in time, or Azure ML cannot be asked. No job may be submitted then.
-            RunStoppedException: If one has ended itself, and the run is over.
+            AzureMLError: If a job has not ended in time, or Azure ML is unreachable. No job may be submitted then.
+            RunStoppedException: If a job has stopped itself, and the run is over.
         """
         unseen = self._unseen(step_run)
         if not unseen:
             return Ended()
         if any(_has_ended_itself(each) for each, _ in unseen) and (why := step_runs.over(step_run.pipeline_run_id)):
             raise RunStoppedException(
-                f"The step `{step_run.name}` is not submitted again: an earlier job of it ended itself, and {why}."
+                f"The step `{step_run.name}` is not submitted again: an earlier job of it stopped itself, and {why}."
             )
         search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
         search.end_all(check)
         return Ended(search.checkpoints, lambda: search.look_again(check))
 
     def _unseen(self, step_run: StepRunResponse) -> list[_Superseded]:
-        """The earlier step runs that may have an unfinished job, as far as this process knows."""
+        """Return the earlier step runs that may have an unfinished job, as far as this process knows."""
         with self._lock:
             seen = set(self._ended.get((step_run.pipeline_run_id, step_run.name), ()))
         if len(seen - {step_run.id}) >= step_run.version - 1:
@@ -143,7 +143,7 @@ class EarlierJobs:
             )
             age = superseded_for(step_run.start_time, following.start_time)
             until = now + (IN_FLIGHT - age).total_seconds()
-            # The operator of the step, its workspace or its cloud may have been changed since.
+            # The operator of the step, its workspace or its cloud may have changed since.
             its_own = self._workspace_of(each) or mine
             found = (its_own, its_own.of_job(step_runs.recorded_job_id(each)), mine)
             places = {id(place): place for place in found}
@@ -152,14 +152,14 @@ class EarlierJobs:
         return traces
 
     def _workspace_of(self, earlier: StepRunResponse) -> Workspace | None:
-        """The workspace of an earlier step run; None if its step operator is none of this package's any more."""
+        """Return the workspace of an earlier step run; None if its step operator no longer belongs to this package."""
         operator = self._operator_of(earlier)
         if not isinstance(operator, type(self._operator)):
             return None
         try:
             return operator.workspace(operator.get_settings(earlier))
         except AzureMLSettingsError:
-            return None  # settings with which nothing can have been submitted
+            return None  # no job can have been submitted with such settings
 
 
 def _has_ended_itself(step_run: StepRunResponse) -> bool:

@@ -1,4 +1,4 @@
-"""Answers of ZenML's server about runs: requested once in an interval, and never waited for longer than a moment."""
+"""Answers of ZenML's server about runs, requested once in an interval, with a short limit on the wait for them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _REMEMBERED = timedelta(minutes=10)
 class LatestAnswers(Generic[T]):
     """The latest answer about each run.
 
-    Thread-safe: a lock guards when each run was asked about and the answers. One caller waits for a request that is
-    due; the others, and that one after a second, get the answer before it.
+    Thread-safe: a lock guards the answers and the times of the requests. One caller waits for a request that is due;
+    the others, and that one after a second, get the previous answer.
 
     Args:
-        request: Asks the server about a run, on a thread of its own. An error of it leaves the answer as it was.
+        request: Asks the server about a run, on a separate thread. An error leaves the answer unchanged.
         unknown: The answer until there is one.
         interval: Time between two requests about the same run.
         time: The clock.

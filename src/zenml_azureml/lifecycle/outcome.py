@@ -1,4 +1,4 @@
-"""What the state of a job means for its step run."""
+"""The status and the error of a step run, from the state of its job."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.run_history import RunDetails
     from zenml_azureml.azure.logs.tail import LogEnd
 
-#: These six are the only statuses after which ZenML's runner of dynamic
-#: pipelines goes on asking or publishes an end; any other makes it drop the step for good.
+#: After these six statuses, ZenML's runner of dynamic pipelines continues to poll or publishes an end. After any other
+#: status it drops the step for good.
 _STATUS_BY_PHASE = {
     JobPhase.WAITING: ExecutionStatus.INITIALIZING,
     JobPhase.PREPARING: ExecutionStatus.PROVISIONING,
@@ -34,9 +34,9 @@ _STATUS_BY_PHASE = {
 
 
 def status_of(job: JobHandle) -> ExecutionStatus:
-    """The step's status as its job shows it.
+    """Return the step's status as its job shows it.
 
-    An end counts only when it is settled: until then its log may still be read.
+    An end counts only when it is settled: until then the log may still be read.
     """
     if job.error is not None:
         return ExecutionStatus.FAILED
@@ -50,28 +50,28 @@ def status_of(job: JobHandle) -> ExecutionStatus:
 
 
 def ended_itself(job: JobHandle) -> bool:
-    """True if a job has ended itself, because its step was over on ZenML's server."""
+    """True if a job has stopped itself because its step was over on ZenML's server."""
     return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
 
 
 def conclude(job: JobHandle, step_run: StepRunResponse, because: str = "", history: str = "") -> AzureMLError | None:
-    """Compare the end of a job with what the step reported, and tell the server what it does not know.
+    """Compare the end of a job with what the step reported, and publish what the server does not know.
 
     Args:
         job: A settled job.
         step_run: Its step run.
-        because: Why it was cancelled from here, as half a sentence; empty if it was not.
-        history: What was tried before it, in lines; empty if nothing was.
+        because: The reason why the operator cancelled it, as a clause; empty if it did not.
+        history: The attempts to run the step, one line each; empty if there was only one.
 
     Returns:
-        Why the step did not succeed; None if it did.
+        The reason why the step did not succeed; None if it did.
     """
     error = _failure(job, step_run, because)
     if error is None:
         return None
     error = error.with_history(history)
     if step_runs.has_reported(step_run):
-        # A job that was cancelled from here after the report says nothing of why the step ended.
+        # If the operator cancelled the job after the report, its end does not explain the end of the step.
         if not because or status_of(job) is not ExecutionStatus.STOPPED:
             step_runs.add_to_report(step_run, error)
     elif status_of(job) is ExecutionStatus.STOPPED:
@@ -89,8 +89,8 @@ def account_without_server(
     Args:
         job: The job.
         step_run: Its step run.
-        because: Why it was cancelled from here, as half a sentence; empty if it was not.
-        history: What was tried before it, in lines; empty if nothing was.
+        because: The reason why the operator cancelled it, as a clause; empty if it did not.
+        history: The attempts to run the step, one line each; empty if there was only one.
     """
     step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
     status = status_of(job)
@@ -120,12 +120,12 @@ def job_failure(
     """Return why a job failed.
 
     Args:
-        job: What to call it, at the beginning of a sentence.
-        details: What run history tells of it; None if that is not known.
-        log_end: The end of its log; of several, of the one that explains it best.
-        reported: What the step's own code has reported of its failure, on rank 0; empty for nothing.
+        job: The words that name it at the beginning of a sentence.
+        details: Its run history; None if unknown.
+        log_end: The end of its log; of several logs, of the one that explains the failure best.
+        reported: The error that the step's own code has reported, on rank 0; empty if none.
         studio_url: Its page in Studio.
-        is_command: True if it runs a command of the user's that reports nothing but its exit code.
+        is_command: True if it runs a command of the user, which reports only its exit code.
         job_name: Name of the Azure ML job.
         log_shown: True if the user has seen its log.
     """
@@ -133,7 +133,7 @@ def job_failure(
     limit = details.time_used_up if details else None
     where = f" on {log_end.label}" if log_end.label and (log_end.is_blamed or not log_end.is_first) else ""
     if where and not log_end.is_first:
-        # Where another rank has failed, what rank 0 reports is what came of that.
+        # If another rank has failed first, the error that rank 0 reports is only a consequence.
         reported = ""
     failed = FailedJob(
         message,
@@ -162,22 +162,22 @@ def job_failure(
 
 
 def overdue(job: JobHandle, queue_timeout: timedelta | None) -> AzureMLError | None:
-    """Why a job that still waits for its compute is to be given up; None if it may wait on.
+    """Return the error for a job that is queued for too long; None if it may continue to wait.
 
     Args:
         job: The job.
-        queue_timeout: How long it may wait; None for as long as it takes.
+        queue_timeout: Time for which it may be queued; None for no limit.
     """
     waiting = job.phase in (JobPhase.WAITING, JobPhase.PREPARING)
     if queue_timeout is None or not waiting or job.waited < queue_timeout:
         return None
     minutes = queue_timeout.total_seconds() / 60
     return QueueTimeoutError(
-        f"The Azure ML job `{job.name}` was cancelled: after {job.waited.total_seconds():.0f} s it still waited for "
-        f"its compute (state: {job.status}), and `queue_timeout_minutes` is {minutes:g}.",
+        f"The Azure ML job `{job.name}` was cancelled: it was still queued after {job.waited.total_seconds():.0f} s "
+        f"(state: {job.status}), and `queue_timeout_minutes` is {minutes:g}.",
         studio_url=job.studio_url,
-        hint="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
-        "or raise `queue_timeout_minutes`.",
+        hint="Check in Studio what occupies the compute or its quota. Choose another size, region or `job_tier`, or "
+        "raise `queue_timeout_minutes`.",
     )
 
 
@@ -194,19 +194,19 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
         return _explain(job, step, "", is_command)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
-    # Of a command step too: ZenML publishes its end right after this, and does not wait for a server that is away.
+    # For a command step too: ZenML publishes its end right after this, and does not wait for an unavailable server.
     has_reported = step_runs.has_reported(step_run)
     if not is_command and not has_reported:
         return JobFailedError(
-            f"{step} completed, but its container never told ZenML that the step ended.",
+            f"{step} completed, but the step never reported its result to ZenML.",
             log_tail=job.log_end.lines,
             log_source=job.log_end.label,
             studio_url=job.studio_url,
             log_shown=job.log_shown,
             job_name=job.name,
             cause="early-exit",
-            hint="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
-            "the step's function return.",
+            hint="The process probably exited early with exit code 0 (e.g. `os._exit(0)` or a wrapper script). Let the "
+            "step's function return.",
         )
     return None
 
@@ -229,20 +229,20 @@ def _cancelled(job: JobHandle, step: str, because: str) -> JobCancelledError:
         return JobCancelledError(f"{step} was cancelled: {because}.", studio_url=job.studio_url)
     never_began = job.details is not None and job.details.started is None
     return JobCancelledError(
-        f"{step} was cancelled{' before it began to run' if never_began else ''}.",
+        f"{step} was cancelled{' before it started' if never_began else ''}.",
         azure_message=job.details.error if job.details else "",
         studio_url=job.studio_url,
-        hint="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
+        hint="Studio shows which user cancelled it. Run the pipeline again to repeat the step.",
     )
 
 
 def _ended_itself(log_end: LogEnd, details: RunDetails | None) -> bool:
     if log_end.ended_itself:
         return True
-    # Without the line, which may be cut off, the exit code shows it. Of several processes only one is named.
+    # If the line was cut off, the exit code shows it. Of several processes only one is named.
     return details is not None and log_end.is_named and exit_code_of(details.error) in EXIT_CODES
 
 
 def _time_used_up(job: JobHandle) -> timedelta | None:
-    """The time limit, where Azure cancelled a job because it was over."""
+    """Return the time limit if Azure cancelled a job because it had exceeded that; None otherwise."""
     return job.details.time_used_up if job.details and job.phase is JobPhase.CANCELED else None

@@ -1,6 +1,6 @@
-"""Finds the unfinished jobs of earlier step runs of a step, cancels them and sees that they end.
+"""Finds the unfinished jobs of earlier step runs of a step, cancels them and waits for their end.
 
-`predecessors.py` decides; this does what it decides.
+`predecessors.py` makes the decisions; this module carries them out.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ Check = Callable[[], None]
 
 @dataclass
 class Trace:
-    """What is known of the jobs of one earlier step run in one workspace.
+    """The facts about the jobs of one earlier step run in one workspace.
 
     Attributes:
         predecessor: The earlier step run.
         workspace: The workspace.
         secret: Address of its recorded secret in a key vault; empty for none.
-        number: Number of the next job to look for.
+        number: Number of the next job to search for.
         status: Status of its newest job; None as long as none was found.
         cancelled: True if its newest job had not ended when it was found, and has been cancelled since.
-        until: When no further job can appear any more.
+        until: Time after which no further job can appear.
     """
 
     predecessor: Predecessor
@@ -67,11 +67,11 @@ class _Unfinished:
     """A job that has to end.
 
     Attributes:
-        trace: Whose it is.
+        trace: The trace of its step run.
         job: The job as it was last seen.
-        found_at: When it was found.
-        asked_at: When its cancel was last requested; None if it was not.
-        missing: How often in a row Azure ML has not had it.
+        found_at: Time when it was found.
+        asked_at: Time when its cancel was last requested; None if it was not.
+        missing: Number of polls in a row in which Azure ML did not have it.
     """
 
     trace: Trace
@@ -87,8 +87,8 @@ class Search:
     Args:
         step_run: The new step run.
         settings: Its settings.
-        traces: What is known of the earlier ones.
-        time: Where the time comes from.
+        traces: The traces of the earlier step runs.
+        time: The clock.
 
     Attributes:
         checkpoints: Address of the checkpoint folder of the newest job that has one; empty if none has.
@@ -105,18 +105,18 @@ class Search:
         self.checkpoints = ""
 
     def end_all(self, check: Check) -> None:
-        """Cancel what is found by the run's tag and by name, for as long as a job may still appear."""
+        """Cancel the jobs found by the run's tag and by name, as long as a job may still appear."""
         listed = {id(trace.workspace): trace.workspace for trace in self._traces}
         unfinished = [job for place in listed.values() for job in self._listed_in(place, check)]
         self._end(unfinished, check)
         self._end(self._named(self._traces, check), check)
-        looks, told = 0, False
+        looks, announced = 0, False
         while True:
             awaited = [trace for trace in self._traces if trace.is_open and self._time.monotonic() < trace.until]
             if not awaited:
                 return
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 logger.info(
                     "Looking for %.0f s for a job of an earlier step run of `%s`, which may have been submitted just "
                     "before its process was killed.",
@@ -138,11 +138,11 @@ class Search:
             self._end(self._named(awaited, check), check)
 
     def look_again(self, check: Check) -> None:
-        """Look once more for a job that may have appeared since, and end it."""
+        """Search once more for a job that may have appeared since, and cancel it."""
         self._end(self._named([trace for trace in self._traces if trace.is_open], check), check)
 
     def _listed_in(self, workspace: Workspace, check: Check) -> list[_Unfinished]:
-        """The unfinished jobs of the step in its run, by the run's tag; the traces learn of all of its jobs."""
+        """Return the unfinished jobs of the step in its run, by the run's tag, and note all its jobs in the traces."""
         by_id = {str(trace.predecessor.id): trace for trace in self._traces if trace.workspace is workspace}
         tag = tags.of_run(self._step_run.pipeline_run_id)
         jobs = self._ask("listing the jobs of the run", lambda: list(workspace.list_jobs(tag)), check)
@@ -154,7 +154,7 @@ class Search:
         return found
 
     def _named(self, traces: Iterable[Trace], check: Check) -> list[_Unfinished]:
-        """The unfinished jobs of earlier step runs that no listing has shown yet, by the names that they have."""
+        """Return the unfinished jobs of earlier step runs that no listing has shown yet, by their names."""
         found = []
         for trace in traces:
             while True:
@@ -163,7 +163,7 @@ class Search:
                 if job is not None and job.tags.get(tags.STEP_RUN_ID) == str(trace.predecessor.id):
                     found += self._note(trace, job)
                 elif trace.number < trace.predecessor.jobs:
-                    trace.number += 1  # one that was deleted
+                    trace.number += 1  # this one was deleted
                 else:
                     break
         return found
@@ -182,7 +182,7 @@ class Search:
         """Cancel jobs and wait until they have ended.
 
         Raises:
-            AzureMLError: If one has not ended in time, or Azure ML refuses.
+            AzureMLError: If a job has not ended in time, or Azure ML refuses.
         """
         for each in unfinished:
             logger.warning(
@@ -233,7 +233,7 @@ class Search:
         return True
 
     def _let_go(self, waiting: list[_Unfinished]) -> None:
-        """Cancel what is not cancelled yet, and show how to make sure of it: nothing waits for it any longer."""
+        """Cancel the remaining jobs, and show how to check that they end, since the operator stops waiting for them."""
         for each in waiting:
             try:
                 if each.asked_at is None:
@@ -242,7 +242,7 @@ class Search:
                 logger.error("%s", error)
                 continue
             logger.warning(
-                "The Azure ML job `%s` was asked to end, but Azure has not confirmed that it did. %s",
+                "Cancellation of Azure ML job `%s` was requested but not confirmed. %s",
                 each.job.name,
                 each.trace.workspace.how_to_cancel(each.job.name),
             )
@@ -251,8 +251,8 @@ class Search:
         job = unfinished.job
         return AzureMLError(
             f"The step `{self._step_run.name}` is not submitted: the Azure ML job `{job.name}` of an earlier step run "
-            f"of it has not ended for {self._bound.total_seconds() / 60:g} minutes (`max_cancel_minutes`). Its status "
-            f"is {job.status}.",
+            f"of it has not ended within {self._bound.total_seconds() / 60:g} minutes (`max_cancel_minutes`). Its "
+            f"status is {job.status}.",
             studio_url=job.studio_url,
             hint="Cancel that job and wait for its end, then run the step again. "
             f"{unfinished.trace.workspace.how_to_cancel(job.name)}",

@@ -38,11 +38,11 @@ def may_appear(predecessor: Predecessor, status: str | None, *, cancelled: bool)
     """True if a further job of an earlier step run may still be on its way to Azure ML.
 
     Its process may have been killed during the request, in which case no listing has the job yet. The jobs of one
-    step run follow each other: as long as one has not ended, no further one is submitted.
+    step run follow each other: the operator submits no further job as long as one has not ended.
 
     Args:
         predecessor: The earlier step run.
-        status: The status of its newest job in Azure's words; None if it has no job.
+        status: Azure's status of its newest job; None if it has no job.
         cancelled: True if its newest job had not ended when it was found, and has been cancelled since.
     """
     if cancelled or predecessor.reported_by_code:
@@ -57,19 +57,19 @@ def is_cancelled_now(predecessor: Predecessor, status: str, waited: timedelta, a
 
     Args:
         predecessor: The earlier step run that it belongs to.
-        status: Its status in Azure's words.
+        status: Azure's status of the job.
         waited: Time since it was found.
         asked: Time since its cancel was last requested; None if it was not.
     """
     if status == FINALIZING:
-        return False  # its command has ended: there is nothing left to cancel
+        return False  # its command has ended, so there is nothing left to cancel
     if asked is not None:
         return asked >= CANCEL_AGAIN
     return waited >= FINISHING if predecessor.reported else True
 
 
 def pause_after(looks: int) -> float:
-    """Seconds to wait before the next poll: 1, 2, 4, then 5.
+    """Return the seconds to wait before the next poll: 1, 2, 4, then 5.
 
     Args:
         looks: Number of polls so far.
@@ -78,7 +78,7 @@ def pause_after(looks: int) -> float:
 
 
 def superseded_for(started: datetime | None, next_started: datetime | None) -> timedelta:
-    """Time for which an earlier step run has been superseded when the new one starts; zero if unknown.
+    """Return the time for which an earlier step run has been superseded when the new one starts; zero if unknown.
 
     Args:
         started: Start of the new step run.

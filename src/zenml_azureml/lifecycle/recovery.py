@@ -1,4 +1,4 @@
-"""Where a step goes on whose job Azure has ended, or let wait for too long: a decision from its history. Pure."""
+"""The recovery policy: the next target of a step whose job failed for lack of capacity, by its history. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-#: Stands in a step's metadata for a price that nobody tells.
+#: Value in a step's metadata for a price that is not known.
 UNKNOWN = "unknown"
 
 
 class RetryReason(str, Enum):
-    """Why a step was moved on from one of its attempts; the values are kept on ZenML's server."""
+    """The reason why a step was resubmitted after an attempt. ZenML's server stores the values."""
 
     PREEMPTED = "preempted"
     NO_CAPACITY = "no capacity"
@@ -25,19 +25,19 @@ class RetryReason(str, Enum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to run a step. As long as it may still succeed, it has no reason.
+    """One attempt to run a step. It has no reason as long as it may still succeed.
 
     Attributes:
-        target: At which place: see `settings/fallback.py`.
-        job: Name of its job; empty where none was submitted, because there was no capacity.
-        place: The place in words, e.g. `serverless compute (Standard_DS3_v2)`; empty until it is known.
-        size: VM size of its nodes; empty where Azure chooses it.
-        usd_per_hour: Estimated US dollars per hour of all its nodes; None where no price is known.
+        target: Number of its target: see `settings/fallback.py`.
+        job: Name of its job; empty if none was submitted, for lack of capacity.
+        place: Description of its compute, e.g. `serverless compute (Standard_DS3_v2)`; empty until it is known.
+        size: VM size of its nodes; empty if Azure chooses it.
+        usd_per_hour: Estimated US dollars per hour of all its nodes; None if unknown.
         studio_url: Its page in Studio; empty until it is known.
-        reason: Why the step was moved on from it.
-        says: Azure's own words for that.
-        started: When it began to run; None if it never did, or goes on.
-        ended: When it ended.
+        reason: The reason why it did not succeed, if that is one to resubmit the step for.
+        says: Azure's message about that.
+        started: Time when it started; None if it never started, or has not ended.
+        ended: Time when it ended.
     """
 
     target: int
@@ -53,7 +53,7 @@ class Attempt:
 
     @property
     def usd(self) -> float | None:
-        """Estimated cost in US dollars, by the time for which it ran; None where its price or that is not known."""
+        """Estimated cost in US dollars, from its price and its running time; None if one of them is unknown."""
         if not self.job or (self.ended is not None and self.started is None):
             return 0.0  # it never ran
         if self.usd_per_hour is None or self.ended is None or self.started is None:
@@ -61,7 +61,7 @@ class Attempt:
         return self.usd_per_hour * max(0.0, (self.ended - self.started).total_seconds()) / 3600
 
     def as_metadata(self) -> dict[str, Any]:
-        """The attempt as it is kept on ZenML's server: what is known of it, in JSON's types."""
+        """Return the attempt as ZenML's server stores it: its known attributes, in JSON's types."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         values["reason"] = self.reason and self.reason.value
         values["started"] = self.started and self.started.isoformat()
@@ -72,10 +72,10 @@ class Attempt:
 
 
 def attempt_from(metadata: dict[str, Any]) -> Attempt:
-    """The attempt that ZenML's server has kept.
+    """Return an attempt that ZenML's server has stored.
 
     Args:
-        metadata: What `Attempt.as_metadata` returned; further keys, of a later version, are left out.
+        metadata: The result of `Attempt.as_metadata`; further keys, of a later version, are ignored.
     """
     values: dict[str, Any] = {field.name: metadata[field.name] for field in fields(Attempt) if field.name in metadata}
     for name in ("started", "ended"):
@@ -88,11 +88,11 @@ def attempt_from(metadata: dict[str, Any]) -> Attempt:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a step may be moved.
+    """The limits for resubmitting a step.
 
     Attributes:
-        targets: Number of the places that its job may run at, at least 1.
-        max_preemptions: How often its job is submitted again to the same place.
+        targets: Number of its targets, at least 1.
+        max_preemptions: Number of times that its job is resubmitted to the last target after a preemption.
     """
 
     targets: int
@@ -100,58 +100,58 @@ class Limits:
 
 
 def next_target(attempts: Sequence[Attempt], reason: RetryReason, limits: Limits) -> int | None:
-    """The place of the next attempt.
+    """Return the target of the next attempt.
 
-    The next place, as long as there is one. At the last one a job that was preempted is submitted again, up to a
-    number of times: capacity that comes and goes comes again, whereas what had no room for a job is not asked twice.
+    That is the next target, as long as there is one. At the last target, a preempted job is resubmitted up to a number
+    of times, since spot capacity returns. A target without capacity is not tried again.
 
     Args:
-        attempts: Those so far, the first one first; at least one.
-        reason: Why the last one has ended.
-        limits: How far the step may be moved.
+        attempts: The attempts so far, the oldest first; at least one.
+        reason: The reason why the last one has ended.
+        limits: The limits for resubmitting the step.
 
     Returns:
-        Number of the place; None to give up.
+        Number of the target; None to give up.
     """
     here = attempts[-1].target
     if here + 1 < limits.targets:
         return here + 1
     if reason is not RetryReason.PREEMPTED:
         return None
-    # The last attempt may know its reason already or not: it counts for itself.
+    # The last attempt is not counted: it may or may not have its reason already.
     before = sum(1 for attempt in attempts[:-1] if attempt.target == here and attempt.reason is RetryReason.PREEMPTED)
     return here if before < limits.max_preemptions else None
 
 
 def closed(attempts: Sequence[Attempt], reason: RetryReason | None, **facts: Any) -> tuple[Attempt, ...]:
-    """The attempts with what is known of the end of the last one.
+    """Return the attempts with the end of the last one.
 
     Args:
-        attempts: At least one.
-        reason: Why the step is moved on from it.
-        facts: `says`, `started`, `ended`: as far as they are known.
+        attempts: The attempts; at least one.
+        reason: The reason why the step is resubmitted; None if it is not.
+        facts: Values of `says`, `started` and `ended`, as far as they are known.
     """
     return (*attempts[:-1], replace(attempts[-1], reason=reason, **facts))
 
 
 def number_of_jobs(attempts: Sequence[Attempt]) -> int:
-    """How many jobs were submitted in all attempts."""
+    """Return the number of jobs that were submitted in all attempts."""
     return sum(1 for attempt in attempts if attempt.job)
 
 
 def cost(attempts: Sequence[Attempt]) -> float | None:
-    """Estimated US dollars of all attempts together; None where what one of them has cost is not known."""
+    """Return the estimated cost of all attempts in US dollars; None if the cost of one of them is unknown."""
     costs = [attempt.usd for attempt in attempts]
     return None if None in costs else sum(usd for usd in costs if usd is not None)
 
 
 def history(attempts: Sequence[Attempt]) -> str:
-    """What was tried before the last attempt, and why not for longer: a line each; empty if nothing was."""
+    """Return a line for each attempt, with the reason for its end; empty if there was only one attempt."""
     if len(attempts) < 2:
         return ""
     lines = [f"{len(attempts)} attempts were made:"]
     for number, attempt in enumerate(attempts, start=1):
-        what = attempt.place or "a place that was not settled"
+        what = attempt.place or "unknown compute"
         job = f", job `{attempt.job}`" if attempt.job else ", no job"
         why = f": {attempt.reason}" if attempt.reason else ""
         says = f" (Azure: {' '.join(attempt.says.split())})" if attempt.says else ""

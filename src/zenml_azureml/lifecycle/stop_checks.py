@@ -23,7 +23,7 @@ class StopChecks:
     """
 
     def __init__(self, time: Time) -> None:
-        # A little less than the interval, so that a caller that checks once in each never gets the answer before.
+        # A little less than the interval, so that a caller that checks once in each interval gets a new answer.
         self._answers = LatestAnswers(_is_stopping, False, STOP_CHECK_INTERVAL * 0.9, time)
 
     def is_stopping(self, run_id: UUID) -> bool:

@@ -1,11 +1,11 @@
-"""Notices SIGINT and SIGTERM, whatever becomes of the exceptions that they raise.
+"""Records SIGINT and SIGTERM, even if the exceptions that they raise are lost.
 
-Two things make that necessary. An exception that a handler raises inside a callback of C code is printed and
-dropped by Python. And in dynamic pipelines nothing that ZenML does at a signal reaches a job: Ctrl+C waits for
-the jobs to end by themselves, SIGTERM ends the process on the spot.
+There are two reasons for that. Python prints and drops an exception that a handler raises inside a callback of C code.
+And in dynamic pipelines ZenML cancels no job at a signal: after Ctrl+C it waits for the jobs to end by themselves, and
+SIGTERM ends the process at once.
 
-Only the main thread can set handlers. A pipeline on another thread has an event loop of the main thread do it, if there
-is one (`await asyncio.to_thread(pipeline)`). Without one, Ctrl+C is noticed once it has ended the main thread.
+Only the main thread can set handlers. A pipeline on another thread asks an event loop of the main thread to do it, if
+there is one (`await asyncio.to_thread(pipeline)`). Without one, Ctrl+C is noticed when it has ended the main thread.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LOOP_TAKES = 2.0
 class StopSignals:
     """The signals of one process.
 
-    Thread-safe: the handlers run on the main thread and change nothing but a number.
+    Thread-safe: the handlers run on the main thread and change only a number.
 
     Attributes:
-        number: Grows with every signal.
-        guards: Told of by whoever has jobs that must not outlive the process.
+        number: Number of signals so far.
+        guards: The objects whose `busy` is True while they have jobs that must not outlive the process.
     """
 
     def __init__(self) -> None:
@@ -48,10 +48,10 @@ class StopSignals:
         self._searched_by: WeakSet[threading.Thread] = WeakSet()
 
     def notice(self) -> None:
-        """Have the signals noticed from now on, as far as that is possible on this thread.
+        """Record signals from now on, as far as that is possible on this thread.
 
-        To be called again before it counts: others, such as ZenML for each step, set handlers too, and take them
-        away again.
+        Call it again before each wait: other code, such as ZenML for each step, sets handlers too, and restores the
+        ones before.
         """
         thread = threading.current_thread()
         if thread is threading.main_thread():
@@ -66,7 +66,7 @@ class StopSignals:
         return [number.name for number in SIGNALS if number not in self._noticed]
 
     def warning(self, run: str) -> str:
-        """Return what a user has to know of the signals that are not noticed; empty if all of them are.
+        """Return a warning for the user about the signals that are not noticed; empty if all of them are.
 
         Args:
             run: Name of the pipeline run.
@@ -85,7 +85,7 @@ class StopSignals:
         self._noticed.update(SIGNALS)
         for number in SIGNALS:
             handler = signal.getsignal(number)
-            # Nothing to notice where a signal is ignored, or handled by C code, which could not be called from here.
+            # Leave a signal alone if it is ignored, or handled by C code, which Python could not call.
             if handler not in (None, signal.SIG_IGN) and not isinstance(handler, _Handler):
                 signal.signal(number, _Handler(self, handler))
 
@@ -97,18 +97,18 @@ class StopSignals:
                 self._set_handlers()
                 done.set()
 
-        # A thread has no other way to the loop of the thread that it works for.
-        # (`isinstance` would ask proxies among the objects for the class of what they stand for.)
+        # A worker thread has no other way to find the event loop of the main thread.
+        # (`isinstance` would ask proxy objects for the class of the object behind them.)
         loops = [found for found in gc.get_objects() if issubclass(type(found), asyncio.AbstractEventLoop)]
         running = [loop for loop in loops if loop.is_running()]
         for loop in running:
-            with suppress(RuntimeError):  # it has just been closed
+            with suppress(RuntimeError):  # the loop was just closed
                 loop.call_soon_threadsafe(set_handlers)
         if running:
             done.wait(_LOOP_TAKES)
 
     def checker(self) -> Callable[[], None]:
-        """Something that raises once a signal has come that had not come before this call.
+        """Return a function that raises if a signal has come since this call.
 
         Returns:
             A function that raises `RunInterruptedException`.
@@ -123,16 +123,16 @@ class StopSignals:
 
 
 def _main_thread_was_interrupted() -> bool:
-    # Python then waits for the other threads, and keeps the exception that nothing has caught.
+    # Python then waits for the other threads, and keeps the uncaught exception.
     return getattr(sys, "last_type", None) is KeyboardInterrupt and not threading.main_thread().is_alive()
 
 
 class _Handler:
-    """Notices a signal, and has happen what would have happened without it.
+    """A handler that records a signal, and then calls the handler that it has replaced.
 
     Args:
-        interruptions: Where it is noticed.
-        previous: The handler in whose place it is.
+        interruptions: The record of signals.
+        previous: The replaced handler.
     """
 
     def __init__(self, interruptions: StopSignals, previous: Any) -> None:
@@ -142,16 +142,16 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self._interruptions.number += 1
         if frame is not None and sys._getframe().f_back is not frame:
-            return  # called by ZenML's handler, which stands above this one and raises by itself
+            return  # called by ZenML's handler, which has replaced this one and raises by itself
         if callable(self._previous):
             self._previous(number, frame)
         elif any(guard.busy for guard in self._interruptions.guards):
-            # Not on the spot, as the system would, but by way of everybody's `finally`.
+            # Not at once, as the system would: every `finally` runs first.
             sys.exit(128 + number)
         else:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
 
-#: Signals are the process's, not an operator's.
+#: One object per process, since signals belong to the process and not to an operator.
 STOP_SIGNALS = StopSignals()

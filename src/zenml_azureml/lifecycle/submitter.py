@@ -1,7 +1,7 @@
-"""Submits a step again whose job was preempted, got no machines or waited for too long: here, or at the next place.
+"""Submits steps, and resubmits those whose job was preempted, found no capacity or was queued for too long.
 
-`recovery.py` decides; this does what it decides. A step's next job is submitted when the one before has been seen to
-have ended, never earlier.
+`recovery.py` selects the target; this module submits to it. It submits a step's next job only when the job before has
+ended.
 """
 
 from __future__ import annotations
@@ -45,41 +45,41 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Time after which a cancel that had no effect is asked for again.
+#: Time after which a cancel that had no effect is requested again.
 _CANCEL_AGAIN = timedelta(seconds=60)
 
-#: How long a job may have run that got its machines when it was just being cancelled for having waited for them.
+#: Longest run of a job that started while the operator cancelled it for its queue timeout.
 _CANCEL_TAKES = timedelta(minutes=2)
 
-#: So much of Azure's words is kept of each attempt.
+#: Longest part of Azure's message that is stored with an attempt, in characters.
 _LONGEST_WORDS = 300
 
 Check = Callable[[], None]
 
 
 class Operator(Protocol):
-    """What is needed of the step operator."""
+    """The part of the step operator that the submitter uses."""
 
     @property
     def id(self) -> UUID:
         """Its id on ZenML's server."""
 
     def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
-        """The settings in force for a step."""
+        """Return the settings in force for a step."""
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """The workspace that they lead to."""
+        """Return the workspace that settings select."""
 
 
 class StepSubmitter:
     """The submissions of one operator's steps.
 
-    Thread-safe as `Attempts` is: ZenML waits for a step, or asks for its status, on one thread at a time.
+    Thread-safe as `Attempts` is: ZenML waits for a step, or polls its status, on one thread at a time.
 
     Args:
         operator: The step operator.
-        attempts: Where the attempts are kept.
-        time: Where the time comes from.
+        attempts: The table of attempts.
+        time: The clock.
     """
 
     def __init__(self, operator: Operator, attempts: Attempts, time: Time) -> None:
@@ -95,16 +95,16 @@ class StepSubmitter:
         check: Check,
         before: Check = lambda: None,
     ) -> SubmittedJob:
-        """Submit a step for the first time, to the first of its places that has room for it.
+        """Submit a step for the first time, to its first target that has capacity.
 
         Args:
             step_run: The step run.
-            request: Its job with the options of a place.
-            check: Ends it by raising.
-            before: Called right before a job is sent; ends it by raising.
+            request: Returns its job with the options of a target.
+            check: Ends the submission by raising.
+            before: Called right before a job is sent; ends the submission by raising.
 
         Raises:
-            AzureMLError: If it cannot be submitted.
+            AzureMLError: If the step cannot be submitted.
         """
 
         def request_at(options: JobOptions, target: int) -> JobSpec:
@@ -114,11 +114,11 @@ class StepSubmitter:
         return self._submit(step_run, (), 0, request_at, check, before=before)
 
     def timeout(self, step_run: StepRunResponse) -> timedelta:
-        """Return for how long Azure and ZenML's server may be unavailable before a step is given up."""
+        """Return the time for which Azure and ZenML's server may be unavailable before a step fails."""
         return timedelta(minutes=self._operator.get_settings(step_run).max_unreachable_minutes)
 
     def history(self, step_run: StepRunResponse) -> str:
-        """Return the attempts before the last one, in lines; empty if there were none."""
+        """Return the attempts to run a step, one line each; empty if there was only one."""
         return history(self._attempts.of(step_run))
 
     def how_to_wait(self, step_run: StepRunResponse) -> str:
@@ -127,7 +127,7 @@ class StepSubmitter:
         return f"zenml-azureml jobs wait {self._attempts.job_name(step_run)}{f' --cloud {cloud}' if cloud else ''}"
 
     def reason(self, step_run: StepRunResponse, job: JobHandle) -> RetryReason | None:
-        """Why a step is to be submitted again; None if its job has had its say.
+        """Return why a step is to be resubmitted; None if the end of its job is final.
 
         Args:
             step_run: The step run.
@@ -137,20 +137,20 @@ class StepSubmitter:
         reason = reason_of_end(job, attempts[-1])
         if reason is None or next_target(attempts, reason, self._limits(step_run)) is None:
             return None
-        # A step that has reported its end has ended, whatever became of its job: ZenML takes no second end.
+        # A step that has reported its end has ended, whatever happens to its job: ZenML accepts no second end.
         return reason if not step_runs.has_reported(step_run) else None
 
     def submit_again(self, step_run: StepRunResponse, job: JobHandle, reason: RetryReason, check: Check) -> None:
-        """Submit a step again whose newest job has ended.
+        """Resubmit a step whose newest job has ended.
 
         Args:
             step_run: The step run.
             job: That job, which is settled.
-            reason: Why.
-            check: Ends it by raising.
+            reason: The reason.
+            check: Ends the submission by raising.
 
         Raises:
-            AzureMLError: If it cannot be submitted at any of the places that are left; with all that was tried.
+            AzureMLError: If none of the remaining targets accepts the step. It lists all attempts.
         """
         settings = self._operator.get_settings(step_run)
         workspace = self._operator.workspace(settings)
@@ -176,7 +176,7 @@ class StepSubmitter:
             )
 
         target = next_target(attempts, reason, self._limits(step_run))
-        assert target is not None  # noqa: S101 - that is what `reason` is for
+        assert target is not None  # noqa: S101 - `reason` has checked that there is one
         logger.warning("The Azure ML job `%s` of the step `%s` has ended: %s.", job.name, step_run.name, reason)
         self._submit(step_run, attempts, target, request, check)
         try:
@@ -185,13 +185,13 @@ class StepSubmitter:
             logger.warning("%s", error)
 
     def waits_too_long(self, step_run: StepRunResponse, job: JobHandle) -> bool:
-        """Whether a job has waited for its compute for longer than it may, or was given up for that before."""
+        """Return True if a job has exceeded its queue timeout, now or at an earlier poll."""
         if job.phase not in (JobPhase.WAITING, JobPhase.PREPARING):
             return False
         return self._is_given_up(step_run) or self._overdue(step_run, job) is not None
 
     def last_wait(self, step_run: StepRunResponse, job: JobHandle) -> AzureMLError | None:
-        """Why the step of such a job is to be given up, with all that was tried; None where there is another place."""
+        """Return why the step of such a job fails, with all attempts; None if another target is left."""
         attempts = self._known(step_run, job)
         if next_target(attempts, RetryReason.QUEUE_TIMEOUT, self._limits(step_run)) is not None:
             return None
@@ -199,17 +199,17 @@ class StepSubmitter:
         return late and late.with_history(history(closed(attempts, RetryReason.QUEUE_TIMEOUT)))
 
     def end_waiting(self, step_run: StepRunResponse, job: JobHandle) -> None:
-        """Cancel such a job, so that its step can be submitted to the next place when it has ended.
+        """Cancel such a job, so that its step can be resubmitted to the next fallback when it has ended.
 
         Raises:
-            AzureMLError: If Azure refuses; the message says how to do it by hand.
+            AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
         if not self._is_given_up(step_run):
-            # Before the cancel: whoever finds a job that was canceled has to know why.
+            # Before the cancel: another process that finds the canceled job needs the reason.
             self._attempts.put(step_run, closed(self._known(step_run, job), RetryReason.QUEUE_TIMEOUT))
             self._attempts.save(step_run, self._operator.id)
             seconds = job.waited.total_seconds()
-            logger.warning("The Azure ML job `%s` has waited for its compute for %.0f s.", job.name, seconds)
+            logger.warning("Azure ML job `%s` was still queued after %.0f s; cancelling it.", job.name, seconds)
         now = self._time.monotonic()
         if now - self._cancelled_at.get(job.name, -math.inf) >= _CANCEL_AGAIN.total_seconds():
             self._cancelled_at[job.name] = now
@@ -224,31 +224,31 @@ class StepSubmitter:
         return overdue(job, None if minutes is None else timedelta(minutes=minutes))
 
     def finish(self, step_run: StepRunResponse, job: JobHandle) -> str:
-        """Save what a step has cost whose last job has ended.
+        """Save the cost of a step whose last job has ended.
 
         Args:
             step_run: The step run.
             job: That job, which is settled.
 
         Returns:
-            What was tried before that job, in lines; empty if nothing was.
+            All attempts to run the step, one line each; empty if there was only one.
         """
         attempts = self._known(step_run, job)
         if job.error is None:
             attempts = _ended(attempts, job, reason_of_end(job, attempts[-1]))
             self._attempts.put(step_run, attempts)
-            # Where the process that submitted it was killed before it could save it.
+            # If the process that submitted the job was killed before it could save it.
             ahead = {} if step_runs.is_recorded(step_run) else {**step_runs.facts_of(job), **cost_ahead(attempts[-1])}
             try:
                 self._attempts.save(step_run, self._operator.id, ahead)
             except ServerUnavailableError:
                 raise  # the end of the step cannot be saved either
             except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
-                logger.warning("The cost of the step `%s` could not be saved: %s", step_run.name, error)
+                logger.warning("Could not save the cost of the step `%s`: %s", step_run.name, error)
         return history(attempts)
 
     def _known(self, step_run: StepRunResponse, job: JobHandle) -> tuple[Attempt, ...]:
-        """The attempts of a step, with what its newest job tells of the last one."""
+        """Return the attempts of a step, the last one completed from the tags of its newest job."""
         *before, last = self._attempts.of(step_run)
         if last.place:
             return (*before, last)
@@ -258,10 +258,10 @@ class StepSubmitter:
         return (*before, found)
 
     def release(self, step_run: StepRunResponse) -> None:
-        """Stop watching the jobs of a step, and delete the computes that were created for it and not to stay.
+        """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.
 
         Raises:
-            AzureMLError: If a compute cannot be deleted; the message says how to do it by hand.
+            AzureMLError: If a compute cannot be deleted. The message has the command that deletes it.
         """
         workspace = self._operator.workspace(self._operator.get_settings(step_run))
         for name in {attempt.job for attempt in self._attempts.of(step_run)} | {self._attempts.job_name(step_run)}:
@@ -279,7 +279,7 @@ class StepSubmitter:
         *,
         before: Check = lambda: None,
     ) -> SubmittedJob:
-        """Submit a step to a place, or to the next ones where that has no room for it."""
+        """Submit a step to a target, or to the following ones if that has no capacity."""
         from zenml_azureml.azure.compute.placement import Demands, supposed
 
         settings = self._operator.get_settings(step_run)
@@ -289,7 +289,7 @@ class StepSubmitter:
             wanted = request(resolution.options, target)
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
-            # From now on it is this job that is ended with the step, and it may be there before anybody knows.
+            # From now on, stopping the step cancels this job, which may exist before Azure has answered.
             self._attempts.put(step_run, (*attempts, Attempt(target, wanted.name)))
             check()
             try:
@@ -309,10 +309,10 @@ class StepSubmitter:
                 following = next_target(attempts, RetryReason.NO_CAPACITY, self._limits(step_run))
                 if following is None:
                     raise error.with_history(history(attempts)) from error
-                logger.warning("The step `%s` is submitted to the next place: %s", step_run.name, says)
+                logger.warning("No capacity for step `%s`; trying fallback %d: %s", step_run.name, following, says)
                 target = following
                 continue
-            # One that was there already may be where this process would not have submitted it any more.
+            # A job that already existed may be at another target than the one that this process selected.
             planned, target = target, target_from_tags(job.tags, settings, target)
             if target != planned:
                 job = replace(job, placement=placement_from_tags(job.tags, settings, target))
@@ -320,7 +320,7 @@ class StepSubmitter:
             attempt = _attempt(job, target)
             attempts = (*attempts, attempt)
             self._attempts.put(step_run, attempts)
-            # At once: the process may be killed between two requests, and a job without those before it misleads.
+            # In one request: if the process is killed between two, the history lacks the jobs before this one.
             more = {**cost_ahead(attempt), **history_as_metadata(attempts)}
             step_runs.record_job(step_run, self._operator.id, job, more)
             return job
@@ -331,11 +331,11 @@ class StepSubmitter:
 
 
 def reason_of_end(job: JobHandle, attempt: Attempt) -> RetryReason | None:
-    """Why a step may be submitted again, by the end of its job; None if it may not.
+    """Return why a step may be resubmitted, by the end of its job; None if it may not.
 
     Args:
         job: The job, which is settled.
-        attempt: What is known of it.
+        attempt: Its attempt.
     """
     from zenml_azureml.azure.failures.classifier import is_lack_of_capacity, is_preemption
 
@@ -347,7 +347,7 @@ def reason_of_end(job: JobHandle, attempt: Attempt) -> RetryReason | None:
         return RetryReason.NO_CAPACITY if is_lack_of_capacity(job.details.error) else None
     if job.phase is not JobPhase.CANCELED or attempt.reason is not RetryReason.QUEUE_TIMEOUT:
         return None
-    # Cancelled from here while it waited, or began to run just then; one that ran on, somebody else has cancelled.
+    # The operator cancelled it while it was queued or had just started. Another client cancelled one that ran longer.
     started, ended = job.details.started, job.details.ended
     ran_into_it = started is not None and ended is not None and ended - started < _CANCEL_TAKES
     return RetryReason.QUEUE_TIMEOUT if started is None or ran_into_it else None

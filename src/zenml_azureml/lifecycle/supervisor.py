@@ -1,8 +1,7 @@
-"""Ends the jobs that nobody waits for, when their run is over or the process is interrupted.
+"""Cancels the jobs that no caller waits for, when their run is over or the process is interrupted.
 
-In dynamic pipelines ZenML waits for no job: it asks for their status now and then, and leaves them alone when
-the run is stopped or fails, and when the process ends. In static ones a signal may come just between the submit
-and the waiting.
+In dynamic pipelines ZenML waits for no job. It polls their status, and leaves them running when the run is stopped or
+fails, and when the process ends. In static pipelines a signal may come between the submit and the wait.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from zenml_azureml.run_store import step_runs
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
-#: Time between two looks at whether a signal has come.
+#: Interval between two checks for a signal.
 SIGNAL_CHECK_INTERVAL = timedelta(seconds=0.5)
 
-#: Time between two looks at whether a run is over; each is a request to ZenML's server.
+#: Interval between two checks whether a run is over; each is a request to ZenML's server.
 RUN_CHECK_INTERVAL = timedelta(seconds=2)
 
-#: Time that an owner gets to end its jobs when a signal has come. ZenML's own handler asks the server first, on the
-#: main thread, and waits for minutes for one that does not answer.
+#: Time that the thread which waits for a job gets to cancel it after a signal. ZenML's own handler makes a request to
+#: the server first, on the main thread, and waits for minutes if the server does not answer.
 OWNERS_TIME = timedelta(seconds=5)
 
 EndJobs = Callable[[list["StepRunResponse"], str], None]
@@ -47,13 +46,13 @@ class _Guarded:
 
 
 class RunSupervisor:
-    """The step runs of one operator that have a job and nobody who waits for it.
+    """A supervisor of one operator's step runs that have a job for which no caller waits.
 
-    Thread-safe: the table is guarded by a lock. Its thread ends with its work.
+    Thread-safe: a lock guards the table. Its thread ends when no job is left.
 
     Args:
-        end_jobs: Ends the jobs of step runs, given the reason; must not raise.
-        time: Where the time comes from.
+        end_jobs: Cancels the jobs of step runs, given the reason; must not raise.
+        time: The clock.
     """
 
     def __init__(self, end_jobs: EndJobs, time: Time) -> None:
@@ -63,22 +62,23 @@ class RunSupervisor:
         self._guarded: dict[UUID, _Guarded] = {}
         self._thread: threading.Thread | None = None
         self._at_exit_too = False
-        # The thread checks for signals too, which must not wait for a server that does not answer.
+        # The same thread checks for signals, so it must not wait for a server that does not answer.
         self._over = LatestAnswers(_why_over, "", timedelta(), time)
         STOP_SIGNALS.guards.add(self)
 
     @property
     def busy(self) -> bool:
-        """Whether there are jobs that must not outlive the process."""
+        """True if there are jobs that must not outlive the process."""
         return bool(self._guarded)
 
     def take(self, step_run: StepRunResponse, *, dynamic: bool = False, until_exit: bool = False) -> None:
-        """Guard the job of a step run, which may be only about to be made.
+        """Guard the job of a step run, which may not exist yet.
 
         Args:
             step_run: The step run.
-            dynamic: Whether its run is a dynamic one, of which the status tells whether anybody waits for its steps.
-            until_exit: True to leave it to its owner until the process ends, or has had a signal for some seconds.
+            dynamic: True if its run is dynamic, so that the run's status shows if a process still waits for its steps.
+            until_exit: True to leave the job to the caller that waits for it, until the process ends or a signal came
+                some seconds ago.
         """
         with self._lock:
             self._guarded[step_run.id] = _Guarded(step_run, dynamic, until_exit)
@@ -90,12 +90,12 @@ class RunSupervisor:
                 self._thread.start()
 
     def release(self, step_run_id: UUID) -> None:
-        """Leave the job of a step run alone: it has ended, or somebody else sees to it."""
+        """Stop guarding the job of a step run: it has ended, or a caller waits for it."""
         with self._lock:
             self._guarded.pop(step_run_id, None)
 
     def clean_up(self, step_run_id: UUID) -> None:
-        """As `release`, of a step that ZenML is done with; a job whose ending was broken off is ended at exit."""
+        """Release a step after ZenML's clean-up; an interrupted cancellation of its job is repeated at exit."""
         with self._lock:
             guarded = self._guarded.get(step_run_id)
             if guarded is not None and not guarded.until_exit:
@@ -106,11 +106,11 @@ class RunSupervisor:
         return step_run_id in self._guarded
 
     def abandon(self) -> None:
-        """Guard nothing any more, in a forked child: without the lock, which a thread of the parent may have held."""
+        """Stop guarding all jobs, in a forked child; without the lock, which a thread of the parent may have held."""
         self._guarded = {}
 
     def end_all(self, reason: str) -> None:
-        """End every job that is guarded."""
+        """Cancel all guarded jobs."""
         self._end([guarded.step_run for guarded in list(self._guarded.values())], reason)
 
     def _run(self) -> None:
@@ -127,7 +127,7 @@ class RunSupervisor:
             now = self._time.monotonic()
             try:
                 check()
-            except Exception:  # noqa: BLE001 - raised for those whom it interrupts; here it is the news
+            except Exception:  # noqa: BLE001 - the check raises to report a signal
                 self._end([guarded.step_run for guarded in mine], INTERRUPTED)
                 check, signalled_at = STOP_SIGNALS.checker(), now
             if now - signalled_at >= OWNERS_TIME.total_seconds():

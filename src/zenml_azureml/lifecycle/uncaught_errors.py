@@ -1,7 +1,7 @@
-"""The end of a process whose ZenML server is unavailable: accounts of its steps, not tracebacks of the network.
+"""Replaces network tracebacks by reports of the steps, if a process ends because ZenML's server is unavailable.
 
-When a step fails, ZenML asks its server for the run, outside of any step operator. If the server is unavailable, that
-ends the process with an error of the network behind the error of the step, in several tracebacks.
+When a step fails, ZenML requests the run from its server, outside of any step operator. If the server is unavailable,
+that ends the process with a network error behind the error of the step, in several tracebacks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from zenml_azureml.run_store.server_errors import describe, is_unavailable
 
 
 class UncaughtErrors:
-    """The accounts that the process shows if it ends because ZenML's server is unavailable.
+    """The reports that the process shows if it ends because ZenML's server is unavailable.
 
-    Thread-safe: accounts are only added.
+    Thread-safe: reports are only added.
     """
 
     def __init__(self) -> None:
@@ -24,10 +24,10 @@ class UncaughtErrors:
         self._installed = False
 
     def show(self, account: AzureMLError) -> None:
-        """Show an account if an error of ZenML's server ends the process, and no traceback of that error.
+        """Show a report instead of a traceback if an unavailable server ends the process.
 
         Args:
-            account: What the server has not learned.
+            account: The error that the server does not know.
         """
         self._accounts[str(account)] = None
         if not self._installed:
@@ -43,9 +43,9 @@ class UncaughtErrors:
             sys.excepthook = hook
 
     def text(self, error: BaseException) -> str:
-        """Return the last words of a process that an error has ended."""
+        """Return the last output of a process that an error has ended."""
         return "\n".join([f"ZenML's server is unavailable: {describe(error)}", *self._accounts])
 
 
-#: Uncaught errors are the process's, not an operator's.
+#: One object per process, since uncaught errors belong to the process and not to an operator.
 UNCAUGHT = UncaughtErrors()

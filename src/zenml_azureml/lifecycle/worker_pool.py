@@ -1,4 +1,4 @@
-"""What is done for steps whose status somebody asks for, who must not be kept waiting: on threads of its own."""
+"""A pool of threads for work on steps whose status a caller polls, so that the caller does not wait for it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from zenml.enums import ExecutionStatus
 
 from zenml_azureml.clock import Time
 
-#: So many pieces of work at once. Each is a few requests, and they share one principal's limits.
+#: Number of threads. Each piece of work is a few requests, and all share the rate limits of one principal.
 _THREADS = 32
 
-#: How long `start` waits for work that is quickly done, so that its result is not only seen at the next question.
+#: Time for which `start` waits for the result, so that quick work shows at this poll rather than at the next.
 _QUICK = timedelta(seconds=1)
 
-#: Work for a step. Its result is the status that the step has ended with; None if it has not ended.
+#: Work for a step. Its result is the final status of the step; None if the step has not ended.
 Work = Callable[[], ExecutionStatus | None]
 
 
@@ -30,7 +30,7 @@ class _Going:
 
 
 class WorkerPool:
-    """Work for steps, one piece at a time for each. The process ends after it, not in the middle of a submit.
+    """A pool for work on steps, one piece at a time for each step. The process does not end before its work.
 
     Thread-safe: a lock guards the table.
 
@@ -45,18 +45,18 @@ class WorkerPool:
         self._going_on: dict[UUID, _Going] = {}
 
     def start(self, step_run_id: UUID, work: Work, meanwhile: ExecutionStatus) -> ExecutionStatus:
-        """Do something for a step, unless something is being done for it.
+        """Start work for a step, unless other work for it is in progress.
 
         Args:
             step_run_id: The step run.
-            work: What to do.
-            meanwhile: The step's status while it is being done.
+            work: The work.
+            meanwhile: The step's status during the work.
 
         Returns:
             The step's status.
 
         Raises:
-            Exception: The error of the work, if it has failed already.
+            Exception: The error of the work, if it has already failed.
         """
         with self._lock:
             going = self._going_on.get(step_run_id)
@@ -75,7 +75,7 @@ class WorkerPool:
                 del self._going_on[step_run_id]
 
     def status(self, step_run_id: UUID) -> ExecutionStatus | None:
-        """Return the status of a step while something is done for it, or which that has ended with; otherwise None.
+        """Return the status of a step during its work, or the result of the work; None if there is no work.
 
         Raises:
             Exception: The error of the work, once.

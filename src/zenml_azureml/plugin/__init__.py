@@ -1,1 +1,1 @@
-"""How ZenML finds and configures the step operator. Only the operator and what stands above may import it."""
+"""Registration and configuration of the step operator in ZenML. Only the operator and higher layers may import it."""

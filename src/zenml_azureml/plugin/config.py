@@ -20,8 +20,8 @@ logger = get_logger(__name__)
 class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLComputeSettings):
     """Configuration of an `azureml` step operator: the workspace, and defaults for its steps' settings.
 
-    What ZenML stores of it are the built-in flavor's words only, since a server without this package checks
-    them: the built-in has every field that is kept here. What the built-in lacks is a step setting.
+    ZenML stores only fields that the built-in flavor has too, since a server without this package validates them.
+    Settings that the built-in flavor lacks are settings of steps.
 
     Attributes:
         subscription_id: Azure subscription of the workspace.
@@ -42,8 +42,8 @@ class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLComputeSettings):
 
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
-        # ZenML refuses unknown keys when a component is registered or updated. One that is stored all the
-        # same was written by a newer ZenML: the stack must still load.
+        # ZenML refuses unknown keys when a component is registered or updated. A stored unknown key comes from a newer
+        # ZenML, and the stack must still load.
         unknown = sorted(set(data) - set(cls.model_fields))
         if unknown:
             logger.warning(
@@ -53,12 +53,12 @@ class AzureMLStepOperatorConfig(BaseStepOperatorConfig, AzureMLComputeSettings):
             )
         known = {key: value for key, value in data.items() if key not in unknown}
         for alias, name in ALIASES.items():
-            # What is stored has no alias, so this is an update: ZenML lays the new values over the stored ones.
+            # Stored values have no alias, so this is an update: ZenML merges new values into the stored ones.
             if known.get(alias) is not None and known.get(name) not in (None, known[alias]):
-                logger.warning("`%s=%s` takes the place of `%s=%s`.", alias, known[alias], name, known.pop(name))
+                logger.warning("`%s=%s` replaces `%s=%s`.", alias, known[alias], name, known.pop(name))
         return canonicalize(known)
 
     @property
     def is_remote(self) -> bool:
-        """Whether jobs run on another machine, so that ZenML demands a server they can reach."""
+        """True if jobs run on another machine, so that ZenML requires a server that they can reach."""
         return not is_loopback(resource_manager_endpoint())

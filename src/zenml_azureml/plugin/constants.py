@@ -1,4 +1,4 @@
-"""Names that ZenML gives: of the built-in flavor that this package replaces."""
+"""Names of ZenML's built-in flavor, which this package replaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which credential a step operator uses, in this order: service connector, service principal, environment."""
+"""The credential of a step operator, in this order: service connector, service principal, environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = get_logger(__name__)
 
 
 class CredentialSource(Protocol):
-    """What a credential needs to know of the step operator that it is for."""
+    """The part of a step operator that its credential uses."""
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -42,18 +42,18 @@ class CredentialSource(Protocol):
         """Return its service connector, if it has one."""
 
     def connector_has_expired(self) -> bool:
-        """Return True if the credentials of its service connector have expired."""
+        """True if the credentials of its service connector have expired."""
 
 
 def credential_of(operator: CredentialSource, cloud: Cloud) -> OperatorCredential:
-    """The credential of a step operator. Making it asks nobody.
+    """Return the credential of a step operator, without a request.
 
     Args:
         operator: The step operator.
-        cloud: The cloud that it is for.
+        cloud: The cloud to sign in to.
 
     Returns:
-        A credential that knows where it comes from, and how to look there again.
+        A credential that knows its source, and can read it again.
 
     Raises:
         AzureMLError: If the step operator has a service connector, and the cloud is not the public one.
@@ -73,7 +73,7 @@ def _principal_in(config: AzureMLStepOperatorConfig) -> ServicePrincipal | None:
 
 
 def _check_connector_serves(cloud: Cloud, operator_name: str) -> None:
-    # Source: ZenML's Azure service connector, which knows the public cloud's addresses only.
+    # Source: ZenML's Azure service connector, which has only the public cloud's addresses.
     if cloud.name != AZURE.name:
         raise AzureMLError(
             f"The step operator `{operator_name}` has a service connector, and ZenML's Azure service connectors sign "
@@ -85,13 +85,13 @@ def _check_connector_serves(cloud: Cloud, operator_name: str) -> None:
 
 
 class OperatorCredential(ABC):
-    """The credential of a step operator: tokens, and what `refreshing_credential.SourcedCredential` asks for.
+    """The credential of a step operator, as a `refreshing_credential.SourcedCredential`.
 
-    Not thread-safe: `RenewingCredential` asks it one thing at a time.
+    Not thread-safe: `RenewingCredential` calls it from one thread at a time.
 
     Args:
-        operator: The step operator, as it was configured when it was last looked at.
-        cloud: The cloud that it is for.
+        operator: The step operator, with its configuration as it was last read.
+        cloud: The cloud to sign in to.
     """
 
     def __init__(self, operator: CredentialSource, cloud: Cloud) -> None:
@@ -102,10 +102,10 @@ class OperatorCredential(ABC):
         self._signed_in: SignedIn | None = None
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """A token for these scopes.
+        """Return a token for these scopes.
 
         Raises:
-            azure.core.exceptions.ClientAuthenticationError: If there is none to be had.
+            azure.core.exceptions.ClientAuthenticationError: If the credential gets no token.
         """
         from zenml_azureml.azure.auth.token_claims import signed_in_as
 
@@ -118,20 +118,20 @@ class OperatorCredential(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Which credential it is, in the middle of a sentence."""
+        """Return a description of the credential for the middle of a sentence."""
 
     @abstractmethod
     def advice(self) -> str:
-        """What to do when it is refused, as sentences."""
+        """Return the next steps if Azure refuses the credential, as sentences."""
 
     def again(self) -> OperatorCredential | None:
-        """The credential of the step operator as it is configured on ZenML's server by now.
+        """Return the credential of the step operator by its current configuration on ZenML's server.
 
         Returns:
-            The credential; None where the present one never worked and nothing is configured otherwise.
+            The credential; None if the present one never worked and the configuration has not changed.
 
         Raises:
-            azure.core.exceptions.ClientAuthenticationError: If there is none any more.
+            azure.core.exceptions.ClientAuthenticationError: If there is no credential any more.
         """
         from zenml_azureml.azure.auth.errors import SourceError
 
@@ -141,7 +141,7 @@ class OperatorCredential(ABC):
             raise SourceError(str(error)) from error
         if not self._worked and self._offers_the_same_as(fresh):
             return None
-        fresh._signed_in = self._signed_in  # for telling who it was
+        fresh._signed_in = self._signed_in  # errors name the identity that was signed in last
         return fresh
 
     @abstractmethod
@@ -149,7 +149,7 @@ class OperatorCredential(ABC):
 
     @abstractmethod
     def _offers_the_same_as(self, other: OperatorCredential) -> bool:
-        """Whether another credential is sure to be refused if this one is."""
+        """True if another credential is certain to be refused if this one is."""
 
     def _has_expired(self) -> bool:
         return False
@@ -159,11 +159,11 @@ def _as_configured_now(operator: CredentialSource) -> CredentialSource:
     try:
         model = Client().get_stack_component(StackComponentType.STEP_OPERATOR, operator.id)
         return cast("CredentialSource", StackComponent.from_model(model))
-    except Exception as error:  # noqa: BLE001 - what is known here must do, while ZenML's server is away
-        # Its kind only: what ZenML says of a configuration may have a secret in it.
+    except Exception as error:  # noqa: BLE001 - use the loaded configuration while ZenML's server is unavailable
+        # Only the type of the error: ZenML's message about a configuration may contain a secret.
         logger.warning(
-            "ZenML did not tell how the step operator `%s` is configured by now (%s). Its credential is renewed from "
-            "what is known here.",
+            "Could not reload the configuration of step operator `%s` (%s). Its credential is renewed from the "
+            "configuration that was loaded before.",
             operator.name,
             type(error).__name__,
         )
@@ -171,7 +171,7 @@ def _as_configured_now(operator: CredentialSource) -> CredentialSource:
 
 
 class _OfConnector(OperatorCredential):
-    """What its service connector gives, which is connected again when that has expired."""
+    """The credential from its service connector, which is connected again after the credential has expired."""
 
     def describe(self) -> str:
         return f"the service connector `{self._name()}` of the step operator `{self._operator.name}`"
@@ -179,8 +179,8 @@ class _OfConnector(OperatorCredential):
     def advice(self) -> str:
         name = self._name()
         return (
-            f"See what is wrong with it: `zenml service-connector verify {name}`. Give it other credentials: `zenml "
-            f"service-connector update {name} --interactive`. They are read again, also while a step waits."
+            f"Check it: `zenml service-connector verify {name}`. Update its credentials: `zenml service-connector "
+            f"update {name} --interactive`. The operator reads them again, even while a step waits."
         )
 
     def _make(self) -> TokenCredential:
@@ -190,24 +190,24 @@ class _OfConnector(OperatorCredential):
         try:
             connector = operator.get_connector()
             credential: TokenCredential | None = connector.connect() if connector else None
-        except Exception as error:  # whatever ZenML or its connector raises, the user has to learn why
+        except Exception as error:  # ZenML and its connector raise errors of many kinds, and the user needs the reason
             raise SourceError(str(error)) from error
         if credential is None:
             advice = f"Connect one: `zenml step-operator connect {operator.name} --connector NAME`."
-            raise SourceError("it is gone", advice)
+            raise SourceError("it no longer exists", advice)
         return credential
 
     def _has_expired(self) -> bool:
         return self._operator.connector_has_expired()
 
     def _offers_the_same_as(self, other: OperatorCredential) -> bool:
-        return False  # whether it was updated is known when it is connected
+        return False  # only a new connection shows if the connector was updated
 
     def _name(self) -> str:
         connector = self._operator.connector
         try:
             return Client().get_service_connector(str(connector)).name
-        except Exception:  # noqa: BLE001 - an error is being told already
+        except Exception:  # noqa: BLE001 - the caller is already reporting an error
             return str(connector)
 
 
@@ -226,8 +226,8 @@ class _OfPrincipal(OperatorCredential):
 
     def advice(self) -> str:
         return (
-            f"Make a new secret for it (`az ad app credential reset --id {self._principal.client_id} --append`) and "
-            f"store it: `{self._how_to_store()}`. It is read again from there, also while a step waits. If Azure does "
+            f"Create a new secret for it (`az ad app credential reset --id {self._principal.client_id} --append`) and "
+            f"store it: `{self._how_to_store()}`. The operator reads it again, even while a step waits. If Azure does "
             "not know the principal, correct `service_principal_id` and `tenant_id` there."
         )
 
@@ -241,7 +241,7 @@ class _OfPrincipal(OperatorCredential):
 
     def _how_to_store(self) -> str:
         option = "service_principal_password"
-        stored = self._operator.config.model_dump(include={option})[option]  # not what a reference stands for
+        stored = self._operator.config.model_dump(include={option})[option]  # with a reference unresolved
         if secret_utils.is_secret_reference(stored):
             reference = secret_utils.parse_secret_reference(stored)
             return f"zenml secret update {reference.name} --{reference.key}=..."
@@ -249,25 +249,26 @@ class _OfPrincipal(OperatorCredential):
 
 
 class _OfEnvironment(OperatorCredential):
-    """What the environment of this process offers."""
+    """The credential from the environment of this process."""
 
     def describe(self) -> str:
         last = self._signed_in
         return (
-            f"what the environment offers (DefaultAzureCredential{f', last signed in as {last.who}' if last else ''})"
+            "the credentials of the environment "
+            f"(DefaultAzureCredential{f', last signed in as {last.who}' if last else ''})"
         )
 
     def advice(self) -> str:
         last = self._signed_in
         tenant = f" --tenant {last.tenant_id}" if last and last.tenant_id else ""
-        log_in = f"log in (`az login{tenant}`), which counts at once, also while a step waits"
+        log_in = f"log in (`az login{tenant}`), which takes effect at once, even while a step waits"
         connect = f"give the step operator a service connector: `zenml step-operator connect {self._operator.name} "
         connect += "--connector NAME`"
         variables = (
-            "see to the environment of this process: the variables AZURE_CLIENT_ID, AZURE_TENANT_ID, "
+            "check the environment of this process: the variables AZURE_CLIENT_ID, AZURE_TENANT_ID, "
             "AZURE_CLIENT_SECRET or AZURE_FEDERATED_TOKEN_FILE, or the managed identity of its machine"
         )
-        # What worked before comes first.
+        # The way that worked before comes first.
         ways = (variables, log_in, connect) if last and not last.is_user else (log_in, variables, connect)
         return f"{ways[0][0].upper()}{ways[0][1:]}; or {ways[1]}; or {ways[2]}."
 

@@ -1,4 +1,4 @@
-"""The `azureml` step operator flavor: what ZenML stores of it."""
+"""The `azureml` step operator flavor, as ZenML stores it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONNECTOR_RESOURCE_TYPE = "azure-generic"
 
 
 class AzureMLStepOperatorFlavor(BaseStepOperatorFlavor):
-    """The `azureml` step operator flavor; it takes the place of ZenML's own (see `init_hook.py`)."""
+    """The `azureml` step operator flavor, which replaces ZenML's own (see `init_hook.py`)."""
 
     @property
     def name(self) -> str:
@@ -34,17 +34,17 @@ class AzureMLStepOperatorFlavor(BaseStepOperatorFlavor):
 
     @property
     def display_name(self) -> str:
-        """What the dashboard shows."""
+        """The name in the dashboard."""
         return "AzureML"
 
     @property
     def service_connector_requirements(self) -> ServiceConnectorRequirements:
-        """Which service connectors fit."""
+        """The service connectors that fit."""
         return ServiceConnectorRequirements(resource_type=CONNECTOR_RESOURCE_TYPE)
 
     @property
     def logo_url(self) -> str:
-        """The logo that the dashboard shows: the one ZenML publishes for Azure ML."""
+        """The logo in the dashboard: ZenML's own for Azure ML."""
         return "https://public-flavor-logos.s3.eu-central-1.amazonaws.com/step_operator/azureml.png"
 
     @property
@@ -60,9 +60,9 @@ class AzureMLStepOperatorFlavor(BaseStepOperatorFlavor):
         return AzureMLStepOperator
 
     def to_model(self, integration: str | None = None, is_custom: bool = True) -> FlavorRequest:
-        """What ZenML stores of the flavor: under the built-in's path, where every environment finds a class.
+        """Return the model that ZenML stores, with the path of the built-in flavor's class.
 
-        Without that, a stack would be dead wherever this package is not installed.
+        With the path of this class, a stack would not load in environments without this package.
         """
         model = super().to_model(integration=integration, is_custom=is_custom)
         model.source = f"{BUILT_IN_MODULE}.{type(self).__name__}"

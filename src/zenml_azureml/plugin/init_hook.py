@@ -1,11 +1,11 @@
-"""Makes this package's classes ZenML's `azureml` step operator flavor.
+"""Replaces ZenML's built-in `azureml` step operator flavor by the classes of this package.
 
-ZenML ships a flavor of that name, and the database knows it by the path of its class. So the class is
-replaced where it is looked up: the moment ZenML imports the built-in flavor's module, this hook rebinds
-the names in it. Nothing else changes, so uninstalling the package gives every stack its built-in back.
+ZenML's database stores the built-in flavor by the path of its class. So this hook rebinds the names in the built-in
+flavor's module when ZenML imports it. It changes nothing else: after uninstalling this package, every stack uses the
+built-in flavor again.
 
-ZenML calls `install` unguarded in the first lines of `import zenml`, when nothing of ZenML can be
-imported yet. Hence: the standard library only, and nothing that goes wrong here may leave this file.
+ZenML calls `install` unguarded in the first lines of `import zenml`, when no part of ZenML can be imported yet. So this
+module imports only the standard library, and raises no exception.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from zenml_azureml.plugin.constants import BUILT_IN_MODULE
 
 
 def install() -> None:
-    """Have ZenML's built-in `azureml` flavor replaced when it is imported. Called by `import zenml`.
+    """Replace ZenML's built-in `azureml` flavor when it is imported. Called by `import zenml`.
 
-    Calling it again changes nothing.
+    A second call has no effect.
     """
     try:
         if any(isinstance(finder, _FlavorFinder) for finder in sys.meta_path):
@@ -64,12 +64,12 @@ def _keep_built_in(error: Exception) -> None:
 
 
 class _FlavorFinder(MetaPathFinder):
-    """Finds one module only: the built-in flavor's, where the other finders find it."""
+    """A finder for one module only, the built-in flavor's, which it finds with the help of the other finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The real module's spec, with a loader that replaces the flavor after loading."""
+        """Return the real module's spec, with a loader that replaces the flavor after loading."""
         if fullname != BUILT_IN_MODULE:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
@@ -83,13 +83,13 @@ class _FlavorFinder(MetaPathFinder):
 
 
 class _ReplacingLoader(Loader):
-    """Lets the real loader do its work, then replaces the flavor."""
+    """A loader that calls the real loader, and then replaces the flavor."""
 
     def __init__(self, real: Loader) -> None:
         self._real = real
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As the real loader does it."""
+        """Create the module with the real loader."""
         return self._real.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -98,5 +98,5 @@ class _ReplacingLoader(Loader):
         _replace_flavor(module)
 
     def __getattr__(self, name: str) -> object:
-        # inspect, pkgutil and importlib.resources ask loaders for more than the two methods above.
+        # inspect, pkgutil and importlib.resources use more methods of loaders than the two above.
         return getattr(self._real, name)

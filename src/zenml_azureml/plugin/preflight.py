@@ -1,4 +1,4 @@
-"""What a pipeline asks for and will not get: told before anything starts."""
+"""Checks of a pipeline before its run starts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirements: set[str]) -> None:
-    """Make sure that no image is built without this package: its step could not load the step operator.
+    """Check that every image to build contains this package: without it, the step could not load the step operator.
 
-    Images that ZenML does not build, or in which it installs nothing for the stack, are whoever's they are.
+    The check skips images that ZenML does not build, or in which it installs no requirements of the stack.
 
     Args:
-        builds: What has to be built.
-        requirements: What the step operator has installed in images.
+        builds: The images to build.
+        requirements: The step operator's requirements for images.
 
     Raises:
-        AzureMLError: In one line, with what to write instead.
+        AzureMLError: For the first image without this package, with the variable to set.
     """
     if requirements:
         return
@@ -44,18 +44,18 @@ def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirem
 def steps_without_operator(
     snapshot: PipelineSnapshotBase, operator_name: str, defaults: Mapping[str, Any]
 ) -> list[str]:
-    """The steps that have settings for a step operator but will not run on any.
+    """Return warnings about steps that have settings for a step operator but do not use one.
 
-    ZenML runs such a step in the orchestrator and says nothing.
+    ZenML runs such a step in the orchestrator without a warning.
 
     Args:
         snapshot: The compiled pipeline.
         operator_name: The step operator.
-        defaults: What its configuration sets: ZenML's compiler puts that into the settings of every step, as it
-            does with the settings of the pipeline. Neither is a wish of the step.
+        defaults: Settings in its configuration. ZenML's compiler adds these and the pipeline's to the settings of every
+            step, so they do not show that the step is meant for the operator.
 
     Returns:
-        A warning for each.
+        A warning for each step.
     """
     of_pipeline = step_settings(snapshot.pipeline_configuration.settings, operator_name)
     not_its_own = {**defaults, **of_pipeline}

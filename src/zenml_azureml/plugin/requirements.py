@@ -1,4 +1,4 @@
-"""Which distribution of this package a step's image has to install."""
+"""The distribution of this package that a step's image has to install."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 DISTRIBUTION_NAME = "zenml-azureml"
 
-#: Environment variable that names what images install instead: a requirement in pip's notation.
+#: Environment variable with another requirement for images to install, in pip's notation.
 REQUIREMENT_VARIABLE = "ZENML_AZUREML_REQUIREMENT"
 
 
 def image_requirements() -> set[str]:
-    """What pip has to install in an image so that the step finds this package there, at the version in use.
+    """Return the pip requirement of images, so that steps find this package there, at the version in use.
 
     Returns:
         One requirement; none for a development install, which no image build can fetch.
@@ -27,10 +27,10 @@ def image_requirements() -> set[str]:
 
 
 def image_apt_packages() -> list[str]:
-    """The Debian packages that pip needs in an image for that: git, to fetch from version control.
+    """Return the Debian packages that pip needs in an image for that: git, to fetch from version control.
 
     Returns:
-        None where the requirement was said by hand: whoever says it has seen to what it needs.
+        The packages; none if the user has set the requirement, and so takes care of its dependencies.
     """
     if os.environ.get(REQUIREMENT_VARIABLE):
         return []
@@ -38,19 +38,19 @@ def image_apt_packages() -> list[str]:
 
 
 def origin_of(installed: Distribution) -> str:
-    """Where a distribution came from: a URL, or empty for one that came from an index."""
+    """Return the URL that a distribution was installed from; empty if it came from an index."""
     return str(_direct_url(installed).get("url", ""))
 
 
 def requirement_of(installed: Distribution) -> str | None:
-    """The requirement that installs the same again elsewhere.
+    """Return the requirement that installs the same distribution on another machine.
 
     Args:
         installed: An installed distribution.
 
     Returns:
-        By version where it came from an index, by commit where it came from version control, by URL where it was
-        downloaded from one (PEP 610), None where only this machine has it: a local folder, file or repository.
+        A requirement by version for a distribution from an index, by commit for one from version control, and by URL
+        for a downloaded one (PEP 610). None if only this machine has it: a local folder, file or repository.
     """
     origin = _direct_url(installed)
     if not origin:

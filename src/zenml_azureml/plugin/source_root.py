@@ -1,4 +1,4 @@
-"""The folders in a source root that must not leave this machine: an emulator's state, and virtual environments.
+"""Finds folders in a source root that must not leave this machine: an emulator's state, and virtual environments.
 
 ZenML uploads the source root with the code of a run, or copies it into the images that it builds.
 """
@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
 
-# The emulator is an extra, and so is not imported here. A test holds the names together.
+# The emulator is an extra, so this module does not import it. A test compares the names.
 _EMULATOR_MARKER = ".zenml-azureml-emulator"
 _OLDER_EMULATOR = frozenset({"ca.key", "ca.pem", "identity.json", "token.key"})
 
 _EMULATOR = "the state folder of an emulator, with its keys and its jobs"
 _ENVIRONMENT = "a virtual environment"
 
-#: Not looked into: Git's own, and what ZenML leaves out itself.
+#: Skipped folders: Git's own, and the one that ZenML itself does not upload.
 _SKIPPED = frozenset({".git", ".zen"})
-#: Folders that are looked into at most, the upper ones first. A folder of data must not delay a submit for minutes.
+#: Maximum number of folders to search, top-down. A folder of data must not delay a submit for minutes.
 _MOST_FOLDERS = 20_000
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A folder that is no code.
+    """A folder that does not contain code of the user.
 
     Attributes:
-        path: From the source root; `.` for the root itself.
-        kind: What it is, in words.
+        path: Path from the source root; `.` for the root itself.
+        kind: Description of its kind, for a message.
     """
 
     path: str
@@ -45,7 +45,7 @@ def warning_of(builds: Iterable[BuildConfiguration], root: Path | None = None) -
     """Return a warning that names the folders that would be uploaded; None if there are none.
 
     Args:
-        builds: The images of the steps; their settings say how the code gets into the jobs.
+        builds: The images of the steps; their settings define how jobs get the code.
         root: The source root; ZenML's by default.
     """
     builds = list(builds)
@@ -62,11 +62,11 @@ def warning_of(builds: Iterable[BuildConfiguration], root: Path | None = None) -
 
 
 def foreign_folders(root: Path, *, most: int = _MOST_FOLDERS) -> Iterator[Foreign]:
-    """Yield the state folders of emulators and the virtual environments in a source root, each by its upmost folder.
+    """Yield the state folders of emulators and the virtual environments in a source root, each by its top folder.
 
     Args:
         root: The source root.
-        most: How many folders are looked into.
+        most: Maximum number of folders to search.
     """
     waiting = [root]
     for folder in waiting:
@@ -83,7 +83,7 @@ def foreign_folders(root: Path, *, most: int = _MOST_FOLDERS) -> Iterator[Foreig
 
 
 def _source_root() -> Path | None:
-    """Return ZenML's source root; None if it has none, as in a shell of Python."""
+    """Return ZenML's source root; None if there is none, as in a Python shell."""
     from zenml.utils import source_utils
 
     try:
@@ -93,14 +93,14 @@ def _source_root() -> Path | None:
 
 
 def _kind_of(names: dict[str, bool]) -> str:
-    """Return what a folder is that has entries of these names; nothing if it may be code."""
+    """Return the kind of a folder with entries of these names; empty if it may be code."""
     if _EMULATOR_MARKER in names or names.keys() >= _OLDER_EMULATOR:
         return _EMULATOR
     return _ENVIRONMENT if "pyvenv.cfg" in names or names.get("conda-meta") else ""
 
 
 def _git_lists(root: Path, folder: str) -> bool:
-    """True unless the source root is in a git work tree that ignores all of a folder: ZenML then leaves it out."""
+    """True unless the source root is in a git work tree that ignores all of a folder: ZenML does not upload that."""
     repository = _repository(root)
     if repository is None:
         return True
@@ -120,7 +120,7 @@ def _repository(root: Path) -> Any:
 
 
 def _image_has(root: Path, folder: str, build: BuildConfiguration) -> bool:
-    """True unless the image's .dockerignore leaves all of a folder out."""
+    """True unless the image's .dockerignore excludes all of a folder."""
     from zenml.image_builders import BuildContext
 
     config = build.settings.build_config
@@ -135,10 +135,10 @@ def _image_has(root: Path, folder: str, build: BuildConfiguration) -> bool:
 
 
 def _or_else_true(answer: Callable[[], bool]) -> bool:
-    """Return an answer; True if it cannot be had, as without the program that gives it: a warning too many is cheap."""
+    """Return an answer; True if there is none, e.g. without git, since a needless warning is better than none."""
     try:
         return answer()
-    except Exception:  # noqa: BLE001 - git's and docker's errors are of many kinds, and a submit must not end by them
+    except Exception:  # noqa: BLE001 - git's and docker's errors are of many kinds, and must not end a submit
         return True
 
 
@@ -149,8 +149,8 @@ def _warning(root: Path, found: list[Foreign], ignore_file: str) -> str:
     steps = f"cd {shlex.quote(str(root))} && {begin}printf '%s\\n' {lines} >> {ignore_file}"
     files = "git ignores" if ignore_file == ".gitignore" else "Docker ignores"
     what = (
-        f"move what is there out of the source root, or leave it out, as ZenML does with what {files}:\n  {steps}"
+        f"move these files out of the source root, or exclude them. ZenML excludes files that {files}:\n  {steps}"
         if lines
         else "keep your code in another folder."
     )
-    return f"ZenML takes the source root {root} along with the code of this run, and in it {named}.\nNext steps: {what}"
+    return f"ZenML uploads the source root {root} with the code of this run, including {named}.\nNext steps: {what}"

@@ -1,4 +1,4 @@
-"""What a stack needs to run steps on Azure ML. Each thing missing is told with the command that adds it."""
+"""Checks that a stack can run steps on Azure ML. Each message has the command that adds the missing component."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ def check_stack(stack: Stack, *, jobs_run_here: bool) -> tuple[bool, str]:
 
     Args:
         stack: The stack.
-        jobs_run_here: Whether the workspace is emulated on this machine, whose own files and registry the jobs
-            can reach.
+        jobs_run_here: True if the workspace is emulated on this machine, so that jobs can reach its local files and
+            registry.
 
     Returns:
-        Whether the stack will do, and otherwise what is wrong and how to mend it.
+        True and an empty text if the stack is valid; False and the problem with its fix otherwise.
     """
     if stack.image_builder is None:
         return False, (
             "The AzureML step operator runs each step in a Docker image, and the stack has no image builder to "
-            "build it. Add one: `zenml image-builder register NAME --flavor=local`, then "
-            f"`zenml stack update {stack.name} -i NAME`."
+            "build it.\nNext steps: add an image builder:\n"
+            "  zenml image-builder register NAME --flavor=local\n"
+            f"  zenml stack update {stack.name} -i NAME"
         )
     registry = stack.container_registry
     if registry is None:
         return False, (
             "The AzureML step operator runs each step in a Docker image that Azure ML pulls, and the stack has no "
-            "container registry. Add one: `zenml container-registry register NAME --flavor=azure "
-            f"--uri=REGISTRY.azurecr.io`, then `zenml stack update {stack.name} -c NAME`."
+            "container registry.\nNext steps: add a container registry:\n"
+            "  zenml container-registry register NAME --flavor=azure --uri=REGISTRY.azurecr.io\n"
+            f"  zenml stack update {stack.name} -c NAME"
         )
     if jobs_run_here:
         return True, ""
     if registry.config.is_local:
         return False, (
-            f"Azure ML cannot pull from the container registry `{registry.name}`, which is local to this machine. "
-            "Use a remote one: `zenml container-registry register NAME --flavor=azure --uri=REGISTRY.azurecr.io`, "
-            f"then `zenml stack update {stack.name} -c NAME`."
+            f"Azure ML cannot pull from the container registry `{registry.name}`, which is local to this machine.\n"
+            "Next steps: use a remote container registry:\n"
+            "  zenml container-registry register NAME --flavor=azure --uri=REGISTRY.azurecr.io\n"
+            f"  zenml stack update {stack.name} -c NAME"
         )
     store = stack.artifact_store
     if store.config.is_local:
         return False, (
             f"A step on Azure ML cannot read or write the artifact store `{store.name}`, which is local to this "
-            "machine. Use a remote one: `zenml artifact-store register NAME --flavor=azure --path=az://CONTAINER`, "
-            f"then `zenml stack update {stack.name} -a NAME`."
+            "machine.\nNext steps: use a remote artifact store:\n"
+            "  zenml artifact-store register NAME --flavor=azure --path=az://CONTAINER\n"
+            f"  zenml stack update {stack.name} -a NAME"
         )
     return True, ""

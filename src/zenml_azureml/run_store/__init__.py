@@ -1,1 +1,1 @@
-"""What is read from and written to the ZenML server. Only `submission` and the packages above may import it."""
+"""Access to the data of step runs and runs on ZenML's server. Only `submission` and higher layers may import it."""

@@ -21,7 +21,7 @@ _UNAVAILABLE = frozenset(
     }
 )
 
-#: Of `requests`: the network, a proxy, an answer that was cut off, or that ZenML's client has retried in vain.
+#: Errors of `requests`: the network, a proxy, a truncated answer, or a request that ZenML's client retried in vain.
 _NETWORK = (
     requests.ConnectionError,
     requests.Timeout,
@@ -32,7 +32,7 @@ _NETWORK = (
     TimeoutError,
 )
 
-#: ZenML's client raises a plain RuntimeError for all other answers, with this text for those that are refusals.
+#: ZenML's client raises a plain RuntimeError for all other answers, with this text for refusals.
 #: 408 and 425 ask for a retry.
 _REFUSAL = re.compile(r"4(?!08|25)\d\d HTTP Error received from server")
 
@@ -47,8 +47,8 @@ _MYSQL_CODES = frozenset({1040, 1053, 1205, 1213, 2002, 2003, 2006, 2013})
 def is_unavailable(error: BaseException) -> bool:
     """Return True if an error of ZenML's client may pass by itself, or when the user logs in again.
 
-    Connection errors, time-outs, 401, 429, 5xx and a locked database do. A missing object (404), an operation that
-    the server refuses (403) and invalid data (400, 422) stay what they are.
+    Connection errors, time-outs, 401, 429, 5xx and a locked database may pass. A missing object (404), an operation
+    that the server refuses (403) and invalid data (400, 422) do not.
 
     Args:
         error: The error that ZenML's client raised.
@@ -72,7 +72,7 @@ def describe(error: BaseException) -> str:
 
 
 def _is_database_error(error: BaseException) -> bool:
-    # SQLAlchemy is not installed if ZenML is a mere client of a server.
+    # SQLAlchemy is not installed if ZenML is only a client of a server.
     return any(
         kind.__module__.partition(".")[0] in ("sqlalchemy", "sqlite3", "pymysql") for kind in type(error).__mro__
     )
@@ -89,7 +89,7 @@ def _is_busy(error: BaseException) -> bool:
 
 
 def _with_original(error: BaseException) -> Iterator[BaseException]:
-    """The error of SQLAlchemy, and that of the database which it wraps."""
+    """Yield an error of SQLAlchemy, and the database's error which it wraps."""
     yield error
     original = getattr(error, "orig", None)
     if isinstance(original, BaseException):

@@ -1,7 +1,7 @@
 """Retries of requests to ZenML's server while it is unavailable.
 
-Functions that ask the server pass their request to `ask`. How long it is retried is decided once, where ZenML calls
-the operator, by `retrying`; without that, `ask` makes one attempt.
+Functions that need the server pass their request to `ask`. The methods that ZenML calls set the time for retries with
+`retrying`; without that, `ask` makes one attempt.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ logger = get_logger(__name__)
 
 T = TypeVar("T")
 
-#: For how long the server may be unavailable while a process lets go of an interrupted step.
+#: Time for which requests are retried after an interruption, so that the process ends soon.
 AFTER_INTERRUPTION = timedelta(seconds=10)
 
 #: Seconds between two checks for a signal while a request is under way.
 _CHECK_INTERVAL = 0.5
 
-#: ZenML's client has repeated the request itself before it fails, so pauses need not grow for long.
+#: Longest pause between two attempts. ZenML's client has already repeated a request before it fails.
 _LONGEST_PAUSE = 10.0
 
 #: Seconds for which a request may go without an answer once the time for retries is over.
@@ -45,18 +45,19 @@ Check = Callable[[], None]
 class ServerUnavailableError(AzureMLError, RunStoppedException):
     """ZenML's server was unavailable for as long as a step's settings allow.
 
-    It is a `RunStoppedException` because ZenML handles any other exception by asking the server, which fails again and
-    hides this error behind further tracebacks; and by a retry of the step, of which the server knows nothing either.
+    It is a `RunStoppedException` because of ZenML's reaction to any other exception. ZenML would make requests to the
+    server, which fail and hide this error behind further tracebacks. It would also retry the step, without a record of
+    the retry on the server.
     """
 
     explained: bool = False
 
     def explaining(self, account: AzureMLError, command: str) -> ServerUnavailableError:
-        """Return an error that shows what the server has not learned, and how to repair that.
+        """Return an error with the unpublished end of the step, and the command that publishes it.
 
         Args:
-            account: What the server should have learned, such as why a step failed.
-            command: The command that lets the server know it.
+            account: The error that could not be published, such as the reason why a step failed.
+            command: The command that publishes it.
         """
         if self.explained:
             return self
@@ -104,7 +105,7 @@ class ServerRetries:
         """Make a request, and make it again while the server is unavailable.
 
         Args:
-            action: What the request does, as in `saving the job`.
+            action: Description of the request, such as `saving the job`.
             request: Makes it; may be repeated after any failure.
 
         Raises:
@@ -163,7 +164,7 @@ class ServerRetries:
             self._check()
 
     def _bounded(self, work: Callable[[], T], deadline: float) -> T:
-        """Do something on a thread of its own, which is left behind if the checks raise or the deadline passes.
+        """Call a function on a separate thread, which is abandoned if the checks raise or the deadline passes.
 
         ZenML's client may wait for minutes for a server that accepts connections and does not answer.
         """
@@ -188,7 +189,7 @@ class ServerRetries:
         while not self._time.wait(done, _CHECK_INTERVAL):
             self._check()
             if self._time.monotonic() >= latest:
-                # The last answer, if there was one, says more than that this attempt got none.
+                # The last error of the server, if there was one, explains more than this time-out.
                 raise self._last_error or TimeoutError("The server has not answered.")
         return outcome.result()
 
@@ -198,10 +199,10 @@ _RETRIES: contextvars.ContextVar[ServerRetries | None] = contextvars.ContextVar(
 
 @contextmanager
 def retrying(retries: ServerRetries | None) -> Iterator[None]:
-    """Have requests to ZenML's server retried inside a `with`, on this thread.
+    """Retry requests to ZenML's server inside a `with`, on this thread.
 
     Args:
-        retries: For how long; None for a single attempt.
+        retries: The limits of the retries; None for a single attempt.
     """
     token = _RETRIES.set(retries)
     try:
@@ -214,7 +215,7 @@ def ask(action: str, request: Callable[[], T]) -> T:
     """Make a request to ZenML's server, with the retries that are in force.
 
     Args:
-        action: What the request does, as in `saving the job`.
+        action: Description of the request, such as `saving the job`.
         request: Makes it; may be repeated after any failure.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What this package tells ZenML's server about a step run, and asks it. The server has the last word."""
+"""Reads and writes step runs on ZenML's server. The server's data takes precedence over that of this process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.azure.jobs.submitter import SubmittedJob
 
-# The metadata of all components of a stack share one flat dictionary per step run: hence the prefix.
+# The metadata of all components of a stack share one flat dictionary per step run, hence the prefix.
 JOB_NAME_KEY = "azureml_job_name"
 JOB_ID_KEY = "azureml_job_id"
 STUDIO_URL_KEY = "azureml_studio_url"
@@ -39,10 +39,10 @@ VM_SIZE_KEY = "azureml_vm_size"
 PRICE_KEY = "azureml_usd_per_hour_and_node"
 VAULT_SECRET_KEY = "azureml_vault_secret"  # noqa: S105 - its address
 
-#: What this package's account of a job that has ended begins with.
+#: Beginning of this package's error about a job that has ended.
 OUR_WORDS = "The Azure ML job of step"
 
-#: Why the jobs of a run are ended that somebody has stopped.
+#: Reason for cancelling the jobs of a run that was stopped.
 STOPPED_REASON = "the run was stopped"
 
 #: Reason for cancelling the jobs of a run whose parent run was stopped.
@@ -60,73 +60,73 @@ _JOB_NAME = re.compile(rf"{_JOB}(?P<step_run>{_STEP_RUN_ID})(?:-(?P<number>\d+))
 
 
 def job_name_of(step_run_id: UUID, number: int = 1) -> str:
-    """The name of a step run's job: known without asking anybody, by every process, before and after it exists.
+    """Return the name of a step run's job, which every process can compute, before and after the job exists.
 
     Args:
         step_run_id: The step run.
-        number: Which of its jobs: the first, or one that takes the place of the one before.
+        number: Number of the job among those of its step run, from 1.
     """
     return f"{_JOB}{step_run_id}" if number == 1 else f"{_JOB}{step_run_id}-{number}"
 
 
 def step_run_named_in(job_name: str) -> str:
-    """The id of the step run that a job is of, by its name; the name itself where that is none of this package's."""
+    """Return the id of the step run of a job, by the job's name; the name itself if it is not one of this package."""
     found = _JOB_NAME.fullmatch(job_name)
     return found["step_run"] if found else job_name
 
 
 def number_named_in(job_name: str) -> int:
-    """The number of a job among those of its step run, by its name."""
+    """Return the number of a job among those of its step run, by its name."""
     found = _JOB_NAME.fullmatch(job_name)
     return int(found["number"] or 1) if found else 1
 
 
 def recorded_job_name(step_run: StepRunResponse) -> str:
-    """The name of a step run's job: what is recorded wins, so that a later version may name jobs otherwise."""
+    """Return the name of a step run's job; a recorded name takes precedence, since later versions may use others."""
     recorded = step_run.run_metadata.get(JOB_NAME_KEY)
     return str(recorded) if recorded else job_name_of(step_run.id)
 
 
 def recorded_job_id(step_run: StepRunResponse) -> str:
-    """The ARM id of a step run's job, which names its workspace; empty if it is not recorded."""
+    """Return the ARM id of a step run's job, which names its workspace; empty if it is not recorded."""
     return str(step_run.run_metadata.get(JOB_ID_KEY) or "")
 
 
 def recorded_studio_url(step_run: StepRunResponse) -> str:
-    """The page of a step run's job in Studio; empty where it is not recorded."""
+    """Return the page of a step run's job in Studio; empty if it is not recorded."""
     return str(step_run.run_metadata.get(STUDIO_URL_KEY) or "")
 
 
 def recorded_vault_secret(step_run: StepRunResponse) -> str:
-    """Address of the secret that a step run's job has its own from; empty where none is recorded."""
+    """Return the address of the key vault secret of a step run's job; empty if none is recorded."""
     return str(step_run.run_metadata.get(VAULT_SECRET_KEY) or "")
 
 
 def is_recorded(step_run: StepRunResponse) -> bool:
-    """Whether Azure has made a job of a step run, as far as this process knows."""
+    """True if Azure has created a job of a step run, as far as this process knows."""
     return JOB_NAME_KEY in step_run.run_metadata
 
 
 def server_id() -> UUID:
-    """The id of ZenML's server, or of the database that stands in for one. Asked once per process."""
+    """Return the id of ZenML's server, or of the database in its place. Costs one request per process."""
     return _server_id_at(Client().zen_store.url)
 
 
 @lru_cache
-def _server_id_at(url: str) -> UUID:  # the URL is what tells one server's answer from another's
+def _server_id_at(url: str) -> UUID:  # the URL is the key of the cache
     return Client().zen_store.get_store_info().id
 
 
 def record_job(
     step_run: StepRunResponse, component_id: UUID, job: SubmittedJob, more: Mapping[str, Any] | None = None
 ) -> None:
-    """Save where a step run's job is, on the server and in the object at hand.
+    """Save a step run's job as metadata, on the server and in the step run object.
 
     Args:
         step_run: The step run.
         component_id: The step operator.
         job: Its newest job.
-        more: What else to save.
+        more: Further metadata to save.
     """
     place = job.placement
     metadata: dict[str, Any] = {JOB_NAME_KEY: job.name, JOB_ID_KEY: job.id, **(more or {})}
@@ -143,7 +143,7 @@ def record_job(
 
 
 def save_metadata(step_run: StepRunResponse, component_id: UUID, metadata: Mapping[str, Any]) -> None:
-    """Save metadata of a step run, on the server and in the object at hand, with known secrets masked.
+    """Save metadata of a step run, on the server and in the step run object, with known secrets masked.
 
     Args:
         step_run: The step run.
@@ -159,7 +159,7 @@ def save_metadata(step_run: StepRunResponse, component_id: UUID, metadata: Mappi
 
 
 def facts_of(job: JobHandle) -> dict[str, Any]:
-    """What a job that another process has submitted tells, as metadata of its step run."""
+    """Return the metadata of a step run from a job that another process has submitted."""
     facts: dict[str, Any] = {JOB_NAME_KEY: job.name, COMPUTE_KEY: job.compute or "serverless"}
     if job.studio_url:
         facts[STUDIO_URL_KEY] = Uri(job.studio_url)
@@ -167,7 +167,7 @@ def facts_of(job: JobHandle) -> dict[str, Any]:
 
 
 def status_of_run(run_id: UUID) -> ExecutionStatus:
-    """The status of a run as the server has it."""
+    """Return the status of a run on the server."""
     return _run(run_id).status
 
 
@@ -177,16 +177,16 @@ def is_stopping(run_id: UUID) -> bool:
 
 
 def over(run_id: UUID) -> str:
-    """Why nobody waits for the steps of a dynamic run any more; empty while somebody does.
+    """Return why a dynamic run is over; empty as long as its runner waits for its steps.
 
-    The status of a dynamic run is what its runner says, not what follows from its steps.
+    The runner sets the status of a dynamic run; it does not follow from the steps.
     """
     run = _run(run_id)
     return why_stopped(run) or (f"the run is over ({run.status.value})" if run.status.is_finished else "")
 
 
 def why_stopped(run: PipelineRunResponse) -> str:
-    """The reason to end the jobs of a run that was stopped, or whose parent was; empty if none of them was.
+    """Return the reason to cancel the jobs of a run that was stopped, or whose parent was; empty if none of them was.
 
     A run and its parent are one request. Only a run that is nested more deeply costs one more for each level.
 
@@ -217,14 +217,14 @@ def _parent(run: PipelineRunResponse) -> PipelineRunResponse | None:
 
 
 def reported_ends(run_id: UUID) -> set[UUID]:
-    """The ids of a run's steps that have completed or failed, as their containers, or ZenML, reported it."""
+    """Return the ids of a run's steps that have completed or failed, as their containers or ZenML reported."""
     ended = [ExecutionStatus.COMPLETED.value, ExecutionStatus.FAILED.value]
     steps = depaginate(Client().list_run_steps, pipeline_run_id=run_id, status=f"oneof:{json.dumps(ended)}")
     return {step_run.id for step_run in steps}
 
 
 def earlier(step_run: StepRunResponse) -> list[StepRunResponse]:
-    """The step runs that the same step has had before in the same run, the oldest first, with all that is recorded."""
+    """Return the earlier step runs of the same step in the same run, the oldest first, with their metadata."""
     found = depaginate(
         Client().list_run_steps,
         pipeline_run_id=step_run.pipeline_run_id,
@@ -236,7 +236,7 @@ def earlier(step_run: StepRunResponse) -> list[StepRunResponse]:
 
 
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
-    """The step run's status as its container, or ZenML, reported it."""
+    """Return the step run's status as its container or ZenML reported it."""
     return ask(
         f"looking up the status of the step `{step_run.name}`",
         lambda: Client().get_run_step(step_run.id, hydrate=False).status,
@@ -244,15 +244,15 @@ def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
 
 
 def has_reported(step_run: StepRunResponse) -> bool:
-    """Whether the end of a step run is known to the server."""
+    """True if the server knows the end of a step run."""
     return reported_status(step_run) not in UNREPORTED
 
 
 def reported_failure(step_run_id: UUID) -> str:
-    """What the step's own code reported of its failure: `ValueError: ...`; empty if it reported nothing."""
+    """Return the error that the step's own code reported, e.g. `ValueError: ...`; empty if it reported none."""
     info = ask("looking up the error of a step", lambda: Client().get_run_step(step_run_id).exception_info)
     if info is None or _is_own_source(info.source):
-        return ""  # the latter is what this package has published
+        return ""  # this package published it
     kind = (info.source or "").rpartition(".")[2]
     own_message = (info.message or "").partition(f"\n{OUR_WORDS}")[0]
     return ": ".join(part for part in (kind, own_message) if part)
@@ -270,19 +270,19 @@ def _is_own_source(source: str | None) -> bool:
 
 
 def publish_completed(step_run: StepRunResponse) -> None:
-    """Let the server know that a command step has succeeded: it has no outputs."""
+    """Publish to the server that a command step has succeeded; it has no outputs."""
     _publish_end(step_run.id, ExecutionStatus.COMPLETED)
 
 
 def publish_failure(step_run: StepRunResponse, error: AzureMLError) -> None:
-    """Let the server know why a step failed whose own code could not tell it."""
+    """Publish to the server why a step failed, if the step's own code could not report it."""
     _publish_end(step_run.id, ExecutionStatus.FAILED, error)
 
 
 def add_to_report(step_run: StepRunResponse, error: AzureMLError) -> None:
-    """Let the server know what Azure has to say of a failure that the step's own code has reported.
+    """Add Azure's information to a failure that the step's own code has reported to the server.
 
-    The report stays: its message comes first, its traceback and the line of the user's code are kept.
+    The report of the step stays: its message comes first, and its traceback and line of the user's code are unchanged.
     """
 
     def add() -> None:
@@ -295,11 +295,11 @@ def add_to_report(step_run: StepRunResponse, error: AzureMLError) -> None:
 
 
 def publish_stopped(step_run: StepRunResponse, reason: AzureMLError | None = None) -> None:
-    """Let the server know that a step was stopped.
+    """Publish to the server that a step was stopped.
 
     Args:
         step_run: The step run.
-        reason: What stopped it, where that was not the run's own end.
+        reason: The cause, if it was not the end of the run.
     """
     _publish_end(step_run.id, ExecutionStatus.STOPPED, reason)
 
@@ -311,8 +311,8 @@ def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError
         try:
             publish_step_run_status_update(step_run_id, status, exception_info=information)
         except IllegalOperationError:
-            # The server keeps the end that it knows: of an attempt whose answer got lost, or of another process, such
-            # as `zenml-azureml jobs cancel`.
+            # The server already knows an end: from an attempt whose answer was lost, or from another process, such as
+            # `zenml-azureml jobs cancel`.
             if not Client().get_run_step(step_run_id, hydrate=False).status.is_finished:
                 raise
 
@@ -322,7 +322,7 @@ def _publish_end(step_run_id: UUID, status: ExecutionStatus, error: AzureMLError
 def _information_on(error: AzureMLError) -> ExceptionInfo:
     return ExceptionInfo(
         traceback=f"{type(error).__name__}: {error.report}",
-        # Also of its subclasses: other versions of this package know its own errors by this name.
+        # Also for its subclasses: other versions of this package recognize its errors by this name.
         source=f"{AzureMLError.__module__}.{AzureMLError.__qualname__}",
         message=error.report,
     )

@@ -1,1 +1,1 @@
-"""Decisions about which names and values are secret, and what may be shown of them. Pure; anything may import it."""
+"""Classification of names and values as secrets, and redaction. Pure; all packages may import it."""

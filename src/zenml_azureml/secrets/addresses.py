@@ -1,4 +1,4 @@
-"""Addresses that hold a secret: of a user, in the query, or as the path itself. Pure."""
+"""Detection of secrets in URLs: in the user, in the query, or in the path. Pure."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _ADDRESS: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#\s\"'<>]*)(?P<path>[^?#\s\"'<>]*)"
     r"(?P<query>\?[^#\s\"'<>]*)?(?P<fragment>#[^\s\"'<>]*)?"
 )
-#: Hosts of addresses whose path is all that it takes to use them; a `.` at the beginning stands for any subdomain.
+#: Hosts of URLs whose path alone gives access; a `.` at the beginning stands for any subdomain.
 _HOOK_HOSTS: Final = (
     *("hooks.slack.com", "hooks.slack-gov.com", ".webhook.office.com", ".logic.azure.com", ".azure-apihub.net"),
     *(".api.powerplatform.com", "chat.googleapis.com", "hooks.zapier.com", "maker.ifttt.com", "api.telegram.org"),
     *("hc-ping.com", "webhook.site", ".m.pipedream.net", "open.feishu.cn", "open.larksuite.com", "hook.make.com"),
     *("hooks.airtable.com", "alert.victorops.com", "hooks.chime.aws", "ntfy.sh", ".hook.eu1.make.com", "cronitor.link"),
 )
-#: Segments after which a path names what is secret: `/api/webhooks/ID/TOKEN`, `/hooks/KEY`, `/bot123:ABC/sendMessage`.
+#: Segments that precede a secret in a path: `/api/webhooks/ID/TOKEN`, `/hooks/KEY`, `/bot123:ABC/sendMessage`.
 _HOOK_PATH: Final = re.compile(
     r"/(?:[\w-]*web-?hooks?[\w-]*|incoming-?webhook|hooks?|integrations?|bot\d+:[\w-]+|triggers?|ingest)(?=/|$)", re.I
 )
-#: Parameters of a query that sign it, by names that elsewhere mean nothing.
+#: Parameters of a query that hold a signature or key, by names that are harmless elsewhere.
 _PARAMETERS: Final = frozenset(
     {
         *("sig", "code", "key", "k", "token", "t", "auth", "hash", "x-amz-credential", "x-amz-signature", "apikey"),
         *("x-amz-security-token", "x-goog-credential", "x-goog-signature", "jwt", "pass", "hdnts", "policy", "st"),
     }
 )
-#: Users who are none but a convention, and values that stand for one.
+#: Conventional user names, and placeholders for secrets.
 _NO_USER: Final = re.compile(r"git|hg|svn|ssh|ubuntu|azureuser|root|anonymous|oauth2|x-access-token|token", re.I)
 _STANDS_FOR_ONE: Final = re.compile(r"\$.*|\*+|REDACTED|<.*|\{.*|%\w+%|x{3,}|password|user", re.I)
 
@@ -39,7 +39,7 @@ Span = tuple[int, int]
 
 
 def secrets_in_addresses(text: str) -> Iterator[Span]:
-    """Yield where in a text an address holds what certainly is a secret.
+    """Yield the positions in a text at which a URL certainly holds a secret.
 
     Args:
         text: Any text.
@@ -55,10 +55,10 @@ def secrets_in_addresses(text: str) -> Iterator[Span]:
 
 
 def has_doubtful_path(text: str) -> bool:
-    """Return whether the path or the query of an address has a part that looks as if a program had made it up.
+    """True if the path or the query of a URL has a part that looks random.
 
     Args:
-        text: An address.
+        text: A URL.
     """
     match = _ADDRESS.match(text)
     if match is None:
@@ -77,7 +77,7 @@ def _of_user(match: re.Match[str]) -> Iterator[Span]:
     user, colon, password = user_info.partition(":")
     if colon and password and not _STANDS_FOR_ONE.fullmatch(password):
         yield begin + len(user) + 1, begin + len(user_info)
-    # A user alone may be a token: `https://TOKEN@github.com`, the key of a Sentry DSN.
+    # A user without a password may be a token: `https://TOKEN@github.com`, the key of a Sentry DSN.
     if user and not _NO_USER.fullmatch(user) and not _STANDS_FOR_ONE.fullmatch(user):
         plain = re.fullmatch(r"[A-Za-z][a-z]{0,20}([._+-]?[A-Za-z]?[a-z]{1,20}){0,4}\d{0,4}(%40[\w.]+)?", user)
         if not (plain or (colon and not has_random_part(user))):

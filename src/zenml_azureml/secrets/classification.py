@@ -1,4 +1,4 @@
-"""Which of a job's environment variables are secret, and the job without them. Pure."""
+"""Separates secret environment variables from a job. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zenml_azureml.specs.job import JobSpec
 
 
 def secret_names(variables: Mapping[str, str]) -> frozenset[str]:
-    """The variables that do not belong into a job's definition: all that are not sure to be harmless.
+    """Return the names of variables that must not be in a job's definition: all that may not be harmless.
 
     Args:
         variables: Values by name.
@@ -21,7 +21,7 @@ def secret_names(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def certain_secrets(variables: Mapping[str, str]) -> frozenset[str]:
-    """Return those of them that are secrets by their names or shapes, such as ZENML_STORE_API_TOKEN.
+    """Return the names of variables that are secrets by their name or shape, such as ZENML_STORE_API_TOKEN.
 
     Args:
         variables: Values by name.
@@ -30,9 +30,9 @@ def certain_secrets(variables: Mapping[str, str]) -> frozenset[str]:
 
 
 def secret_values(request: JobSpec) -> list[str]:
-    """Return the values of a job's environment variables that are secrets for certain, but for numbers and words.
+    """Return the values of a job's environment variables that certainly are secrets, except numbers and plain words.
 
-    A message that has the same word means something else by it.
+    The same number or word in a message has another meaning.
     """
     variables = {**request.environment_variables, **request.options.environment_variables}
     return [
@@ -41,12 +41,12 @@ def secret_values(request: JobSpec) -> list[str]:
 
 
 def without_secrets(request: JobSpec, url: str, audience: str) -> JobSpec:
-    """A job that is told where its secrets are, instead of them.
+    """Return a job with the address of its secrets instead of the secrets.
 
     Args:
         request: The job.
-        url: Address of the key vault's secret that holds them.
-        audience: What tokens for that key vault are made out to.
+        url: Address of the key vault secret that holds them.
+        audience: Audience of tokens for that key vault.
     """
     names, own = request.secret_names, request.options.environment_variables
     kept = {name: value for name, value in request.environment_variables.items() if name not in names}

@@ -1,6 +1,6 @@
-"""The setting `docker_args`, options of `docker run`, taken apart: which of them carry values, and which. Pure.
+"""A parser for the setting `docker_args`, the options of `docker run` with their values. Pure.
 
-Source of the options: `docker run --help` of Docker 27, and pflag's rules for what is written together.
+Source of the options: `docker run --help` of Docker 27, and pflag's rules for options that are written together.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _LONG_NAMES: Final = {
 
 #: Options whose values are `NAME=VALUE`.
 PAIRS: Final = frozenset({"env", "label", "build-arg", "annotation", "sysctl", "log-opt", "storage-opt", "driver-opt"})
-#: Options of which every value that is not sure to be harmless may be a secret, or a file of them.
+#: Options whose values may be secrets, or files of secrets, unless they are certainly harmless.
 _OF_USERS: Final = frozenset({"env", "label", "build-arg", "annotation", "secret", "env-file", "label-file", "log-opt"})
-#: Of these, files on the machine that the job runs on: what is in them cannot be seen from here.
+#: Of these, options with files on the machine that runs the job, whose content is unknown here.
 _FILES: Final = frozenset({"env-file", "label-file"})
 
 _REFERENCE: Final = re.compile(r"\{\{\s*([^\s{}]+?\.[^\s{}]+)\s*\}\}")
 
 
 class DockerArgumentsError(ValueError):
-    """Arguments that no shell can read; the message is the reason."""
+    """Error for arguments that are not a valid command line; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One option with what belongs to it, or a word that belongs to none.
+    """One option with its value, or a word without an option.
 
     Attributes:
-        words: As they are written.
-        option: Its long name without hyphens; empty for a word that is no option.
-        value: Its value; None if it has none.
+        words: The words as written.
+        option: Long name of the option without hyphens; empty for a word without an option.
+        value: Value of the option; None if it has none.
     """
 
     words: tuple[str, ...]
@@ -55,14 +55,14 @@ class Argument:
 
     @property
     def name(self) -> str:
-        """`NAME` of a value that is `NAME=VALUE`; else the option itself."""
+        """`NAME` of a value `NAME=VALUE`; otherwise the option itself."""
         if self.option in PAIRS and self.value is not None:
             return self.value.partition("=")[0]
         return self.option
 
     @property
     def text(self) -> str:
-        """What the value says: `VALUE` of `NAME=VALUE`, the word itself if it is no option."""
+        """The content of the value: `VALUE` of `NAME=VALUE`, or the word itself if it is not an option."""
         if not self.option:
             return self.words[0]
         if self.option in PAIRS:
@@ -71,7 +71,7 @@ class Argument:
 
     @property
     def label(self) -> str:
-        """The option as a message names it, without its value: `--env NAME`."""
+        """The option without its value, for a message: `--env NAME`."""
         if not self.option:
             return "a word that is no option"
         hyphens = "-" if self.words[0][:2] != "--" and len(self.option) == 1 else "--"
@@ -79,12 +79,12 @@ class Argument:
 
     @property
     def is_variable(self) -> bool:
-        """True if it sets an environment variable to a value that stands here."""
+        """True if it sets an environment variable to a value."""
         return self.option == "env" and "=" in (self.value or "")
 
     @property
     def is_of_user(self) -> bool:
-        """True if the value is free text of the user, or a file of it."""
+        """True if the value is free text of the user, or a file with such text."""
         return self.option in _OF_USERS
 
     @property
@@ -93,7 +93,7 @@ class Argument:
         return self.option in _FILES
 
     def without_value(self) -> Argument:
-        """Return what is left without this option: the switches that are written together with it, as in `-ite A=b`."""
+        """Return the rest without this option: the switches that are written together with it, as in `-ite A=b`."""
         word = self.words[0]
         if word.startswith("--"):
             return Argument(())
@@ -101,7 +101,7 @@ class Argument:
         return Argument((f"-{switches}",) if switches else ())
 
     def shown(self, text: str) -> tuple[str, ...]:
-        """Return the words with another text in the place of `text`."""
+        """Return the words with `text` replaced by another text."""
         if not self.text or text == self.text:
             return self.words
         last = self.words[-1]
@@ -109,16 +109,16 @@ class Argument:
 
 
 def parse(arguments: str) -> list[Argument]:
-    """Take arguments apart.
+    """Parse arguments.
 
     Args:
-        arguments: As a shell would read them.
+        arguments: The arguments as a command line.
 
     Raises:
-        DockerArgumentsError: If no shell can.
+        DockerArgumentsError: If they are not a valid command line.
     """
     try:
-        # References to secrets may have spaces, which are none between words.
+        # Spaces in references to secrets do not separate words.
         words = shlex.split(_REFERENCE.sub(r"{{\1}}", arguments))
     except ValueError as error:
         raise DockerArgumentsError(str(error).rstrip(".").lower()) from None
@@ -126,27 +126,27 @@ def parse(arguments: str) -> list[Argument]:
 
 
 def as_line(arguments: str | Sequence[str]) -> str:
-    """Return arguments, which may be a list of one word each, as a shell would read them."""
+    """Return arguments, which may be a list of words, as a command line."""
     return arguments if isinstance(arguments, str) else shlex.join(arguments)
 
 
 def joined(arguments: Sequence[Argument]) -> str:
-    """Return arguments as a shell would read them."""
+    """Return arguments as a command line."""
     return shlex.join(word for argument in arguments for word in argument.words)
 
 
 def without_variables(arguments: str) -> tuple[str, dict[str, str]]:
-    """Take the environment variables out of arguments.
+    """Separate the environment variables from the other arguments.
 
     Args:
-        arguments: As a shell would read them.
+        arguments: The arguments as a command line.
 
     Returns:
-        The other arguments, unchanged if there are no variables; and the variables, of which the last of a name counts.
-        Without a value, `-e NAME` hands on a variable of the machine, and stays.
+        The other arguments, unchanged if there are no variables; and the variables. If a name occurs twice, the last
+        value counts. An option without a value, `-e NAME`, passes a variable of the machine, and stays.
 
     Raises:
-        DockerArgumentsError: If no shell can read them.
+        DockerArgumentsError: If they are not a valid command line.
     """
     found = parse(arguments)
     variables = {argument.name: argument.text for argument in found if argument.is_variable}
@@ -181,7 +181,7 @@ def _long(word: str, following: str | None) -> Argument:
 
 
 def _short(word: str, following: str | None) -> Argument:
-    """Options of one letter: `-e A=b`, `-eA=b`, `-e=A=b`, and with switches before them: `-ite A=b`."""
+    """Parse an option of one letter: `-e A=b`, `-eA=b`, `-e=A=b`, and with switches before it: `-ite A=b`."""
     for index, letter in enumerate(word[1:], start=1):
         if letter not in _SHORT_WITH_VALUE:
             continue

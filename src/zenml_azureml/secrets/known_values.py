@@ -1,6 +1,6 @@
-"""Values that this process knows to be secrets, so that no message shows them, whatever echoes them.
+"""Values that this process knows to be secrets, which are masked in all messages.
 
-Thread-safe: the values are only added to, and replaced as a whole.
+Thread-safe: values are only added, and the tuple is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from zenml_azureml.secrets.redaction import REDACTED, SHORTEST, map_texts
 from zenml_azureml.secrets.rule import looks_harmless
 
-#: Length from which on a plain word is masked too: shorter ones are in many a sentence that means something else.
+#: Shortest plain word that is masked; shorter words occur in many sentences with another meaning.
 _SHORTEST_WORD = 8
 
 _lock = threading.Lock()
@@ -23,7 +23,7 @@ def remember(values: Iterable[str]) -> None:
     """Mask these values from now on.
 
     Args:
-        values: Secrets.
+        values: The secrets.
     """
     global _values  # noqa: PLW0603 - messages of the whole process are masked
     with _lock:
@@ -32,7 +32,7 @@ def remember(values: Iterable[str]) -> None:
 
 
 def is_telling(value: str) -> bool:
-    """Return whether a value is long enough to be looked for in other texts."""
+    """True if a value is long enough to be searched for in other texts."""
     return len(value) >= (_SHORTEST_WORD if looks_harmless(value) else SHORTEST)
 
 

@@ -1,4 +1,4 @@
-"""Names that say that a value is a secret, and names that say that it is none. Pure."""
+"""Classification of values as secret or harmless by their names. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 _UPPER: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-#: Words that make a name one of a secret wherever they stand in it.
+#: Words that mark a name as one of a secret, anywhere in the name.
 _WORDS: Final = frozenset(
     {
         *("PASS", "PW", "PWD", "PSWD", "PASSWD", "PIN", "PINS", "PINCODE", "KEY", "KEYS", "PRIVATE", "PRIV"),
@@ -19,7 +19,7 @@ _WORDS: Final = frozenset(
     }
 )
 
-#: The same, for what may be part of a longer word; compared with the name without what separates its words.
+#: The same, for parts of longer words; compared with the name without separators.
 _PARTS: Final = re.compile(
     r"PASSW|PASSPHRASE|PASSCODE|PASSKEY|SECRET|TOKEN(?!IZ)|CREDENTIAL|APIKEY|ACCESSKEY|ACCOUNTKEY|PRIVATEKEY|SSHKEY"
     r"|CONNECTIONSTR|CONNSTR|WEBHOOK|SIGNATURE|SASUR[LI]|SESSIONID|SEEDPHRASE|RECOVERYCODE|BACKUPCODE|BASICAUTH"
@@ -27,7 +27,7 @@ _PARTS: Final = re.compile(
     r"|MOTDEPASSE|(ACCESS|SECURITY|UNLOCK|AUTH|LOGIN|VERIFICATION|ACTIVATION|INVITE)CODE"
 )
 
-#: Ends of single words without separators, such as DBPASS, and the words that end so by chance.
+#: Endings of single words without separators, such as DBPASS, and harmless words with such an ending.
 _ENDS: Final = re.compile(r"(PASS|PWD|KEY|AUTH|PIN|SAS|DSN|CREDS?)S?$")
 _NOT_THOSE: Final = frozenset(
     {
@@ -36,21 +36,21 @@ _NOT_THOSE: Final = frozenset(
     }
 )
 
-#: Tokens of texts, not of sign-ins; and what is counted.
+#: Tokens of texts, not of sign-ins; and numbers of things.
 _TEXT_TOKEN: Final = re.compile(
     r"(^|_)(PAD|EOS|BOS|UNK|MASK|SEP|CLS|START|STOP|END|SPECIAL|IMAGE|PER)_TOKENS?(_|$)"
     r"|(^|_)(NUM|MAX|MIN|N|TOTAL)_([A-Z]+_)?(TOKENS|KEYS|PASSES|HOOKS|CONNS?|CERTS)$"
 )
-#: A key vault is named, and a primary or sort key is a column.
+#: Names of key vaults, and keys that are columns of tables.
 _NO_KEY: Final = re.compile(r"(^|_)(KEY_?VAULT(_NAME|_UR[LI])?|(PRIMARY|SORT|FOREIGN|PARTITION|GROUP|JOIN)_KEYS?)$")
 
-#: Words that mean nothing but a secret: a field that everybody reads refuses a value under such a name.
+#: Words that always mean a secret: public fields refuse a value under such a name.
 _STRONG: Final = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|PASSCODE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY"
     r"|ACCOUNT_?KEY|CONNECTION_?STRING|(^|_)PASS|(^|_)PWD|DBPASS|WEBHOOK(_UR[LI])?)$"
 )
 
-#: Names of variables that hold no secret, as long as their value has no shape of one.
+#: Names of variables that hold no secret, unless their value has the shape of one.
 _HARMLESS: Final = frozenset(
     {
         *("HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TERM", "SHELL", "HOSTNAME", "DEBIAN_FRONTEND"),
@@ -59,14 +59,14 @@ _HARMLESS: Final = frozenset(
         *("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "TOKENIZERS_PARALLELISM"),
     }
 )
-#: Names whose values are lists of folders, which may be relative: harmless as long as they are.
+#: Names whose values are lists of folders, which may be relative; other values are not harmless.
 _LISTS_OF_PATHS: Final = frozenset(
     {
         *("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "CPATH", "CLASSPATH", "MANPATH", "PKG_CONFIG_PATH"),
         *("XDG_DATA_DIRS", "XDG_CONFIG_DIRS", "DYLD_LIBRARY_PATH", "LD_PRELOAD"),
     }
 )
-#: Names whose values are one file or folder: harmless as long as they begin like a path.
+#: Names whose values are one file or folder; harmless if they begin like a path.
 _PATHS: Final = frozenset(
     {
         *("PWD", "OLDPWD", "PYTHONHOME", "CUDA_HOME", "JAVA_HOME", "SSH_AUTH_SOCK", "REQUESTS_CA_BUNDLE", "TMPDIR"),
@@ -74,9 +74,9 @@ _PATHS: Final = frozenset(
         "AZURE_FEDERATED_TOKEN_FILE",
     }
 )
-#: Variables of ZenML and of Azure ML, which hold no secret unless their names say so.
+#: Prefixes of variables of ZenML and of Azure ML, which hold no secret unless their names mean one.
 _FAMILIES: Final = ("ZENML_", "AZUREML_", "AZURE_ML_", "LC_", "NCCL_", "OMP_", "CONDA_")
-#: Of the same, those that say which kind of store there is, and how ZenML signs in.
+#: Of the same, variables with the kind of a store, and with the way in which ZenML signs in.
 _KIND_OF_STORE: Final = re.compile(
     r"ZENML_(STORE|SECRETS_STORE|BACKUP_SECRETS_STORE)_(TYPE|CLASS_PATH|AUTH_METHOD|AUTH_MODE)"
 )
@@ -85,10 +85,10 @@ _OURS: Final = "ZENML_AZUREML_JOB_"
 
 
 def says_secret(name: str) -> bool:
-    """Return whether a name says that its value is a secret.
+    """True if a name indicates that its value is a secret.
 
     Args:
-        name: Of a variable, a tag, a field or a parameter, in any notation: `DB_PASS`, `dbPass`, `db-pass`.
+        name: Name of a variable, a tag, a field or a parameter, in any notation: `DB_PASS`, `dbPass`, `db-pass`.
     """
     words = [word.upper() for word in _UPPER.findall(name)]
     together = "_".join(words)
@@ -100,21 +100,21 @@ def says_secret(name: str) -> bool:
 
 
 def means_secret(name: str) -> bool:
-    """Return whether a name means a secret and nothing else, as `password` does, and `key` does not."""
+    """True if a name always means a secret, as `password` does and `key` does not."""
     together = "_".join(word.upper() for word in _UPPER.findall(name))
     return says_secret(name) and _STRONG.search(together) is not None
 
 
 def is_harmless(name: str) -> bool:
-    """Return whether a name is one of those whose values hold no secret."""
+    """True if values under a name hold no secret."""
     return name in _HARMLESS or name.startswith(_OURS) or bool(_KIND_OF_STORE.fullmatch(name))
 
 
 def may_be_paths(name: str, value: str) -> bool:
-    """Return whether a name is one of those whose values are files and folders, and the value begins as they do."""
+    """True if values under a name are files and folders, and the value begins like one."""
     return name in _LISTS_OF_PATHS or (name in _PATHS and value.startswith(("/", "./", "../", "~/")))
 
 
 def is_of_harmless_family(name: str) -> bool:
-    """Return whether a name is one of ZenML's or Azure ML's, and does not say that its value is a secret."""
+    """True if a name is one of ZenML's or Azure ML's, and does not indicate a secret."""
     return name.startswith(_FAMILIES) and not says_secret(name)

@@ -11,7 +11,7 @@ from zenml_azureml.secrets.redaction import redacted_setting
 
 
 class RedactedModel(BaseModel):
-    """A model whose `repr` and `str` show what may be shown of its values, by the rule of `rule.py`."""
+    """A model whose `repr` and `str` redact its values by the rule of `rule.py`."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():

@@ -1,4 +1,4 @@
-"""What may be shown of values and texts, by the one rule for what may be a secret: see `rule.py`. Pure."""
+"""Redaction of values and texts, by the rule of `rule.py`. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from zenml_azureml.secrets.shapes import secrets_in
 
 T = TypeVar("T")
 
-#: Stands in the place of a value that is not shown.
+#: Replacement for a value that is not shown.
 REDACTED = "REDACTED"
 
-#: Values shorter than this are not looked for in other texts: they would be found everywhere.
+#: Shortest value that is searched for in other texts; shorter values occur by chance.
 SHORTEST = 6
 
 
 def shown(name: str, value: str) -> str:
-    """Return the value of a variable, or that it is not shown.
+    """Return the value of a variable, or `REDACTED`.
 
     Args:
         name: Name of the variable.
@@ -31,12 +31,12 @@ def shown(name: str, value: str) -> str:
 
 
 def speaks_of_secrets(name: str) -> bool:
-    """Return whether the name of a variable says that its value is a secret."""
+    """True if the name of a variable indicates that its value is a secret."""
     return says_secret(name)
 
 
 def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return environment variables with what may be shown of them.
+    """Return environment variables with redacted values.
 
     Args:
         variables: Their values by name.
@@ -45,10 +45,10 @@ def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def redacted_text(text: str) -> str:
-    """Return a text without what certainly is a secret, by its shape.
+    """Return a text with parts redacted that certainly are secrets, by their shape.
 
     Args:
-        text: E.g. a message, a description.
+        text: The text, e.g. a message or a description.
     """
     parts, end = [], 0
     for begin, after in secrets_in(text):
@@ -58,10 +58,10 @@ def redacted_text(text: str) -> str:
 
 
 def without(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text without the values of the variables that are not shown.
+    """Return a text with the values of secret variables redacted.
 
     Args:
-        text: E.g. a command.
+        text: The text, e.g. a command.
         variables: Values by name.
     """
     secrets = {value for name, value in variables.items() if shown(name, value) == REDACTED}
@@ -72,10 +72,10 @@ def without(text: str, variables: Mapping[str, str]) -> str:
 
 
 def redacted_docker_args(arguments: str) -> str:
-    """Return arguments of `docker run` with what may be shown of their values.
+    """Return arguments of `docker run` with redacted values.
 
     Args:
-        arguments: As a shell would read them.
+        arguments: The arguments as a command line.
     """
     try:
         found = parse(arguments)
@@ -85,11 +85,11 @@ def redacted_docker_args(arguments: str) -> str:
 
 
 def redacted_setting(name: str, value: Any) -> Any:
-    """Return the value of a setting with what may be shown of it, for a `repr`.
+    """Return the redacted value of a setting, for a `repr`.
 
     Args:
-        name: Of the setting, or of what the value is in.
-        value: Anything that settings can hold.
+        name: Name of the setting, or of the dictionary that contains the value.
+        value: Any value that settings can hold.
     """
     if name == "docker_args" and value is not None:
         return redacted_docker_args(as_line(value))
@@ -109,9 +109,9 @@ def map_texts(
 
     Args:
         value: The value; unchanged.
-        change: Given where a text stands, such as `services['look'].log_dir`, and the text.
-        path: Where the value stands.
-        change_name: Given a key of a dictionary; by default, keys stay as they are.
+        change: Returns the new text, given its path, such as `services['look'].log_dir`, and the text.
+        path: Path of the value.
+        change_name: Returns the new key of a dictionary; by default, keys stay unchanged.
     """
     given: Any = value
     result: Any = given
@@ -143,7 +143,7 @@ def _redacted_entry(name: str, value: Any) -> Any:
 
 
 def _shown_of(argument: Argument) -> str:
-    """What may be shown of the value of an argument: free text by the strict rule, all other by its shape."""
+    """Return the redacted value of an argument: free text by the strict rule, other values by their shape."""
     if argument.is_of_user and not argument.is_file:
         return shown(argument.name, argument.text)
     if judge(argument.name, argument.text) is Verdict.SECRET:

@@ -1,11 +1,11 @@
-"""The one rule for what may be a secret: for key vaults, previews, `repr`, logs and errors alike. Pure.
+"""The rule that classifies values as secrets, for key vaults, previews, `repr`, logs and errors. Pure.
 
-No setting says which values are secrets. So the rule errs on the side of safety: a value is harmless if its name does
-not say that it is a secret, it has no shape of one, and it has the form of something that none is: a number, plain
-words, a file, an address without user, query or made-up parts. Everything else may be a secret, and what has the name
-or the shape of one certainly is.
+No setting marks values as secrets, so the rule errs on the side of safety. A value is harmless if its name does not
+indicate a secret, if it does not have the shape of one, and if it has a harmless form: a number, plain words, a file,
+or a URL without user, query or random parts. A value with the name or the shape of a secret certainly is one. All
+other values may be secrets.
 
-`names.py` has the names, `shapes.py` and `addresses.py` have the shapes, `randomness.py` the rest.
+`names.py` has the names, `shapes.py` and `addresses.py` have the shapes, `randomness.py` detects random text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zenml_azureml.secrets.addresses import has_doubtful_path
 from zenml_azureml.secrets.randomness import has_random_part, is_uuid
 from zenml_azureml.secrets.shapes import secrets_in
 
-#: Longest number, size or list that is taken for one.
+#: Longest text that counts as a number, a size or a list.
 _LONGEST_NUMBER: Final = 15
 _SWITCHES: Final = frozenset({"", "True", "False", "true", "false"})
 _REFERENCE: Final = re.compile(r"\{\{\s*\S+?\.\S+\s*\}\}")
@@ -32,14 +32,14 @@ _WORDS: Final = re.compile(
     r"[A-Za-z][a-z]{0,24}([ ,._-][A-Za-z][a-z]{0,24}){0,4}|[A-Z_]{1,24}"  # plain words
     r"|[a-z]{2}_[A-Z]{2}(\.UTF-8|\.utf8)?|C\.UTF-8|(cuda|cpu|gpu|mps):\d"  # a locale, a device
 )
-#: As mail providers write passwords for programs: four groups of four letters.
+#: Format of app passwords of mail providers: four groups of four letters.
 _GROUPS_OF_FOUR: Final = re.compile(r"[a-z]{4}([ -][a-z]{4}){3}")
 _PATH: Final = re.compile(r"(~|\.{0,2})/[\w./-]{0,200}")
 _ADDRESS: Final = re.compile(r"(https?|sqlite)://[\w.:-]*(/[\w./~-]*)?")
 
 
 class Verdict(IntEnum):
-    """What a value is taken for."""
+    """The classification of a value."""
 
     HARMLESS = 0
     DOUBTFUL = 1
@@ -47,7 +47,7 @@ class Verdict(IntEnum):
 
 
 def judge(name: str, value: str) -> Verdict:
-    """Return what a value under a name is taken for.
+    """Classify a value by its name and its shape.
 
     Args:
         name: Name of the variable, tag, parameter or field; empty if it has none.
@@ -65,12 +65,12 @@ def judge(name: str, value: str) -> Verdict:
 
 
 def is_certain(text: str) -> bool:
-    """Return whether a text holds what certainly is a secret, by its shape alone."""
+    """True if a text certainly holds a secret, by its shape alone."""
     return bool(secrets_in(text))
 
 
 def looks_harmless(value: str) -> bool:
-    """Return whether a value has the form of something that is no secret, whatever its name is."""
+    """True if a value has a harmless form, whatever its name is."""
     if value in _SWITCHES or (len(value) <= _LONGEST_NUMBER and _NUMBER.fullmatch(value)):
         return True
     if _WORDS.fullmatch(value):
@@ -81,7 +81,7 @@ def looks_harmless(value: str) -> bool:
 
 
 def is_reference(value: object) -> bool:
-    """Return whether a value refers to a secret of ZenML: `{{secret.key}}`, and nothing around it."""
+    """True if a value is a reference to a ZenML secret, `{{secret.key}}`, and nothing else."""
     return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
 
 

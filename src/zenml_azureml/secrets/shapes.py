@@ -1,6 +1,6 @@
-"""Shapes by which a text is known to hold a secret: tokens of known services, keys, assignments. Pure.
+"""Detection of secrets in texts by their shape: tokens of known services, keys, assignments. Pure.
 
-The shapes are those that the services document for their tokens, so that scanners find them.
+The services document these shapes of their tokens, so that scanners can find them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from zenml_azureml.secrets.addresses import secrets_in_addresses
 from zenml_azureml.secrets.names import means_secret, says_secret
 
-#: Beginnings of tokens, each with what follows. Longer names first where one begins like another.
+#: Patterns of tokens. If one begins like another, the longer one comes first.
 _TOKENS: Final = (
     # Code and packages
     r"gh[pousr]_[A-Za-z0-9]{16,}",
@@ -70,14 +70,14 @@ _TOKENS: Final = (
     r"eyJ[A-Za-z0-9+/_-]{40,}={0,2}",
     r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}|\$(?:5|6|y)\$[./A-Za-z0-9$]{20,}",
 )
-#: Keys, of which all that follows belongs to them.
+#: Patterns of private keys, with everything that follows.
 _PRIVATE_KEYS: Final = (
     r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
     r"(?:.*?-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|.*)",
     r"PuTTY-User-Key-File-\d:.*",
     r"AGE-SECRET-KEY-1[A-Z0-9]{20,}",
 )
-#: What is made to be read by everybody, and looks like random text.
+#: Public text that looks random.
 _PUBLIC: Final = re.compile(
     r"(?:sk-)?(?:ssh|ecdsa)-[\w@.-]+ AAAA[A-Za-z0-9+/]+={0,2}"
     r"|-----BEGIN (?:CERTIFICATE|PUBLIC KEY)-----.*?-----END (?:CERTIFICATE|PUBLIC KEY)-----",
@@ -88,9 +88,9 @@ _SIGN_IN: Final = re.compile(r"\b(?:Bearer|Basic|Digest)\s+([\w+/.=~-]{12,})", r
 _ASSIGNMENT: Final = re.compile(
     r"""(?P<name>[A-Za-z][\w. -]{0,60}?)["']?(?:=|["']\s*:|:\s*["'])\s*["']?(?P<value>[^\s;&"',{}<>]+)"""
 )
-#: `--name value`, as a command has it.
+#: `--name value`, as in commands.
 _OPTION: Final = re.compile(r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]{1,60})\s+[\"']?(?P<value>[^\s\"'-][^\s\"']*)")
-#: Values of assignments that are none: counts, switches, files, and what the shell puts there.
+#: Harmless values of assignments: counts, switches, files, and expansions of the shell.
 _NO_VALUE: Final = re.compile(
     r"\d{1,6}|true|false|yes|no|on|off|none|null|auto|\.{0,2}/[\w./-]*|\$.*|%\w+%|\W+|REDACTED|x{3,}", re.IGNORECASE
 )
@@ -99,10 +99,10 @@ Span = tuple[int, int]
 
 
 def secrets_in(text: str) -> list[Span]:
-    """Return where in a text there is what certainly is a secret, in order, without overlaps.
+    """Return the positions in a text of what certainly is a secret, in order, without overlaps.
 
     Args:
-        text: Any text, e.g. a value, a command, an address, a message.
+        text: Any text, e.g. a value, a command, a URL, a message.
     """
     if len(text) < 8 and "=" not in text:
         return []  # no shape is shorter
@@ -122,7 +122,7 @@ def _tokens(text: str) -> Iterator[Span]:
 def _assigned(text: str) -> Iterator[Span]:
     if "=" in text or ":" in text:
         for match in _ASSIGNMENT.finditer(text):
-            # Of a sentence before it only the last word is a name.
+            # If a sentence precedes the assignment, only its last word is the name.
             name = match["name"].rpartition(" ")[2]
             whole = match["name"] if ";" in text else name
             if _is_of_secret(whole, match["value"]):
@@ -151,6 +151,6 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 @lru_cache(maxsize=1)
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    # Made when they are first needed: importing the settings costs nothing of it.
+    # Compiled at the first use, so that importing the settings stays fast.
     tokens = rf"(?<![A-Za-z0-9])(?:{'|'.join(_TOKENS)})"
     return re.compile(tokens), re.compile("|".join(_PRIVATE_KEYS), re.DOTALL)

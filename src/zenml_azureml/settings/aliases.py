@@ -1,4 +1,4 @@
-"""The names that a setting has had: in ZenML's documentation, in its built-in operator, in the Azure ML SDK."""
+"""Aliases of settings: the names in ZenML's documentation, in its built-in operator, and in the Azure ML SDK."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from zenml_azureml.exceptions import AzureMLSettingsError
 
-#: Other spellings of a setting, each with the name it is kept under: the one of ZenML's built-in operator.
+#: Aliases of settings, each with its canonical name: the one of ZenML's built-in operator.
 ALIASES: dict[str, str] = {
     "compute_size": "size",
     "idle_type_before_shutdown_minutes": "idle_time_before_shutdown_minutes",
@@ -17,16 +17,16 @@ ALIASES: dict[str, str] = {
 
 
 def canonicalize(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings under the one name that each is kept under.
+    """Return the settings under their canonical names.
 
     Args:
         data: Settings by any of their names.
 
     Returns:
-        The same settings; none of the keys of `ALIASES` is among them.
+        The same settings, without the keys of `ALIASES`.
 
     Raises:
-        AzureMLSettingsError: If two spellings of a setting have different values.
+        AzureMLSettingsError: If two names of one setting have different values.
     """
     settings = dict(data)
     for alias, name in ALIASES.items():
@@ -43,15 +43,15 @@ def canonicalize(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reject_unknown_keys(data: Iterable[str], known: Iterable[str], where: str = "") -> None:
-    """Make sure that every setting is one.
+    """Check that every setting is known.
 
     Args:
-        data: The names that were written.
-        known: The names that there are.
-        where: Where among the settings they were written, for the message: ` in `fallback[0]``.
+        data: Names of settings.
+        known: All valid names.
+        where: Place of the settings, for the message: ` in `fallback[0]``.
 
     Raises:
-        AzureMLSettingsError: For the first that is not known, with the nearest that is.
+        AzureMLSettingsError: For the first unknown setting. It names the most similar known one.
     """
     names = sorted(known)
     for key in data:
@@ -63,6 +63,6 @@ def reject_unknown_keys(data: Iterable[str], known: Iterable[str], where: str = 
 
 
 def with_aliases(name: str) -> str:
-    """A setting's name for a message, with the other names it may have been given by."""
+    """Return a setting's name for a message, with its aliases."""
     others = [f"`{alias}`" for alias, kept in ALIASES.items() if kept == name]
     return f"`{name}`" + (f" (or {', '.join(others)})" if others else "")

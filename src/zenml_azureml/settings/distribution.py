@@ -1,4 +1,4 @@
-"""How a step is spread over nodes and processes: the setting, and how many processes that makes. Pure."""
+"""Model of the setting `distribution`: the nodes and processes of a step. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from zenml_azureml.secrets.redacted_model import RedactedModel
 
-#: What belongs to which kind, by the names that the SDK has for them.
+#: The kinds of distribution that each option belongs to, by the SDK's names.
 _BELONGS_TO = {
     "process_count_per_instance": ("pytorch", "mpi"),
     "parameter_server_count": ("tensorflow",),
@@ -26,16 +26,16 @@ class AzureMLDistribution(RedactedModel):
     """The processes of a job on all of its nodes, and how they find each other.
 
     Attributes:
-        type: Whose variables Azure ML sets: `pytorch`, `mpi`, `tensorflow` or `ray`.
-        process_count_per_instance: For `pytorch` and `mpi`: processes on each node; 1 by default.
-        worker_count: For `tensorflow`: workers; as many as there are nodes by default.
-        parameter_server_count: For `tensorflow`: parameter servers; none by default.
-        port: For `ray`: port of the head process.
-        address: For `ray`: address of the head node.
-        include_dashboard: For `ray`: whether its dashboard is started.
-        dashboard_port: For `ray`: port of the dashboard.
-        head_node_additional_args: For `ray`: further arguments of `ray start` on the head node.
-        worker_node_additional_args: For `ray`: further arguments of `ray start` on the other nodes.
+        type: Framework whose environment variables Azure ML sets: `pytorch`, `mpi`, `tensorflow` or `ray`.
+        process_count_per_instance: Processes on each node, for `pytorch` and `mpi`; by default 1.
+        worker_count: Workers, for `tensorflow`; by default one for each node.
+        parameter_server_count: Parameter servers, for `tensorflow`; by default none.
+        port: Port of the head process, for `ray`.
+        address: Address of the head node, for `ray`.
+        include_dashboard: True to start the dashboard, for `ray`.
+        dashboard_port: Port of the dashboard, for `ray`.
+        head_node_additional_args: Further arguments of `ray start` on the head node, for `ray`.
+        worker_node_additional_args: Further arguments of `ray start` on the other nodes, for `ray`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +54,7 @@ class AzureMLDistribution(RedactedModel):
     @model_validator(mode="before")
     @classmethod
     def _in_our_words(cls, data: Any) -> Any:
-        """`"pytorch"` alone is a distribution; the SDK and its documents write `PyTorch`, `Mpi`."""
+        """Accept `"pytorch"` as a whole distribution, and the spellings of the SDK: `PyTorch`, `Mpi`."""
         if isinstance(data, str):
             data = {"type": data}
         if isinstance(data, dict) and isinstance(data.get("type"), str):

@@ -1,6 +1,7 @@
-"""The places that a step's job may run at, one after the other: its settings, and each `fallback` on top. Pure.
+"""Validation of the setting `fallback`. Pure.
 
-A target is a number: 0 for the settings themselves, 1 for the first fallback, and so on.
+A step's targets are its own settings, and each `fallback` merged into them. A target is a number: 0 for the settings
+themselves, 1 for the first fallback, and so on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.settings.aliases import ALIASES, canonicalize, reject_unknown_keys
 
-#: What a fallback can change: where the job runs, and how long it waits there.
+#: Settings that a fallback can change: the compute, and the time that the job waits for it.
 TARGET_SETTINGS = frozenset(
     {
         *("mode", "compute_name", "compute_target_name", "size", "instance_type", "instance_count"),
@@ -32,27 +33,27 @@ def checked_fallback(
     compute_name: str | None,
     build: Callable[..., BaseModel],
 ) -> dict[str, Any]:
-    """One fallback as it is kept: under the names that settings are kept under, its values as Azure takes them.
+    """Return one fallback in the form that is stored: with canonical names, and values in Azure's spelling.
 
     Args:
-        entry: What was written.
-        number: Which one it is, from 0.
-        known: All settings that there are.
-        compute_name: Of the settings themselves.
-        build: Makes settings of keywords, and raises `AzureMLSettingsError` for what they cannot be.
+        entry: The fallback as the user wrote it.
+        number: Its number, from 0.
+        known: All settings.
+        compute_name: The `compute_name` of the step's settings.
+        build: Creates settings from keywords, and raises `AzureMLSettingsError` for invalid ones.
 
     Raises:
-        AzureMLSettingsError: For what it cannot be, or what says nothing of where a job runs.
+        AzureMLSettingsError: For an invalid setting, or one that is not about the compute.
     """
     where = f"`fallback[{number}]`"
     elsewhere = sorted(name for name in entry if name in known and name not in {*TARGET_SETTINGS, *ALIASES})
     if elsewhere:
         raise AzureMLSettingsError(
-            f"{where}: `{elsewhere[0]}` says nothing of where the job runs, so it is the same at every place. Set it "
-            "beside `fallback`, not in it."
+            f"{where}: `{elsewhere[0]}` does not select compute, so it is the same for all targets. Set it beside "
+            "`fallback`, not in it."
         )
     reject_unknown_keys(entry, known=[*TARGET_SETTINGS, *ALIASES], where=f" in {where}")
-    # A fallback that sets the mode alone means the compute that the settings name.
+    # A fallback with a mode but no compute name uses the one of the step's settings.
     inherited = {"compute_name": compute_name} if compute_name and "mode" in entry else {}
     try:
         settings = build(**{**inherited, **entry})

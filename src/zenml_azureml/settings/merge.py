@@ -1,4 +1,4 @@
-"""Settings of a stack, a pipeline and a step, laid one over the other. Pure."""
+"""Merges the settings of a step operator, a pipeline and a step. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from zenml_azureml.settings.modes import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
 
 
 def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOperatorSettings:
-    """A step's settings on top of those of its step operator.
+    """Merge a step's settings with those of its step operator.
 
-    What the step operator's configuration sets and the step's own choice of compute makes meaningless is left
-    out in silence: the user of the step did not write it.
+    Settings of the operator that do not apply to the step's choice of compute are omitted without a warning, since the
+    author of the step did not write them.
 
     Args:
-        defaults: What the step operator's configuration sets.
-        own: What the step sets. ZenML's compiler has put the defaults among it, so a value that is equal to its
+        defaults: Settings in the step operator's configuration.
+        own: Settings of the step. ZenML's compiler has added the defaults to them, so a value that is equal to its
             default counts as inherited.
 
     Returns:
         The settings in force.
 
     Raises:
-        AzureMLSettingsError: If together they make no sense.
+        AzureMLSettingsError: If they contradict each other.
     """
     inherited = canonicalize(defaults)
     chosen = {name: value for name, value in canonicalize(own).items() if inherited.get(name) != value}

@@ -1,6 +1,6 @@
-"""What a user may ask for: the models of the settings, and which values they take.
+"""Models of the settings, with the values that they accept.
 
-What the settings mean is in `plan.py`. Both are pure: they ask nothing of ZenML's server or of Azure.
+`plan.py` translates the settings into requests. Both modules are pure: they ask nothing of ZenML's server or of Azure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from zenml_azureml.settings.naming_rules import NameRuleError, check_compute_nam
 
 
 class AzureMLComputeMode(str, Enum):
-    """Kinds of compute that a step can run on, in the words of ZenML's settings."""
+    """Kinds of compute that a step can run on, by the names of ZenML's settings."""
 
     SERVERLESS = "serverless"
     COMPUTE_INSTANCE = "compute-instance"
@@ -41,14 +41,14 @@ class AzureMLComputeMode(str, Enum):
 
 
 class AzureMLJobService(RedactedModel):
-    """A service that runs beside a job, to look into it while it runs.
+    """An interactive service in a running job.
 
     Attributes:
-        type: What is served.
-        ssh_public_keys: For `ssh`: the keys that may log in.
-        log_dir: For `tensor_board`: the folder to show.
-        port: Port in the container; None leaves it to Azure.
-        nodes: `all` for every node; None for the first.
+        type: Kind of the service.
+        ssh_public_keys: Public keys that can log in, for `ssh`.
+        log_dir: Folder with the logs to show, for `tensor_board`.
+        port: Port in the container; by default Azure selects it.
+        nodes: Nodes that run the service: `all`, or by default the first one only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,12 +61,12 @@ class AzureMLJobService(RedactedModel):
 
 
 class AzureMLComputeSchedule(RedactedModel):
-    """When a new compute instance is started or stopped.
+    """A schedule that starts or stops a new compute instance.
 
     Attributes:
-        action: What is done.
-        cron: Crontab expression of five fields, e.g. `0 18 * * 1-5`.
-        time_zone: In Windows' or Azure's words, e.g. `UTC`, `W. Europe Standard Time`.
+        action: `start` or `stop`.
+        cron: Crontab expression with five fields, e.g. `0 18 * * 1-5`.
+        time_zone: Time zone, by its Windows or Azure name, e.g. `UTC`, `W. Europe Standard Time`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,25 +77,25 @@ class AzureMLComputeSchedule(RedactedModel):
 
 
 class AzureMLComputeSettings(RedactedModel, BaseSettings):
-    """The settings that ZenML's built-in operator knows too, which a component's configuration can hold.
+    """The settings that ZenML's built-in operator also has, which a component's configuration can hold.
 
     Attributes:
-        mode: The kind of compute.
-        compute_name: Name of the compute instance or cluster; required by both modes. It is used where it
-            exists, and created with the settings below where it does not.
-        size: VM size of a compute that has to be created, e.g. `Standard_DS3_v2`.
-        idle_time_before_shutdown_minutes: Minutes after which a new compute instance that is idle shuts itself down.
-        idle_time_before_scaledown_down: Seconds after which an idle node of a new compute cluster is released.
-        location: Azure region of a new compute cluster; the workspace's own by default.
-        min_instances: Nodes of a new compute cluster that are kept when idle.
-        max_instances: Nodes of a new compute cluster at the most.
-        tier: `dedicated` or `low_priority`: the nodes of a new compute cluster.
-        shm_size: Shared memory of the job's container in Docker's notation: `2g`, `512m`.
-        compute_target_name: Name of a compute target that exists, of whatever kind; nothing is created. Used without
-            `mode`.
-        compute_size: Another name of `size`.
-        idle_type_before_shutdown_minutes: Another name of `idle_time_before_shutdown_minutes`.
-        idle_time_before_scale_down: Another name of `idle_time_before_scaledown_down`.
+        mode: Kind of compute that the job runs on.
+        compute_name: Name of the compute instance or cluster; both modes require it. The operator uses it if it exists,
+            and creates it with the settings below otherwise.
+        size: VM size of a new compute instance or cluster, e.g. `Standard_DS3_v2`.
+        idle_time_before_shutdown_minutes: Idle time in minutes after which a new compute instance shuts down.
+        idle_time_before_scaledown_down: Idle time in seconds after which a new compute cluster releases a node.
+        location: Azure region of a new compute cluster; by default the region of the workspace.
+        min_instances: Minimum number of nodes of a new compute cluster, also while it is idle.
+        max_instances: Maximum number of nodes of a new compute cluster.
+        tier: Priority of the nodes of a new compute cluster: `dedicated` or `low_priority`.
+        shm_size: Shared memory of the job's container in Docker's notation, e.g. `2g`, `512m`.
+        compute_target_name: Name of an existing compute target of any kind, to use without `mode`; the operator creates
+            nothing.
+        compute_size: Alias of `size`.
+        idle_type_before_shutdown_minutes: Alias of `idle_time_before_shutdown_minutes`.
+        idle_time_before_scale_down: Alias of `idle_time_before_scaledown_down`.
     """
 
     mode: AzureMLComputeMode = AzureMLComputeMode.SERVERLESS
@@ -110,8 +110,8 @@ class AzureMLComputeSettings(RedactedModel, BaseSettings):
     shm_size: str | None = None
     compute_target_name: str | None = None
 
-    # The other spellings. They are fields so that editors, type checkers and ZenML's command line know
-    # them; a value given to one is kept under the name that ALIASES gives.
+    # Aliases. They are fields so that editors, type checkers and ZenML's command line know them; their values are
+    # stored under the names in ALIASES.
     compute_size: str | None = Field(default=None, exclude=True)
     idle_type_before_shutdown_minutes: int | None = Field(default=None, exclude=True)
     idle_time_before_scale_down: int | None = Field(default=None, exclude=True)
@@ -124,82 +124,82 @@ class AzureMLComputeSettings(RedactedModel, BaseSettings):
         try:
             settings = build(_in_azures_case(cls._prepare(dict(data))))
         except ValidationError as error:
-            # Not from it: its own text shows all that was given, secrets too.
+            # Not chained: the text of the original error shows all values, secrets too.
             raise AzureMLSettingsError(_explain(error)) from None
         _check_names(settings)
         return settings
 
     @model_serializer(mode="wrap")
     def _only_what_was_set(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # ZenML stores settings with all their defaults, which then would hide those of the step operator.
+        # ZenML stores settings with all their defaults, which would override those of the step operator.
         return {key: value for key, value in serialize(self).items() if key in self.model_fields_set}
 
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """The values under the names they are kept under."""
+        """Return the values under the canonical names of their settings."""
         reject_unknown_keys(data, known=cls.model_fields)
         return canonicalize(data)
 
 
 class AzureMLStepOperatorSettings(AzureMLComputeSettings):
-    """Where a step runs on Azure ML, and how.
+    """The settings of a step on Azure ML.
 
-    Beyond what `AzureMLComputeSettings` has:
+    In addition to the settings of `AzureMLComputeSettings`:
 
     Attributes:
         instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`.
-        instance_count: Nodes that the job runs on.
-        distribution: The processes of the job on all of its nodes, e.g. `{"type": "pytorch",
-            "process_count_per_instance": 4}`. Each runs the step; the first one reports to ZenML.
-        job_tier: The kind of capacity of serverless compute.
-        priority: Among the jobs that wait for serverless compute.
-        locations: Azure regions in which serverless compute may run the job.
-        start_stopped_instance: Whether a stopped compute instance is started; otherwise it is an error.
-        ssh_public_key: Key that may log in to a new compute.
-        ssh_admin_username: User to log in as, on a new compute cluster.
+        instance_count: Number of nodes of the job.
+        distribution: Processes of a job on several nodes, e.g. `{"type": "pytorch", "process_count_per_instance": 4}`.
+            Each process runs the step; the first one reports to ZenML.
+        job_tier: Tier of serverless capacity.
+        priority: Priority in the queue for serverless compute.
+        locations: Azure regions in which serverless compute can run the job.
+        start_stopped_instance: True to start a stopped compute instance; False to fail the step instead.
+        ssh_public_key: Public key that can log in to a new compute.
+        ssh_admin_username: User name for SSH on a new compute cluster.
         vnet_name: Virtual network of a new compute.
-        subnet: Its subnet, by name or ARM id.
-        compute_identity: Identity of a new compute: `system_assigned`, or ARM ids of user-assigned ones.
-        schedules: When a new compute instance is started and stopped.
-        delete_compute_after: Whether a compute that this step created is deleted after it.
-        quota_check: What a missing quota is: an error (`fail`), a warning (`warn`), or nothing that is looked at
-            (`off`).
-        queue_timeout_minutes: Minutes that a job may wait for its compute before it is cancelled.
-        fallback: Further places to run the job at, in this order, each as the settings that differ there: tried when
-            Azure has no capacity for the job, takes its node away, or lets it wait for longer than
-            `queue_timeout_minutes`.
-        max_preemptions: How often a job is submitted again to the same place after Azure has taken its node away, where
-            no fallback is left.
-        checkpoints: Whether the job has a folder that outlives it, `zenml_azureml.checkpoint_dir()`; by default where
-            there is a `fallback`, `job_tier="spot"` or `tier="low_priority"`.
-        max_unreachable_minutes: Minutes that Azure may be out of reach, at the submit and while the job runs, before
-            the step is given up; and that ZenML's server may be, when the operator saves the job or the step's end.
-        max_cancel_minutes: Minutes that an unfinished job of an earlier step run of the step may take to end, after a
-            retry or a restart of the orchestrator, before the step fails rather than run beside it.
-        stop_check_seconds: Average seconds between two checks of the running job for whether its step is over on the
-            ZenML server, in which case it ends itself; 0 for no checks.
-        stream_logs: Whether the job's log, and its state before it runs, are shown while the step runs.
-        display_name: What Studio shows as the job's name; by default the step and the run.
-        description: What Studio shows as its description.
-        tags: Tags beside those with pipeline, run and step.
-        experiment_name: Its experiment; by default the pipeline.
+        subnet: Subnet of a new compute, by name or ARM id.
+        compute_identity: Identity of a new compute: `system_assigned`, or a list of ARM ids of user-assigned
+            identities.
+        schedules: Start and stop schedules of a new compute instance.
+        delete_compute_after: True to delete a compute that this step created when the step has ended.
+        quota_check: What to do if quota is insufficient: `fail` the step, `warn` and submit anyway, or turn the check
+            `off`.
+        queue_timeout_minutes: Minutes that a job may be queued before the operator cancels it.
+        fallback: Fallback targets, tried in order if Azure has no capacity, preempts the job, or keeps it queued longer
+            than `queue_timeout_minutes`. Each entry overrides the step's settings.
+        max_preemptions: Number of times that a preempted job is resubmitted to the same target if no fallback is left.
+        checkpoints: True to give the job a checkpoint folder that outlives it, `zenml_azureml.checkpoint_dir()`. The
+            default is True with `fallback`, `job_tier="spot"` or `tier="low_priority"`.
+        max_unreachable_minutes: Minutes for which requests are retried while Azure or ZenML's server is unreachable,
+            before the step fails.
+        max_cancel_minutes: Minutes to wait for the end of an earlier job of the step, after a retry or a restart of the
+            orchestrator. If the job is still unfinished, the step fails rather than run beside it.
+        stop_check_seconds: Average interval in seconds at which the running job checks if its step is over on the ZenML
+            server, so that it stops itself; 0 for no checks.
+        stream_logs: True to show the job's log, and its status while it is queued, during the step.
+        display_name: Name of the job in Studio; by default the step and the run.
+        description: Description of the job in Studio.
+        tags: Tags of the job, in addition to those with pipeline, run and step.
+        experiment_name: Experiment of the job; by default the pipeline.
         timeout_minutes: Minutes after which Azure cancels the running job.
-        docker_args: Further arguments of `docker run`, e.g. `--ipc=host`, or a list of them. Environment variables
-            among them join `environment_variables`, which count before them.
-        identity: Whom the job acts as: a managed identity, the user who submits it, or nobody but the job itself.
+        docker_args: Further arguments of `docker run`, e.g. `--ipc=host`, as a text or a list. Environment variables
+            among them are added to `environment_variables`, which take precedence.
+        identity: Identity the job runs as: the compute's managed identity, the submitting user, or the job's own Azure
+            ML token.
         identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
-        services: Services beside the job, by a name of your choice.
-        environment_variables: Environment variables for the step's process. A value can be a reference to a ZenML
-            secret, `{{secret.key}}`, as any text in the settings.
-        secrets_via: How the values of secrets travel to the job: by a key vault (`key-vault`), readable in its
-            definition (`environment`), or by a key vault where that can be used (`auto`).
-        key_vault: The key vault for that, by name, URL or ARM id; by default the workspace's own.
-        cloud: Which of Azure's clouds; `AzureCloud`, the public one, by default.
-        arm_endpoint: URL of another Azure Resource Manager, beginning with `https://`.
+        services: Interactive services in the job, by a name of your choice.
+        environment_variables: Environment variables of the step's process. A value can be a reference to a ZenML
+            secret, `{{secret.key}}`, like any text in the settings.
+        secrets_via: Source of secret values for the job: a key vault (`key-vault`), the job's definition, where they
+            are readable (`environment`), or a key vault if one is usable (`auto`).
+        key_vault: Key vault for secrets, by name, URL or ARM id; by default the key vault of the workspace.
+        cloud: Azure cloud; by default `AzureCloud`, the public one.
+        arm_endpoint: URL of a custom Azure Resource Manager endpoint, which begins with `https://`.
 
     Raises:
-        AzureMLSettingsError: For an unknown or misspelt setting, a value that cannot be, a name that Azure
-            refuses, a missing compute name, or two spellings of one setting that disagree.
+        AzureMLSettingsError: For an unknown or misspelled setting, an invalid value, a name that Azure refuses, a
+            missing compute name, or two aliases of one setting with different values.
     """
 
     instance_type: str | None = None
@@ -244,8 +244,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     arm_endpoint: str | None = Field(default=None, pattern=r"^https://")
 
     if not TYPE_CHECKING:
-        # ZenML's own would ask the server for a secret whenever a setting that refers to one is read, and give its
-        # value to whatever reads it. See `submission/secret_references.py` for when that is done.
+        # ZenML's own method would request a secret from the server whenever a setting that refers to it is read, and
+        # return its value to any reader. `submission/secret_references.py` reads secrets at the submit only.
         __getattribute__ = object.__getattribute__
 
     @classmethod
@@ -255,22 +255,22 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             data["fallback"] = [
                 checked_fallback(entry, number, cls.model_fields, data.get("compute_name"), AzureMLStepOperatorSettings)
                 if isinstance(entry, Mapping)
-                else entry  # which is refused for not being one
+                else entry  # pydantic refuses it
                 for number, entry in enumerate(data["fallback"])
             ]
         return data
 
 
 def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> dict[str, Any]:
-    """The settings that a step has for a step operator.
+    """Return the settings that a step has for a step operator.
 
     Args:
-        settings: All settings of the step, as ZenML keeps them.
+        settings: All settings of the step, as ZenML stores them.
         operator_name: The step operator.
 
     Returns:
-        What was set; empty if nothing was. The keys are ZenML's canonical ones: by name, and by flavor in
-        what older versions of ZenML stored.
+        The settings that were set; empty if there are none. ZenML stores them by the operator's name; older versions
+        stored them by flavor.
     """
     for key in (f"step_operator:{operator_name}", "step_operator.azureml"):
         if key in settings:
@@ -278,7 +278,7 @@ def step_settings(settings: Mapping[str, BaseSettings], operator_name: str) -> d
     return {}
 
 
-#: Settings whose values no message may show.
+#: Settings whose values must not appear in messages.
 _MAY_BE_SECRET = frozenset({"environment_variables", "tenant_id", "service_principal_id", "service_principal_password"})
 
 #: Settings whose values Azure's documentation, portal and SDK write in different cases.
@@ -286,7 +286,7 @@ _ANY_CASE = ("job_tier", "priority", "tier")
 
 
 def _in_azures_case(data: dict[str, Any]) -> dict[str, Any]:
-    """The values as the SDK takes them: `Spot` is `spot`, `LowPriority` is `low_priority`."""
+    """Return the values in the SDK's spelling: `Spot` is `spot`, `LowPriority` is `low_priority`."""
     for name in _ANY_CASE:
         if isinstance(data.get(name), str):
             value = data[name].lower().replace("-", "_")
@@ -319,8 +319,8 @@ def _explain(error: ValidationError) -> str:
     problems = []
     for detail in error.errors(include_url=False):
         name = ".".join(str(part) for part in detail["loc"]) or "settings"
-        # Of a missing field, the "input" is everything around it, passwords too.
-        tells = detail["type"] != "missing" and name.partition(".")[0] not in _MAY_BE_SECRET
-        value = f"={detail['input']!r}" if tells and isinstance(detail["input"], str | int | float) else ""
+        # For a missing field, the "input" contains all other fields, passwords too.
+        shown = detail["type"] != "missing" and name.partition(".")[0] not in _MAY_BE_SECRET
+        value = f"={detail['input']!r}" if shown and isinstance(detail["input"], str | int | float) else ""
         problems.append(f"`{name}{value}`: {detail['msg'][0].lower()}{detail['msg'][1:]}")
     return f"Azure ML step operator settings: {'; '.join(problems)}."

@@ -1,4 +1,4 @@
-"""Which settings mean something in which mode of compute."""
+"""The settings that apply to each mode of compute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLUSTER_ONLY = frozenset(
 )
 
 
-#: What describes a compute of the user's own, of either kind.
+#: Settings that describe a compute of the user's own, of either kind.
 _COMPUTE = frozenset(
     {
         *("compute_name", "size", "compute_target_name", "ssh_public_key", "vnet_name", "subnet"),
@@ -30,7 +30,7 @@ _COMPUTE = frozenset(
 _OF_ITS_OWN = _COMPUTE | INSTANCE_ONLY | CLUSTER_ONLY
 
 
-#: Settings that mean nothing in a mode.
+#: Settings that do not apply to a mode.
 IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
     AzureMLComputeMode.SERVERLESS: _OF_ITS_OWN,
     AzureMLComputeMode.COMPUTE_INSTANCE: SERVERLESS_ONLY | CLUSTER_ONLY | {"instance_count", "compute_target_name"},
@@ -38,5 +38,5 @@ IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
 }
 
 
-#: Settings that mean nothing where an existing compute is named by `compute_target_name`.
+#: Settings that do not apply if `compute_target_name` names an existing compute.
 IGNORED_BY_TARGET_NAME = (SERVERLESS_ONLY | _OF_ITS_OWN) - {"compute_target_name", "start_stopped_instance"}

@@ -1,4 +1,4 @@
-"""The rules that Azure ML has for names, which the SDK does not check. Pure.
+"""Azure ML's rules for names, which the SDK does not check. Pure.
 
 Source of the rules: measured at the service; the client checks none of them.
 """
@@ -16,7 +16,7 @@ _SHM_SIZE = re.compile(r"[0-9]+[bBkKmMgG]")
 
 
 class NameRuleError(ValueError):
-    """A name that Azure ML refuses; the message is the rule."""
+    """Error for a name that Azure ML refuses; the message is the rule."""
 
 
 def check_compute_name(name: str) -> None:
@@ -33,23 +33,23 @@ def check_compute_name(name: str) -> None:
 
 
 def check_key_vault(vault: str) -> None:
-    """Check what a key vault is named by. Source of the rule for names: Microsoft's "Naming rules" for `vaults`.
+    """Check the name, URL or ARM id of a key vault. Source of the rule: Microsoft's "Naming rules" for `vaults`.
 
     Raises:
-        NameRuleError: If it can be none.
+        NameRuleError: If it cannot be a key vault.
     """
     if not _KEY_VAULT.fullmatch(vault):
         raise NameRuleError(
-            "a key vault is named by its name (3 to 24 letters, digits and single hyphens, the first a letter), by its "
-            "URL, e.g. `https://team.vault.azure.net`, or by its ARM id."
+            "a key vault is given by its name (3 to 24 letters, digits and single hyphens, beginning with a letter), "
+            "by its URL, e.g. `https://team.vault.azure.net`, or by its ARM id."
         )
 
 
 def check_shm_size(size: str) -> None:
-    """Check a size of shared memory.
+    """Check the size of shared memory.
 
     Raises:
         NameRuleError: If Azure ML refuses it.
     """
     if not _SHM_SIZE.fullmatch(size):
-        raise NameRuleError("a size of shared memory is a whole number and one of the units b, k, m, g, e.g. `2g`.")
+        raise NameRuleError("a size of shared memory is a whole number with a unit (b, k, m or g), e.g. `2g`.")

@@ -1,4 +1,4 @@
-"""What settings mean: from what a user wrote to what is asked of Azure. Pure."""
+"""Translates settings into the compute and the job to request from Azure. Pure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from zenml_azureml.specs.job import JobDistribution, JobIdentity, JobOptions, Jo
 
 @dataclass(frozen=True)
 class Resolution:
-    """What settings mean.
+    """The result of resolving settings.
 
     Attributes:
-        compute: Where the job is to run.
-        options: What it is to be.
-        warnings: What was asked for and will not happen, a sentence each.
+        compute: Compute of the job.
+        options: Options of the job.
+        warnings: Warnings about ignored settings, a sentence each.
     """
 
     compute: ComputeSpec
@@ -46,13 +46,13 @@ class Resolution:
 
 
 def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
-    """Settle what settings ask of Azure.
+    """Translate settings into a compute and a job.
 
     Args:
-        settings: The settings of a step, those of its step operator underneath.
+        settings: The settings of a step, merged with those of its step operator.
 
     Returns:
-        The request, with a warning for each setting that is ignored.
+        The compute and the job, with a warning for each setting that is ignored.
     """
     given = {name for name in settings.model_fields_set if getattr(settings, name) is not None}
     by_target_name = settings.compute_target_name is not None and "mode" not in given
@@ -143,16 +143,16 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
 
 
 def _docker_args(arguments: str | Sequence[str] | None) -> tuple[str | None, dict[str, str]]:
-    """The arguments without the environment variables that they set, and those."""
+    """Return the arguments without the environment variables that they set, and these variables."""
     if not arguments:
         return None, {}
     line = as_line(arguments)
     try:
-        # Guess: Azure ML hands the environment of a job to its container as `-e` does, and after these arguments.
+        # Guess: Azure ML passes the environment of a job to its container as `-e` does, and after these arguments.
         rest, variables = without_variables(line)
     except DockerArgumentsError as error:
         raise AzureMLSettingsError(
-            f"`docker_args` cannot be read as a command line: {error}.", hint="Quote its values as for a shell."
+            f"`docker_args` is not a valid command line: {error}.", hint="Quote its values as for a shell."
         ) from None
     return rest or None, variables
 
@@ -173,7 +173,7 @@ def _span(*, minutes: int | None = None, seconds: int | None = None) -> timedelt
 
 def _why_ignored(name: str, settings: AzureMLStepOperatorSettings, by_target_name: bool) -> str:
     if by_target_name:
-        used = f"`compute_target_name={settings.compute_target_name!r}` uses what exists under that name, as it is"
+        used = f"`compute_target_name={settings.compute_target_name!r}` uses the existing compute unchanged"
         if name in SERVERLESS_ONLY:
             return f"{used}; it belongs to `mode='serverless'`"
         return f"{used}. To have a compute created, set `mode` and `compute_name` instead"
@@ -181,10 +181,10 @@ def _why_ignored(name: str, settings: AzureMLStepOperatorSettings, by_target_nam
 
 
 def _what_to_write(name: str, mode: AzureMLComputeMode) -> str:
-    """The rest of the sentence: where a setting belongs that a mode ignores."""
+    """Return the rest of the sentence: the mode or the setting to use instead of an ignored setting."""
     serverless = mode is AzureMLComputeMode.SERVERLESS
     in_other_words = {
-        "compute_target_name": ". To use an existing compute, leave `mode` away"
+        "compute_target_name": ". To use an existing compute, remove `mode`"
         if serverless
         else ", which uses `compute_name`",
         "instance_type": "; the VM size of a new compute is `size`",
@@ -208,20 +208,20 @@ def _what_to_write(name: str, mode: AzureMLComputeMode) -> str:
 
 
 def number_of_targets(settings: AzureMLStepOperatorSettings) -> int:
-    """How many places a step's job may run at."""
+    """Return the number of targets of a step."""
     return 1 + len(settings.fallback or ())
 
 
 def settings_of(settings: AzureMLStepOperatorSettings, target: int) -> AzureMLStepOperatorSettings:
-    """The settings in force at one of the places.
+    """Return the settings in force for one target.
 
     Args:
         settings: The settings of the step.
-        target: Which place.
+        target: Number of the target.
 
     Raises:
-        AzureMLSettingsError: If the fallback and the settings below it make no sense together.
-        IndexError: If there is no such place.
+        AzureMLSettingsError: If the fallback and the step's settings contradict each other.
+        IndexError: If there is no such target.
     """
     from zenml_azureml.settings.merge import merge
 
@@ -236,7 +236,7 @@ def settings_of(settings: AzureMLStepOperatorSettings, target: int) -> AzureMLSt
 
 
 def wants_checkpoints(settings: AzureMLStepOperatorSettings) -> bool:
-    """Whether a step's job has a checkpoint folder: asked for, or of use, because the job may be moved."""
+    """True if a step's job has a checkpoint folder: by its settings, or because the job may be resubmitted."""
     if settings.checkpoints is not None:
         return settings.checkpoints
     return bool(settings.fallback) or settings.job_tier == "spot" or settings.tier == "low_priority"

@@ -1,1 +1,1 @@
-"""From a step run to the job that is submitted for it. Only `lifecycle` and the packages above may import it."""
+"""Builds the job of a step run. Only `lifecycle` and the packages above may import it."""

@@ -1,4 +1,4 @@
-"""Secrets in settings and jobs at places where others can read them: refused, or named in a warning. Pure."""
+"""Checks for secrets in settings and jobs that other users can read: errors and warnings. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
     from zenml_azureml.specs.job import JobSpec
 
-#: Settings that everybody reads who may read jobs of the workspace: what they are for.
+#: Settings that are visible by design to all users who can read jobs of the workspace.
 PUBLIC = frozenset({"tags", "display_name", "description", "experiment_name"})
 
-#: Tags of this package that hold names which a user has chosen.
+#: Tags of this package that hold names chosen by users.
 _NAMES = (tags.PIPELINE, tags.RUN, tags.STEP)
 
 _ADVICE = (
@@ -32,12 +32,12 @@ _ADVICE = (
 
 @dataclass
 class _Found:
-    """Where secrets are.
+    """The findings of a check for secrets.
 
     Attributes:
-        refused: In what everybody reads; each with what is there.
-        in_clear: Where they cannot travel by a key vault.
-        literal: Where they stand as they are, and not as references.
+        refused: Secrets in public settings, a clause each.
+        in_clear: Settings whose secrets a key vault cannot deliver.
+        literal: Settings with the secret itself instead of a reference.
     """
 
     refused: list[str] = field(default_factory=list)
@@ -46,14 +46,14 @@ class _Found:
 
 
 def exposed_settings(settings: AzureMLStepOperatorSettings) -> list[str]:
-    """Return warnings of secrets in settings that others can read.
+    """Return warnings about secrets in settings that other users can read.
 
     Args:
-        settings: Of a step, with its fallbacks.
+        settings: Settings of a step, with its fallbacks.
 
     Raises:
-        AzureMLSettingsError: For a secret in a setting that everybody reads, and, with `secrets_via="key-vault"`, for
-            what may be a secret and cannot travel by a key vault.
+        AzureMLSettingsError: For a secret in a public setting, and, with `secrets_via="key-vault"`, for a possible
+            secret that a key vault cannot deliver.
     """
     found = _Found()
     for name, value in settings.model_dump().items():
@@ -63,37 +63,37 @@ def exposed_settings(settings: AzureMLStepOperatorSettings) -> list[str]:
             _look_at(name, value, found)
     if found.refused:
         raise AzureMLSettingsError(
-            f"{found.refused[0]}, and everyone who may read jobs of the workspace can read it there.",
+            f"{found.refused[0]}, which all users with read access to the workspace's jobs can see.",
             hint=f"Remove it. {_ADVICE}",
         )
     places = _listed(found.in_clear)
     if places and settings.secrets_via == "key-vault":
         raise AzureMLSettingsError(
-            f"{places} may hold a secret, which cannot travel by a key vault: only environment variables can.",
-            hint=f"{_ADVICE}. Or set `secrets_via='auto'`, with which this is a warning.",
+            f"{places} may hold a secret, and a key vault delivers only environment variables.",
+            hint=f"{_ADVICE}. Or set `secrets_via='auto'` to get a warning instead of this error.",
         )
     warnings = []
     if found.literal:
         warnings.append(
             f"ZenML stores settings in clear text, and these hold a secret: {_listed(found.literal)}. Create a ZenML "
-            "secret (`zenml secret create NAME --KEY=VALUE`), and write `{{NAME.KEY}}` in the place of the value."
+            "secret (`zenml secret create NAME --KEY=VALUE`), and replace the value by `{{NAME.KEY}}`."
         )
     if places and settings.secrets_via == "auto":
         warnings.append(
-            f"{places} may hold a secret, and everyone who may read jobs of the workspace can read it in the job's "
-            f"definition: only environment variables travel by a key vault. {_ADVICE}"
+            f"{places} may hold a secret, which all users with read access to the workspace's jobs can see in the "
+            f"job's definition: a key vault delivers only environment variables. {_ADVICE}"
         )
     return warnings
 
 
 def refuse_public_secrets(request: JobSpec) -> None:
-    """Make sure that no secret is in what everybody reads of a job: its command, names, description and tags.
+    """Check that the public parts of a job contain no secret: its command, names, description and tags.
 
     Args:
         request: The job.
 
     Raises:
-        AzureMLError: For the first that there is.
+        AzureMLError: For the first secret found.
     """
     options = request.options
     names = {key: request.tags[key] for key in _NAMES if key in request.tags}
@@ -112,7 +112,7 @@ def refuse_public_secrets(request: JobSpec) -> None:
         if holder is not None or is_certain(text):
             whose = f"the value of the environment variable `{holder}`" if holder else "a secret"
             raise AzureMLError(
-                f"{where} holds {whose}, and everyone who may read jobs of the workspace can read it there.",
+                f"{where} holds {whose}, which all users with read access to the workspace's jobs can see.",
                 hint=f"Remove it: the step finds secrets in its environment. {_ADVICE}",
             )
 
@@ -140,7 +140,7 @@ def _look_at_docker_args(arguments: str, found: _Found) -> None:
         parsed = parse(arguments)
     except DockerArgumentsError as error:
         raise AzureMLSettingsError(
-            f"`docker_args` cannot be read as a command line: {error}.", hint="Quote its values as for a shell."
+            f"`docker_args` is not a valid command line: {error}.", hint="Quote its values as for a shell."
         ) from None
     for argument in parsed:
         where = f"docker_args: {argument.label}"
@@ -154,7 +154,7 @@ def _look_at_docker_args(arguments: str, found: _Found) -> None:
 
 
 def _may_be_secret(argument: Argument, verdict: Verdict) -> bool:
-    """True for free text that is not sure to be harmless, files that cannot be read here, and what looks made up."""
+    """True for free text that may not be harmless, files that are not on this machine, and text that looks random."""
     if argument.is_file or is_reference(argument.text):
         return True
     if argument.is_of_user:
@@ -163,10 +163,10 @@ def _may_be_secret(argument: Argument, verdict: Verdict) -> bool:
 
 
 def is_certain_in_public(name: str, text: str) -> bool:
-    """Return whether a text of a public setting certainly is a secret; under a name such as `key`, words are none.
+    """True if a text of a public setting certainly is a secret; plain words under a name such as `key` are not.
 
     Args:
-        name: Its key in the dictionary it is in, e.g. that of a tag.
+        name: Its key in the dictionary that contains it, e.g. the key of a tag.
         text: The text.
     """
     if is_certain(text):
@@ -186,7 +186,7 @@ def _names(value: Any) -> Iterator[str]:
 
 
 def _leaves(where: str, value: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield the texts in a value: where each stands, its key in the dictionary it is in, and itself."""
+    """Yield the texts in a value, each with its path and its key in the dictionary that contains it."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(f"{where}[{str(key)!r}]", item, str(key))

@@ -1,4 +1,4 @@
-"""From ZenML's account of a step run to a job request."""
+"""Builds the request for a job from ZenML's data about a step run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 DOCKER_IMAGE_KEY = "azureml_step_operator"
 
-#: ZenML draws frames around tracebacks, with lines of code from every level: too much for the end of a log that an
-#: error can tell, and no traceback to Azure ML, which looks for Python's own.
+#: ZenML's rich tracebacks have frames and code of every level: too long for the end of a log in an error, and Azure ML
+#: recognizes only Python's own tracebacks.
 _PLAIN_TRACEBACKS = {"ZENML_ENABLE_RICH_TRACEBACK": "false"}
 
-#: Names of steps that are names of folders too. None begins or ends with a dot: `..` would lead out of the folder.
+#: Names of steps that are valid names of folders. None begins or ends with a dot: `..` would lead out of the folder.
 _LONGEST_PLAIN, _LONGEST_READABLE, _HASH_DIGITS = 128, 64, 16
 _PLAIN_FOLDER = re.compile(rf"(?=.{{1,{_LONGEST_PLAIN}}}$)[a-zA-Z0-9_-]([a-zA-Z0-9._-]*[a-zA-Z0-9_-])?", re.ASCII)
 _HASHED_FOLDER = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}")
@@ -42,20 +42,20 @@ _HASHED_FOLDER = re.compile(rf".*-[0-9a-f]{{{_HASH_DIGITS}}}")
 
 @dataclass(frozen=True)
 class StepFacts:
-    """What a job is told of the step run that it is for.
+    """The data about a step run that its job needs.
 
     Attributes:
         pipeline: Name of the pipeline.
         run: Name of the run.
         run_id: Its id.
         run_tag: Key of the tag that only its jobs have.
-        run_url: Its page in ZenML's dashboard; empty where there is none.
+        run_url: Its page in ZenML's dashboard; empty if there is none.
         step: Name of the step in the pipeline.
         step_run_id: Id of the step run.
         job_name: Name of the job.
         server_id: Id of the ZenML server.
         image: The image that the job runs.
-        docker_settings: Of the step.
+        docker_settings: Docker settings of the step.
         run_mode: `dynamic`, or the execution mode of the run; empty if unknown.
     """
 
@@ -81,18 +81,18 @@ def job_request(
     *,
     earlier_checkpoints: str = "",
 ) -> JobSpec:
-    """The job of a step run.
+    """Return the job of a step run.
 
     Args:
         info: The step run.
-        entrypoint_command: What to run in the job.
-        environment: Environment variables that ZenML wants set.
-        options: What the step's settings ask for.
-        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if none
-            is known. An older version of this package may have named it otherwise.
+        entrypoint_command: Command of the job.
+        environment: Environment variables from ZenML.
+        options: Options from the step's settings.
+        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
+            unknown. An older version of this package may have given it another name.
 
     Returns:
-        All that is sent, but for the compute.
+        The whole request except for the compute.
 
     Raises:
         AzureMLError: If the step has no image.
@@ -104,13 +104,13 @@ def job_request(
 def request_for(
     facts: StepFacts, entrypoint_command: list[str], environment: dict[str, str], options: JobOptions
 ) -> JobSpec:
-    """The same for a step of which this is known.
+    """Return the job of a step from the data about it.
 
     Args:
         facts: The step and its run.
-        entrypoint_command: What to run in the job.
-        environment: Environment variables that ZenML wants set.
-        options: What the step's settings ask for.
+        entrypoint_command: Command of the job.
+        environment: Environment variables from ZenML.
+        options: Options from the step's settings.
     """
     job_tags = {
         tags.PIPELINE: facts.pipeline,
@@ -158,10 +158,10 @@ def checkpoints_uri(run_id: str, step: str) -> str:
 
 
 def checkpoint_folder(step: str) -> str:
-    """Return the name of a step's folder: two steps of a run never share one, whatever ZenML lets them be called.
+    """Return the name of a step's folder. Two steps of a run never share one, whatever their names are.
 
-    A name that is one in every storage stays as it is, as it always has, so that runs of older versions find what they
-    have saved. Any other name keeps its readable part and gets a hash, as does a name that looks like one with a hash.
+    A name that is valid in every storage stays unchanged, so that runs of older versions find their checkpoints. Any
+    other name keeps its readable part and gets a hash, as does a name that looks like one with a hash.
 
     Args:
         step: Name of the step in the pipeline.
@@ -191,22 +191,22 @@ def _facts_of(info: StepRunInfo) -> StepFacts:
 
 
 def default_variables(docker_settings: DockerSettings) -> dict[str, str]:
-    """Environment variables of a job, where neither ZenML nor the step's settings set them.
+    """Return default environment variables of a job, for variables that ZenML and the step's settings do not set.
 
     Args:
-        docker_settings: Of the step: what its image sets stays.
+        docker_settings: Docker settings of the step, whose variables take precedence.
     """
     return {name: value for name, value in _PLAIN_TRACEBACKS.items() if name not in docker_settings.environment}
 
 
 def resources_of(settings: ResourceSettings) -> ResourceRequest:
-    """What a step's resource settings ask of the machine it runs on.
+    """Return the machine resources that a step requests.
 
     Args:
         settings: ZenML's resource settings.
 
     Returns:
-        The same, memory in Azure's GB, which are ZenML's GiB.
+        The same resources, with memory in Azure's GB, which are ZenML's GiB.
 
     Raises:
         AzureMLError: If they contradict each other.
@@ -220,7 +220,7 @@ def resources_of(settings: ResourceSettings) -> ResourceRequest:
 
 
 def experiment_name(pipeline_name: str) -> str:
-    """The experiment of a pipeline's jobs: its name, in the characters that Azure ML allows in one.
+    """Return the experiment of a pipeline's jobs: the pipeline's name in the characters that Azure ML allows.
 
     Args:
         pipeline_name: Name of the pipeline.
@@ -233,7 +233,7 @@ def experiment_name(pipeline_name: str) -> str:
 
 @lru_cache(maxsize=16)
 def _run_url(run_id: UUID) -> str | None:
-    """The run's page in ZenML's dashboard; None where there is no server. Asked once per run, not once per step."""
+    """Return the run's page in ZenML's dashboard; None without a server. Costs one request per run, not per step."""
     return get_run_url(Client().get_pipeline_run(run_id, hydrate=False))
 
 
@@ -243,12 +243,12 @@ def _image_of(info: StepRunInfo) -> str:
     except (RuntimeError, KeyError) as error:
         name = info.pipeline_step_name
         if info.snapshot.is_dynamic:
-            # ZenML's own words, that somebody must have deleted the build, would mislead.
+            # ZenML's own message suggests that a user has deleted the build, which would mislead.
             raise AzureMLError(
-                f"There is no image for the step `{name}`: ZenML builds none for a step of a dynamic pipeline that it "
-                "is not told of beforehand.",
-                hint=f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
+                f"No image was built for step `{name}`: in dynamic pipelines ZenML only builds images for steps listed "
+                "in `depends_on`.",
+                hint=f"Add it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
             ) from error
         raise AzureMLError(
-            f"There is no image for the step `{name}`: {error}", hint="Run the pipeline again without `build=`."
+            f"No image was built for step `{name}`: {error}", hint="Run the pipeline again without `build=`."
         ) from error

@@ -1,7 +1,7 @@
-"""References to secrets of ZenML in the settings, `{{secret.key}}`: replaced when a job is submitted, and not before.
+"""Replaces references to ZenML secrets in the settings, `{{secret.key}}`, when a job is submitted and not before.
 
-ZenML replaces those that are the whole value of a setting, whenever the setting is read. The settings of a step have
-them at any depth, and keep them as they are written: a value never lands in ZenML's database or in a log.
+ZenML itself replaces references that are the whole value of a setting, whenever the setting is read. The settings of a
+step can have references at any depth and keep them unchanged, so that no value gets into ZenML's database or a log.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def read_secret(name: str) -> Mapping[str, str]:
 
 
 def with_secrets(resolution: Resolution, read: ReadSecret = read_secret) -> Resolution:
-    """Return what settings mean, with the values of the secrets that they refer to.
+    """Return a resolution of settings with references replaced by the values of secrets.
 
     Args:
-        resolution: What they mean.
+        resolution: The resolution with references.
         read: Reads a secret; called once for each.
 
     Raises:
@@ -60,8 +60,8 @@ def with_secrets(resolution: Resolution, read: ReadSecret = read_secret) -> Reso
             raise AzureMLError(
                 f"The ZenML secret `{reference.name}` has no key `{reference.key}`, to which `{where}` refers. "
                 f"Its keys: {keys}.",
-                hint=f"Correct the reference, or add the key: zenml secret update {reference.name} "
-                f"--{reference.key}=VALUE",
+                hint="Correct the reference, or add the key:\n"
+                f"  zenml secret update {reference.name} --{reference.key}=VALUE",
             )
         remember([values[reference.key]])
         return values[reference.key]
@@ -83,11 +83,11 @@ def _read(name: str, where: str, read: ReadSecret) -> Mapping[str, str]:
     except KeyError:
         raise AzureMLError(
             f"There is no ZenML secret `{name}`, to which `{where}` refers.",
-            hint=f"Create it: zenml secret create {name} --KEY=VALUE",
+            hint=f"Create it:\n  zenml secret create {name} --KEY=VALUE",
         ) from None
-    except Exception as error:  # noqa: BLE001 - whatever ZenML's store of secrets raises
+    except Exception as error:  # noqa: BLE001 - ZenML's stores of secrets raise errors of many kinds
         reason = str(error) or type(error).__name__
         raise AzureMLError(
             f"The ZenML secret `{name}`, to which `{where}` refers, cannot be read: {reason.rstrip('.')}.",
-            hint=f"Check that the user who runs the pipeline may read it: zenml secret get {name}",
+            hint=f"Check that the user who runs the pipeline may read it:\n  zenml secret get {name}",
         ) from None

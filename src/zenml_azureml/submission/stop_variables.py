@@ -1,4 +1,4 @@
-"""The environment variables with which a job checks by itself whether its step is over."""
+"""The environment variables that a job needs to check by itself if its step is over."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Runs may be nested; a chain that is longer has a circle.
+#: Longest chain of nested runs; a longer one must be a circle.
 _DEEPEST = 20
 
 
 def run_mode_of(snapshot: PipelineSnapshotBase | PipelineSnapshotResponse) -> str:
-    """`dynamic`, or the execution mode of a static run; empty if this version of ZenML does not name it."""
+    """Return `dynamic`, or the execution mode of a static run; empty if this version of ZenML does not name it."""
     if snapshot.is_dynamic:
         return DYNAMIC
     mode = getattr(snapshot.pipeline_configuration, "execution_mode", None)
@@ -35,10 +35,10 @@ def run_mode_of(snapshot: PipelineSnapshotBase | PipelineSnapshotResponse) -> st
 
 
 def run_mode_for(info: StepRunInfo) -> str:
-    """The mode of the run that a step is submitted in; `in_failed_run` for a step of a static run that has failed.
+    """Return the mode of the run of a step; `in_failed_run` for a step of a static run that has failed.
 
-    A step run after the first one of its step costs one request to the server: its orchestrator may have been restarted
-    after the run was failed, and the server has accepted the step run all the same.
+    For a step run after the first one of its step, this makes one request to the server: its orchestrator may have been
+    restarted after the run had failed, and the server accepts the step run nevertheless.
 
     Args:
         info: The step run.
@@ -57,7 +57,7 @@ def run_mode_for(info: StepRunInfo) -> str:
 def stop_variables(
     step_run_id: str, run_id: str, run_mode: str, environment: Mapping[str, str], options: JobOptions
 ) -> dict[str, str]:
-    """The variables of a job that checks whether its step is over; none if it is not to, or has no server to ask.
+    """Return the variables of a job that checks if its step is over; empty without checks or without a server.
 
     Args:
         step_run_id: Id of the step run.
@@ -81,7 +81,7 @@ def stop_variables(
 
 @lru_cache(maxsize=16)
 def _parents_of(run_id: str) -> tuple[str, ...]:
-    """The ids of a run's parent, of that one's parent and so on. One request per run; nested runs take more."""
+    """Return the ids of a run's parent, its parent and so on. One request per run; nested runs take more."""
     try:
         run = Client().get_pipeline_run(UUID(run_id), hydrate=False)
         if getattr(run.get_body(), "root_run_id", None) is None:
@@ -90,7 +90,7 @@ def _parents_of(run_id: str) -> tuple[str, ...]:
         while (parent := _parent_of(run)) is not None and len(found) < _DEEPEST:
             found.append(str(parent.id))
             run = parent
-    except Exception as error:  # noqa: BLE001 - a job that does not know them runs all the same
+    except Exception as error:  # noqa: BLE001 - a job runs without them too
         logger.debug("The parents of the run %s are unknown: %s", run_id, error)
         return ()
     return tuple(found)
