@@ -202,11 +202,11 @@ def reader_of(
 
 
 def _how_to_give_identity(compute: str, address: WorkspaceAddress) -> str:
-    place = f"--workspace-name {address.name} --resource-group {address.resource_group}"
-    return (
-        f"Assign an identity to it:\naz ml compute update --name {compute} --identity-type system_assigned {place}\n"
-        "For a compute that the operator creates, set `compute_identity`."
+    command = (
+        f"az ml compute update --name {compute} --identity-type system_assigned --workspace-name {address.name} "
+        f"--resource-group {address.resource_group}"
     )
+    return f"Assign an identity to it:\n{command}\nFor a compute that the operator creates, set `compute_identity`."
 
 
 def may_read(manager: ResourceManager, vault: FoundVault, reader: Reader) -> bool | None:
