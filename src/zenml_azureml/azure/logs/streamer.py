@@ -246,8 +246,8 @@ class LogFollower:
                 if self._urls_are_new:
                     self._refused(
                         file,
-                        f"{storage_error_message(error)} The job keeps running. Read its log in Studio, or let "
-                        "this machine through the firewall of the workspace's storage account.",
+                        f"{storage_error_message(error)} The job keeps running. Read its log in Azure ML Studio, or "
+                        "allow this machine in the firewall of the workspace's storage account.",
                     )
                 else:  # the URL has expired
                     self._list_files()
