@@ -15,44 +15,44 @@ class AzureMLError(RuntimeError):
 
     Args:
         what: What failed, as a sentence.
-        azure_says: Azure's own words.
+        azure_message: Azure's own words.
         log_tail: The last lines of the job's log.
-        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
+        log_source: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         studio_url: Where to look further.
-        do_next: What to do next, as a sentence.
+        hint: What to do next, as a sentence.
 
     Attributes:
         what: As above.
-        azure_says: As above.
-        do_next: As above.
+        azure_message: As above.
+        hint: As above.
     """
 
     def __init__(
         self,
         what: str,
         *,
-        azure_says: str = "",
+        azure_message: str = "",
         log_tail: tuple[str, ...] = (),
-        log_of: str = "",
+        log_source: str = "",
         studio_url: str = "",
-        do_next: str = "",
+        hint: str = "",
     ) -> None:
         parts = [what]
-        if azure_says:
-            parts.append(f"Azure says: {azure_says}")
+        if azure_message:
+            parts.append(f"Azure: {azure_message}")
         if log_tail:
             parts.append(
-                "\n".join([f"The end of {f'the log of {log_of}' if log_of else 'its log'}:", *_indented(log_tail)])
+                "\n".join([f"The end of {f'the log of {log_source}' if log_source else 'its log'}:", *_indented(log_tail)])
             )
         if studio_url:
             parts.append(f"Studio: {studio_url}")
-        if do_next:
-            parts.append(f"What to do: {do_next}")
+        if hint:
+            parts.append(f"Next steps: {hint}")
         # The door to the client's terminal and to ZenML's server: names and Azure's words are not ours.
         super().__init__(_safe("\n".join(parts)))
         self.what = _safe(what)
-        self.azure_says = _safe(azure_says)
-        self.do_next = _safe(do_next)
+        self.azure_message = _safe(azure_message)
+        self.hint = _safe(hint)
 
     def with_history(self, history: str) -> AzureMLError:
         """The same error with an account of what was tried before; itself where that is nothing.
@@ -63,7 +63,7 @@ class AzureMLError(RuntimeError):
         if not history:
             return self
         longer = AzureMLError(f"{self}\n{history}")
-        longer.what, longer.azure_says, longer.do_next = self.what, self.azure_says, self.do_next
+        longer.what, longer.azure_message, longer.hint = self.what, self.azure_message, self.hint
         return longer
 
 
@@ -74,7 +74,7 @@ class NoCapacityError(AzureMLError):
     def of(cls, error: AzureMLError) -> NoCapacityError:
         """An error that turned out to be one, in the same words."""
         same = cls(str(error))
-        same.what, same.azure_says, same.do_next = error.what, error.azure_says, error.do_next
+        same.what, same.azure_message, same.hint = error.what, error.azure_message, error.hint
         return same
 
 

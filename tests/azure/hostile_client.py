@@ -80,7 +80,7 @@ class Client:
 
     def said(self, error: AzureMLError) -> str:
         """What it says went wrong, without what is different in each run."""
-        shown = error.azure_says or error.what
+        shown = error.azure_message or error.what
         return shown.replace(self.server.url, "HOST").replace(self.elsewhere.url, "ELSEWHERE").replace(WORKSPACE, "/W")
 
 

@@ -321,8 +321,8 @@ def test_a_credential_that_cannot_be_renewed_is_named_in_entras_words(
         connection.client.jobs.get("job")
 
     told = str(explain("watching the job `job`", refused.value, stage.address))
-    assert "the credential `ClientSecretCredential` could not sign in.\nAzure says: " + words in told
-    assert "What to do: Check the credentials." in told
+    assert "the credential `ClientSecretCredential` could not sign in.\nAzure: " + words in told
+    assert "Next steps: Check the credentials." in told
     assert not re.search("Trace ID|Correlation ID|Timestamp|Authentication failed", told)
     everything = "\n".join([told, str(refused.value), repr(refused.value), caplog.text])
     assert not [known for known in (secret, stage.emulator.client_secret) if known in everything]
@@ -374,7 +374,7 @@ def test_a_new_token_that_is_refused_too_is_told_with_azures_reason(stage: Stage
     assert stage.token_requests == before + 1
     told = str(explain("watching the job `job`", refused.value, stage.address))
     assert "the credential `ClientSecretCredential` signed in, but its tokens are refused.\n" in told
-    assert "Azure says: (InvalidAuthenticationTokenTenant) The token is from another tenant.\n" in told
+    assert "Azure: (InvalidAuthenticationTokenTenant) The token is from another tenant.\n" in told
     # Whatever is not refused goes on.
     look_up_compute(connection)
     look_up_compute(stage.connect())

@@ -114,8 +114,8 @@ def test_quota_and_sizes_take_a_role_on_the_subscription(world: World, inspector
         inspector.quota("westeurope")
 
     subscription = world.emulator.context.store.workspaces[0].subscription_id
-    assert refused.value.azure_says.startswith("(AuthorizationFailed) The client ")
-    assert refused.value.do_next == (
+    assert refused.value.azure_message.startswith("(AuthorizationFailed) The client ")
+    assert refused.value.hint == (
         "Sizes and quota belong to the subscription: have an owner assign the credential a role such as Reader on "
         f"/subscriptions/{subscription}."
     )
@@ -154,5 +154,5 @@ def test_a_credential_without_any_role_is_told_in_azures_words(world: World, ins
     with pytest.raises(AzureMLError, match="AuthorizationFailed") as refused:
         inspector.workspace()
 
-    assert "the roles `AzureML Data Scientist`" in refused.value.do_next
+    assert "the roles `AzureML Data Scientist`" in refused.value.hint
     assert inspector.permissions() == ()

@@ -165,7 +165,7 @@ def test_azure_out_of_reach_for_too_long_is_told_with_the_way_back_to_the_job(
     assert watched.wait(A_LONG_TIME)
     told = str(watched.error)
     assert told.startswith("Watching the job `job` failed in the Azure ML workspace `emulator`")
-    assert "Azure says: (TooManyRequests) Slow down." in told
+    assert "Azure: (TooManyRequests) Slow down." in told
     assert "To wait for it: zenml-azureml jobs wait job" in told
     assert "To cancel it manually: az ml job cancel --name job --workspace-name emulator" in told
     tries = len(looks(emulator))
@@ -186,7 +186,7 @@ def test_what_cannot_pass_ends_the_waiting_at_once(
     watched = watch(monitor, "job")
 
     assert watched.wait(A_LONG_TIME)
-    assert f"Azure says: ({code}) It is over." in str(watched.error)
+    assert f"Azure: ({code}) It is over." in str(watched.error)
     assert len(looks(emulator)) == tries
 
 

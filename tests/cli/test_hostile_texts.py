@@ -45,10 +45,10 @@ def test_a_log_is_printed_with_nothing_but_its_colours(cli: Cli) -> None:
 
 def test_azures_message_is_printed_and_stored_without_what_a_terminal_would_obey() -> None:
     error = AzureMLError(
-        f"The job `{HOSTILE}` failed.", azure_says=HOSTILE, log_tail=(HOSTILE,), studio_url=HOSTILE, do_next=HOSTILE
+        f"The job `{HOSTILE}` failed.", azure_message=HOSTILE, log_tail=(HOSTILE,), studio_url=HOSTILE, hint=HOSTILE
     )
 
-    for text in (str(error), error.what, error.azure_says, error.do_next, str(error.with_history(HOSTILE))):
+    for text in (str(error), error.what, error.azure_message, error.hint, str(error.with_history(HOSTILE))):
         assert_safe(text)
     stored = _information_on(error)
     assert_safe(f"{stored.message}{stored.traceback}")

@@ -63,7 +63,7 @@ def test_a_job_that_failed_is_shown_with_its_cause_and_what_to_do(cli: Cli) -> N
     )
     assert told["failure"]["azure_says"].startswith("Execution failed. User process ")
     assert "about to end" in told["failure"]["log_tail"]
-    assert f"What to do: {told['failure']['do_next']}" in shown
+    assert f"Next steps: {told['failure']['do_next']}" in shown
     assert told["failure"]["what"] in shown
     assert (told["status"], told["ended"], told["environment"], told["nodes"]) == ("Failed", True, "train:1", 1)
 
@@ -91,7 +91,7 @@ def test_a_job_that_is_not_there_is_named_with_where_it_was_looked_for(command: 
 
     assert result.stderr == (
         "Error: There is no job `missing` in the workspace `emulator`.\n"
-        "What to do: See which there are: `zenml-azureml jobs list --all`.\n"
+        "Next steps: See which there are: `zenml-azureml jobs list --all`.\n"
     )
 
 

@@ -104,7 +104,7 @@ def test_who_may_not_read_them_is_told_which_role_they_need(cli: Cli) -> None:
 
     result = cli.run("sizes", code=1)
 
-    assert "Azure says: (AuthorizationFailed)" in result.stderr
+    assert "Azure: (AuthorizationFailed)" in result.stderr
     assert "a role such as Reader on /subscriptions/" in result.stderr
 
 

@@ -80,7 +80,7 @@ def run(job: JobLaunch, **options: Any) -> JobEnd:
     return asyncio.run(start_and_wait())
 
 
-def log_of(job: JobLaunch) -> str:
+def log_source(job: JobLaunch) -> str:
     return job.log_file.read_text()
 
 
@@ -89,7 +89,7 @@ class TestWhatAJobSees:
         job = launch("echo $OF_THE_IMAGE $OF_THE_JOB $AZUREML_CR_NODE_RANK", environment={"OF_THE_JOB": "too"})
 
         assert run(job) == JobEnd(exit_code=0)
-        assert log_of(job) == "yes too 0\n"
+        assert log_source(job) == "yes too 0\n"
 
     def test_nothing_of_the_emulators_environment(self, launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AZURE_CLIENT_SECRET", "secret")
@@ -97,21 +97,21 @@ class TestWhatAJobSees:
 
         run(job)
 
-        assert "secret" not in log_of(job)
+        assert "secret" not in log_source(job)
 
     def test_a_working_directory_that_is_not_the_images(self, launch: Launch) -> None:
         job = launch("pwd; touch it-can-be-written-to")
 
         assert run(job).succeeded
-        assert log_of(job).startswith("/mnt/azureml/cr/j/")
-        assert log_of(job).endswith("/exe/wd\n")
+        assert log_source(job).startswith("/mnt/azureml/cr/j/")
+        assert log_source(job).endswith("/exe/wd\n")
 
     def test_stdout_and_stderr_in_one_log_in_the_order_written(self, launch: Launch) -> None:
         job = launch("for i in $(seq 20); do echo $i; echo error $i >&2; done")
 
         run(job)
 
-        assert log_of(job) == "".join(f"{i}\nerror {i}\n" for i in range(1, 21))
+        assert log_source(job) == "".join(f"{i}\nerror {i}\n" for i in range(1, 21))
 
     def test_shared_memory_and_docker_arguments_as_asked_for(self, launch: Launch) -> None:
         job = launch(
@@ -121,7 +121,7 @@ class TestWhatAJobSees:
         )
 
         assert run(job).succeeded
-        assert log_of(job).split("\n") == [str(96 * 1024**2), "of the arguments", "512", "node", ""]
+        assert log_source(job).split("\n") == [str(96 * 1024**2), "of the arguments", "512", "node", ""]
 
     def test_its_inputs_and_outputs_where_its_command_says(self, launch: Launch, tmp_path: Path) -> None:
         output = tmp_path / "jobs" / "job" / "outputs" / "model"
@@ -230,7 +230,7 @@ class TestNodes:
         job = launch("echo node $AZUREML_CR_NODE_RANK", node_count=2, processes=job_processes(None, 2))
 
         assert run(job).succeeded
-        assert sorted(log_of(job).splitlines()) == ["node 0", "node 1"]
+        assert sorted(log_source(job).splitlines()) == ["node 0", "node 1"]
 
 
 class TestHowAJobEnds:
@@ -324,7 +324,7 @@ class TestTerminating:
         end, seconds = terminate_when_ready(job, grace=60)
 
         assert end.exit_code == 0
-        assert log_of(job) == "ready\ncleaned up\n"
+        assert log_source(job) == "ready\ncleaned up\n"
         assert seconds < 30
 
     def test_what_does_not_listen_is_killed_after_the_grace_time(self, launch: Launch) -> None:
@@ -353,7 +353,7 @@ def terminate_when_ready(job: JobLaunch, *, grace: float, ready: str = "ready") 
         runtime = DockerRuntime(job.folder.parents[1], grace=grace)
         running = await runtime.start(job)
         waiting = asyncio.ensure_future(running.wait())
-        await asyncio.to_thread(eventually, lambda: ready in log_of(job))
+        await asyncio.to_thread(eventually, lambda: ready in log_source(job))
         began = time.monotonic()
         await running.terminate()
         seconds = time.monotonic() - began

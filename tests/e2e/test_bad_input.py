@@ -196,7 +196,7 @@ def test_a_workspace_that_cannot_be_used_is_told_by_its_own_words_and_by_what_to
             (told,) = outcome["server"]
             for part in parts:
                 assert part in told
-            assert told.count("What to do: ") == 1
+            assert told.count("Next steps: ") == 1
             assert emulator.client_secret not in told
     assert [r for r in requests_of(emulator) if r["method"] == "PUT"] == []
 

@@ -97,7 +97,7 @@ def test_the_built_in_operator_runs_a_step_on_the_emulator_and_then_ours_does(tm
         assert "the answer is 42" in output
         (theirs,) = workspace.jobs.values()
         assert theirs.status == "Completed"
-        assert f"trained with {environment.python}" in log_of(theirs)
+        assert f"trained with {environment.python}" in log_source(theirs)
 
         environment.install(wheel)
         # The server has no plugin: it accepts what it knows, and keeps it under the names that it knows.
@@ -115,5 +115,5 @@ def test_the_built_in_operator_runs_a_step_on_the_emulator_and_then_ours_does(tm
         assert tags["zenml_run_url"].endswith(f"/runs/{tags['zenml_run_id']}")
 
 
-def log_of(job: Job) -> str:
+def log_source(job: Job) -> str:
     return (job.log_folder / "std_log.txt").read_text()

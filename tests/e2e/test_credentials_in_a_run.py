@@ -95,7 +95,7 @@ def test_a_run_that_cannot_sign_in_any_more_ends_and_leaves_its_job(
         "operator `azureml`) could not sign in."
     ) in output
     assert (
-        f"Azure says: AADSTS7000222: The provided client secret keys for app '{jobs.client_id}' are expired." in output
+        f"Azure: AADSTS7000222: The provided client secret keys for app '{jobs.client_id}' are expired." in output
     )
     assert "zenml step-operator update azureml --service_principal_password=..." in output
     assert f"zenml-azureml jobs wait {name}" in output

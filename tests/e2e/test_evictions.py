@@ -159,7 +159,7 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
     message = steps["nowhere"]["message"]
     assert message.startswith("The Azure ML job of step `nowhere` failed: Azure had no free machines for it.")
     assert "2 attempts were made:\n  1. serverless compute (Standard_DS3_v2), job `zenml-" in message
-    assert message.count(": no capacity (Azure says: AzureMLCompute job failed. AllocationFailed: ") == 2
+    assert message.count(": no capacity (Azure: AzureMLCompute job failed. AllocationFailed: ") == 2
 
     (job,) = by_step["quota"]
     assert "huge" not in emulator.context.store.workspaces[0].computes

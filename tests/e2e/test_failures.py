@@ -85,11 +85,11 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
     with subtests.test("the user's exception"):
         shown = shown_for("raises", output)
         assert "The Azure ML job of step `raises` failed: ZeroDivisionError: division by zero." in shown
-        assert "Azure says: Execution failed. User process 'python' exited with status code 1." in shown
+        assert "Azure: Execution failed. User process 'python' exited with status code 1." in shown
         assert "The end of its log:\n  Traceback (most recent call last):\n" in shown
         assert shown.count("\n  ZeroDivisionError: division by zero\n") == 1
         assert studio_url(jobs, "raises") in shown
-        assert "What to do: Fix the error shown in the log" in shown
+        assert "Next steps: Fix the error shown in the log" in shown
         # What the step itself has reported stays, with the line of the user's code; what Azure says comes after it.
         assert told["raises"]["status"] == "failed"
         assert told["raises"]["source"].endswith("ZeroDivisionError")
@@ -117,7 +117,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert "The Azure ML job of step `command` failed: its command ended with exit code 7.\n" in shown
         assert "exited with status code 7" in shown
         assert "\n  no such file\n" in shown
-        assert "What to do: Fix the error shown in the log" in shown
+        assert "Next steps: Fix the error shown in the log" in shown
         assert_server_was_told(told["command"], shown)
 
     with subtests.test("cancelled in Studio"):

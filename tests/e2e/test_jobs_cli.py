@@ -252,7 +252,7 @@ def test_what_cannot_be_cancelled_is_named_in_one_line_with_the_command_to_do_it
     missing, refused, slow = done.stderr.splitlines()
     by_hand = "az ml job cancel --name {} --workspace-name emulator --resource-group emulator --subscription "
     assert missing == "There is no job `missing` in the workspace `emulator`."
-    assert "Azure says: (AuthorizationFailed) The client may not do that." in refused
+    assert "Azure: (AuthorizationFailed) The client may not do that." in refused
     assert by_hand.format("refused") in refused
     assert slow.startswith("The Azure ML job `slow` was asked to end, but after 2 s it is still CancelRequested. ")
     assert by_hand.format("slow") in slow
@@ -398,7 +398,7 @@ class TestWaiting:
 
         assert done.returncode == 1
         assert done.stderr.startswith("The Azure ML job of step `sleeper` failed")
-        assert "\nAzure says: Execution failed." in done.stderr
+        assert "\nAzure: Execution failed." in done.stderr
         assert statuses(simulated_project) == "failed failed"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

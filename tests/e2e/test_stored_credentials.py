@@ -76,7 +76,7 @@ def test_a_principal_whose_secret_is_not_to_be_had_is_named_with_what_to_do(
     text = told(error, stored)
     assert (
         f"the service principal `{emulator.client_id}` of tenant `{emulator.tenant_id}` (in the configuration of the "
-        f"step operator `{stored.name}`) could not sign in.\nAzure says: {code}: "
+        f"step operator `{stored.name}`) could not sign in.\nAzure: {code}: "
     ) in text
     assert f"`az ad app credential reset --id {emulator.client_id} --append`" in text
     assert f"store it: `zenml step-operator update {stored.name} --service_principal_password=...`" in text
@@ -157,6 +157,6 @@ def test_an_environment_that_offers_nothing_any_more_tells_who_had_signed_in(
     assert "EnvironmentCredential: EnvironmentCredential authentication unavailable. Environment variables" in text
     assert "WorkloadIdentityCredential: Microsoft Entra ID error '(invalid_request) AADSTS70021: No matching" in text
     assert not re.search("trace.id|correlation.id|troubleshoot", text, re.IGNORECASE)
-    assert "What to do: See to the environment of this process: the variables AZURE_CLIENT_ID, " in text
+    assert "Next steps: See to the environment of this process: the variables AZURE_CLIENT_ID, " in text
     assert f"`az login --tenant {emulator.tenant_id}`" in text
     assert f"`zenml step-operator connect {stored.name} --connector NAME`" in text

@@ -287,7 +287,7 @@ def test_every_failure_gets_a_cause_that_says_what_to_do(
 ) -> None:
     cause = cause_of(FailedJob(message, code, log, reported, is_command))
 
-    assert cause.do_next.endswith(".")
+    assert cause.hint.endswith(".")
     assert reported in cause.what
 
 

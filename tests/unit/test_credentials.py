@@ -114,7 +114,7 @@ def test_a_connector_that_was_removed_is_told_with_the_command_that_connects_one
     with pytest.raises(SourceError, match="it is gone") as gone:
         credential.get_token(SCOPE)
 
-    assert "zenml step-operator connect azure --connector NAME" in gone.value.do_next
+    assert "zenml step-operator connect azure --connector NAME" in gone.value.hint
 
 
 def test_a_connector_that_cannot_log_in_is_told_with_its_reason() -> None:

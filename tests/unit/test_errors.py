@@ -66,11 +66,11 @@ def test_an_answer_of_azure_is_told_in_its_words_with_what_to_do(
 
     assert told.startswith(
         "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, "
-        "subscription `00000000-0000-0000-0000-00000000a271`).\nAzure says: "
+        "subscription `00000000-0000-0000-0000-00000000a271`).\nAzure: "
     )
     assert words in told
-    assert told.count("What to do: ") == 1
-    assert advice in told.partition("What to do: ")[2]
+    assert told.count("Next steps: ") == 1
+    assert advice in told.partition("Next steps: ")[2]
 
 
 def test_an_answer_that_refuses_the_token_names_the_credential(
@@ -85,7 +85,7 @@ def test_an_answer_that_refuses_the_token_names_the_credential(
     assert told.startswith(
         "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, subscription "
         "`00000000-0000-0000-0000-00000000a271`): the credential `ClientSecretCredential` signed in, but its tokens "
-        "are refused.\nAzure says: (InvalidAuthenticationToken) bad\nWhat to do: Check the credentials."
+        "are refused.\nAzure: (InvalidAuthenticationToken) bad\nNext steps: Check the credentials."
     )
 
 

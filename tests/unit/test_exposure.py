@@ -51,7 +51,7 @@ def test_what_everybody_reads_takes_no_secret_however_others_travel(via: str, se
 
     assert TOKEN not in str(raised.value)
     assert "hunter2" not in str(raised.value)
-    assert "environment_variables" in raised.value.do_next
+    assert "environment_variables" in raised.value.hint
 
 
 @pytest.mark.parametrize("tags", [{"password": "swordfish"}, {"api_key": "abc-123"}, {"key": "x7Q-k2m"}, {TOKEN: "a"}])
@@ -209,7 +209,7 @@ def test_a_secret_or_key_that_is_missing_is_named_with_the_setting_and_a_command
         with_secrets(resolve(settings(environment_variables={"A": reference})), read)
 
     assert str(raised.value).startswith(says)
-    assert "zenml secret " in raised.value.do_next
+    assert "zenml secret " in raised.value.hint
 
 
 def test_a_secret_that_cannot_be_read_says_why() -> None:

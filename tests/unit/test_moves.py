@@ -87,7 +87,7 @@ def test_the_history_tells_each_attempt_with_its_end() -> None:
     assert history([first]) == ""
     assert history([first, second]).splitlines() == [
         "2 attempts were made:",
-        "  1. serverless compute, job `zenml-1`: preempted (Azure says: Nodes got pre-empted.)",
+        "  1. serverless compute, job `zenml-1`: preempted (Azure: Nodes got pre-empted.)",
         "  2. the compute `gpus`, no job: no capacity",
     ]
 

@@ -55,4 +55,4 @@ def test_it_ends_after_half_an_hour(patience: Waiter) -> None:
     with pytest.raises(AzureMLError, match="still Creating after 0:30:00") as error:
         patience.wait(1, "Creating")
 
-    assert "What to do: Look at it." in str(error.value)
+    assert "Next steps: Look at it." in str(error.value)

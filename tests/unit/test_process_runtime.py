@@ -46,7 +46,7 @@ def run(job: JobLaunch, runtime: ProcessRuntime | None = None) -> JobEnd:
     return asyncio.run(start_and_wait())
 
 
-def log_of(job: JobLaunch) -> str:
+def log_source(job: JobLaunch) -> str:
     return job.log_file.read_text()
 
 
@@ -66,14 +66,14 @@ class TestWhatAJobSees:
         job = launch("echo one; echo two >&2; echo three")
 
         assert run(job) == JobEnd(exit_code=0)
-        assert log_of(job) == "one\ntwo\nthree\n"
+        assert log_source(job) == "one\ntwo\nthree\n"
 
     def test_a_line_is_in_the_log_as_soon_as_it_is_printed(self, launch: Launch) -> None:
         job = launch(python("import time; print('early'); time.sleep(60)"))
 
         async def scenario() -> None:
             running = await ProcessRuntime().start(job)
-            await is_true(lambda: "early" in log_of(job))
+            await is_true(lambda: "early" in log_source(job))
             await running.terminate()
 
         asyncio.run(scenario())
@@ -83,7 +83,7 @@ class TestWhatAJobSees:
 
         run(job)
 
-        assert log_of(job) == "line 1\nline 2\n"
+        assert log_source(job) == "line 1\nline 2\n"
 
     def test_nothing_of_the_emulators_environment(self, launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZENML_STORE_API_TOKEN", "secret")
@@ -92,7 +92,7 @@ class TestWhatAJobSees:
 
         run(job)
 
-        seen = dict(line.split("=", 1) for line in log_of(job).splitlines())
+        seen = dict(line.split("=", 1) for line in log_source(job).splitlines())
         assert set(seen) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
             "AZUREML_CR_NODE_RANK",
             "AZUREML_RUN_ID",
@@ -120,14 +120,14 @@ class TestWhatAJobSees:
 
         folder = job.folder.resolve()
         places = [folder / "home", folder / "tmp", folder / "wd"]
-        assert log_of(job).splitlines() == [str(place) for place in places]
+        assert log_source(job).splitlines() == [str(place) for place in places]
 
     def test_python_is_the_emulators_own_with_its_virtual_environment(self, launch: Launch) -> None:
         job = launch("for p in python python3; do $p -c 'import sys; print(sys.prefix)'; done")
 
         run(job)
 
-        assert log_of(job) == f"{sys.prefix}\n" * 2
+        assert log_source(job) == f"{sys.prefix}\n" * 2
 
     def test_python_is_the_interpreter_mapped_to_the_image(self, launch: Launch, tmp_path: Path) -> None:
         other = tmp_path / "other-python"
@@ -140,8 +140,8 @@ class TestWhatAJobSees:
         run(mapped, runtime)
         run(default, runtime)
 
-        assert log_of(mapped) == "mapped -m train\nmapped -m pip list\n"
-        assert log_of(default) == "1\n"
+        assert log_source(mapped) == "mapped -m train\nmapped -m pip list\n"
+        assert log_source(default) == "1\n"
 
     def test_pip_installs_into_the_job_and_not_into_the_interpreter(self, launch: Launch, tmp_path: Path) -> None:
         package = tmp_path / "package"
@@ -166,7 +166,7 @@ class TestWhatAJobSees:
         end = run(job)
 
         assert end.succeeded, end.message
-        assert f"imported from {job.folder.resolve() / 'packages'}" in log_of(job)
+        assert f"imported from {job.folder.resolve() / 'packages'}" in log_source(job)
 
     def test_importing_leaves_no_bytecode_beside_the_users_modules(self, launch: Launch, tmp_path: Path) -> None:
         (tmp_path / "theirs.py").write_text("")
@@ -217,7 +217,7 @@ class TestTerminating:
             async def scenario() -> JobEnd:
                 running = await ProcessRuntime(grace=grace).start(job)
                 waiting = asyncio.ensure_future(running.wait())
-                await is_true(lambda: "ready" in log_of(job))
+                await is_true(lambda: "ready" in log_source(job))
                 await running.terminate()
                 assert processes_of(tmp_path.resolve()) == []
                 return await waiting
@@ -232,7 +232,7 @@ class TestTerminating:
         end = terminate(job, grace=60)
 
         assert end.exit_code == 0
-        assert "cleaned up" in log_of(job)
+        assert "cleaned up" in log_source(job)
 
     def test_a_child_has_the_grace_time_too_when_its_shell_is_gone(
         self, launch: Launch, terminate: Callable[..., JobEnd]
@@ -242,7 +242,7 @@ class TestTerminating:
 
         terminate(job, grace=60)
 
-        assert "child cleaned up" in log_of(job)
+        assert "child cleaned up" in log_source(job)
 
     def test_what_does_not_listen_is_killed_after_the_grace_time(
         self, launch: Launch, terminate: Callable[..., JobEnd]
@@ -292,7 +292,7 @@ class TestTerminating:
 
         async def scenario() -> JobEnd:
             running = await ProcessRuntime().start(job)
-            await is_true(lambda: "ready" in log_of(job))
+            await is_true(lambda: "ready" in log_source(job))
             await running.kill(0)
             return await running.wait()
 
@@ -307,7 +307,7 @@ class TestTerminating:
 
         async def scenario() -> JobEnd:
             running = await ProcessRuntime(grace=0.2).start(job)
-            await is_true(lambda: "ready" in log_of(job))
+            await is_true(lambda: "ready" in log_source(job))
             await running.terminate()
             return await running.wait()
 
@@ -375,7 +375,7 @@ class TestEachJobHasAnAppOfItsOwn:
             runtime = ProcessRuntime()
             running = [await runtime.start(job) for job in jobs]
             await asyncio.gather(*(job.wait() for job in running))
-            return [log_of(job) for job in jobs]
+            return [log_source(job) for job in jobs]
 
         assert asyncio.run(scenario()) == [
             "one ['only_one.txt', 'step.py']\n",
@@ -407,7 +407,7 @@ class TestEachJobHasAnAppOfItsOwn:
         end = run(job)
 
         assert end.succeeded, end.message
-        assert log_of(job) == "x\n"
+        assert log_source(job) == "x\n"
         assert (job.folder / "app").is_dir()
 
     @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ class TestEachJobHasAnAppOfItsOwn:
         end = run(job)
 
         assert end.succeeded, end.message
-        assert log_of(job) == "x"
+        assert log_source(job) == "x"
 
     def test_processes_of_multiprocessing_see_it_and_functions_still_pickle(self, launch: Launch) -> None:
         job = launch(
@@ -457,7 +457,7 @@ class TestEachJobHasAnAppOfItsOwn:
         end = run(job)
 
         assert end.succeeded, end.message
-        assert log_of(job) == "[['inner']]\n"
+        assert log_source(job) == "[['inner']]\n"
 
     def test_a_python_path_into_it_leads_there(self, launch: Launch) -> None:
         job = launch("python -c 'import m'", PYTHONPATH="/app/code")
@@ -466,14 +466,14 @@ class TestEachJobHasAnAppOfItsOwn:
 
         run(job)
 
-        assert log_of(job) == "found\n"
+        assert log_source(job) == "found\n"
 
     def test_other_paths_are_left_alone(self, launch: Launch) -> None:
         job = launch(python("import os; print(os.path.exists('/apple'), os.path.isdir('/'))"))
 
         run(job)
 
-        assert log_of(job) == "False True\n"
+        assert log_source(job) == "False True\n"
 
     def test_a_sitecustomize_of_the_interpreters_own_still_runs(self, launch: Launch, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text("print('their own')")
@@ -481,7 +481,7 @@ class TestEachJobHasAnAppOfItsOwn:
         job = launch("python -c 'import sitecustomize'", PYTHONPATH=str(tmp_path))
         run(job)
 
-        assert log_of(job) == "their own\n"
+        assert log_source(job) == "their own\n"
 
 
 def archive(folder: Path, files: Mapping[str, str]) -> Path:
@@ -506,7 +506,7 @@ def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch
         "asyncio.run(main())\n"
     )
     emulator = psutil.Popen([sys.executable, "-c", program])
-    wait_until(lambda: job.log_file.exists() and "ready" in log_of(job))
+    wait_until(lambda: job.log_file.exists() and "ready" in log_source(job))
     emulator.kill()
     emulator.wait()
     assert {int(pid_file.read_text())} < {process.pid for process in processes_of(tmp_path.resolve())}

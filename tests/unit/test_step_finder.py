@@ -41,7 +41,7 @@ def test_a_module_that_cannot_be_imported_is_told_why(tmp_path: Path, monkeypatc
         "The module `missing_module` cannot be imported: ModuleNotFoundError: No module named 'missing_module'"
     )
     assert broken.value.what == ("The module `broken_module` cannot be imported: ZeroDivisionError: division by zero")
-    assert broken.value.do_next == "Run this in the folder that you run the pipeline in."
+    assert broken.value.hint == "Run this in the folder that you run the pipeline in."
 
 
 def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
@@ -71,4 +71,4 @@ def test_a_step_of_the_orchestrator_has_no_job() -> None:
     assert refused.value.what == (
         "The step `trainer` has no `step_operator`, so it runs in the orchestrator, not on Azure ML."
     )
-    assert refused.value.do_next == 'To run it there, write `@step(step_operator="first")`.'
+    assert refused.value.hint == 'To run it there, write `@step(step_operator="first")`.'

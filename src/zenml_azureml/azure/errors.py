@@ -30,14 +30,14 @@ _ADDRESS_CODES = {
 }
 
 
-def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next: str = "") -> AzureMLError:
+def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "") -> AzureMLError:
     """Return the error to show for one that the SDK raised.
 
     Args:
         doing: The activity that failed, as a phrase: `submitting the job`.
         error: The error that the SDK raised.
         address: The workspace.
-        do_next: The next step, as a sentence; by default the one for the kind of error.
+        hint: The next step, as a sentence; by default the one for the kind of error.
 
     Returns:
         An error with the activity that failed, Azure's message and the next step.
@@ -49,8 +49,8 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, do_next
     advice = _advice(error, address)
     if isinstance(error, SignInError):
         # The credential comes first: no other step helps without it.
-        return AzureMLError(f"{what}: {error.what}.", azure_says=error.words, do_next=f"{advice} {do_next}".rstrip())
-    return AzureMLError(f"{what}.", azure_says=error_message(error), do_next=do_next or advice)
+        return AzureMLError(f"{what}: {error.what}.", azure_message=error.words, hint=f"{advice} {hint}".rstrip())
+    return AzureMLError(f"{what}.", azure_message=error_message(error), hint=hint or advice)
 
 
 def error_message(error: AzureError) -> str:
@@ -72,8 +72,8 @@ def is_missing_workspace(error: AzureError) -> bool:
 
 
 def _advice(error: AzureError, address: WorkspaceAddress) -> str:
-    if isinstance(error, SignInError) and error.do_next:
-        return error.do_next
+    if isinstance(error, SignInError) and error.hint:
+        return error.hint
     if isinstance(error, (ForeignHostError, DecodeError)):
         return (
             "Try again. If it happens again, check if a proxy or gateway answers instead of Azure (HTTPS_PROXY, "

@@ -28,7 +28,7 @@ class Waiter:
 
     Args:
         label: The subject of the wait: `compute cluster `train``.
-        do_next: The next step after the deadline, as a sentence.
+        hint: The next step after the deadline, as a sentence.
         clock: Seconds since some fixed moment.
         sleep: Sleeps that many seconds.
     """
@@ -36,12 +36,12 @@ class Waiter:
     def __init__(
         self,
         label: str,
-        do_next: str,
+        hint: str,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._label = label
-        self._do_next = do_next
+        self._do_next = hint
         self._clock = clock
         self._sleep = sleep
         self._began: float | None = None
@@ -63,7 +63,7 @@ class Waiter:
             return
         waited = now - self._began
         if waited >= LIMIT.total_seconds():
-            raise AzureMLError(f"The {self._label} is still {condition} after {LIMIT}.", do_next=self._do_next)
+            raise AzureMLError(f"The {self._label} is still {condition} after {LIMIT}.", hint=self._do_next)
         if now - self._told >= TELL_EVERY.total_seconds():
             self._told = now
             logger.info("Still waiting for the %s: %s, %.0f seconds so far", self._label, condition, waited)

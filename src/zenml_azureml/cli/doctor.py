@@ -82,7 +82,7 @@ def _show(console: Console, finding: Finding) -> None:
     from rich.text import Text
 
     mark, colour = _MARKS[finding.status.value]
-    said = safe_text(finding.found if not finding.do_next else f"{finding.found}\n→ {finding.do_next}")
+    said = safe_text(finding.found if not finding.hint else f"{finding.found}\n→ {finding.hint}")
     if not sys.stdout.isatty():
         # Whole lines for whoever searches in them.
         console.print(f"{mark} {finding.check:<{_NAME_WIDTH}}  {said.replace(chr(10), ' ')}")
@@ -110,7 +110,7 @@ def _as_json(report: _Report) -> dict[str, object]:
                 "check": found.check,
                 "status": found.status.value,
                 "found": found.found,
-                "do_next": found.do_next or None,
+                "do_next": found.hint or None,
             }
             for found in report.findings
         ],

@@ -151,9 +151,9 @@ def _as_json(found: FoundJob, account: JobDetails, failure: Account | None) -> d
         "failure": failure
         and {
             "what": failure.what,
-            "azure_says": failure.azure_says or None,
+            "azure_says": failure.azure_message or None,
             "log_tail": list(failure.log_tail),
-            "log_of": failure.log_of or None,
-            "do_next": failure.do_next or None,
+            "log_of": failure.log_source or None,
+            "do_next": failure.hint or None,
         },
     }

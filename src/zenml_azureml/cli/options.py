@@ -82,7 +82,7 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
     except Exception as error:
         raise AzureMLError(
             f"ZenML does not tell which step operators there are: {error}",
-            do_next="Look whether its server can be reached: `zenml status`. Without it, jobs can be listed and "
+            hint="Look whether its server can be reached: `zenml status`. Without it, jobs can be listed and "
             "cancelled by name or run: `--subscription ID --resource-group NAME --workspace NAME`.",
         ) from error
 

@@ -27,13 +27,13 @@ class Finding:
         check: Name of the check.
         status: How it ended.
         found: What is the case, as a sentence or a phrase.
-        do_next: What to do about it, as sentences; empty if nothing has to be done.
+        hint: What to do about it, as sentences; empty if nothing has to be done.
     """
 
     check: str
     status: Status
     found: str
-    do_next: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Problem:
 
     Attributes:
         what: What went wrong, as a sentence.
-        do_next: What to do about it, as sentences.
+        hint: What to do about it, as sentences.
     """
 
     what: str
-    do_next: str = ""
+    hint: str = ""
 
     @classmethod
     def of(cls, error: AzureMLError) -> Problem:
         """The same, in one line."""
-        said = f" Azure says: {error.azure_says}" if error.azure_says else ""
-        return cls(" ".join(f"{error.what}{said}".split()), error.do_next)
+        said = f" Azure: {error.azure_message}" if error.azure_message else ""
+        return cls(" ".join(f"{error.what}{said}".split()), error.hint)
 
 
 def ok(check: str, found: str) -> Finding:
@@ -60,16 +60,16 @@ def ok(check: str, found: str) -> Finding:
     return Finding(check, Status.OK, found)
 
 
-def warning(check: str, found: str, do_next: str) -> Finding:
+def warning(check: str, found: str, hint: str) -> Finding:
     """Something that only some steps mind."""
-    return Finding(check, Status.WARNING, found, do_next)
+    return Finding(check, Status.WARNING, found, hint)
 
 
-def failed(check: str, found: str, do_next: str) -> Finding:
+def failed(check: str, found: str, hint: str) -> Finding:
     """Steps will fail."""
-    return Finding(check, Status.FAILED, found, do_next)
+    return Finding(check, Status.FAILED, found, hint)
 
 
 def unknown(check: str, problem: Problem) -> Finding:
     """It could not be looked at."""
-    return Finding(check, Status.UNKNOWN, problem.what, problem.do_next)
+    return Finding(check, Status.UNKNOWN, problem.what, problem.hint)

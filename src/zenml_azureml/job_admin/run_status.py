@@ -102,7 +102,7 @@ def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> 
             AzureMLError(
                 words,
                 studio_url=job.studio_url,
-                do_next=f"`zenml-azureml jobs show {job.name}` tells why, and shows the end of its log.",
+                hint=f"`zenml-azureml jobs show {job.name}` tells why, and shows the end of its log.",
             ),
         )
 

@@ -46,7 +46,7 @@ def find_step_run(step: str, run: str | None) -> StepRunResponse:
         if not latest:
             raise AzureMLError(
                 f"No run has a step `{step}` yet.",
-                do_next="Name the pipeline in your code: `zenml-azureml spec MODULE:PIPELINE.STEP`.",
+                hint="Name the pipeline in your code: `zenml-azureml spec MODULE:PIPELINE.STEP`.",
             )
         return latest[0]
     try:
@@ -86,7 +86,7 @@ def compile_pipeline(path: str, config: Path | None) -> tuple[PipelineSnapshotBa
     except Exception as error:
         raise AzureMLError(
             f"The pipeline `{name}` cannot be compiled: {error}",
-            do_next="Its parameters and settings can be given in a file: `--config FILE`, as for `with_options("
+            hint="Its parameters and settings can be given in a file: `--config FILE`, as for `with_options("
             "config_path=...)`.",
         ) from error
     if step not in snapshot.step_configurations:
@@ -110,7 +110,7 @@ def operator_for(wanted: str | bool | None, step: str, operators: list[AzureMLSt
     if not wanted:
         raise AzureMLError(
             f"The step `{step}` has no `step_operator`, so it runs in the orchestrator, not on Azure ML.",
-            do_next=f'To run it there, write `@step(step_operator="{operators[0].name}")`.',
+            hint=f'To run it there, write `@step(step_operator="{operators[0].name}")`.',
         )
     if wanted is True:
         return operators[0]
@@ -119,7 +119,7 @@ def operator_for(wanted: str | bool | None, step: str, operators: list[AzureMLSt
             return operator
     raise AzureMLError(
         f"The step `{step}` runs on the step operator `{wanted}`, which is not an Azure ML one of the active stack.",
-        do_next=f"Activate its stack with `zenml stack set NAME`, or name it: `--operator {wanted}`.",
+        hint=f"Activate its stack with `zenml stack set NAME`, or name it: `--operator {wanted}`.",
     )
 
 
@@ -133,7 +133,7 @@ def _pipeline(module_name: str, name: str) -> Pipeline:
     except Exception as error:
         raise AzureMLError(
             f"The module `{module_name}` cannot be imported: {type(error).__name__}: {error}",
-            do_next="Run this in the folder that you run the pipeline in.",
+            hint="Run this in the folder that you run the pipeline in.",
         ) from error
     found: Any = getattr(module, name, None)
     if not isinstance(found, Pipeline):

@@ -40,7 +40,7 @@ def step_run_of(job_or_step_run: str, places: list[Place]) -> StepRunResponse:
     except KeyError as error:
         raise AzureMLError(
             f"The ZenML server has no step run `{step_run_id}`.",
-            do_next="A job whose step run is gone can be cancelled: zenml-azureml jobs cancel --orphans",
+            hint="A job whose step run is gone can be cancelled: zenml-azureml jobs cancel --orphans",
         ) from error
 
 
@@ -53,7 +53,7 @@ def _tagged_step_run(job_name: str, places: list[Place]) -> str:
         if not is_id(named) or job.tags.get(tags.SERVER_ID) != server_id:
             raise AzureMLError(
                 f"The job `{job_name}` is not of this ZenML server ({server_id}), by its tags.",
-                do_next="Log in to the server that its run is on: `zenml login URL`.",
+                hint="Log in to the server that its run is on: `zenml login URL`.",
             )
         return named
     raise no_such_job(job_name, places)
@@ -63,7 +63,7 @@ def no_such_job(name: str, places: list[Place]) -> AzureMLError:
     """That a job is in none of the places where it was looked for."""
     return AzureMLError(
         f"There is no job `{name}` in {in_words(places)}.",
-        do_next="See which there are: `zenml-azureml jobs list --all`.",
+        hint="See which there are: `zenml-azureml jobs list --all`.",
     )
 
 
@@ -91,7 +91,7 @@ def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator])
             return operator
     raise AzureMLError(
         f"The step `{step_run.name}` ran on the step operator `{name}`, which is not in the active stack.",
-        do_next=f"Name it: `--operator {name}`.",
+        hint=f"Name it: `--operator {name}`.",
     )
 
 

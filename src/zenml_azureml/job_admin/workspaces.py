@@ -61,7 +61,7 @@ def operators(name: str | None) -> list[AzureMLStepOperator]:
     if not found:
         raise AzureMLError(
             f"The active stack `{stack.name}` has no Azure ML step operator.",
-            do_next="Name one with `--operator NAME`, or activate its stack with `zenml stack set NAME`.",
+            hint="Name one with `--operator NAME`, or activate its stack with `zenml stack set NAME`.",
         )
     return found
 
@@ -113,7 +113,7 @@ def _component_named(name: str) -> ComponentResponse:
         component = Client().get_stack_component(StackComponentType.STEP_OPERATOR, name, allow_name_prefix_match=False)
     except KeyError as error:
         raise AzureMLError(
-            f"There is no step operator `{name}`.", do_next="`zenml step-operator list` shows those there are."
+            f"There is no step operator `{name}`.", hint="`zenml step-operator list` shows those there are."
         ) from error
     if component.flavor_name != _FLAVOR:
         raise AzureMLError(f"The step operator `{name}` is of the flavor `{component.flavor_name}`, not `{_FLAVOR}`.")

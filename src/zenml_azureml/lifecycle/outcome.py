@@ -113,29 +113,29 @@ class Account:
 
     Attributes:
         what: What failed and why, as a sentence.
-        azure_says: Azure's own words.
+        azure_message: Azure's own words.
         log_tail: The last lines of its log, without those that Azure repeats.
-        log_of: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
+        log_source: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
         studio_url: Its page in Studio.
-        do_next: What to do, as sentences.
+        hint: What to do, as sentences.
     """
 
     what: str
-    azure_says: str
+    azure_message: str
     log_tail: tuple[str, ...]
-    log_of: str
+    log_source: str
     studio_url: str
-    do_next: str
+    hint: str
 
     def error(self) -> AzureMLError:
         """The same as an error."""
         return AzureMLError(
             self.what,
-            azure_says=self.azure_says,
+            azure_message=self.azure_message,
             log_tail=self.log_tail,
-            log_of=self.log_of,
+            log_source=self.log_source,
             studio_url=self.studio_url,
-            do_next=self.do_next,
+            hint=self.hint,
         )
 
 
@@ -175,15 +175,15 @@ def account_of(
         ended_itself=log_end.ended_itself,
     )
     cause = timeout(limit) if limit else cause_of(failed)
-    azure_says, rest_of_log = without_repetition(message, log_end.lines)
+    azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
     return Account(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
-        azure_says,
+        azure_message,
         rest_of_log,
         log_end.label,
         studio_url,
-        cause.do_next,
+        cause.hint,
     )
 
 
@@ -202,7 +202,7 @@ def overdue(job: JobHandle, queue_timeout: timedelta | None) -> AzureMLError | N
         f"The Azure ML job `{job.name}` was cancelled: after {job.waited.total_seconds():.0f} s it still waited for "
         f"its compute (state: {job.status}), and `queue_timeout_minutes` is {minutes:g}.",
         studio_url=job.studio_url,
-        do_next="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
+        hint="Look in Studio at what occupies the compute or its quota; choose another size, region or `job_tier`; "
         "or raise `queue_timeout_minutes`.",
     )
 
@@ -226,9 +226,9 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
         return AzureMLError(
             f"{step} completed, but its container never told ZenML that the step ended.",
             log_tail=job.log_end.lines,
-            log_of=job.log_end.label,
+            log_source=job.log_end.label,
             studio_url=job.studio_url,
-            do_next="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
+            hint="Something ended the process early and with exit code 0 (`os._exit(0)`, a wrapper script): let "
             "the step's function return.",
         )
     return None
@@ -245,9 +245,9 @@ def _cancelled(job: JobHandle, step: str, because: str) -> AzureMLError:
     never_began = job.details is not None and job.details.started is None
     return AzureMLError(
         f"{step} was cancelled{' before it began to run' if never_began else ''}.",
-        azure_says=job.details.error if job.details else "",
+        azure_message=job.details.error if job.details else "",
         studio_url=job.studio_url,
-        do_next="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
+        hint="If nobody meant to cancel it, Studio shows who did. Run the pipeline again to repeat the step.",
     )
 
 

@@ -254,7 +254,7 @@ class Search:
             f"of it has not ended for {self._bound.total_seconds() / 60:g} minutes (`max_cancel_minutes`). Its status "
             f"is {job.status}.",
             studio_url=job.studio_url,
-            do_next="Cancel that job and wait for its end, then run the step again. "
+            hint="Cancel that job and wait for its end, then run the step again. "
             f"{unfinished.trace.workspace.how_to_cancel(job.name)}",
         )
 
@@ -275,7 +275,7 @@ class Search:
             raise AzureMLError(
                 f"The step `{self._step_run.name}` is not submitted, because an earlier step run of it may still have "
                 f"an unfinished job. {error.what}",
-                azure_says=error.azure_says,
-                do_next="`zenml-azureml jobs list` shows the unfinished jobs once Azure can be reached, and "
+                azure_message=error.azure_message,
+                hint="`zenml-azureml jobs list` shows the unfinished jobs once Azure can be reached, and "
                 "`zenml-azureml jobs cancel` cancels them. Then run the step again.",
             ) from error

@@ -154,6 +154,6 @@ def history(attempts: Sequence[Attempt]) -> str:
         what = attempt.place or "a place that was not settled"
         job = f", job `{attempt.job}`" if attempt.job else ", no job"
         why = f": {attempt.reason}" if attempt.reason else ""
-        says = f" (Azure says: {' '.join(attempt.says.split())})" if attempt.says else ""
+        says = f" (Azure: {' '.join(attempt.says.split())})" if attempt.says else ""
         lines.append(f"  {number}. {what}{job}{why}{says}")
     return "\n".join(lines)

@@ -302,7 +302,7 @@ class StepSubmitter:
                     before=before,
                 )
             except NoCapacityError as error:
-                says = _short(error.azure_says or error.what)
+                says = _short(error.azure_message or error.what)
                 where = supposed(resolution.compute, resolution.options, None).where()
                 attempts = (*attempts, Attempt(target, "", where, reason=RetryReason.NO_CAPACITY, says=says))
                 following = next_target(attempts, RetryReason.NO_CAPACITY, self._limits(step_run))

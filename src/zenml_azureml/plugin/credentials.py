@@ -78,7 +78,7 @@ def _check_connector_serves(cloud: Cloud, operator_name: str) -> None:
         raise AzureMLError(
             f"The step operator `{operator_name}` has a service connector, and ZenML's Azure service connectors sign "
             f"in to the public cloud only, not to {cloud.name}.",
-            do_next=f"Disconnect it with `zenml step-operator disconnect {operator_name}`. Then give the step operator "
+            hint=f"Disconnect it with `zenml step-operator disconnect {operator_name}`. Then give the step operator "
             "a service principal (its options `tenant_id`, `service_principal_id` and `service_principal_password`), "
             f"or log in to that cloud on this machine: `az cloud set --name {cloud.name}`, `az login`.",
         )

@@ -64,7 +64,7 @@ class ServerUnavailableError(AzureMLError, RunStoppedException):
             f"{account}\n{self.what.removesuffix('.')}. The server does not know how the step ended. "
             f"When it is available again, run:\n  {command}"
         )
-        error.what, error.azure_says, error.do_next = account.what, account.azure_says, command
+        error.what, error.azure_message, error.hint = account.what, account.azure_message, command
         error.explained = True
         return error
 

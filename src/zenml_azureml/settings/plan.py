@@ -151,7 +151,7 @@ def _docker_args(arguments: str | Sequence[str] | None) -> tuple[str | None, dic
         rest, variables = without_variables(line)
     except DockerArgumentsError as error:
         raise AzureMLSettingsError(
-            f"`docker_args` cannot be read as a command line: {error}.", do_next="Quote its values as for a shell."
+            f"`docker_args` cannot be read as a command line: {error}.", hint="Quote its values as for a shell."
         ) from None
     return rest or None, variables
 

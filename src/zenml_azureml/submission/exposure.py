@@ -65,13 +65,13 @@ def exposed_settings(settings: AzureMLStepOperatorSettings) -> list[str]:
     if found.refused:
         raise AzureMLSettingsError(
             f"{found.refused[0]}, and everyone who may read jobs of the workspace can read it there.",
-            do_next=f"Remove it. {_ADVICE}",
+            hint=f"Remove it. {_ADVICE}",
         )
     places = _listed(found.in_clear)
     if places and settings.secrets_via == "key-vault":
         raise AzureMLSettingsError(
             f"{places} may hold a secret, which cannot travel by a key vault: only environment variables can.",
-            do_next=f"{_ADVICE}. Or set `secrets_via='auto'`, with which this is a warning.",
+            hint=f"{_ADVICE}. Or set `secrets_via='auto'`, with which this is a warning.",
         )
     warnings = []
     if found.literal:
@@ -114,7 +114,7 @@ def refuse_public_secrets(request: JobSpec) -> None:
             whose = f"the value of the environment variable `{holder}`" if holder else "a secret"
             raise AzureMLError(
                 f"{where} holds {whose}, and everyone who may read jobs of the workspace can read it there.",
-                do_next=f"Remove it: the step finds secrets in its environment. {_ADVICE}",
+                hint=f"Remove it: the step finds secrets in its environment. {_ADVICE}",
             )
 
 
@@ -141,7 +141,7 @@ def _look_at_docker_args(arguments: str, found: _Found) -> None:
         parsed = parse(arguments)
     except DockerArgumentsError as error:
         raise AzureMLSettingsError(
-            f"`docker_args` cannot be read as a command line: {error}.", do_next="Quote its values as for a shell."
+            f"`docker_args` cannot be read as a command line: {error}.", hint="Quote its values as for a shell."
         ) from None
     for argument in parsed:
         where = f"docker_args: {argument.label}"

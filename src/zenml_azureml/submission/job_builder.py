@@ -247,8 +247,8 @@ def _image_of(info: StepRunInfo) -> str:
             raise AzureMLError(
                 f"There is no image for the step `{name}`: ZenML builds none for a step of a dynamic pipeline that it "
                 "is not told of beforehand.",
-                do_next=f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
+                hint=f"Tell the pipeline of it: `@pipeline(dynamic=True, depends_on=[{name}])`.",
             ) from error
         raise AzureMLError(
-            f"There is no image for the step `{name}`: {error}", do_next="Run the pipeline again without `build=`."
+            f"There is no image for the step `{name}`: {error}", hint="Run the pipeline again without `build=`."
         ) from error

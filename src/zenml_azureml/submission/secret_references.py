@@ -60,7 +60,7 @@ def with_secrets(resolution: Resolution, read: ReadSecret = read_secret) -> Reso
             raise AzureMLError(
                 f"The ZenML secret `{reference.name}` has no key `{reference.key}`, to which `{where}` refers. "
                 f"Its keys: {keys}.",
-                do_next=f"Correct the reference, or add the key: zenml secret update {reference.name} "
+                hint=f"Correct the reference, or add the key: zenml secret update {reference.name} "
                 f"--{reference.key}=VALUE",
             )
         remember([values[reference.key]])
@@ -83,11 +83,11 @@ def _read(name: str, where: str, read: ReadSecret) -> Mapping[str, str]:
     except KeyError:
         raise AzureMLError(
             f"There is no ZenML secret `{name}`, to which `{where}` refers.",
-            do_next=f"Create it: zenml secret create {name} --KEY=VALUE",
+            hint=f"Create it: zenml secret create {name} --KEY=VALUE",
         ) from None
     except Exception as error:  # noqa: BLE001 - whatever ZenML's store of secrets raises
         reason = str(error) or type(error).__name__
         raise AzureMLError(
             f"The ZenML secret `{name}`, to which `{where}` refers, cannot be read: {reason.rstrip('.')}.",
-            do_next=f"Check that the user who runs the pipeline may read it: zenml secret get {name}",
+            hint=f"Check that the user who runs the pipeline may read it: zenml secret get {name}",
         ) from None

@@ -137,7 +137,7 @@ def test_that_the_workspace_pulls_for_serverless_compute_is_not_told_as_a_fact()
     assert refused.status is Status.FAILED
     assert refused.found == "The identity of the workspace may not pull from `team.azurecr.io`."
     documented = "a compute cluster whose managed identity has the role AcrPull there."
-    assert refused.do_next.endswith(f". If that is not enough, what is documented: {documented}")
+    assert refused.hint.endswith(f". If that is not enough, what is documented: {documented}")
     assert granted == Finding(
         "image pull",
         Status.WARNING,
@@ -145,7 +145,7 @@ def test_that_the_workspace_pulls_for_serverless_compute_is_not_told_as_a_fact()
         "serverless compute pulls with it.",
         f"Try it with one step. What is documented: {documented}",
     )
-    assert "the registry's admin user (`az acr update --name team --admin-enabled true`), or a comp" in own.do_next
+    assert "the registry's admin user (`az acr update --name team --admin-enabled true`), or a comp" in own.hint
 
 
 def test_whoever_may_pull_is_well() -> None:

@@ -82,7 +82,7 @@ def test_a_server_of_another_version_is_a_warning() -> None:
         Status.WARNING,
         "The ZenML client has version 0.98.0, its server 0.97.0.",
     )
-    assert found.do_next == "Make them one: pip install 'zenml==0.97.0', or update the server."
+    assert found.hint == "Make them one: pip install 'zenml==0.97.0', or update the server."
 
 
 def test_who_has_signed_in_and_until_when_is_told() -> None:
@@ -98,14 +98,14 @@ def test_who_has_signed_in_and_until_when_is_told() -> None:
 def test_a_refused_credential_fails_in_azures_words() -> None:
     error = AzureMLError(
         "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in.",
-        azure_says="AADSTS7000222: The provided client secret keys are expired.",
-        do_next="Give it other credentials: `zenml service-connector update c --interactive`.",
+        azure_message="AADSTS7000222: The provided client secret keys are expired.",
+        hint="Give it other credentials: `zenml service-connector update c --interactive`.",
     )
 
     assert check_credentials(Problem.of(error), None, NOW) == Finding(
         "credentials",
         Status.FAILED,
-        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure says: "
+        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure: "
         "AADSTS7000222: The provided client secret keys are expired.",
         "Give it other credentials: `zenml service-connector update c --interactive`.",
     )
@@ -124,12 +124,12 @@ def test_a_connector_that_ends_soon_is_a_warning_and_later_is_told() -> None:
 
 
 def test_a_workspace_that_cannot_be_reached_fails() -> None:
-    problem = Problem("Looking at the workspace failed. Azure says: (ResourceNotFound) Not found.", "Check the name.")
+    problem = Problem("Looking at the workspace failed. Azure: (ResourceNotFound) Not found.", "Check the name.")
 
     assert check_workspace("w", WORKSPACE, "https://history") == Finding(
         "workspace", Status.OK, "`w` in westeurope, with its run history"
     )
-    assert check_workspace("w", problem, problem) == Finding("workspace", Status.FAILED, problem.what, problem.do_next)
+    assert check_workspace("w", problem, problem) == Finding("workspace", Status.FAILED, problem.what, problem.hint)
 
 
 def test_a_workspace_that_was_not_made_well_fails() -> None:
@@ -142,13 +142,13 @@ def test_a_workspace_that_was_not_made_well_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_public", "do_next"),
+    ("is_public", "hint"),
     [
         (True, "Look at the proxy."),
         (False, "Let this machine through to the workspace's own services: a private endpoint, a VPN or a proxy."),
     ],
 )
-def test_without_run_history_there_are_no_logs(is_public: bool, do_next: str) -> None:
+def test_without_run_history_there_are_no_logs(is_public: bool, hint: str) -> None:
     found = check_workspace("w", replace(WORKSPACE, is_public=is_public), Problem("No answer.", "Look at the proxy."))
 
     assert found == Finding(
@@ -156,7 +156,7 @@ def test_without_run_history_there_are_no_logs(is_public: bool, do_next: str) ->
         Status.WARNING,
         "The workspace `w` is there, but its run history cannot be reached from here, so jobs have no log and no cause "
         "of failure. No answer.",
-        do_next,
+        hint,
     )
 
 
@@ -199,8 +199,8 @@ def test_both_roles_are_named_where_both_are_missing() -> None:
     found = check_roles(roles(makes_compute=True))
 
     assert found.status is Status.FAILED
-    assert '--role "AzureML Data Scientist"' in found.do_next
-    assert '--role "AzureML Compute Operator"' in found.do_next
+    assert '--role "AzureML Data Scientist"' in found.hint
+    assert '--role "AzureML Compute Operator"' in found.hint
 
 
 def test_what_one_role_takes_away_another_one_gives() -> None:

@@ -116,7 +116,7 @@ class Inspector:
         Raises:
             AzureMLError: If they cannot be listed.
         """
-        with self._explained("listing the VM sizes", do_next=self._how_to_read_quota()):
+        with self._explained("listing the VM sizes", hint=self._how_to_read_quota()):
             return tuple(vm_size(item) for item in self._connection.client.compute.list_sizes(location=location))
 
     def quota(self, location: str) -> Quota:
@@ -125,7 +125,7 @@ class Inspector:
         Raises:
             AzureMLError: If it cannot be listed.
         """
-        with self._explained("listing the quota", do_next=self._how_to_read_quota()):
+        with self._explained("listing the quota", hint=self._how_to_read_quota()):
             listed = list(self._connection.client.compute.list_usage(location=location))
         rows = tuple(row for item in listed for row in quota_rows(item))
         return Quota(location, rows, f"{self._connection.cloud.studio}/quota")
@@ -164,13 +164,13 @@ class Inspector:
         return None if held is None else not missing(held, [PULL])
 
     @contextmanager
-    def _explained(self, doing: str, *, do_next: str = "") -> Iterator[None]:
+    def _explained(self, doing: str, *, hint: str = "") -> Iterator[None]:
         try:
             with self._connection.reading():
                 yield
         except AzureError as error:
             refused = isinstance(error, HttpResponseError) and error.status_code == 403
-            raise explain(doing, error, self._address, do_next=do_next if refused else "") from error
+            raise explain(doing, error, self._address, hint=hint if refused else "") from error
 
     def _how_to_read_quota(self) -> str:
         return (

@@ -36,20 +36,20 @@ class SignInError(ClientAuthenticationError):
     Args:
         what: The credential and its failure, as a sentence without its full stop.
         words: Microsoft Entra's or Azure's message; empty if there is none.
-        do_next: The next steps, as sentences.
+        hint: The next steps, as sentences.
 
     Attributes:
         what: As above.
         words: As above.
-        do_next: As above.
+        hint: As above.
     """
 
-    def __init__(self, what: str, words: str, do_next: str) -> None:
+    def __init__(self, what: str, words: str, hint: str) -> None:
         sentence = what[0].upper() + what[1:]
         super().__init__(message=f"{sentence}: {words}" if words else sentence)
         self.what = what
         self.words = words
-        self.do_next = do_next
+        self.hint = hint
 
 
 class SourceError(ClientAuthenticationError):
@@ -57,12 +57,12 @@ class SourceError(ClientAuthenticationError):
 
     Args:
         message: The failure, as a clause that follows a colon.
-        do_next: The next steps, as sentences; empty for those of its kind of credential.
+        hint: The next steps, as sentences; empty for those of its kind of credential.
     """
 
-    def __init__(self, message: str, do_next: str = "") -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message=message)
-        self.do_next = do_next
+        self.hint = hint
 
 
 def words_of(error: ClientAuthenticationError) -> str:

@@ -177,15 +177,15 @@ class RenewingCredential:
 
     def _could_not_sign_in(self, refusal: ClientAuthenticationError | None) -> SignInError:
         if isinstance(refusal, SourceError):
-            error = self._error(f"could not sign in: {refusal.message}", "", refusal.do_next)
+            error = self._error(f"could not sign in: {refusal.message}", "", refusal.hint)
         else:
             error = self._error("could not sign in", words_of(refusal) if refusal else "")
-        self._failure = (error.what, error.words, error.do_next), self._time.monotonic() + PAUSE_AFTER_FAILURE
+        self._failure = (error.what, error.words, error.hint), self._time.monotonic() + PAUSE_AFTER_FAILURE
         return error
 
-    def _error(self, how: str, words: str, do_next: str = "") -> SignInError:
+    def _error(self, how: str, words: str, hint: str = "") -> SignInError:
         credential = self._credential
-        return SignInError(f"{credential.describe()} {how}", words, do_next or credential.advice())
+        return SignInError(f"{credential.describe()} {how}", words, hint or credential.advice())
 
 
 @dataclass

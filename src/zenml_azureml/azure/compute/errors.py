@@ -30,7 +30,7 @@ def missing(name: str, address: WorkspaceAddress) -> AzureMLError:
     """Return the error if there is no compute of that name, and none is to be created."""
     return AzureMLError(
         f"There is no compute target named `{name}` in the workspace `{address.name}`.",
-        do_next="Correct `compute_target_name`. Or, to create the compute, set `mode` to `compute-instance` or "
+        hint="Correct `compute_target_name`. Or, to create the compute, set `mode` to `compute-instance` or "
         f"`compute-cluster` and `compute_name` to {name!r}.",
     )
 
@@ -50,7 +50,7 @@ def wrong_kind(wanted: ComputeKind, found: FoundCompute, azure_type: str) -> Azu
     return AzureMLError(
         f"The step requests a {kind_in_words(wanted)} (`mode={wanted!r}`) named `{found.name}`, but the workspace has "
         f"a compute of that name that is a {has}.",
-        do_next=advice or "Set another `compute_name`.",
+        hint=advice or "Set another `compute_name`.",
     )
 
 
@@ -63,28 +63,28 @@ def cannot_run_jobs(found: FoundCompute, azure_type: str) -> AzureMLError:
     """Return the error if command jobs do not run on that kind of compute."""
     return AzureMLError(
         f"The compute target `{found.name}` is of the type {azure_type}, on which Azure ML runs no command jobs.",
-        do_next="Name a compute instance, a compute cluster or a Kubernetes compute.",
+        hint="Name a compute instance, a compute cluster or a Kubernetes compute.",
     )
 
 
-def unusable(found: FoundCompute, azure_says: str, address: WorkspaceAddress) -> AzureMLError:
+def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress) -> AzureMLError:
     """Return the error if the compute is in a state in which it runs no jobs and which it does not leave by itself.
 
     Args:
         found: The compute.
-        azure_says: Azure's message about it.
+        azure_message: Azure's message about it.
         address: Its workspace.
     """
     if found.condition == "Stopped":
         return AzureMLError(
             f"The {found.label} is stopped, and `start_stopped_instance` does not allow the operator to start it.",
-            do_next=f"Set `start_stopped_instance=True`, or start it:\n{az_compute('start', found.name, address)}",
+            hint=f"Set `start_stopped_instance=True`, or start it:\n{az_compute('start', found.name, address)}",
         )
     if not is_known(found):
         return AzureMLError(
             f"The {found.label} is in a state that this version of the operator does not know: {found.condition}.",
-            azure_says=azure_says,
-            do_next="Check it in Azure ML Studio. If it does run jobs, a newer version may know the state.",
+            azure_message=azure_message,
+            hint="Check it in Azure ML Studio. If it does run jobs, a newer version may know the state.",
         )
     delete = f"delete it and run the step again to recreate it:\n{az_compute('delete', found.name, address)}"
     advice = f"{delete[0].upper()}{delete[1:]}"
@@ -92,19 +92,19 @@ def unusable(found: FoundCompute, azure_says: str, address: WorkspaceAddress) ->
         advice = f"Restart it:\n{az_compute('restart', found.name, address)}\nIf that does not help, {delete}"
     return AzureMLError(
         f"The {found.label} cannot run jobs: it is {found.condition}.",
-        azure_says=azure_says,
-        do_next=_with_quota(azure_says, advice),
+        azure_message=azure_message,
+        hint=_with_quota(azure_message, advice),
     )
 
 
 def after_failed_creation(
-    label: str, azure_says: str, left_behind: FoundCompute | None, address: WorkspaceAddress
+    label: str, azure_message: str, left_behind: FoundCompute | None, address: WorkspaceAddress
 ) -> str:
     """Return the next steps after a creation that failed, as sentences.
 
     Args:
         label: The compute.
-        azure_says: Azure's message.
+        azure_message: Azure's message.
         left_behind: The compute as the failed creation left it; None if there is none.
         address: Its workspace.
     """
@@ -114,14 +114,14 @@ def after_failed_creation(
             f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first:\n"
             f"{az_compute('delete', left_behind.name, address)}"
         )
-    return _with_quota(azure_says, advice)
+    return _with_quota(azure_message, advice)
 
 
 def vanished(label: str) -> AzureMLError:
     """Return the error if the compute was deleted while the operator prepared it."""
     return AzureMLError(
         f"The {label} was created for the step, and deleted by another user or process before the step could use it.",
-        do_next="Find out why it was deleted, and run the step again.",
+        hint="Find out why it was deleted, and run the step again.",
     )
 
 
@@ -129,7 +129,7 @@ def other_size(wanted: str, made: FoundCompute, address: WorkspaceAddress) -> Az
     """Return the error if Azure has created a compute of another size than the requested one."""
     return AzureMLError(
         f"Azure has created the {made.label} with the size {made.size} instead of {wanted}.",
-        do_next=f"To use it unchanged, run the step again. To delete it:\n{az_compute('delete', made.name, address)}",
+        hint=f"To use it unchanged, run the step again. To delete it:\n{az_compute('delete', made.name, address)}",
     )
 
 
@@ -158,7 +158,7 @@ def _words(error: dict[str, Any]) -> str:
     return f"({error.get('code')}) {error.get('message') or ''}".strip()
 
 
-def _with_quota(azure_says: str, advice: str) -> str:
-    if "quota" not in azure_says.lower():
+def _with_quota(azure_message: str, advice: str) -> str:
+    if "quota" not in azure_message.lower():
         return advice
     return f"Request more quota ({HOW_TO_GET_MORE}), or set a smaller `size`.\n{advice}"

@@ -146,7 +146,7 @@ def _network(request: ComputeInstance | ComputeCluster) -> entities.NetworkSetti
         raise AzureMLError(
             f"The network of the compute `{request.name}` is incomplete: `vnet_name={request.vnet_name!r}`, "
             f"`subnet={request.subnet!r}`.",
-            do_next="Set both `vnet_name` and `subnet` to a name, or `subnet` alone to the subnet's ARM id.",
+            hint="Set both `vnet_name` and `subnet` to a name, or `subnet` alone to the subnet's ARM id.",
         )
     return entities.NetworkSettings(vnet_name=request.vnet_name, subnet=request.subnet)
 

@@ -247,7 +247,7 @@ def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
     return AzureMLError(
         f"The step requests {needs} nodes (`instance_count`), but the compute `{name}` has at most {has}, so its job "
         "would wait indefinitely.",
-        do_next=f"Lower `instance_count`, or raise the maximum of the compute (`az ml compute update --name {name} "
+        hint=f"Lower `instance_count`, or raise the maximum of the compute (`az ml compute update --name {name} "
         f"--max-instances {needs}`); for a new one that is `max_instances`.",
     )
 

@@ -208,7 +208,7 @@ class _Preparation:
         advice = compute_errors.after_failed_creation(self._label, error_message(error), found, self._address)
         # If Azure has not answered, or has an internal fault, the hint for that error is better.
         answered = status is not None and status < 500
-        failure = explain(f"creating the {self._label}", error, self._address, do_next=advice if answered else "")
+        failure = explain(f"creating the {self._label}", error, self._address, hint=advice if answered else "")
         lacking = answered and is_lack_of_capacity(error_message(error))
         raise (NoCapacityError.of(failure) if lacking else failure) from error
 

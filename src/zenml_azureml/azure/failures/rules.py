@@ -22,12 +22,12 @@ class Cause:
     Attributes:
         name: Name of the kind of cause, e.g. `out-of-memory`; its row in docs/failures.md.
         what: The event, as a clause: `the node ran out of memory`.
-        do_next: The next steps, as sentences.
+        hint: The next steps, as sentences.
     """
 
     name: str
     what: str
-    do_next: str
+    hint: str
 
 
 _MORE_MEMORY = (

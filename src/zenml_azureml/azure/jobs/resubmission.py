@@ -47,7 +47,7 @@ def spec_from_job(connection: WorkspaceConnection, job_name: str, own_tag: str) 
     if not image or not command:
         raise AzureMLError(
             f"The job `{job_name}` cannot be resubmitted: Azure ML did not return its command and image.",
-            do_next="Run the pipeline again.",
+            hint="Run the pipeline again.",
         )
     output = (getattr(job, "outputs", None) or {}).get(OUTPUT)
     return JobSpec(

@@ -235,7 +235,7 @@ class JobSubmitter:
                 raise AzureMLError(
                     f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
                     f"its tag `{own}` shows that it belongs to another step run.",
-                    do_next="Check the job in Azure ML Studio. A new run of the pipeline uses another job name.",
+                    hint="Check the job in Azure ML Studio. A new run of the pipeline uses another job name.",
                 ) from None
             logger.info("Job `%s` already exists; reusing it.", request.name)
             return found

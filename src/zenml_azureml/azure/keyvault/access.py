@@ -87,7 +87,7 @@ def find_vault(manager: ResourceManager, address: WorkspaceAddress, named: str |
         if not named:
             raise AzureMLError(
                 f"The workspace `{address.name}` has no key vault.",
-                do_next="Name another one with the setting `key_vault`, or set `secrets_via='environment'`.",
+                hint="Name another one with the setting `key_vault`, or set `secrets_via='environment'`.",
             )
     if named.startswith("/"):
         return _at(manager, named, address)
@@ -168,7 +168,7 @@ def reader_of(
     if identity is not None and identity.kind != "managed":
         raise AzureMLError(
             f"A job with `identity={identity.kind!r}` has no managed identity to read secrets from a key vault with.",
-            do_next="Set `identity='managed'`.",
+            hint="Set `identity='managed'`.",
         )
     if target.name is None:
         if identity is None:
@@ -178,7 +178,7 @@ def reader_of(
             raise AzureMLError(
                 "A job on serverless compute has no managed identity to read secrets from a key vault with, unless you "
                 "request one.",
-                do_next="Set `identity='managed'`. The workspace needs a user-assigned identity with the role "
+                hint="Set `identity='managed'`. The workspace needs a user-assigned identity with the role "
                 f"`{READER}` on its key vault.",
             )
         body = manager.get(address.path, WORKSPACES)
@@ -197,7 +197,7 @@ def reader_of(
             return reader
     which = f" with the client id {wanted}" if wanted and found else ""
     raise AzureMLError(
-        f"A job on {place} has no managed identity{which} to read secrets from a key vault with.", do_next=lacking
+        f"A job on {place} has no managed identity{which} to read secrets from a key vault with.", hint=lacking
     )
 
 

@@ -228,7 +228,7 @@ class SecretDelivery:
                 raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
             return with_retries(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
-            raise explain(doing, error, self._address, do_next=_LEFT_BEHIND) from error
+            raise explain(doing, error, self._address, hint=_LEFT_BEHIND) from error
 
     def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
         """Yield the secrets of this workspace's jobs in a vault; none if the workspace's own vault may not be listed.
@@ -298,11 +298,11 @@ class SecretDelivery:
         if allowed is None:
             return vault, AzureMLError(
                 f"Cannot check whether {reader.who} may read secrets of the key vault `{vault.name}`.",
-                do_next=f"{how}\nThen set `secrets_via='key-vault'`.",
+                hint=f"{how}\nThen set `secrets_via='key-vault'`.",
             )
         return vault, AzureMLError(
             f"{reader.who[0].upper()}{reader.who[1:]} may not read secrets of the key vault `{vault.name}`.",
-            do_next=f"{how}\n{_TAKES_EFFECT}",
+            hint=f"{how}\n{_TAKES_EFFECT}",
         )
 
     def _write(self, way: _Way, task: _Task) -> str | AzureMLError:
@@ -326,7 +326,7 @@ class SecretDelivery:
             url = with_retries(doing, write, task.patience, self._time, check=task.check)
         except AzureError as error:
             refused = _is_refusal(error)
-            explained = explain(doing, error, self._address, do_next=self._how_to_write(way.vault) if refused else "")
+            explained = explain(doing, error, self._address, hint=self._how_to_write(way.vault) if refused else "")
             if way.proven and not refused:
                 raise explained from error
             return explained
@@ -361,7 +361,7 @@ class SecretDelivery:
             return
         self._warned = True
         names = ", ".join(sorted(request.certain_secret_names))
-        says = f"\nAzure: {refusal.azure_says}" if refusal.azure_says else ""
+        says = f"\nAzure: {refusal.azure_message}" if refusal.azure_message else ""
         logger.warning(
             "The job definition contains secrets (%s). Anyone with Reader access to workspace `%s` can read them.\n"
             "The key vault could not be used: %s%s\n"
@@ -371,7 +371,7 @@ class SecretDelivery:
             self._address.name,
             refusal.what,
             says,
-            refusal.do_next,
+            refusal.hint,
         )
 
 

@@ -103,7 +103,7 @@ class QuotaShortage:
         """Return the error for a step that needs these nodes."""
         return NoCapacityError(
             self.explain(),
-            do_next=f"{how_to_get_more(self.page)}, or choose another size. Or set `quota_check='warn'` to submit the "
+            hint=f"{how_to_get_more(self.page)}, or choose another size. Or set `quota_check='warn'` to submit the "
             "job anyway and let it wait in Azure's queue. Quota is read once per process.",
         )
 

@@ -106,7 +106,7 @@ def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
     nearest = ", ".join(f"`{by_name[match].name}`" for match in close)
     raise AzureMLError(
         f"Azure ML offers no VM size `{name}` in `{region}`." + (f" Did you mean {nearest}?" if nearest else ""),
-        do_next=f"Correct the size. To list the sizes:\naz ml compute list-sizes --location {region}",
+        hint=f"Correct the size. To list the sizes:\naz ml compute list-sizes --location {region}",
     )
 
 
@@ -197,10 +197,10 @@ def _nothing_serves(
     classes = sorted({found for size in lacking if size.gpus and (found := gpu_class_of(size.name))})
     if request.gpu_class and request.gpu_class.upper() not in classes:
         lines.append(f"  GPUs that `{quota.region}` has: {', '.join(classes) or 'none'}")
-    do_next = "Lower the step's resources, or set a size."
+    hint = "Lower the step's resources, or set a size."
     kind_of_error = AzureMLError
     if any(check_quota(size, quota, nodes, low_priority) for size in nearest):
-        do_next += f" {how_to_get_more(quota.page)}."
+        hint += f" {how_to_get_more(quota.page)}."
         kind_of_error = NoCapacityError
     return kind_of_error(
         "\n".join(
@@ -210,5 +210,5 @@ def _nothing_serves(
                 *lines,
             ]
         ),
-        do_next=do_next,
+        hint=hint,
     )

@@ -94,6 +94,6 @@ def _offered(size: str, sizes: Sequence[VmSize]) -> bool:
 def _not_known(request: ResourceRequest, region: str) -> AzureMLError:
     return AzureMLError(
         f"No VM size can be chosen for {request.describe()}: the credential may not list the sizes of `{region}`.",
-        do_next="Set the size in the settings, or have a role such as Reader on the subscription assigned to the "
+        hint="Set the size in the settings, or have a role such as Reader on the subscription assigned to the "
         "credential's identity.",
     )

@@ -83,7 +83,7 @@ class ResourceRequest:
         if self.gpu_class and self.gpus == 0:
             raise AzureMLError(
                 f"The step's resources ask for `gpu_class={self.gpu_class!r}`, but also for `gpu_count=0`.",
-                do_next="Remove one of them.",
+                hint="Remove one of them.",
             )
 
     @property

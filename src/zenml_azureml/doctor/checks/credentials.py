@@ -22,7 +22,7 @@ def check_credentials(facts: Credential | Problem, source_expires_at: datetime |
         now: The time.
     """
     if isinstance(facts, Problem):
-        return failed(CHECK, facts.what, facts.do_next)
+        return failed(CHECK, facts.what, facts.hint)
     who = f"{facts.source} signs in as {facts.who or 'somebody that its token does not name'}"
     if source_expires_at is not None and source_expires_at - now < SOON:
         return warning(

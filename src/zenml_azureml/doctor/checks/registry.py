@@ -187,7 +187,7 @@ def _by_the_workspace(facts: RegistryFacts, registry: InspectedRegistry) -> Find
             f"Try it with one step. What is documented: {works}.",
         )
     if found.status is Status.FAILED:
-        return failed(PULL, found.found, f"{found.do_next}. If that is not enough, what is documented: {works}.")
+        return failed(PULL, found.found, f"{found.hint}. If that is not enough, what is documented: {works}.")
     return found
 
 

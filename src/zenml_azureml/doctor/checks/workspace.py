@@ -17,7 +17,7 @@ def check_workspace(name: str, facts: InspectedWorkspace | Problem, run_history:
         run_history: Where its run history is.
     """
     if isinstance(facts, Problem):
-        return failed(CHECK, facts.what, facts.do_next)
+        return failed(CHECK, facts.what, facts.hint)
     if facts.provisioning_state == "Failed":
         return failed(
             CHECK,
@@ -31,6 +31,6 @@ def check_workspace(name: str, facts: InspectedWorkspace | Problem, run_history:
             f"and no cause of failure. {run_history.what}",
             "Let this machine through to the workspace's own services: a private endpoint, a VPN or a proxy."
             if not facts.is_public
-            else run_history.do_next,
+            else run_history.hint,
         )
     return ok(CHECK, f"`{name}` in {facts.location}, with its run history")
