@@ -133,7 +133,7 @@ CASES = {
     "null for a page": Case(list_all, JOBS, body("null"), f"HOST{JOBS} answered with nothing instead of an object."),
     "a list for a page": Case(look_at_all, JOBS, body("[]"), f"HOST{JOBS} answered with a list instead of an object."),
     "nothing for a page": Case(
-        look_at_all, JOBS, body(""), f"HOST{JOBS} answered with nothing; a proxy may have given it."
+        look_at_all, JOBS, body(""), f"HOST{JOBS} answered with nothing; it may be the answer of a proxy."
     ),
     "null for run history": Case(
         read_log, DETAILS, body("null"), f"HOST{DETAILS} answered with nothing instead of an object."
@@ -171,7 +171,7 @@ CASES = {
         look_at_all,
         JOBS,
         body("<html>"),
-        f"HOST{JOBS} answered with something that is no JSON; a proxy may have given it.",
+        f"HOST{JOBS} answered with something that is not JSON; it may be the answer of a proxy.",
     ),
     "invalid UTF-8 for an id": Case(
         look_at_all,
@@ -183,7 +183,7 @@ CASES = {
         look_at_all,
         JOBS,
         body(f'{{"value": {NESTED}}}'),
-        f"HOST{JOBS} answered with something that is no JSON; a proxy may have given it.",
+        f"HOST{JOBS} answered with something that is not JSON; it may be the answer of a proxy.",
     ),
     "an error that is nested deep": Case(
         look_at_all, JOBS, body(f'{{"error": {NESTED}}}', 400), "Operation returned an invalid status 'Bad Request'"
@@ -232,7 +232,7 @@ CASES = {
         read_log,
         DETAILS,
         log_at(5),
-        f"HOST{DETAILS} answered with something that cannot be read (TypeError: an address of a log is no text).",
+        f"HOST{DETAILS} answered with something that cannot be read (TypeError: the address of a log is not a text).",
     ),
     "a time limit of many years": Case(
         read_log,
@@ -317,7 +317,7 @@ CASES = {
         read_log,
         WORKSPACE,
         value(hostile_server.workspace(None)),
-        f"The workspace {WORKSPACE} names no `discoveryUrl`.",
+        f"The workspace {WORKSPACE} has no `discoveryUrl`.",
     ),
     "a discovery URL that cannot be read": Case(
         read_log,
@@ -327,17 +327,17 @@ CASES = {
     ),
     "run history elsewhere": Case(read_log, "/discovery", value({"api": ELSEWHERE}), FOREIGN.format(ELSEWHERE)),
     "a number for run history": Case(
-        read_log, "/discovery", value({"api": 5}), "HOST/discovery names no address of the service `api`."
+        read_log, "/discovery", value({"api": 5}), "HOST/discovery has no address of the service `api`."
     ),
     "secrets that go on elsewhere": Case(
         list_secrets,
         "/secrets",
         next_link(f"{ELSEWHERE}/secrets?x"),
-        f"The key vault HOST has a list of its secrets go on elsewhere: {ELSEWHERE}/secrets?x",
+        f"The next page of the secrets of the key vault HOST is at another address: {ELSEWHERE}/secrets?x",
     ),
     # Logs.
     "a log without storage": Case(
-        read_log, "/log", body("<html>"), "The answer is none of Azure Storage; a proxy may have given it."
+        read_log, "/log", body("<html>"), "The answer is not from Azure Storage; it may be the answer of a proxy."
     ),
     "a byte a second": Case(
         read_log,

@@ -322,7 +322,7 @@ def test_a_service_connector_is_refused_outside_of_the_public_cloud() -> None:
 @pytest.mark.parametrize(
     ("cloud", "first"), [(AZURE, "az ml job"), (CHINA, "az cloud set --name AzureChinaCloud; az ml job")]
 )
-def test_how_to_cancel_by_hand_names_the_cloud_where_it_is_not_the_public_one(cloud: Cloud, first: str) -> None:
+def test_command_to_cancel_names_the_cloud_unless_it_is_the_public_one(cloud: Cloud, first: str) -> None:
     workspace = Workspace(address_in(cloud), lambda: credential_for(None, cloud))
 
-    assert workspace.how_to_cancel("job-1").startswith(f"To cancel it by hand: {first} cancel --name job-1")
+    assert workspace.how_to_cancel("job-1").startswith(f"To cancel it manually: {first} cancel --name job-1")

@@ -138,7 +138,7 @@ def test_a_cluster_of_another_size_than_asked_for_is_an_error(world: World) -> N
     def make_it_larger() -> None:
         world.say("cpu", vmSize="STANDARD_DS5_V2")
 
-    with pytest.raises(AzureMLError, match="of the size STANDARD_DS5_V2 instead of Standard_DS3_v2") as error:
+    with pytest.raises(AzureMLError, match="with the size STANDARD_DS5_V2 instead of Standard_DS3_v2") as error:
         world.while_our_look_is_on_its_way(CLUSTER, make_it_larger, at="computeOperationsStatus")
 
     assert "az ml compute delete --name cpu" in str(error.value)
@@ -159,7 +159,7 @@ def test_what_is_interrupted_is_not_left_in_silence(
     with pytest.raises(KeyboardInterrupt):
         ensure_compute(world.connection, request, clock=ctrl_c, sleep=world.sleep)
 
-    assert "may go on being" in caplog.text
+    assert "may still be" in caplog.text
     assert by_hand in caplog.text
     # It does, and the next step waits for it.
     assert not world.ensure(request).created
@@ -190,7 +190,7 @@ def test_a_cluster_that_cannot_be_told_from_another_one_is_not_deleted(
 
     assert not delete_compute(world.connection, replace(target, created_on=None))
 
-    assert "does not say when it was created" in caplog.text
+    assert "does not report when it was created" in caplog.text
     assert world.compute("cpu").provisioning_state == "Succeeded"
 
 

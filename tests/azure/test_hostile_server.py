@@ -185,7 +185,7 @@ def test_of_a_job_with_very_many_logs_the_first_are_followed(client: Client, mon
 
     lines = read_log(client)
 
-    assert lines[0] == "The job has 50 logs, and 3 of them are shown. Studio has all of them."
+    assert lines[0] == "The job has 50 logs; 3 of them are shown. Studio has all of them."
     assert lines[1:] == [f"[process {number}] {word}" for number in range(3) for word in ("one", "two")]
 
 

@@ -116,7 +116,7 @@ def test_quota_and_sizes_take_a_role_on_the_subscription(world: World, inspector
     subscription = world.emulator.context.store.workspaces[0].subscription_id
     assert refused.value.azure_message.startswith("(AuthorizationFailed) The client ")
     assert refused.value.hint == (
-        "Sizes and quota are the subscription's: have somebody give the credential a role such as Reader on "
+        "Sizes and quota belong to the subscription: have an owner assign the credential a role such as Reader on "
         f"/subscriptions/{subscription}."
     )
 

@@ -67,7 +67,7 @@ def test_no_request_goes_to_another_address(name: str, sent: list[str]) -> None:
     lookalikes = [f"https://team.{suffix}.example", f"https://team-{suffix}", f"http://team.{suffix}"]
     lookalikes += [f"https://{suffix}@example", "https://example"]
     for vault in [*others, *lookalikes]:
-        with pytest.raises(AzureMLError, match="no address of a known key vault"):
+        with pytest.raises(AzureMLError, match="it is not in a known key vault"):
             delivery(CLOUDS[name]).delete(f"{vault}/secrets/zenml-1")
 
     assert sent == []

@@ -51,7 +51,7 @@ def test_more_nodes_than_a_cluster_can_have_are_an_error_and_not_a_job_that_wait
     if exists:
         place(connection, small, JobOptions(), Demands())
 
-    with pytest.raises(AzureMLError, match=r"asks for 3 nodes \(`instance_count`\), but the compute `cpu` has 2"):
+    with pytest.raises(AzureMLError, match=r"requests 3 nodes .* but the compute `cpu` has at most 2"):
         place(connection, small, JobOptions(instance_count=3), Demands())
 
     assert bool(emulator.context.store.workspaces[0].computes) is exists

@@ -234,7 +234,7 @@ def test_where_the_request_tells_that_nobody_could_read_them_nobody_is_asked(
     assert bench.asked() == []
     assert bench.job("second")["environmentVariables"]["ZENML_STORE_API_TOKEN"] == "hush-hush"
     (warning,) = warnings(caplog)
-    assert "(ZENML_STORE_API_TOKEN): whoever may read jobs of the workspace `emulator` can read them" in warning
+    assert "(ZENML_STORE_API_TOKEN). Anyone with Reader access to workspace `emulator` can read them" in warning
     assert reason in warning
     assert "hush" not in warning
     with pytest.raises(AzureMLError, match=reason):
@@ -314,7 +314,7 @@ def test_access_policies_are_understood(bench: Bench) -> None:
 
 def test_serverless_compute_has_the_workspaces_user_assigned_identity(bench: Bench) -> None:
     options: dict[str, Any] = {"serverless": True, "identity": JobIdentity("managed"), "secrets_via": "key-vault"}
-    with pytest.raises(AzureMLError, match="Give the workspace a user-assigned identity too"):
+    with pytest.raises(AzureMLError, match="Add a user-assigned identity to the workspace"):
         bench.submit("first", **options)
     changes = {"identity": {"type": "SystemAssigned,UserAssigned", "userAssignedIdentities": {IDENTITY: {}}}}
     body = bench.arm.call("PATCH", bench.arm.workspace, changes).body
@@ -377,7 +377,7 @@ def test_a_vault_out_of_reach_is_left_alone_after_a_minute(bench: Bench, caplog:
 
     assert 55 < sum(bench.slept) < 65
     assert bench.job("second")["environmentVariables"]["ZENML_STORE_API_TOKEN"] == "hush-hush"
-    assert len([warning for warning in warnings(caplog) if "Secrets are in the definition" in warning]) == 1
+    assert len([warning for warning in warnings(caplog) if "The job definition contains secrets" in warning]) == 1
     with pytest.raises(AzureMLError, match="Writing the job's secrets to the key vault"):
         bench.submit("third", secrets_via="key-vault")
     assert sum(bench.slept) > 60 * 30
@@ -441,7 +441,7 @@ def test_a_secret_that_cannot_be_deleted_is_told_of(bench: Bench, caplog: pytest
 def test_a_token_goes_to_key_vaults_only(bench: Bench) -> None:
     bench.let_all()
 
-    with pytest.raises(AzureMLError, match="this is no address of a known key vault"):
+    with pytest.raises(AzureMLError, match="it is not in a known key vault"):
         bench.workspace.secrets.delete(f"{bench.emulator.base_url}/secrets/job")
 
 

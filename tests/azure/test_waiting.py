@@ -166,8 +166,8 @@ def test_azure_out_of_reach_for_too_long_is_told_with_the_way_back_to_the_job(
     told = str(watched.error)
     assert told.startswith("Watching the job `job` failed in the Azure ML workspace `emulator`")
     assert "Azure: (TooManyRequests) Slow down." in told
-    assert "To go on waiting for it: zenml-azureml jobs wait job" in told
-    assert "To cancel it by hand: az ml job cancel --name job --workspace-name emulator" in told
+    assert "To wait for it: zenml-azureml jobs wait job" in told
+    assert "To cancel it manually: az ml job cancel --name job --workspace-name emulator" in told
     tries = len(looks(emulator))
     assert 5 <= tries <= 12, tries  # about 1, 2, 4, 8, 16, 30 seconds, and a last one when the minute is over
 

@@ -161,7 +161,7 @@ def test_what_does_not_pass_ends_the_job(path: str, doing: str, machine: Machine
 def test_who_may_not_read_is_told_the_role(arm: Arm) -> None:
     machine = Machine(arm)
 
-    with pytest.raises(BootstrapError, match="the role `Key Vault Secrets User` at the vault") as error:
+    with pytest.raises(BootstrapError, match="the role `Key Vault Secrets User` on the vault") as error:
         machine.prepare()
 
     assert machine.identity.object_id in str(error.value)

@@ -153,7 +153,7 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
     assert by_step["waits"][1].properties["computeId"].endswith("/computes/elsewhere")
     told_of_waits = [(attempt["target"], attempt.get("reason")) for attempt in steps["waits"]["attempts"]]
     assert told_of_waits == [(0, "queue timeout"), (1, None)]
-    assert "there already: going on with it" in output
+    assert "already exists; reusing it" in output
 
     assert [job.status for job in by_step["nowhere"]] == ["Failed", "Failed"]
     message = steps["nowhere"]["message"]
@@ -170,7 +170,7 @@ def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project
     assert [attempt["target"] for attempt in steps["spot"]["attempts"]] == [0, 0, 0]
     assert steps["spot"]["cost"] >= 0
     assert [job.status for job in by_step["unlucky"]] == ["Failed", "Failed"]
-    assert "Azure took its low-priority node away" in steps["unlucky"]["message"]
+    assert "Azure preempted its low-priority node" in steps["unlucky"]["message"]
 
     run = next(line.split()[1] for line in output.splitlines() if line.startswith("RUN "))
     listed = simulated_project.azureml("jobs", "list", "--run", run)

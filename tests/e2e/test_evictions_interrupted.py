@@ -202,7 +202,7 @@ def test_the_history_tells_where_the_job_is_that_was_submitted_by_a_process_that
 
     # There was room at the second place by now. But the job is at the third.
     assert waited.returncode == 0, waited.stderr
-    assert f"The job `{second.name}` is there already" in waited.stdout + waited.stderr
+    assert f"Job `{second.name}` already exists" in waited.stdout + waited.stderr
     assert jobs_of(emulator) == [first, second]
     assert second.properties["tags"]["zenml_target"] == "2"
     told = ask(simulated_project, HISTORY).rpartition("HISTORY ")[2]

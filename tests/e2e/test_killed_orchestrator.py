@@ -92,7 +92,7 @@ def test_the_next_process_finds_the_job_and_submits_no_other(simulated_project: 
     assert "STATUS running None" in looking  # nothing was saved: it is found by the step run id
 
     submitting = next_process(simulated_project, SUBMIT_AGAIN)
-    assert f"The job `{job.name}` is there already: going on with it." in submitting
+    assert f"Job `{job.name}` already exists; reusing it." in submitting
     assert f"STATUS running {job.name}" in submitting
     assert [job.status for job in jobs_of(emulator)] == ["Running"]
     puts = [request for request in requests_of(emulator) if request["method"] == "PUT" and "/jobs/" in request["path"]]
@@ -108,7 +108,7 @@ def test_a_job_of_the_same_name_that_is_another_steps_is_not_gone_on_with(
 
     output = next_process(simulated_project, SUBMIT_AGAIN_AND_SAY_WHAT_IS_WRONG)
 
-    assert f"has a job named `{job.name}` already, and its tag `zenml_step_run_id` says that it is not this" in output
+    assert f"has a job named `{job.name}` already, and its tag `zenml_step_run_id` shows that it" in output
     assert [job.status for job in jobs_of(emulator)] == ["Running"]
 
 

@@ -85,7 +85,7 @@ def test_every_process_runs_the_step_and_the_first_one_reports(project: Project,
     assert len({rank["folder"] for rank in ranks}) == 4  # but not where code is extracted to
     assert len({rank["zenml"] for rank in ranks}) == 4  # nor what ZenML writes
     assert ranks[0]["context"] == "train"
-    assert ranks[3]["context"].startswith("`get_step_context` is not to be had here: this is rank 3 of 4, on node 1.")
+    assert ranks[3]["context"].startswith("`get_step_context` is not available here: this is rank 3 of 4, on node 1.")
     # Ranks that end early, by returning or exiting, do not end the step; rank 0 does, but not before the last one has.
     (returned,), (ended,) = re.findall(r"RETURNS ([\d.]+)", output), re.findall(r"ENDED ([\d.]+)", output)
     assert float(returned) < float(ended)

@@ -116,7 +116,7 @@ def test_an_access_token_that_expires_in_a_run_is_told_and_a_new_one_used(
     principal = (proxied.tenant_id, proxied.client_id, proxied.client_secret)
 
     run = project.start(WAIT, str(tmp_path / "go"), *principal)
-    said = read_until(run, "Cannot look at the Azure ML job")
+    said = read_until(run, "Cannot get the status of Azure ML job")
     assert "service connector `token` of the step operator `azureml` could not sign in: " in said
     assert "credentials have expired" in said
     zenml(project, "service-connector", "update", "token", *token_options(Arm(proxied).token()))

@@ -195,7 +195,7 @@ def test_azures_reason_wins_over_what_the_step_reported_when_it_was_ended() -> N
 
     cause = cause_of(FailedJob(message, "UserError", reported="KeyboardInterrupt"))
 
-    assert (cause.name, cause.what) == ("preempted", "Azure took its low-priority node away (KeyboardInterrupt)")
+    assert (cause.name, cause.what) == ("preempted", "Azure preempted its low-priority node (KeyboardInterrupt)")
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def body(code: str, message: str) -> dict[str, Any]:
     ("status", "answer", "words", "advice"),
     [
         (403, body("AuthorizationFailed", "no right"), "(AuthorizationFailed) no right", "`AzureML Data Scientist`"),
-        (429, body("TooManyRequests", "slow down"), "(TooManyRequests) slow down", "try again in some minutes"),
-        (503, None, "Service Unavailable", "try again in some minutes"),
+        (429, body("TooManyRequests", "slow down"), "(TooManyRequests) slow down", "try again in a few minutes"),
+        (503, None, "Service Unavailable", "try again in a few minutes"),
         (400, body("UserError", "not so"), "(UserError) not so", "Change what Azure names above"),
     ],
 )

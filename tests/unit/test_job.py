@@ -229,7 +229,7 @@ def test_a_job_of_that_name_that_is_not_this_steps_is_an_error(
     impatient(credential).submit(REQUEST, ANYWHERE)
     other = replace(REQUEST, command="python -m other", tags={"zenml_step": "other"})
 
-    with pytest.raises(AzureMLError, match="is not this step's"):
+    with pytest.raises(AzureMLError, match="belongs to another step run"):
         impatient(credential).submit(other, ANYWHERE)
 
 

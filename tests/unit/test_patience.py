@@ -35,9 +35,9 @@ def test_one_line_at_once_and_one_a_minute(patience: Waiter, caplog: pytest.LogC
         patience.wait(1, "Creating")
 
     assert caplog.messages == [
-        "Waiting for the compute cluster `cpu`, which is Creating.",
-        "Still waiting for the compute cluster `cpu`: Creating, 60 seconds so far.",
-        "Still waiting for the compute cluster `cpu`: Creating, 120 seconds so far.",
+        "Waiting for the compute cluster `cpu`, which is Creating",
+        "Still waiting for the compute cluster `cpu`: Creating, 60 seconds so far",
+        "Still waiting for the compute cluster `cpu`: Creating, 120 seconds so far",
     ]
 
 
@@ -45,7 +45,7 @@ def test_what_has_changed_is_told_with_the_next_line(patience: Waiter, caplog: p
     for condition in ["Stopping"] * 59 + ["Starting"] * 10:
         patience.wait(1, condition)
 
-    assert caplog.messages[1:] == ["Still waiting for the compute cluster `cpu`: Starting, 60 seconds so far."]
+    assert caplog.messages[1:] == ["Still waiting for the compute cluster `cpu`: Starting, 60 seconds so far"]
 
 
 def test_it_ends_after_half_an_hour(patience: Waiter) -> None:

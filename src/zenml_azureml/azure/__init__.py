@@ -8,6 +8,6 @@ from __future__ import annotations
 import logging
 
 # The SDK announces its own experimental classes whenever it is imported, and logs each answer that is an error;
-# azure-identity logs every credential that it tries in vain. What matters of it is raised too: nobody needs it twice.
+# azure-identity logs every credential that it tries in vain. Relevant errors are raised too, so the logs repeat them.
 for _noisy in ("azure.ai.ml._utils._experimental", "azure.ai.ml._telemetry", "azure.identity"):
     logging.getLogger(_noisy).setLevel(logging.CRITICAL)

@@ -1,7 +1,7 @@
-"""Answers that are bounded in size and in time, whatever the server sends.
+"""Limits on the size and duration of answers, even if the server is malicious.
 
-urllib3's time-outs are those of one read: a server that sends a byte a second never lets them pass. So the socket
-itself keeps the deadline, which holds for headers, for the frames of chunked bodies and for what is compressed alike.
+urllib3's time-outs are for one read: a server that sends a byte per second never exceeds them. So the socket itself
+checks the deadline, for headers, for the frames of chunked bodies and for compressed data alike.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
-#: The encodings that are asked for and read; one, not several around each other.
+#: The encodings that are accepted; one at a time, not nested.
 _ENCODINGS = ("", "identity", "gzip", "deflate")
 
-#: What headers, and the frames of a chunked body, may take besides the body.
+#: Number of bytes that headers, and the frames of a chunked body, may have in addition to the body.
 _OVERHEAD = 1024 * 1024
 
 
 class TooMuchError(ServiceResponseError):
-    """An answer was longer, or took longer, than any answer may."""
+    """An answer that exceeded the limit of size or time."""
 
 
 class Exchange(threading.local):
-    """The request that this thread has sent, and what its answer may still cost."""
+    """The request that this thread has sent, and the limits of its answer."""
 
     def __init__(self) -> None:
         self.clock: Callable[[], float] | None = None
@@ -42,7 +42,7 @@ class Exchange(threading.local):
 
     @contextmanager
     def bounded(self, where: str, most_bytes: int, seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-        """Bound what this thread receives, for the length of a `with`."""
+        """Limit the data that this thread receives, for the duration of a `with`."""
         self.where, self.most_bytes, self.seconds, self.read = where, most_bytes, seconds, 0
         self.clock, self.until = clock, clock() + seconds
         try:
@@ -51,10 +51,10 @@ class Exchange(threading.local):
             self.clock = None
 
     def received(self, number: int) -> None:
-        """Take in that so many bytes have come from the wire.
+        """Count received bytes.
 
         Raises:
-            TooMuchError: If they are too many, or it has been too long.
+            TooMuchError: If they are too many, or took too long.
         """
         if self.clock is None:
             return
@@ -65,18 +65,18 @@ class Exchange(threading.local):
             raise TooMuchError(f"{self.where} took longer than {self.seconds:.0f} s for one answer.")
 
     def too_long(self) -> TooMuchError:
-        """The error for an answer that is too long."""
+        """Return the error for an answer that is too long."""
         return TooMuchError(f"{self.where} sent more than {self.most_bytes:,} bytes in one answer.")
 
 
 _EXCHANGE = Exchange()
 
-#: Bounds the answer to what this thread sends. See `Exchange.bounded`.
+#: Limits the answer to this thread's request. See `Exchange.bounded`.
 bounded = _EXCHANGE.bounded
 
 
 class _BoundedSocket(ssl.SSLSocket):
-    """A connection that keeps the bounds of the thread that reads from it."""
+    """A connection that enforces the limits of the thread that reads from it."""
 
     def recv_into(self, *arguments: Any, **options: Any) -> int:
         number = super().recv_into(*arguments, **options)
@@ -85,7 +85,7 @@ class _BoundedSocket(ssl.SSLSocket):
 
 
 class _BoundedBody:
-    """urllib3's answer, of which no more is unpacked than an answer may have."""
+    """urllib3's answer, with a limit on its decompressed size."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -100,7 +100,7 @@ class _BoundedBody:
             setattr(self._raw, name, value)
 
     def stream(self, amount: int, decode_content: bool | None = None) -> Iterator[bytes]:
-        """The body, piece by piece.
+        """Yield the body, piece by piece.
 
         Raises:
             TooMuchError: If it is too long.
@@ -119,23 +119,23 @@ class _BoundedBody:
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Sends requests of `requests` over HTTPS, and keeps the bounds of `bounded`.
+    """Sends requests of `requests` over HTTPS, with the limits of `bounded`.
 
     Args:
-        connections: How many are kept open to one host.
+        connections: Number of connections that are kept open to one host.
     """
 
     def __init__(self, connections: int) -> None:
-        # As azure-core's own sessions: nothing is tried again below its retry policy.
+        # As in azure-core's own sessions: only its retry policy retries.
         never = Retry(total=False, redirect=False, raise_on_status=False)
         super().__init__(pool_maxsize=connections, max_retries=never)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Have all connections be bounded ones."""
+        """Use limited connections."""
         super().init_poolmanager(*arguments, ssl_context=_context(), **options)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """The same for those through a proxy."""
+        """Use limited connections through a proxy."""
         return super().proxy_manager_for(proxy, ssl_context=_context(), **options)
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:

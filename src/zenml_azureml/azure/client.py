@@ -1,4 +1,4 @@
-"""An Azure ML workspace as the step operator uses it: submit, watch, cancel."""
+"""The client of an Azure ML workspace: submit, watch and cancel jobs."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ _JOB_ID = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)/jobs/", re.IGNORECASE
 )
 
-#: How long Azure may be out of reach for a cancel.
+#: Longest time for which Azure may be unreachable during a cancel.
 CANCEL_PATIENCE = timedelta(minutes=1)
 
 
 class Workspace:
-    """One workspace, and what goes on in it. Thread-safe, as each of its parts is.
+    """One workspace and its jobs. Thread-safe, as each of its parts is.
 
     Args:
-        address: Which workspace.
+        address: Its address.
         credential: Makes the credential when it is first needed.
-        time: Where the time comes from.
+        time: Source of time.
     """
 
     def __init__(
@@ -76,23 +76,23 @@ class Workspace:
         check: Callable[[], None] = lambda: None,
         before: Callable[[], None] = lambda: None,
     ) -> SubmittedJob:
-        """Submit a job to the compute it asks for, which is created where that is asked for.
+        """Submit a job to the requested compute, which is created if necessary.
 
         Args:
             request: The job.
-            compute: Where it is to run.
-            demands: What is asked of the machines there.
-            delete_compute_after: Whether a compute that has to be created is deleted after its last job.
-            patience: How long Azure may be out of reach.
-            check: Called before anything is tried again; ends it by raising.
-            before: Called when everything is prepared, right before the job itself is sent; ends it by raising.
+            compute: The compute to run it on.
+            demands: The requirements on its machines.
+            delete_compute_after: True to delete a compute that has to be created after its last job.
+            patience: Longest time for which Azure may be unreachable.
+            check: Called before each retry; stops it by raising.
+            before: Called when everything is prepared, right before the job is sent; stops the submit by raising.
 
         Returns:
-            What Azure ML made of it.
+            The job as Azure ML accepted it.
 
         Raises:
-            AzureMLError: If the compute cannot be had, the job's secrets cannot travel as they have to, or the job is
-                refused.
+            AzureMLError: If the compute cannot be provisioned, the job's secrets cannot be delivered as required, or
+                the job is refused.
         """
 
         def try_on(doing: str, work: Callable[[], T]) -> T:
@@ -110,7 +110,7 @@ class Workspace:
             before()
             return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
-            # Nobody will call for a step that was not submitted.
+            # The caller does not call `release` for a step that was not submitted.
             self.release(request.name)
             raise
 
@@ -122,7 +122,7 @@ class Workspace:
         patience: timedelta = DEFAULT_PATIENCE,
         check: Callable[[], None] = lambda: None,
     ) -> JobSpec:
-        """The request that a job was made from, but for where it runs. See `jobs.resubmission.spec_from_job`."""
+        """Return the spec of a job, without its target. See `jobs.resubmission.spec_from_job`."""
 
         def read() -> JobSpec:
             return self._secrets.restored(spec_from_job(self._connection, job_name, own_tag))
@@ -130,28 +130,28 @@ class Workspace:
         return with_retries(f"reading the job `{job_name}`", read, patience, self._time, check=check)
 
     def preview(self, request: JobSpec, compute: ComputeSpec, demands: Demands) -> dict[str, Any]:
-        """The job that `submit` would send, as `az ml job create` takes it.
+        """Return the job that `submit` would send, as `az ml job create` takes it.
 
         Args:
-            request: The job, with nothing in it that may not be shown.
-            compute: Where it is to run.
-            demands: What is asked of the machines there.
+            request: The job, without secrets.
+            compute: The compute to run it on.
+            demands: The requirements on its machines.
 
         Raises:
-            AzureMLError: If no size serves the demands, or Azure cannot be asked for one.
+            AzureMLError: If no size meets the requirements, or Azure cannot be reached.
         """
         name, options = preview(self._connection, compute, request.options, demands)
         return spec_of(build_command_job(replace(request, options=options), name))
 
     def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
-        """Watch a job; asking again gives the same. See `JobMonitor.watch`."""
+        """Watch a job; a second call returns the same handle. See `JobMonitor.watch`."""
         return self._monitor.watch(job_name, options)
 
     def of_job(self, job_id: str) -> Workspace:
-        """Return the workspace that a job is in: this one, unless its id names another, with the same credential then.
+        """Return the workspace of a job: this one, or, if its id names another, that one with the same credential.
 
         Args:
-            job_id: The job's ARM id; empty if it is not known.
+            job_id: The job's ARM id; empty if unknown.
         """
         found = _JOB_ID.match(job_id)
         mine = (self.address.subscription_id, self.address.resource_group, self.address.name)
@@ -162,23 +162,23 @@ class Workspace:
         return Workspace(address, self._credential, self._time)
 
     def list_jobs(self, tag: str) -> Iterator[ListedJob]:
-        """The jobs with a tag, the newest first. See `listing.list_jobs`."""
+        """Yield the jobs with a tag, newest first. See `listing.list_jobs`."""
         return list_jobs(self._connection, tag)
 
     def find_job(self, job_name: str) -> ListedJob | None:
-        """The job of that name; None if there is none. See `listing.find_job`."""
+        """Return the job of that name; None if there is none. See `listing.find_job`."""
         return find_job(self._connection, job_name)
 
     def describe_job(self, job_name: str) -> JobDetails | None:
-        """All that is known of the job of that name; None if there is none. See `job_account.describe_job`."""
+        """Return the details of the job of that name; None if there is none. See `details.describe_job`."""
         return describe_job(self._connection, job_name)
 
     def read_log(self, job: ListedJob, on_lines: Callable[[list[str]], None]) -> RunDetails:
-        """Read what a job has logged so far.
+        """Read the log of a job up to now.
 
         Args:
             job: The job.
-            on_lines: Called with some lines at a time.
+            on_lines: Called with several lines at a time.
 
         Raises:
             AzureMLError: If the log cannot be read.
@@ -191,33 +191,33 @@ class Workspace:
 
     @property
     def inspector(self) -> Inspector:
-        """What looks at the workspace and at what is around it, and changes nothing."""
+        """Read-only queries about the workspace and its surroundings."""
         return Inspector(self._connection)
 
     @property
     def secrets(self) -> SecretDelivery:
-        """What the jobs of the workspace have in key vaults."""
+        """The secrets of the workspace's jobs in key vaults."""
         return self._secrets
 
     def drop_secret(self, job_name: str, recorded: str = "", *, in_background: bool = False) -> None:
-        """Delete what a job that has ended has in a key vault. Never raises; asks nothing where there is nothing.
+        """Delete the secret of a job that has ended, if it has one. Never raises.
 
         Args:
             job_name: The job.
-            recorded: Address of its secret, where somebody has kept it.
-            in_background: Whether to do it on a thread of its own.
+            recorded: Address of its secret, if the caller knows it; otherwise empty.
+            in_background: True to do it on a thread of its own.
         """
         job = self._monitor.watched(job_name)
         if job is None:
             self._secrets.drop(job_name, [recorded], in_background=in_background)
-        elif job.error is None or job.phase.ended:  # one that was given up may go on
+        elif job.error is None or job.phase.ended:  # the job may still run if its watch failed
             self._secrets.drop(job_name, [recorded, job.vault_secret], in_background=in_background)
 
     def release(self, job_name: str) -> None:
         """Stop watching a job, and delete its secrets and the compute that was created to be deleted after it.
 
         Raises:
-            AzureMLError: If the compute cannot be deleted; the message says how to do it by hand.
+            AzureMLError: If the compute cannot be deleted; the message has the command to delete it manually.
         """
         self.drop_secret(job_name)
         self._secrets.forget(job_name)
@@ -227,13 +227,13 @@ class Workspace:
             delete_compute(self._connection, target, clock=self._time.monotonic)
 
     def cancel(self, job_name: str) -> bool:
-        """Ask Azure to cancel a job, and return; a job that has ended stays as it is.
+        """Request the cancellation of a job without waiting for it; a job that has ended does not change.
 
         Returns:
-            Whether there is such a job.
+            True if there is such a job.
 
         Raises:
-            AzureMLError: If Azure refuses or cannot be reached. The message says how to cancel by hand.
+            AzureMLError: If Azure refuses or cannot be reached. The message has the command to cancel it manually.
         """
         try:
             found = with_retries(
@@ -248,7 +248,7 @@ class Workspace:
     def _cancel(self, job_name: str) -> bool:
         jobs = self._connection.one_try_client.jobs
         try:
-            jobs.begin_cancel(job_name, polling=False)  # whoever wants to know its end watches the job
+            jobs.begin_cancel(job_name, polling=False)  # the watch of the job shows its end
         except ResourceNotFoundError as error:
             if is_missing_workspace(error):
                 raise
@@ -262,12 +262,12 @@ class Workspace:
         return True
 
     def how_to_cancel(self, job_name: str) -> str:
-        """The command that cancels a job by hand, as a sentence."""
+        """Return a line with the command that cancels a job."""
         return how_to_cancel(self.address, job_name)
 
 
 def _price(request: JobSpec, placement: Placement) -> dict[str, str]:
-    """The tag that tells what the job costs, where that is known."""
+    """Return the tag with the price of the job, if known."""
     if placement.usd_per_hour is None or request.price_tag is None:
         return {}
     return {request.price_tag: f"{placement.usd_per_hour:.4f}"}

@@ -1,7 +1,6 @@
-"""An Azure ML workspace and the way to it: one cached client on one shared transport.
+"""The connection to an Azure ML workspace: cached clients on one shared transport.
 
-Thread-safe: everything that is made on first use is made under one lock, and the SDK's clients may be used
-by any number of threads.
+Thread-safe: one lock guards the creation of clients on first use, and any number of threads may use the SDK's clients.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.clouds import Cloud, cloud_of, redirects
 
-#: Seconds between two looks at a long-running operation; the SDK's own default is 30.
+#: Seconds between two polls of a long-running operation; the SDK's own default is 30.
 OPERATION_POLLING_SECONDS = 1
 
 
@@ -63,13 +62,13 @@ def _cloud_in_environment() -> Cloud:
 
 @dataclass(frozen=True)
 class WorkspaceAddress:
-    """Which workspace.
+    """The address of a workspace.
 
     Attributes:
         subscription_id: Its Azure subscription.
         resource_group: Its resource group.
         name: Its name.
-        cloud: The cloud it is in; by default the public one, at the endpoint that the environment names.
+        cloud: Its cloud; by default the public one, at the endpoint from the environment.
     """
 
     subscription_id: str
@@ -87,14 +86,14 @@ class WorkspaceAddress:
 
 
 class WorkspaceConnection:
-    """The way to one workspace.
+    """The connection to one workspace.
 
     Args:
-        address: Which workspace.
-        credential: Makes the credential when it is first needed. It is renewed where Azure refuses it, for whoever
-            uses the connection; see `RenewingCredential`.
-        transport: Carries all requests, and waits between them; None for one that goes where the address says.
-        time: Where the time comes from.
+        address: The workspace.
+        credential: Makes the credential when it is first needed. It is renewed if Azure refuses it, for all users of
+            the connection; see `RenewingCredential`.
+        transport: Carries all requests, and waits between them; None for the default one of the address.
+        time: Source of time.
     """
 
     def __init__(
@@ -123,36 +122,36 @@ class WorkspaceConnection:
 
     @property
     def client(self) -> MLClient:
-        """The SDK's client of the workspace; it asks some times before it gives up."""
+        """The SDK's client of the workspace, with the SDK's retries."""
         with self._lock:
             return self._client
 
     @property
     def one_try_client(self) -> MLClient:
-        """The same for whoever decides for themselves when to ask again: it asks once.
+        """The SDK's client of the workspace without retries, for callers that retry themselves.
 
-        The SDK's own retries would keep the thread for as long as Azure says in a Retry-After, which may be an hour.
+        The SDK's own retries would block the thread for the time of a Retry-After header, which may be an hour.
         """
         with self._lock:
             return self._one_try_client
 
     def current_cloud(self) -> AbstractContextManager[None]:
-        """Have the SDK take this workspace's cloud for the current one, for the length of a `with`.
+        """Make this workspace's cloud the SDK's current one, for the duration of a `with`.
 
-        Needed around a submit that carries the user's own identity: the SDK sends a token of Azure ML with it,
-        and refuses one of another cloud than the current.
+        Needed around a submit with the user's own identity: the SDK sends a token of Azure ML with it, and refuses one
+        of another cloud than the current.
         Source: azure-ai-ml, `JobOperations._set_headers_with_user_aml_token`.
         """
         return CURRENT_CLOUD.set_to(self.cloud.name)
 
     @property
     def credential(self) -> RenewingCredential:
-        """The credential, as everything that goes to the workspace uses it."""
+        """The credential of all requests to the workspace."""
         with self._lock:
             return self._credential
 
     def get_json(self, url: str) -> dict[str, Any]:
-        """GET, once, from Resource Manager or a service beside it that takes the same token, such as run history.
+        """Send one GET to Resource Manager, or to a service that takes the same token, such as run history.
 
         Args:
             url: The whole URL.
@@ -169,7 +168,7 @@ class WorkspaceConnection:
         return _object_from(pipeline, HttpRequest("GET", url))
 
     def get_pages(self, url: str) -> Iterator[list[dict[str, Any]]]:
-        """The pages of a list, each with a GET as `get_json`. The list ends; see `answers.pages_of`.
+        """Yield the pages of a list, each with one GET as in `get_json`. The list is finite; see `responses.pages_of`.
 
         Args:
             url: The first page.
@@ -177,12 +176,12 @@ class WorkspaceConnection:
         return pages_of(self.get_json, url)
 
     def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ask a key vault, once.
+        """Send one request to a key vault.
 
         Args:
             method: HTTP method.
             url: The whole URL.
-            body: What is sent, as JSON; None for nothing.
+            body: The body, as JSON; None for none.
 
         Returns:
             The body, which is a JSON object.
@@ -196,7 +195,7 @@ class WorkspaceConnection:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read answers for the length of a `with`: whatever that raises is one kind of error, with the address.
+        """Convert all errors of reading answers to one kind, with the address, for the duration of a `with`.
 
         Raises:
             AnswerError: If an answer cannot be read.
@@ -205,7 +204,7 @@ class WorkspaceConnection:
             yield
 
     def read_blob(self, url: str, offset: int, most_bytes: int) -> BlobPart | None:
-        """Read a part of a blob by its SAS URL; what `blobs.read_blob` says of arguments, answer and errors holds."""
+        """Read a part of a blob by its SAS URL. See `blob_reader.read_blob` for arguments, result and errors."""
         with self._lock:
             pipeline = self._storage
         self._hosts.check_blob(url)
@@ -213,22 +212,22 @@ class WorkspaceConnection:
 
     @cached_property
     def run_history_url(self) -> str:
-        """Where the workspace's run history is, without a slash at the end.
+        """The address of the workspace's run history, without a slash at the end.
 
         Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
         """
         discovery = self._workspace.discovery_url
         if not isinstance(discovery, str):
-            raise AnswerError(f"The workspace {self.address.path} names no `discoveryUrl`.")
+            raise AnswerError(f"The workspace {self.address.path} has no `discoveryUrl`.")
         api = self.get_json(discovery).get("api")
         if not isinstance(api, str):
-            raise AnswerError(f"{address_of(discovery)} names no address of the service `api`.")
+            raise AnswerError(f"{address_of(discovery)} has no address of the service `api`.")
         self._hosts.check_token(api)
         return f"{api.rstrip('/')}/history/v1.0{self.address.path}"
 
     @property
     def location(self) -> str:
-        """The workspace's region, e.g. `westeurope`. Costs a request where the workspace is not known yet."""
+        """The workspace's region, e.g. `westeurope`. Costs a request if the workspace is not known yet."""
         return str(self._workspace.location)
 
     @cached_property
@@ -255,7 +254,7 @@ class WorkspaceConnection:
                 subscription_id=self.address.subscription_id,
                 resource_group_name=self.address.resource_group,
                 workspace_name=self.address.name,
-                # Without it, the client talks to the cloud of whichever client the process made last.
+                # Without it, the client uses the cloud of the last client that the process made.
                 cloud=self.cloud.name,
                 show_progress=False,
                 enable_telemetry=False,
@@ -269,11 +268,11 @@ class WorkspaceConnection:
         return checked(client, self._begin)
 
     def _begin(self) -> LastAnswer:
-        """What will be known of the next answers on this thread."""
+        """Return a record of the next answers on this thread."""
         return LastAnswer(self._answers)
 
     def _check_request(self, request: PipelineRequest[Any]) -> None:
-        """Let a request go to a host of the cloud only, wherever its address is from: a link, a redirect, a header."""
+        """Allow requests to hosts of the cloud only, even if the address is from a link, a redirect or a header."""
         self._hosts.check_token(request.http_request.url)
 
     def _check_vault_request(self, request: PipelineRequest[Any]) -> None:
@@ -297,8 +296,8 @@ class WorkspaceConnection:
     ) -> PipelineClient[HttpRequest, HttpResponse]:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            CustomHookPolicy(raw_request_hook=check),  # first of all: before a token is even asked for
-            RetryPolicy.no_retries(),  # who asks decides when to ask again
+            CustomHookPolicy(raw_request_hook=check),  # first, before a token is requested
+            RetryPolicy.no_retries(),  # the caller decides about retries
             BearerTokenCredentialPolicy(self._credential, scope),
             CustomHookPolicy(raw_response_hook=self._take_response),
         ]
@@ -306,7 +305,7 @@ class WorkspaceConnection:
 
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        # A SAS URL is all the permission that is needed: no token may go there.
+        # A SAS URL contains the permission: no token may go there.
         policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries()]
         return PipelineClient("", policies=policies, transport=self.transport)
 
@@ -326,7 +325,7 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> dict[str, Any]:
     response: HttpResponse = pipeline.send_request(request)
-    # The errors that the SDK raises for the same answers.
+    # Raise the same errors as the SDK for these answers.
     map_error(response.status_code, response, _ERRORS)
     response.raise_for_status()
     where = address_of(request.url)
@@ -335,12 +334,12 @@ def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: H
     try:
         body = response.json()
     except (ValueError, RecursionError) as error:
-        words = "nothing" if not response.content else "something that is no JSON"
-        raise AnswerError(f"{where} answered with {words}; a proxy may have given it.") from error
+        words = "nothing" if not response.content else "something that is not JSON"
+        raise AnswerError(f"{where} answered with {words}; it may be the answer of a proxy.") from error
     return object_of(body, request.url)
 
 
 def _body_of(answer: Any) -> bytes:
-    """The body of an answer of either of azure-core's two kinds."""
+    """Return the body of an answer of either of azure-core's two kinds."""
     body: bytes = answer.body() if hasattr(answer, "body") and callable(answer.body) else answer.content
     return body

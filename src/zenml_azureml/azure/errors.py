@@ -1,4 +1,4 @@
-"""What went wrong on Azure's side, in Azure's own words, and what to do next."""
+"""Mapping of the SDK's errors to ours, with Azure's message and the next steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zenml_azureml.clouds import ENDPOINT_VARIABLE
 from zenml_azureml.exceptions import AuthenticationError, AzureMLError
 from zenml_azureml.safe_text import safe_text
 
-#: Codes by which Resource Manager says that a part of the workspace's address leads nowhere.
+#: Codes of Resource Manager for a part of the workspace's address that does not exist.
 #: Source: recorded and quoted answers of Resource Manager.
 _ADDRESS_CODES = {
     "SubscriptionNotFound": "subscription_id",
@@ -31,16 +31,16 @@ _ADDRESS_CODES = {
 
 
 def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "") -> AzureMLError:
-    """The error to show for one that the SDK raised.
+    """Return the error to show for one that the SDK raised.
 
     Args:
-        doing: What was being done, as a phrase: `submitting the job`.
-        error: What the SDK raised.
-        address: The workspace it was done in.
-        hint: What to do next, as a sentence; by default what the error suggests.
+        doing: The activity that failed, as a phrase: `submitting the job`.
+        error: The error that the SDK raised.
+        address: The workspace.
+        hint: The next step, as a sentence; by default the one for the kind of error.
 
     Returns:
-        An error that names what failed, Azure's words and the next thing to do.
+        An error with the activity that failed, Azure's message and the next step.
     """
     what = (
         f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
@@ -48,7 +48,7 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: s
     )
     advice = _advice(error, address)
     if isinstance(error, SignInError):
-        # First of all the credential: without it, nothing else can be done.
+        # The credential comes first: no other step helps without it.
         return AuthenticationError(
             f"{what}: {error.what}.", azure_message=error.words, hint=f"{advice} {hint}".rstrip()
         )
@@ -56,7 +56,7 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: s
 
 
 def error_message(error: AzureError) -> str:
-    """Azure's own message, without the SDK's decoration and what a terminal would obey."""
+    """Return Azure's message, without the SDK's additions and without control codes for a terminal."""
     return safe_text(_azure_words(error))
 
 
@@ -69,7 +69,7 @@ def _azure_words(error: AzureError) -> str:
 
 
 def is_missing_workspace(error: AzureError) -> bool:
-    """Whether it was the workspace that was not found, rather than something in it."""
+    """Return True if the workspace was not found, rather than something in it."""
     return isinstance(error, HttpResponseError) and error_in(error)[0] in _ADDRESS_CODES
 
 
@@ -78,8 +78,8 @@ def _advice(error: AzureError, address: WorkspaceAddress) -> str:
         return error.hint
     if isinstance(error, (ForeignHostError, DecodeError)):
         return (
-            "Try again; if it stays, check whether something between this machine and Azure, such as a proxy, answers "
-            f"in its place (HTTPS_PROXY, `arm_endpoint`, {ENDPOINT_VARIABLE}), and whether `cloud` is right."
+            "Try again. If it happens again, check if a proxy or gateway answers instead of Azure (HTTPS_PROXY, "
+            f"`arm_endpoint`, {ENDPOINT_VARIABLE}), and if `cloud` is right."
         )
     if isinstance(error, ClientAuthenticationError):
         return (
@@ -96,7 +96,7 @@ def _advice(error: AzureError, address: WorkspaceAddress) -> str:
         )
     if isinstance(error, HttpResponseError):
         return _advice_on_answer(error, address)
-    return "Try again; if it stays, report it with the lines above."
+    return "Try again. If it happens again, report it with the lines above."
 
 
 def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> str:
@@ -110,9 +110,9 @@ def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> st
         return "The credential's token was refused: log in again (`az login`), or renew the service connector."
     if error.status_code == 403:
         return (
-            "The credential may not do that. Its identity needs the roles `AzureML Data Scientist` and `AzureML "
+            "The credential lacks permission. Its identity needs the roles `AzureML Data Scientist` and `AzureML "
             f"Compute Operator` on {address.path}."
         )
     if error.status_code == 429 or (error.status_code or 0) >= 500:
-        return "Azure is busy or has a fault of its own: try again in some minutes (https://status.azure.com)."
+        return "Azure is busy or has an internal fault: try again in a few minutes (https://status.azure.com)."
     return "Change what Azure names above, and run the step again."

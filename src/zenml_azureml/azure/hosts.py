@@ -1,4 +1,4 @@
-"""The hosts that a workspace may send requests to: those of its cloud, and the ones that the user has configured."""
+"""The hosts that requests of a workspace may go to: those of its cloud, and those that the user has configured."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from zenml_azureml.clouds import CLOUDS, Cloud
 
 
 class ForeignHostError(ClientAuthenticationError):
-    """An answer names a host that is none of the configured cloud; no request, and so no token, went there.
+    """An answer names a host outside of the configured cloud; no request, and so no token, was sent there.
 
-    It is a `ClientAuthenticationError` because azure-core tries again after any other error.
+    It is a `ClientAuthenticationError` because azure-core retries after any other error.
     """
 
 
@@ -26,12 +26,12 @@ _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+")
 
 @dataclass(frozen=True)
 class _Hosts:
-    """The hosts of one cloud beside Resource Manager.
+    """The hosts of one cloud, without Resource Manager.
 
     Attributes:
-        services: What those of Azure ML's own services end with. Not `.azureml.ms`: what users run on their computes
-            is served below that.
-        blobs: What those of storage accounts end with.
+        services: Suffixes of the hosts of Azure ML's own services. Not `.azureml.ms`: services that users run on their
+            computes have hosts below that.
+        blobs: Suffixes of the hosts of storage accounts.
     """
 
     services: tuple[str, ...]
@@ -52,21 +52,21 @@ _HOSTS = {
 
 @dataclass(frozen=True)
 class Hosts:
-    """Says where requests of a workspace may go.
+    """Rules for the hosts that requests of a workspace may go to.
 
-    An endpoint of the user's own (`arm_endpoint`, AZUREML_DEV_URL_MFE) may name its own address for everything that
-    it is asked for, and key vaults and storage, whose hosts are others in Azure too, at other ports of its host.
+    An endpoint of the user's own (`arm_endpoint`, AZUREML_DEV_URL_MFE) may refer to its own address for all services.
+    For key vaults and storage, which have other hosts in Azure too, it may use other ports of its host.
 
     Args:
         cloud: The workspace's cloud.
-        configured: URLs that the user has configured besides: where requests are led instead, and from where.
+        configured: Further URLs that the user has configured: sources and targets of redirected requests.
     """
 
     cloud: Cloud
     configured: tuple[str, ...] = ()
 
     def check_token(self, url: str) -> None:
-        """Let a token for Resource Manager and Azure ML go to a URL.
+        """Check that a token for Resource Manager and Azure ML may go to a URL.
 
         Raises:
             ForeignHostError: If it must not.
@@ -74,7 +74,7 @@ class Hosts:
         self._check(url, _HOSTS[self.cloud.name].services, self._own_origins(), "is sent no token")
 
     def check_vault(self, url: str) -> None:
-        """Let a token for key vaults go to a URL.
+        """Check that a token for key vaults may go to a URL.
 
         Raises:
             ForeignHostError: If it must not.
@@ -82,7 +82,7 @@ class Hosts:
         self._check(url, (self.cloud.vault_suffix,), self._own_host(url), "is sent no token for key vaults")
 
     def check_blob(self, url: str) -> None:
-        """Let a log be read at a URL, which takes no token.
+        """Check that a log may be read from a URL, which takes no token.
 
         Raises:
             ForeignHostError: If it must not.
@@ -90,7 +90,7 @@ class Hosts:
         self._check(url, _HOSTS[self.cloud.name].blobs, self._own_host(url), "is not asked for logs")
 
     def _own_host(self, url: str) -> set[tuple[str, int]]:
-        """Where a URL leads, if that is the host of an endpoint of the user's own, at any port."""
+        """Return the origin of a URL, if it is the host of an endpoint of the user's own, at any port."""
         with suppress(ValueError):
             if _origin(url)[0] in {host for host, _ in map(_origin, self._endpoints())}:
                 return {_origin(url)}
@@ -112,7 +112,7 @@ class Hosts:
         except ValueError:  # no port, or a bracket too many
             host, port, plain = "", 0, False
         known = (host, port) in origins or (port == 443 and host.endswith(suffixes))
-        # What sends the request must find the same host in the URL: other parsers end it at a backslash.
+        # The code that sends the request must find the same host in the URL: other parsers end it at a backslash.
         if known and plain and parts.scheme == "https" and _HOST.fullmatch(host) and url.isprintable():
             return
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if host else "an address that cannot be read"

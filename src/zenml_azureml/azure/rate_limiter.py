@@ -1,9 +1,9 @@
-"""Requests to Resource Manager no faster than it takes them, so that it has none to refuse.
+"""A rate limiter for requests to Resource Manager, so that it refuses none because of throttling.
 
-It gives each principal, in each subscription, a bucket of tokens for reads, for writes and for deletes; each request
-takes one out. Source: Microsoft, "Understand how Azure Resource Manager throttles requests" (2026).
+Resource Manager gives each principal, in each subscription, a bucket of tokens for reads, for writes and for deletes;
+each request takes one out. Source: Microsoft, "Understand how Azure Resource Manager throttles requests" (2026).
 
-Thread-safe: each bucket has a lock, and nobody sleeps while holding it.
+Thread-safe: each bucket has a lock, and no thread sleeps while it holds one.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from weakref import WeakValueDictionary
 
 from zenml_azureml.clock import Time
 
-#: Tokens that are left in each bucket: for requests that take a shorter way than the one before them, and for other
-#: processes of the same principal, which are only heard of by what Resource Manager says is left.
+#: Reserve of tokens in each bucket: for requests that overtake others on the network, and for other processes of the
+#: same principal, whose use only shows in the remaining number that Resource Manager reports.
 MARGIN = 40
 
 _HEADER = "x-ms-ratelimit-remaining-subscription-"
 
 
 class TokenBucket:
-    """Tokens that come in at a steady pace, and that can be taken out before they have come in.
+    """A bucket of tokens that refills at a steady rate, and from which tokens can be taken in advance.
 
     Args:
-        size: Tokens that it holds; it is full at first.
-        per_second: Tokens that come in.
-        time: Where the time comes from.
+        size: Number of tokens that it holds; it is full at first.
+        per_second: Number of new tokens per second.
+        time: Source of time.
     """
 
     def __init__(self, size: float, per_second: float, time: Time) -> None:
@@ -41,10 +41,10 @@ class TokenBucket:
         self._at = time.monotonic()
 
     def take(self) -> float:
-        """Take one out, the next that nobody has taken.
+        """Take the next token that no other thread has taken.
 
         Returns:
-            Seconds until it has come in; 0 if it has.
+            Seconds until it is available; 0 if it is.
         """
         with self._lock:
             self._refill()
@@ -52,7 +52,7 @@ class TokenBucket:
             return max(0.0, -self._tokens) / self._per_second
 
     def lower_to(self, tokens: float) -> None:
-        """Take in that there are so many at the most; below zero it is a debt."""
+        """Lower the number of tokens; a negative number is a debt."""
         with self._lock:
             self._refill()
             self._tokens = min(self._tokens, tokens)
@@ -64,10 +64,10 @@ class TokenBucket:
 
 
 class Pacer:
-    """Paces the requests of one principal in one subscription.
+    """Limits the rate of the requests of one principal in one subscription.
 
     Args:
-        time: Where the time comes from.
+        time: Source of time.
     """
 
     def __init__(self, time: Time) -> None:
@@ -79,14 +79,14 @@ class Pacer:
         }
 
     def before(self, method: str, url: str) -> None:
-        """Wait until a request may be sent; not at all, if it is not to Resource Manager."""
+        """Wait until a request may be sent; no wait if it does not go to Resource Manager."""
         if _is_limited(url):
             seconds = self._buckets[_kind(method)].take()
             if seconds:
                 self._time.sleep(seconds)
 
     def after(self, method: str, url: str, headers: Mapping[str, str]) -> None:
-        """Take in what the answer says is left, which others of the same principal may have used up."""
+        """Read the remaining number from an answer: other processes of the same principal may have used tokens."""
         if not _is_limited(url):
             return
         kind = _kind(method)
@@ -109,25 +109,25 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 
 def pacer_for(resource_manager: str, subscription_id: str, time: Time) -> Pacer:
-    """The pacer of everything in this process that goes to one subscription.
+    """Return the pacer of all requests of this process to one subscription.
 
-    One for all of its principals: which of them a credential is, only its token tells.
+    All principals share it, because only the token of a credential shows its principal.
 
     Args:
         resource_manager: URL of Resource Manager.
         subscription_id: The subscription.
-        time: Where the time comes from.
+        time: Source of time.
     """
     key = (resource_manager, subscription_id.lower(), id(time))
     with _lock:
         pacer = _pacers.get(key)
         if pacer is None:
-            pacer = _pacers[key] = Pacer(time)  # which keeps its time, and so the time's id, alive
+            pacer = _pacers[key] = Pacer(time)  # it keeps a reference to `time`, so that the id stays valid
         return pacer
 
 
 def _is_limited(url: str) -> bool:
-    # Run history and storage have limits of their own, which nobody has told.
+    # Run history and storage have other limits, which Microsoft has not published.
     front, found, _ = urlsplit(url).path.lower().partition("/subscriptions/")
     return bool(found) and "/history/" not in f"{front}/"
 

@@ -1,4 +1,4 @@
-"""What an answer is: an object, a page of a list, an error. The one place that checks it."""
+"""Checks of Azure's answers: objects, pages of lists, errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from azure.ai.ml.exceptions import JobParsingError
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 
-#: The most pages of one list that are read; jobs come ten on a page.
+#: Largest number of pages of one list that are read; a page has ten jobs.
 MOST_PAGES = 10_000
 
-#: What reading an answer raises that is not what it should be: in this package, and in each part of the SDK its own.
+#: Errors of reading a malformed answer, in this package and in the SDK.
 UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -27,26 +27,26 @@ UNREADABLE = (
 
 
 class AnswerError(DecodeError):
-    """An answer is not what this address answers with: something on the way may have answered in its place.
+    """A malformed answer: a proxy may have answered instead of Azure.
 
-    It is made without its response: azure-core would take the message from there.
+    It is created without its response: azure-core would take the message from there.
     """
 
 
 def address_of(url: str) -> str:
-    """Return a URL without its query, in which signatures are."""
+    """Return a URL without its query, which may contain signatures."""
     return url.partition("?")[0]
 
 
 def object_of(body: object, url: str) -> dict[str, Any]:
-    """Return an answer's body, which has to be a JSON object.
+    """Check that an answer's body is a JSON object, and return it.
 
     Args:
-        body: What was parsed.
-        url: Where it is from.
+        body: The parsed body.
+        url: The address of the request.
 
     Raises:
-        AnswerError: If it is none.
+        AnswerError: If it is not an object.
     """
     if not isinstance(body, dict):
         raise AnswerError(f"{address_of(url)} answered with {_kind(body)} instead of an object.")
@@ -54,14 +54,14 @@ def object_of(body: object, url: str) -> dict[str, Any]:
 
 
 def pages_of(get: Callable[[str], dict[str, Any]], url: str) -> Iterator[list[dict[str, Any]]]:
-    """Return the pages of a list, which ends.
+    """Yield the pages of a list, which is finite.
 
     Args:
         get: Gets the object at a URL.
         url: The first page.
 
     Raises:
-        AnswerError: If a page holds no list of objects, if one leads to one before, or if there is no end of them.
+        AnswerError: If a page is no list of objects, if it links to an earlier one, or if there are too many pages.
     """
     following = StepController(url)
     while url:
@@ -79,7 +79,7 @@ def pages_of(get: Callable[[str], dict[str, Any]], url: str) -> Iterator[list[di
 
 
 class StepController:
-    """Sees to it that the pages of a list end.
+    """Makes sure that the pages of a list end.
 
     Args:
         url: The list.
@@ -91,10 +91,10 @@ class StepController:
         self._pages = 1
 
     def to(self, link: str | None) -> None:
-        """Take in the link to the next page.
+        """Check the link to the next page.
 
         Raises:
-            AnswerError: If it leads back, or there have been too many.
+            AnswerError: If it leads to an earlier page, or there have been too many.
         """
         if not link:
             return
@@ -107,7 +107,7 @@ class StepController:
 
 
 class Answers(threading.local):
-    """The last answers that each thread has got."""
+    """The last answers that each thread has received."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -117,7 +117,7 @@ class Answers(threading.local):
         self.problem_number = 0
 
     def take(self, method: str, url: str, status: int, body: bytes) -> None:
-        """Take in an answer. What is checked is what the SDK does not check, in no time: how its body begins."""
+        """Note an answer, and check the start of its body, which is fast and which the SDK does not do."""
         self.number += 1
         begin = body[:100].strip()
         self.url, self.is_empty = url, not begin
@@ -126,14 +126,14 @@ class Answers(threading.local):
         if begin == b"{}":
             self.problem, self.problem_number = f"{address_of(url)} answered with an empty object.", self.number
         elif begin[:1] != b"{":
-            with suppress(ValueError, RecursionError):  # the SDK says so where it is no JSON at all
+            with suppress(ValueError, RecursionError):  # the SDK reports a body that is not JSON
                 kind = _kind(json.loads(body))
                 self.problem = f"{address_of(url)} answered with {kind} instead of an object."
                 self.problem_number = self.number
 
 
 class LastAnswer:
-    """What is known of the answers since a moment, on the thread that asks.
+    """The answers since the creation of this object, on the calling thread.
 
     Args:
         answers: The answers.
@@ -145,29 +145,29 @@ class LastAnswer:
 
     @property
     def url(self) -> str:
-        """Where the last one is from; empty if there is none."""
+        """Address of the last one; empty if there is none."""
         return self._answers.url if self._answers.number > self._number else ""
 
     @property
     def problem(self) -> str:
-        """What is wrong with one of them, as a sentence; empty if nothing is known to be."""
+        """Problem of one of them, as a sentence; empty if none is known."""
         return self._answers.problem if self._answers.problem_number > self._number else ""
 
     def unreadable(self, how: str) -> str:
-        """What is wrong with the last one, which could not be read, as a sentence."""
+        """Return the problem of the last one, which could not be read, as a sentence."""
         what = "nothing" if self._answers.is_empty else how
         return self.problem or f"{address_of(self.url)} answered with {what}."
 
 
 @contextmanager
 def understood(last: LastAnswer) -> Iterator[None]:
-    """Turn whatever reading an answer raises into an `AnswerError`.
+    """Convert errors of reading an answer to an `AnswerError`.
 
     Args:
-        last: What is known of the last answer when it ends. If there is none, what is raised is no answer's fault.
+        last: The record of the last answer. If there is none, errors pass unchanged.
 
     Raises:
-        AnswerError: In the place of such an error, or if an answer has a problem that nothing has noticed.
+        AnswerError: Instead of such an error, or if an answer has a problem that raised no error.
     """
     try:
         yield
@@ -188,7 +188,7 @@ def understood(last: LastAnswer) -> Iterator[None]:
 
 
 def error_in(error: HttpResponseError) -> tuple[str, str]:
-    """Code and message of an error body; empty where there is none (a missing compute has no body)."""
+    """Return code and message of an error body; empty if there is none (a missing compute has no body)."""
     try:
         body = json.loads(error.response.text()) if error.response is not None else {}
     except (*UNREADABLE, AzureError):
@@ -201,7 +201,7 @@ def error_in(error: HttpResponseError) -> tuple[str, str]:
 
 
 def _cause_in(message: str) -> tuple[str, str] | None:
-    """Code and message of the error that some messages are in JSON: that of a failed operation on a compute.
+    """Return code and message of an error that is nested as JSON in a message, as for a failed operation on a compute.
 
     Quoted by users of two clients (microsoft/vscode-tools-for-ai issue 2096).
     """

@@ -1,4 +1,4 @@
-"""Asking again what may be answered the next time: with growing pauses and jitter, for as long as there is patience."""
+"""Retries of transient errors, with exponential backoff and jitter, until a timeout."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: How long Azure may be out of reach before a job is given up, unless a step's settings say otherwise.
+#: Longest time for which Azure may be unreachable before a step fails, unless its settings have another value.
 DEFAULT_PATIENCE = timedelta(minutes=30)
 
 LONGEST_PAUSE_SECONDS = 30.0
 
-#: A pause that is longer is Azure's own wish, and worth a line.
+#: A longer pause is one that Azure requests; it is logged.
 LONG_PAUSE_SECONDS = 60.0
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether asking again may help: a network that fails, throttling, a fault on Azure's side.
+    """Return True if a retry may help: a network failure, throttling, a fault on Azure's side.
 
     Args:
-        error: What the SDK raised, or an `AzureMLError` that explains it.
+        error: The SDK's error, or an `AzureMLError` that explains it.
     """
     error = _cause(error)
     if isinstance(error, ClientAuthenticationError):
-        # azure-identity raises it too where the login server cannot be reached.
+        # azure-identity raises it too if the login server cannot be reached.
         return isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))
     if isinstance(error, (ServiceRequestError, ServiceResponseError, DecodeError)):
         return True  # the last one: a proxy's page, or an answer that was cut off
@@ -57,15 +57,15 @@ def is_transient(error: BaseException) -> bool:
 
 
 def pause_after(error: BaseException, failures: int, draw: Callable[[], float] = random.random) -> float:
-    """Seconds to wait before asking again.
+    """Return the seconds to wait before a retry.
 
     Args:
-        error: What the SDK raised, or an `AzureMLError` that explains it.
-        failures: How often asking has failed, from 1.
-        draw: A number from 0 to 1, so that many processes do not ask at once.
+        error: The SDK's error, or an `AzureMLError` that explains it.
+        failures: Number of failures so far, from 1.
+        draw: Draws a number from 0 to 1, so that many processes do not retry at the same time.
 
     Returns:
-        About 1, 2, 4, ... at most 30; not less than Azure asks for.
+        About 1, 2, 4, ... at most 30; not less than Azure requests.
     """
     longest = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(failures - 1, 10))
     return max(_retry_after(_cause(error)), longest * (0.5 + draw() / 2))
@@ -74,25 +74,25 @@ def pause_after(error: BaseException, failures: int, draw: Callable[[], float] =
 def with_retries(
     doing: str, work: Callable[[], T], patience: timedelta, time: Time, *, check: Callable[[], None] = lambda: None
 ) -> T:
-    """Do something that asks Azure, again and again while its errors are transient.
+    """Call a function that sends requests to Azure, and retry while its errors are transient.
 
     Args:
-        doing: What is done, as a phrase: `submitting the job`.
-        work: Does it; may be done again after any failure.
-        patience: For how long.
-        time: Where the time comes from.
-        check: Called before it is done again; ends it all by raising.
+        doing: The activity, as a phrase: `submitting the job`.
+        work: The function; may be called again after any failure.
+        patience: The timeout.
+        time: Source of time.
+        check: Called before each retry; stops the retries by raising.
 
     Returns:
-        What `work` returned.
+        The result of `work`.
 
     Raises:
-        Exception: What `work` raised last, if that is not transient or patience is over.
+        Exception: The last error of `work`, if it is not transient or the timeout has passed.
     """
 
     def warn(error: BaseException) -> None:
         logger.warning(
-            "Azure did not answer as it should (%s) and is asked again, for %g minutes: %s",
+            "Request failed while %s; retrying for up to %g minutes: %s",
             doing,
             patience.total_seconds() / 60,
             _words(_cause(error)),
@@ -100,7 +100,7 @@ def with_retries(
 
     def sleep(seconds: float) -> None:
         if seconds >= LONG_PAUSE_SECONDS:
-            logger.warning("Azure asks for a pause of %.0f s (%s).", seconds, doing)
+            logger.warning("Azure asks for a pause of %.0f s while %s", seconds, doing)
         time.sleep(seconds)
         check()
 
@@ -122,7 +122,7 @@ def with_retries(
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What the SDK raised, where it has been explained already."""
+    """Return the SDK's error that an `AzureMLError` explains, or the error itself."""
     return error.__cause__ if isinstance(error, AzureMLError) and error.__cause__ else error
 
 
@@ -133,4 +133,4 @@ def _words(error: BaseException) -> str:
 def _retry_after(error: BaseException) -> float:
     response = getattr(error, "response", None)
     asked = response.headers.get("Retry-After") if response is not None else None
-    return (wished_pause(str(asked)) if asked else None) or 0.0  # neither seconds nor a date: as if it were not there
+    return (wished_pause(str(asked)) if asked else None) or 0.0  # neither seconds nor a date: ignored

@@ -1,4 +1,4 @@
-"""How long Azure may have its clients wait: read with care, capped, and never without a word."""
+"""Pauses that Azure requests with `Retry-After`: parsed, capped and logged."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from email.utils import parsedate_to_datetime
 
 logger = logging.getLogger(__name__)
 
-#: The longest pause within the SDK's own retries and pollers. The retries of this package wait as long as Azure asks
-#: for, within `max_unreachable_minutes`.
+#: The longest pause within the SDK's own retries and pollers. The retries of this package wait as long as Azure
+#: requests, within `max_unreachable_minutes`.
 LONGEST_PAUSE_SECONDS = 30.0
 
-#: What a longer wish, `inf` and a date of the next century are taken for.
+#: Upper limit for a requested pause, also for `inf` and a date of the next century.
 LONGEST_WISH_SECONDS = 7 * 86_400.0
 
-#: A pause that is as long as this is worth a line.
+#: A pause of this length or longer is logged.
 _WORTH_A_LINE = 10.0
 
 #: The second and the third are in milliseconds. Source: azure-core, `get_retry_after`.
 _HEADERS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
 
-#: Seconds that are left of the timeout of what this thread does.
+#: Seconds that are left of the timeout of this thread's activity.
 _left: ContextVar[Callable[[], float] | None] = ContextVar("zenml_azureml_seconds_left", default=None)
 
 
 def wished_pause(text: str, now: datetime | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` asks for.
+    """Return the seconds that a `Retry-After` requests.
 
     Args:
         text: The header's value: seconds, or a date.
@@ -52,7 +52,7 @@ def wished_pause(text: str, now: datetime | None = None) -> float | None:
 
 
 def make_readable(headers: MutableMapping[str, str]) -> None:
-    """Rewrite the headers that ask for a pause, so that azure-core can read them, whatever the server sent."""
+    """Rewrite the headers that request a pause, so that azure-core can read any value."""
     for name in _HEADERS:
         text = headers.get(name)
         if text is None:
@@ -66,7 +66,7 @@ def make_readable(headers: MutableMapping[str, str]) -> None:
 
 @contextmanager
 def within(left: Callable[[], float]) -> Iterator[None]:
-    """Have the SDK's pauses end with a timeout, for the length of a `with`.
+    """Limit the SDK's pauses to a timeout, for the duration of a `with`.
 
     Args:
         left: Seconds that are left of it.
@@ -79,12 +79,12 @@ def within(left: Callable[[], float]) -> Iterator[None]:
 
 
 def capped(seconds: float) -> float:
-    """Return how long to pause where the SDK wants to pause for so many seconds, and log a long pause."""
+    """Return the pause to make if the SDK requests one of this length, and log a long pause."""
     wished = 0.0 if math.isnan(seconds) else max(0.0, seconds)
     left = _left.get()
     pause = min(wished, LONGEST_PAUSE_SECONDS, math.inf if left is None else max(0.0, left()))
     if wished > pause:
-        logger.warning("Azure asks for a pause of %.0f s; the next request follows in %.0f s.", wished, pause)
+        logger.warning("Azure asks for a pause of %.0f s; the next request follows in %.0f s", wished, pause)
     elif pause >= _WORTH_A_LINE:
-        logger.info("Pausing for %.0f s before the next request to Azure.", pause)
+        logger.info("Pausing for %.0f s before the next request to Azure", pause)
     return pause

@@ -1,4 +1,4 @@
-"""One thread at a time for one thing: the others wait, and those that want the same get what it got."""
+"""Single flight: concurrent equal requests share one execution."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class _Turn(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """Thread-safe: the table of turns is guarded by one lock, held only to look and to write."""
+    """Executions by key. Thread-safe: one lock guards the table, and is only held to read and write it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._turns: dict[Hashable, _Turn[T]] = {}
 
     def take(self, key: Hashable, asked: Hashable, work: Callable[[], T]) -> tuple[T, bool]:
-        """Do some work, or wait for a thread that is at it.
+        """Execute a function, or wait for a thread that executes it.
 
         Args:
-            key: What must not be worked on by two threads at once.
-            asked: What is to come of it. Who asks for the same while somebody is at it has what comes of it.
-                Who asks for something else has a turn of their own afterwards, and so has everybody where it
-                fails: it may have failed for a reason that is not theirs.
-            work: The work. Whatever it raises is raised.
+            key: The subject, which two threads must not work on at once.
+            asked: The request. A caller with an equal request during an execution gets the result of that. A caller
+                with another request executes its own function afterwards. If the execution fails, each caller
+                that waited executes its own function, because the failure may not apply to it.
+            work: The function. Its errors are raised.
 
         Returns:
-            `(outcome, own)`: what came of it, and whether it was this very call that did it.
+            `(outcome, own)`: the result, and True if this call executed the function.
         """
         while True:
             with self._lock:

@@ -1,4 +1,4 @@
-"""HTTP for everything that goes to one workspace: one pool of connections, custom endpoints, a clock of one's own."""
+"""The HTTP transport of one workspace: one connection pool, custom endpoints, and a clock that is passed in."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from zenml_azureml.azure.retry_after import capped, make_readable
 CONNECTION_TIMEOUT_SECONDS = 20
 READ_TIMEOUT_SECONDS = 120
 
-#: Bytes of the longest answer that is read: the VM sizes of a region are about one million.
+#: Bytes of the longest answer that is read: the VM sizes of a region take about one million.
 LARGEST_ANSWER = 32 * 1024 * 1024
 
-#: Seconds from a request to the end of its answer, at most; the time-outs above are those of one read.
+#: Longest time, in seconds, from a request to the end of its answer; the time-outs above are for one read.
 LONGEST_ANSWER_SECONDS = 300.0
 
-#: Connections that are kept open to one host. With requests' own 10, more threads than that would open a
+#: Number of connections that are kept open to one host. With the default of requests, 10, more threads would open a
 #: new connection for nearly every request.
 POOL_SIZE = 64
 
 
 class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core loads it lazily, untyped
-    """Sends the requests of any number of threads, each to where it belongs.
+    """Sends the requests of any number of threads, to custom endpoints if these are configured.
 
     Args:
-        redirects: For each address that must not be used, the one to use instead: URLs, of which scheme, host
-            and port count in the first, and a path at the front in the second.
+        redirects: The address to use instead, for each address that must not be used. In the first URL, scheme, host
+            and port count; the second may have a path prefix.
         sleeper: Sleeps that many seconds; azure-core's retries and pollers wait through it.
-        pacer: Says when a request may be sent; None sends each at once.
-        clock: Seconds since some fixed moment, for the time that an answer takes. That passes on the network, whatever
-            time the rest of the process is in.
+        pacer: Decides when a request may be sent; None sends each at once.
+        clock: Seconds since some fixed moment, for the time that an answer takes. This is real time on the network,
+            even if the rest of the process uses a simulated one.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         pacer: Pacer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # Its own session, made here once: opening one on first use is not thread-safe.
+        # The session is created here: opening one on first use is not thread-safe.
         super().__init__(
             session=_session(), connection_timeout=CONNECTION_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS
         )
@@ -63,15 +63,15 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         self.configured = tuple(url for pair in (redirects or {}).items() for url in pair)
 
     def send(self, request: Any, **options: Any) -> Any:
-        """Send a request; what `RequestsTransport.send` says of arguments, answer and errors holds.
+        """Send a request. See `RequestsTransport.send` for arguments, answer and errors.
 
         Args:
             request: The request.
-            options: Also `most_bytes` and `most_seconds`, which an answer may have.
+            options: Also `most_bytes` and `most_seconds`, the limits of the answer.
 
         Raises:
-            azure.core.exceptions.ServiceResponseError: Also where something on the way answers with a web page: the
-                SDK would fail to read it, each part in its own way; and where an answer is too long or too slow.
+            azure.core.exceptions.ServiceResponseError: Also if a proxy answers with a web page, which each part of the
+                SDK would fail to read in its own way, or if an answer is too long or too slow.
         """
         asked = request.url
         most_bytes = options.pop("most_bytes", LARGEST_ANSWER)
@@ -96,10 +96,10 @@ class WorkspaceTransport(RequestsTransport):  # type: ignore[misc]  # azure-core
         return response
 
     def sleep(self, duration: float) -> None:
-        """Wait between two tries, or two looks at a long-running operation.
+        """Wait between two tries, or between two polls of a long-running operation.
 
         Args:
-            duration: Seconds; the pause is shorter where that is unreasonable. See `pauses.capped`.
+            duration: Seconds; an unreasonable pause is shortened. See `retry_after.capped`.
         """
         self._sleeper(capped(duration))
 

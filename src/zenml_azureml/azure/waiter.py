@@ -1,4 +1,4 @@
-"""Waiting that is told, and that ends."""
+"""Waiting with progress lines and a deadline."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ TELL_EVERY = timedelta(minutes=1)
 
 T = TypeVar("T")
 
-#: How long to wait for a compute altogether. Users report creations of some minutes.
+#: Longest total wait for a compute. Users report creations of some minutes.
 LIMIT = timedelta(minutes=30)
 
 
 class Waiter:
-    """One wait: says at once and then every minute what is waited for, until it has been too long.
+    """One wait: logs a line at once and then every minute, until the deadline.
 
     Args:
-        label: What is waited for: `compute cluster `train``.
-        hint: What to do when it has been too long, as a sentence.
+        label: The subject of the wait: `compute cluster `train``.
+        hint: The next step after the deadline, as a sentence.
         clock: Seconds since some fixed moment.
         sleep: Sleeps that many seconds.
     """
@@ -48,48 +48,48 @@ class Waiter:
         self._told = 0.0
 
     def tell(self, condition: str) -> None:
-        """Say what is waited for, if it is time to.
+        """Log a progress line, if one is due.
 
         Args:
-            condition: How it is now, in Azure's word: `Creating`.
+            condition: Its present state, as Azure names it: `Creating`.
 
         Raises:
-            AzureMLError: If it has been too long.
+            AzureMLError: If the deadline has passed.
         """
         now = self._clock()
         if self._began is None:
             self._began = self._told = now
-            logger.info("Waiting for the %s, which is %s.", self._label, condition)
+            logger.info("Waiting for the %s, which is %s", self._label, condition)
             return
         waited = now - self._began
         if waited >= LIMIT.total_seconds():
             raise AzureMLError(f"The {self._label} is still {condition} after {LIMIT}.", hint=self._do_next)
         if now - self._told >= TELL_EVERY.total_seconds():
             self._told = now
-            logger.info("Still waiting for the %s: %s, %.0f seconds so far.", self._label, condition, waited)
+            logger.info("Still waiting for the %s: %s, %.0f seconds so far", self._label, condition, waited)
 
     def wait(self, seconds: float, condition: str) -> None:
-        """Say what is waited for, if it is time to, and sleep.
+        """Log a progress line, if one is due, and sleep.
 
         Raises:
-            AzureMLError: If it has been too long.
+            AzureMLError: If the deadline has passed.
         """
         self.tell(condition)
         self._sleep(seconds)
 
     def until_done(self, poller: LROPoller[T], condition: str) -> T:
-        """Wait for a long-running operation, which its poller looks at in a thread of its own.
+        """Wait for a long-running operation, which its poller polls on a thread of its own.
 
         Args:
             poller: The operation.
-            condition: What it makes of the compute meanwhile: `Creating`.
+            condition: The compute's state during the operation: `Creating`.
 
         Returns:
-            What came of it.
+            The result of the operation.
 
         Raises:
             azure.core.exceptions.AzureError: If it failed.
-            AzureMLError: If it has been too long; the operation itself goes on.
+            AzureMLError: If the deadline has passed; the operation itself continues.
         """
         while not poller.done():
             self.tell(condition)

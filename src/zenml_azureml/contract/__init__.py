@@ -1,1 +1,1 @@
-"""What a job and its client must agree on: variables, commands, secrets. Stdlib only. Anything may import it."""
+"""The contract between a job and its client: variables, commands, secrets. Stdlib only. Any package may import it."""

@@ -1,4 +1,4 @@
-"""Commands of jobs: what stands before the command of a step, and the entrypoint of a rank. Pure; stdlib only."""
+"""Commands of jobs: the prefix of a step's command, and the entrypoint of a rank. Pure; stdlib only."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from zenml_azureml.contract.variables import RANKS, STOP_CHECK_SECONDS, VAULT_SE
 ENTRYPOINT = "zenml_azureml.in_job.ranked_step.RankedEntrypointConfiguration"
 
 
-#: Comes before the entrypoint's path in the command that ZenML makes.
+#: The option before the entrypoint's path in the command that ZenML builds.
 ENTRYPOINT_OPTION = "--entrypoint_config_source"
 
 
 def rank_command(command: Sequence[str]) -> list[str]:
-    """The command of a step's process that looks at its rank first.
+    """Return the command of a step's process with the entrypoint that handles ranks.
 
     Args:
-        command: What ZenML wants run in the job.
+        command: ZenML's command for the job.
 
     Returns:
-        The same with our entrypoint; unchanged where it is not ZenML's (a command step's own command).
+        The same with our entrypoint; unchanged if it is not ZenML's (a command step's own command).
     """
     changed = list(command)
     if ENTRYPOINT_OPTION in changed:
@@ -34,15 +34,15 @@ def rank_command(command: Sequence[str]) -> list[str]:
 _PREPARE: Final = "python -m zenml_azureml.in_job "
 
 
-#: The same in an image that may not have this package, or no Python: then the step runs without a watcher. The words
-#: that a substitution gives are the beginning of the command; if it gives none, the command is the step's own.
-# Guess: Azure ML runs a command by bash, as it is; its own templates are `${{...}}`.
+#: The same for an image that may lack this package, or Python: the step then runs without a watcher. The output of the
+#: substitution becomes the beginning of the command; without output, the command is the step's own.
+# Guess: Azure ML passes a command to bash unchanged; its own templates are `${{...}}`.
 _PREPARE_IF_POSSIBLE: Final = (
     "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
 )
 
 
-#: First words of commands that are none of a program's, but the shell's: only the shell can run them.
+#: First words of commands that only the shell can run: its built-in commands.
 _OF_SHELL: Final = re.compile(
     r"[.:\[]|alias|break|cd|command|continue|declare|eval|exec|exit|export|local|read|readonly|return|set|shift|shopt|source"
     r"|test|times|trap|type|ulimit|umask|unalias|unset|wait"
@@ -50,14 +50,14 @@ _OF_SHELL: Final = re.compile(
 
 
 def prepared(command: str, variables: Iterable[str]) -> str:
-    """The command of a job whose environment has such variables: what prepares it stands before the step's own.
+    """Return the command of a job, with the preparation before the step's own command.
 
     Args:
-        command: The step's own, for a shell.
+        command: The step's own command, for a shell.
         variables: Names of the job's environment variables.
 
     Returns:
-        The same command where there is nothing to prepare.
+        The same command if there is nothing to prepare.
     """
     names = frozenset(variables)
     if names & {VAULT_SECRET, RANKS}:
@@ -66,7 +66,7 @@ def prepared(command: str, variables: Iterable[str]) -> str:
 
 
 def unprepared(command: str) -> str:
-    """The step's own command again."""
+    """Return the step's own command again."""
     return command.removeprefix(_PREPARE).removeprefix(_PREPARE_IF_POSSIBLE)
 
 

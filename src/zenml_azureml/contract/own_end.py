@@ -1,4 +1,4 @@
-"""How a job shows that it has ended itself because its step was over: what both sides have to agree on. Pure.
+"""Signs that a job has ended itself because its step was over, for the job and its client. Pure.
 
 The step's process is the job's process, so no process is left that could return an exit code of its own. The watcher
 ends the step with a signal that no known program uses, which shows in the exit code. A step that handles SIGTERM ends
@@ -20,15 +20,15 @@ _LINE: Final = re.compile(r"zenml-azureml: The step is over, so its job ends its
 
 
 def line_for(reason: str) -> str:
-    """The line in the log of a job that ends itself.
+    """Return the line in the log of a job that ends itself.
 
     Args:
-        reason: Why its step is over, as a clause: `its run is stopped`.
+        reason: The reason why its step is over, as a clause: `its run is stopped`.
     """
     return f"zenml-azureml: The step is over, so its job ends itself: {reason}."
 
 
 def reason_in(line: str) -> str:
-    """The reason that such a line gives; empty if it is another line."""
+    """Return the reason in such a line; empty if it is another line."""
     found = _LINE.search(line)
     return found["reason"] if found else ""

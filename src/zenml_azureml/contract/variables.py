@@ -1,4 +1,4 @@
-"""The environment variables by which a job is told what to prepare for its step. No value of theirs is a secret."""
+"""The environment variables that control the preparation of a job for its step. Their values are not secret."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-#: What the names of all of them begin with.
+#: Prefix of all of their names.
 PREFIX: Final = "ZENML_AZUREML_JOB_"
 
 #: URL of the secret of a key vault which holds environment variables of the step.
 VAULT_SECRET: Final = f"{PREFIX}VAULT_SECRET"
 
-#: What tokens for that key vault are made out to, e.g. `https://vault.azure.net`.
+#: Audience of the tokens for that key vault, e.g. `https://vault.azure.net`.
 VAULT_AUDIENCE: Final = f"{PREFIX}VAULT_AUDIENCE"
 
-#: Set where other ranks of the step may run on the same node.
+#: Set if other ranks of the step may run on the same node.
 RANKS: Final = f"{PREFIX}RANKS"
 
 #: Average seconds between two polls of the ZenML server for whether the step is over; not set for none.
@@ -33,12 +33,12 @@ RUN_MODE: Final = f"{PREFIX}RUN_MODE"
 SHARED_NODE: Final = f"{PREFIX}SHARED_NODE"
 
 
-#: How a dynamic run is named among the execution modes, which only matter for static ones.
+#: Name of a dynamic run among the execution modes, which only matter for static ones.
 DYNAMIC: Final = "dynamic"
 
 
-#: The same of a static run that had failed before this step run was submitted: ZenML accepts the step run of a
-#: restarted orchestrator there. So the failure of the run says nothing of this step.
+#: Name of a static run that had failed before this step run was submitted: ZenML accepts the step run of a restarted
+#: orchestrator there. So the failure of the run does not concern this step.
 IN_FAILED_RUN: Final = "in_failed_run"
 
 

@@ -1,5 +1,5 @@
-"""What runs in a job before its step, where the step needs that: `python -m zenml_azureml.in_job COMMAND...`.
+"""Preparation of a job for its step: `python -m zenml_azureml.in_job COMMAND...`.
 
-Standard library only: it runs in the user's image, and before everything else there. The exceptions are `ranked_step`
-and `other_ranks`, which are a step's entrypoint and what that has to do with ZenML.
+Standard library only: it runs in the user's image, and before everything else there. The exceptions are `ranked_step`,
+the entrypoint of a step, and `rank_barrier` and `rank_zero_only`, which it uses with ZenML.
 """

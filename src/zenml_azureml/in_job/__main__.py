@@ -1,6 +1,6 @@
 """Prepares a job for its step, and becomes the step.
 
-The step takes this process's place, so that signals and the exit code are its own.
+The step replaces this process, so that it gets the signals and sets the exit code.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Final
 from zenml_azureml.contract import variables
 from zenml_azureml.in_job.exceptions import BootstrapError
 
-#: Given the environment that the step is to have, changes it, or raises `BootstrapError`.
+#: Changes the environment of the step, or raises `BootstrapError`.
 Preparation = Callable[[MutableMapping[str, str]], None]
 
-#: By the variable that asks for it: the module whose `prepare` is the `Preparation`. Done in this order.
+#: By the variable that requests it: the module whose `prepare` is the `Preparation`. They run in this order.
 _MODULES: Final = {
     variables.VAULT_SECRET: "zenml_azureml.in_job.fetch_secrets",
     variables.RANKS: "zenml_azureml.in_job.rank_config_dir",
@@ -28,14 +28,14 @@ _CANNOT_EXECUTE, _NOT_FOUND = 126, 127
 
 
 def main(command: list[str], environment: MutableMapping[str, str]) -> int:
-    """Do what the environment asks for, and run a command in this process's place.
+    """Run the preparations that the environment requests, and replace this process with a command.
 
     Args:
         command: The step's command, and its arguments.
         environment: Of this process; changed to what the step gets.
 
     Returns:
-        The exit code, where the command could not be begun.
+        The exit code, if the command could not be started.
     """
     if not command:
         return _tell("There is no command: write `python -m zenml_azureml.in_job COMMAND [ARGUMENT...]`.", 2)
@@ -59,7 +59,7 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
 
 
 def _start_watcher(environment: Mapping[str, str]) -> None:
-    """Have the step watched, if the environment asks for that. Never fails: a step runs without a watcher, too."""
+    """Start a watcher, if the environment requests one. Never fails: a step runs without a watcher, too."""
     if not environment.get(variables.STOP_CHECK_SECONDS):
         return
     sys.stdout.flush()

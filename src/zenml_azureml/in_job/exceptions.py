@@ -1,7 +1,7 @@
-"""What goes wrong before a step begins."""
+"""Errors of the preparation of a step."""
 
 from __future__ import annotations
 
 
 class BootstrapError(Exception):
-    """A job cannot prepare its step: what happened, in whose words, and what to do next."""
+    """A job cannot prepare its step. The message has the cause and the next step."""

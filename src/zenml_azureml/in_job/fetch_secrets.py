@@ -1,6 +1,6 @@
 """Fetches a step's secrets from a key vault, with the managed identity that the job acts as.
 
-Sources: azure-identity's `AzureMLCredential` and `AppServiceCredential` for where tokens are to be had, Microsoft's
+Sources: azure-identity's `AzureMLCredential` and `AppServiceCredential` for the endpoints of tokens, Microsoft's
 "Set up authentication between Azure Machine Learning and other services" for DEFAULT_IDENTITY_CLIENT_ID, "Get Secret".
 """
 
@@ -20,7 +20,7 @@ from zenml_azureml.contract.secret_chunks import API_VERSION, further_parts, var
 from zenml_azureml.contract.variables import VAULT_AUDIENCE, VAULT_SECRET
 from zenml_azureml.in_job.exceptions import BootstrapError
 
-#: Statuses after which the same may work the next time.
+#: Statuses after which a retry may succeed.
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PAUSES_SECONDS: Final = (1, 2, 4, 8, 16, 30)
 _TIMEOUT_SECONDS: Final = 60
@@ -30,7 +30,7 @@ Sleep = Callable[[float], None]
 
 
 def prepare(environment: MutableMapping[str, str], sleep: Sleep = time.sleep) -> None:
-    """Put the variables that a secret holds into the environment of the step.
+    """Add the variables from a secret to the environment of the step.
 
     Args:
         environment: Of the job; changed.
@@ -49,13 +49,13 @@ def prepare(environment: MutableMapping[str, str], sleep: Sleep = time.sleep) ->
     rest = [_secret(part, token, vault, sleep) for part in further_parts(url, first.get("tags") or {})]
     try:
         variables = variables_in([str(part["value"]) for part in (first, *rest)])
-    except (ValueError, KeyError):  # whose words could tell what is in it
-        raise BootstrapError(f"The secret {url} holds no environment variables.") from None
+    except (ValueError, KeyError):  # the message of this error could contain a part of the secret
+        raise BootstrapError(f"The secret {url} does not contain environment variables.") from None
     environment.update(variables)
 
 
 def _token(audience: str, environment: Mapping[str, str], tls: ssl.SSLContext, sleep: Sleep) -> str:
-    """A token of the job's managed identity."""
+    """Return a token of the job's managed identity."""
     asked = {"resource": audience}
     if environment.get("IDENTITY_ENDPOINT") and environment.get("IDENTITY_HEADER"):
         endpoint, headers = environment["IDENTITY_ENDPOINT"], {"X-IDENTITY-HEADER": environment["IDENTITY_HEADER"]}
@@ -66,13 +66,13 @@ def _token(audience: str, environment: Mapping[str, str], tls: ssl.SSLContext, s
     else:
         raise BootstrapError(
             "The step's secrets are in a key vault, but this job has no managed identity to read them with: Azure ML "
-            "has set neither MSI_ENDPOINT nor IDENTITY_ENDPOINT. Give the compute a managed identity with the role "
-            "`Key Vault Secrets User` at the vault, or set `secrets_via='environment'`."
+            "has set neither MSI_ENDPOINT nor IDENTITY_ENDPOINT. Assign the compute a managed identity with the role "
+            "`Key Vault Secrets User` on the vault, or set `secrets_via='environment'`."
         )
     client_id = environment.get("AZURE_CLIENT_ID") or environment.get("DEFAULT_IDENTITY_CLIENT_ID")
     if client_id:
         asked[name] = client_id
-    # The endpoint is on the machine itself, or as good as: no proxy leads there.
+    # The endpoint is on the machine itself or in its local network: no proxy leads there.
     machine = build_opener(ProxyHandler({}), HTTPSHandler(context=tls), _NoRedirects)
     doing = "signing in with the job's managed identity"
     body = _json(doing, f"{endpoint}?{urlencode({'api-version': version, **asked})}", headers, machine, sleep)
@@ -89,8 +89,8 @@ def _secret(url: str, token: str, vault: OpenerDirector, sleep: Sleep) -> Json:
 
 
 def _json(doing: str, url: str, headers: Mapping[str, str], opener: OpenerDirector, sleep: Sleep) -> Json:
-    """GET, asked again while that may help."""
-    request = Request(url, headers=dict(headers))  # noqa: S310 - https for the vault; the endpoint is Azure ML's word
+    """Send a GET, and retry after errors that may pass."""
+    request = Request(url, headers=dict(headers))  # noqa: S310 - https for the vault; Azure ML sets the endpoint
     place = url.partition("?")[0]
     for pause in (*_PAUSES_SECONDS, None):
         try:
@@ -98,7 +98,7 @@ def _json(doing: str, url: str, headers: Mapping[str, str], opener: OpenerDirect
                 body = json.load(answer)
             if isinstance(body, dict):
                 return body
-            words = "the answer is no JSON object"
+            words = "the answer is not a JSON object"
         except HTTPError as error:
             words = _words(error)
             if error.code not in _PASSING:
@@ -108,7 +108,7 @@ def _json(doing: str, url: str, headers: Mapping[str, str], opener: OpenerDirect
             words = str(reason) or type(reason).__name__
         if pause is None:
             break
-        print(f"zenml-azureml: {_told(doing, place, words)} Trying again in {pause} s.", flush=True)  # noqa: T201
+        print(f"zenml-azureml: {_told(doing, place, words)} Retrying in {pause} s.", flush=True)  # noqa: T201
         sleep(pause)
     raise BootstrapError(_told(doing, place, words))
 
@@ -118,7 +118,7 @@ def _told(doing: str, place: str, words: str) -> str:
 
 
 def _words(error: HTTPError) -> str:
-    """Azure's own words, in one line."""
+    """Return Azure's message, in one line."""
     try:
         body = json.load(error)
         said = body.get("error", body)
@@ -132,19 +132,19 @@ def _words(error: HTTPError) -> str:
 def _advice(status: int) -> str:
     if status == 403:
         return (
-            "The identity of the job needs the role `Key Vault Secrets User` at the vault, whose firewall must let "
-            "the compute in."
+            "The identity of the job needs the role `Key Vault Secrets User` on the vault. The vault's firewall must "
+            "allow the compute."
         )
     if status == 404:
         return (
-            "The secret is deleted when its step ends, or its run is stopped; a job that is begun again after that "
-            "cannot run any more. Run the pipeline again."
+            "The secret is deleted when its step ends or its run is stopped. A job that restarts after that cannot "
+            "run any more. Run the pipeline again."
         )
     return ""
 
 
 def _trust(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """The certificates of the image, those that Python's packages bring, and those that the environment names."""
+    """Trust the certificates of the image, of Python's packages, and those that the environment names."""
     tls = ssl.create_default_context()
     try:
         import certifi
@@ -163,7 +163,7 @@ def _trust(environment: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Follows none: it would take the token along."""
+    """A handler that follows no redirects: the token would be sent along."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         return None

@@ -1,7 +1,7 @@
-"""Which of a job's processes this one is. Standard library only.
+"""The rank of this process in a job with several processes. Standard library only.
 
-Azure ML tells each process its rank by environment variables, other ones for each kind of distribution (Microsoft's
-guide to distributed training).
+Azure ML passes the rank to each process in environment variables, which differ by the kind of distribution
+(Microsoft's guide to distributed training).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _NODE_RANK, _NODE_COUNT = "AZUREML_CR_NODE_RANK", "AZUREML_NODE_COUNT"
 
 
 class NoRankError(RuntimeError):
-    """Azure ML has not said which of the job's processes this is."""
+    """Azure ML has not set the rank of this process."""
 
 
 class OtherRankError(RuntimeError):
-    """On rank 0: another rank has failed, which that one has told of itself."""
+    """On rank 0: another rank has reported that it failed."""
 
 
 @dataclass(frozen=True)
 class Rank:
-    """Which of a job's processes this one is.
+    """The rank of one of a job's processes.
 
     Attributes:
-        number: From 0; the one with 0 reports to ZenML.
-        size: How many there are.
+        number: The rank, from 0; rank 0 reports to ZenML.
+        size: Number of ranks.
         node: The node that it is on, from 0.
-        told_by: The environment variable that says so.
-        servers: How many of them, the last ones, run for as long as the others do: parameter servers.
+        told_by: The environment variable that contains it.
+        servers: Number of parameter servers, which are the last ranks and run for as long as the others do.
     """
 
     number: int
@@ -57,20 +57,20 @@ class Rank:
 
     @property
     def is_first(self) -> str:
-        """A condition in Python that holds on rank 0 only."""
+        """A condition in Python that is true on rank 0 only."""
         if self.told_by == _TENSORFLOW:
             return f'json.loads(os.environ["{_TENSORFLOW}"])["task"] == {{"type": "worker", "index": 0}}'
         return f'os.environ["{self.told_by}"] == "0"'
 
 
 def rank_from_env(environment: Mapping[str, str]) -> Rank:
-    """Which of the job's processes this one is.
+    """Return the rank of this process.
 
     Args:
         environment: Environment variables of the process.
 
     Raises:
-        NoRankError: If no variable tells.
+        NoRankError: If no variable contains it.
     """
     node = int(environment.get(_NODE_RANK) or environment.get("NODE_RANK") or 0)
     if environment.get(_TENSORFLOW):
@@ -81,13 +81,13 @@ def rank_from_env(environment: Mapping[str, str]) -> Rank:
     if environment.get(_NODE_RANK):  # one process on each node
         return Rank(node, int(environment.get(_NODE_COUNT) or 1), node, _NODE_RANK)
     raise NoRankError(
-        "Azure ML has not told this process its rank: none of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK, TF_CONFIG and "
-        "AZUREML_CR_NODE_RANK is set. So it is not known whether it is the one that reports to ZenML."
+        "Azure ML has not set the rank of this process: none of RANK, OMPI_COMM_WORLD_RANK, PMI_RANK, TF_CONFIG and "
+        "AZUREML_CR_NODE_RANK is set. So it is unknown which process reports to ZenML."
     )
 
 
 def _tensorflow_rank(config: Mapping[str, object], node: int) -> Rank:
-    """The chief is rank 0, or the first worker where there is none; parameter servers come last."""
+    """Return the rank: the chief is rank 0, or the first worker if there is none; parameter servers come last."""
     cluster, task = config.get("cluster"), config.get("task")
     if not isinstance(cluster, dict) or not isinstance(task, dict):
         raise NoRankError(f"{_TENSORFLOW} has no `cluster` and `task`.")
@@ -99,14 +99,14 @@ def _tensorflow_rank(config: Mapping[str, object], node: int) -> Rank:
 
 
 def has_failed(error: BaseException) -> bool:
-    """Whether what ends a process is a failure, and no `sys.exit()` with success."""
+    """Return True if an exception is a failure, and not a `sys.exit()` with success."""
     return not (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
 class FailureReporter:
-    """Tells in the log when this rank failed, if it does: those that fail for want of it fail later.
+    """Logs the time at which this rank failed. Ranks that depend on it fail later.
 
-    Whoever follows the logs of all ranks looks for the first such line (`azure/logs/tail.py`).
+    The client searches the logs of all ranks for the earliest such line (`azure/logs/tail.py`).
 
     Args:
         rank: This rank.
@@ -118,7 +118,7 @@ class FailureReporter:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """What fails in it is told, once, where one is inside another."""
+        """Log a failure of the enclosed code; once, if such blocks are nested."""
         try:
             yield
         except BaseException as error:

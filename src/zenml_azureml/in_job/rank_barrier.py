@@ -1,13 +1,13 @@
-"""How the ranks of a step tell rank 0 that they have ended: a small file each, in the artifact store, which all reach.
+"""A barrier for the ranks of a step: each reports its end to rank 0 with a small file in the artifact store.
 
-Rank 0 reports the step's end to ZenML, and must not say `completed` while another one may still fail. Where Azure ML
-ends all processes of a job whose one has failed, rank 0 is ended while it waits. Nobody promises that for each kind of
-job (Azure/MachineLearningNotebooks#606: with several nodes and no distribution, a failure did not even fail the job);
-so a rank that fails says so in its file too.
+Rank 0 reports the step's end to ZenML, and must not report `completed` while another rank may still fail. If Azure ML
+ends all processes of a job after one has failed, it ends rank 0 during its wait. Azure ML does not document that for
+each kind of job (Azure/MachineLearningNotebooks#606: with several nodes and no distribution, a failure did not even
+fail the job). So a rank that fails also writes that to its file.
 
-A rank that dies without a word, for example by `os._exit(0)`, must not have rank 0 wait for ever: each renews its file
-while it runs, and one whose file has not changed for long is not waited for any more. Times are rank 0's own, so that
-clocks of several nodes never meet.
+A rank that dies without a report, for example by `os._exit(0)`, must not block rank 0 indefinitely. Each rank updates
+its file while it runs, and rank 0 stops waiting for a rank whose file has not changed for long. Rank 0 measures times
+with its own clock, so the clocks of the nodes need not agree.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from zenml_azureml.in_job.rank import OtherRankError, Rank, has_failed
 
 logger = get_logger(__name__)
 
-#: What a rank's file says. Only with a newline at its end is it all there.
+#: The content of a rank's file. It is only complete with a newline at its end.
 _RUNS, _ENDED, _FAILED = "runs", "ended", "failed"
 
 _RENEWED_EVERY_SECONDS = 30.0
-#: Longer than a process may take to start and to load its inputs after others have ended, and than an outage lasts.
+#: Longer than a process takes to start and to load its inputs after others have ended, and longer than most outages.
 _SILENT_SECONDS = 600.0
 _TOLD_AFTER_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
@@ -42,11 +42,11 @@ _MOST_WORDS = 500
 
 
 def folder_of(artifact_store: str, job: str) -> str:
-    """Where the ranks of a job have their files.
+    """Return the folder of the files of a job's ranks.
 
     Args:
         artifact_store: Path of the artifact store.
-        job: Name of the job: each attempt at a step has its own.
+        job: Name of the job: each attempt of a step has its own.
     """
     return os.path.join(artifact_store, "zenml_azureml", "ranks", job)  # noqa: PTH118 - may be a URL
 
@@ -55,16 +55,16 @@ def folder_of(artifact_store: str, job: str) -> str:
 def report_end(
     folder: str, rank: Rank, *, every: float = _RENEWED_EVERY_SECONDS, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[None]:
-    """What runs in it is this rank's part of the step: rank 0 learns how it ends.
+    """Report to rank 0 how the enclosed code ends, which is this rank's part of the step.
 
     Args:
-        folder: Of the job's ranks.
-        rank: This one; not 0.
-        every: Seconds after which it says again that it runs.
+        folder: Folder of the job's ranks.
+        rank: This rank; not 0.
+        every: Seconds between two updates of the file.
         sleep: Sleeps that many seconds between two tries.
     """
     path, ended = _path(folder, rank.number), threading.Event()
-    _write(path, f"{_RUNS} 0")  # in the place of what an attempt before this one has left, if it was of the same job
+    _write(path, f"{_RUNS} 0")  # replaces the file of an earlier attempt of the same job
 
     def renew() -> None:
         for number in count(1):
@@ -79,9 +79,9 @@ def report_end(
         yield
     except BaseException as error:
         if has_failed(error):
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_WORDS]
-            words = f"{_FAILED} on node {rank.node}: {told}"
-            pauses = ()  # the process ends, which Azure ML sees anyhow
+            message = " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_WORDS]
+            words = f"{_FAILED} on node {rank.node}: {message}"
+            pauses = ()  # no retries: Azure ML notices the end of the process anyway
         raise
     finally:
         ended.set()
@@ -98,26 +98,26 @@ def wait_for_others(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Wait on rank 0 until all others have ended, however long they run. Removes their files.
+    """Wait on rank 0 until all others have ended, without a timeout. Removes their files.
 
     Args:
-        folder: Of the job's ranks.
-        rank: This one, which knows how many there are.
+        folder: Folder of the job's ranks.
+        rank: This rank, with the number of ranks.
         sleep: Sleeps that many seconds.
-        clock: Seconds since whenever.
+        clock: Seconds since some fixed moment.
 
     Raises:
         OtherRankError: If one of them has failed.
     """
-    began, pause, told = clock(), _FIRST_PAUSE_SECONDS, False
+    began, pause, logged = clock(), _FIRST_PAUSE_SECONDS, False
     others = [_Other(number, began) for number in range(1, rank.size - rank.servers)]
     try:
         while others := [other for other in others if not other.is_over(_read(_path(folder, other.number)), clock())]:
-            if not told and clock() - began > _TOLD_AFTER_SECONDS:
-                told = True
+            if not logged and clock() - began > _TOLD_AFTER_SECONDS:
+                logged = True
                 numbers = ", ".join(f"rank {other.number}" for other in others)
                 logger.info(
-                    "The step has returned on rank 0. Before that is reported to ZenML, it waits for: %s.", numbers
+                    "The step has returned on rank 0; waiting for other ranks before reporting to ZenML: %s", numbers
                 )
             sleep(pause)
             pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
@@ -127,14 +127,14 @@ def wait_for_others(
 
 @dataclass
 class _Other:
-    """A rank that is waited for, and since when it has said nothing new."""
+    """A rank that rank 0 waits for, and the time of its last report."""
 
     number: int
     since: float
     words: str = ""
 
     def is_over(self, words: str, now: float) -> bool:
-        """Whether it need not be waited for any more, by what its file says now.
+        """Return True if rank 0 need not wait for it any more, given the content of its file.
 
         Raises:
             OtherRankError: If it has failed.
@@ -145,8 +145,9 @@ class _Other:
             self.words, self.since = words, now
         silent = now - self.since > _SILENT_SECONDS
         if silent:
-            told = "Rank %s has said nothing for %.0f minutes, and its job goes on: it is not waited for."
-            logger.warning(told, self.number, _SILENT_SECONDS / 60)
+            logger.warning(
+                "No report from rank %s for %.0f minutes; no longer waiting for it", self.number, _SILENT_SECONDS / 60
+            )
         return silent or words == _ENDED
 
 
@@ -155,19 +156,19 @@ def _path(folder: str, number: int) -> str:
 
 
 def _write(path: str, words: str, level: int = logging.WARNING) -> bool:
-    """Have a rank's file say something; False where that fails, which the log tells: the step itself goes on."""
+    """Write a rank's file; return False and log the error if that fails: the step itself continues."""
     try:
         fileio.makedirs(os.path.dirname(path))  # noqa: PTH120 - may be a URL
         with fileio.open(path, "w") as file:
             file.write(f"{words}\n")
     except Exception as error:  # noqa: BLE001 - each kind of store has errors of its own
-        logger.log(level, "What rank 0 waits for could not be written to %s: %s", path, error)
+        logger.log(level, "Could not write the report for rank 0 to %s: %s", path, error)
         return False
     return True
 
 
 def _read(path: str) -> str:
-    """What a rank's file says; empty where it cannot be read, yet."""
+    """Return the content of a rank's file; empty if it cannot be read yet."""
     try:
         with fileio.open(path, "r") as file:
             words = str(file.read())

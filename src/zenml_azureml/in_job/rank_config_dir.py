@@ -1,6 +1,6 @@
-"""Gives each rank of a node its own ZenML configuration: ZenML rewrites its file, and another rank may read it half.
+"""A ZenML configuration for each rank of a node: ZenML rewrites its file while another rank may read it.
 
-Before ZenML is imported, which reads where it is.
+This runs before ZenML is imported, because the import reads the path of the configuration.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _LOCAL_STORES: Final = "ZENML_LOCAL_STORES_PATH"
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Copy the configuration that the image or the user has, if there is one, to where only this process writes.
+    """Copy the configuration of the image or the user, if there is one, to a folder that only this process writes to.
 
     Args:
         environment: Of the job; changed.
 
     Raises:
-        BootstrapError: If there is no place to copy it to.
+        BootstrapError: If it cannot be copied.
     """
     theirs = _folder(environment)
     try:
-        own = Path(tempfile.mkdtemp(prefix="zenml-"))  # which nobody else may read: it may hold a token
+        own = Path(tempfile.mkdtemp(prefix="zenml-"))  # not readable by other users: it may contain a token
         if theirs.is_dir():
             for file in theirs.iterdir():
                 if file.is_file():
@@ -37,11 +37,11 @@ def prepare(environment: MutableMapping[str, str]) -> None:
     except OSError as error:
         raise BootstrapError(f"This rank could not be given a ZenML configuration of its own: {error}.") from None
     environment[_CONFIGURATION] = str(own)
-    environment.setdefault(_LOCAL_STORES, str(theirs / "local_stores"))  # where the copied configuration has them
+    environment.setdefault(_LOCAL_STORES, str(theirs / "local_stores"))  # the path in the copied configuration
 
 
 def _folder(environment: MutableMapping[str, str]) -> Path:
-    """Where ZenML's configuration is, as ZenML finds it on Linux."""
+    """Return the folder of ZenML's configuration, as ZenML finds it on Linux."""
     if environment.get(_CONFIGURATION):
         return Path(environment[_CONFIGURATION]).resolve()
     configurations = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or Path.home()) / ".config"

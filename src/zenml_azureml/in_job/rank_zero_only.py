@@ -13,33 +13,33 @@ from zenml_azureml.in_job.rank import Rank
 
 logger = get_logger(__name__)
 
-#: Public functions of ZenML that return nothing: what they would publish, rank 0 publishes.
+#: Public functions of ZenML that return nothing: rank 0 publishes the same.
 SILENT = (
     *("log_metadata", "bulk_log_metadata", "log_artifact_metadata", "log_model_metadata", "log_step_metadata"),
     *("add_tags", "remove_tags", "link_artifact_to_model"),
 )
-#: Those of which the step's code uses what they return.
+#: Public functions of ZenML whose results the step's code uses.
 REFUSED = ("get_step_context", "save_artifact", "register_artifact")
 
 
 class NotOnThisRankError(RuntimeError):
-    """Something that only the rank which reports to ZenML has. As ZenML's own error, a `RuntimeError`.
+    """A call of a function that is only available on rank 0. A `RuntimeError`, like ZenML's own error.
 
     Args:
-        what: What was asked for.
-        rank: Where.
+        what: Name of the function.
+        rank: The rank of this process.
     """
 
     def __init__(self, what: str, rank: Rank) -> None:
         super().__init__(
-            f"`{what}` is not to be had here: this is {rank}. Only rank 0 has a step context and publishes to ZenML; "
-            f"the other ranks run the same function, and what they return is dropped. Call it on rank 0 only: "
+            f"`{what}` is not available here: this is {rank}. Only rank 0 has a step context and publishes to ZenML. "
+            f"The other ranks run the same function, and their results are dropped. Call it on rank 0 only: "
             f"`if {rank.is_first}: ...`"
         )
 
 
 def disable_publishing(rank: Rank) -> None:
-    """Have ZenML's public functions publish nothing in this process, and say clearly why there is no step context.
+    """Make ZenML's public functions publish nothing in this process, and explain why there is no step context.
 
     Args:
         rank: The rank of this process; not 0.
@@ -51,7 +51,7 @@ def disable_publishing(rank: Rank) -> None:
 
 
 def _replace(name: str, replacement: Callable[..., Any]) -> None:
-    """Put a function in the place of a public one of ZenML's, in every module that has it already."""
+    """Replace a public function of ZenML's in every module that has imported it."""
     original = getattr(zenml, name, None)
     if original is None:  # this version has no such function
         return
@@ -62,7 +62,7 @@ def _replace(name: str, replacement: Callable[..., Any]) -> None:
 
 def _silent(name: str, rank: Rank) -> Callable[..., None]:
     def left_out(*_args: Any, **_kwargs: Any) -> None:
-        logger.info("`%s` does nothing here: this is %s, and rank 0 publishes it.", name, rank)
+        logger.info("Skipped `%s`: rank 0 publishes it, and this is %s", name, rank)
 
     return left_out
 

@@ -1,12 +1,12 @@
 """The entrypoint of a step whose job has several processes: each runs the step, the first one reports to ZenML.
 
-ZenML lets a step operator name the class of its entrypoint; this one is named for such jobs only. On rank 0 it does
-what ZenML's own does. On the others it loads the same inputs, calls the same function and drops what that returns.
-Nothing of ZenML's bookkeeping happens there: no status, outputs, metadata, logs, heartbeat, hooks, experiment trackers.
+ZenML lets a step operator choose the class of its entrypoint; the operator uses this one for such jobs only. On rank 0
+it does the same as ZenML's own. On the others it loads the same inputs, calls the same function and drops the result.
+ZenML's bookkeeping is skipped there: status, outputs, metadata, logs, heartbeat, hooks, experiment trackers.
 
-What is private of ZenML's is used here only, since there is no public way to load a step's inputs or to tell where code
-is extracted to: `StepRunner._load_step` and `_parse_inputs`, and of the entrypoint classes `_run_step` and
-`_load_active_artifact_store`. tests/unit/test_ranked_step.py fails when one of them moves.
+Only this module uses private members of ZenML, because there is no public way to load a step's inputs or to choose the
+folder of its code: `StepRunner._load_step` and `_parse_inputs`, and `_run_step` and `_load_active_artifact_store` of
+the entrypoint classes. tests/unit/test_ranked_step.py fails if one of them changes.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         super().__init__(*args, **kwargs)
         self._rank = rank_from_env(os.environ)
         self._failures = FailureReporter(self._rank)
-        logger.info("This is %s.", self._rank)
+        logger.info("This is %s", self._rank)
 
     @property
     def step_run(self) -> StepRunResponse:
-        """The step run. In dynamic pipelines ZenML's own tells the server that it runs, which is rank 0's to do."""
+        """The step run. In dynamic pipelines ZenML's own property also reports its start to the server: rank 0 only."""
         return super().step_run if self._rank.number == 0 else self._step_run_as_it_is
 
     @cached_property
@@ -60,17 +60,17 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         return Client().zen_store.get_run_step(UUID(self.entrypoint_args[STEP_RUN_ID_OPTION]))
 
     def download_code_from_code_repository(self, code_reference: CodeReferenceResponse) -> None:
-        """Download the step's code to where no other process of the node extracts it too."""
+        """Download the step's code to a folder of this process, because the processes of a node share theirs."""
         self._enter_own_folder()
         super().download_code_from_code_repository(code_reference)
 
     def _load_active_artifact_store(self) -> BaseArtifactStore:
-        # Called right before the code is extracted from there, below the current folder.
+        # Called right before the code from the store is extracted to the current folder.
         self._enter_own_folder()
         return super()._load_active_artifact_store()
 
     def _enter_own_folder(self) -> None:
-        # The processes of a node share its `/app`: one would import what another is just writing.
+        # The processes of a node share its `/app`: one would import files that another is still writing.
         if self._rank.number:
             own = Path(f"rank_{self._rank.number}")
             own.mkdir(exist_ok=True)
@@ -87,9 +87,10 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
                 self._run_function(step)
 
     def _watch_function(self, folder: str) -> None:
-        """Have a failure of the step's function told at once: on rank 0, ZenML's server is told first.
+        """Log a failure of the step's function at once: on rank 0, ZenML would first report it to the server.
 
-        And have it return on rank 0 when the others have ended: what comes next there is to tell that it has completed.
+        On rank 0 the function also returns only after the others have ended, because ZenML then reports that the step
+        has completed.
         """
         call, failures, rank = BaseStep.call_entrypoint, self._failures, self._rank
 
@@ -105,7 +106,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
     def _run_function(self, step: Step) -> None:
         """Call the step's function with the inputs that rank 0 calls it with."""
         step_run = self.step_run
-        disable_publishing(self._rank)  # before the user's modules are imported, which take these functions over
+        disable_publishing(self._rank)  # before the user's modules are imported, which may import these functions
         pipeline_run = Client().get_pipeline_run(step_run.pipeline_run_id)
         input_utils.resolve_step_inputs(step=step, pipeline_run=pipeline_run)
         stack = Client().active_stack
@@ -120,4 +121,4 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         }
         with env_utils.temporary_environment(environment):
             instance.call_entrypoint(**inputs)
-        logger.info("The step has returned on %s. What it returned is rank 0's to store.", self._rank)
+        logger.info("The step has returned on %s; only rank 0 stores its outputs", self._rank)

@@ -1,1 +1,1 @@
-"""Plain data between settings and the Azure SDK: what is asked of a compute and of a job. Anything may import it."""
+"""Specs of computes and jobs: plain data between settings and the Azure SDK. Any package may import it."""

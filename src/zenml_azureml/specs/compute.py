@@ -1,4 +1,4 @@
-"""What a step asks of a compute: plain data."""
+"""Specs of computes: plain data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Serverless:
-    """Compute that Azure ML brings up for the job and takes down after it."""
+    """Compute that Azure ML creates for the job and deletes after it."""
 
 
 @dataclass(frozen=True)
 class ComputeIdentity:
-    """The managed identity of a compute, for what its jobs do with Azure.
+    """The managed identity of a compute, for its jobs' access to Azure.
 
     Attributes:
-        system_assigned: Whether it has one of its own.
+        system_assigned: True for a system-assigned identity.
         user_assigned: ARM ids of user-assigned identities.
     """
 
@@ -27,12 +27,12 @@ class ComputeIdentity:
 
 @dataclass(frozen=True)
 class ComputeSchedule:
-    """When a compute instance starts or stops by itself.
+    """A schedule by which a compute instance starts or stops.
 
     Attributes:
-        action: What is done.
-        cron: When, as a cron expression: `0 19 * * 1-5`.
-        time_zone: The time zone of `cron`, by the name that Windows gives it: `W. Europe Standard Time`.
+        action: `start` or `stop`.
+        cron: The times, as a cron expression: `0 19 * * 1-5`.
+        time_zone: The time zone of `cron`, by its Windows name: `W. Europe Standard Time`.
     """
 
     action: Literal["start", "stop"]
@@ -42,18 +42,18 @@ class ComputeSchedule:
 
 @dataclass(frozen=True)
 class ComputeInstance:
-    """The compute instance of that name, created with these properties where it is missing.
+    """A compute instance, which is created with these properties if it is missing.
 
     Attributes:
         name: Its name in the workspace.
         size: VM size, e.g. `Standard_DS3_v2`; None leaves it to Azure.
-        idle_time_before_shutdown: How long it may be idle before it shuts itself down; None for ever.
-        ssh_public_key: Public key of whoever may log in by SSH; None for no SSH.
-        vnet_name: Virtual network that it is in, where `subnet` is only a name.
+        idle_time_before_shutdown: Longest time for which it may be idle before it shuts down; None for no limit.
+        ssh_public_key: Public key that may log in by SSH; None for no SSH.
+        vnet_name: Virtual network that it is in, if `subnet` is only a name.
         subnet: Subnet: its name, or its ARM id.
         identity: Its managed identity.
-        schedules: When it starts and stops by itself.
-        start_if_stopped: Whether it is started when it is found stopped; otherwise that is an error.
+        schedules: Times at which it starts and stops by itself.
+        start_if_stopped: True to start it if it is stopped; otherwise that is an error.
     """
 
     name: str
@@ -69,19 +69,19 @@ class ComputeInstance:
 
 @dataclass(frozen=True)
 class ComputeCluster:
-    """The compute cluster of that name, created with these properties where it is missing.
+    """A compute cluster, which is created with these properties if it is missing.
 
     Attributes:
         name: Its name in the workspace.
         size: VM size of its nodes; None leaves it to Azure.
         location: Azure region; None for the workspace's own.
-        min_instances: Nodes that are kept even when idle; None leaves it to Azure (0).
-        max_instances: Nodes at the most; None leaves it to Azure (4).
-        idle_time_before_scale_down: How long a node may be idle before it is released.
+        min_instances: Number of nodes that are kept even when idle; None leaves it to Azure (0).
+        max_instances: Largest number of nodes; None leaves it to Azure (4).
+        idle_time_before_scale_down: Longest time for which a node may be idle before it is released.
         tier: `dedicated` or `low_priority`.
-        ssh_public_key: Public key of whoever may log in to the nodes by SSH; None for no SSH.
+        ssh_public_key: Public key that may log in to the nodes by SSH; None for no SSH.
         ssh_admin_username: Name to log in with; None for `azureuser`.
-        vnet_name: Virtual network that the nodes are in, where `subnet` is only a name.
+        vnet_name: Virtual network that the nodes are in, if `subnet` is only a name.
         subnet: Subnet: its name, or its ARM id.
         identity: Its managed identity.
     """
@@ -102,11 +102,11 @@ class ComputeCluster:
 
 @dataclass(frozen=True)
 class ExistingCompute:
-    """Whatever compute target exists under that name, of either kind; nothing is created.
+    """An existing compute target of any kind; nothing is created.
 
     Attributes:
         name: Its name in the workspace.
-        start_if_stopped: Whether an instance is started when it is found stopped; otherwise that is an error.
+        start_if_stopped: True to start an instance if it is stopped; otherwise that is an error.
     """
 
     name: str

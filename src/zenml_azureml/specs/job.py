@@ -1,6 +1,6 @@
-"""What a step asks of Azure ML: plain data between ZenML's settings and the Azure SDK.
+"""Specs of jobs: plain data between ZenML's settings and the Azure SDK.
 
-Imports neither side, so that the one can be tested without the other.
+Imports neither side, so that each can be tested without the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class JobIdentity:
-    """Whom a job acts as.
+    """The identity that a job runs as.
 
     Attributes:
         kind: `managed`, `user` or `aml_token`.
@@ -28,7 +28,7 @@ class JobService:
     """A service that runs beside a job.
 
     Attributes:
-        name: As the user calls it.
+        name: The user's name for it.
         type: `ssh`, `jupyter_lab`, `tensor_board` or `vs_code`.
         ssh_public_keys: For `ssh`: the keys that may log in.
         log_dir: For `tensor_board`: the folder to show.
@@ -55,7 +55,7 @@ class JobDistribution:
         parameter_server_count: Parameter servers (`tensorflow`); None for none.
         port: Of the head process (`ray`).
         address: Of the head node (`ray`).
-        include_dashboard: Whether there is a dashboard (`ray`).
+        include_dashboard: True for a dashboard (`ray`).
         dashboard_port: Of the dashboard (`ray`).
         head_node_additional_args: Of `ray start` on the head node.
         worker_node_additional_args: Of `ray start` on the other nodes.
@@ -74,35 +74,35 @@ class JobDistribution:
 
     @property
     def processes_per_node(self) -> int | None:
-        """Processes on each node, those of one node numbered one after the other; None where that is not so."""
+        """Processes on each node, if the processes of a node have consecutive numbers; otherwise None."""
         return (self.process_count_per_instance or 1) if self.type in ("pytorch", "mpi") else None
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """What a job is asked to be; None leaves a thing to Azure, or to the step operator where that names it.
+    """Options of a job; None leaves a value to Azure, or to the step operator if that has one.
 
     Attributes:
-        display_name: What Studio shows as its name.
-        description: What Studio shows as its description.
+        display_name: Its name in Studio.
+        description: Its description in Studio.
         tags: The user's own.
         experiment: Its experiment.
-        timeout: How long it may run.
+        timeout: Longest time for which it may run.
         shm_size: Shared memory of the container in Docker's notation, e.g. `2g`.
         docker_args: Further arguments of `docker run`. May hold secrets, hence not in the `repr`.
-        docker_variables: Environment variables that were among them; all others of the job count before them.
+        docker_variables: Environment variables that were among them; all others of the job take precedence.
         environment_variables: The user's own. May hold secrets, hence not in the `repr`.
         secret_variables: Names of those, of both kinds, whose values come from secrets of ZenML.
-        identity: Whom it acts as.
-        services: What runs beside it.
+        identity: The identity that it runs as.
+        services: Services that run beside it.
         instance_type: VM size of serverless compute.
         instance_count: Number of nodes.
         distribution: Its processes on them; None for one.
         job_tier: `spot`, `basic`, `standard` or `premium` serverless capacity.
         priority: `low`, `medium` or `high` among waiting serverless jobs.
         locations: Regions that serverless compute may be in.
-        checkpoints: Whether it has a folder that outlives it.
-        secrets_via: How the values of secrets travel: `auto`, `key-vault` or `environment`.
+        checkpoints: True for a folder that outlives it.
+        secrets_via: The way to deliver the values of secrets: `auto`, `key-vault` or `environment`.
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
         stop_check_seconds: Average seconds between two checks of the job for whether its step is over; 0 for none.
     """
@@ -132,12 +132,12 @@ class JobOptions:
 
     @property
     def processes_per_node(self) -> int | None:
-        """As that of its distribution."""
+        """Processes on each node; see `JobDistribution.processes_per_node`."""
         return self.distribution.processes_per_node if self.distribution else None
 
     @property
     def has_ranks(self) -> bool:
-        """Whether several processes may run the command. Ray's head node runs it alone, and gives the others work."""
+        """True if several processes may run the command. Ray's head node runs it alone, and gives the others work."""
         if self.distribution is not None:
             return self.distribution.type != "ray"
         return (self.instance_count or 1) > 1
@@ -145,23 +145,23 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything about one job that is known before it is submitted.
+    """The spec of one job, before it is submitted.
 
     Attributes:
-        name: Name of the job: a function of the step run, so that submitting twice gives one job.
-        display_name: What Studio shows, unless the options say otherwise.
-        experiment: Experiment the job belongs to, unless the options say otherwise.
+        name: Name of the job: a function of the step run, so that two submits give one job.
+        display_name: Its name in Studio, unless the options have one.
+        experiment: Its experiment, unless the options have one.
         image: Docker image it runs.
         command: Shell command it runs.
         environment_variables: For the command. May hold secrets, hence not in the `repr`.
-        tags: Shown in Studio; how the job is found again.
+        tags: Shown in Studio; the job is found by them.
         options: Everything else.
-        checkpoints: Where in the workspace's storage its checkpoint folder is, as an `azureml://` URI; None for none.
-        price_tag: Key of the tag for what the job costs in US dollars per hour; None for no such tag.
-        own_tag: Key of the tag that tells whose job it is: a job of that name with another value is somebody else's.
+        checkpoints: Its checkpoint folder in the workspace's storage, as an `azureml://` URI; None for none.
+        price_tag: Key of the tag for its price in US dollars per hour; None for no such tag.
+        own_tag: Key of the tag that identifies its owner: a job of that name with another value belongs to another one.
         secret_names: Names of the environment variables whose values may be secret.
         certain_secret_names: Those of them that are secrets for certain.
-        secret_tags: How what it has in a key vault is found again.
+        secret_tags: Tags of its secret in a key vault, by which that is found.
     """
 
     name: str

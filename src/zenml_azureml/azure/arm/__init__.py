@@ -1,1 +1,1 @@
-"""Azure Resource Manager beside Azure ML: roles, registries, key vaults, identities."""
+"""Azure Resource Manager outside of Azure ML: roles, registries, key vaults, identities."""

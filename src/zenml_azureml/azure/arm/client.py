@@ -1,4 +1,4 @@
-"""Azure Resource Manager, for what `MLClient` does not ask it: roles, registries, key vaults, identities."""
+"""A client for the parts of Azure Resource Manager that `MLClient` lacks: roles, registries, key vaults, identities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from azure.core.exceptions import HttpResponseError
 from zenml_azureml.azure.arm.permissions import Permission
 from zenml_azureml.azure.connection import WorkspaceConnection
 
-# Versions of its interfaces.
+# API versions.
 WORKSPACES = "2024-10-01"
 COMPUTES = "2024-04-01"
 AUTHORIZATION = "2022-04-01"
@@ -20,23 +20,23 @@ VAULTS = "2023-07-01"
 
 
 class ResourceManager:
-    """Asks once for each thing. Thread-safe, as its connection is; keeps nothing.
+    """A client without retries. Thread-safe, as its connection is; has no state.
 
-    All of it raises `azure.core.exceptions.AzureError` where Azure cannot be reached or refuses.
+    All methods raise `azure.core.exceptions.AzureError` if Azure cannot be reached or refuses.
 
     Args:
-        connection: The way there.
+        connection: The connection to use.
     """
 
     def __init__(self, connection: WorkspaceConnection) -> None:
         self._connection = connection
 
     def get(self, path: str, version: str, query: str = "") -> dict[str, Any]:
-        """A resource, or one page of a list.
+        """Get a resource, or one page of a list.
 
         Args:
             path: Its ARM id.
-            version: Of the interface.
+            version: The API version.
             query: Further parameters, each with a `&` before it.
         """
         return self._connection.get_json(
@@ -44,17 +44,17 @@ class ResourceManager:
         )
 
     def items(self, path: str, version: str, query: str = "") -> Iterator[dict[str, Any]]:
-        """All of a list; arguments as for `get`."""
+        """Yield all items of a list; arguments as for `get`."""
         url = f"{self._connection.cloud.resource_manager}{path}?api-version={version}{query}"
         for page in self._connection.get_pages(url):
             yield from page
 
     def permissions_of(self, principal_id: str, scope: str) -> list[Permission] | None:
-        """What somebody's roles allow somewhere; None if the credential may not see roles there.
+        """Return the permissions of a principal's roles on a resource; None if the credential may not read roles there.
 
         Args:
-            principal_id: Object id of who it is.
-            scope: ARM id of where.
+            principal_id: Object id of the principal.
+            scope: ARM id of the resource.
         """
         wanted = quote(f"assignedTo('{principal_id}')")
         path = f"{scope}/providers/Microsoft.Authorization/roleAssignments"

@@ -1,6 +1,6 @@
-"""Looks at a workspace and at what is around it. Changes nothing; each question is a request or few, when it is asked.
+"""Read-only queries about a workspace and its surroundings, with one or few requests each.
 
-What it asks of Resource Manager is not in `MLClient`: roles, container registries, the identities of computes.
+They use Resource Manager for what `MLClient` lacks: roles, container registries, the identities of computes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS = {"ComputeInstance": "compute instance", "AmlCompute": "compute cluster"
 
 
 class Inspector:
-    """Answers questions about one workspace. Thread-safe, as its connection is; keeps nothing.
+    """Read-only queries about one workspace. Thread-safe, as its connection is; has no state.
 
     Args:
         connection: The workspace.
@@ -44,14 +44,14 @@ class Inspector:
         self._address = connection.address
 
     def credential(self) -> Credential:
-        """Who is signed in.
+        """Return the credential that is signed in.
 
         Raises:
-            AzureMLError: If nobody can sign in.
+            AzureMLError: If the sign-in fails.
         """
         with self._explained("signing in"):
             credential = self._connection.credential
-            source = credential.describe()  # before it has signed in: who it is then, is told besides
+            source = credential.describe()  # before the sign-in: `who` has the identity afterwards
             token = credential.get_token(self._connection.cloud.token_scope)
             who = signed_in_as(token.token)
             return Credential(
@@ -63,12 +63,12 @@ class Inspector:
             )
 
     def workspace(self) -> InspectedWorkspace:
-        """The workspace itself.
+        """Return the workspace itself.
 
         Raises:
             AzureMLError: If it cannot be reached or read.
         """
-        with self._explained("looking at the workspace"):
+        with self._explained("reading the workspace"):
             body = self._manager.get(self._address.path, WORKSPACES)
         properties = body.get("properties") or {}
         network = (properties.get("managedNetwork") or {}).get("isolationMode")
@@ -83,26 +83,26 @@ class Inspector:
         )
 
     def run_history(self) -> str:
-        """Where run history is, which has the logs and the causes of failures.
+        """Return the address of run history, which has the logs and the causes of failures.
 
         Raises:
-            AzureMLError: If it cannot be found out.
+            AzureMLError: If it cannot be found.
         """
         with self._explained("looking for run history"):
             return self._connection.run_history_url
 
     def permissions(self) -> tuple[Permission, ...]:
-        """What the credential's roles allow in the workspace.
+        """Return the permissions of the credential's roles in the workspace.
 
         Raises:
-            AzureMLError: If Azure does not tell.
+            AzureMLError: If they cannot be listed.
         """
         path = f"{self._address.path}/providers/Microsoft.Authorization/permissions"
-        with self._explained("asking what the credential may do"):
+        with self._explained("listing the credential's permissions"):
             return tuple(Permission.of(body) for body in self._manager.items(path, AUTHORIZATION))
 
     def computes(self) -> tuple[InspectedCompute, ...]:
-        """The computes of the workspace.
+        """Return the computes of the workspace.
 
         Raises:
             AzureMLError: If they cannot be listed.
@@ -111,7 +111,7 @@ class Inspector:
             return tuple(_compute(body) for body in self._manager.items(f"{self._address.path}/computes", COMPUTES))
 
     def sizes(self, location: str) -> tuple[VmSize, ...]:
-        """The VM sizes of a region.
+        """Return the VM sizes of a region.
 
         Raises:
             AzureMLError: If they cannot be listed.
@@ -120,7 +120,7 @@ class Inspector:
             return tuple(vm_size(item) for item in self._connection.client.compute.list_sizes(location=location))
 
     def quota(self, location: str) -> Quota:
-        """The subscription's quota in a region.
+        """Return the subscription's quota in a region.
 
         Raises:
             AzureMLError: If it cannot be listed.
@@ -131,7 +131,7 @@ class Inspector:
         return Quota(location, rows, f"{self._connection.cloud.studio}/quota")
 
     def registry(self, host: str, own: str) -> InspectedRegistry | None:
-        """The container registry of a host name; None if it is nowhere to be seen.
+        """Return the container registry with a host name; None if the credential sees none.
 
         Args:
             host: E.g. `team.azurecr.io`.
@@ -150,16 +150,16 @@ class Inspector:
         return None
 
     def may_pull(self, registry_id: str, principal_id: str) -> bool | None:
-        """Whether an identity may pull from a container registry; None if the credential may not see roles there.
+        """Return True if an identity may pull from a container registry; None if the credential may not read its roles.
 
         Args:
             registry_id: ARM id of the registry.
             principal_id: Object id of the identity.
 
         Raises:
-            AzureMLError: If Azure cannot be asked.
+            AzureMLError: If Azure cannot be reached or refuses.
         """
-        with self._explained("looking who may pull from the container registry"):
+        with self._explained("reading the roles on the container registry"):
             held = self._manager.permissions_of(principal_id, registry_id)
         return None if held is None else not missing(held, [PULL])
 
@@ -174,7 +174,7 @@ class Inspector:
 
     def _how_to_read_quota(self) -> str:
         return (
-            "Sizes and quota are the subscription's: have somebody give the credential a role such as Reader on "
+            "Sizes and quota belong to the subscription: have an owner assign the credential a role such as Reader on "
             f"/subscriptions/{self._address.subscription_id}."
         )
 
@@ -213,7 +213,7 @@ def _registry(body: Mapping[str, Any]) -> InspectedRegistry:
 
 
 def _principals(identity: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Object ids of a resource's own identity and of those that are assigned to it."""
+    """Return the object ids of a resource's system-assigned and user-assigned identities."""
     found = identity or {}
     ids = [found.get("principalId")]
     ids += [(one or {}).get("principalId") for one in (found.get("userAssignedIdentities") or {}).values()]

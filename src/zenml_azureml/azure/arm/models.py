@@ -1,4 +1,4 @@
-"""What an inspection of a workspace finds: plain data. Imports no `azure.*`."""
+"""Results of the read-only queries: plain data. Imports no `azure.*`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Credential:
     """The credential that signs in to the workspace.
 
     Attributes:
-        source: Where it comes from, in the middle of a sentence.
-        who: Whose it is, in the middle of a sentence; empty if the token does not tell.
-        is_user: Whether that is a person.
-        object_id: What roles are assigned to; empty if the token does not tell.
-        expires_at: When the present token expires.
+        source: Its source, as it stands in the middle of a sentence.
+        who: Its owner, as it stands in the middle of a sentence; empty if the token does not contain it.
+        is_user: True if the owner is a person.
+        object_id: The owner's object id, for role assignments; empty if the token does not contain it.
+        expires_at: Time at which the present token expires.
     """
 
     source: str
@@ -33,8 +33,8 @@ class InspectedWorkspace:
         path: Its ARM id.
         location: Its region.
         provisioning_state: `Succeeded`, unless something is wrong.
-        is_public: Whether its own services can be reached from the public network.
-        has_managed_network: Whether Azure ML keeps its computes in a network of their own.
+        is_public: True if its own services can be reached from the public network.
+        has_managed_network: True if Azure ML keeps its computes in a managed network.
         container_registry: ARM id of its own container registry; empty if it has none.
         principal_ids: Object ids of its managed identities.
     """
@@ -54,13 +54,13 @@ class InspectedCompute:
 
     Attributes:
         name: Its name.
-        kind: `compute instance`, `compute cluster`, or Azure's own word for another kind.
-        size: VM size; empty if Azure does not say.
-        state: The one word for how it is: `Running`, `Stopped`, `Steady`, `Failed`.
+        kind: `compute instance`, `compute cluster`, or Azure's name for another kind.
+        size: VM size; empty if Azure does not report it.
+        state: Its state in one word: `Running`, `Stopped`, `Steady`, `Failed`.
         nodes: Nodes that a cluster has now; None for other kinds.
         max_nodes: Nodes that it can have; None for other kinds.
-        errors: What Azure says is wrong with it; empty if nothing is.
-        has_subnet: Whether it is in a virtual network of the user's.
+        errors: Azure's error messages about it; empty if there are none.
+        has_subnet: True if it is in a virtual network of the user's.
         principal_ids: Object ids of its managed identities.
     """
 
@@ -76,22 +76,22 @@ class InspectedCompute:
 
     @property
     def is_broken(self) -> bool:
-        """Whether no job can run on it, and starting it does not help."""
+        """True if no job can run on it, and starting it does not help."""
         return self.state.endswith("Failed") or self.state in ("Unusable", "Canceled")
 
 
 @dataclass(frozen=True)
 class InspectedRegistry:
-    """A container registry of Azure's.
+    """An Azure container registry.
 
     Attributes:
         id: Its ARM id.
         host: Its login server, e.g. `team.azurecr.io`.
         provisioning_state: `Succeeded`, unless something is wrong.
-        is_public: Whether the public network reaches it.
-        only_some_addresses: Whether it lets in some addresses of the public network only.
-        has_admin_user: Whether it has a user and password of its own, which Azure ML uses for the workspace's registry.
-        lets_anybody_pull: Whether nobody has to sign in to pull.
+        is_public: True if the public network reaches it.
+        only_some_addresses: True if it allows only some addresses of the public network.
+        has_admin_user: True if its admin user is enabled, which Azure ML uses for the workspace's registry.
+        lets_anybody_pull: True if a pull needs no sign-in.
     """
 
     id: str

@@ -1,7 +1,8 @@
-"""What roles allow, in Azure Resource Manager's words: pure. Imports no `azure.*`.
+"""Permissions of roles, as Azure Resource Manager writes them: pure. Imports no `azure.*`.
 
-How wildcards match follows from Azure's own roles: AzureML Data Scientist may read a workspace by
-`workspaces/*/read`, and has to be kept from changing it by `workspaces/write`. So `/*/` stands for `/` too.
+Azure's own roles show how wildcards match. AzureML Data Scientist may read a workspace because of
+`workspaces/*/read`, and needs a `notActions` entry `workspaces/write` so that it cannot change it. So `/*/` also
+matches `/`.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: What pulls an image from a container registry. Source: Microsoft's definition of the role AcrPull.
+#: The action that pulls an image from a container registry. Source: Microsoft's definition of the role AcrPull.
 PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 
 
 @dataclass(frozen=True)
 class Permission:
-    """What one role allows.
+    """Permissions of one role.
 
     Attributes:
-        actions: What it allows; `*` stands for anything.
-        not_actions: What of that it does not allow.
-        data_actions: What it allows to do with what is in a resource, such as the secrets of a key vault.
-        not_data_actions: What of that it does not allow.
+        actions: Actions that it allows; `*` stands for anything.
+        not_actions: Exceptions from `actions`.
+        data_actions: Actions that it allows on the data in a resource, such as the secrets of a key vault.
+        not_data_actions: Exceptions from `data_actions`.
     """
 
     actions: tuple[str, ...]
@@ -33,25 +34,25 @@ class Permission:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Permission:
-        """The same from Resource Manager's JSON."""
+        """Parse Resource Manager's JSON."""
         kinds = ("actions", "notActions", "dataActions", "notDataActions")
         return cls(*(tuple(body.get(kind) or ()) for kind in kinds))
 
     def allows(self, action: str) -> bool:
-        """Whether it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
+        """Return True if it allows an action, e.g. `Microsoft.MachineLearningServices/workspaces/jobs/write`."""
         return _matches(self.actions, action) and not _matches(self.not_actions, action)
 
     def allows_data(self, action: str) -> bool:
-        """The same of what is in a resource, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
+        """Return True if it allows an action on data, e.g. `Microsoft.KeyVault/vaults/secrets/getSecret/action`."""
         return _matches(self.data_actions, action) and not _matches(self.not_data_actions, action)
 
 
 def missing(permissions: Iterable[Permission], actions: Iterable[str]) -> list[str]:
-    """The actions that none of the permissions allows: what one role takes away, another one may give.
+    """Return the actions that none of the permissions allows. An exception of one role does not restrict another role.
 
     Args:
-        permissions: What somebody's roles allow.
-        actions: What is needed.
+        permissions: The permissions of a principal's roles.
+        actions: The required actions.
     """
     held = list(permissions)
     return [action for action in actions if not any(permission.allows(action) for permission in held)]

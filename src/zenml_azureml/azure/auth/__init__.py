@@ -1,1 +1,1 @@
-"""Credentials: who signs in, renewal of tokens, and errors of signing in."""
+"""Authentication: credentials, renewal of tokens, and sign-in errors."""

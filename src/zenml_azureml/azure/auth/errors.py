@@ -1,4 +1,4 @@
-"""What went wrong with signing in: whose fault it is, in Microsoft Entra's own words."""
+"""Sign-in errors, with Microsoft Entra's message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-#: What Microsoft Entra says for its own support, and azure-identity in front of it and behind it.
+#: Parts of a message that Microsoft Entra adds for its support, and that azure-identity adds before and after.
 _NOISE = re.compile(
     r"\s*Trace ID: \S+\s+Correlation ID: \S+\s+Timestamp: [\d-]+ [\d:]+Z\.?"
     r"|Authentication failed: "
@@ -26,17 +26,17 @@ _NOISE = re.compile(
 #: Source: msal, `NormalizedResponse.raise_for_status`.
 _SERVER_FAULT = re.compile(r"HTTP Error: 5\d\d")
 
-#: Source: azure-identity, of an answer that holds neither a token nor Microsoft Entra's error: nobody has refused.
+#: Source: azure-identity, for an answer with neither a token nor an error of Microsoft Entra: this is no refusal.
 _NO_ANSWER = re.compile(r"Unexpected response from Microsoft Entra ID")
 
 
 class SignInError(ClientAuthenticationError):
-    """A credential that gives no token, or whose tokens Azure does not take, and that could not be renewed.
+    """A credential that gets no token, or whose tokens Azure refuses, and that could not be renewed.
 
     Args:
-        what: Which credential failed at what, as a sentence without its full stop.
-        words: Microsoft Entra's or Azure's own words; empty where nobody of them said anything.
-        hint: What to do, as sentences.
+        what: The credential and its failure, as a sentence without its full stop.
+        words: Microsoft Entra's or Azure's message; empty if there is none.
+        hint: The next steps, as sentences.
 
     Attributes:
         what: As above.
@@ -53,11 +53,11 @@ class SignInError(ClientAuthenticationError):
 
 
 class SourceError(ClientAuthenticationError):
-    """What the place that a credential comes from said instead of giving one. Not Azure's words.
+    """A failure of the source that a credential comes from. The message is not Azure's.
 
     Args:
-        message: As a clause that follows a colon.
-        hint: What to do, as sentences; empty for what is done about its kind of credential.
+        message: The failure, as a clause that follows a colon.
+        hint: The next steps, as sentences; empty for those of its kind of credential.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -66,20 +66,20 @@ class SourceError(ClientAuthenticationError):
 
 
 def words_of(error: ClientAuthenticationError) -> str:
-    """The words of a refusal, without what only helps the support of who says them."""
+    """Return the message of a refusal, without the parts for Microsoft's support."""
     return _NOISE.sub("", str(error.message)).strip()
 
 
 def outage_behind(error: ClientAuthenticationError) -> AzureError | None:
-    """Why signing in was not possible, where nobody has refused it: no network, or a fault of the login server.
+    """Return the outage that prevented a sign-in: no network, or a fault of the login server.
 
-    azure-identity raises the same for those as for a refusal.
+    azure-identity raises the same error for an outage as for a refusal.
 
     Args:
-        error: What azure-identity raised.
+        error: The error of azure-identity.
 
     Returns:
-        An error that says so; None where the credential was refused.
+        An error for the outage; None if the credential was refused.
     """
     causes = list(_causes(error))
     for cause in causes:
@@ -90,7 +90,7 @@ def outage_behind(error: ClientAuthenticationError) -> AzureError | None:
     a_proxys_page = any(isinstance(cause, json.JSONDecodeError) for cause in causes)
     message = str(error.message)
     if a_proxys_page or _SERVER_FAULT.search(message) or _NO_ANSWER.search(message):
-        return ServiceResponseError(f"The login server did not answer as it should: {words_of(error)}")
+        return ServiceResponseError(f"The login server sent an unexpected answer: {words_of(error)}")
     return None
 
 

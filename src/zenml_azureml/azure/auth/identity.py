@@ -1,4 +1,4 @@
-"""Credentials of azure-identity that sign in where a cloud has its identities, and nowhere else."""
+"""Credentials of azure-identity that sign in at a cloud's own login server, and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zenml_azureml.clouds import AZURE, Cloud
 
 @dataclass(frozen=True)
 class ServicePrincipal:
-    """An application's own identity."""
+    """A service principal: the identity of an application."""
 
     tenant_id: str
     client_id: str
@@ -26,22 +26,22 @@ class ServicePrincipal:
 def credential_for(
     principal: ServicePrincipal | None, cloud: Cloud, transport: HttpTransport[Any, Any] | None = None
 ) -> TokenCredential:
-    """The credential for a service principal, or the one that the environment offers.
+    """Return the credential for a service principal, or the one that the environment offers.
 
     Args:
         principal: The service principal; None for `DefaultAzureCredential`: environment variables,
             workload and managed identity, the Azure CLI's login.
-        cloud: Where it signs in, unless AZURE_AUTHORITY_HOST in the environment says otherwise.
-        transport: What carries its requests; None for one of its own.
+        cloud: The cloud to sign in to, unless AZURE_AUTHORITY_HOST is set in the environment.
+        transport: Carries its requests; None for its own transport.
 
     Returns:
-        A credential of azure-identity. Nothing is asked of the login server yet.
+        A credential of azure-identity. No request is sent to the login server yet.
     """
     authority = os.environ.get("AZURE_AUTHORITY_HOST") or cloud.authority
     options: dict[str, Any] = {
         "authority": authority,
-        # By instance discovery the public cloud's login server vouches for an authority. It knows no authority
-        # but Microsoft's, and the clouds that are kept apart from it must do without a request to it.
+        # With instance discovery, the public cloud's login server confirms an authority. It only knows Microsoft's
+        # authorities, and the separate clouds must not depend on a request to it.
         "disable_instance_discovery": _host(authority) != _host(AZURE.authority),
     }
     if transport is not None:

@@ -1,4 +1,4 @@
-"""Tokens for one workspace, renewed for as long as where their credential comes from allows it."""
+"""Tokens for one workspace, renewed for as long as the source of their credential allows it."""
 
 from __future__ import annotations
 
@@ -20,60 +20,60 @@ from zenml_azureml.azure.responses import error_in
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.clouds import Cloud
 
-#: Seconds before its end from which a token is not used any more without asking for another; as azure-core has it.
+#: A token is renewed if it expires within this number of seconds; the same value as in azure-core.
 RENEW_BEFORE_END = 300
 
-#: Seconds for which nobody is asked again once a credential could not be renewed. Whoever waits for a job asks every
-#: second, and Microsoft Entra locks out who signs in wrongly too often.
+#: Seconds without another sign-in after a credential could not be renewed. Threads that wait for a job request a token
+#: every second, and Microsoft Entra locks out accounts after too many failed sign-ins.
 PAUSE_AFTER_FAILURE = 10
 
-#: Claims that ask for nothing.
+#: Empty claims.
 _NO_CLAIMS = "{}"
 
 _CLAIMS = re.compile(r'\bclaims="([^"]+)"', re.IGNORECASE)
 
-#: Marks a request in its context whose token has been renewed already.
+#: Key in the context of a request whose token has been renewed.
 _RENEWED = "zenml_azureml_renewed"
 
 
 @runtime_checkable
 class SourcedCredential(Protocol):
-    """A credential that knows where it comes from."""
+    """A credential that knows its source."""
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
-        """A token for these scopes."""
+        """Return a token for these scopes."""
 
     def describe(self) -> str:
-        """Which credential it is, in the middle of a sentence."""
+        """Return the name of the credential, as it stands in the middle of a sentence."""
 
     def advice(self) -> str:
-        """What to do when it is refused, as sentences; empty for what helps with any credential."""
+        """Return the next steps if it is refused, as sentences; empty for those of any credential."""
 
     def again(self) -> SourcedCredential | None:
-        """The same credential from a new look at where it comes from, with no token of the present one.
+        """Read the credential from its source again, without the tokens of the present one.
 
         Returns:
-            The credential; None where the present one never worked and a new look has nothing else to offer.
+            The credential; None if the present one never worked and the source has no other.
 
         Raises:
-            azure.core.exceptions.ClientAuthenticationError: If there is none any more.
+            azure.core.exceptions.ClientAuthenticationError: If the source has none any more.
         """
 
 
 class RenewingCredential:
-    """A credential whose tokens are renewed, and that is looked up anew at its source when it is refused.
+    """A credential that renews its tokens, and that is read from its source again if Azure refuses it.
 
-    It is never asked for a token of another cloud. Some of the SDK's calls take their scope from the cloud in
-    AZUREML_CURRENT_CLOUD, not from their client: with every job that it submits or gets, it asks for a token of
+    It never requests a token of another cloud. Some of the SDK's calls take their scope from the cloud in
+    AZUREML_CURRENT_CLOUD, not from their client: with every job that it submits or gets, the SDK requests a token of
     Resource Manager to add the tenant to the Studio URL.
     Source: azure-ai-ml, `JobOperations._append_tid_to_studio_url`.
 
-    Thread-safe: one lock is held while somebody is asked for a token, so that a hundred threads ask once.
+    Thread-safe: one lock is held during the request for a token, so that a hundred threads send one request.
 
     Args:
         make: Makes the credential.
-        cloud: The cloud that its tokens are for.
-        time: Where the time comes from.
+        cloud: The cloud of its tokens.
+        time: Source of time.
     """
 
     def __init__(self, make: Callable[[], TokenCredential], cloud: Cloud, time: Time = SYSTEM_TIME) -> None:
@@ -82,20 +82,20 @@ class RenewingCredential:
         self._time = time
         self._lock = threading.Lock()
         self._issued: dict[tuple[tuple[str, ...], str | None], _Issued] = {}
-        #: What the last failure is told with, and until when it is told without asking anybody.
+        #: Arguments of the last error, and the time until which it is raised again without a request.
         self._failure: tuple[tuple[str, str, str], float] | None = None
 
     def get_token(self, *scopes: str, claims: str | None = None, **options: Any) -> AccessToken:
-        """A token for these scopes, each as it is called in this cloud.
+        """Return a token for these scopes, each under its name in this cloud.
 
         Args:
-            scopes: What it is for.
-            claims: What the token must have beside, as a claims challenge says it.
+            scopes: The scopes.
+            claims: Further claims that the token must have, from a claims challenge.
             options: `tenant_id`, for another tenant than the credential's own.
 
         Raises:
-            SignInError: If there is none to be had. It names the credential.
-            azure.core.exceptions.AzureError: If the login server cannot be reached or has a fault of its own.
+            SignInError: If there is no token. It names the credential.
+            azure.core.exceptions.AzureError: If the login server cannot be reached or has an internal fault.
         """
         own = tuple(self._cloud.own_scope(scope) for scope in scopes)
         wanted = None if claims == _NO_CLAIMS else claims
@@ -105,21 +105,21 @@ class RenewingCredential:
             with self._lock:
                 issued = self._issued.get(key)
                 if issued is None or not issued.serves(wanted):
-                    # Tokens that Azure may revoke at once with a challenge, and lets live longer for that.
+                    # With continuous access evaluation, Azure may revoke tokens at once, and gives them a longer life.
                     token = self._new_token(issued, own, {**options, "claims": wanted, "enable_cae": True})
                     issued = self._issued[key] = _Issued(token, self._credential, wanted)
         return issued.token
 
     def describe(self) -> str:
-        """Which credential it is by now, in the middle of a sentence."""
+        """Return the name of the present credential, as it stands in the middle of a sentence."""
         return self._credential.describe()
 
     def on_response(self, response: PipelineResponse[Any, Any]) -> None:
-        """See to it that a token that was refused is renewed, and its request sent once more.
+        """Make azure-core renew a token that was refused, and send the request once more.
 
-        azure-core does both for a claims challenge only. So every other refusal is made one, which asks for nothing
-        but another token. For azure-core's `raw_response_hook`, which is called before its authentication looks at
-        the answer.
+        azure-core does both for a claims challenge only. So this turns every other refusal into a challenge with empty
+        claims. It is for azure-core's `raw_response_hook`, which is called before its authentication reads the
+        answer.
 
         Raises:
             SignInError: If the new token is refused too.
@@ -144,7 +144,7 @@ class RenewingCredential:
 
     def _refused(self, answer: Any) -> SignInError:
         if hasattr(answer, "read"):
-            answer.read()  # it may have been left on the wire
+            answer.read()  # the body may not have been read yet
         code, message = error_in(HttpResponseError(response=answer))
         words = f"({code}) {message}" if code else message or f"{answer.status_code} {answer.reason}"
         return self._error("signed in, but its tokens are refused", words)
@@ -154,7 +154,7 @@ class RenewingCredential:
             raise SignInError(*self._failure[0])
         refusal: ClientAuthenticationError | None = None
         refused = former if former is not None and former.refused else None
-        # Without claims, azure-identity would give the refused token out of its cache.
+        # Without claims, azure-identity would return the refused token from its cache.
         if options["claims"] or refused is None or refused.by is not self._credential:
             try:
                 token = self._credential.get_token(*scopes, **options)
@@ -194,9 +194,9 @@ class _Issued:
 
     Attributes:
         token: The token.
-        by: Who gave it.
-        claims: What was asked of it beside its scopes.
-        refused: Whether Azure has refused it.
+        by: The credential that it comes from.
+        claims: Claims that were requested in addition to its scopes.
+        refused: True if Azure has refused it.
     """
 
     token: AccessToken
@@ -205,13 +205,13 @@ class _Issued:
     refused: bool = False
 
     def serves(self, claims: str | None) -> bool:
-        """Whether it may be used, for somebody who wants these claims."""
+        """Return True if it may be used for a request with these claims."""
         fitting = claims is None or claims == self.claims
         return fitting and not self.refused and self.token.expires_on - wall_clock.time() > RENEW_BEFORE_END
 
 
 class _Unnamed:
-    """A credential of which nothing is known but how it is made."""
+    """A credential of unknown source, with the function that makes it."""
 
     def __init__(self, credential: TokenCredential, make: Callable[[], TokenCredential]) -> None:
         self._credential = credential
@@ -235,10 +235,10 @@ def _sourced(credential: TokenCredential, make: Callable[[], TokenCredential]) -
 
 
 def _refusal(error: ClientAuthenticationError) -> ClientAuthenticationError:
-    """The error itself.
+    """Return the error itself.
 
     Raises:
-        azure.core.exceptions.AzureError: If nobody refused anything, because the login server was not to be had.
+        azure.core.exceptions.AzureError: If it is no refusal, because the login server was unavailable.
     """
     outage = outage_behind(error)
     if outage is not None:
@@ -247,7 +247,7 @@ def _refusal(error: ClientAuthenticationError) -> ClientAuthenticationError:
 
 
 def _asked_for(challenge: str) -> str:
-    """The claims that a challenge asks for, in whichever form; such as ask for nothing where it asks for none."""
+    """Return the claims that a challenge requests; empty claims if it requests none."""
     found = _CLAIMS.search(challenge)
     try:
         encoded = found[1] if found else ""

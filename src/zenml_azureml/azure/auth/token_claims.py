@@ -1,4 +1,4 @@
-"""Who a token says its owner is."""
+"""The owner of a token, from its claims."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PROGRAMS = {
 
 @dataclass(frozen=True)
 class SignedIn:
-    """Who has signed in.
+    """The principal that has signed in.
 
     Attributes:
-        who: In the middle of a sentence, e.g. "`ada@example.org` by the Azure CLI".
-        is_user: Whether it is a person, who can log in again.
-        tenant_id: The Microsoft Entra tenant; empty if the token does not tell.
-        object_id: What roles are assigned to; empty if the token does not tell.
+        who: Its name, as it stands in the middle of a sentence, e.g. "`ada@example.org` by the Azure CLI".
+        is_user: True if it is a person, who can log in again.
+        tenant_id: The Microsoft Entra tenant; empty if the token does not contain it.
+        object_id: Its object id, for role assignments; empty if the token does not contain it.
     """
 
     who: str
@@ -33,11 +33,11 @@ class SignedIn:
 
 
 def signed_in_as(token: str) -> SignedIn | None:
-    """Who a token says its owner is.
+    """Return the owner of a token, from its claims.
 
     Args:
-        token: An access token. What is in it is the business of who it is made out to, so this is for telling people
-            only, never for a decision.
+        token: An access token. Only its audience may rely on its content, so the result is for messages, never for a
+            decision.
 
     Returns:
         The owner; None for a token that cannot be read.
@@ -51,7 +51,7 @@ def signed_in_as(token: str) -> SignedIn | None:
         program = _PROGRAMS.get(application)
         who = f"`{user}`{of_tenant}" + (f" by {program}" if program else "")
         return SignedIn(who, is_user=True, tenant_id=tenant, object_id=object_id)
-    if claims.get("xms_mirid"):  # the resource that a managed identity is, or belongs to
+    if claims.get("xms_mirid"):  # the resource of a managed identity, or the identity itself
         name = str(claims["xms_mirid"]).rpartition("/")[2]
         return SignedIn(f"the managed identity `{name}`{of_tenant}", tenant_id=tenant, object_id=object_id)
     if not application:

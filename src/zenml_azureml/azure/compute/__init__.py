@@ -1,1 +1,1 @@
-"""From a compute request to a target that can run a job. `provisioner.py` is the way in."""
+"""Provisioning of computes: from a compute spec to a target that can run a job. Start with `provisioner.py`."""

@@ -1,4 +1,4 @@
-"""Where an existing compute is not what a step asks for. Pure."""
+"""Drift: differences between an existing compute and the settings of a step. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 def differences(request: ComputeInstance | ComputeCluster | ExistingCompute, found: FoundCompute) -> tuple[str, ...]:
-    """What a step asks of a compute and the compute is not.
+    """Compare an existing compute with the settings of a step.
 
     Args:
-        request: What the step asks for; what it leaves to Azure is not compared.
+        request: The spec of the step; settings that it leaves to Azure are not compared.
         found: The compute.
 
     Returns:
@@ -33,7 +33,7 @@ def differences(request: ComputeInstance | ComputeCluster | ExistingCompute, fou
     pairs = _of_both(request, found)
     pairs += _of_instance(request, found) if isinstance(request, ComputeInstance) else _of_cluster(request, found)
     return tuple(
-        f"`{setting}`: the step asks for {wanted}, the {found.label} has {has}. It is used as it is."
+        f"`{setting}`: the step asks for {wanted}, the {found.label} has {has}. The compute is used unchanged."
         for setting, wanted, has in (pair for pair in pairs if pair is not None)
     )
 
@@ -102,7 +102,7 @@ def _compare(
 
 
 def _ssh_of_instance(request: ComputeInstance, found: FoundCompute) -> _Pair | None:
-    # Which key an instance has cannot be told: Azure does not show it.
+    # The keys cannot be compared: Azure does not show the key of an instance.
     if request.ssh_public_key is not None and found.ssh_enabled is False:
         return "ssh_public_key", _show_key(request.ssh_public_key), "no SSH"
     return None
@@ -151,5 +151,5 @@ def _show_schedules(schedules: tuple[ComputeSchedule, ...]) -> str:
 
 
 def _show_key(key: str) -> str:
-    """Enough of a public key to tell it from another."""
+    """Return enough of a public key to distinguish it from another."""
     return f"`...{key.split()[1][-12:]}`" if len(key.split()) > 1 else "a key"

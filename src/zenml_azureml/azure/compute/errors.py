@@ -1,4 +1,4 @@
-"""Why a compute cannot be had, in Azure's own words, and what to do next. Pure."""
+"""Errors of computes, with Azure's message and the next steps. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, Existin
 
 
 def wanted_kind(request: ComputeInstance | ComputeCluster | ExistingCompute) -> ComputeKind | None:
-    """The kind of compute that a step asks for; None where any will do."""
+    """Return the kind of compute that a step requests; None if it accepts any."""
     if isinstance(request, ComputeInstance):
         return "compute-instance"
     return "compute-cluster" if isinstance(request, ComputeCluster) else None
 
 
 def az_compute(verb: str, name: str, address: WorkspaceAddress) -> str:
-    """The command that does something to a compute by hand: `start`, `restart`, `delete`."""
+    """Return the `az` command for a compute: `start`, `restart`, `delete`."""
     return (
         f"az ml compute {verb} --name {name} --workspace-name {address.name} "
         f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
@@ -27,40 +27,40 @@ def az_compute(verb: str, name: str, address: WorkspaceAddress) -> str:
 
 
 def missing(name: str, address: WorkspaceAddress) -> AzureMLError:
-    """There is no compute of that name, and none is to be created."""
+    """Return the error if there is no compute of that name, and none is to be created."""
     return AzureMLError(
         f"There is no compute target named `{name}` in the workspace `{address.name}`.",
-        hint="Correct `compute_target_name`; or, to have it created, set `mode` to `compute-instance` or "
+        hint="Correct `compute_target_name`. Or, to create the compute, set `mode` to `compute-instance` or "
         f"`compute-cluster` and `compute_name` to {name!r}.",
     )
 
 
 def wrong_kind(wanted: ComputeKind, found: FoundCompute, azure_type: str) -> AzureMLError:
-    """The compute of that name is of another kind than the step's mode.
+    """Return the error if the compute of that name has another kind than the step's mode.
 
     Args:
         wanted: The step's mode.
         found: The compute.
-        azure_type: Azure's own word for its kind, for what has no mode.
+        azure_type: Azure's name of its kind, if no mode stands for that.
     """
     has = f"{kind_in_words(found.kind)} (`mode={found.kind!r}`)" if has_mode(found) else azure_type
     advice = f"Set `mode={found.kind!r}`, or another `compute_name`." if has_mode(found) else ""
     if found.kind == "kubernetes":
-        advice = f"Leave `mode` away and set `compute_target_name` to {found.name!r}, or set another `compute_name`."
+        advice = f"Remove `mode` and set `compute_target_name` to {found.name!r}, or set another `compute_name`."
     return AzureMLError(
-        f"The step asks for a {kind_in_words(wanted)} (`mode={wanted!r}`) named `{found.name}`, but the workspace has "
+        f"The step requests a {kind_in_words(wanted)} (`mode={wanted!r}`) named `{found.name}`, but the workspace has "
         f"a compute of that name that is a {has}.",
         hint=advice or "Set another `compute_name`.",
     )
 
 
 def has_mode(found: FoundCompute) -> bool:
-    """Whether one of the step operator's modes stands for that kind of compute."""
+    """Return True if one of the step operator's modes stands for that kind of compute."""
     return found.kind in ("compute-instance", "compute-cluster")
 
 
 def cannot_run_jobs(found: FoundCompute, azure_type: str) -> AzureMLError:
-    """The compute is of a kind that command jobs do not run on."""
+    """Return the error if command jobs do not run on that kind of compute."""
     return AzureMLError(
         f"The compute target `{found.name}` is of the type {azure_type}, on which Azure ML runs no command jobs.",
         hint="Name a compute instance, a compute cluster or a Kubernetes compute.",
@@ -68,28 +68,28 @@ def cannot_run_jobs(found: FoundCompute, azure_type: str) -> AzureMLError:
 
 
 def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress) -> AzureMLError:
-    """The compute is in a state in which no job will run on it, and none that it leaves by itself.
+    """Return the error if the compute is in a state in which it runs no jobs and which it does not leave by itself.
 
     Args:
         found: The compute.
-        azure_message: Azure's own account of it.
+        azure_message: Azure's message about it.
         address: Its workspace.
     """
     if found.condition == "Stopped":
         return AzureMLError(
-            f"The {found.label} is stopped, and it is not to be started: `start_stopped_instance` is off.",
-            hint=f"Set `start_stopped_instance=True`, or start it: {az_compute('start', found.name, address)}",
+            f"The {found.label} is stopped, and `start_stopped_instance` does not allow the operator to start it.",
+            hint=f"Set `start_stopped_instance=True`, or start it:\n{az_compute('start', found.name, address)}",
         )
     if not is_known(found):
         return AzureMLError(
-            f"The {found.label} is in a state that this version of the step operator does not know: {found.condition}.",
+            f"The {found.label} is in a state that this version of the operator does not know: {found.condition}.",
             azure_message=azure_message,
-            hint="Look at it in Azure ML Studio. If it does run jobs, a newer version of this package may know it.",
+            hint="Check it in Azure ML Studio. If it does run jobs, a newer version may know the state.",
         )
-    delete = f"delete it, and have it created again: {az_compute('delete', found.name, address)}"
+    delete = f"delete it and run the step again to recreate it:\n{az_compute('delete', found.name, address)}"
     advice = f"{delete[0].upper()}{delete[1:]}"
     if found.condition in ("SetupFailed", "UserSetupFailed", "Unusable"):
-        advice = f"Restart it: {az_compute('restart', found.name, address)}\nIf that does not help, {delete}"
+        advice = f"Restart it:\n{az_compute('restart', found.name, address)}\nIf that does not help, {delete}"
     return AzureMLError(
         f"The {found.label} cannot run jobs: it is {found.condition}.",
         azure_message=azure_message,
@@ -100,49 +100,49 @@ def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress)
 def after_failed_creation(
     label: str, azure_message: str, left_behind: FoundCompute | None, address: WorkspaceAddress
 ) -> str:
-    """What to do after a creation that failed, as sentences.
+    """Return the next steps after a creation that failed, as sentences.
 
     Args:
         label: The compute.
-        azure_message: Why it failed.
-        left_behind: What there is of it now.
+        azure_message: Azure's message.
+        left_behind: The compute as the failed creation left it; None if there is none.
         address: Its workspace.
     """
     advice = "Change what Azure names above, and run the step again."
     if left_behind is not None:
         advice += (
-            f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first: "
+            f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first:\n"
             f"{az_compute('delete', left_behind.name, address)}"
         )
     return _with_quota(azure_message, advice)
 
 
 def vanished(label: str) -> AzureMLError:
-    """The compute was deleted while it was being made ready."""
+    """Return the error if the compute was deleted while the operator prepared it."""
     return AzureMLError(
-        f"The {label} was created for the step, and deleted by somebody else before the step could use it.",
-        hint="Find out who deletes it, and run the step again.",
+        f"The {label} was created for the step, and deleted by another user or process before the step could use it.",
+        hint="Find out why it was deleted, and run the step again.",
     )
 
 
 def other_size(wanted: str, made: FoundCompute, address: WorkspaceAddress) -> AzureMLError:
-    """Azure has made a compute of another size than the one that was asked for."""
+    """Return the error if Azure has created a compute of another size than the requested one."""
     return AzureMLError(
-        f"Azure has made the {made.label} of the size {made.size} instead of {wanted}.",
-        hint=f"Use it as it is by running the step again, or delete it: {az_compute('delete', made.name, address)}",
+        f"Azure has created the {made.label} with the size {made.size} instead of {wanted}.",
+        hint=f"To use it unchanged, run the step again. To delete it:\n{az_compute('delete', made.name, address)}",
     )
 
 
 def errors_of(body: dict[str, Any]) -> str:
-    """What Azure says went wrong with a compute.
+    """Return Azure's error messages about a compute.
 
     Args:
-        body: The compute as Resource Manager answers it: `properties.provisioningErrors` and, for an instance,
+        body: The compute as Resource Manager returns it: `properties.provisioningErrors` and, for an instance,
             `properties.properties.errors`, each with `error.code` and `error.message`
             (source: Microsoft's description of the API).
 
     Returns:
-        All of it in one line; empty if Azure says nothing.
+        All of them in one line; empty if there are none.
     """
     outer = body.get("properties") or {}
     inner = outer.get("properties") or {}
@@ -161,4 +161,4 @@ def _words(error: dict[str, Any]) -> str:
 def _with_quota(azure_message: str, advice: str) -> str:
     if "quota" not in azure_message.lower():
         return advice
-    return f"Ask for more quota ({HOW_TO_GET_MORE}), or set a smaller `size`.\n{advice}"
+    return f"Request more quota ({HOW_TO_GET_MORE}), or set a smaller `size`.\n{advice}"

@@ -1,4 +1,4 @@
-"""Computes in the SDK's classes and in ours: what is sent to create one, and what is read of one."""
+"""Mapping of computes between the SDK's classes and ours."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.safe_text import safe_name
 from zenml_azureml.specs.compute import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeSchedule
 
-#: Who logs in to the nodes of a cluster, unless somebody else is named. Source: azure-ai-ml, ComputeDefaults.
+#: Default user name on the nodes of a cluster. Source: azure-ai-ml, ComputeDefaults.
 SSH_ADMIN = "azureuser"
 
 _SPAN = TypeAdapter(timedelta)
 
 
 def entity_of(request: ComputeInstance | ComputeCluster, location: str) -> entities.Compute:
-    """What is sent to create a compute.
+    """Return the SDK's entity that creates a compute.
 
     Args:
         request: The compute.
-        location: Region of a cluster that names none. The SDK would ask for the workspace to find it, and
-            does so for an instance in any case.
+        location: Region of a cluster if its spec has none. The SDK would request the workspace to find it, and always
+            does so for an instance.
 
     Returns:
-        An entity for `MLClient.compute.begin_create_or_update`. Where the request is None, the SDK's defaults
-        stand: Standard_DS3_v2, 0 to 4 nodes, 120 seconds idle (source: azure-ai-ml, ComputeDefaults, AmlCompute).
+        An entity for `MLClient.compute.begin_create_or_update`. For values that are None in the spec, the SDK's
+        defaults apply: Standard_DS3_v2, 0 to 4 nodes, 120 seconds idle (source: azure-ai-ml, ComputeDefaults,
+        AmlCompute).
 
     Raises:
-        AzureMLError: If its network is named by halves.
+        AzureMLError: If its network is incomplete.
     """
     if isinstance(request, ComputeInstance):
         return _instance(request)
@@ -41,7 +42,7 @@ def entity_of(request: ComputeInstance | ComputeCluster, location: str) -> entit
 
 
 def found_compute(compute: entities.Compute) -> FoundCompute:
-    """What the SDK says of a compute, in plain values."""
+    """Convert the SDK's compute to plain values."""
     if isinstance(compute, entities.ComputeInstance):
         return FoundCompute(
             kind="compute-instance",
@@ -74,13 +75,13 @@ def found_compute(compute: entities.Compute) -> FoundCompute:
 
 
 def span_of(value: object) -> timedelta | None:
-    """A length of time in any form that the SDK has one in.
+    """Convert a duration from any form that the SDK returns.
 
     Args:
         value: A `timedelta`, seconds as a number or in digits, or an ISO 8601 duration (`PT30M`).
 
     Returns:
-        The length; None for None.
+        The duration; None for None.
 
     Raises:
         pydantic.ValidationError: For anything else.
@@ -97,7 +98,7 @@ def _instance(request: ComputeInstance) -> entities.ComputeInstance:
         name=request.name,
         size=request.size,
         idle_time_before_shutdown_minutes=None if idle is None else int(idle.total_seconds()) // 60,
-        # None leaves SSH to the network that it is in; a key is only of use where it is open.
+        # With None, its network decides about SSH; a key is only of use if SSH is open.
         ssh_public_access_enabled=True if request.ssh_public_key else None,
         ssh_settings=(
             entities.ComputeInstanceSshSettings(ssh_key_value=request.ssh_public_key)
@@ -118,7 +119,7 @@ def _cluster(request: ComputeCluster, location: str) -> entities.AmlCompute:
         "idle_time_before_scale_down": None if idle is None else int(idle.total_seconds()),
         "tier": request.tier,
     }
-    # None is not "leave it to Azure" here: it would take the place of the SDK's defaults.
+    # None does not mean "leave it to Azure" here: it would replace the SDK's defaults.
     given = {name: value for name, value in options.items() if value is not None}
     ssh = None
     if request.ssh_public_key is not None:
@@ -141,7 +142,7 @@ def _network(request: ComputeInstance | ComputeCluster) -> entities.NetworkSetti
         return None
     is_arm_id = request.subnet is not None and request.subnet.startswith("/")
     if request.subnet is None or (request.vnet_name is None and not is_arm_id):
-        # The SDK would put the word None into the subnet's ARM id.
+        # The SDK would write the text "None" into the subnet's ARM id.
         raise AzureMLError(
             f"The network of the compute `{request.name}` is incomplete: `vnet_name={request.vnet_name!r}`, "
             f"`subnet={request.subnet!r}`.",
@@ -178,7 +179,7 @@ def _schedules(schedules: tuple[ComputeSchedule, ...]) -> entities.ComputeSchedu
 
 
 def _of_all(compute: entities.Compute) -> dict[str, Any]:
-    """What the SDK says of every kind of compute."""
+    """Return the fields that every kind of compute has."""
     return {
         "name": safe_name(str(compute.name)),
         "location": compute.location,
@@ -202,7 +203,7 @@ def _found_schedules(schedules: entities.ComputeSchedules | None) -> tuple[Compu
     return tuple(
         ComputeSchedule(
             action="start" if str(_word(schedule.action)).lower() == "start" else "stop",
-            # The other kind of trigger is a recurrence, which no request can ask for.
+            # The other kind of trigger is a recurrence, which no settings can request.
             cron=str(getattr(schedule.trigger, "expression", "a recurrence")),
             time_zone=str(_word(getattr(schedule.trigger, "time_zone", ""))),
         )
@@ -211,5 +212,5 @@ def _found_schedules(schedules: entities.ComputeSchedules | None) -> tuple[Compu
 
 
 def _word(value: object) -> str | None:
-    """The value of one of the SDK's enums, whose `str` is something else, or of what is none."""
+    """Return the value of one of the SDK's enums, whose `str` is something else, or of another object."""
     return None if value is None else safe_name(str(getattr(value, "value", value)))

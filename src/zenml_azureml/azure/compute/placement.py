@@ -1,4 +1,4 @@
-"""Where a job runs, and on which VM size: the two are settled together, with as few questions as that takes."""
+"""Placement of a job: its compute and VM size, chosen together with few requests."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _SDKS_MAX_INSTANCES = 4
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a job runs.
+    """The compute and VM size that a job runs on.
 
     Attributes:
         target: The compute.
-        size: VM size of its nodes; empty where Azure chooses it.
-        price_per_hour: US dollars per hour and node, by Azure's estimate; None where it is not known.
+        size: VM size of its nodes; empty if Azure chooses it.
+        price_per_hour: US dollars per hour and node, by Azure's estimate; None if unknown.
         nodes: Number of the job's nodes.
-        taken_away: What capacity is called that Azure may take away, `spot` or `low priority`; empty for other.
+        taken_away: Name of capacity that Azure may preempt, `spot` or `low priority`; empty for other capacity.
     """
 
     target: ComputeTarget
@@ -44,16 +44,16 @@ class Placement:
 
     @property
     def usd_per_hour(self) -> float | None:
-        """US dollars per hour of all nodes together, by Azure's estimate; None where it is not known."""
+        """US dollars per hour of all nodes together, by Azure's estimate; None if unknown."""
         return None if self.price_per_hour is None else self.price_per_hour * self.nodes
 
     def where(self) -> str:
-        """In a sentence: `the compute cluster `gpus` (Standard_NC6s_v3, low priority)`."""
+        """Describe it for a sentence: `the compute cluster `gpus` (Standard_NC6s_v3, low priority)`."""
         facts = ", ".join(filter(None, (self.size, self.taken_away)))
         return f"{self._compute} ({facts})" if facts else self._compute
 
     def describe(self) -> str:
-        """The same with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
+        """Describe it with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
         facts = filter(None, (self.size or self._whose_size, self.taken_away, self._price))
         return f"{self._compute} ({', '.join(facts)})"
 
@@ -81,11 +81,11 @@ ANYWHERE = Placement(ComputeTarget(name=None, kind="serverless"))
 
 @dataclass(frozen=True)
 class Demands:
-    """What a step asks of the machines of its job, beyond their kind and name.
+    """Requirements of a step on the machines of its job, beyond their kind and name.
 
     Attributes:
-        resources: What one node must have.
-        quota_check: What a missing quota is: an error, a warning, or nothing that is looked at.
+        resources: The resources of one node.
+        quota_check: `fail`, `warn` or `off`: the reaction to missing quota.
     """
 
     resources: ResourceRequest = field(default_factory=ResourceRequest)
@@ -99,25 +99,25 @@ def place(
     demands: Demands,
     time: Time = SYSTEM_TIME,
 ) -> tuple[Placement, JobOptions]:
-    """Settle where a job runs: find, start or create its compute, and choose its VM size.
+    """Place a job: find, start or create its compute, and choose its VM size.
 
-    Sizes and quota are asked for only where a size has to be chosen or checked: for serverless compute with a
-    size or resources, for a compute that has to be created with either, and for an existing one where
-    resources ask for something. Where there is nothing to choose or check, the sizes are read once per process and
-    region for their prices, and it is no matter if that cannot be done.
+    Sizes and quota are requested only if a size has to be chosen or checked: for serverless compute with a size or
+    resources, for a compute that has to be created with either, and for an existing one if there are requirements on
+    resources. In other cases, the sizes are read once per process and region for their prices; a failure of that is
+    ignored.
 
     Args:
         connection: The workspace.
-        compute: The compute that is asked for.
-        options: What the job is asked to be.
-        demands: What is asked of its machines.
-        time: Where the time comes from.
+        compute: The requested compute.
+        options: The options of the job.
+        demands: The requirements on its machines.
+        time: Source of time.
 
     Returns:
-        The place, and the options with the VM size that was chosen.
+        The placement, and the options with the VM size that was chosen.
 
     Raises:
-        AzureMLError: If the compute cannot be had, no size serves the demands, or quota is missing.
+        AzureMLError: If the compute cannot be provisioned, no size meets the requirements, or quota is missing.
     """
     nodes = options.instance_count or 1
     if isinstance(compute, Serverless):
@@ -157,18 +157,18 @@ def _place_on(
         return Placement(target)
     if not target.created and not demands.resources.is_empty:
         _compare_with_existing(connection, target.size, demands.resources)
-    # What it costs where its nodes are, which was told with the compute.
+    # Prices of the region of its nodes, which is known from the compute.
     catalogue = SizeCatalogue(connection, target.location)
     return Placement(target, target.size, catalogue.price_of(target.size, low_priority=target.low_priority))
 
 
 def supposed(compute: ComputeSpec, options: JobOptions, usd_per_hour: float | None) -> Placement:
-    """Where a job runs that others have submitted, by what it was to be. Asks nobody.
+    """Return the placement of a job that another process has submitted, derived from its settings. No request.
 
     Args:
-        compute: The compute that was asked for.
-        options: What the job was asked to be.
-        usd_per_hour: US dollars per hour of all of its nodes; None where that is not known.
+        compute: The requested compute.
+        options: The options of the job.
+        usd_per_hour: US dollars per hour of all of its nodes; None if unknown.
     """
     nodes = options.instance_count or 1
     target, size, taken_away = ANYWHERE.target, options.instance_type, _spot(options)
@@ -183,19 +183,19 @@ def supposed(compute: ComputeSpec, options: JobOptions, usd_per_hour: float | No
 def preview(
     connection: WorkspaceConnection, compute: ComputeSpec, options: JobOptions, demands: Demands
 ) -> tuple[str | None, JobOptions]:
-    """Where a job would run, without creating, starting or looking for a compute.
+    """Preview the placement of a job, without creating, starting or requesting a compute.
 
     Args:
         connection: The workspace.
-        compute: The compute that is asked for.
-        options: What the job is asked to be.
-        demands: What is asked of its machines.
+        compute: The requested compute.
+        options: The options of the job.
+        demands: The requirements on its machines.
 
     Returns:
         Name of the compute, None for serverless; and the options with the VM size that would be chosen.
 
     Raises:
-        AzureMLError: If no size serves the demands, or quota is missing.
+        AzureMLError: If no size meets the requirements, or quota is missing.
     """
     if isinstance(compute, Serverless):
         _, complete = _place_serverless(connection, options, demands)
@@ -226,7 +226,7 @@ def _price_of_serverless(connection: WorkspaceConnection, options: JobOptions, s
 
 
 def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -> SizeCatalogue:
-    # With several locations, Azure chooses among them: any of them has the common sizes, one is looked at.
+    # With several locations, Azure chooses among them. All have the common sizes, so the first one serves here.
     return SizeCatalogue(connection, options.locations[0] if options.locations else None)
 
 
@@ -235,7 +235,7 @@ def _spot(options: JobOptions) -> str:
 
 
 def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:
-    """A new cluster that can hold the job: its maximum, where it is left open, is 4 by the SDK's default."""
+    """Return the spec of a new cluster with room for the job: if its maximum is not set, the SDK's default is 4."""
     if not isinstance(missing, ComputeCluster) or nodes <= (missing.max_instances or _SDKS_MAX_INSTANCES):
         return missing
     if missing.max_instances is not None:
@@ -245,10 +245,10 @@ def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> Com
 
 def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
     return AzureMLError(
-        f"The step asks for {needs} nodes (`instance_count`), but the compute `{name}` has {has} at the most, so its "
-        "job would wait for ever.",
-        hint=f"Lower `instance_count`; or raise the maximum of the compute (`az ml compute update --name {name} "
-        f"--max-instances {needs}`), which for a new one is `max_instances`.",
+        f"The step requests {needs} nodes (`instance_count`), but the compute `{name}` has at most {has}, so its job "
+        "would wait indefinitely.",
+        hint=f"Lower `instance_count`, or raise the maximum of the compute (`az ml compute update --name {name} "
+        f"--max-instances {needs}`); for a new one that is `max_instances`.",
     )
 
 

@@ -1,19 +1,19 @@
-"""From a compute request to a target that can run a job: look up, wait, start, create.
+"""Provisions a compute, from its spec to a target that can run a job: finds, waits, starts, creates.
 
-Thread-safe: threads that ask for one compute take turns (see `azure/single_flight.py`).
+Thread-safe: threads that request one compute take turns (see `azure/single_flight.py`).
 
-Races between processes. Nothing keeps two of them from finding a compute missing at the same moment, and Azure ML's
-PUT creates or changes without telling which. So nobody ever PUTs a compute that a GET has found, nobody whose PUT was
-accepted PUTs again, and whoever's PUT is refused looks again and takes what has come into being meanwhile. What can
-still go wrong:
+Races between processes. Two processes can find a compute missing at the same moment, and Azure ML's PUT creates or
+changes a compute without reporting which. So no process sends a PUT for a compute that a GET has found, or a second
+PUT after one was accepted. If a PUT is refused, the process reads the compute again and uses what exists by then. These
+cases remain:
 
-- Two PUTs are accepted. The second one is then a change of the compute that the first one made (recorded: 201 for
-  both). Steps that ask for the same leave it as it was. Steps that ask for different things under one name, within
-  the same second, may change it: Azure ML has no PUT that only creates, and a lock would need a place that all
-  processes share. Both then count as creators; `delete_compute` looks who uses it before it deletes.
+- Two PUTs are accepted. The second one then changes the compute that the first one created (recorded: 201 for both).
+  Equal specs leave it unchanged. Different specs under one name, within the same second, may change it: Azure ML has no
+  PUT that only creates, and a lock would need storage that all processes share. Both processes then count as creators;
+  `delete_compute` checks for running jobs before it deletes.
 - The answer to a PUT is lost, azure-core sends it again, and that one is refused because of the first. The compute
-  then counts as somebody else's, and is not deleted afterwards: rather that than deleting what is not ours.
-- The compute is deleted by somebody between our look and the submission of the job. Azure then refuses the job.
+  then does not count as ours, and is not deleted afterwards, because it may belong to another process.
+- The compute is deleted between our GET and the submission of the job. Azure then refuses the job.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, Compute
 
 logger = logging.getLogger(__name__)
 
-#: Refusals of who asks, or how often, rather than of what is asked for.
+#: Refusals because of the credential or the number of requests, not because of the compute.
 _NOT_ABOUT_THE_COMPUTE = (401, 403, 429)
 
 
 @dataclass(frozen=True)
 class ComputeTarget:
-    """Where a job can run.
+    """A compute that can run a job.
 
     Attributes:
         name: Name of the compute; None for serverless compute.
-        kind: What it is; None where it is not known.
-        size: VM size, as Azure spells it; None where it is not known.
-        created: Whether it was created by the very call that returned this.
-        max_nodes: Nodes at the most; None where there is no such limit.
-        created_on: When it was created, as Azure says it; None where that is not known.
-        location: Region of its nodes; None where it is not known.
-        low_priority: Whether they are low-priority ones.
+        kind: Its kind; None if unknown.
+        size: VM size, as Azure spells it; None if unknown.
+        created: True if the call that returned this has created it.
+        max_nodes: Largest number of nodes; None if there is no such limit.
+        created_on: Time of its creation, as Azure reports it; None if unknown.
+        location: Region of its nodes; None if unknown.
+        low_priority: True if its nodes are low-priority ones.
     """
 
     name: str | None
@@ -69,10 +69,10 @@ class ComputeTarget:
     low_priority: bool = False
 
 
-#: Completes what is asked of a compute that has to be created.
+#: Completes the spec of a compute that has to be created.
 Settle = Callable[[ComputeInstance | ComputeCluster], ComputeInstance | ComputeCluster]
 
-#: Those who prepare a compute in this process, by workspace and name.
+#: Preparations of computes in this process, by workspace and name.
 _TURNS: SingleFlight[ComputeTarget] = SingleFlight()
 
 
@@ -84,22 +84,22 @@ def ensure_compute(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ComputeTarget:
-    """Make sure that the compute that a step asks for is there and can run a job.
+    """Make sure that the requested compute exists and can run a job.
 
-    Nothing that exists is changed; where it is not what the step asks for, a warning says so.
+    An existing compute is never changed; a warning reports each difference from the spec.
 
     Args:
         connection: The workspace.
-        request: What the step asks for.
-        settle: Has the last word on what is created, called only where something is.
+        request: The spec of the compute.
+        settle: Completes the spec; called only if the compute is created.
         clock: Seconds since some fixed moment.
-        sleep: Sleeps that many seconds between two looks.
+        sleep: Sleeps that many seconds between two polls.
 
     Returns:
-        The target. One request where it exists and is ready; none for serverless compute.
+        The target. One request if it exists and is ready; none for serverless compute.
 
     Raises:
-        AzureMLError: If it is missing and not to be created, is of another kind, or cannot be had.
+        AzureMLError: If it is missing and not to be created, is of another kind, or cannot run jobs.
     """
     if isinstance(request, Serverless):
         return ComputeTarget(name=None, kind="serverless")
@@ -117,7 +117,7 @@ def ensure_compute(
 
 
 class _Preparation:
-    """One request, from the first look at its compute to a target."""
+    """The preparation of one compute, from the first GET to a target."""
 
     def __init__(
         self,
@@ -132,11 +132,11 @@ class _Preparation:
         self._request = request
         self._settle = settle
         self._label = f"{kind_in_words(compute_errors.wanted_kind(request))} `{request.name}`"
-        self._patience = Waiter(self._label, "Look at it in Azure ML Studio, and run the step again.", clock, sleep)
+        self._patience = Waiter(self._label, "Check it in Azure ML Studio, and run the step again.", clock, sleep)
         self._made: FoundCompute | None = None
 
     def run(self) -> ComputeTarget:
-        """Go from state to state until a job can run there, or none ever will."""
+        """Handle state after state until a job can run there, or none ever will."""
         found = self._find()
         while True:
             if found is None:
@@ -162,7 +162,7 @@ class _Preparation:
         return find_compute(self._connection, self._request.name)
 
     def _create(self) -> FoundCompute:
-        """Create the compute; where another process was first, take what it makes."""
+        """Create the compute; if another process was first, use its compute."""
         if isinstance(self._request, ExistingCompute):
             raise compute_errors.missing(self._request.name, self._address)
         if self._made is not None:
@@ -170,7 +170,7 @@ class _Preparation:
         if self._settle is not None:
             self._request = self._settle(self._request)
         entity = entity_of(self._request, self._location)
-        logger.info("Creating the %s; this can take some minutes.", self._label)
+        logger.info("Creating the %s; this can take a few minutes", self._label)
         try:
             with self._connection.reading():
                 poller = self._connection.client.compute.begin_create_or_update(entity)
@@ -183,48 +183,48 @@ class _Preparation:
         wanted = self._request.size
         if wanted is not None and (self._made.size or "").lower() != wanted.lower():
             raise compute_errors.other_size(wanted, self._made, self._address)
-        logger.info("Azure has created the %s (%s).", self._label, self._made.size)
+        logger.info("Created the %s (%s)", self._label, self._made.size)
         return self._made
 
     @property
     def _location(self) -> str:
-        """Region for a cluster that names none; not asked for where nobody needs it."""
+        """Region for a cluster whose spec has none; requested only if needed."""
         needed = isinstance(self._request, ComputeCluster) and self._request.location is None
         return self._connection.location if needed else ""
 
     def _adopted(self, error: AzureError) -> FoundCompute:
-        """The compute that is there although creating it has failed.
+        """Return the compute that exists although creating it has failed.
 
-        Whether the service refused because of what another process is creating cannot be told from the refusal
-        alone, of which nobody has recorded the words. Where the answer was lost, the compute may be our own.
+        The refusal alone does not show whether another process is creating the compute: its text has not been
+        recorded. If the answer was lost, the compute may be our own.
         """
         status = error.status_code if isinstance(error, HttpResponseError) else None
         if status in _NOT_ABOUT_THE_COMPUTE:
             raise explain(f"creating the {self._label}", error, self._address) from error
         found = self._look_again()
         if found is not None and next_action(found) is not Action.FAIL:
-            logger.info("The %s is there already: another process has asked for it.", found.label)
+            logger.info("Using the %s, which another process has created", found.label)
             return found
         advice = compute_errors.after_failed_creation(self._label, error_message(error), found, self._address)
-        # Where Azure has not answered, or has a fault of its own, what the error itself suggests is better.
+        # If Azure has not answered, or has an internal fault, the hint for that error is better.
         answered = status is not None and status < 500
         failure = explain(f"creating the {self._label}", error, self._address, hint=advice if answered else "")
         lacking = answered and is_lack_of_capacity(error_message(error))
         raise (failure.as_kind(NoCapacityError) if lacking else failure) from error
 
     def _start(self, found: FoundCompute) -> FoundCompute:
-        """Start a stopped instance; as it is afterwards."""
-        logger.info("The %s is stopped: starting it; this can take some minutes.", found.label)
+        """Start a stopped instance; return its state afterwards."""
+        logger.info("Starting the stopped %s; this can take a few minutes", found.label)
         try:
             self._patience.until_done(self._connection.client.compute.begin_start(found.name), "Starting")
         except ResourceExistsError:
-            # 409: something is being done to it already (quoted: microsoft/vscode-tools-for-ai issue 2673).
+            # 409: another operation on it is in progress (quoted: microsoft/vscode-tools-for-ai issue 2673).
             return replace(found, state="Starting")
         except AzureError as error:
             now = self._look_again()
             if now is None or next_action(now) in (Action.START, Action.FAIL):
                 raise explain(f"starting the {found.label}", error, self._address) from error
-            # Only a stopped instance can be started, and somebody else was first.
+            # Only a stopped instance can be started, and another process was first.
             return now
         except BaseException:
             self._tell_how_to_undo("started", "stop")
@@ -232,12 +232,12 @@ class _Preparation:
         return replace(found, state="Running")
 
     def _tell_how_to_undo(self, done: str, undo: str) -> None:
-        """Say that what was interrupted goes on, and costs money."""
+        """Warn that the interrupted operation continues, and costs money."""
         command = compute_errors.az_compute(undo, self._request.name, self._address)
-        logger.warning("The %s may go on being %s. If it is not wanted: %s", self._label, done, command)
+        logger.warning("The %s may still be %s. To undo that: %s", self._label, done, command)
 
     def _look_again(self) -> FoundCompute | None:
-        """What there is after a failure; None if that cannot be told either."""
+        """Return the compute after a failure; None if it does not exist or cannot be read."""
         try:
             return self._find()
         except AzureError:
@@ -262,7 +262,7 @@ class _Preparation:
         for difference in differences(self._request, found):
             logger.warning("%s", difference)
         if self._made is None:
-            logger.info("Using the existing %s (%s).", found.label, found.size)
+            logger.info("Using the existing %s (%s)", found.label, found.size)
         return ComputeTarget(
             name=found.name,
             kind=found.kind,

@@ -1,4 +1,4 @@
-"""Looking at a compute."""
+"""Reads computes of a workspace."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from zenml_azureml.azure.compute.state import FoundCompute
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.errors import is_missing_workspace
 
-#: Of what Resource Manager says of a compute, the SDK keeps neither the messages of its errors nor the names of
-#: kinds that it does not know; they are read in this version of the API.
+#: API version for the fields of a compute that the SDK drops: the messages of its errors, and the names of kinds that
+#: the SDK does not know.
 _API_VERSION = "2024-04-01"
 
 
 def find_compute(connection: WorkspaceConnection, name: str) -> FoundCompute | None:
-    """The compute of that name, or None. One request.
+    """Return the compute of that name, or None. One request.
 
     Raises:
         azure.core.exceptions.AzureError: If the workspace is missing, or Azure does not answer.
@@ -33,12 +33,12 @@ def find_compute(connection: WorkspaceConnection, name: str) -> FoundCompute | N
 
 
 def azure_account(connection: WorkspaceConnection, found: FoundCompute) -> str:
-    """What Azure says went wrong with a compute. One request, for an error that is worth it."""
+    """Return Azure's error messages about a compute. One request."""
     return errors_of(_resource(connection, found.name)) or found.error_code or ""
 
 
 def type_of(connection: WorkspaceConnection, name: str) -> str:
-    """Azure's word for the kind of a compute that the SDK has none for, e.g. `Databricks`. One request."""
+    """Return Azure's name of a kind of compute that the SDK does not know, e.g. `Databricks`. One request."""
     properties = _resource(connection, name).get("properties") or {}
     return str(properties.get("computeType") or "unknown type")
 
@@ -49,5 +49,5 @@ def _resource(connection: WorkspaceConnection, name: str) -> dict[str, Any]:
     try:
         return connection.get_json(url)
     except AzureError:
-        # An error is being explained: what cannot be had for it is left out.
+        # This explains another error: details that are not available are omitted.
         return {}

@@ -1,4 +1,4 @@
-"""What to do about a compute, by what Azure says of it. Pure."""
+"""The state of a compute, and the next action for it. Pure."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import Literal
 
 from zenml_azureml.specs.compute import ComputeIdentity, ComputeSchedule
 
-#: Kinds of compute that a command job can run on, in the words of the step operator's `mode`.
+#: Kinds of compute that a command job can run on, as the step operator's `mode` names them.
 ComputeKind = Literal["serverless", "compute-instance", "compute-cluster", "kubernetes"]
 
 
 @dataclass(frozen=True)
 class FoundCompute:
-    """A compute of the workspace, as Azure describes it. None: Azure does not say, or there is none.
+    """A compute of the workspace, as Azure describes it. None if Azure does not report a value, or there is none.
 
     Attributes:
         name: Its name in the workspace.
-        kind: What it is; None for what cannot run command jobs.
+        kind: Its kind; None for kinds that cannot run command jobs.
         size: VM size.
         state: State of a compute instance; None while it is being created, and for everything else.
-        provisioning_state: How far its creation, change or deletion is.
+        provisioning_state: State of its creation, change or deletion.
         error_code: Code of the first of its provisioning errors.
-        created_on: When it was created: tells it from another one of the same name, and no more than that.
+        created_on: Time of its creation; only used to distinguish it from another one of the same name.
         location: Region of its nodes.
         tier: `dedicated` or `low_priority`.
         min_instances: Nodes that a cluster keeps when idle.
-        max_instances: Nodes of a cluster at the most.
-        idle_time: How long an instance, or a node of a cluster, may be idle.
-        ssh_enabled: Whether an instance can be reached by SSH.
+        max_instances: Largest number of nodes of a cluster.
+        idle_time: Longest time for which an instance, or a node of a cluster, may be idle.
+        ssh_enabled: True if an instance can be reached by SSH.
         ssh_public_key: Key to log in with. That of an instance is not shown (recorded: compute_ci_get_running.json).
         ssh_admin_username: Name to log in with.
         subnet: ARM id of the subnet.
         identity: Managed identity.
-        schedules: When an instance starts and stops by itself.
+        schedules: Times at which an instance starts and stops by itself.
     """
 
     name: str
@@ -59,25 +59,25 @@ class FoundCompute:
 
     @property
     def label(self) -> str:
-        """What to call it in a message: `compute instance `train``."""
+        """Its kind and name for a message: `compute instance `train``."""
         return f"{kind_in_words(self.kind)} `{self.name}`"
 
     @property
     def condition(self) -> str:
-        """The one word for how it is now: `Running`, `Creating`."""
+        """Its current state in one word: `Running`, `Creating`."""
         if self.provisioning_state == "Deleting":
-            # The state of an instance is what it was before.
+            # The state of an instance still is the one before the deletion.
             return self.provisioning_state
         return self.state or self.provisioning_state or "Unknown"
 
     @property
     def is_being_deleted(self) -> bool:
-        """Whether it will be gone."""
+        """True if it is being deleted."""
         return self.condition == "Deleting"
 
 
 class Action(Enum):
-    """What comes next for a compute that a job is to run on."""
+    """The next action for a compute that a job is to run on."""
 
     USE = "use"
     WAIT = "wait"
@@ -98,9 +98,9 @@ _INSTANCE_STATES = {
     "Resizing": Action.WAIT,
     # Started again once it has stopped.
     "Stopping": Action.WAIT,
-    # Created anew once it is gone.
+    # Created again once it is deleted.
     "Deleting": Action.WAIT,
-    # Azure's own word for not knowing, as while it changes hosts: it may come to know.
+    # Azure does not know the state, for example while the instance changes hosts. It may know it later.
     "Unknown": Action.WAIT,
     "Stopped": Action.START,
     "CreateFailed": Action.FAIL,
@@ -122,18 +122,18 @@ _PROVISIONING_STATES = {
 
 
 def next_action(found: FoundCompute, *, start_if_stopped: bool = True) -> Action:
-    """What to do before a job can run on a compute.
+    """Return the next action before a job can run on a compute.
 
-    The state of an instance counts more than its provisioning state, which is about the last change to it:
-    an instance that runs is used though a change to it failed.
+    The state of an instance takes precedence over its provisioning state, which is about the last change to it: an
+    instance that runs is used although a change to it failed.
 
     Args:
         found: The compute.
-        start_if_stopped: Whether an instance may be started.
+        start_if_stopped: True if an instance may be started.
 
     Returns:
-        The next thing to do. A word that this package does not know is FAIL: submitting to such a compute
-        could leave the job in a queue for ever, and waiting for a change could take as long.
+        The next action. An unknown state is FAIL: a job on such a compute could stay in the queue indefinitely, and so
+        could a wait for another state.
     """
     states = _INSTANCE_STATES if found.state and not found.is_being_deleted else _PROVISIONING_STATES
     action = states.get(found.condition, Action.FAIL)
@@ -141,12 +141,12 @@ def next_action(found: FoundCompute, *, start_if_stopped: bool = True) -> Action
 
 
 def is_known(found: FoundCompute) -> bool:
-    """Whether this package knows the word that Azure has for the compute's condition."""
+    """Return True if this package knows the compute's state."""
     return found.condition in _INSTANCE_STATES or found.condition in _PROVISIONING_STATES
 
 
 def kind_in_words(kind: ComputeKind | None) -> str:
-    """A kind of compute as it stands in a sentence."""
+    """Return a kind of compute as it stands in a sentence."""
     if kind == "kubernetes":
         return "Kubernetes compute"
     return kind.replace("-", " ") if kind else "compute"

@@ -1,6 +1,6 @@
-"""Who uses a compute that is to be deleted after its last job of ours.
+"""Use of the computes that are to be deleted after the last job of this process.
 
-Thread-safe: the table is guarded by one lock.
+Thread-safe: one lock guards the tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ComputeUsage:
         Args:
             target: The compute.
             job_name: The job.
-            delete_after: Whether it is to be deleted after its last job, if this process created it.
+            delete_after: True to delete it after its last job, if this process created it.
         """
         if target.name is None:
             return

@@ -1,1 +1,1 @@
-"""Why a job failed: the classifier, and the rules it goes by. Pure."""
+"""Causes of failed jobs: the classifier and its rules. Pure."""

@@ -1,4 +1,4 @@
-"""Why a job failed: recognised from what Azure ML, the job's own log and the step itself say. Pure."""
+"""Classifier of failed jobs: finds the cause in Azure ML's message, the job's log and the step's report. Pure."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.tail import LogTail
 from zenml_azureml.contract.own_end import EXIT_CODES
 
-#: So many of the last lines of a log are taken for what the program says about its end.
+#: Number of last lines of a log in which the program's message about its end is searched.
 _LAST_WORDS = 5
 
-#: So many lines of a log an error shows at the most.
+#: Largest number of log lines in an error.
 _LONGEST_LOG = 40
 
-_MEND = "Mend what the log shows, and run the pipeline again."
-_LOOK = "The step's code did not get to report an error: look at the job's log and, in Studio, at its `system_logs`."
+_MEND = "Fix the error shown in the log, and run the pipeline again."
+_LOOK = "The step's code could not report an error: check the job's log and, in Studio, its `system_logs`."
 
 _EXIT_CODE = re.compile(r"exited with status code (-?\d+)")
 
-#: Azure ML's words for the end of a command, and after them what the command itself has printed.
+#: Azure ML's message about the end of a command, followed by what the command itself has printed.
 #: Source: Azure/azureml-examples#2614, MicrosoftDocs/azure-docs#105903.
 _WORDS_AND_LOG = re.compile(r"(.*?User process .*?exited with status code -?\d+.*?)\s*Error: ?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class FailedJob:
-    """What is known of a job that has failed.
+    """The known facts about a failed job.
 
     Attributes:
-        message: What run history says of the failure; empty where it says nothing.
-        code: The code of it, e.g. `UserError`.
+        message: Run history's message about the failure; empty if it has none.
+        code: Its code, e.g. `UserError`.
         log_tail: The last lines of the job's log.
-        reported: What the step's own code has reported of its end, e.g. `ValueError: no such thing`; empty for nothing.
-        is_command: Whether it runs a command of the user's that reports nothing but its exit code.
-        is_named: Whether the message, if it is about a process, is about that of the log.
-        exception: What the last traceback in the log ends with, also where that has begun before its last lines.
-        ended_itself: Why the job has ended itself, as its log says; empty if it does not.
+        reported: The error that the step's own code reported, e.g. `ValueError: no such thing`; empty if none.
+        is_command: True if it runs a command of the user's that reports nothing but its exit code.
+        is_named: True if the message, if it is about a process, is about the process of the log.
+        exception: Last line of the last traceback in the log, even if the traceback begins before `log_tail`.
+        ended_itself: The reason why the job ended itself, from its log; empty if it did not.
     """
 
     message: str = ""
@@ -66,30 +66,30 @@ class FailedJob:
 
 
 def split_message(message: str) -> tuple[str, str]:
-    """Tell Azure's own words apart from the end of the job's log that Azure repeats after them.
+    """Separate Azure's message from the end of the job's log that Azure appends to it.
 
     Args:
-        message: What run history says of a failure.
+        message: Run history's message about a failure.
 
     Returns:
-        Azure's own words, and what it repeats of the log, without errors that the process has survived; empty where
-        there is none of it.
+        Azure's message, and the repeated part of the log, without errors that the process has survived; empty if
+        there is none.
     """
     found = _WORDS_AND_LOG.fullmatch(message)
     return (found[1], "\n".join(without_survived_errors(found[2].splitlines()))) if found else (message, "")
 
 
 def exit_code_of(message: str) -> int | None:
-    """The exit code of the job's command, negative or above 128 for a signal; None if Azure tells none."""
+    """Return the exit code of the job's command, negative or above 128 for a signal; None if Azure reports none."""
     found = _EXIT_CODE.search(message)
     return int(found[1]) if found else None
 
 
 def signal_of(exit_code: int) -> str:
-    """The signal that ended a command, e.g. `SIGKILL`; empty if none did.
+    """Return the signal that ended a command, e.g. `SIGKILL`; empty if none did.
 
     Args:
-        exit_code: Of the command: `-9` as Python tells a signal, or `137` as shells and Docker do.
+        exit_code: Of the command: `-9` as Python reports a signal, or `137` as shells and Docker do.
     """
     try:
         return signal.Signals(-exit_code if exit_code < 0 else exit_code - 128).name
@@ -98,20 +98,21 @@ def signal_of(exit_code: int) -> str:
 
 
 def cause_of(job: FailedJob) -> Cause:
-    """Why a job failed.
+    """Return the cause of a failed job.
 
     Args:
-        job: What is known of it.
+        job: The known facts about it.
 
     Returns:
-        The cause; where none is recognised, one that says as much as can be said.
+        The cause; if none is recognised, a general one with the details that are known.
     """
     azure, repeated = split_message(job.message)
     log_tail = list(without_survived_errors(job.log_tail))
     exit_code = exit_code_of(azure)
-    if not job.is_named:  # what it repeats is what came of it
+    if not job.is_named:  # the repeated log is a consequence, not the cause
         repeated = ""
-    # Azure's words on a command that has ended tell nothing of why; the log tells, and the step's own account wins.
+    # Azure's message about a command that has ended does not contain the reason. The log does, and the step's own
+    # report takes precedence.
     said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(log_tail)])
     cause = _recognised(job, azure, exit_code, said)
     if cause is not None:
@@ -128,17 +129,17 @@ def cause_of(job: FailedJob) -> Cause:
 
 
 def is_preemption(message: str) -> bool:
-    """Whether a job failed because Azure took its nodes away, by what run history says of the failure."""
+    """Return True if run history's message says that Azure preempted the job's nodes."""
     return exit_code_of(message) is None and _first(SAID_BY_AZURE, message) is PREEMPTED
 
 
 def is_lack_of_capacity(message: str) -> bool:
-    """Whether Azure had no machines for a job or a compute, by what it says of the failure."""
+    """Return True if Azure's message says that it had no machines for a job or a compute."""
     return exit_code_of(message) is None and _first(SAID_BY_AZURE, message) in (NO_CAPACITY, QUOTA, COMPUTE_FAILED)
 
 
 def exception_in(log: Sequence[str]) -> str:
-    """What the last Python traceback in a log ends with, e.g. `ValueError: no such thing`; empty if there is none."""
+    """Return the last line of the last Python traceback in a log, e.g. `ValueError: no such thing`; empty if none."""
     tail = LogTail()
     for line in log:
         tail.add(line)
@@ -146,15 +147,15 @@ def exception_in(log: Sequence[str]) -> str:
 
 
 def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """Azure's words and the end of the log, with no line of the log in both.
+    """Return Azure's message and the end of the log, with no line of the log in both.
 
     Args:
-        message: What run history says of the failure.
+        message: Run history's message about the failure.
         log_tail: The last lines of the job's log.
 
     Returns:
-        Azure's words, and the log's last lines: as Azure repeats them where it repeats more. Where either has
-        something that the other has not, which is so if Azure repeats another log, both stay, but for common lines.
+        Azure's message, and the log's last lines, or Azure's copy of them if that is longer. If each has lines that
+        the other lacks, as when Azure repeats another log, both stay, without their common lines.
     """
     azure, repeated = split_message(message)
     lines = with_users_frames(repeated.splitlines())

@@ -1,4 +1,4 @@
-"""Recognises what Python prints of errors that a process survives: they are no cause of its end. Pure.
+"""Recognises errors that Python prints although the process survives them: they are not the cause of its end. Pure.
 
 Python prints a traceback where an exception has nowhere to go: in a finalizer, in a callback at exit, in a thread that
 was started without `threading`, while it writes to a closed stream. `logging` and `asyncio` do the same for errors in
@@ -13,7 +13,7 @@ from enum import Enum
 
 TRACEBACK = "Traceback (most recent call last)"
 
-#: What a traceback ends with.
+#: The last line of a traceback.
 EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?$")
 
 #: The first line of such an account. Captured from Python 3.10 to 3.13; `Error in atexit` is of Python 3.9 and before,
@@ -27,7 +27,7 @@ _HEADING = re.compile(
 _LOGGING_DETAILS = re.compile(r'Call stack:$|  File "|    |Message: |Arguments: ')
 _ASYNCIO_DETAILS = re.compile(r"future: <")
 
-#: What Python prints between the traceback of an error and that of the next one.
+#: The line that Python prints between the traceback of an error and that of the next one.
 _CHAIN = re.compile(r"During handling of the above exception|The above exception was the direct cause")
 
 
@@ -45,7 +45,7 @@ class SurvivedErrors:
         self._part = _Part.NOTHING
 
     def includes(self, line: str) -> bool:
-        """Take in the next line.
+        """Process the next line.
 
         Args:
             line: The line, without terminal codes.
@@ -60,7 +60,7 @@ class SurvivedErrors:
         return self._part is not _Part.NOTHING
 
     def _after(self, line: str) -> _Part:
-        """Return the part that a line of an account, or the first one behind it, is."""
+        """Return the part to which a line of an account, or the first line after it, belongs."""
         indented = line.startswith(" ")
         begins, ends = TRACEBACK in line, not indented and EXCEPTION.match(line) is not None
         if self._part is _Part.HEADING:

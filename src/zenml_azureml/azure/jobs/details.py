@@ -1,4 +1,4 @@
-"""All that Azure ML tells of one job."""
+"""Everything that Azure ML reports about one job."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job as Azure ML tells of it.
+    """A job with all that Azure ML reports about it.
 
     Attributes:
-        job: What listings tell of it, too.
-        display_name: What Studio shows as its name.
+        job: The part that listings report too.
+        display_name: Its name as Studio shows it.
         experiment: Its experiment.
         environment: Its environment, e.g. `zenml-train-3f6c9d5a0b12:1`.
-        size: VM size of serverless compute; empty where it is not its own.
+        size: VM size of serverless compute; empty on a named compute.
         nodes: Number of its nodes.
-        details: What run history tells; None where that cannot be read.
+        details: Its run history; None if that cannot be read.
         log_end: The end of its log, if it has ended.
     """
 
@@ -45,7 +45,7 @@ class JobDetails:
 
 
 def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails | None:
-    """The job of that name; None if there is none.
+    """Return the job of that name; None if there is none.
 
     Args:
         connection: The workspace.
@@ -84,13 +84,13 @@ def _history(connection: WorkspaceConnection, job: ListedJob) -> tuple[RunDetail
         follower = LogFollower(connection, job.name, processes_per_node=job.processes_per_node)
         details = follower.read_end()
     except AzureError as error:
-        logger.warning("Run history does not tell of the job `%s`: %s", job.name, error_message(error))
+        logger.warning("No run history for job `%s`: %s", job.name, error_message(error))
         return None, LogEnd()
     return details, follower.end
 
 
 def _short_environment(environment: str) -> str:
-    """`NAME:VERSION` of an ARM id or a reference."""
+    """Return `NAME:VERSION` of an ARM id or a reference."""
     if "/environments/" not in environment:
         return environment.removeprefix("azureml:")
     name, _, version = environment.rpartition("/environments/")[2].partition("/versions/")

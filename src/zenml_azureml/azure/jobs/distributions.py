@@ -1,4 +1,4 @@
-"""A job's processes on its nodes, in the SDK's classes. Pure."""
+"""Mapping between a job's distribution and the SDK's classes. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES: dict[str, type[Distribution]] = {
 
 
 def distribution_of(asked: JobDistribution | None) -> Distribution | None:
-    """What the SDK sends for a distribution.
+    """Return the SDK's entity for a distribution.
 
     Args:
         asked: The distribution; None for none.
@@ -29,12 +29,12 @@ def distribution_of(asked: JobDistribution | None) -> Distribution | None:
     values = {field.name: getattr(asked, field.name) for field in fields(asked) if field.name != "type"}
     given = {name: value for name, value in values.items() if value is not None}
     if asked.type in ("mpi", "pytorch"):
-        given.setdefault("process_count_per_instance", 1)  # the SDK's own default is null, which says nothing
+        given.setdefault("process_count_per_instance", 1)  # the SDK's own default is null, which leaves it open
     return _CLASSES[asked.type](**given)
 
 
 def processes_per_node(distribution: object) -> int | None:
-    """As `JobDistribution.processes_per_node`, of a job that Azure ML tells of.
+    """Return `JobDistribution.processes_per_node` of a job that Azure ML returned.
 
     Args:
         distribution: The SDK's entity; None for none.

@@ -1,4 +1,4 @@
-"""What is known of a job that is watched, and what there is to tell of it."""
+"""The known state of a watched job, and its progress lines."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 
-#: Time between two accounts of a job that has nothing to show yet.
+#: Time between two progress lines of a job that has no log yet.
 PROGRESS_INTERVAL = timedelta(seconds=60)
 
 
 @dataclass
 class JobHandle:
-    """What the monitor knows of one job.
+    """The state of one job as the monitor knows it.
 
-    Thread-safe to read: its fields are replaced, never changed in place. The monitor's thread writes what the
-    status tells, one of its log readers what the log tells.
+    Thread-safe to read: its fields are replaced, never changed in place. The monitor's thread writes what it
+    learns from the status, one of its log readers what it learns from the log.
 
     Attributes:
         name: The job's name.
-        status: Its status in Azure's words; empty until it is known.
+        status: Its status as Azure reports it; empty until it is known.
         studio_url: Its page in Studio; empty until it is known.
         compute: Name of its compute; empty for serverless.
         tags: Its tags; none until they are known.
-        details: Run history's account of it, once it has ended.
+        details: Its run history, once it has ended.
         log_end: The end of its log, once it has ended.
         log_shown: True if this process has shown the whole log.
-        waited: How long it has been seen waiting for its compute.
-        error: Why it can no longer be watched.
-        time: What waiting for it waits on.
+        waited: Time for which it has been seen waiting for its compute.
+        error: The reason why it can no longer be watched.
+        time: Source of time and of pauses.
     """
 
     name: str
@@ -54,21 +54,21 @@ class JobHandle:
 
     @property
     def phase(self) -> JobPhase:
-        """Its phase; waiting, while nothing is known."""
+        """Its phase; waiting while its status is unknown."""
         return phase_of(self.status) if self.status else JobPhase.WAITING
 
     @property
     def vault_secret(self) -> str:
-        """Address of the secret that it has its own secrets from; empty for none, or until it is known."""
+        """Address of the key vault secret that holds its secrets; empty if there is none or it is not known yet."""
         return self.tags.get(tags.VAULT_SECRET, "")
 
     @property
     def settled(self) -> bool:
-        """Whether the end is known and its log read, or watching has failed."""
+        """True if its end is known and its log read, or if watching it has failed."""
         return self._settled.is_set()
 
     def settle(self, error: AzureMLError | None = None) -> None:
-        """Let all who wait know that nothing will change any more."""
+        """Wake all threads that wait: nothing will change any more."""
         self.error = error
         self._settled.set()
 
@@ -76,22 +76,22 @@ class JobHandle:
         """Wait until it is settled.
 
         Args:
-            timeout: The longest time to wait; None for as long as it takes.
+            timeout: The longest time to wait; None for no limit.
 
         Returns:
-            Whether it is settled.
+            True if it is settled.
         """
         return self.time.wait(self._settled, None if timeout is None else timeout.total_seconds())
 
 
 class Progress:
-    """What there is to tell of a job that has not begun to run.
+    """The progress lines of a job that has not started to run.
 
     Args:
-        time: Where the time comes from.
+        time: Source of time.
 
     Attributes:
-        waited: How long it has been waiting for its compute, without interruption.
+        waited: Time for which it has been waiting for its compute, without interruption.
     """
 
     def __init__(self, time: Time) -> None:
@@ -102,14 +102,14 @@ class Progress:
         self._told_at = 0.0
 
     def after(self, status: str, compute: str) -> str:
-        """Take in a job's status; returns a sentence if it is time for one, otherwise nothing.
+        """Process a job's status; return a progress line if one is due, otherwise an empty text.
 
         Args:
-            status: In Azure's words.
+            status: The status as Azure reports it.
             compute: Name of its compute; empty for serverless.
         """
         if status == "Running":
-            # If it is preempted and queued again, it waits anew: `queue_timeout_minutes` is for each time.
+            # If it is preempted and queued again, its wait starts again: `queue_timeout_minutes` limits each wait.
             self._first = None
         if phase_of(status) not in (JobPhase.WAITING, JobPhase.PREPARING):
             return ""

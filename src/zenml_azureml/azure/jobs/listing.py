@@ -1,4 +1,4 @@
-"""The jobs that a workspace has: found by a tag, or by name."""
+"""Jobs of a workspace, found by a tag or by name."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
 
 @dataclass(frozen=True)
 class ListedJob:
-    """A job as Azure ML tells of it.
+    """A job as listings report it.
 
     Attributes:
         name: Its name in the workspace.
-        status: Its status in Azure's words.
+        status: Its status as Azure reports it.
         tags: Its tags.
         compute: Name of its compute; empty for serverless.
-        created_at: When it was submitted; None if Azure does not say.
+        created_at: Time of its submission; None if Azure does not report it.
         studio_url: Its page in Studio; empty if Azure gave none.
-        started: When it began to run; None if it has not.
-        ended: When it ended; None if it has not, or never ran.
-        processes_per_node: How many processes each of its nodes has; None where that is not known.
+        started: Time at which it started to run; None if it has not.
+        ended: Time of its end; None if it has not ended, or never ran.
+        processes_per_node: Number of processes on each of its nodes; None if unknown.
         checkpoints: Address of its checkpoint folder; empty if it has none.
     """
 
@@ -48,14 +48,15 @@ class ListedJob:
 
     @property
     def phase(self) -> JobPhase:
-        """What its status means."""
+        """The phase that its status stands for."""
         return phase_of(self.status)
 
 
 def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[ListedJob]:
-    """The jobs with a tag, whatever its value, the newest first: finished ones and archived ones too.
+    """Yield the jobs with a tag of any value, newest first; finished and archived ones too.
 
-    Azure ML filters by the key of a tag alone, and by no status. One request per page, as they are needed.
+    Azure ML can filter by the key of a tag, but not by its value or by status. One request per page, sent when
+    the page is needed.
 
     Args:
         connection: The workspace.
@@ -65,17 +66,17 @@ def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[ListedJob]:
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
     try:
-        # An archived job may still run: Studio archives whatever is chosen.
+        # An archived job may still run: Studio archives any job.
         found = connection.client.jobs.list(list_view_type=ListViewType.ALL, tag=tag)
         with connection.reading():
-            # The SDK gives None for a job of a kind that it does not know.
+            # The SDK returns None for a job of a kind that it does not know.
             yield from (listed(job) for job in found if job is not None)
     except AzureError as error:
         raise explain("listing the jobs", error, connection.address) from error
 
 
 def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None:
-    """The job of that name; None if there is none.
+    """Return the job of that name; None if there is none.
 
     Args:
         connection: The workspace.
@@ -96,7 +97,7 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> ListedJob | None
 
 
 def listed(job: Job) -> ListedJob:
-    """What listings tell of a job, of the SDK's account of it."""
+    """Convert the SDK's job."""
     studio = (job.services or {}).get("Studio")
     output = (getattr(job, "outputs", None) or {}).get(OUTPUT)
     return ListedJob(
@@ -115,9 +116,9 @@ def listed(job: Job) -> ListedJob:
 
 
 def _moment(job: Job, name: str) -> datetime | None:
-    """A time among a job's properties (recorded: job_get_completed.json)."""
+    """Return a time from a job's properties (recorded: job_get_completed.json)."""
     try:
         found = datetime.strptime((job.properties or {})[name], "%Y-%m-%d %H:%M:%S")
-    except (KeyError, TypeError, ValueError):  # not yet, or Azure writes it otherwise
+    except (KeyError, TypeError, ValueError):  # not set yet, or in another format
         return None
     return found.replace(tzinfo=timezone.utc)

@@ -13,9 +13,9 @@ SCHEMA = "https://azuremlschemas.azureedge.net/latest/commandJob.schema.json"
 
 
 def spec_of(job: Command) -> dict[str, Any]:
-    """A job as a document, which `azure.ai.ml.load_job` makes the same job of.
+    """Return a job as a document from which `azure.ai.ml.load_job` builds the same job.
 
-    The SDK dumps a job from `command()` as a step of an Azure ML pipeline: what is the job's own stands in a component.
+    The SDK dumps a job from `command()` as a step of an Azure ML pipeline, with the command in a component.
 
     Args:
         job: From `build_command_job`.
@@ -39,6 +39,6 @@ def spec_of(job: Command) -> dict[str, Any]:
 
 
 def as_yaml(document: dict[str, Any]) -> str:
-    """A document as YAML, in the order of its keys, and no text broken into lines."""
+    """Return a document as YAML: keys keep their order, and long texts stay on one line."""
     text: str = yaml.safe_dump(document, sort_keys=False, width=1_000_000, allow_unicode=True)
     return text

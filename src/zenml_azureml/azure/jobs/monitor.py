@@ -1,7 +1,7 @@
-"""Watches the jobs of a workspace: one thread looks at them all, a few others read their logs.
+"""Watches the jobs of a workspace: one thread polls them all, a few others read their logs.
 
-Thread-safe: the table of jobs is guarded by one lock; a watch is looked at by the monitor's thread alone, and
-its log read by one reader at a time.
+Thread-safe: one lock guards the table of jobs. Only the monitor's thread polls a job, and only one reader at a time
+reads its log.
 """
 
 from __future__ import annotations
@@ -19,31 +19,30 @@ from zenml_azureml.clock import SYSTEM_TIME, Time
 
 POLL_INTERVAL = timedelta(seconds=1)
 
-#: So many jobs with a common tag are looked at by one listing instead of one by one.
+#: From this number on, jobs with a common tag are polled by one listing instead of one by one.
 LISTING_PAYS = 3
 
-#: Time per request that a pass over the jobs takes at least: Resource Manager allows a principal 25 reads a second,
-#: for everything that it does.
+#: Shortest time per request of a pass over the jobs: Resource Manager allows a principal 25 reads a second in total.
 PACE = timedelta(seconds=0.05)
 
-#: Time between two looks at logs that are being written, those of all jobs in turn: with hundreds of them, each look
-#: takes processor time from the orchestrator.
+#: Time between two polls of logs that are being written, over all jobs in turn: with hundreds of jobs, each poll takes
+#: processor time from the orchestrator.
 LOG_PACE = timedelta(seconds=0.05)
 
-#: Threads that read logs. What has ended counts as ended when its log is read: with 0.2 s per request, eight of them
-#: are done with more jobs in a second than Resource Manager lets a principal submit.
+#: Number of threads that read logs. A job counts as ended only after its log is read. With 0.2 s per request, eight
+#: threads finish more jobs in a second than Resource Manager lets a principal submit.
 LOG_READERS = 8
 
 
 class JobMonitor:
     """Watches jobs of one workspace.
 
-    Its threads end with their work, so that an idle process has none of them.
+    Its threads end when they have no work, so an idle process has none of them.
 
     Args:
         connection: The workspace.
-        time: Where the time comes from.
-        poll_interval: The shortest time between two looks at the jobs.
+        time: Source of time.
+        poll_interval: The shortest time between two polls of the jobs.
     """
 
     def __init__(
@@ -58,14 +57,14 @@ class JobMonitor:
         self._readers = _LogReaders()
 
     def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
-        """Begin to watch a job, or go on with it.
+        """Start to watch a job, or keep watching it.
 
         Args:
             job_name: The job.
-            options: How to watch it; they count where it is not watched yet.
+            options: Options of the watch; ignored if the job is watched already.
 
         Returns:
-            What is known of the job, now and later.
+            A handle, which the monitor keeps up to date.
         """
         with self._lock:
             watch = self._watches.get(job_name)
@@ -82,13 +81,13 @@ class JobMonitor:
             self._watches.pop(job_name, None)
 
     def watched(self, job_name: str) -> JobHandle | None:
-        """What is known of a job; None if it is not watched."""
+        """Return the handle of a job; None if it is not watched."""
         with self._lock:
             watch = self._watches.get(job_name)
         return watch.job if watch is not None else None
 
     def hurry(self, job_name: str) -> None:
-        """Have a job looked at as often as one that has just begun: something is about to happen to it."""
+        """Poll a job as often as a new one: its status is about to change."""
         with self._lock:
             watch = self._watches.get(job_name)
         if watch is not None:
@@ -108,11 +107,11 @@ class JobMonitor:
             self._time.sleep(max(0.0, began + least - self._time.monotonic()))
 
     def _look_at(self, watches: list[Watch], now: float) -> int:
-        """Look at jobs; returns the number of requests that it took."""
+        """Poll jobs; return the number of requests that it took."""
         by_tag: dict[str, list[Watch]] = defaultdict(list)
         for watch in watches:
             by_tag[watch.options.tag].append(watch)
-        # A job whose time comes before the middle of the next interval is looked at in this one.
+        # A job that is due before the middle of the next interval is polled in this one.
         moment = now + self._poll_interval.total_seconds() / 2
         requests = 0
         for tag, group in by_tag.items():
@@ -129,7 +128,7 @@ class JobMonitor:
             requests += 1
             try:
                 watch.saw(get_status_of_one(self._connection, watch.job.name))
-            except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
+            except Exception as error:  # noqa: BLE001 - the waiting thread must get it
                 watch.on_error(error)
         return requests
 
@@ -153,16 +152,16 @@ class JobMonitor:
     def _read_logs(self, watches: list[Watch]) -> None:
         followed = sum(watch.follows_log for watch in watches)
         interval = max(self._poll_interval, followed * LOG_PACE)
-        # First what has ended: somebody waits for it.
+        # First the jobs that have ended: threads wait for them.
         for watch in sorted(watches, key=lambda watch: not watch.job.phase.ended):
             if watch.wants_log(interval):
                 self._readers.read(watch)
 
 
 class _LogReaders:
-    """Reads logs in a few threads, so that a slow log delays no status; those of jobs that have ended first.
+    """Threads that read logs, so that a slow log delays no status; jobs that have ended come first.
 
-    Thread-safe: one lock guards all.
+    Thread-safe: one lock guards all fields.
     """
 
     def __init__(self) -> None:
@@ -173,7 +172,7 @@ class _LogReaders:
         self._threads = 0
 
     def read(self, watch: Watch) -> None:
-        """Have the log of a job read, unless that is going on."""
+        """Queue the log of a job for reading, unless it is being read."""
         with self._lock:
             if watch.job.name in self._reading:
                 return
@@ -193,7 +192,7 @@ class _LogReaders:
             ran = not watch.job.phase.ended
             try:
                 watch.read_log()
-                if ran and watch.job.phase.ended:  # meanwhile
+                if ran and watch.job.phase.ended:  # ended in the meantime
                     watch.read_log()
             finally:
                 with self._lock:

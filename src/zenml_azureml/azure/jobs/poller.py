@@ -1,4 +1,4 @@
-"""Looks at jobs: many with one listing, few one by one, with as few requests as that takes."""
+"""Polls jobs with few requests: many jobs with one listing, few one by one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from urllib.parse import urlencode
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
 
-#: Version of the API of which the pages of a listing are read.
+#: API version of the listing.
 _API_VERSION = "2024-04-01"
 
 
 @dataclass(frozen=True)
 class SeenJob:
-    """A job as a look shows it.
+    """A job as a poll shows it.
 
     Attributes:
         name: Its name in the workspace.
-        status: Its status in Azure's words.
+        status: Its status as Azure reports it.
         compute: Name of its compute; empty for serverless.
         studio_url: Its page in Studio; empty if Azure gave none.
         tags: Its tags.
@@ -34,7 +34,7 @@ class SeenJob:
 
 
 def get_status_of_one(connection: WorkspaceConnection, job_name: str) -> SeenJob:
-    """Look at one job. One request.
+    """Poll one job. One request.
 
     Raises:
         azure.core.exceptions.AzureError: If there is no such job, or Azure ML cannot be reached or refuses.
@@ -58,22 +58,23 @@ def _seen_by_sdk(job_name: str, job: Any) -> SeenJob:
 def list_statuses(
     connection: WorkspaceConnection, tag: str, names: Iterable[str], saw: Callable[[SeenJob], None]
 ) -> int:
-    """Look at jobs with a tag in common. One request per page, the newest jobs first, until all have been seen.
+    """Poll jobs with a common tag. One request per page, newest jobs first, until all have been seen.
 
-    It stops as soon as asking for the rest by name is no dearer than the pages that have shown none of them.
+    It stops early once as many pages in a row showed none of the jobs as there are jobs left: requesting those by
+    name then costs no more.
 
     Args:
         connection: The workspace.
         tag: Key of the tag.
         names: The jobs.
-        saw: Called with each that is in the listing. Some may not be: they were made without the tag, are too new
-            for the listing or too far down in it, or are gone.
+        saw: Called with each job that is in the listing. Some may be missing: they have no such tag, are too new for
+            the listing or too far down in it, or do not exist any more.
 
     Returns:
         The number of requests.
 
     Raises:
-        azure.core.exceptions.AzureError: If Azure ML cannot be reached or refuses; some may have been seen by then.
+        azure.core.exceptions.AzureError: If Azure ML cannot be reached or refuses, perhaps after some jobs were seen.
     """
     wanted = set(names)
     requests = in_vain = 0
@@ -95,13 +96,13 @@ def list_statuses(
 
 
 def _pages(connection: WorkspaceConnection, tag: str) -> Iterator[list[SeenJob]]:
-    """The jobs with a tag, one list per page.
+    """Yield the jobs with a tag, one list per page.
 
-    Not by way of the SDK: it takes 3 ms for each job, 40 times as long as reading what counts of it takes, and a
-    thousand jobs may be looked at every second.
+    This does not use the SDK: it takes 3 ms per job, 40 times as long as reading the few fields that are needed, and
+    there may be a thousand jobs to poll every second.
     """
     address = connection.address
-    # An archived job may still run: Studio archives whatever is chosen.
+    # An archived job may still run: Studio archives any job.
     query = urlencode({"api-version": _API_VERSION, "listViewType": "All", "tag": tag})
     url = f"{address.cloud.resource_manager}{address.path}/jobs?{query}"
     for page in connection.get_pages(url):

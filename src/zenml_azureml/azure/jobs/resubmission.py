@@ -1,4 +1,4 @@
-"""A job's definition as Azure ML has it: what its step is submitted again from, by whatever process."""
+"""Resubmission from a job's definition in Azure ML, so that any process can resubmit the step."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
-#: Azure ML's own tags of a job begin so (recorded: job_get_completed.json).
+#: Prefix of Azure ML's own tags of a job (recorded: job_get_completed.json).
 _AZURES_TAG = "_aml_"
 
 _ENVIRONMENT = re.compile(r"(?:.*/environments/|azureml:)?(?P<name>[^/:]+)(?:/versions/|:)(?P<version>[^/:]+)$")
 
 
 def spec_from_job(connection: WorkspaceConnection, job_name: str, own_tag: str) -> JobSpec:
-    """The request that a job was made from, but for the options that say where it runs. Two requests.
+    """Rebuild the spec of a job, without the options that say where it runs. Two requests.
 
-    The job tells it, rather than what its process remembers: so the next process has it too.
+    It comes from Azure ML and not from this process's memory, so the next process can do it too.
 
     Args:
         connection: The workspace.
         job_name: The job.
-        own_tag: Key of the tag that tells whose job it is.
+        own_tag: Key of the tag that identifies the owner of the job.
 
     Raises:
-        AzureMLError: If Azure ML cannot be reached or refuses, or the job is none of this package's.
+        AzureMLError: If Azure ML cannot be reached or refuses, or the job was not submitted by this package.
     """
     client = connection.one_try_client
     try:
@@ -46,7 +46,7 @@ def spec_from_job(connection: WorkspaceConnection, job_name: str, own_tag: str) 
     image, command = getattr(environment, "image", None), getattr(job, "command", None)
     if not image or not command:
         raise AzureMLError(
-            f"The job `{job_name}` cannot be submitted again: Azure ML does not tell its command and image.",
+            f"The job `{job_name}` cannot be resubmitted: Azure ML did not return its command and image.",
             hint="Run the pipeline again.",
         )
     output = (getattr(job, "outputs", None) or {}).get(OUTPUT)

@@ -1,4 +1,4 @@
-"""What run history tells of a job."""
+"""Run history: status, logs and failure of a job."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from zenml_azureml.azure.logs.files import user_logs
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
 from zenml_azureml.safe_text import safe_name
 
-#: Run history tells times with up to seven digits of a second (recorded: history_rundata_failed_command.json).
+#: Run history writes times with up to seven decimals of a second (recorded: history_rundata_failed_command.json).
 _MOMENT: TypeAdapter[datetime | None] = TypeAdapter(AwareDatetime | None)
 
-#: By so much the clocks of a node and of the service may differ.
+#: Largest expected difference between the clocks of a node and of the service.
 _CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class RunDetails:
-    """What run history tells of a job.
+    """Run history of a job.
 
     Attributes:
         status: Its status there.
         log_urls: SAS URL by path, of the logs of the user's processes, in order.
-        error: Azure's account of a failure; empty where there is none.
-        error_code: Code of the failure, e.g. `UserError`; empty where there is none.
-        started: When it began to run; None if it never did.
-        ended: When it ended.
-        time_limit: For how long Azure lets it run; None for ever.
+        error: Azure's message about a failure; empty if there is none.
+        error_code: Code of the failure, e.g. `UserError`; empty if there is none.
+        started: Time at which it started to run; None if it never did.
+        ended: Time of its end.
+        time_limit: Longest time that Azure lets it run; None for no limit.
     """
 
     status: str
@@ -46,21 +46,21 @@ class RunDetails:
 
     @property
     def time_used_up(self) -> timedelta | None:
-        """The time limit, if it has run for so long; a job that Azure cancelled then was cancelled for that."""
+        """The time limit, if the job has reached it; that is then the reason why Azure cancelled it."""
         if self.started is None or self.ended is None or self.time_limit is None:
             return None
         return self.time_limit if self.ended - self.started >= self.time_limit - _CLOCKS_DIFFER else None
 
 
 def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDetails:
-    """Ask run history about a job.
+    """Request the run history of a job.
 
     Args:
         connection: The workspace.
         job_name: The job.
 
     Returns:
-        Status, logs and the error, which Resource Manager does not tell (recorded: job_get_failed.json).
+        Status, logs and the error, which Resource Manager does not report (recorded: job_get_failed.json).
 
     Raises:
         azure.core.exceptions.AzureError: If run history cannot be reached or does not know the job.
@@ -70,14 +70,14 @@ def fetch_run_details(connection: WorkspaceConnection, job_name: str) -> RunDeta
 
 
 def details_of(body: Mapping[str, Any]) -> RunDetails:
-    """What an answer of run history says.
+    """Parse an answer of run history.
 
     Args:
         body: Its JSON.
     """
     logs: dict[str, str] = body.get("logFiles") or {}
     if any(not isinstance(url, str) for url in logs.values()):
-        raise TypeError("an address of a log is no text")
+        raise TypeError("the address of a log is not a text")
     code, message = _failure(body.get("error"))
     # Recorded: history_rundata_failed_command.json; Azure ML knows `limits.timeout` by this name.
     seconds = (body.get("runDefinition") or {}).get("maxRunDurationSeconds")
@@ -100,11 +100,11 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _failure(error: Any) -> tuple[str, str]:
-    """Code and message of an error, which may stand in another (recorded: error.error)."""
+    """Return code and message of an error, which may be nested in another (recorded: error.error)."""
     while isinstance(error, dict) and isinstance(error.get("error"), dict):
         error = error["error"]
     if not isinstance(error, dict):
         return "", ""
-    # Azure puts the end of the log into the message, colours and all.
+    # Azure puts the end of the log into the message, including terminal colours.
     message = without_terminal_codes(str(error.get("message") or ""))
     return safe_name(str(error.get("code") or "")), message.strip()

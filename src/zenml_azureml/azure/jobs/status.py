@@ -1,4 +1,4 @@
-"""What an Azure ML job's status means. Pure."""
+"""The phase that an Azure ML job's status stands for. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FINALIZING = "Finalizing"
 
 
 class JobPhase(Enum):
-    """The stages of a job that matter to whoever waits for it."""
+    """The stages of a job that matter to a process that waits for it."""
 
     WAITING = "waiting"
     PREPARING = "preparing"
@@ -20,7 +20,7 @@ class JobPhase(Enum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will change any more."""
+        """True if the phase is final."""
         return self in (JobPhase.COMPLETED, JobPhase.FAILED, JobPhase.CANCELED)
 
 
@@ -46,13 +46,13 @@ _PHASES = {
 
 
 def phase_of(status: str) -> JobPhase:
-    """The phase of a job.
+    """Return the phase of a job.
 
     Args:
-        status: The job's status in Azure's words.
+        status: The job's status as Azure reports it.
 
     Returns:
-        Its phase. A status that this package does not know counts as running: taking it for an end would
-        give up a job that may go on and cost money.
+        Its phase. An unknown status counts as running: if it counted as an end, a job that may still run and cost
+        money would be abandoned.
     """
     return _PHASES.get(status, JobPhase.RUNNING)

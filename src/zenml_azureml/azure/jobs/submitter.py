@@ -1,4 +1,4 @@
-"""The command job: its environment, and everything that is sent. Pure builders, and one submit."""
+"""Builds and submits command jobs and their environments."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class SubmittedJob:
         name: Its name in the workspace.
         id: Its ARM id.
         studio_url: Its page in Azure ML Studio; empty if Azure gave none.
-        placement: Where it was to run.
-        tags: Its tags: not those that were asked for, where it was there already.
+        placement: The compute that was requested for it.
+        tags: Its tags; if the job existed already, its own and not the requested ones.
     """
 
     name: str
@@ -65,14 +65,14 @@ class SubmittedJob:
 
     @property
     def vault_secret(self) -> str:
-        """Address of the secret that it has its own secrets from; empty if it has them in its definition."""
+        """Address of the key vault secret that holds its secrets; empty if they are in its definition."""
         return self.tags.get(tags.VAULT_SECRET, "")
 
 
 def environment_name(image: str) -> str:
-    """The name of the environment for an image: a function of its reference alone.
+    """Return the name of the environment for an image, which depends only on the image reference.
 
-    One environment per image, whoever registers it and however often: none piles up in the workspace.
+    So there is one environment per image, even if several processes register it: they do not pile up in the workspace.
     Names are at most 255 letters, digits, `-` and `_` (measured at the service; the SDK does not check).
 
     Args:
@@ -88,15 +88,15 @@ def environment_name(image: str) -> str:
 
 
 def build_command_job(request: JobSpec, compute: str | None) -> Command:
-    """The job as the SDK sends it.
+    """Build the job as the SDK sends it.
 
     Args:
-        request: What is known of the job.
+        request: The spec of the job.
         compute: Name of the compute target; None for serverless.
 
     Returns:
         An entity for `MLClient.jobs.create_or_update`. It refers to its environment by name and version, so
-        that submitting it is one request.
+        submitting it is one request.
     """
     options, variables = request.options, _environment_variables(request)
     return command(
@@ -134,7 +134,7 @@ def _environment_variables(request: JobSpec) -> dict[str, str]:
 
 
 def _outputs(checkpoints: str | None) -> dict[str, Output] | None:
-    # Mounted: what the step writes is in the storage at once, so that it outlives the node.
+    # Mounted: what the step writes is in the storage at once, and outlives the node.
     return (checkpoints and {OUTPUT: Output(type="uri_folder", mode="rw_mount", path=checkpoints)}) or None
 
 
@@ -163,16 +163,16 @@ def _service(service: JobService) -> _Service:
 
 
 def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
-    """The command that cancels a job by hand, as a sentence."""
+    """Return a line with the command that cancels a job."""
     cloud = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
     return (
-        f"To cancel it by hand: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
+        f"To cancel it manually: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
         f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
     )
 
 
 class JobSubmitter:
-    """Submits jobs to one workspace. Thread-safe: what it remembers is guarded by one lock.
+    """Submits jobs to one workspace. Thread-safe: one lock guards its state.
 
     Args:
         connection: The workspace.
@@ -187,14 +187,14 @@ class JobSubmitter:
     def submit(self, request: JobSpec, placement: Placement) -> SubmittedJob:
         """Submit a job; one request, once the image's environment is known.
 
-        Submitting a job again gives the one that is there, also when the answer to the first time was lost.
+        Submitting a job again returns the existing one, even if the answer to the first request was lost.
 
         Args:
             request: The job.
-            placement: Where it is to run.
+            placement: The compute to run it on.
 
         Returns:
-            What Azure ML made of it.
+            The job as Azure ML accepted it.
 
         Raises:
             AzureMLError: If Azure ML refuses the job or cannot be reached, or has another job of that name.
@@ -219,33 +219,33 @@ class JobSubmitter:
             with self._cloud_for(request.options.identity):
                 job: Job = self._connection.one_try_client.jobs.create_or_update(
                     build_command_job(request, placement.target.name),
-                    # It takes longer than all the rest, holds up every other thread, and finds what the settings
-                    # have been checked for already.
+                    # It takes longer than all the rest, blocks every other thread, and repeats what the settings
+                    # have been checked for.
                     skip_validation=True,
                 )
                 return job
         except ClientAuthenticationError:
             raise
         except AzureError as refusal:
-            # Whatever went wrong, the job may be there: the answer was lost, or this is the second try of one whose
-            # answer was, which Azure refuses if so much as a token in the job's environment is another one by now.
+            # After any error the job may exist: the answer to this request or to an earlier one was lost. Azure refuses
+            # a repeated request if anything differs, even a token in the job's environment.
             found = self._find(request.name, refusal)
             own = request.own_tag
             if (found.tags or {}).get(own) != request.tags.get(own):
                 raise AzureMLError(
                     f"The workspace `{self._connection.address.name}` has a job named `{request.name}` already, and "
-                    f"its tag `{own}` says that it is not this step's.",
-                    hint="Look at it in Azure ML Studio. Running the pipeline again makes a job of another name.",
+                    f"its tag `{own}` shows that it belongs to another step run.",
+                    hint="Check the job in Azure ML Studio. A new run of the pipeline uses another job name.",
                 ) from None
-            logger.info("The job `%s` is there already: going on with it.", request.name)
+            logger.info("Job `%s` already exists; reusing it.", request.name)
             return found
 
     def _find(self, job_name: str, refusal: AzureError) -> Job:
-        """The job of that name.
+        """Return the job of that name.
 
         Raises:
-            azure.core.exceptions.AzureError: The refusal, where there is none; what is in the way of knowing, where
-                that may pass: to take it for "there is none" would lose the job.
+            azure.core.exceptions.AzureError: The refusal if there is no such job; the error of the look-up if it is
+                transient, because treating it as "no such job" would lose the job.
         """
         try:
             job: Job = self._connection.one_try_client.jobs.get(job_name)
@@ -256,13 +256,13 @@ class JobSubmitter:
             raise refusal from None
 
     def _cloud_for(self, identity: JobIdentity | None) -> AbstractContextManager[None]:
-        """What a submit with that identity has to happen in: see `WorkspaceConnection.current_cloud`."""
+        """Return the context for a submit with that identity: see `WorkspaceConnection.current_cloud`."""
         as_user = identity is not None and identity.kind == "user"
         return self._connection.current_cloud() if as_user else nullcontext()
 
     def _ensure_environment(self, image: str) -> None:
         name = environment_name(image)
-        # Held while asking, so that a hundred steps with one image ask once.
+        # Held during the request, so that a hundred steps with one image send one request.
         with self._lock:
             if name in self._known_environments:
                 return

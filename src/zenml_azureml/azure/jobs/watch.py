@@ -1,4 +1,4 @@
-"""One job under watch: what each look at it, and each failure to look, means."""
+"""The watch of one job: handles each poll of its status, and each poll that fails."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ LineHandler = Callable[[str], None]
 
 _A_DAY = 86_400.0
 
-#: How long reading the rest of a log may keep an ended job from being settled.
+#: Longest time for which reading the rest of a log may delay the end of a job.
 LOG_PATIENCE = timedelta(minutes=2)
 
-#: Looks in a row that must not find a job before it is taken to be gone: right after its making, a read
-#: may be answered by a part of Azure that has not heard of it.
+#: Number of polls in a row that must not find a job before it counts as deleted: right after its submission, a part
+#: of Azure that does not know it yet may answer.
 MISSING_LOOKS = 3
 
 SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_INTERVAL = timedelta(seconds=5)
 
-#: A look comes late by at most so much of the time for which a job has been in its state.
+#: Largest delay of a poll, as a share of the time for which the job has been in its state.
 LATE_BY = 1 / 300
 
 
 def look_interval(in_its_state: timedelta) -> timedelta:
-    """Time between two looks at a job: the longer its state has lasted, the longer it may last.
+    """Return the time between two polls of a job: the longer its state has lasted, the longer the interval.
 
     Args:
-        in_its_state: For how long its status has been the same.
+        in_its_state: Time for which its status has been the same.
     """
     return max(SHORTEST_INTERVAL, min(in_its_state * LATE_BY, LONGEST_INTERVAL))
 
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """How a job is watched.
+    """Options of a watch.
 
     Attributes:
-        tag: Key of a tag that this job shares with those it is watched with; empty for none.
-        patience: How long Azure may be out of reach before the job is given up.
+        tag: Key of a tag that the jobs watched together have in common; empty for none.
+        patience: Longest time for which Azure may be unreachable before the watch fails.
         on_line: Called with each line of its log, from one thread at a time.
-        on_progress: Called with a sentence now and then, while there is no log.
-        studio_url: Its page in Studio, where that is known; empty for the one that Azure tells of.
-        processes_per_node: How many processes each of its nodes has; None where that is not known.
+        on_progress: Called with a progress line from time to time, while there is no log.
+        studio_url: Its page in Studio, if known; empty for the one that Azure returns.
+        processes_per_node: Number of processes on each of its nodes; None if unknown.
     """
 
     tag: str
@@ -73,13 +73,13 @@ class WatchOptions:
 
 
 class Watch:
-    """One job under watch. `saw` and `on_error` are for the monitor's thread, `read_log` for a log reader.
+    """The watch of one job. `saw` and `on_error` are for the monitor's thread, `read_log` for a log reader.
 
     Args:
         connection: The workspace.
         job_name: The job.
-        options: How it is watched.
-        time: Where the time comes from.
+        options: Options of the watch.
+        time: Source of time.
     """
 
     def __init__(self, connection: WorkspaceConnection, job_name: str, options: WatchOptions, time: Time) -> None:
@@ -97,30 +97,30 @@ class Watch:
 
     @property
     def is_pollable(self) -> bool:
-        """Whether a look at its status may tell something new."""
+        """True if a poll of its status may show something new."""
         return not self.job.settled and not self.job.phase.ended and self._status_failures.may_try
 
     def is_due_by(self, moment: float) -> bool:
-        """Whether its status is to be looked at until a moment, in seconds of its time."""
+        """Return True if its status is to be polled by a moment, in seconds of its clock."""
         if self._status_failures.number:
-            return True  # they say themselves when to try again
+            return True  # `is_pollable` has checked when to try again
         interval = look_interval(timedelta(seconds=max(0.0, min(moment - self._changed_at, _A_DAY))))
         return moment - self._looked_at >= interval.total_seconds()
 
     def hurry(self) -> None:
-        """Have it looked at soon: something is about to happen to it."""
+        """Poll it soon: its status is about to change."""
         self._changed_at = self._time.monotonic()
 
     @property
     def follows_log(self) -> bool:
-        """Whether somebody follows its log, which is being written."""
+        """True if its log is being written, and shown to the user."""
         return self.options.on_line is not None and self.job.phase is JobPhase.RUNNING and not self.job.settled
 
     def wants_log(self, interval: timedelta) -> bool:
-        """Whether its log is to be read now: while it runs for whoever follows it, at its end in any case.
+        """Return True if its log is to be read now: while it runs if the log is shown, and always at its end.
 
         Args:
-            interval: Time between two looks at a log that is being written.
+            interval: Time between two polls of a log that is being written.
         """
         if self.job.settled or not self._log_failures.may_try:
             return False
@@ -130,13 +130,13 @@ class Watch:
         return self.follows_log and due
 
     def saw(self, seen: SeenJob) -> None:
-        """Take in what Azure says of the job."""
+        """Process a poll of the job."""
         self._status_failures.over()
         self._missing = 0
         self._looked_at = self._time.monotonic()
         if seen.status != self.job.status:
             self._changed_at = self._looked_at
-        # The SDK adds the tenant to it when it submits a job or gets one, but a listing does not have it.
+        # The SDK adds the tenant to the URL when it submits or gets a job; a listing does not have it.
         self.job.studio_url = self.job.studio_url or seen.studio_url
         self.job.compute = seen.compute
         self.job.tags = seen.tags
@@ -147,7 +147,7 @@ class Watch:
             self.options.on_progress(sentence)
 
     def on_error(self, error: Exception) -> None:
-        """Take in that Azure did not tell: try on for as long as there is patience, or give the job up."""
+        """Process a poll that failed: keep trying until the timeout, or fail the watch."""
         first = not self._status_failures.number
         self._status_failures.add(error, self.options.patience)
         if self._is_permanent(error) or self._status_failures.lasted >= self.options.patience:
@@ -156,20 +156,20 @@ class Watch:
             failure = explain(doing, error, address) if isinstance(error, AzureError) else error
             self.job.settle(
                 AzureMLError(
-                    f"{failure}\nThe job may still run. To go on waiting for it: zenml-azureml jobs wait "
-                    f"{self.job.name}\n{how_to_cancel(address, self.job.name)}"
+                    f"{failure}\nThe job may still run. To wait for it: zenml-azureml jobs wait {self.job.name}\n"
+                    f"{how_to_cancel(address, self.job.name)}"
                 )
             )
         elif first:
             logger.warning(
-                "Cannot look at the Azure ML job `%s` for now, and will try on for %.0f minutes: %s",
+                "Cannot get the status of Azure ML job `%s`; retrying for up to %.0f minutes: %s",
                 self.job.name,
                 self.options.patience.total_seconds() / 60,
                 _words(error),
             )
 
     def read_log(self) -> None:
-        """Read what is new in the log; all that is left of it, and settle, where the job has ended. Never raises."""
+        """Read new lines of the log; if the job has ended, read the rest and settle. Never raises."""
         ended = self.job.phase.ended
         self._log_read_at = self._time.monotonic()
         try:
@@ -180,7 +180,7 @@ class Watch:
             else:
                 self.job.details = self._follower.read_end()
             self._log_failures.over()
-        except Exception as error:  # noqa: BLE001 - the log is not worth the step
+        except Exception as error:  # noqa: BLE001 - a log that cannot be read must not fail the step
             self._log_failures.add(error, LOG_PATIENCE)
             refused = isinstance(error, ClientAuthenticationError) and not isinstance(error, ForeignHostError)
             may_pass = is_transient(error) or refused
@@ -199,7 +199,7 @@ class Watch:
         try:
             for line in lines:
                 self.options.on_line(line)
-        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it, on their thread
+        except Exception as error:  # noqa: BLE001 - the waiting thread must get it
             self.job.settle(AzureMLError(f"Showing the log of the job `{self.job.name}` failed: {error!r}"))
 
     def _settle(self) -> None:
@@ -208,13 +208,13 @@ class Watch:
             self.job.settle()
 
     def _is_permanent(self, error: Exception) -> bool:
-        """Whether asking again cannot help: the job is gone, access to it is lost, the workspace is deleted."""
+        """Return True if a retry cannot help: the job is deleted, access to it is lost, the workspace is deleted."""
         if isinstance(error, ForeignHostError):
             return True
         if not isinstance(error, HttpResponseError) or is_transient(error):
             return False
         if isinstance(error, ClientAuthenticationError):
-            return False  # what was refused may be renewed while there is patience
+            return False  # the credential may be renewed before the timeout
         if error.status_code == 404 and not is_missing_workspace(error):
             self._missing += 1
             return self._missing >= MISSING_LOOKS
@@ -222,7 +222,7 @@ class Watch:
 
 
 class _Failures:
-    """Failures in a row: since when, and when to try again."""
+    """Failures in a row: their start, and the time of the next try."""
 
     def __init__(self, time: Time) -> None:
         self.number = 0
@@ -243,7 +243,7 @@ class _Failures:
         if not self.number:
             self._began = now
         self.number += 1
-        # At the end of the patience it is tried for a last time, whatever Azure asks for.
+        # The last try is at the timeout, even if Azure asks for a longer pause.
         self._try_again_at = min(now + pause_after(error, self.number), self._began + patience.total_seconds())
 
     def over(self) -> None:

@@ -1,4 +1,4 @@
-"""Which key vault the secrets of jobs travel by, and whether a job can read there what is in it."""
+"""Access to the key vault for the secrets of jobs: finds the vault, and checks whether a job can read its secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zenml_azureml.specs.job import JobIdentity
 #: Azure role-based access control".
 WRITER, READER = "Key Vault Secrets Officer", "Key Vault Secrets User"
 
-#: What reading a secret asks for.
+#: The action that reads a secret.
 _READ = "Microsoft.KeyVault/vaults/secrets/getSecret/action"
 
 
@@ -30,9 +30,9 @@ class FoundVault:
 
     Attributes:
         url: Its address, without a slash at the end.
-        id: Its ARM id; empty where it is not known.
-        uses_roles: Whether roles say who may use it; None where that is not known.
-        readers: Object ids of those whom access policies let read secrets.
+        id: Its ARM id; empty if unknown.
+        uses_roles: True if roles control access, False if access policies do; None if unknown.
+        readers: Object ids of the principals that access policies let read secrets.
     """
 
     url: str
@@ -42,44 +42,45 @@ class FoundVault:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its name, for messages."""
         return self.id.rpartition("/")[2] or urlsplit(self.url).hostname or self.url
 
     def how_to_let(self, who: str, object_id: str, *, write: bool, is_user: bool = False) -> str:
-        """How somebody gets what they need, as sentences.
+        """Return how to grant access: a sentence, and the command on a line of its own.
 
         Args:
-            who: In the middle of a sentence.
-            object_id: What roles are assigned to; empty where it is not known.
-            write: Whether they are to write, or only to read.
-            is_user: Whether it is a person.
+            who: The principal, as it stands in the middle of a sentence.
+            object_id: Object id of the principal; empty if unknown.
+            write: True for write access, False for read access only.
+            is_user: True if the principal is a person.
         """
         role, to = (WRITER, "write and delete") if write else (READER, "read")
         assignee = object_id or "OBJECT_ID"
         if self.uses_roles is False:
             deeds = "set get list delete" if write else "get"
             return (
-                f"Let {who} {to} secrets of the key vault `{self.name}`: az keyvault set-policy --name {self.name} "
-                f"--object-id {assignee} --secret-permissions {deeds}"
+                f"Allow {who} to {to} secrets of the key vault `{self.name}`:\n"
+                f"az keyvault set-policy --name {self.name} --object-id {assignee} --secret-permissions {deeds}"
             )
         kind = "User" if is_user else "ServicePrincipal"
         return (
-            f'Give {who} the role `{role}` at the key vault `{self.name}`: az role assignment create --role "{role}" '
+            f"Assign the role `{role}` on the key vault `{self.name}` to {who}:\n"
+            f'az role assignment create --role "{role}" '
             f"--assignee-object-id {assignee} --assignee-principal-type {kind} --scope {self.id or 'VAULT_ID'}"
         )
 
 
 def find_vault(manager: ResourceManager, address: WorkspaceAddress, named: str | None) -> FoundVault:
-    """The key vault that is meant.
+    """Find the key vault by its name, URL or ARM id.
 
     Args:
-        manager: Knows it.
+        manager: Client of Resource Manager.
         address: The workspace.
         named: Name, URL or ARM id of a vault; None for the workspace's own.
 
     Raises:
         AzureMLError: If the workspace has none.
-        azure.core.exceptions.AzureError: If Resource Manager cannot be asked.
+        azure.core.exceptions.AzureError: If Resource Manager cannot be reached or refuses.
     """
     if named is None:
         named = str((manager.get(address.path, WORKSPACES).get("properties") or {}).get("keyVault") or "")
@@ -115,7 +116,7 @@ def _at(manager: ResourceManager, vault_id: str, address: WorkspaceAddress) -> F
     except HttpResponseError as error:
         if error.status_code != 403:
             raise
-        # Who may use it need not be allowed to look at it: its address is made of its name.
+        # A principal that may use the vault may lack access to its ARM resource: build the address from the name.
         return FoundVault(f"{_prefix(vault_id.rpartition('/')[2])}{address.cloud.vault_suffix}", vault_id)
 
 
@@ -140,8 +141,8 @@ class Reader:
     """The managed identity that a job reads secrets with.
 
     Attributes:
-        who: In the middle of a sentence.
-        object_id: What roles are assigned to.
+        who: Its name, as it stands in the middle of a sentence.
+        object_id: Its object id, for role assignments.
     """
 
     who: str
@@ -151,17 +152,17 @@ class Reader:
 def reader_of(
     manager: ResourceManager, address: WorkspaceAddress, target: ComputeTarget, identity: JobIdentity | None
 ) -> Reader:
-    """Who a job is, when it reads its secrets.
+    """Return the identity that a job reads its secrets with.
 
     Args:
-        manager: Knows the identities.
+        manager: Client of Resource Manager.
         address: The workspace.
-        target: Where the job runs.
-        identity: Whom the job is asked to act as.
+        target: The compute that the job runs on.
+        identity: The requested identity of the job.
 
     Raises:
-        AzureMLError: If it has no managed identity. Nobody is asked where the request alone tells so.
-        azure.core.exceptions.AzureError: If Resource Manager cannot be asked.
+        AzureMLError: If it has no managed identity. If the spec alone shows that, no request is sent.
+        azure.core.exceptions.AzureError: If Resource Manager cannot be reached or refuses.
     """
     place = "serverless compute" if target.name is None else f"the {kind_in_words(target.kind)} `{target.name}`"
     if identity is not None and identity.kind != "managed":
@@ -172,20 +173,20 @@ def reader_of(
     if target.name is None:
         if identity is None:
             # Source: Microsoft, "Model training on serverless compute": no system-assigned identity; a user-assigned
-            # one of the workspace where the job has `identity: managed`. And "Use authentication credential secrets in
+            # one of the workspace if the job has `identity: managed`. And "Use authentication credential secrets in
             # Azure Machine Learning jobs": the identity that is specified for the job is the one that needs the role.
             raise AzureMLError(
-                "A job on serverless compute has no managed identity to read secrets from a key vault with, unless it "
-                "is asked for.",
-                hint="Set `identity='managed'`, where the workspace has a user-assigned identity with the role "
-                f"`{READER}` at its key vault.",
+                "A job on serverless compute has no managed identity to read secrets from a key vault with, unless you "
+                "request one.",
+                hint="Set `identity='managed'`. The workspace needs a user-assigned identity with the role "
+                f"`{READER}` on its key vault.",
             )
         body = manager.get(address.path, WORKSPACES)
         own = (body.get("properties") or {}).get("primaryUserAssignedIdentity")
         found = _user_assigned(body.get("identity"), first=own)
-        # One with a system-assigned identity may get others later. Source: Microsoft Learn, "Set up authentication
-        # between Azure Machine Learning and other services".
-        lacking = "Give the workspace a user-assigned identity too (Azure portal: the workspace, then Identity)."
+        # A workspace with a system-assigned identity may get others later. Source: Microsoft Learn, "Set up
+        # authentication between Azure Machine Learning and other services".
+        lacking = "Add a user-assigned identity to the workspace (Azure portal: the workspace, then Identity)."
     else:
         body = manager.get(f"{address.path}/computes/{target.name}", COMPUTES)
         found = _identities(body.get("identity"), target.name)
@@ -201,18 +202,18 @@ def reader_of(
 
 
 def _how_to_give_identity(compute: str, address: WorkspaceAddress) -> str:
-    place = f"--workspace-name {address.name} --resource-group {address.resource_group}"
-    return (
-        f"Give it one: az ml compute update --name {compute} --identity-type system_assigned {place}. The setting "
-        "`compute_identity` is for a compute that this operator is to make."
+    command = (
+        f"az ml compute update --name {compute} --identity-type system_assigned --workspace-name {address.name} "
+        f"--resource-group {address.resource_group}"
     )
+    return f"Assign an identity to it:\n{command}\nFor a compute that the operator creates, set `compute_identity`."
 
 
 def may_read(manager: ResourceManager, vault: FoundVault, reader: Reader) -> bool | None:
-    """Whether an identity may read the secrets of a vault; None where that cannot be told from here.
+    """Return True if an identity may read the secrets of a vault; None if that cannot be checked.
 
     Raises:
-        azure.core.exceptions.AzureError: If Resource Manager cannot be asked.
+        azure.core.exceptions.AzureError: If Resource Manager cannot be reached or refuses.
     """
     if vault.uses_roles is False:
         return reader.object_id in vault.readers
@@ -223,7 +224,7 @@ def may_read(manager: ResourceManager, vault: FoundVault, reader: Reader) -> boo
 
 
 def _identities(identity: Mapping[str, Any] | None, name: str) -> list[tuple[str, Reader]]:
-    """Client ids and identities, a resource's own first, whose client id Resource Manager does not tell."""
+    """Return client ids and identities; a system-assigned one first, whose client id Resource Manager does not show."""
     own = (identity or {}).get("principalId")
     mine = [("", Reader(f"the identity of `{name}`", str(own)))] if own else []
     return mine + _user_assigned(identity)

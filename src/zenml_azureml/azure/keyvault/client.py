@@ -1,7 +1,7 @@
-"""The secrets of a key vault, and the vault itself, over the workspace's own connection: a few plain requests.
+"""A client for the secrets of a key vault, over the workspace's connection.
 
-Microsoft's client of secrets would be one more dependency for three of its calls, and asks each vault first what
-tokens it takes, which the cloud says already. Source: Microsoft's API reference ("Set Secret", "Delete Secret",
+Microsoft's client would be one more dependency for three of its calls. It also requests the authentication scheme of
+each vault first, which is known from the cloud. Source: Microsoft's API reference ("Set Secret", "Delete Secret",
 "Get Secrets", "Vaults - Get").
 """
 
@@ -26,7 +26,7 @@ class ListedSecret:
     Attributes:
         url: Its address, without a version.
         tags: Its tags.
-        created: When it was written; None if the vault does not say.
+        created: Time at which it was written; None if the vault does not report it.
     """
 
     url: str
@@ -35,12 +35,12 @@ class ListedSecret:
 
 
 class VaultSecrets:
-    """The secrets of one key vault. Keeps nothing; thread-safe, as the connection is.
+    """The secrets of one key vault. Has no state; thread-safe, as the connection is.
 
-    All of it asks once, and raises `azure.core.exceptions.AzureError` where the vault refuses or is not to be reached.
+    No method retries; all raise `azure.core.exceptions.AzureError` if the vault refuses or cannot be reached.
 
     Args:
-        connection: The way there.
+        connection: The connection to use.
         url: The vault's address, without a slash at the end.
     """
 
@@ -55,7 +55,7 @@ class VaultSecrets:
             name: Its name.
             value: Its value.
             tags: Its tags.
-            expires: What its attribute says; it can be read after that all the same.
+            expires: Its expiry attribute; the secret can still be read after that.
         """
         body = {
             "value": value,
@@ -66,7 +66,7 @@ class VaultSecrets:
         self._ask("PUT", self.url_of(name), body)
 
     def get(self, url: str) -> list[str]:
-        """The values of a secret and of its further parts.
+        """Return the values of a secret and of its further parts.
 
         Args:
             url: Its address.
@@ -77,13 +77,13 @@ class VaultSecrets:
             return [str(secret["value"]) for secret in (first, *rest)]
 
     def delete(self, url: str) -> bool:
-        """Delete a secret and its further parts; the vault may keep it for a while, to be recovered.
+        """Delete a secret and its further parts; the vault may keep it for a while as recoverable.
 
         Args:
             url: Its address.
 
         Returns:
-            Whether it was there.
+            True if it existed.
         """
         try:
             with self._connection.reading():
@@ -98,18 +98,18 @@ class VaultSecrets:
         return True
 
     def items(self) -> Iterator[ListedSecret]:
-        """All secrets of the vault; a request for each page of 25."""
+        """Yield all secrets of the vault; one request per page of 25."""
         with self._connection.reading():
             for page in pages_of(self._page, f"{self.url}/secrets?maxresults=25"):
                 yield from (_listed(item) for item in page)
 
     def _page(self, url: str) -> dict[str, Any]:
         if not url.startswith(f"{self.url}/"):
-            raise AzureError(f"The key vault {self.url} has a list of its secrets go on elsewhere: {url}")
+            raise AzureError(f"The next page of the secrets of the key vault {self.url} is at another address: {url}")
         return self._ask("GET", url)
 
     def url_of(self, name: str) -> str:
-        """The address of a secret of that name."""
+        """Return the address of a secret of that name."""
         return f"{self.url}/secrets/{name}"
 
     def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""How the values of secrets travel to the jobs of a workspace: by a key vault, or in their definition.
+"""Delivery of secrets to the jobs of a workspace: by a key vault, or in the job definition.
 
-Thread-safe: what was found out is guarded by a lock, which is held while it is found out, so that a hundred steps ask
-once; which secrets there are is only added to, and entries dropped, one at a time.
+Thread-safe: one lock guards what is known of the vaults. It is held during the requests, so that a hundred steps send
+them once. The tables of secrets change by one entry at a time.
 """
 
 from __future__ import annotations
@@ -35,27 +35,30 @@ from zenml_azureml.specs.job import JobIdentity, JobSpec
 
 logger = logging.getLogger(__name__)
 
-#: How long a vault may be out of reach before `auto` leaves it alone.
+#: Longest time for which a vault may be unreachable before `auto` does without it.
 SHORT_PATIENCE = timedelta(minutes=1)
 
-#: How long it may be out of reach when a secret is to be deleted.
+#: Longest time for which a vault may be unreachable when a secret is deleted.
 DELETE_PATIENCE = timedelta(seconds=20)
 
-#: What a secret's attribute says of its end. A job may wait and run for weeks, and a vault gives an expired secret out
-#: all the same: it is for people, and for policies, who find one that was left.
+#: Time until the expiry attribute of a secret. A job may wait and run for weeks, and a vault returns an expired secret
+#: all the same: the attribute is for people and policies that find a secret that was left behind.
 LIFETIME = timedelta(days=30)
 
-_LEFT_BEHIND = "`zenml-azureml jobs cancel --orphans` deletes what is left once its step is over."
+_LEFT_BEHIND = "`zenml-azureml jobs cancel --orphans` deletes leftover secrets once their step is over."
+
+
+_TAKES_EFFECT = "The change can take a few minutes to take effect."
 
 
 @dataclass
 class _Way:
-    """What is known of the way by a vault, for one kind of job.
+    """The known state of delivery by a vault, for one kind of job.
 
     Attributes:
         vault: The vault.
-        proven: Whether a secret has been written there.
-        refusal: Why it is not to be used; None while it is.
+        proven: True if a secret has been written there.
+        refusal: The reason not to use it; None while it is in use.
     """
 
     vault: FoundVault | None = None
@@ -65,14 +68,14 @@ class _Way:
 
 @dataclass(frozen=True)
 class _Task:
-    """A job whose secrets are to travel by a vault.
+    """A job with secrets to deliver by a vault.
 
     Attributes:
         request: The job.
-        target: Where it will run.
-        must: Whether they have to.
-        patience: How long Azure may be out of reach.
-        check: Called before anything is tried again; ends it by raising.
+        target: The compute that it will run on.
+        must: True if the vault is required.
+        patience: Longest time for which Azure may be unreachable.
+        check: Called before each retry; stops it by raising.
     """
 
     request: JobSpec
@@ -86,11 +89,11 @@ _Key = tuple[str | None, JobIdentity | None, str | None, bool]
 
 
 class SecretDelivery:
-    """Takes the secrets out of jobs, where a key vault can be used, and deletes them there in the end.
+    """Moves the secrets of jobs to a key vault if one can be used, and deletes them there when the jobs have ended.
 
     Args:
         connection: The workspace.
-        time: Where the time comes from.
+        time: Source of time.
     """
 
     def __init__(self, connection: WorkspaceConnection, time: Time) -> None:
@@ -107,19 +110,19 @@ class SecretDelivery:
     def deliver(
         self, request: JobSpec, target: ComputeTarget, patience: timedelta, check: Callable[[], None]
     ) -> JobSpec:
-        """Put the secrets of a job where it will find them.
+        """Write the secrets of a job to a key vault if one can be used.
 
         Args:
             request: The job.
-            target: Where it will run.
-            patience: How long Azure may be out of reach.
-            check: Called before anything is tried again; ends it by raising.
+            target: The compute that it will run on.
+            patience: Longest time for which Azure may be unreachable.
+            check: Called before each retry; stops it by raising.
 
         Returns:
-            The job without its secrets where they have gone to a vault; as it was, where they have not.
+            The job without its secrets if they are in a vault; unchanged if they are not.
 
         Raises:
-            AzureMLError: If they have to go to a vault and cannot. It names the role that is missing.
+            AzureMLError: If a vault is required and cannot be used. It names the missing role.
         """
         options = request.options
         if options.secrets_via == "environment" or not request.secret_names:
@@ -138,10 +141,10 @@ class SecretDelivery:
         return request
 
     def restored(self, request: JobSpec) -> JobSpec:
-        """The request of a job as it was before its secrets went to a vault, to submit its step again.
+        """Return the spec of a job as it was before its secrets went to a vault, to resubmit its step.
 
         Args:
-            request: What the job's definition tells.
+            request: The spec from the job's definition.
 
         Raises:
             AzureMLError: If its secrets cannot be read.
@@ -154,42 +157,43 @@ class SecretDelivery:
             vault, doing = VaultSecrets(self._connection, url.partition("/secrets/")[0]), "reading the job's secrets"
             try:
                 if not self._is_vault(vault.url):
-                    raise AzureMLError(f"The secret {url} is not read: this is no address of a known key vault.")
+                    raise AzureMLError(f"The secret {url} was not read: it is not in a known key vault.")
                 of_vault = variables_in(vault.get(url))
                 variables.update(of_vault)
             except AzureError as error:
                 raise explain(doing, error, self._address) from error
             except ValueError:
-                raise AzureMLError(f"The secret {url} holds no environment variables.") from None
+                raise AzureMLError(f"The secret {url} does not contain environment variables.") from None
         return replace(
             request,
             command=unprepared(request.command),
             environment_variables=variables,
             tags={key: value for key, value in request.tags.items() if key != tags.VAULT_SECRET},
-            # What went by a vault does so again, whatever it looks like: it may be the value of a ZenML secret.
+            # A variable from a vault goes to a vault again, even if it does not look secret: it may be the value of a
+            # ZenML secret.
             secret_names=secret_names(variables) | of_vault.keys(),
             certain_secret_names=certain_secrets(variables),
             secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
         )
 
     def drop(self, job_name: str, further: Iterable[str] = (), *, in_background: bool = False) -> None:
-        """Delete the secret of a job that has ended, if it has one. Never raises: what is left is told of.
+        """Delete the secret of a job that has ended, if it has one. Never raises: a failure is logged.
 
         Args:
             job_name: The job.
-            further: Addresses of its secrets that others know of: another process may have written it. Or empty ones.
-            in_background: Whether to do it on a thread of its own, which the process does not end before.
+            further: Addresses of its secrets that the caller knows of, because another process may have written them;
+                empty texts are ignored.
+            in_background: True to delete it on a thread of its own; the process waits for that thread before it exits.
         """
         found = {self._written.get(job_name, ""), *further} - {""} - self._gone.keys()
         try:
-            self._gone.update(
-                dict.fromkeys(found, job_name)
-            )  # before they are: whoever comes next has nothing to wait for
+            # Set before the deletion, so that the next caller does not wait for it.
+            self._gone.update(dict.fromkeys(found, job_name))
             if found and in_background:
                 threading.Thread(target=self._drop_all, args=[found], name="zenml-azureml-secret-drop").start()
             else:
                 self._drop_all(found)
-        except BaseException:  # a signal: whoever ends the step then does it
+        except BaseException:  # a signal: the code that ends the step calls this again
             for url in found:
                 self._gone.pop(url, None)
             raise
@@ -206,7 +210,7 @@ class SecretDelivery:
 
     def _drop(self, url: str) -> None:
         try:
-            # What was written, and is said not to be there, is looked for again: one answer may be wrong.
+            # If a secret that was written is not found, try again: one answer may be wrong.
             if not self.delete(url):
                 self.delete(url)
         except AzureMLError as error:
@@ -219,23 +223,23 @@ class SecretDelivery:
             url: Its address.
 
         Returns:
-            Whether it was there.
+            True if it existed.
 
         Raises:
-            AzureMLError: If that cannot be done.
+            AzureMLError: If it cannot be deleted.
         """
         vault = VaultSecrets(self._connection, url.partition("/secrets/")[0])
         doing = f"deleting the secret {url}"
         try:
             if not with_retries(doing, lambda: self._is_vault(vault.url), DELETE_PATIENCE, self._time):
-                # A token is not sent to wherever the tag of a job may say.
-                raise AzureMLError(f"The secret {url} is not deleted: this is no address of a known key vault.")
+                # The address may come from the tag of a job: no token is sent to unknown hosts.
+                raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
             return with_retries(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
             raise explain(doing, error, self._address, hint=_LEFT_BEHIND) from error
 
     def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
-        """The secrets of this workspace's jobs that are in a vault; none where it may not be looked into.
+        """Yield the secrets of this workspace's jobs in a vault; none if the workspace's own vault may not be listed.
 
         Args:
             key_vault: Name, URL or ARM id of the vault; None for the workspace's own.
@@ -251,12 +255,12 @@ class SecretDelivery:
                 if secret.tags.get(tags.WORKSPACE, "").lower() == self._address.path.lower():
                     yield secret
         except AzureError as error:
-            # Who may not list what is in the vault has not put anything there.
+            # A credential that may not list the secrets of the vault has not written any.
             if key_vault is not None or not _is_refusal(error):
                 raise explain(doing, error, self._address) from error
 
     def _is_vault(self, url: str) -> bool:
-        """Whether an address is that of one of Azure's key vaults, or of one that has been found here."""
+        """Return True if an address is that of an Azure key vault, or of a vault that was found before."""
         parts = urlsplit(url)
         if parts.scheme == "https" and str(parts.hostname).endswith(self._connection.cloud.vault_suffix):
             return True
@@ -265,18 +269,18 @@ class SecretDelivery:
             return url in known or url == find_vault(self._manager, self._address, None).url
 
     def _first(self, way: _Way, task: _Task) -> str | AzureMLError:
-        """As `_write`, where it is not known yet whether that works. One thread finds out, the others wait for it."""
+        """Do as `_write` if it is unknown yet whether that works. One thread finds out, the others wait for it."""
         with self._lock:
             if not way.proven:
                 if way.refusal is not None and not task.must:
                     return way.refusal
-                outcome = self._try(way, task)  # a role that was missing may have been given meanwhile
+                outcome = self._try(way, task)  # a missing role may have been assigned in the meantime
                 way.refusal = None if isinstance(outcome, str) else outcome
                 return outcome
         return self._write(way, task)
 
     def _try(self, way: _Way, task: _Task) -> str | AzureMLError:
-        """Find out whether the vault can be used, by using it."""
+        """Find the vault, and write the secrets to it if the job can read them there."""
         if not task.must:
             task = replace(task, patience=min(task.patience, SHORT_PATIENCE))
         doing = "looking for a key vault for the job's secrets"
@@ -301,16 +305,16 @@ class SecretDelivery:
         how = vault.how_to_let(reader.who, reader.object_id, write=False)
         if allowed is None:
             return vault, AzureMLError(
-                f"It cannot be told from here whether {reader.who} may read secrets of the key vault `{vault.name}`.",
-                hint=f"{how}. Then set `secrets_via='key-vault'`.",
+                f"Cannot check whether {reader.who} may read secrets of the key vault `{vault.name}`.",
+                hint=f"{how}\nThen set `secrets_via='key-vault'`.",
             )
         return vault, AzureMLError(
             f"{reader.who[0].upper()}{reader.who[1:]} may not read secrets of the key vault `{vault.name}`.",
-            hint=f"{how}. It takes some minutes to count.",
+            hint=f"{how}\n{_TAKES_EFFECT}",
         )
 
     def _write(self, way: _Way, task: _Task) -> str | AzureMLError:
-        """Write the job's secrets; the address of the vault's secret, or why it is not to be.
+        """Write the job's secrets; return the address of the vault's secret, or the reason why they are not there.
 
         Raises:
             AzureMLError: If a vault that has worked before cannot be reached.
@@ -323,7 +327,7 @@ class SecretDelivery:
             try:
                 return self._put(vault, request, request.name)
             except ResourceExistsError:
-                # Somebody has submitted this job before, and has deleted what belonged to it.
+                # The job was submitted before, and its secret was deleted.
                 return self._put(vault, request, f"{request.name}-{secrets.token_hex(4)}")
 
         try:
@@ -338,14 +342,14 @@ class SecretDelivery:
         return url
 
     def _put(self, vault: VaultSecrets, request: JobSpec, name: str) -> str:
-        url = self._written[request.name] = vault.url_of(name)  # before it is: an answer may be lost
+        url = self._written[request.name] = vault.url_of(name)  # noted before it is written: an answer may be lost
         parts = parts_of(_secrets_of(request))
         expires = datetime.now(timezone.utc) + LIFETIME
         own = {**request.secret_tags, tags.WORKSPACE: self._address.path, tags.JOB: request.name}
         part_tags = {**own, PARTS_TAG: str(len(parts))}
         for part_name, part in zip([name, *further_parts(name, part_tags)], parts, strict=True):
             vault.set(part_name, part, part_tags, expires)
-        # Again: its run may have been ended meanwhile, on another thread, which has found nothing to delete.
+        # Again: another thread may have stopped the run in the meantime, and found nothing to delete.
         self._gone.pop(url, None)
         self._written[request.name] = url
         return url
@@ -354,27 +358,28 @@ class SecretDelivery:
         try:
             token = self._connection.credential.get_token(self._connection.cloud.token_scope)
             me = signed_in_as(token.token)
-        except AzureError:  # an error is being explained: what cannot be had for it is left out
+        except AzureError:  # this explains another error: details that are not available are omitted
             me = None
         who, object_id, is_user = (me.who, me.object_id, me.is_user) if me else ("the credential", "", False)
         how = vault.how_to_let(who, object_id, write=True, is_user=is_user)
-        return f"{how}. It takes some minutes to count. The vault's firewall must let this machine in."
+        return f"{how}\n{_TAKES_EFFECT} The vault's firewall must also allow this machine."
 
     def _warn(self, request: JobSpec, refusal: AzureMLError) -> None:
         if self._warned or not request.certain_secret_names:
             return
         self._warned = True
         names = ", ".join(sorted(request.certain_secret_names))
-        says = f" Azure: {refusal.azure_message}" if refusal.azure_message else ""
+        says = f"\nAzure: {refusal.azure_message}" if refusal.azure_message else ""
         logger.warning(
-            "Secrets are in the definition of the job (%s): whoever may read jobs of the workspace `%s` can read them, "
-            "for which the role Reader is enough. They would travel by a key vault, but: %s%s What would end that: %s "
-            "To have it as it is without this warning, set `secrets_via='environment'`.",
+            "The job definition contains secrets (%s). Anyone with Reader access to workspace `%s` can read them.\n"
+            "The key vault could not be used: %s%s\n"
+            "To fix this: %s\n"
+            'To silence this warning: set `secrets_via="environment"`.',
             names,
             self._address.name,
             refusal.summary,
             says,
-            refusal.hint if refusal.hint.endswith(".") else f"{refusal.hint}.",
+            refusal.hint,
         )
 
 

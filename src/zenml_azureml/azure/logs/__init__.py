@@ -1,1 +1,1 @@
-"""Logs of jobs: which files there are, ranged reads, lines, and the end that explains a failure."""
+"""Logs of jobs: their files, ranged reads, lines, and the tail that explains a failure."""

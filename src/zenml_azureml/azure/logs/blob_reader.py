@@ -15,13 +15,13 @@ from zenml_azureml.safe_text import safe_text
 _SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
-#: Bytes of the largest part that is read: also if a server sends more than it was asked for.
+#: Bytes of the largest part that is read, even if a server sends more than was requested.
 LARGEST_PART = 4 * 1024 * 1024
 
 #: Seconds that reading one part may take.
 LONGEST_READ_SECONDS = 120.0
 
-#: What every answer of storage has, and a page that a proxy gives in its place has not.
+#: Every answer of storage has this header; the page of a proxy does not.
 _VERSION_HEADER = "x-ms-version"
 
 _MESSAGE = re.compile(r"<Message>(.*?)(?:\n|</Message>)", re.DOTALL)
@@ -32,10 +32,10 @@ class BlobPart:
     """A part of a blob.
 
     Attributes:
-        data: The bytes; empty where there are none at that place.
+        data: The bytes; empty if there are none at that offset.
         size: Bytes of the whole blob.
-        created: When the blob was made, as storage writes it; empty where it does not say. A blob that is
-            deleted and made anew under its old name has another one.
+        created: Time of the blob's creation, as storage writes it; empty if it does not. A blob that is deleted and
+            created again under its old name has another one.
     """
 
     data: bytes
@@ -49,16 +49,16 @@ def read_blob(
     """Read a part of a blob.
 
     Args:
-        pipeline: Sends the request; must not add a token, a SAS URL is all the permission that is needed.
+        pipeline: Sends the request; must not add a token, because the SAS URL contains the permission.
         url: SAS URL.
-        offset: Bytes to leave out at the beginning.
-        most_bytes: The most bytes to read.
+        offset: Bytes to skip at the beginning.
+        most_bytes: Largest number of bytes to read.
 
     Returns:
         The part; None if there is no such blob (yet).
 
     Raises:
-        azure.core.exceptions.AzureError: If the blob cannot be read. Holds no signature of the URL.
+        azure.core.exceptions.AzureError: If the blob cannot be read. Does not contain the URL's signature.
     """
     last = offset + most_bytes - 1
     # Compressed, a small answer could be a large part.
@@ -66,10 +66,10 @@ def read_blob(
     response = _send(pipeline, HttpRequest("GET", url, headers=headers))
     if _VERSION_HEADER not in response.headers:
         response.raise_for_status()
-        raise DecodeError("The answer is none of Azure Storage; a proxy may have given it.")
+        raise DecodeError("The answer is not from Azure Storage; it may be the answer of a proxy.")
     if response.status_code == 404:
         return None
-    if response.status_code == 416:  # nothing there; says how much there is (RFC 9110, 15.5.17)
+    if response.status_code == 416:  # nothing at that offset; has the blob's size (RFC 9110, 15.5.17)
         return BlobPart(b"", _whole_size(response, unknown=offset))
     response.raise_for_status()
     content: bytes = response.content
@@ -78,12 +78,12 @@ def read_blob(
         return BlobPart(content, _checked_size(response, offset, last), created)
     if response.status_code != 200:
         raise DecodeError(f"Storage answered a read with the status {response.status_code}.")
-    # A server may ignore the range and send everything, if that is no more than was asked for.
+    # A server may ignore the range and send everything, if that is no more than was requested.
     return BlobPart(content[offset : last + 1], len(content), created)
 
 
 def storage_error_message(error: HttpResponseError) -> str:
-    """Storage's own words for a refusal, which are in XML: `(AuthorizationFailure) This request is ...`."""
+    """Return storage's message about a refusal, which is in XML: `(AuthorizationFailure) This request is ...`."""
     response = cast("HttpResponse | None", error.response)
     if response is None:
         return safe_text(str(error.message))
@@ -102,18 +102,18 @@ def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequ
     except HttpResponseError:
         raise
     except AzureError as error:
-        # What the network stack says names the whole URL, and so its signature.
+        # The message of the network stack contains the whole URL, and so its signature.
         words = _SIGNATURE.sub("", str(error))
         kind = ServiceRequestError if isinstance(error, ServiceRequestError) else ServiceResponseError
-    # Out here, so that the first error is not its context.
+    # Outside of the `except`, so that the first error is not its context.
     raise kind(words)
 
 
 def _checked_size(response: HttpResponse, offset: int, last: int) -> int:
-    """The size of the blob of which a part was sent: the part that was asked for.
+    """Return the size of the blob, and check that the requested part was sent.
 
     Raises:
-        DecodeError: If the headers speak of another part, or of one that is shorter without being the end.
+        DecodeError: If the headers name another part, or a shorter one that is not the end.
     """
     found = _CONTENT_RANGE.fullmatch(str(response.headers.get("Content-Range") or "").strip())
     length = len(response.content)

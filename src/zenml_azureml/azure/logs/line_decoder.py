@@ -1,4 +1,4 @@
-"""From the bytes of a log to the lines that are shown: pure but for the clock that is passed in."""
+"""Decodes the bytes of a log to lines. Pure, except for the clock that is passed in."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 
 from zenml_azureml.safe_text import safe_log_line, safe_text
 
-#: Characters of a line beyond which it is cut: what never ends a line must not fill the memory.
+#: Length at which a line is cut, so that output without line ends does not fill the memory.
 LONGEST_LINE = 1024 * 1024
 
-#: Seconds between two accounts of a progress bar that goes on.
+#: Seconds between two lines about a progress bar that continues.
 BAR_INTERVAL_SECONDS = 60.0
 
 
 def without_terminal_codes(text: str) -> str:
-    """A text for where there is no terminal, such as an error that is stored and mailed."""
+    """Return a text for output without a terminal, such as an error that is stored and mailed."""
     return safe_text(text)
 
 
 class LineReader:
-    """Makes lines of bytes that arrive in pieces, cut anywhere.
+    """Splits bytes that arrive in arbitrary pieces into lines.
 
-    A progress bar, which begins its line again and again with a carriage return, is one line: its last state.
-    While it goes on, its state is a line of its own now and then.
+    A progress bar, which restarts its line with a carriage return, becomes one line: its last state. While it
+    continues, its state becomes a line from time to time.
 
     Args:
         clock: Seconds since some fixed moment.
@@ -36,17 +36,17 @@ class LineReader:
         self._bar_told_at: float | None = None
 
     def feed(self, data: bytes) -> list[str]:
-        """Take in bytes that follow those before; returns the lines they complete."""
+        """Process the next bytes; return the lines that they complete."""
         *complete, partial = (self._partial + self._decoder.decode(data)).split("\n")
         lines = [_shown(part) for line in complete for part in _cut(_last_state(line))]
         if complete:
             self._bar_told_at = None
-        # Of a bar, the state that is being written and the one before are enough.
+        # Only the last two states of a bar are needed: the one that is being written, and the one before.
         *parts, self._partial = _cut("\r".join(partial.split("\r")[-2:]))
         return lines + [_shown(part) for part in parts] + self._state_of_bar()
 
     def flush(self) -> list[str]:
-        """The last line, if it never got its end."""
+        """Return the last line, if it has no line end."""
         rest, self._partial = self._partial + self._decoder.decode(b"", final=True), ""
         self._decoder.reset()
         return [_shown(part) for part in _cut(_last_state(rest))] if rest else []
@@ -65,17 +65,17 @@ class LineReader:
 
 
 def _shown(line: str) -> str:
-    """What a terminal would show of a line in the end, and nothing that would write over the reader's own."""
+    """Return a line as a terminal would finally show it, without codes that overwrite other output."""
     return safe_log_line(line)
 
 
 def _last_state(line: str) -> str:
-    """A line without what is written over from its beginning."""
+    """Return a line without its overwritten states."""
     return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _cut(line: str) -> Iterator[str]:
-    """The parts of a line, each as long as a line may be but for the last; at least one, which may be empty."""
+    """Yield the parts of a line, each of full length except for the last; at least one, which may be empty."""
     while len(line) > LONGEST_LINE:
         yield line[:LONGEST_LINE]
         line = line[LONGEST_LINE:]

@@ -1,4 +1,4 @@
-"""A job's log: followed by ranged reads, each line once."""
+"""Streams a job's logs with ranged reads, each line once."""
 
 from __future__ import annotations
 
@@ -20,43 +20,44 @@ from zenml_azureml.safe_text import safe_name, safe_text
 
 __all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
 
-#: The most that `read_new` reads, whatever there is: it bounds the memory, and how long others have to wait.
+#: Largest number of bytes that `read_new` reads: this limits the memory, and the time for which other logs wait.
 BYTES_PER_LOOK = LARGEST_PART
 
-#: The most files that `read_new` reads, those of many processes in turn.
+#: Largest number of files that `read_new` reads; the files of many processes take turns.
 FILES_PER_LOOK = 8
 
-#: Seconds between two looks for further files: the longer, the longer there has been none.
+#: Seconds between two listings of the files; the interval grows while there are no new files.
 FIRST_LISTING_INTERVAL = 2.0
 LONGEST_LISTING_INTERVAL = 60.0
 
-#: The most logs of one job that are followed.
+#: Largest number of logs of one job that are followed.
 MOST_FILES = 1_000
 
-#: Seconds that reading the rest of the logs may take when a job has ended.
+#: Longest time, in seconds, for reading the rest of the logs after a job has ended.
 LONGEST_REST_SECONDS = 30 * 60.0
 
-#: How Azure names the log of the process that failed. Source: Azure/azureml-examples#2614.
+#: Azure's reference to the log of the process that failed. Source: Azure/azureml-examples#2614.
 _LOG_NAMED = re.compile(r"check log file '([^']+)' for error details")
 
-#: What `read_end` reads of each log.
+#: Number of bytes that `read_end` reads of each log.
 _END_BYTES = 64 * 1024
 
 
 class LogFollower:
-    """Reads what is new in a job's logs. Not thread-safe: one thread at a time may read.
+    """Reads new lines of a job's logs. Not thread-safe: one thread at a time may read.
 
-    Every line of every log is told once, those of one log in order. Where there are several logs, each line begins
-    with the name of its own, e.g. `[node 1 rank 3] `. What was read before a request failed is told by the next call.
+    Every line of every log is returned once, the lines of one log in order. If there are several logs, each line
+    begins with the label of its log, e.g. `[node 1 rank 3] `. Lines that were read before a request failed are returned
+    by the next call.
 
-    A log that storage does not let us read, though its URL is new, is told of in a line; no error is raised, because
-    the job is not concerned, and it is tried again when next the files are listed.
+    If storage refuses a log although its URL is new, a line reports that. No error is raised, because the job is not
+    affected, and the log is tried again after the next listing of the files.
 
     Args:
         connection: The workspace.
         job_name: The job.
         clock: Seconds since some fixed moment.
-        processes_per_node: Of the job; None where that is not known.
+        processes_per_node: Number of processes on each of the job's nodes; None if unknown.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LogFollower:
         self._turn = 0
         self._listing_interval = FIRST_LISTING_INTERVAL
         self._listed_at = 0.0
-        #: Whether none of the URLs has been used with success since they were last asked for.
+        #: True if none of the URLs has been used with success since they were last requested.
         self._urls_are_new = False
         self._told_of_many = False
 
@@ -87,7 +88,7 @@ class LogFollower:
 
     @property
     def end(self) -> LogEnd:
-        """The last lines read, without terminal codes: of several logs, those that explain a failure best."""
+        """The last lines read, without terminal codes: if there are several logs, those that explain a failure best."""
         files = list(self._files.values())
         named = next((file.tail for file in files if file.path == self._named), None)
         tails = [file.tail for file in files]
@@ -102,33 +103,33 @@ class LogFollower:
             is_named=named is None or explaining is named,
             is_blamed=explaining is named or bool(explaining.failed_at) or explaining.traceback_at is not None,
             exception=explaining.exception,
-            # Of the last attempt: one before it, which Azure has started again, has been overtaken.
+            # Only of the last attempt: Azure has restarted the job after the ones before it.
             ended_itself=next(
                 (tail.ended_itself for tail in tails if tail.attempt == explaining.attempt and tail.ended_itself), ""
             ),
         )
 
     def read_new(self) -> list[str]:
-        """Some of the lines that have been completed since the last call: more than a few megabytes take several.
+        """Return lines that were completed since the last call: more than a few megabytes take several calls.
 
         Raises:
             azure.core.exceptions.AzureError: If run history or storage cannot be read, and nothing was read
-                before; nothing is lost, the next call goes on where this one began.
+                before; nothing is lost, the next call continues from the same offset.
         """
         try:
             self._look()
         except AzureError:
-            # Lines do not wait for a file that cannot be read: it is asked for again in the next call.
+            # Lines do not wait for a file that cannot be read: the next call tries that again.
             if not self._untold:
                 raise
         return self._tell()
 
     def read_rest(self) -> tuple[list[str], RunDetails]:
-        """What is left when the job has ended, an unfinished last line too, and its final details.
+        """Return the remaining lines of a job that has ended, including an unfinished last line, and its final details.
 
         Raises:
             azure.core.exceptions.AzureError: If run history or storage cannot be read; nothing is lost, the next
-                call tells what this one has read.
+                call returns the lines that this one has read.
         """
         lines: list[str] = []
         try:
@@ -139,7 +140,7 @@ class LogFollower:
         return lines, details
 
     def tell_rest(self, on_lines: Callable[[list[str]], None]) -> RunDetails:
-        """The same, a few megabytes at a time.
+        """Do as `read_rest`, a few megabytes at a time.
 
         Args:
             on_lines: Called with the lines of each part.
@@ -148,7 +149,7 @@ class LogFollower:
             The job's final details.
 
         Raises:
-            azure.core.exceptions.AzureError: As `read_rest`; what was told is not told again.
+            azure.core.exceptions.AzureError: As `read_rest`; lines are not passed on twice.
         """
         began = self._clock()
         details = self._list_files()
@@ -157,7 +158,7 @@ class LogFollower:
             while reads_on:
                 if self._clock() - began > LONGEST_REST_SECONDS:
                     minutes = LONGEST_REST_SECONDS / 60
-                    raise AzureError(f"The log is not read to its end: that takes longer than {minutes:.0f} minutes.")
+                    raise AzureError(f"The log was not read to its end: that takes longer than {minutes:.0f} minutes.")
                 reads_on = self._read(file, BYTES_PER_LOOK) > 0 and file.has_more
                 on_lines(self._tell())
         self._finish_lines()
@@ -165,7 +166,7 @@ class LogFollower:
         return details
 
     def read_end(self) -> RunDetails:
-        """Read no more than the last lines of each log, for the tail, when a job has ended that nobody has followed.
+        """Read only the last lines of each log, for the tail, if a job has ended and its log was not followed.
 
         Raises:
             azure.core.exceptions.AzureError: As `read_rest`.
@@ -184,7 +185,7 @@ class LogFollower:
         if not self._files:
             self._list_files()
         self._read_in_turn()
-        # Last: what is known already can be read though run history cannot.
+        # Last: known files can be read even if run history cannot.
         if self._files and self._clock() - self._listed_at >= self._listing_interval:
             self._list_files()
 
@@ -195,7 +196,7 @@ class LogFollower:
             if left <= 0:
                 break
             file = files[self._turn % len(files)]
-            # First: after a file that cannot be read, the next look begins with another.
+            # Before the read: after a file that cannot be read, the next call begins with another.
             self._turn += 1
             left -= self._read(file, left)
 
@@ -204,10 +205,10 @@ class LogFollower:
         self._listed_at, self._urls_are_new = self._clock(), True
         found = _LOG_NAMED.search(details.error)
         self._named = found[1] if found else ""
-        # SIGTERM is what Azure ML ends the others with.
+        # Azure ML ends the other processes with SIGTERM.
         self._named_was_killed = signal_of(exit_code_of(details.error) or 0) not in ("", "SIGTERM")
         added = details.log_urls.keys() - self._files.keys()
-        # Where one is new, further ones may follow soon.
+        # If one is new, further ones may follow soon.
         longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
         self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
         for path in [path for path in details.log_urls if path in added][: MOST_FILES - len(self._files)]:
@@ -219,13 +220,13 @@ class LogFollower:
         if len(details.log_urls) > MOST_FILES and not self._told_of_many:
             self._told_of_many = True
             self._untold.append(
-                f"The job has {len(details.log_urls)} logs, and {MOST_FILES} of them are shown. Studio has all of them."
+                f"The job has {len(details.log_urls)} logs; {MOST_FILES} of them are shown. Studio has all of them."
             )
         self._files = {path: self._files[path] for path in sorted(self._files, key=order)}
         return details
 
     def _read(self, file: _FollowedFile, most_bytes: int) -> int:
-        """Read what a file has beyond what was read; returns the number of bytes."""
+        """Read new bytes of a file; return their number."""
         part = self._part_of(file, most_bytes)
         if part is None:
             return 0
@@ -238,7 +239,7 @@ class LogFollower:
         return len(part.data)
 
     def _part_of(self, file: _FollowedFile, most_bytes: int) -> BlobPart | None:
-        """The next part; None where the file was listed before it was written, or storage refuses it."""
+        """Return the next part; None if the file was listed before it was written, or storage refuses it."""
         while not file.refused:
             try:
                 part = self._connection.read_blob(file.url, file.offset, most_bytes)
@@ -250,8 +251,8 @@ class LogFollower:
                 if self._urls_are_new:
                     self._refused(
                         file,
-                        f"{storage_error_message(error)} The job keeps running. Read its log in Studio, or let "
-                        "this machine through the firewall of the workspace's storage account.",
+                        f"{storage_error_message(error)} The job keeps running. Read its log in Azure ML Studio, or "
+                        "allow this machine in the firewall of the workspace's storage account.",
                     )
                 else:  # the URL has expired
                     self._list_files()
@@ -277,25 +278,25 @@ class LogFollower:
             self._untold.append(label + line)
 
     def _tell(self) -> list[str]:
-        told, self._untold = self._untold, []
-        return told
+        lines, self._untold = self._untold, []
+        return lines
 
 
 class _FollowedFile:
-    """How far a file has been read.
+    """The progress of reading one file.
 
     Args:
         path: Its path, e.g. `user_logs/std_log.txt`.
-        label: What it is called.
+        label: Its label.
         clock: Seconds since some fixed moment.
 
     Attributes:
         url: SAS URL.
         offset: Bytes that have been read.
-        has_more: Whether there was more than was read, at the last read.
-        refused: Whether storage has refused a new URL.
-        refusal_was_told: Whether the user has been told so, since it could be read last.
-        lines: Makes lines of its bytes.
+        has_more: True if the last read did not reach the end.
+        refused: True if storage has refused a new URL.
+        refusal_was_told: True if the refusal has been reported since the last successful read.
+        lines: Splits its bytes into lines.
         tail: Its last lines.
     """
 
@@ -312,20 +313,20 @@ class _FollowedFile:
         self._created = ""
 
     def was_replaced(self, part: BlobPart) -> bool:
-        """Whether this is a part of another file than before: a job that is started again may write its log anew."""
+        """Return True if this is a part of another file than before: a job that is restarted may write a new log."""
         return part.size < self.offset or ("" not in (part.created, self._created) and part.created != self._created)
 
     def start_again(self) -> list[str]:
-        """Begin with the file that has taken the place of the one before; returns the last line of that."""
+        """Begin with the file that has replaced the one before; return the last line of the old one."""
         self.offset, self._created = 0, ""
         return self.lines.flush()
 
     def skip_to(self, offset: int) -> None:
-        """Leave out what is before an offset."""
+        """Skip the bytes before an offset."""
         self.offset = offset
 
     def take(self, part: BlobPart) -> list[str]:
-        """Take in the next part; returns the lines that it completes."""
+        """Process the next part; return the lines that it completes."""
         self.offset += len(part.data)
         self.has_more = self.offset < part.size
         self._created = part.created or self._created

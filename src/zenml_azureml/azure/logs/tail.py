@@ -1,4 +1,4 @@
-"""The end of a job's logs, for the account of a failure: pure."""
+"""The tail of a job's logs, for the error about a failure: pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
 from zenml_azureml.contract.own_end import reason_in
 
-#: Lines in the report of a failure.
+#: Number of lines that are kept for the error.
 TAIL_LINES = 20
 
 #: Lines kept for them: frames of tracebacks that are not of the user's code are left out.
@@ -22,15 +22,16 @@ _KEPT_LINES = 200
 #: Characters of such a line that are kept: it goes into an error, and to ZenML's server.
 LONGEST_TAIL_LINE = 4_000
 
-#: A traceback that began at most so many lines before the end is taken for the cause of the end.
+#: Largest distance of a traceback from the end, in lines, at which it counts as the cause of the end.
 _NEAR_THE_END = 200
 
-#: What Python prints before the traceback of an error that ends a thread, and not the process.
+#: The line that Python prints before the traceback of an error that ends a thread, but not the process.
 _THREAD = re.compile(r"Exception in thread ")
 
 _moments = count()
 
-#: What a rank of a step prints when it fails (`in_job/rank.py`); times of one zone, so their texts are in their order.
+#: The line that a rank of a step prints when it fails (`in_job/rank.py`). All times are of one zone, so that their
+#: texts sort by time.
 _RANK_FAILED = re.compile(r"^zenml-azureml: rank \d+ of \d+, on node \d+, failed at (\S+)$")
 
 
@@ -40,12 +41,12 @@ class LogEnd:
 
     Attributes:
         lines: Its last lines, without terminal codes.
-        label: Whose log it is, e.g. `node 1 rank 3`; empty where there is only one.
-        is_first: Whether it is the log of the first process, which is the one that reports to ZenML.
-        is_named: Whether what Azure says of the failure, if it names a log, is of this one's process.
-        is_blamed: Whether its process is known to be the one that failed: by Azure, by its own words or a traceback.
-        exception: What the last traceback near its end ends with, e.g. `ValueError: no such thing`; empty for none.
-        ended_itself: Why the job has ended itself, by the words of any of its processes; empty if it has not.
+        label: Label of the log, e.g. `node 1 rank 3`; empty if there is only one.
+        is_first: True for the log of the first process, which is the one that reports to ZenML.
+        is_named: True unless Azure's message about the failure names the log of another process.
+        is_blamed: True if its process is known to have failed: from Azure's message, its own log or a traceback.
+        exception: Last line of the last traceback near its end, e.g. `ValueError: no such thing`; empty for none.
+        ended_itself: The reason why the job ended itself, from the log of any process; empty if it did not.
     """
 
     lines: tuple[str, ...] = ()
@@ -61,9 +62,9 @@ class LogTail:
     """The last lines of one log, without errors that its process has survived.
 
     Attributes:
-        attempt: Which attempt at the job the log is of.
-        failed_at: When the step failed in that process, as it has told itself; empty if it has not.
-        ended_itself: Why the job has ended itself, as its watcher has written; empty if it has not.
+        attempt: The attempt of the job that the log belongs to.
+        failed_at: Time at which the step failed in that process, from its own line; empty if it has none.
+        ended_itself: The reason why the job ended itself, from its watcher's line; empty if it did not.
     """
 
     def __init__(self, attempt: str = "") -> None:
@@ -84,7 +85,7 @@ class LogTail:
         return tuple(with_users_frames(self._kept)[-TAIL_LINES:])
 
     def add(self, line: str) -> None:
-        """Take in the next line."""
+        """Process the next line."""
         plain = without_terminal_codes(line)
         if reason := reason_in(plain):
             self.ended_itself = reason
@@ -103,7 +104,7 @@ class LogTail:
             self.failed_at = failed[1]
 
     def _begin_traceback(self) -> None:
-        # A thread that fails does not end the process: it explains the end if nothing else does.
+        # A thread that fails does not end the process: it only explains the end if nothing else does.
         if self._in_thread and self._of_main_thread and self.exception:
             return
         self._of_main_thread = not self._in_thread
@@ -111,29 +112,33 @@ class LogTail:
 
     @property
     def traceback_at(self) -> int | None:
-        """When its last traceback was seen, to compare with that of others; None if there is none near its end."""
+        """Order in which its last traceback was seen, to compare with others; None if there is none near its end."""
         return self._traceback_at if self._lines_since <= _NEAR_THE_END else None
 
     @property
     def exception(self) -> str:
-        """What that traceback ends with; empty if there is none."""
+        """Last line of that traceback; empty if there is none."""
         return self._exception if self.traceback_at is not None else ""
 
 
 def explaining_tail(
     tails: Sequence[LogTail], named: LogTail | None = None, *, named_was_killed: bool = False
 ) -> LogTail:
-    """The tail that most likely says why the job has failed.
+    """Return the tail that most likely explains why the job failed.
 
-    Where one process fails, the others fail for want of it. So of the last attempt that has logged anything, it is that
-    of the process which Azure names, if it was killed before it could tell anything; otherwise of that which was the
-    first to tell that it failed; otherwise that which Azure names; otherwise that of which a traceback was seen first;
-    without a traceback, that of the first process.
+    If one process fails, the others fail because they depend on it. So this chooses among the processes of the last
+    attempt that has logged anything, in this order:
+
+    1. the process that Azure names, if it was killed before it could report an error;
+    2. the process that was the first to report that it failed;
+    3. the process that Azure names;
+    4. the process whose traceback was seen first;
+    5. the first process.
 
     Args:
-        tails: Of all logs, in order.
-        named: That of the log which Azure names in its words on the failure; None if it names none.
-        named_was_killed: Whether it says that a signal has killed that one's process.
+        tails: The tails of all logs, in order.
+        named: The tail of the log that Azure's message names; None if it names none.
+        named_was_killed: True if Azure's message says that a signal has killed the process of that log.
 
     Returns:
         One of them, or an empty one.
@@ -142,11 +147,11 @@ def explaining_tail(
     if not written:
         return named or LogTail()
     last_attempt = [tail for tail in written if tail.attempt == written[-1].attempt]
-    told = [tail for tail in last_attempt if tail.failed_at]
+    reported = [tail for tail in last_attempt if tail.failed_at]
     if named is not None and named_was_killed and not named.failed_at:
         return named
-    if told:
-        return min(told, key=lambda tail: tail.failed_at)
+    if reported:
+        return min(reported, key=lambda tail: tail.failed_at)
     if named is not None:
         return named
     failed = [tail for tail in last_attempt if tail.traceback_at is not None]

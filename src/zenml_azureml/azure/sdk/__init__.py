@@ -1,1 +1,1 @@
-"""The only place for what the Azure ML SDK makes necessary: its import, and workarounds."""
+"""Import of the Azure ML SDK, and workarounds for it."""

@@ -1,4 +1,4 @@
-"""The SDK's client, whose parts fail on an answer that they cannot read each in its own way, with one error for all."""
+"""A wrapper of the SDK's client that raises one kind of error for all answers that the SDK cannot read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PARTS = frozenset({"compute", "environments", "jobs", "workspaces"})
 
 
 def checked(client: MLClient, begin: Callable[[], LastAnswer]) -> MLClient:
-    """Return a client that raises `AnswerError` for each answer that the SDK cannot read, and whose lists end.
+    """Return a client that raises `AnswerError` for each answer that the SDK cannot read, and whose lists are finite.
 
     Args:
         client: The SDK's client.
-        begin: Called before each of its calls; gives where its answers will have been from.
+        begin: Called before each of its calls; returns the record of its answers.
     """
     return cast("MLClient", _Client(client, begin))
 
@@ -54,8 +54,8 @@ class _Part:
                     result = attribute(*arguments, **options)
                 except ResourceNotFoundError as error:
                     if self._kind == "jobs" and "/jobs/" not in last.url:
-                        # A job without properties is looked for in run history, as a part of a pipeline job.
-                        raise AnswerError(f"{address_of(last.url)} was asked, and has no such job.") from error
+                        # For a job without properties, the SDK asks run history, as for a child of a pipeline job.
+                        raise AnswerError(f"{address_of(last.url)} has no such job.") from error
                     raise
             if isinstance(result, LROPoller):
                 return _Poller(result, last)
@@ -72,7 +72,7 @@ def _items(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
     pages = listed.by_page() if isinstance(listed, ItemPaged) else iter([listed])
     following: StepController | None = None
     while True:
-        last = begin()  # what is done with the items may have answers of its own
+        last = begin()  # the caller may send other requests between the items
         with understood(last):
             page = next(pages, None)
             items = None if page is None else list(page)
@@ -84,7 +84,7 @@ def _items(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
 
 
 class _Poller:
-    """A long-running operation; as `LROPoller`, as far as this package uses it."""
+    """A long-running operation, with the methods of `LROPoller` that this package uses."""
 
     def __init__(self, poller: LROPoller[Any], last: LastAnswer) -> None:
         self._poller = poller

@@ -1,4 +1,4 @@
-"""The cloud that the SDK finds in AZUREML_CURRENT_CLOUD: one at a time, and the environment as before afterwards.
+"""The cloud that the SDK reads from AZUREML_CURRENT_CLOUD: one at a time, and restored afterwards.
 
 `MLClient` always writes that variable, and some of the SDK's calls read it (`docs/clouds.md` lists them). Child
 processes inherit it, and a client made without `cloud=` follows it.
@@ -16,9 +16,9 @@ CLOUD_VARIABLE = "AZUREML_CURRENT_CLOUD"
 
 
 class CurrentCloud:
-    """Sets the variable for as long as somebody needs it. Thread-safe.
+    """Sets the variable for as long as a thread needs it. Thread-safe.
 
-    Any number of threads have the same cloud at once; who needs another one waits for them.
+    Any number of threads may use the same cloud at once; a thread that needs another one waits for them.
     """
 
     def __init__(self) -> None:
@@ -28,14 +28,14 @@ class CurrentCloud:
         self._before: str | None = None
 
     def renew(self) -> None:
-        """Have no users, in a forked child: those of the parent are threads that the child does not have."""
+        """Remove all users in a forked child: they are threads of the parent, which the child does not have."""
         if self._users:
             _restore(self._before)
         self._changed, self._users = threading.Condition(), 0
 
     @contextmanager
     def set_to(self, name: str) -> Iterator[None]:
-        """Have the variable name that cloud, for the length of a `with`."""
+        """Set the variable to that cloud, for the duration of a `with`."""
         with self._changed:
             self._changed.wait_for(lambda: self._users == 0 or self._name == name)
             if self._users == 0:
@@ -59,6 +59,6 @@ def _restore(value: str | None) -> None:
         os.environ[CLOUD_VARIABLE] = value
 
 
-#: The one of this process: there is one environment.
+#: The instance of this process: there is one environment.
 CURRENT_CLOUD = CurrentCloud()
 os.register_at_fork(after_in_child=CURRENT_CLOUD.renew)

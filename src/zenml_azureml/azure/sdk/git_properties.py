@@ -1,7 +1,7 @@
-"""What the SDK says of the git work tree with each job that it submits: found out once, not with five processes each.
+"""A cache for the git properties that the SDK adds to each job: without it, each submit starts five git processes.
 
-The SDK has no option for it. This is the one place that touches the private name; `tests/azure/test_submit.py`
-fails when it moves.
+The SDK has no option for this. Only this module uses the private name; `tests/azure/test_submit.py` fails if the name
+changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 
 
 def cache_git_properties() -> None:
-    """Have the SDK find the properties once in this process, by whoever submits first. Does no harm twice."""
+    """Make the SDK find the properties once in this process, with the first submit. May be called again."""
     with _lock:
         found_by: Callable[[], dict[str, str]] = _job_operations.get_git_properties  # type: ignore[attr-defined]
         if not isinstance(found_by, _Once):
@@ -35,7 +35,7 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 
 class _Once:
-    """Calls a function once, whatever the number of threads that call it; each caller gets a dict of its own."""
+    """Calls a function once for any number of threads; each caller gets a copy of the dict."""
 
     def __init__(self, find: Callable[[], dict[str, str]]) -> None:
         self._find = find

@@ -1,4 +1,4 @@
-"""The import of the Azure ML SDK, which takes seconds: on a thread of its own, while something else is waited for."""
+"""Preload of the Azure ML SDK, whose import takes seconds, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from importlib import import_module
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 
-#: Seconds for which a fork waits for the import: a child that has half of a module, and its lock, never gets the rest.
+#: Longest time, in seconds, for which a fork waits for the import: a child that is forked during the import can never
+#: complete it.
 _FORK_WAITS = 30.0
 
 
 def begin() -> None:
-    """Begin to import what submitting a job needs, unless that was begun already. Whoever needs it waits for it.
+    """Start to import the modules that a submit needs, unless this was started before.
 
-    Thread-safe: Python imports a module once, whoever asks for it.
+    Thread-safe: Python imports a module once, and a thread that needs it waits for the import.
     """
     global _thread  # noqa: PLW0603 - one process imports once
     with _lock:
@@ -27,7 +28,7 @@ def begin() -> None:
 
 
 def _import() -> None:
-    with suppress(Exception):  # raised again where it is needed, by the import there
+    with suppress(Exception):  # the import in the code that needs it raises it again
         import_module("zenml_azureml.azure.client")
 
 

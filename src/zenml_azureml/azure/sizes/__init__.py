@@ -1,1 +1,1 @@
-"""VM sizes: what a region offers, what quota is left, and which size serves a request. `sizing.py` is the way in."""
+"""VM sizes: the offer of a region, its quota, and the choice of a size. Start with `sizing.py`."""

@@ -1,4 +1,4 @@
-"""What a region offers a subscription: VM sizes with prices, and quota, each fetched once per process."""
+"""VM sizes, prices and quota of a subscription in a region, each fetched once per process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class _Once(Generic[T]):
-    """An answer that is asked for by whoever needs it first; the others wait for it. A failure is not kept."""
+    """An answer that the first caller requests; the others wait for it. A failure is not kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class _Once(Generic[T]):
 
     @property
     def answers(self) -> tuple[T, ...]:
-        """The answer, or nothing if there is none yet; waits for nobody."""
+        """The answer, or an empty tuple if there is none yet; does not wait."""
         return tuple(self._answers)
 
 
@@ -64,15 +64,15 @@ os.register_at_fork(after_in_child=_renew_in_child)
 
 
 class SizeCatalogue:
-    """VM sizes and quota where a workspace's computes are. Thread-safe; asks Azure when it is asked.
+    """VM sizes and quota in the region of a workspace's computes. Thread-safe; requests nothing before it is needed.
 
-    The lists take a role on the subscription, such as Reader, which people who run jobs often lack. So a
-    credential that may not read one is a warning, once, and nothing is known then.
+    The lists require a role on the subscription, such as Reader, which people who run jobs often lack. If a
+    credential may not read one, a warning says so once, and the list counts as unknown.
 
     Args:
         connection: The workspace.
-        location: Azure region of the computes; None for the workspace's own, which takes one more request
-            where the workspace is not known yet.
+        location: Azure region of the computes; None for the workspace's own, which costs one more request if the
+            workspace is not known yet.
     """
 
     def __init__(self, connection: WorkspaceConnection, location: str | None = None) -> None:
@@ -85,12 +85,12 @@ class SizeCatalogue:
         """The region's name, e.g. `westeurope`.
 
         Raises:
-            AzureMLError: If Azure cannot be asked where the workspace is.
+            AzureMLError: If the workspace cannot be read.
         """
         return self._location or self._own_location.get(self._find_location)
 
     def sizes(self) -> tuple[VmSize, ...] | None:
-        """The VM sizes that the region offers, in Azure's order; None where they may not be listed.
+        """Return the VM sizes that the region offers, in Azure's order; None if the credential may not list them.
 
         Raises:
             AzureMLError: If they cannot be listed for another reason.
@@ -98,22 +98,22 @@ class SizeCatalogue:
         return self._region().sizes.get(self._list_sizes)
 
     def quota(self) -> Quota:
-        """The subscription's quota in the region, and what of it was used when it was first asked for.
+        """Return the subscription's quota in the region, with its use at the time of the first request.
 
         Raises:
-            AzureMLError: If it cannot be listed, although it may be.
+            AzureMLError: If it cannot be listed for another reason than a missing role.
         """
         return self._region().quota.get(self._list_quota)
 
     def price_of(self, size: str, *, low_priority: bool) -> float | None:
-        """What a node costs. For whoever would not ask otherwise: the list is read once, and no failure matters.
+        """Return the price of a node. It is only for display: the list is read once, and failures are ignored.
 
         Args:
             size: Name of its size, in any case.
-            low_priority: Whether it is a low-priority one.
+            low_priority: True for a low-priority node.
 
         Returns:
-            US dollars per hour, by Azure's estimate; None where it gives none, or cannot be asked.
+            US dollars per hour, by Azure's estimate; None if it gives none, or cannot be reached.
         """
         try:
             region = self._region()
@@ -144,7 +144,7 @@ class SizeCatalogue:
 
     def _try_to_list_sizes(self) -> tuple[VmSize, ...]:
         try:
-            # Asked once: no step waits for a service to come back that could tell what the step will cost.
+            # No retries: no step waits for a service only to show its price.
             with self._connection.reading():
                 listed = self._connection.one_try_client.compute.list_sizes(location=self.region)
                 return tuple(vm_size(item) for item in listed)

@@ -1,4 +1,4 @@
-"""Which GPU a VM size has: `vmSizes` tells how many, and only the size's name tells which.
+"""The GPU class of a VM size: `vmSizes` has the number of GPUs, and only the size's name shows the class.
 
 Source: Azure's naming conventions of VM sizes and its pages of the GPU series.
 """
@@ -20,7 +20,7 @@ _OF_SERIES = {
     ("nc", "v3"): "V100",
     ("nd", "v1"): "P40",
     ("nd", "v2"): "V100",
-    ("nd", "v4"): "A100",  # ND96asr_v4, with 40 GB; the one with 80 GB says so in its name
+    ("nd", "v4"): "A100",  # ND96asr_v4, with 40 GB; the one with 80 GB has that in its name
     ("nv", "v1"): "M60",
     ("nv", "v2"): "M60",
     ("nv", "v3"): "M60",
@@ -29,13 +29,13 @@ _OF_SERIES = {
 
 
 def gpu_class_of(size_name: str) -> str | None:
-    """Which GPU a size has.
+    """Return the GPU class of a size.
 
     Args:
         size_name: Name of a VM size, e.g. `Standard_NC4as_T4_v3`, in any case.
 
     Returns:
-        The GPU's name in capitals, e.g. `T4`; None where the name does not tell.
+        The GPU's name in capitals, e.g. `T4`; None if the name does not show it.
     """
     for part in size_name.split("_")[2:]:
         if _PART_OF_NAME.fullmatch(part):

@@ -1,4 +1,4 @@
-"""VM sizes and usages as the SDK lists them, made into plain data."""
+"""Parses the SDK's VM sizes and usages into plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zenml_azureml.azure.sizes.vm_size import VmSize
 
 
 def vm_size(item: object) -> VmSize:
-    """A VM size of `MLClient.compute.list_sizes`.
+    """Parse a VM size of `MLClient.compute.list_sizes`.
 
     Args:
         item: An `azure.ai.ml.entities.VmSize`.
@@ -37,7 +37,7 @@ def vm_size(item: object) -> VmSize:
 
 
 def quota_rows(item: object) -> Iterator[FamilyQuota]:
-    """A usage of `MLClient.compute.list_usage`: the row of a VM family or of the region's total, or none.
+    """Parse a usage of `MLClient.compute.list_usage`: the row of a VM family or of the region's total, or none.
 
     Dedicated and low-priority rows of a family have the same name and differ in their type
     (`.../vmFamily/dedicatedCores/usages`, `.../vmFamily/lowPriorityCores/usages`). Rows of one workspace or
@@ -59,11 +59,11 @@ def quota_rows(item: object) -> Iterator[FamilyQuota]:
 
 
 def _fields(item: object) -> dict[str, Any]:
-    """What the SDK knows of a VM size or a usage, however it spells it: `currentvalue`, `vcpus`.
+    """Return the fields of a VM size or a usage under one spelling: `currentvalue`, `vcpus`.
 
     The SDK fills these two classes by `__dict__.update`, with the service's names (1.35: `currentValue`,
     `vCPUs`; the documented attributes stay None) or with Python's (1.23: `current_value`, `v_cp_us`). Prices
-    are there, but have no documented attribute at all. So this reads `vars`, and only here.
+    exist, but have no documented attribute at all. So this function reads `vars`; no other code does.
     """
     fields: dict[str, Any] = _folded(vars(item))
     return fields

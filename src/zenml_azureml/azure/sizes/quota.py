@@ -1,4 +1,4 @@
-"""Whether a subscription's quota can hold some nodes: pure. Imports no `azure.*`.
+"""Check of a subscription's quota: pure. Imports no `azure.*`.
 
 Quota counts vCPUs. Dedicated nodes need it of their VM family and of the region altogether. Low-priority
 nodes need it of one pool of the region; families have no limit of their own there.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.exceptions import NoCapacityError
 
-#: How to ask for more, in every cloud. Source: Azure ML's own words (quoted_quota_error.json).
+#: Instructions to request more quota, in every cloud. Source: an error message of Azure ML (quoted_quota_error.json).
 HOW_TO_GET_MORE = "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases"
 
 #: Names of the rows of a whole region. Source: `usages` as public scripts read them from the service.
@@ -24,9 +24,9 @@ class FamilyQuota:
 
     Attributes:
         family: The family's name as VM sizes have it, or `TotalDedicatedCores`, `TotalLowPriorityCores`.
-        low_priority: Whether it is the quota of low-priority nodes.
-        limit: None where there is none, which Azure tells by -1.
-        used: What all computes of the subscription hold of it now, in all workspaces.
+        low_priority: True for the quota of low-priority nodes.
+        limit: The limit; None if there is none, which Azure reports as -1.
+        used: The part that all computes of the subscription hold now, in all workspaces.
     """
 
     family: str
@@ -36,7 +36,7 @@ class FamilyQuota:
 
     @property
     def is_total(self) -> bool:
-        """Whether it is a region's, not a family's."""
+        """True if it is a region's, not a family's."""
         return self.family.lower() in _TOTALS
 
 
@@ -46,8 +46,8 @@ class Quota:
 
     Attributes:
         region: E.g. `westeurope`.
-        rows: What is known of it. What is not listed is not limited here: Azure decides.
-        page: The page of Azure ML Studio where more is asked for.
+        rows: The known rows. A missing row counts as no limit: Azure decides.
+        page: The page of Azure ML Studio to request more quota.
     """
 
     region: str
@@ -55,7 +55,7 @@ class Quota:
     page: str = "https://ml.azure.com/quota"
 
     def of(self, size: VmSize, *, low_priority: bool) -> tuple[FamilyQuota, ...]:
-        """The rows that a node of this size counts against: its family's, then the region's."""
+        """Return the rows that a node of this size counts against: its family's, then the region's."""
         family = size.family.lower()
         rows = [row for row in self.rows if row.low_priority == low_priority]
         own = [row for row in rows if row.family.lower() == family]
@@ -74,7 +74,7 @@ class QuotaShortage:
         size: Their VM size.
         nodes: Their number.
         region: E.g. `westeurope`.
-        page: Where more is asked for.
+        page: The page to request more quota.
     """
 
     quota: FamilyQuota
@@ -87,12 +87,12 @@ class QuotaShortage:
     page: str
 
     def describe(self) -> str:
-        """In words: `limit 24, used 20, needed 12 vCPU of standardNCSv3Family`."""
+        """Describe it: `limit 24, used 20, needed 12 vCPU of standardNCSv3Family`."""
         tier = " at low priority" if self.quota.low_priority and not self.quota.is_total else ""
         return f"limit {self.limit}, used {self.used}, needed {self.needed} vCPU of {self.quota.family}{tier}"
 
     def explain(self) -> str:
-        """As a sentence, with the nodes that are too many."""
+        """Describe it as a sentence, with the nodes that are too many."""
         count = f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'}"
         return (
             f"The quota in `{self.region}` cannot hold {count} of {self.size.name} "
@@ -100,35 +100,35 @@ class QuotaShortage:
         )
 
     def error(self) -> NoCapacityError:
-        """The error for a step that needs these nodes."""
+        """Return the error for a step that needs these nodes."""
         return NoCapacityError(
             self.explain(),
-            hint=f"{how_to_get_more(self.page)}; or choose another size; or set `quota_check='warn'` to "
-            "submit the job all the same and let it wait in Azure's queue. Quota is read once per process.",
+            hint=f"{how_to_get_more(self.page)}, or choose another size. Or set `quota_check='warn'` to submit the "
+            "job anyway and let it wait in Azure's queue. Quota is read once per process.",
         )
 
 
 def check_quota(
     size: VmSize, quota: Quota, nodes: int, low_priority: bool, *, held_nodes: int = 0
 ) -> QuotaShortage | None:
-    """Whether the quota has room for some nodes.
+    """Check if the quota has room for some nodes.
 
-    `usages` tells how many vCPUs of a family are held, but not reliably by whom. Nodes that the target itself
-    holds would be counted twice, once as used and once as needed, and a warm cluster would look too big for
-    its own quota. So for a cluster that exists, pass its `max_instances` as `held_nodes`: all of the use that
-    may be its own is taken to be its own, and only what others certainly hold counts. A compute instance
-    that exists has its node, also while it is stopped: there is nothing to check. For a cluster to be made,
-    `nodes` is the larger of what the job needs and its `min_instances`.
+    `usages` reports how many vCPUs of a family are held, but not reliably by which compute. Nodes that the target
+    itself holds would count twice, once as used and once as needed, and a warm cluster would look too big for its own
+    quota. So for a cluster that exists, pass its `max_instances` as `held_nodes`: all of the use that may be its own
+    counts as its own, and only the rest counts against the job. A compute instance that exists keeps its node, even
+    while it is stopped: there is nothing to check. For a cluster that is to be created, `nodes` is the larger of the
+    job's nodes and its `min_instances`.
 
     Args:
-        size: Of each node.
-        quota: What there is.
-        nodes: How many nodes are needed at a time.
-        low_priority: Whether they are low-priority nodes.
-        held_nodes: How many nodes the target may hold already.
+        size: VM size of each node.
+        quota: The quota.
+        nodes: Number of nodes that are needed at a time.
+        low_priority: True for low-priority nodes.
+        held_nodes: Number of nodes that the target may hold already.
 
     Returns:
-        The first quota that is too small, the family's before the region's; None where there is room.
+        The first quota that is too small, the family's before the region's; None if there is room.
     """
     needed = nodes * size.vcpus
     for row in quota.of(size, low_priority=low_priority):
@@ -139,7 +139,7 @@ def check_quota(
 
 
 def how_to_get_more(page: str) -> str:
-    """How to ask for more quota, as a phrase.
+    """Return how to request more quota, as a phrase.
 
     Args:
         page: The quota page of Azure ML Studio.

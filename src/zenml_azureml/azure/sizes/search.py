@@ -1,4 +1,4 @@
-"""The VM sizes that somebody looks for, and the room that quota leaves for them: pure. Imports no `azure.*`."""
+"""Search for VM sizes, with the room that quota leaves for them: pure. Imports no `azure.*`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSi
 
 @dataclass(frozen=True)
 class Search:
-    """What is looked for.
+    """The filters of a search.
 
     Attributes:
-        resources: What a node has at the least. No GPUs at all, where it asks for 0.
-        max_price: US dollars per hour and node at the most; None for any price.
-        low_priority: Whether nodes are low-priority ones, with another price and another quota.
+        resources: Minimum resources of a node. If it has 0 GPUs, only sizes without GPUs match.
+        max_price: Highest price in US dollars per hour and node; None for any price.
+        low_priority: True for low-priority nodes, with another price and another quota.
         kind: The kind of compute; None for any.
         name: A part of the size's name, in any case; empty for any.
-        with_room: Whether quota has to have room for a node.
+        with_room: True if quota must have room for a node.
     """
 
     resources: ResourceRequest = field(default_factory=ResourceRequest)
@@ -37,9 +37,9 @@ class FoundSize:
 
     Attributes:
         size: The size.
-        price: US dollars per hour and node; None where Azure gives no estimate.
-        quota: The quota that is its family's own, or else the region's; None where none is listed.
-        nodes_left: How many more nodes all quotas have room for; None where no quota limits them.
+        price: US dollars per hour and node; None if Azure gives no estimate.
+        quota: The quota of its family, or else of the region; None if none is listed.
+        nodes_left: Number of further nodes that all quotas have room for; None if no quota limits them.
     """
 
     size: VmSize
@@ -49,12 +49,12 @@ class FoundSize:
 
 
 def search_sizes(sizes: Sequence[VmSize], quota: Quota, search: Search) -> list[FoundSize]:
-    """The sizes that are looked for, the cheapest first; those without a price come last.
+    """Return the sizes that match, cheapest first; those without a price come last.
 
     Args:
-        sizes: What a region offers.
-        quota: What the subscription may have there.
-        search: What is looked for.
+        sizes: The sizes that a region offers.
+        quota: The subscription's quota there.
+        search: The filters.
     """
     found = [_found(size, quota, search.low_priority) for size in sizes if _serves(size, search)]
     if search.max_price is not None:

@@ -1,4 +1,4 @@
-"""Which VM size serves a request: pure. Imports no `azure.*`."""
+"""Selection of a VM size for a request: pure. Imports no `azure.*`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zenml_azureml.azure.sizes.quota import Quota, check_quota, how_to_get_more
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 
-#: How many sizes an error names.
+#: Number of sizes that an error names.
 _NEAREST = 3
 
 
@@ -21,7 +21,7 @@ class SizeChoice:
 
     Attributes:
         size: The size.
-        low_priority: Whether the nodes are low-priority ones.
+        low_priority: True for low-priority nodes.
     """
 
     size: VmSize
@@ -29,11 +29,11 @@ class SizeChoice:
 
     @property
     def price_per_hour(self) -> float | None:
-        """US dollars per hour and node, by Azure's estimate; None where it gives none."""
+        """US dollars per hour and node, by Azure's estimate; None if it gives none."""
         return self.size.price(low_priority=self.low_priority)
 
     def describe(self) -> str:
-        """For a log: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node`."""
+        """Describe it for a log: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node`."""
         price = self.price_per_hour
         cost = "price unknown" if price is None else f"about {price:.2f} USD per hour and node"
         return f"{self.size.describe()}, {cost}{' at low priority' if self.low_priority else ''}"
@@ -41,11 +41,11 @@ class SizeChoice:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """One way in which a size does not serve a request.
+    """One requirement that a size does not meet.
 
     Attributes:
-        why: In words.
-        share: How much of what is needed is missing, from 0 to 1; 1 where it is all or nothing.
+        why: The reason, as a phrase.
+        share: Missing share of the requirement, from 0 to 1; 1 if it cannot be met in part.
     """
 
     why: str
@@ -61,22 +61,22 @@ def choose_size(
     nodes: int = 1,
     low_priority: bool = False,
 ) -> SizeChoice:
-    """The cheapest size of a region that serves a request and for which there is quota left.
+    """Choose the cheapest size of a region that meets the request and for which there is quota left.
 
-    A size with GPUs only serves a request for GPUs. Sizes whose family is not listed in the quota come after
-    all others, since Azure has been seen to refuse those; sizes without a price come after those that have
-    one. What costs the same is decided by fewer vCPUs, less memory, name.
+    A size with GPUs only meets a request for GPUs. Sizes whose family is not listed in the quota come after all
+    others, because Azure has been seen to refuse those. Sizes without a price come after those that have one. For
+    equal prices, the order is fewer vCPUs, less memory, name.
 
     Args:
-        request: What each node has to offer.
-        sizes: What the region offers.
-        quota: What the subscription may have there.
-        kind: The kind of compute it is for.
-        nodes: How many nodes are needed at a time.
-        low_priority: Whether they are low-priority nodes, which have another price and another quota.
+        request: The requirements on each node.
+        sizes: The sizes that the region offers.
+        quota: The subscription's quota there.
+        kind: The kind of compute.
+        nodes: Number of nodes that are needed at a time.
+        low_priority: True for low-priority nodes, which have another price and another quota.
 
     Raises:
-        AzureMLError: If nothing serves it. The message names the nearest sizes and what each one lacks.
+        AzureMLError: If no size meets the request. The message names the nearest sizes and their shortfalls.
     """
     lacking = {
         size: _shortfalls(size, request, quota, kind=kind, nodes=nodes, low_priority=low_priority) for size in sizes
@@ -89,11 +89,11 @@ def choose_size(
 
 
 def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
-    """The size of that name, in any case.
+    """Return the size of that name, in any case.
 
     Args:
         name: Name of a VM size.
-        sizes: What the region offers.
+        sizes: The sizes that the region offers.
         region: The region's name, for the message.
 
     Raises:
@@ -106,22 +106,22 @@ def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
     nearest = ", ".join(f"`{by_name[match].name}`" for match in close)
     raise AzureMLError(
         f"Azure ML offers no VM size `{name}` in `{region}`." + (f" Did you mean {nearest}?" if nearest else ""),
-        hint=f"Correct the size, or see what there is: az ml compute list-sizes --location {region}",
+        hint=f"Correct the size. To list the sizes:\naz ml compute list-sizes --location {region}",
     )
 
 
 def check_explicit_size(size: VmSize, request: ResourceRequest) -> list[str]:
-    """What a size that was asked for by name lacks of what the resources ask for.
+    """Compare a size that the settings name with the step's resources.
 
     Args:
-        size: The size that the settings name, which wins.
-        request: What the step's resources ask for.
+        size: The size that the settings name, which takes precedence.
+        request: The step's resources.
 
     Returns:
         Warnings, one per resource; empty if it is big enough.
     """
     return [
-        f"The step's resources ask for {request.describe()}, but the size that its settings name wins: "
+        f"The step's resources ask for {request.describe()}, but the size in its settings takes precedence: "
         f"{size.describe()} has {shortfall.why}."
         for shortfall in too_small(size, request)
     ]
@@ -132,7 +132,7 @@ def _shortfalls(
 ) -> list[Shortfall]:
     found = too_small(size, request)
     if size.gpus and not request.gpus_wanted:
-        found.append(Shortfall("GPUs, which were not asked for"))
+        found.append(Shortfall("GPUs, which were not requested"))
     if not size.supports(kind):
         found.append(Shortfall(f"no support for {kind}"))
     if low_priority and not size.low_priority_capable:
@@ -145,11 +145,11 @@ def _shortfalls(
 
 
 def too_small(size: VmSize, request: ResourceRequest) -> list[Shortfall]:
-    """What a size lacks of what a request asks for.
+    """Return the requirements that a size does not meet.
 
     Args:
         size: The size.
-        request: What each node has to offer.
+        request: The requirements on each node.
     """
     wanted_and_has = (
         ("vCPU", request.cpus or 0, size.vcpus),
@@ -182,7 +182,7 @@ def _nothing_serves(
     nodes: int,
     low_priority: bool,
 ) -> AzureMLError:
-    """Names the nearest sizes: those that lack the fewest things, then the least of them, then the cheapest."""
+    """Return the error with the nearest sizes: those with the fewest, then the smallest shortfalls."""
     in_order = sorted(
         lacking,
         key=lambda size: (
@@ -197,7 +197,7 @@ def _nothing_serves(
     classes = sorted({found for size in lacking if size.gpus and (found := gpu_class_of(size.name))})
     if request.gpu_class and request.gpu_class.upper() not in classes:
         lines.append(f"  GPUs that `{quota.region}` has: {', '.join(classes) or 'none'}")
-    hint = "Ask for less in the step's resources, or set a size yourself."
+    hint = "Lower the step's resources, or set a size."
     kind_of_error = AzureMLError
     if any(check_quota(size, quota, nodes, low_priority) for size in nearest):
         hint += f" {how_to_get_more(quota.page)}."

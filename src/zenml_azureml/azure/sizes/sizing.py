@@ -1,4 +1,4 @@
-"""The VM size of a step's nodes: the one its settings name, or the cheapest that serves its resources."""
+"""The VM size of a step's nodes: the one in its settings, or the cheapest that meets its resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zenml_azureml.exceptions import AzureMLError
 
 logger = logging.getLogger(__name__)
 
-#: What missing quota means to a step.
+#: The reaction to missing quota.
 QuotaCheck = Literal["fail", "warn", "off"]
 
 
@@ -30,29 +30,29 @@ def settle_size(
     held_nodes: int = 0,
     quota_check: QuotaCheck = "fail",
 ) -> SizeChoice | None:
-    """Settle the size of a step's nodes, and see that there is quota for them before money is spent.
+    """Choose or check the size of a step's nodes, and check the quota for them before money is spent.
 
-    A size by name wins over the resources, with a warning where it is smaller. Azure is asked nothing where
-    there is nothing to choose and nothing to check.
+    A size by name takes precedence over the resources, with a warning if it is smaller. If there is nothing to choose
+    or to check, no request is sent.
 
     Args:
-        catalogue: What the region offers.
+        catalogue: The sizes and quota of the region.
         size: The size that the settings name, or that an existing cluster has, which may be one that is not
             offered any more; None for none.
-        request: What the step's resources ask for.
+        request: The step's resources.
         kind: The kind of compute.
-        nodes: How many nodes are needed at a time.
-        low_priority: Whether they are low-priority nodes.
-        held_nodes: How many nodes an existing cluster may hold already, see `check_quota`; 0 where there is none.
-        quota_check: Whether missing quota fails the step, or is a warning and leaves the job to wait in Azure's
-            queue, or is not looked for.
+        nodes: Number of nodes that are needed at a time.
+        low_priority: True for low-priority nodes.
+        held_nodes: Number of nodes that an existing cluster may hold already, see `check_quota`; 0 if there is none.
+        quota_check: `fail` to fail the step if quota is missing, `warn` to warn and let the job wait in Azure's
+            queue, `off` for no check.
 
     Returns:
-        The size; None where nothing was asked for, and where nothing is known of the size by name.
+        The size; None if none was requested, or if a size by name is unknown.
 
     Raises:
-        AzureMLError: If the region does not offer the size, no size serves the request, there is no quota,
-            or Azure cannot be asked.
+        AzureMLError: If the region does not offer the size, no size meets the request, there is no quota,
+            or Azure cannot be reached.
     """
     if request.is_empty and (size is None or quota_check == "off"):
         return None
@@ -94,6 +94,6 @@ def _offered(size: str, sizes: Sequence[VmSize]) -> bool:
 def _not_known(request: ResourceRequest, region: str) -> AzureMLError:
     return AzureMLError(
         f"No VM size can be chosen for {request.describe()}: the credential may not list the sizes of `{region}`.",
-        hint="Name the size in the settings, or have the credential's identity given a role such as Reader on the "
-        "subscription.",
+        hint="Set the size in the settings, or have a role such as Reader on the subscription assigned to the "
+        "credential's identity.",
     )

@@ -1,4 +1,4 @@
-"""VM sizes, and what a step asks of one: plain data. Imports no `azure.*`."""
+"""VM sizes and the resources of a step: plain data. Imports no `azure.*`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from zenml_azureml.exceptions import AzureMLError
 #: The kinds of compute that a size is chosen for.
 ComputeKind = Literal["compute-instance", "compute-cluster", "serverless"]
 
-#: Azure's words for them in a size's `supportedComputeTypes`.
+#: Azure's names for them in a size's `supportedComputeTypes`.
 #: Source: official example (example_vmsizes_list.json).
-# Guess: the list has no word for serverless compute; its quota is that of clusters, so its sizes are too.
+# Guess: the list has no name for serverless compute; its quota is that of clusters, so its sizes are too.
 _COMPUTE_TYPES: dict[ComputeKind, str] = {
     "compute-instance": "ComputeInstance",
     "compute-cluster": "AmlCompute",
@@ -26,13 +26,13 @@ class VmSize:
 
     Attributes:
         name: E.g. `Standard_NC6s_v3`.
-        family: What its quota is counted by, e.g. `standardNCSv3Family`.
+        family: The VM family that its quota belongs to, e.g. `standardNCSv3Family`.
         vcpus: Number of virtual CPUs.
         gpus: Number of GPUs.
         memory_gb: Memory in Azure's GB, which are 2**30 bytes.
-        low_priority_capable: Whether it can be had at low priority.
-        compute_types: Azure's words for the kinds of compute that can have it, e.g. `AmlCompute`.
-        price_per_hour: Azure's estimate for a dedicated Linux node, in US dollars; None where it gives none.
+        low_priority_capable: True if it is available at low priority.
+        compute_types: Azure's names of the kinds of compute that can have it, e.g. `AmlCompute`.
+        price_per_hour: Azure's estimate for a dedicated Linux node, in US dollars; None if it gives none.
         low_priority_price_per_hour: The same at low priority.
     """
 
@@ -47,31 +47,31 @@ class VmSize:
     low_priority_price_per_hour: float | None
 
     def supports(self, kind: ComputeKind) -> bool:
-        """Whether a kind of compute can have it."""
+        """Return True if a kind of compute can have it."""
         return _COMPUTE_TYPES[kind].lower() in {name.lower() for name in self.compute_types}
 
     def price(self, *, low_priority: bool) -> float | None:
-        """US dollars per hour and node; None where Azure gives no estimate."""
+        """Return US dollars per hour and node; None if Azure gives no estimate."""
         return self.low_priority_price_per_hour if low_priority else self.price_per_hour
 
     def describe(self) -> str:
-        """Its name and what it offers: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB)`."""
+        """Describe it: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB)`."""
         gpus = f"{self.gpus} GPU, " if self.gpus else ""
         return f"{self.name} ({self.vcpus} vCPU, {gpus}{self.memory_gb:g} GB)"
 
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What a step asks of one node: ZenML's `ResourceSettings` without ZenML.
+    """The resources that a step requests for one node: ZenML's `ResourceSettings` without ZenML.
 
     Attributes:
-        cpus: vCPUs at the least; None for any number.
-        gpus: GPUs at the least; None for none, or for one where there is a `gpu_class`.
-        gpu_class: Which GPU, e.g. `A100`, in any case; None for any.
-        memory_gb: Memory at the least, in Azure's GB, which are 2**30 bytes (ZenML: `get_memory("GiB")`).
+        cpus: Minimum number of vCPUs; None for any number.
+        gpus: Minimum number of GPUs; None for none, or for one if there is a `gpu_class`.
+        gpu_class: The GPU class, e.g. `A100`, in any case; None for any.
+        memory_gb: Minimum memory, in Azure's GB, which are 2**30 bytes (ZenML: `get_memory("GiB")`).
 
     Raises:
-        AzureMLError: If it asks for a class of GPU and for no GPU.
+        AzureMLError: If it has a GPU class and no GPU.
     """
 
     cpus: float | None = None
@@ -83,23 +83,23 @@ class ResourceRequest:
         if self.gpu_class and self.gpus == 0:
             raise AzureMLError(
                 f"The step's resources ask for `gpu_class={self.gpu_class!r}`, but also for `gpu_count=0`.",
-                hint="Leave one of them out.",
+                hint="Remove one of them.",
             )
 
     @property
     def is_empty(self) -> bool:
-        """Whether it asks for nothing, so that no size has to be chosen."""
+        """True if it has no requirements, so that no size has to be chosen."""
         return self.cpus is None and not self.gpus_wanted and self.memory_gb is None
 
     @property
     def gpus_wanted(self) -> int:
-        """Number of GPUs at the least."""
+        """Minimum number of GPUs."""
         if self.gpus is None:
             return 1 if self.gpu_class else 0
         return self.gpus
 
     def describe(self) -> str:
-        """In words: `at least 8 vCPU, 1 A100 GPU, 64 GB`."""
+        """Describe it: `at least 8 vCPU, 1 A100 GPU, 64 GB`."""
         parts = []
         if self.cpus is not None:
             parts.append(f"{self.cpus:g} vCPU")

@@ -25,10 +25,10 @@ from zenml_azureml.in_job.watcher.zenml_server import ZenMLServer
 #: Time that a step's own handler for SIGTERM may take.
 GRACE_SECONDS: Final = 30.0
 
-#: The interval between two polls varies by this part of it, so that many jobs do not ask at the same moment.
+#: The interval between two polls varies by this part of it, so that many jobs do not poll at the same moment.
 _JITTER: Final = 0.25
 
-#: Time between two looks at whether another watcher of the node has found the step to be over.
+#: Time between two checks if another watcher of the node has found that the step is over.
 _NODE_SECONDS: Final = 1.0
 
 #: Time that the descendants of a step may take to end after it.
@@ -41,7 +41,7 @@ Write = Callable[[str], None]
 
 
 def watched_step(environment: Mapping[str, str]) -> WatchedStep | None:
-    """The step run that the environment of a job asks to watch; None if it asks for none, or no server can be asked."""
+    """Return the step run to watch, from the environment of a job; None if there is none, or no server to poll."""
     step_run_id, run_id = environment.get(variables.STEP_RUN_ID), environment.get(variables.RUN_ID)
     if interval_seconds(environment) <= 0 or not step_run_id or not run_id or not is_rest(environment):
         return None
@@ -55,7 +55,7 @@ def watched_step(environment: Mapping[str, str]) -> WatchedStep | None:
 
 
 def interval_seconds(environment: Mapping[str, str]) -> float:
-    """The average time between two polls; 0 for none."""
+    """Return the average time between two polls; 0 for none."""
     try:
         return max(0.0, float(environment.get(variables.STOP_CHECK_SECONDS) or 0))
     except ValueError:
@@ -116,13 +116,13 @@ def watch_server(
         step: The step run.
         ask: Sends a GET request.
         interval: Average seconds between two polls.
-        node: What the watchers of several ranks on a node share; None if there is only one.
+        node: The shared state of the watchers of several ranks on a node; None if there is only one.
         write: Writes a line to the job's log.
         sleep: Sleeps that many seconds.
         clock: Returns seconds of a clock that never jumps.
 
     Returns:
-        Why the step is over; empty if the watcher has given up.
+        The reason why the step is over; empty if the watcher has given up.
     """
     decision, due = Decision(clock), clock() + interval * random.uniform(_JITTER, 1)  # noqa: S311 - no secret
     while True:

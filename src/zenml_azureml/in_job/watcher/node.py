@@ -1,7 +1,7 @@
-"""What the watchers of a step's ranks on one node share, so that only one of them asks the ZenML server. Stdlib only.
+"""Shared state of the watchers of a step's ranks on one node, so that only one polls the server. Stdlib only.
 
-Each rank has a watcher, since each may be the last one that runs. The one that holds a lock asks; the others read what
-it has found. Where they have no folder to share, each asks.
+Each rank has a watcher, since each may be the last one that runs. The one that holds a lock polls; the others read its
+result. If they have no folder to share, each polls.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Node:
         return True
 
     def reason(self) -> str:
-        """Why the step is over, as another watcher has found; empty if none has, since this one began."""
+        """Return the reason why the step is over, from another watcher; empty if there is none since this one began."""
         if self._folder is None:
             return ""
         path = self._folder / "over"
@@ -63,7 +63,7 @@ class Node:
             return ""
 
     def share(self, reason: str) -> None:
-        """Let the other watchers know why the step is over."""
+        """Share the reason why the step is over with the other watchers."""
         if self._folder is not None:
             with suppress(OSError):
                 part = self._folder / f"over.{os.getpid()}"
@@ -72,7 +72,7 @@ class Node:
 
 
 def _private(folder: Path) -> Path | None:
-    """A folder that only this user can write to; None if there is none to be had."""
+    """Return the folder, if only this user can write to it; otherwise None."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

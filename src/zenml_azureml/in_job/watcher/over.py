@@ -19,7 +19,7 @@ FAIL_FAST: Final = "fail_fast"
 #: others only after it was asked to stop.
 _OVER: Final = frozenset({"retried", "stopping", "stopped", "cancelling", "cancelled"})
 
-#: What the job itself reports, before its hooks, its log upload and the wait for other ranks are done.
+#: Statuses that the job itself reports, before its hooks, its log upload and the wait for other ranks are done.
 _REPORTED: Final = frozenset({"completed", "failed", "retrying"})
 
 _STOPPED: Final = frozenset({"stopping", "stopped"})
@@ -42,7 +42,7 @@ Ask = Callable[[str, Mapping[str, str]], Json]
 
 
 class NoAnswerError(Exception):
-    """The server gave no answer that counts. The message says what it gave instead."""
+    """The server gave no answer that counts. The message describes the answer or the error."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Poll:
     """The answer of one poll.
 
     Attributes:
-        over: Why the step is over; empty if it is not.
+        over: The reason why the step is over; empty if it is not.
         reported: The status that the job itself has reported; empty if it has reported none.
     """
 
@@ -130,7 +130,7 @@ def _has_failed_step(run_id: str, run: Json, ask: Ask) -> bool:
         or not isinstance(items, list)
         or (total > 0) != bool(items)
     ):
-        raise NoAnswerError("the answer is no page of step runs")
+        raise NoAnswerError("the answer is not a page of step runs")
     return total > 0
 
 
@@ -171,7 +171,7 @@ class Decision:
         self._reported_at: float | None = None
 
     def note(self, answer: Poll) -> str:
-        """Take in an answer.
+        """Process an answer.
 
         Returns:
             Why the job is to end; empty if it keeps running.
@@ -184,7 +184,7 @@ class Decision:
         return reason if self._over_in_a_row >= ANSWERS_NEEDED else ""
 
     def note_no_answer(self) -> None:
-        """Take in that a poll had no answer."""
+        """Note that a poll had no answer."""
         self._over_in_a_row = 0
         self._unanswered_in_a_row += 1
         self.has_given_up = self._unanswered_in_a_row >= MOST_UNANSWERED

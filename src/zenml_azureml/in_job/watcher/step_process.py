@@ -29,7 +29,7 @@ class Process:
 
     Attributes:
         pid: Its number.
-        started: When it started, in the kernel's clock ticks.
+        started: Time of its start, in the kernel's clock ticks.
     """
 
     pid: int
@@ -54,7 +54,7 @@ class Process:
         """Wait for its end.
 
         Args:
-            seconds: The longest time to wait; None for as long as it takes.
+            seconds: The longest time to wait; None for no limit.
 
         Returns:
             True if it has ended.

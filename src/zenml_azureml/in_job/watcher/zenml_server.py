@@ -1,4 +1,4 @@
-"""GET requests to the ZenML server of a job, as ZenML's own client in the job would send them. Standard library only.
+"""A client for GET requests to the ZenML server of a job, equal to those of ZenML's own client. Standard library only.
 
 The server's address, the token, and the proxy and certificate settings are those of the job's environment variables.
 Sources for what they mean: ZenML's `RestZenStoreConfiguration` and `RestZenStore`, and `requests`, which it uses.
@@ -156,7 +156,7 @@ def _trust(environment: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _load(tls: ssl.SSLContext, certificates: str) -> None:
-    """Trust certificates: a file, a folder, or their text. What cannot be read leaves the handshake to fail."""
+    """Trust certificates: a file, a folder, or their text. If they cannot be read, the handshake fails later."""
     try:
         if "-----BEGIN" in certificates:
             tls.load_verify_locations(cadata=certificates)
@@ -169,7 +169,7 @@ def _load(tls: ssl.SSLContext, certificates: str) -> None:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Follows no redirect: it would take the token along."""
+    """A handler that follows no redirects: the token would be sent along."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         return None
