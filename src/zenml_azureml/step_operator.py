@@ -87,6 +87,7 @@ class AzureMLStepOperator(BaseStepOperator):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._warned: set[str] = set()
+        self._searched: set[frozenset[str]] = set()
         self._attempts = Attempts()
         self._make_parts()
         _operators.add(self)
@@ -105,7 +106,7 @@ class AzureMLStepOperator(BaseStepOperator):
             self._attempts.job_name,
             self._drop_secret,
         )
-        self._guard = RunSupervisor(self._ending.end_runs, self.time)
+        self._guard = RunSupervisor(self._end_runs, self.time)
         self._earlier_jobs = EarlierJobs(self, self._operator_of, self.time)
         self._following = StepController(
             self._moves,
@@ -116,6 +117,9 @@ class AzureMLStepOperator(BaseStepOperator):
             time=self.time,
             note_end=self._earlier_jobs.note_end,
         )
+
+    def _end_runs(self, ended: list[StepRunResponse], reason: str) -> None:
+        self._following.end_runs(ended, reason)
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -174,8 +178,11 @@ class AzureMLStepOperator(BaseStepOperator):
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
         refuse_images_without_package(builds, self.requirements)
-        if carried := source_root.warning_of(builds):
+        # ZenML calls this several times for a run, and a large source root takes seconds to look through.
+        kinds = source_root.ways_of_code(builds)
+        if kinds not in self._searched and (carried := source_root.warning_of(builds)):
             self._warn_once(carried)
+        self._searched.add(kinds)
         if builds and not Client().active_stack.orchestrator.config.is_remote:
             preload.begin()  # this process will submit, after it has built the images
         return builds

@@ -11,6 +11,7 @@ from azure.identity import ClientSecretCredential
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.requests_of import requests_of
+from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.handle import JobHandle
@@ -219,3 +220,18 @@ def test_a_log_that_cannot_be_read_for_a_while_is_read_in_the_end(
 
     assert watched.wait(A_LONG_TIME)
     assert lines == ["simulated line 1 of 1"]
+
+
+def test_a_cancel_whose_answer_is_cut_off_is_repeated(
+    connection: WorkspaceConnection, emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    submit(connection, "job")
+    fault = {"method": "POST", "path": "/cancel", "truncated": True, "times": 1}
+    Arm(emulator).call("POST", "/_emulator/faults", fault)
+
+    assert Workspace(connection.address, lambda: credential, FastTime()).cancel("job")
+
+    (job,) = emulator.context.store.workspaces[0].jobs.values()
+    eventually(lambda: job.status == "Canceled")
+    cancels = [asked for asked in requests_of(emulator) if asked["path"].endswith("/cancel")]
+    assert len(cancels) == 2

@@ -15,6 +15,7 @@ from typing import Any
 import requests
 from azure.core.exceptions import ServiceResponseError
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -110,12 +111,21 @@ class _BoundedBody:
             self._raw.close()
             raise ServiceResponseError(f"{_EXCHANGE.where} sent an answer in the encoding {encoding!r}.")
         size = 0
-        for piece in self._raw.stream(amount, decode_content=decode_content):
+        for piece in self._pieces(amount, decode_content):
             size += len(piece)
             if _EXCHANGE.clock is not None and size > _EXCHANGE.most_bytes:
                 self._raw.close()
                 raise _EXCHANGE.too_long()
             yield piece
+
+    def _pieces(self, amount: int, decode_content: bool | None) -> Iterator[bytes]:
+        try:
+            yield from self._raw.stream(amount, decode_content=decode_content)
+        except (ProtocolError, ReadTimeoutError) as error:
+            # The SDK reads some answers as streams, and lets an error of `requests` out of them.
+            raise ServiceResponseError(
+                f"{_EXCHANGE.where} did not complete its answer: {error}", error=error
+            ) from error
 
 
 class BoundedAdapter(HTTPAdapter):

@@ -27,6 +27,9 @@ logger = get_logger(__name__)
 
 INTERRUPTED = "the pipeline run was interrupted"
 
+#: As above, for a process that ends with jobs that nothing waits for.
+PROCESS_ENDED = "the process that ran the pipeline has ended"
+
 #: Time to wait for Azure to confirm a cancel, before a warning.
 CONFIRMATION = timedelta(seconds=60)
 
@@ -69,6 +72,8 @@ class Canceller:
         self._drop_secret = drop_secret
         self._runs: dict[UUID, str] = {}
         self._step_runs: dict[UUID, str] = {}
+        #: Step runs whose jobs Azure did not cancel.
+        self._refused: set[UUID] = set()
         self._lock = threading.Lock()
         #: Each with the event that is set when its job has ended.
         self._being_ended: dict[UUID, threading.Event] = {}
@@ -121,10 +126,15 @@ class Canceller:
         self._step_runs[step_run.id] = reason
         self._cancel(step_run)
 
+    def cannot_end(self, step_run: StepRunResponse) -> bool:
+        """True if the run of a step is over, and Azure did not cancel the step's job: nothing is left to wait for."""
+        return step_run.id in self._refused and step_run.pipeline_run_id in self._runs
+
     def forget(self, step_run_id: UUID) -> None:
         """Forget a step run that has ended."""
         self._step_runs.pop(step_run_id, None)
         self._being_ended.pop(step_run_id, None)
+        self._refused.discard(step_run_id)
 
     def end_if_interrupted(self, step_run: StepRunResponse, check: Callable[[], None]) -> None:
         """Cancel the job of a step run if its run was stopped during the submit.
@@ -247,6 +257,7 @@ class Canceller:
                 self._time.sleep(1)
         except AzureMLError as error:
             logger.error("%s", error)
+            self._refused.add(step_run.id)
             return False
         return True
 

@@ -14,7 +14,7 @@ from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.canceller import INTERRUPTED
+from zenml_azureml.lifecycle.canceller import INTERRUPTED, PROCESS_ENDED
 from zenml_azureml.lifecycle.outcome import account_without_server, conclude, ended_itself, status_of
 from zenml_azureml.lifecycle.stop_checks import STOP_CHECK_INTERVAL, StopChecks
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
@@ -162,6 +162,31 @@ class StepController:
         account = account_without_server(job, step_run, self._ending.why(step_run), self._moves.history(step_run))
         return self._explained(step_run, away, account)
 
+    def end_runs(self, ended: list[StepRunResponse], reason: str) -> None:
+        """Cancel the jobs of runs that are over, and publish steps as stopped if nothing else will. Never raises.
+
+        Args:
+            ended: The step runs.
+            reason: Why, as half a sentence.
+        """
+        self._ending.end_runs(ended, reason)
+        if reason in (INTERRUPTED, PROCESS_ENDED):  # ZenML's server knows of all other ends of runs
+            with retrying(ServerRetries(AFTER_INTERRUPTION, self._time)):
+                self._publish_all_stopped(ended)
+
+    def _publish_all_stopped(self, ended: list[StepRunResponse]) -> None:
+        for number, step_run in enumerate(ended):
+            try:
+                if not step_runs.has_reported(step_run):
+                    step_runs.publish_stopped(step_run)
+            except ServerUnavailableError as away:
+                for left in ended[number:]:
+                    stopped = AzureMLError(f"The step `{left.name}` was stopped.")
+                    logger.error("%s", self._explained(left, away, stopped))
+                return
+            except Exception as error:  # noqa: BLE001 - the jobs are cancelled, which matters more
+                logger.debug("Could not publish that the step `%s` was stopped: %s", step_run.name, error)
+
     def publish_failure(self, step_run: StepRunResponse, error: AzureMLError) -> AzureMLError:
         """Publish to ZenML's server why a step failed.
 
@@ -213,6 +238,10 @@ class StepController:
         job = self._watch(step_run)
         if job.settled:
             return self._background.start(step_run.id, partial(self._finish, step_run, job), ExecutionStatus.RUNNING)
+        if self._ending.cannot_end(step_run):
+            reason = AzureMLError(f"The run was stopped, but the Azure ML job `{job.name}` could not be cancelled.")
+            work = partial(self._publish_stop, step_run, reason)
+            return self._background.start(step_run.id, work, ExecutionStatus.RUNNING)
         # Only runners of dynamic pipelines poll; this one may continue a run that another process started.
         self._guard.take(step_run, dynamic=True)
         if self._moves.waits_too_long(step_run, job):
@@ -239,7 +268,9 @@ class StepController:
             self._guard.release(step_run.id)
             self._note_if_ended(step_run, job)
             self._drop_secret(step_run, in_background=True)
-            if self._conclude(step_run, job, retries) is not None:
+            if (error := self._conclude(step_run, job, retries)) is not None:
+                if job.error is not None:  # its job may still run, and ZenML shows the error of one step only
+                    logger.error("%s", error)
                 stopped = status_of(job) is ExecutionStatus.STOPPED
                 return ExecutionStatus.STOPPED if stopped else ExecutionStatus.FAILED
             return status_of(job)

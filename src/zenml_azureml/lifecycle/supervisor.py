@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml_azureml.clock import Time
-from zenml_azureml.lifecycle.canceller import INTERRUPTED
+from zenml_azureml.lifecycle.canceller import INTERRUPTED, PROCESS_ENDED
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.run_store import step_runs
@@ -152,7 +152,7 @@ class RunSupervisor:
 def _end_at_exit(guard: weakref.ref[RunSupervisor]) -> None:
     living = guard()
     if living is not None:
-        living.end_all("the process that ran the pipeline has ended")
+        living.end_all(PROCESS_ENDED)
 
 
 def _why_over(run_id: UUID) -> str:

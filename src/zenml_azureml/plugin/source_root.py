@@ -61,6 +61,21 @@ def warning_of(builds: Iterable[BuildConfiguration], root: Path | None = None) -
     return _warning(root, left, ".gitignore" if archived else ".dockerignore") if left else None
 
 
+def ways_of_code(builds: Iterable[BuildConfiguration]) -> frozenset[str]:
+    """Return how the code of steps gets into their jobs: two sets of images with the same ways get the same warning.
+
+    Args:
+        builds: The images of the steps.
+    """
+    ways = set()
+    for build in builds:
+        if build.settings.allow_download_from_artifact_store:
+            ways.add("archived")
+        if build.should_include_files(None):
+            ways.add(f"copied without {_dockerignore_of(build)}")
+    return frozenset(ways)
+
+
 def foreign_folders(root: Path, *, most: int = _MOST_FOLDERS) -> Iterator[Foreign]:
     """Yield the state folders of emulators and the virtual environments in a source root, each by its top folder.
 
@@ -123,8 +138,7 @@ def _image_has(root: Path, folder: str, build: BuildConfiguration) -> bool:
     """True unless the image's .dockerignore excludes all of a folder."""
     from zenml.image_builders import BuildContext
 
-    config = build.settings.build_config
-    ignored = (config.dockerignore if config else None) or build.settings.dockerignore
+    ignored = _dockerignore_of(build)
 
     def copied() -> bool:
         files = BuildContext(root=str(root), dockerignore_file=ignored).get_files()
@@ -132,6 +146,11 @@ def _image_has(root: Path, folder: str, build: BuildConfiguration) -> bool:
         return any((root / name).is_file() and Path(name).is_relative_to(inside) for name in files)
 
     return _or_else_true(copied)
+
+
+def _dockerignore_of(build: BuildConfiguration) -> str | None:
+    config = build.settings.build_config
+    return (config.dockerignore if config else None) or build.settings.dockerignore
 
 
 def _or_else_true(answer: Callable[[], bool]) -> bool:

@@ -135,7 +135,7 @@ _ALL = (
         summary="Azure has no free machines of the size, and gives up looking for them.",
         sources=("Azure/doAzureParallel#349 (Azure Batch's message; Azure ML's clusters are Batch's pools)",),
         stage="queued",
-        guess="That Azure ML passes Batch's words on, and that its code is UserError.",
+        guess="That Azure ML passes the message of Batch on, and that its code is UserError.",
         code="UserError",
         message=(
             "AzureMLCompute job failed.\nAllocationFailed: Desired number of dedicated nodes could not be allocated"
