@@ -397,8 +397,8 @@ CASES = {
         read_log,
         "/log",
         cut_off,
-        "('Connection broken: IncompleteRead(3 bytes read, 97 more expected)', IncompleteRead(3 bytes read, 97 more "
-        "expected))",
+        "127.0.0.1 did not complete its answer: ('Connection broken: IncompleteRead(3 bytes read, 97 more expected)', "
+        "IncompleteRead(3 bytes read, 97 more expected))",
     ),
     "no answer": Case(
         read_log,

@@ -89,7 +89,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert "Azure: Execution failed. User process 'python' exited with status code 1." in shown
         assert "Traceback" not in shown, "the log was streamed"
         assert studio_url(jobs, "raises") in shown
-        assert "Next steps: Mend what the log shows" in shown
+        assert "Next steps: Fix the error shown in the log" in shown
         # What the step itself has reported stays, with the line of the user's code; what Azure says comes after it.
         assert told["raises"]["status"] == "failed"
         assert told["raises"]["source"].endswith("ZeroDivisionError")
@@ -105,7 +105,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert "exited with status code 3" in shown
         assert "\n  the last words\n" in told["exits_with_3"]["message"]
         assert studio_url(jobs, "exits_with_3") in shown
-        assert "did not get to report an error" in shown
+        assert "could not report an error" in shown
         assert_server_was_told(told["exits_with_3"], shown)
 
     with subtests.test("an end that looks like success"):
@@ -120,7 +120,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert "The Azure ML job of step `command` failed: its command ended with exit code 7.\n" in shown
         assert "exited with status code 7" in shown
         assert "\n  no such file\n" in told["command"]["message"]
-        assert "Next steps: Mend what the log shows" in shown
+        assert "Next steps: Fix the error shown in the log" in shown
         assert_server_was_told(told["command"], shown)
 
     with subtests.test("cancelled in Studio"):

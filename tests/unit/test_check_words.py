@@ -43,7 +43,7 @@ def test_docstrings_comments_and_strings_of_python_are_read(tmp_path: Path) -> N
 
 def test_prose_and_code_of_a_document_are_read(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
-    path.write_text("# Page\n\nThe job goes\non.\n\n```text\nAzure: no\nNext steps: wait\n```\n")
+    path.write_text("# Page\n\nThe job goes\non.\n\n```text\nAzure says: no\nWhat to do: wait\n```\n")
 
     assert found_in(path) == [(3, "goes on"), (7, "Azure says"), (8, "What to do:")]
 

@@ -56,7 +56,7 @@ class World:
             self.end()
             then()
 
-        ending = SimpleNamespace(end=end, why=lambda _: "")
+        ending = SimpleNamespace(end=end, why=lambda _: "", cannot_end=lambda _: False)
         self.following = StepController(
             cast("Any", moves),
             cast("Any", ending),

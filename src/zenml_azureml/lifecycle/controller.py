@@ -163,14 +163,14 @@ class StepController:
         return self._explained(step_run, away, account)
 
     def end_runs(self, ended: list[StepRunResponse], reason: str) -> None:
-        """Cancel the jobs of runs that are over, and publish steps as stopped if nothing else will. Never raises.
+        """Cancel the jobs of runs that are over; at exit, publish unfinished steps as stopped. Never raises.
 
         Args:
             ended: The step runs.
             reason: Why, as half a sentence.
         """
         self._ending.end_runs(ended, reason)
-        if reason in (INTERRUPTED, PROCESS_ENDED):  # ZenML's server knows of all other ends of runs
+        if reason == PROCESS_ENDED:  # before that, ZenML polls the steps, and each end is published
             with retrying(ServerRetries(AFTER_INTERRUPTION, self._time)):
                 self._publish_all_stopped(ended)
 
@@ -178,7 +178,7 @@ class StepController:
         for number, step_run in enumerate(ended):
             try:
                 if not step_runs.has_reported(step_run):
-                    step_runs.publish_stopped(step_run)
+                    step_runs.publish_stopped(step_run, self._account_of_stop(step_run))
             except ServerUnavailableError as away:
                 for left in ended[number:]:
                     stopped = AzureMLError(f"The step `{left.name}` was stopped.")
@@ -186,6 +186,12 @@ class StepController:
                 return
             except Exception as error:  # noqa: BLE001 - the jobs are cancelled, which matters more
                 logger.debug("Could not publish that the step `%s` was stopped: %s", step_run.name, error)
+
+    def _account_of_stop(self, step_run: StepRunResponse) -> AzureMLError | None:
+        job = self._watch(step_run)
+        if not job.settled:
+            return None
+        return account_without_server(job, step_run, self._ending.why(step_run), self._moves.history(step_run))
 
     def publish_failure(self, step_run: StepRunResponse, error: AzureMLError) -> AzureMLError:
         """Publish to ZenML's server why a step failed.

@@ -146,7 +146,10 @@ class RunSupervisor:
         if step_runs_:
             self._end_jobs(step_runs_, reason)
         for step_run in step_runs_:
-            self.release(step_run.id)
+            if reason != INTERRUPTED:
+                self.release(step_run.id)
+            elif step_run.id in self._guarded:  # until its end is published: a second Ctrl+C may keep ZenML from that
+                self.take(step_run, until_exit=True)
 
 
 def _end_at_exit(guard: weakref.ref[RunSupervisor]) -> None:

@@ -143,7 +143,7 @@ _ALL = (
     ),
     Scenario(
         name="never-started",
-        summary="No node ever becomes free: the job waits until it is cancelled.",
+        summary="No node becomes free: the job stays queued until it is cancelled.",
         sources=("dotnet/machinelearning-modelbuilder#546", "Azure/azure-sdk-for-python#30340"),
         stage="queued",
         ending="never",
@@ -168,7 +168,7 @@ _ALL = (
     ),
     Scenario(
         name="preempted",
-        summary="Azure takes the low-priority node away, and the job fails.",
+        summary="Azure preempts the low-priority node, and the job fails.",
         sources=("Azure/MachineLearningNotebooks#1242", "microsoft/MLOpsPython#346"),
         stage="running",
         code="UserError",
@@ -179,7 +179,7 @@ _ALL = (
     ),
     Scenario(
         name="preempted-restarted",
-        summary="Azure takes the low-priority node away, and starts the job again from its beginning.",
+        summary="Azure preempts the low-priority node, and restarts the job from its beginning.",
         sources=(
             "Microsoft's documentation of clusters: a preempted job is restarted, not resumed "
             "(MicrosoftDocs/azure-docs, how-to-create-attach-compute-cluster.md)",
@@ -204,7 +204,8 @@ _ALL = (
     ),
     Scenario(
         name="timeout",
-        summary="The job has run for its whole `limits.timeout`, and Azure ends it; its start is set back by so much.",
+        summary="The job has run for its whole `limits.timeout`, and Azure ends it; its start time is "
+        "moved back accordingly.",
         sources=("Microsoft's description of `limits.timeout`: after which the job will be cancelled",),
         stage="running",
         ending="canceled",
@@ -219,14 +220,14 @@ _ALL = (
     ),
     Scenario(
         name="exit-code",
-        summary="The command ends with exit code 3 and without a word.",
+        summary="The command ends with exit code 3 and without a message.",
         sources=("Azure/azureml-examples#2614",),
         stage="running",
         exit_code=3,
     ),
     Scenario(
         name="early-exit",
-        summary="The command ends early with exit code 0, which Azure ML takes for success.",
+        summary="The command ends early with exit code 0, which Azure ML reports as success.",
         sources=("Microsoft's description of the job statuses: Completed",),
         stage="running",
         exit_code=0,
