@@ -217,6 +217,50 @@ def test_a_signal_ends_the_jobs_of_a_dynamic_pipeline(
     assert "RUN failed" in told
 
 
+@pytest.mark.parametrize("moment", ["at once", "after the jobs have ended"])
+def test_a_second_signal_leaves_no_step_of_a_dynamic_pipeline_running(
+    moment: str, dynamic_project: Project, emulator: Emulator
+) -> None:
+    dynamic_project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "30"  # ZenML does not see their ends
+    client = dynamic_project.start(DYNAMIC, "at_once")
+    for _ in range(2):
+        read_until(client, "simulated line")
+
+    client.send_signal(signal.SIGINT)
+    if moment != "at once":
+        eventually(lambda: [job.status for job in jobs_of(emulator)] == ["Canceled"] * 2, seconds=60)
+    client.send_signal(signal.SIGINT)
+
+    rest_of(client)
+    eventually(lambda: [job.status for job in jobs_of(emulator)] == ["Canceled"] * 2, seconds=60)
+    steps = dynamic_project.succeed(STATUSES_OF_ALL)
+    assert steps.count("STEP sleeper") == 2
+    assert " running" not in steps, steps
+
+
+def test_a_job_that_azure_does_not_cancel_keeps_no_interrupted_process(
+    dynamic_project: Project, emulator: Emulator
+) -> None:
+    refusal = {
+        "method": "POST",
+        "path": "/cancel",
+        "status": 403,
+        "times": 1000,
+        "body": {"error": {"code": "Forbidden"}},
+    }
+    Arm(emulator).call("POST", "/_emulator/faults", refusal)
+    client = dynamic_project.start(DYNAMIC, "at_once")
+    for _ in range(2):
+        read_until(client, "simulated line")
+
+    client.send_signal(signal.SIGTERM)
+
+    output = rest_of(client)
+    for job in jobs_of(emulator):
+        assert f"az ml job cancel --name {job.name}" in output
+    assert " running" not in dynamic_project.succeed(STATUSES_OF_ALL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
     number: signal.Signals, dynamic_project: Project, emulator: Emulator
