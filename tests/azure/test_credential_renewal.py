@@ -172,7 +172,7 @@ def test_a_job_is_watched_to_its_end_whatever_happens_to_the_credential(
     assert (job.status, job.error, len(lines)) == ("Completed", None, 1)
     assert not stage.events
     # Nobody is bothered with it.
-    assert "Cannot look" not in caplog.text
+    assert "Cannot get the status" not in caplog.text
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 READ_THEM = """
 import os, sys
 from pathlib import Path
-from zenml_azureml.in_job import variables
+from zenml_azureml.contract import variables
 
 VAULT = AzureMLStepOperatorSettings(
     compute_target_name="gpus",
@@ -218,7 +218,7 @@ def test_what_is_left_by_a_kill_between_writing_and_submitting_is_found_and_dele
 
     if how == "--orphans":
         # Its step run is still running, for all that anybody knows: the process might be about to submit the job.
-        assert "is deleted" not in azureml(project, "jobs", "cancel", "--orphans", "--yes").stdout
+        assert "Deleted" not in azureml(project, "jobs", "cancel", "--orphans", "--yes").stdout
         assert len(values_in(vault)) == 1
         secret[-1].created -= 3 * 3600
         cleaned = azureml(project, "jobs", "cancel", "--orphans", "--yes")
@@ -226,7 +226,7 @@ def test_what_is_left_by_a_kill_between_writing_and_submitting_is_found_and_dele
         cleaned = azureml(project, "jobs", "cancel", "--run", secret[-1].tags["zenml_run"], "--yes")
 
     assert cleaned.returncode == 0, cleaned.stdout + cleaned.stderr
-    assert f"The secret {vault.address}/secrets/" in cleaned.stdout
+    assert f"Deleted the secret {vault.address}/secrets/" in cleaned.stdout
     assert values_in(vault) == {}
 
 
