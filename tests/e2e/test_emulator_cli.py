@@ -433,7 +433,7 @@ class TestScenarios:
 
         listed = emulator("scenario", state)
         (preempted,) = [line for line in listed.stdout.splitlines() if line.startswith("preempted ")]
-        assert "  Azure takes the low-priority node away" in preempted
+        assert "  Azure preempts the low-priority node" in preempted
         known = json.loads(emulator("scenario", state, "--json").stdout)
         assert {one["name"] for one in known} >= {"preempted", "exit-code"}
         armed = emulator("scenario", state, "exit-code", "--jobs", ".", "--times", "2")
