@@ -10,7 +10,11 @@ from tests.chaos.mutants.mutant import Mutant, nothing, put
 def _end_no_run() -> None:
     from zenml_azureml.job_admin import run_status
 
-    put(run_status, "was_stopped", lambda run_id: __import__("zenml.client").client.Client().get_pipeline_run(run_id))
+    put(
+        run_status,
+        "mark_run_stopped",
+        lambda run_id: __import__("zenml.client").client.Client().get_pipeline_run(run_id),
+    )
 
 
 def _cancel_no_job() -> None:
@@ -22,8 +26,8 @@ def _cancel_no_job() -> None:
 def _report_no_end() -> None:
     from zenml_azureml.job_admin import run_status
 
-    put(run_status, "job_of_step_ended", nothing)
-    put(run_status, "step_was_stopped", nothing)
+    put(run_status, "publish_step_end", nothing)
+    put(run_status, "mark_step_stopped", nothing)
 
 
 def _end_no_earlier_job() -> None:

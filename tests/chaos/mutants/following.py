@@ -48,8 +48,10 @@ def _publish_no_failure() -> None:
 
 def _name_no_job() -> None:
     from zenml_azureml.exceptions import AzureMLError
+    from zenml_azureml.run_store import step_runs
 
-    put(AzureMLError, "__str__", lambda _self: "The step failed.")
+    original = step_runs._information_on
+    put(step_runs, "_information_on", lambda _error: original(AzureMLError("The step failed.")))
 
 
 _FAILS: dict[str, Any] = {"steps": (PlannedStep("step0", 1, 2, exit_code=1),)}

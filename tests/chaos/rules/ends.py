@@ -16,8 +16,12 @@ LET_GO, LET_GO_MACHINE = 30.0, 10.0
 _EXPECTED = frozenset(
     {
         "AzureMLError",
-        "NoCapacityError",
         "AzureMLSettingsError",
+        "AuthenticationError",
+        "NoCapacityError",
+        "JobFailedError",
+        "JobCancelledError",
+        "QueueTimeoutError",
         "RunStoppedException",
         "RunInterruptedException",
         "KeyboardInterrupt",
