@@ -167,3 +167,35 @@ def test_a_step_that_has_its_own_end_keeps_it_when_another_one_fails(
     has_its_own_end = bool(reported) or status not in ("Queued", "Running")
     assert (world.cancelled_at is None) is has_its_own_end
     assert ending.why(step_run) == ("" if has_its_own_end else "another step of the run has failed")
+
+
+def test_a_job_that_appears_while_another_caller_looks_for_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, lambda run: set())
+    looked, exists = threading.Event(), threading.Event()
+    answers = []
+
+    def cancel(name: str) -> bool:
+        answers.append(exists.is_set())
+        if not answers[-1]:
+            looked.set()
+            exists.wait(60)  # the first caller's answer is on its way while the job is created
+            return False
+        return World.cancel(world, name)
+
+    monkeypatch.setattr(world, "cancel", cancel)
+    step_run = cast("Any", world.step_run)
+    canceller = Canceller(lambda _: world.job, lambda _: cast("Any", world), world.clock)
+    first = threading.Thread(target=canceller.end, args=([step_run],))
+    first.start()
+    assert looked.wait(60)
+    second = threading.Thread(target=canceller.end, args=([step_run],))
+    second.start()
+    second.join(0.2)  # it waits for the first one by now
+    assert second.is_alive()
+
+    exists.set()
+    first.join(60)
+    second.join(60)
+
+    assert answers == [False, True]
+    assert world.job.status == "Canceled"

@@ -211,6 +211,10 @@ class Canceller:
         # At exit, the interpreter does not wait for a thread whose `join` a signal has interrupted (Python 3.11).
         for other in of_others:
             other.wait()
+        # Another caller may have come before the job existed, and found nothing to cancel.
+        left = [step_run for step_run in ended if step_run not in mine and step_run.id not in self._being_ended]
+        if left:
+            self.end(left, look_for=look_for)
 
     def _ends_by_itself(self, step_run: StepRunResponse, deadline: float) -> bool:
         job = self._watch(step_run)
