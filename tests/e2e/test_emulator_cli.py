@@ -281,7 +281,7 @@ class TestJobs:
     @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has subreapers")
     def test_a_job_that_kills_its_keeper_ends_with_the_emulator(self, state: Path, submit: Submit) -> None:
         pid_file = state.parent / "pid"
-        submit(started(state), f"{escape(pid_file)}; kill -9 $PPID; touch {state.parent}/on; sleep 600")
+        submit(started(state), f"{escape(pid_file)}; touch {state.parent}/on; kill -9 $PPID; sleep 600")
         wait_until((state.parent / "on").exists)
 
         emulator("stop", state)
