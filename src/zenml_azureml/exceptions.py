@@ -123,7 +123,7 @@ class JobFailedError(AzureMLError):
         hint: See there.
         log_shown: See there.
         job_name: Name of the Azure ML job.
-        cause: The kind of cause, a heading of docs/failures.md such as `out-of-memory`; empty if it is unknown.
+        cause: The kind of cause, a row of docs/failures.md such as `out-of-memory`; empty if it is unknown.
 
     Attributes:
         job_name: As above.
