@@ -1,13 +1,14 @@
-"""A table in docs/testing.md with the duration of each target of `.ci/run`: `python scripts/ci_times.py < TIMES`.
+"""A table in docs/testing.md of how long each target of `.ci/run` takes: `scripts/ci_times.py REPEATED < TIMES`.
 
-Each line of TIMES is a target and its seconds. Standard library only, since `.ci/run` calls it outside of `.venv`.
+Each line of TIMES is a target and its seconds, each of REPEATED a test that failed and passed when it was repeated.
+Standard library only, since `.ci/run` calls it outside of `.venv`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -20,16 +21,18 @@ BEGIN, END = "<!-- written by .ci/run -->\n", "<!-- end of what .ci/run writes -
 def main() -> None:
     """Replace the old table with a new one."""
     times = [(target, float(seconds)) for target, seconds in map(str.split, sys.stdin)]
-    PAGE.write_text(with_table(PAGE.read_text(), table(times, os.cpu_count() or 1, date.today())))
+    repeated = Path(sys.argv[1]).read_text().split("\n")[:-1]
+    PAGE.write_text(with_table(PAGE.read_text(), table(times, os.cpu_count() or 1, date.today(), repeated)))
 
 
-def table(times: Iterable[tuple[str, float]], cores: int, day: date) -> str:
+def table(times: Iterable[tuple[str, float]], cores: int, day: date, repeated: Sequence[str] = ()) -> str:
     """Return the table, with a line about the machine.
 
     Args:
         times: Each target and its seconds.
         cores: Of the machine.
         day: Of the run.
+        repeated: Tests that failed and passed when they were repeated alone.
     """
     times = list(times)
     rows = [f"| `make {target}` | {seconds / 60:.1f} |" for target, seconds in times]
@@ -42,6 +45,8 @@ def table(times: Iterable[tuple[str, float]], cores: int, day: date) -> str:
         *rows,
         f"| all | {total:.1f} |",
     ]
+    if repeated:
+        lines += ["", "Failed at first, and passed when repeated alone:", "", *(f"- `{test}`" for test in repeated)]
     return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,14 @@ def test_the_table_has_each_target_in_minutes_and_their_sum() -> None:
     ]
 
 
+def test_tests_that_were_repeated_are_named_below_the_table() -> None:
+    written = table([("lint", 30)], 2, date(2026, 11, 29), ["tests/test_it.py::test_it"])
+
+    assert written.endswith(
+        "| all | 0.5 |\n\nFailed at first, and passed when repeated alone:\n\n- `tests/test_it.py::test_it`\n"
+    )
+
+
 def test_a_new_table_takes_the_place_of_the_old_one_and_leaves_the_page_alone() -> None:
     page = with_table(f"before\n{BEGIN}old\n{END}after\n", "new\n")
 
