@@ -122,6 +122,24 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "completed after a cancel in Studio": ("statuses", studio("completed", "completed", 0)),
     "a completed run after a cancel in Studio": ("outcome", studio("completed", "stopped", 0)),
     "exit 0 after a cancel in Studio": ("exit code", studio("failed", "stopped", 0)),
+    "exit 0 of a run that was stopped while its job ran": (
+        "exit code",
+        interrupted("forced runs stop", "stopped", "stopped", "Canceled", output=lines(0), exit_code=0),
+    ),
+    "exit 0 of a run that was stopped before its second step": (
+        "exit code",
+        interrupted("forced runs stop", "stopped", "completed", "Completed", two=True, output=lines(0), exit_code=0),
+    ),
+    "a second try after a cancel in Studio": (
+        "tries",
+        replace(
+            studio("completed", "stopped", 0),
+            schedule=planned(shape="retries", events=(event("cancelled in Studio"),)),
+            run=RunRecord("completed", (ran(0, "stopped", cause="job0 was cancelled."), ran(1, version=2))),
+            jobs=(job(0, "Canceled"), job(1)),
+            output=lines(1),
+        ),
+    ),
     **{
         f"completed after {name}": (
             "outcome",

@@ -82,6 +82,13 @@ WELL: dict[str, Trial] = {
         schedule=planned(PlannedStep("step0", 1, 2, kind="function"), events=(event("evicted"),)),
     ),
     "a cancel in Studio": studio("failed", "stopped", 1),
+    "a cancel in Studio of a step with two retries": replace(
+        studio("stopped", "stopped", 1),
+        schedule=planned(shape="retries", events=(event("cancelled in Studio"),)),
+    ),
+    "exit 0 of a run that was stopped when its last job had completed": interrupted(
+        "forced runs stop", "stopped", "completed", "Completed", output=lines(0), exit_code=0
+    ),
     "a killed rank": rank_killed("node 1 rank 3 failed"),
     "a job that waited in vain": waited(job(0, "Canceled"), job(1, of=0)),
     "killed, and recovered": killed("running", "Running", recovered("stopped", "stopped")),

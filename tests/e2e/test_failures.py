@@ -131,9 +131,45 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
         assert_server_was_told(told["cancelled"], shown, status="stopped")
 
     with subtests.test("cancelled before it ran"):
-        shown = shown_for("waiting", output)
+        shown = shown_for("waiting", output.partition(studio_url(jobs, "cancelled"))[2])
         assert "The Azure ML job of step `waiting` was cancelled before it started.\nStudio: " in shown
         assert_server_was_told(told["waiting"], shown, status="stopped")
+
+
+RETRIED = """
+from zenml.config.retry_config import StepRetryConfig
+from zenml_azureml import JobCancelledError
+
+@pipeline(enable_cache=False, settings=NO_BUILD, execution_mode="fail_fast")
+def retried():
+    CommandStep(
+        ["sleep", "3600"], name="cancelled", step_operator="azureml", retry=StepRetryConfig(max_retries=2, delay=1)
+    )()
+    CommandStep(["true"], name="later", step_operator="azureml")()
+
+if __name__ == "__main__":
+    try:
+        retried()
+    except JobCancelledError as error:
+        print("CAUGHT", str(error).partition("\\n")[0])
+    (step_run,) = last_run().steps.values()
+    print(step_run.status, step_run.version)
+"""
+
+
+def test_a_step_whose_job_a_user_cancels_is_not_retried(
+    project: Project, jobs: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_clients_at(jobs, monkeypatch)
+    user = threading.Thread(target=cancel_in_studio, args=[jobs, {"cancelled": "Running"}])
+    user.start()
+    output = project.succeed(RETRIED)
+    user.join()
+
+    *_, caught, step_run = output.splitlines()
+    assert caught == "CAUGHT The Azure ML job of step `cancelled` was cancelled."
+    assert step_run == "stopped 1"
+    assert len(jobs_of(jobs, "cancelled")) == 1
 
 
 def cancel_in_studio(emulator: Emulator, steps: dict[str, str]) -> None:
@@ -164,8 +200,13 @@ def studio_url(emulator: Emulator, step: str) -> str:
 
 
 def shown_for(step: str, output: str) -> str:
-    """What the client shows of a step's failure."""
-    _, _, shown = output.partition(f"Failed to run step `{step}`: ")
+    """What the client shows of a step's failure, or of its stop, which ZenML shows as an exception alone."""
+    _, found, shown = output.partition(f"Failed to run step `{step}`: ")
+    if not found:
+        _, _, shown = output.partition("StoppedStepError: ")
+        assert f"step `{step}`" in shown.partition("\n")[0]
+        before, _, after = shown.partition("\nNext steps: ")
+        return f"{before}\nNext steps: {after.splitlines()[0]}"
     return shown.partition("\nTraceback")[0].partition("\nStep ")[0]
 
 

@@ -15,7 +15,7 @@ from zenml.logger import get_logger
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.canceller import INTERRUPTED, PROCESS_ENDED
-from zenml_azureml.lifecycle.outcome import account_without_server, conclude, ended_itself, status_of
+from zenml_azureml.lifecycle.outcome import StoppedStepError, account_without_server, conclude, status_of
 from zenml_azureml.lifecycle.stop_checks import STOP_CHECK_INTERVAL, StopChecks
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
@@ -95,7 +95,7 @@ class StepController:
 
         Raises:
             AzureMLError: If the step failed. It has the cause, Azure's message, the end of the log and the link.
-            RunStoppedException: If the run was stopped.
+            RunStoppedException: If the run or its job was stopped.
         """
         STOP_SIGNALS.notice()
         check_interruption = STOP_SIGNALS.checker()
@@ -119,10 +119,8 @@ class StepController:
             self._guard.release(step_run.id)
             self._note_if_ended(step_run, job)
             error = self._conclude(step_run, job, retries)
-        if error is not None and ended_itself(job):
-            raise RunStoppedException(str(error)) from error  # ZenML does not retry this exception
         if error is not None:
-            raise error
+            raise error.as_kind(StoppedStepError) if status_of(job) is ExecutionStatus.STOPPED else error
         return status_of(job)
 
     def forget(self, step_run_id: UUID) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
 
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_code_of, without_repetition
 from zenml_azureml.azure.failures.rules import timeout
@@ -31,6 +32,10 @@ _STATUS_BY_PHASE = {
     JobPhase.FAILED: ExecutionStatus.FAILED,
     JobPhase.CANCELED: ExecutionStatus.STOPPED,
 }
+
+
+class StoppedStepError(JobCancelledError, RunStoppedException):
+    """A step was stopped, by a user or by its own job. ZenML does not retry a step after a `RunStoppedException`."""
 
 
 def status_of(job: JobHandle) -> ExecutionStatus:

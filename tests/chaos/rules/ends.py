@@ -22,6 +22,7 @@ _EXPECTED = frozenset(
         "JobFailedError",
         "JobCancelledError",
         "QueueTimeoutError",
+        "StoppedStepError",
         "RunStoppedException",
         "RunInterruptedException",
         "KeyboardInterrupt",

@@ -109,15 +109,21 @@ def gave_up(trial: Trial, job: JobRecord) -> bool:
 def fails(trial: Trial, step: PlannedStep) -> bool:
     """Whether a step has to fail at its last try, with nothing but what is planned for its job."""
     names = {job.name for job in trial.jobs if job.step == step.name}
-    if step.exit_code:
+    if step.exit_code or cancelled_by_a_user(trial, step):
         return True
     if trial.schedule.waits_in_vain and not trial.schedule.fallback and step is trial.schedule.steps[0]:
         return trial.schedule.shape != "retries"  # of which only the first job waits in vain
     if trial.schedule.shape == "retries":
         return False
     evictions = len(names & set(hits(trial, "evicted")))
-    stopped = names & (set(hits(trial, "cancelled in Studio")) | set(trial.killed_ranks))
-    return bool(stopped) or evictions > trial.schedule.max_preemptions
+    return bool(names & set(trial.killed_ranks)) or evictions > trial.schedule.max_preemptions
+
+
+def cancelled_by_a_user(trial: Trial, step: PlannedStep) -> str:
+    """The step run whose job a user cancelled before the step had reported its end: it is not tried again; or empty."""
+    hit = hits(trial, "cancelled in Studio")
+    jobs = [job for job in jobs_of(trial.jobs, step) if job.name in hit and not reported_before_a_hit(trial, job)]
+    return jobs[0].step_run_id if jobs else ""
 
 
 def reports_itself(trial: Trial, job: JobRecord) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.chaos.rules.facts import (
     OVER,
     by_step_run,
+    cancelled_by_a_user,
     disturbed,
     fails,
     gave_up,
@@ -91,10 +92,16 @@ def exit_code(trial: Trial) -> Iterator[str]:
         trial.exit_code == 0
         and trial.run.status != "completed"
         and not (trial.schedule.is_dynamic and trial.run.status in ("stopped", "stopping"))
+        and not _stopped_at_its_end(trial)
     ):
         yield f"exit code 0 of a run that is {trial.run.status}"
     if trial.exit_code != 0 and trial.run.status == "completed" and not disturbed(trial) and not _ended_unseen(trial):
         yield f"exit code {trial.exit_code} of a run that completed"
+
+
+def _stopped_at_its_end(trial: Trial) -> bool:
+    """Whether the run was stopped on the server when all of its jobs had completed: nothing was left to stop."""
+    return trial.run is not None and trial.run.status == "stopped" and _all_over(trial)
 
 
 def _ended_unseen(trial: Trial) -> bool:
@@ -110,9 +117,11 @@ def _tried(trial: Trial, step: PlannedStep) -> list[str]:
 def _wanted(trial: Trial, step: PlannedStep) -> int:
     if trial.schedule.shape != "retries":
         return 1
+    if last := cancelled_by_a_user(trial, step):
+        return _tried(trial, step).index(last) + 1
     if step.exit_code:
         return TRIES
-    stopped = len({*trial.killed_ranks, *hits(trial, "cancelled in Studio")})
+    stopped = len(trial.killed_ranks)
     lost = max(0, len(hits(trial, "evicted")) - trial.schedule.max_preemptions)
     waited = trial.schedule.waits_in_vain and not trial.schedule.fallback
     return min(TRIES, 1 + stopped + lost + waited)
