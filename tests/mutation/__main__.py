@@ -43,6 +43,11 @@ class Mutant:
     def __str__(self) -> str:
         return f"{self.module}:{self.mutation.line}: {self.mutation.what}"
 
+    @property
+    def name(self) -> str:
+        """Its name in `ACCEPTED`, which does not change with the lines above it."""
+        return f"{self.module}: {self.mutation.function}: {self.mutation.what}"
+
 
 def main() -> int:
     """Make mutants and have the tests notice them; 0 if enough of them are noticed."""
@@ -125,7 +130,7 @@ def _try_all(mutants: list[Mutant], folder: Path, workers: int) -> dict[str, lis
             result = "survived"
             if mutant.tests:
                 result = workplace.notices(mutant.module, mutant.mutation, mutant.tests, mutant.seconds)
-            if result == "survived" and str(mutant) in ACCEPTED:
+            if result == "survived" and mutant.name in ACCEPTED:
                 result = "accepted"
             with lock:
                 results[result].append(mutant)
@@ -144,7 +149,7 @@ def _report(results: Mapping[str, list[Mutant]], seeds: list[str]) -> int:
     for result in ("survived", "timeout", "accepted"):
         for mutant in results.get(result, ()):
             reason = f" - {len(mutant.tests)} tests of {mutant.seconds:.0f} s"
-            reason = f" - {ACCEPTED[str(mutant)]}" if result == "accepted" else reason
+            reason = f" - {ACCEPTED[mutant.name]}" if result == "accepted" else reason
             print(f"{result}: {mutant}{reason}")
     executed = sum(counts.values())
     judged = executed - counts["timeout"]

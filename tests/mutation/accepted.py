@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-#: By the mutant, as the report names it.
+#: By the module, the function and the change, as `Mutant.name` has them.
 ACCEPTED: dict[str, str] = {}

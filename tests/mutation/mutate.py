@@ -15,6 +15,8 @@ from typing import Any
 Change = Callable[[], None]
 #: A node, what its change is, and what changes it.
 Site = tuple[Any, str, Change]
+#: The same, after the name of the function.
+Found = tuple[str, Any, str, Change]
 
 _OPPOSITES: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
@@ -39,12 +41,14 @@ class Mutation:
 
     Attributes:
         line: Where it is, from 1.
+        function: The innermost function there.
         what: What is changed, for a report.
         source: The whole module with it.
         lines: The lines that a test has to execute to notice it.
     """
 
     line: int
+    function: str
     what: str
     source: str
     lines: range
@@ -62,18 +66,18 @@ def mutations(source: str) -> Iterator[Mutation]:
         sites = list(_sites(tree))
         if number >= len(sites):
             return
-        node, what, change = sites[number]
+        function, node, what, change = sites[number]
         first, last = node.lineno, getattr(node, "end_lineno", node.lineno) or node.lineno
         change()
         number += 1
-        yield Mutation(first, what, ast.unparse(ast.fix_missing_locations(tree)), range(first, last + 1))
+        yield Mutation(first, function, what, ast.unparse(ast.fix_missing_locations(tree)), range(first, last + 1))
 
 
-def _sites(tree: ast.Module) -> Iterator[Site]:
-    """Yield a node, what its change is, and the change, for everything that can be changed."""
+def _sites(tree: ast.Module) -> Iterator[Found]:
+    """Yield a function's name, a node, what its change is, and the change, for everything that can be changed."""
     for function in ast.walk(tree):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            yield from _in_body(function, function.body)
+            yield from ((function.name, *site) for site in _in_body(function, function.body))
 
 
 def _in_body(owner: ast.AST, body: list[ast.stmt]) -> Iterator[Site]:
