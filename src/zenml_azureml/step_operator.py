@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
 from weakref import WeakSet
 
 from zenml.client import Client
@@ -49,7 +49,7 @@ from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.secrets.redaction import redacted_text
 from zenml_azureml.settings.merge import merge
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings, step_settings
-from zenml_azureml.settings.plan import number_of_targets, resolve, settings_of
+from zenml_azureml.settings.step_plan import StepPlan, plan_of
 from zenml_azureml.submission.exposure import exposed_settings
 from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, job_request
 
@@ -89,6 +89,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._warned: set[str] = set()
         self._searched: set[frozenset[str]] = set()
         self._attempts = Attempts()
+        self._plans: dict[UUID, StepPlan] = {}
         self._make_parts()
         _operators.add(self)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to cancel
@@ -161,6 +162,17 @@ class AzureMLStepOperator(BaseStepOperator):
         own = container.config if hasattr(container, "config") else container.pipeline_configuration
         return merge(self._defaults, step_settings(own.settings, self.name))
 
+    def plan(self, step_run: StepRunResponse) -> StepPlan:
+        """Return the settings in force for a step run, resolved at the first call.
+
+        Raises:
+            AzureMLSettingsError: If the settings are invalid.
+        """
+        plan = self._plans.get(step_run.id)
+        if plan is None:
+            plan = self._plans[step_run.id] = plan_of(self.get_settings(step_run))
+        return plan
+
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
         """Return the images that the pipeline's steps need. ZenML calls this before a run starts, hence the checks.
 
@@ -173,7 +185,7 @@ class AzureMLStepOperator(BaseStepOperator):
         builds = []
         for name, step in snapshot.step_configurations.items():
             if step.config.uses_step_operator(self.name):
-                self._resolve(step, name)
+                self._warn_about(plan_of(self.get_settings(step)), name)
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
@@ -271,6 +283,7 @@ class AzureMLStepOperator(BaseStepOperator):
                 self._moves.release(step_run)
             finally:
                 self._following.forget(step_run.id)
+                self._plans.pop(step_run.id, None)
                 if not self._guard.watches(step_run.id):  # otherwise the name of its job is needed at exit
                     self._attempts.forget(step_run.id)
 
@@ -315,7 +328,7 @@ class AzureMLStepOperator(BaseStepOperator):
         environment: dict[str, str],
         check: Callable[[], None],
     ) -> None:
-        self._resolve(info, info.pipeline_step_name)
+        self._warn_about(self.plan(info.step_run), info.pipeline_step_name)
         earlier = self._end_earlier_jobs(info.step_run, check)
         # Until a caller waits for the job; in dynamic pipelines none does.
         self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
@@ -377,19 +390,17 @@ class AzureMLStepOperator(BaseStepOperator):
             self._ending.note_interruption(interruption, step_run.pipeline_run_id)
             raise
 
-    def _resolve(self, step: Any, step_name: str) -> None:
-        """Warn about exposed secrets and ignored settings of a step, for each of its targets.
+    def _warn_about(self, plan: StepPlan, step_name: str) -> None:
+        """Warn about exposed secrets and ignored settings of a step.
 
         Raises:
-            AzureMLSettingsError: If the settings are invalid, or hold secrets in public fields.
+            AzureMLSettingsError: If the settings hold secrets in public fields.
         """
-        settings = self.get_settings(step)
-        for warning in exposed_settings(settings):
+        for warning in exposed_settings(plan.settings):
             self._warn_once(warning)
-        for target in range(number_of_targets(settings)):
-            for warning in resolve(settings_of(settings, target)).warnings:
-                where = f", `fallback[{target - 1}]`" if target else ""
-                self._warn_once(f"Step `{step_name}`{where}: {warning}")
+        for target, warning in plan.warnings():
+            where = f", `fallback[{target - 1}]`" if target else ""
+            self._warn_once(f"Step `{step_name}`{where}: {warning}")
 
     def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> JobHandle:
         """Return the job of a step run, and start to watch it; `quietly` has no effect on a job that is watched."""
@@ -398,17 +409,17 @@ class AzureMLStepOperator(BaseStepOperator):
         def show(line: str) -> None:
             logger.info("[%s] %s", step_run.name, masked(line))
 
-        settings = self.get_settings(step_run)
-        shown = show if settings.stream_logs and not quietly else None
-        return self.workspace(settings).watch(
+        plan = self.plan(step_run)
+        shown = show if plan.settings.stream_logs and not quietly else None
+        return self.workspace(plan.settings).watch(
             self._attempts.job_name(step_run),
             WatchOptions(
                 tag=tags.of_run(step_run.pipeline_run_id),
-                patience=timedelta(minutes=settings.max_unreachable_minutes),
+                patience=plan.unreachable_timeout,
                 studio_url=self._attempts.studio_url(step_run),
                 on_line=shown,
                 on_progress=shown,
-                processes_per_node=resolve(settings).options.processes_per_node,
+                processes_per_node=plan.processes_per_node,
             ),
         )
 
@@ -418,7 +429,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._workspace_of(step_run).drop_secret(job_name, recorded, in_background=in_background)
 
     def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
-        return self.workspace(self.get_settings(step_run))
+        return self.workspace(self.plan(step_run).settings)
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
         """Return the operator that runs a step: ZenML's dynamic runner calls the stack's default one for every step."""

@@ -12,14 +12,17 @@ from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.lifecycle.adoption import attempt_from_job, target_from_tags
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.submitter import reason_of_end
+from zenml_azureml.settings.step_plan import plan_of
 
-SETTINGS = AzureMLStepOperatorSettings(
-    instance_type="Standard_DS3_v2",
-    job_tier="spot",
-    fallback=[
-        {"mode": "compute-cluster", "compute_name": "gpus", "size": "Standard_NC6s_v3", "instance_count": 2},
-        {"compute_target_name": "on-prem"},
-    ],
+PLAN = plan_of(
+    AzureMLStepOperatorSettings(
+        instance_type="Standard_DS3_v2",
+        job_tier="spot",
+        fallback=[
+            {"mode": "compute-cluster", "compute_name": "gpus", "size": "Standard_NC6s_v3", "instance_count": 2},
+            {"compute_target_name": "on-prem"},
+        ],
+    )
 )
 
 
@@ -34,7 +37,7 @@ SETTINGS = AzureMLStepOperatorSettings(
     ],
 )
 def test_a_job_tells_at_which_place_it_is(tags: dict[str, str], target: int) -> None:
-    assert target_from_tags(tags, SETTINGS, 1) == target
+    assert target_from_tags(tags, PLAN, 1) == target
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_an_attempt_of_which_nothing_was_saved_is_known_by_its_job(
     tags = {"zenml_target": target} | ({} if usd is None else {"zenml_usd_per_hour_all_nodes": str(usd)})
     job = JobHandle("zenml-1", studio_url="https://studio/", tags=tags)
 
-    told = attempt_from_job(job, Attempt(0, "zenml-1", reason=RetryReason.QUEUE_TIMEOUT), SETTINGS)
+    told = attempt_from_job(job, Attempt(0, "zenml-1", reason=RetryReason.QUEUE_TIMEOUT), PLAN)
 
     assert told == Attempt(
         int(target), "zenml-1", place, size, usd, studio_url="https://studio/", reason=RetryReason.QUEUE_TIMEOUT
@@ -61,9 +64,9 @@ def test_an_attempt_of_which_nothing_was_saved_is_known_by_its_job(
 def test_what_was_saved_of_an_attempt_stays() -> None:
     saved = Attempt(1, "zenml-1", "the compute cluster `gpus`")
 
-    assert attempt_from_job(JobHandle("zenml-1", tags={"zenml_target": "2"}), saved, SETTINGS) is saved
-    assert attempt_from_job(JobHandle("zenml-1"), Attempt(0, "zenml-1"), SETTINGS) == Attempt(0, "zenml-1")
-    of_another = attempt_from_job(JobHandle("zenml-1-2", tags={"zenml_target": "2"}), Attempt(0, "zenml-1"), SETTINGS)
+    assert attempt_from_job(JobHandle("zenml-1", tags={"zenml_target": "2"}), saved, PLAN) is saved
+    assert attempt_from_job(JobHandle("zenml-1"), Attempt(0, "zenml-1"), PLAN) == Attempt(0, "zenml-1")
+    of_another = attempt_from_job(JobHandle("zenml-1-2", tags={"zenml_target": "2"}), Attempt(0, "zenml-1"), PLAN)
     assert of_another == Attempt(0, "zenml-1")
 
 

@@ -15,6 +15,7 @@ from zenml_azureml.lifecycle.attempts import Attempts
 from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, closed, next_target
 from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.settings.step_plan import plan_of
 
 
 class Clock:
@@ -36,7 +37,7 @@ class World:
         self.job = JobHandle("zenml-1", status="Queued", waited=timedelta(hours=1))
         settings = AzureMLStepOperatorSettings(queue_timeout_minutes=1)
         workspace = SimpleNamespace(cancel=lambda name: self.happened.append((self.clock.now, f"cancel {name}")))
-        operator = SimpleNamespace(id=uuid4(), get_settings=lambda _: settings, workspace=lambda _: workspace)
+        operator = SimpleNamespace(id=uuid4(), plan=lambda _: plan_of(settings), workspace=lambda _: workspace)
         self.attempts = Attempts()
         self.attempts.put(self.step_run, [Attempt(0, "zenml-1", place="serverless")])
         self.moves = StepSubmitter(cast("Any", operator), self.attempts, cast("Any", self.clock))

@@ -8,52 +8,51 @@ from typing import TYPE_CHECKING
 from zenml_azureml import tags
 from zenml_azureml.lifecycle.cost import usd_per_hour
 from zenml_azureml.lifecycle.recovery import Attempt
-from zenml_azureml.settings.plan import number_of_targets, resolve, settings_of
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.compute.placement import Placement
     from zenml_azureml.azure.jobs.handle import JobHandle
-    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+    from zenml_azureml.settings.step_plan import StepPlan
 
 
-def target_from_tags(job_tags: Mapping[str, str], settings: AzureMLStepOperatorSettings, otherwise: int) -> int:
+def target_from_tags(job_tags: Mapping[str, str], plan: StepPlan, otherwise: int) -> int:
     """Return the number of a job's target.
 
     Args:
         job_tags: Its tags; empty if unknown.
-        settings: Settings of the step.
+        plan: The resolved settings of the step.
         otherwise: Target to assume if the tags have none.
     """
     number = job_tags.get(tags.TARGET, "0") if job_tags else ""
-    return int(number) if number.isdecimal() and int(number) < number_of_targets(settings) else otherwise
+    return int(number) if number.isdecimal() and int(number) < len(plan.targets) else otherwise
 
 
-def placement_from_tags(job_tags: Mapping[str, str], settings: AzureMLStepOperatorSettings, target: int) -> Placement:
-    """Return the placement of a job, by its step's settings for its target.
+def placement_from_tags(job_tags: Mapping[str, str], plan: StepPlan, target: int) -> Placement:
+    """Return the placement of a job, by its step's plan for its target.
 
     Args:
         job_tags: Its tags.
-        settings: Settings of the step.
+        plan: The resolved settings of the step.
         target: The target.
     """
     from zenml_azureml.azure.compute.placement import supposed
 
-    resolution = resolve(settings_of(settings, target))
+    resolution = plan.targets[target].resolution
     return supposed(resolution.compute, resolution.options, usd_per_hour(job_tags))
 
 
-def attempt_from_job(job: JobHandle, attempt: Attempt, settings: AzureMLStepOperatorSettings) -> Attempt:
+def attempt_from_job(job: JobHandle, attempt: Attempt, plan: StepPlan) -> Attempt:
     """Return an attempt, completed from the tags of its job.
 
     Args:
         job: Its job.
         attempt: The attempt as the server has stored it, possibly with nothing but a name.
-        settings: Settings of the step.
+        plan: The resolved settings of the step.
     """
     if attempt.place or attempt.job != job.name or not job.tags:
         return attempt
-    target = target_from_tags(job.tags, settings, attempt.target)
-    placement = placement_from_tags(job.tags, settings, target)
+    target = target_from_tags(job.tags, plan, attempt.target)
+    placement = placement_from_tags(job.tags, plan, target)
     return Attempt(
         target,
         job.name,

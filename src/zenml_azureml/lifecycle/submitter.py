@@ -27,21 +27,19 @@ from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import remember
-from zenml_azureml.settings.plan import number_of_targets, resolve, settings_of
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.submission.exposure import refuse_public_secrets
 from zenml_azureml.submission.job_builder import resources_of
 from zenml_azureml.submission.secret_references import with_secrets
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from zenml.models import StepRunResponse
 
     from zenml_azureml.azure.client import Workspace
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.azure.jobs.submitter import SubmittedJob
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+    from zenml_azureml.settings.step_plan import StepPlan
 
 logger = get_logger(__name__)
 
@@ -64,8 +62,8 @@ class Operator(Protocol):
     def id(self) -> UUID:
         """Its id on ZenML's server."""
 
-    def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
-        """Return the settings in force for a step."""
+    def plan(self, step_run: StepRunResponse) -> StepPlan:
+        """Return the settings of a step, which are resolved once."""
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the workspace that settings select."""
@@ -115,7 +113,7 @@ class StepSubmitter:
 
     def timeout(self, step_run: StepRunResponse) -> timedelta:
         """Return the time for which Azure and ZenML's server may be unavailable before a step fails."""
-        return timedelta(minutes=self._operator.get_settings(step_run).max_unreachable_minutes)
+        return self._operator.plan(step_run).unreachable_timeout
 
     def history(self, step_run: StepRunResponse) -> str:
         """Return the attempts to run a step, one line each; empty if there was only one."""
@@ -123,7 +121,7 @@ class StepSubmitter:
 
     def how_to_wait(self, step_run: StepRunResponse) -> str:
         """Return the command that waits for the newest job of a step, or publishes its end."""
-        cloud = self._operator.get_settings(step_run).cloud
+        cloud = self._operator.plan(step_run).settings.cloud
         return f"zenml-azureml jobs wait {self._attempts.job_name(step_run)}{f' --cloud {cloud}' if cloud else ''}"
 
     def reason(self, step_run: StepRunResponse, job: JobHandle) -> RetryReason | None:
@@ -152,9 +150,7 @@ class StepSubmitter:
         Raises:
             AzureMLError: If none of the remaining targets accepts the step. It lists all attempts.
         """
-        settings = self._operator.get_settings(step_run)
-        workspace = self._operator.workspace(settings)
-        patience = timedelta(minutes=settings.max_unreachable_minutes)
+        workspace, patience = self._workspace(step_run), self.timeout(step_run)
         attempts = _ended(self._known(step_run, job), job, reason)
         self._attempts.put(step_run, attempts)
         check()
@@ -213,15 +209,17 @@ class StepSubmitter:
         now = self._time.monotonic()
         if now - self._cancelled_at.get(job.name, -math.inf) >= _CANCEL_AGAIN.total_seconds():
             self._cancelled_at[job.name] = now
-            self._operator.workspace(self._operator.get_settings(step_run)).cancel(job.name)
+            self._workspace(step_run).cancel(job.name)
 
     def _is_given_up(self, step_run: StepRunResponse) -> bool:
         return self._attempts.of(step_run)[-1].reason is RetryReason.QUEUE_TIMEOUT
 
     def _overdue(self, step_run: StepRunResponse, job: JobHandle) -> AzureMLError | None:
         target = self._known(step_run, job)[-1].target
-        minutes = settings_of(self._operator.get_settings(step_run), target).queue_timeout_minutes
-        return overdue(job, None if minutes is None else timedelta(minutes=minutes))
+        return overdue(job, self._operator.plan(step_run).targets[target].queue_timeout)
+
+    def _workspace(self, step_run: StepRunResponse) -> Workspace:
+        return self._operator.workspace(self._operator.plan(step_run).settings)
 
     def finish(self, step_run: StepRunResponse, job: JobHandle) -> str:
         """Save the cost of a step whose last job has ended.
@@ -252,7 +250,7 @@ class StepSubmitter:
         *before, last = self._attempts.of(step_run)
         if last.place:
             return (*before, last)
-        found = attempt_from_job(job, last, self._operator.get_settings(step_run))
+        found = attempt_from_job(job, last, self._operator.plan(step_run))
         if found is not last:
             self._attempts.put(step_run, (*before, found))
         return (*before, found)
@@ -263,7 +261,7 @@ class StepSubmitter:
         Raises:
             AzureMLError: If a compute cannot be deleted. The message has the command that deletes it.
         """
-        workspace = self._operator.workspace(self._operator.get_settings(step_run))
+        workspace = self._workspace(step_run)
         for name in {attempt.job for attempt in self._attempts.of(step_run)} | {self._attempts.job_name(step_run)}:
             if name:
                 self._cancelled_at.pop(name, None)
@@ -282,10 +280,10 @@ class StepSubmitter:
         """Submit a step to a target, or to the following ones if that has no capacity."""
         from zenml_azureml.azure.compute.placement import Demands, supposed
 
-        settings = self._operator.get_settings(step_run)
+        plan = self._operator.plan(step_run)
         while True:
-            here = settings_of(settings, target)
-            resolution = with_secrets(resolve(here))
+            here = plan.targets[target].settings
+            resolution = with_secrets(plan.targets[target].resolution)
             wanted = request(resolution.options, target)
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
@@ -313,9 +311,9 @@ class StepSubmitter:
                 target = following
                 continue
             # A job that already existed may be at another target than the one that this process selected.
-            planned, target = target, target_from_tags(job.tags, settings, target)
+            planned, target = target, target_from_tags(job.tags, plan, target)
             if target != planned:
-                job = replace(job, placement=placement_from_tags(job.tags, settings, target))
+                job = replace(job, placement=placement_from_tags(job.tags, plan, target))
             logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
             attempt = _attempt(job, target)
             attempts = (*attempts, attempt)
@@ -326,8 +324,8 @@ class StepSubmitter:
             return job
 
     def _limits(self, step_run: StepRunResponse) -> Limits:
-        settings = self._operator.get_settings(step_run)
-        return Limits(number_of_targets(settings), settings.max_preemptions)
+        plan = self._operator.plan(step_run)
+        return Limits(len(plan.targets), plan.settings.max_preemptions)
 
 
 def reason_of_end(job: JobHandle, attempt: Attempt) -> RetryReason | None:
