@@ -63,7 +63,7 @@ def test_after_ctrl_c_on_the_client_the_job_ends_itself_and_no_container_submits
     (orchestrator,) = in_containers.orchestrators()
     assert orchestrator.attrs["RestartCount"] == 1
     said = " ".join(orchestrator.logs().decode().split())
-    assert "RunStoppedException: The Azure ML job of step `watched` was stopped: it ended itself" in said
+    assert "StoppedStepError: The Azure ML job of step `watched` was stopped: it ended itself" in said
     assert "RunStoppedException: The step `watched` is not submitted again" in said, said
     run = team.last_run("interrupted")
     assert (run.status, run.steps["watched"]["status"]) == ("failed", "stopped")

@@ -363,7 +363,7 @@ def test_the_sibling_of_a_failed_step(team: Team, mode: str) -> None:
     if mode == "FAIL_FAST":
         output, _ = client.communicate(timeout=120)
         reason = "its run is failed, and the execution mode is FAIL_FAST"
-        assert "STEP RunStoppedException: The Azure ML job of step `waiting` was stopped: it ended itself" in output
+        assert "STEP StoppedStepError: The Azure ML job of step `waiting` was stopped: it ended itself" in output
         assert reason in output
         assert team.status(f"steps/{team.step_run(sibling)}") == "stopped"
         assert sibling.status == "Failed"
