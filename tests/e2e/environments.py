@@ -98,9 +98,9 @@ def environment_without_plugin(folder: Path, *modules: Path) -> PythonEnvironmen
     return environment
 
 
-def build_wheel(folder: Path) -> None:
-    """Build this package's wheel into a folder."""
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(SOURCE)]
+def build_wheel(folder: Path, source: Path = SOURCE) -> None:
+    """Build the wheel of this package, or of another version's sources, into a folder."""
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", "wheel", *options]
     subprocess.run(command, env=_without_settings(), check=True)
 

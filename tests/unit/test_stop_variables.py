@@ -17,7 +17,7 @@ from zenml.models import PipelineRunResponse
 
 from tests.unit.in_job.answering import RUN, STEP_RUN
 from zenml_azureml.contract import variables
-from zenml_azureml.contract.commands import prepared, unprepared
+from zenml_azureml.contract.commands import NO_WATCHER, prepared, unprepared
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
 from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.in_job.watcher.loop import interval_seconds, watched_step
@@ -97,7 +97,8 @@ def test_the_steps_own_command_is_found_again(command: str) -> None:
     assert unprepared(prepared(command, WATCHED)) == command
     assert prepared(command, WATCHED) != command
     assert unprepared(prepared(command, [*WATCHED, variables.VAULT_SECRET])) == command
-    assert prepared(command, [*WATCHED, variables.RANKS]) == f"python -m zenml_azureml.in_job {command}"
+    assert prepared(command, [*WATCHED, variables.RANKS]).endswith(f")python -m zenml_azureml.in_job {command}")
+    assert prepared(command, [variables.RANKS]) == f"python -m zenml_azureml.in_job {command}"
 
 
 @pytest.mark.parametrize("command", ["exit 3", ": nothing", "ulimit -n", "FOO=1 python train.py", ". ./env.sh", ""])
@@ -110,7 +111,7 @@ def test_what_only_a_shell_can_run_is_left_to_the_shell(command: str) -> None:
     "image", ["with this package", "without this package", "without Python", "with a broken Python"]
 )
 def test_the_command_runs_in_any_image(tmp_path: Path, image: str, shell: str) -> None:
-    """Also in one that does not have this package: then nothing watches."""
+    """Also in one that does not have this package: then nothing watches, and the log says so."""
     programs = tmp_path / "bin"
     programs.mkdir()
     content = {
@@ -132,7 +133,7 @@ def test_the_command_runs_in_any_image(tmp_path: Path, image: str, shell: str) -
     )
     output, errors = process.communicate(timeout=60)
 
-    assert (process.returncode, errors) == (7, "")
+    assert (process.returncode, errors) == (7, "" if image == "with this package" else f"{NO_WATCHER}\n")
     assert output.startswith("two  words $HOME ")
     if shell == "/bin/bash":  # which becomes the step, as it does without a watcher
         assert int(output.split()[-1]) == process.pid

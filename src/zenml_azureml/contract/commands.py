@@ -33,13 +33,27 @@ def rank_command(command: Sequence[str]) -> list[str]:
 
 _PREPARE: Final = "python -m zenml_azureml.in_job "
 
+#: Line in the log of a job whose image has no watcher: it lacks this package, has an older version of it, or no Python.
+NO_WATCHER: Final = (
+    "zenml-azureml: This job does not check whether its step is over: its image has no zenml-azureml that can."
+)
+_HAS_WATCHER: Final = "python -c 'import zenml_azureml.in_job.watcher' >/dev/null 2>&1"
+_IS_INSTALLED: Final = "python -c 'import zenml_azureml.in_job' >/dev/null 2>&1"
+_SAY_NO_WATCHER: Final = f"echo '{NO_WATCHER}' >&2"
 
 #: The same for an image that may lack this package, or Python: the step then runs without a watcher. The output of the
 #: substitution becomes the beginning of the command; without output, the command is the step's own.
 # Guess: Azure ML passes a command to bash unchanged; its own templates are `${{...}}`.
 _PREPARE_IF_POSSIBLE: Final = (
-    "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
+    f"$({_HAS_WATCHER} && echo {_PREPARE}|| {{ {_SAY_NO_WATCHER}; {_IS_INSTALLED} && echo {_PREPARE}; }}) "
 )
+
+#: The same for a job that cannot run without this package, and may have an older version of it. The substitution has no
+#: output, and is no command of its own: so the shell still becomes the step.
+_PREPARE_AND_WATCH: Final = f"$({_HAS_WATCHER} || {_SAY_NO_WATCHER}){_PREPARE}"
+
+#: The prefix for possible watchers of earlier versions, in the definitions of their jobs.
+_EARLIER: Final = "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
 
 
 #: First words of commands that only the shell can run: its built-in commands.
@@ -60,14 +74,18 @@ def prepared(command: str, variables: Iterable[str]) -> str:
         The same command if there is nothing to prepare.
     """
     names = frozenset(variables)
+    is_watched = STOP_CHECK_SECONDS in names
     if names & {VAULT_SECRET, RANKS}:
-        return f"{_PREPARE}{command}"
-    return f"{_PREPARE_IF_POSSIBLE}{command}" if STOP_CHECK_SECONDS in names and _is_of_program(command) else command
+        return f"{_PREPARE_AND_WATCH if is_watched else _PREPARE}{command}"
+    return f"{_PREPARE_IF_POSSIBLE}{command}" if is_watched and _is_of_program(command) else command
 
 
 def unprepared(command: str) -> str:
     """Return the step's own command again."""
-    return command.removeprefix(_PREPARE).removeprefix(_PREPARE_IF_POSSIBLE)
+    for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _EARLIER):
+        if command.startswith(prefix):
+            return command.removeprefix(prefix)
+    return command
 
 
 def _is_of_program(command: str) -> bool:

@@ -6,21 +6,16 @@ import json
 import shlex
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from tests.older_version import extract_older_version
 from tests.unit.in_job.answering import RUN, STEP_RUN, answering
 from zenml_azureml.contract import variables
-from zenml_azureml.contract.commands import prepared
+from zenml_azureml.contract.commands import NO_WATCHER, prepared
 from zenml_azureml.specs.job import JobDistribution, JobOptions
 from zenml_azureml.submission.stop_variables import stop_variables
-
-#: The last commit whose jobs have no watcher.
-OLDER = "1cf68d96a8b7ff6120d67f840bde66f84d854109"
-ROOT = Path(__file__).parents[3]
 
 #: A step that shows what it is given: its variables, its arguments and its process.
 SHOW = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:], os.getpid()])); sys.exit(7)"
@@ -29,12 +24,8 @@ SHOW = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:], 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a `python` that has the package as it was at that commit."""
-    archive = subprocess.run(["git", "archive", OLDER, "src/zenml_azureml"], cwd=ROOT, capture_output=True, check=False)
-    if archive.returncode != 0:
-        pytest.skip(f"the commit {OLDER[:7]} is not in this clone, for example because it is shallow")
     folder = tmp_path_factory.mktemp("image")
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
+    extract_older_version(folder)
     assert not (folder / "src/zenml_azureml/in_job/watcher.py").exists()
     python = folder / "bin" / "python"
     python.parent.mkdir()
@@ -55,8 +46,9 @@ def run(image: Path, step: str, environment: dict[str, str]) -> subprocess.Compl
     )
 
 
+@pytest.mark.parametrize("more", [{}, {variables.RANKS: "1"}], ids=["one process", "ranks"])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_the_step_runs_as_before_without_the_variables_of_a_watcher(image: Path, processes: int) -> None:
+def test_the_step_runs_without_a_watcher_and_its_log_says_so(image: Path, processes: int, more: dict[str, str]) -> None:
     with answering() as server:
         server.step_is("stopped")  # an end that a watcher would notice
         store = {"ZENML_STORE_TYPE": "rest", "ZENML_STORE_URL": server.url, "ZENML_STORE_API_TOKEN": "token"}
@@ -66,9 +58,9 @@ def test_the_step_runs_as_before_without_the_variables_of_a_watcher(image: Path,
         assert {variables.STOP_CHECK_SECONDS, variables.STEP_RUN_ID, variables.RUN_ID} <= wanted.keys()
         step = shlex.join([sys.executable, "-c", f"import time; time.sleep(1); {SHOW}", "two  words", "$HOME"])
 
-        done = run(image, step, {**store, **wanted, "MINE": "kept"})
+        done = run(image, step, {**store, **wanted, **more, "HOME": str(image), "MINE": "kept"})
 
-        assert (done.returncode, done.stderr) == (7, "")
+        assert (done.returncode, done.stderr) == (7, f"{NO_WATCHER}\n")
         environment, arguments, _ = json.loads(done.stdout)
         assert arguments == ["two  words", "$HOME"]
         assert {name: environment[name] for name in (*store, "MINE")} == {**store, "MINE": "kept"}
@@ -79,9 +71,9 @@ def test_the_step_runs_as_before_without_the_variables_of_a_watcher(image: Path,
 def test_the_older_package_is_what_runs(image: Path) -> None:
     done = run(image, "no-such-program", {variables.STOP_CHECK_SECONDS: "0.05"})
 
-    assert (done.returncode, done.stderr) == (
+    assert (done.returncode, done.stderr.splitlines()) == (
         127,
-        "zenml-azureml: There is no program `no-such-program` in the image.\n",
+        [NO_WATCHER, "zenml-azureml: There is no program `no-such-program` in the image."],
     )
     code = "import zenml_azureml.in_job.__main__ as main; print(main.__file__)"
     shown = subprocess.check_output([image / "bin" / "python", "-c", code], text=True)
