@@ -206,16 +206,21 @@ def test_a_client_and_an_image_of_different_versions_run_ranks_with_secrets(
         assert (STOP_CHECK_SECONDS in job.properties["environmentVariables"]) == (client == THIS)
 
 
-def test_a_job_of_an_older_client_is_taken_over_and_submitted_again(tmp_path: Path, team: Team, older: Path) -> None:
+@pytest.mark.parametrize("first", ["older", "this"])
+def test_a_job_of_a_client_of_another_version_is_taken_over_and_submitted_again(
+    first: str, tmp_path: Path, team: Team, older: Path
+) -> None:
+    """As by an orchestrator whose image has the other version."""
+    submits, takes_over = (older, THIS) if first == "older" else (THIS, older)
     with emulator_with(tmp_path, older) as emulator:
-        theirs = project_of(tmp_path, team, emulator, older)
+        theirs = project_of(tmp_path, team, emulator, submits)
         client = theirs.start(WAITING, "{}", PASSWORD)
         eventually(lambda: "THE FIRST JOB WAITS" in every_log(emulator) or client.poll() is not None, seconds=180)
         client.send_signal(signal.SIGKILL)
         output, _ = client.communicate()
         assert "THE FIRST JOB WAITS" in every_log(emulator), output
         (job,) = jobs_of(emulator)
-        ours = Project(theirs.folder, theirs.environment)
+        ours = Project(theirs.folder, theirs.environment, python=str(takes_over))
         listed = json.loads(azureml(ours, "jobs", "list", "--json").stdout)
         assert [(one["job"], one["step"]) for one in listed] == [(job.name, "train")]
 
