@@ -1,6 +1,6 @@
 """Pictures of terminals for the documents: the command runs in one, and its output is drawn.
 
-`make pictures` runs it.
+`make pictures` runs it. `tests/documents/test_pictures.py` fails if the output is not that of the picture any more.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ import os
 import re
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pexpect
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-DOCS = Path(__file__).parents[1] / "docs"
+DEMO = Path(__file__).parents[1] / "docs" / "demo.svg"
 COLUMNS, LINES = 110, 60
+
+#: The command of the picture.
+COMMAND = ["zenml-azureml", "demo", "--with-failure"]
 
 #: As rich draws a terminal, but without its fonts, which a browser would fetch from another host.
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" class="rich-terminal" viewBox="0 0 {width} {height}">
@@ -74,7 +78,14 @@ def picture(title: str, typed: str, shown: str) -> str:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
         console.print(Text.assemble(("$ ", "bold green"), (typed, "bold")))
         for line in shown.rstrip().splitlines():
-            console.print(Text.from_ansi(_shortened(line)), overflow="ellipsis", no_wrap=True)
+            text = Text.from_ansi(_shortened(line))
+            if "://" in text.plain or text.plain.lstrip().startswith("$"):
+                console.print(text, overflow="ellipsis", no_wrap=True)
+                continue
+            first, *rest = text.wrap(console, COLUMNS - 2) or [text]
+            console.print(first)
+            for more in rest:
+                console.print(Text.assemble("  ", more))
         svg = console.export_svg(theme=MONOKAI, code_format=SVG, unique_id="demo")
     svg = svg.replace("<style>", f"<title>{title}</title>\n  <style>", 1)
     return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
@@ -82,15 +93,43 @@ def picture(title: str, typed: str, shown: str) -> str:
 
 def _shortened(line: str) -> str:
     """Return a line without the parts that are specific to this run."""
-    line = re.sub(r"--path=\S*zenml-azureml-demo-\w+", "--path=...", line)
+    line = re.sub(r"--(path|state)=\S*zenml-azureml-demo-\w+", r"--\1=...", line)
     return re.sub(r"\?wsid=\S+?(?=\x1b|\s|$)", "?wsid=...", line)
+
+
+#: Parts of the output that differ from run to run, and what takes their place in a comparison.
+_VARYING = [
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f-]+"), "ID"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
+    (re.compile(r"finished in .*"), "finished in TIME"),
+    (re.compile(r"\d+\.\d+"), "NUMBER"),
+    (re.compile(r"\s+"), " "),
+]
+
+#: Lines that only show if the emulator is slow enough, and phases of a job that may be too short to be seen.
+_OF_TIMING = re.compile(r"\[\w+\] (Preparing|Queued|Starting|Finishing) |Waiting for the compute ")
+
+
+def comparable(svg: str) -> list[str]:
+    """Return the lines of a picture, without what differs from run to run."""
+    rows: dict[float, dict[float, str]] = {}
+    for part in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):  # noqa: S314 - our own picture
+        rows.setdefault(float(part.get("y", 0)), {})[float(part.get("x", 0))] = part.text or ""
+    lines = ["".join(parts[x] for x in sorted(parts)).replace("\xa0", " ").strip() for _, parts in sorted(rows.items())]
+    for pattern, replacement in _VARYING:
+        lines = [pattern.sub(replacement, line) for line in lines]
+    return [line for line in lines if not _OF_TIMING.match(line)]
+
+
+def draw_demo() -> str:
+    """Run the demo, and return its picture."""
+    program = str(Path(sys.executable).with_name(COMMAND[0]))
+    return picture("zenml-azureml demo, in a terminal", " ".join(COMMAND), shown_by([program, *COMMAND[1:]]))
 
 
 def main() -> None:
     """Make all pictures."""
-    command = [str(Path(sys.executable).with_name("zenml-azureml")), "demo"]
-    svg = picture("zenml-azureml demo, in a terminal", "zenml-azureml demo", shown_by(command))
-    (DOCS / "demo.svg").write_text(svg, encoding="utf-8")
+    DEMO.write_text(draw_demo(), encoding="utf-8")
 
 
 if __name__ == "__main__":

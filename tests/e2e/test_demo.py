@@ -91,6 +91,17 @@ def test_it_trains_and_evaluates_on_azure_ml_and_leaves_nothing_behind(demo: Dem
     assert demo.leftovers() == []
 
 
+def test_a_step_that_fails_on_purpose_is_explained_without_tracebacks(demo: Demo) -> None:
+    demo.start("--with-failure")
+
+    assert demo.read_all() == 0, demo.shown
+    _, _, failure = demo.shown.partition("A step that fails")
+    assert re.search(r"^  Failed to run step .*: it was killed \(SIGKILL\), most likely because", failure, re.MULTILINE)
+    assert [line for line in failure.splitlines() if line.startswith("  Next steps: ")]
+    assert "Traceback" not in demo.shown
+    assert demo.leftovers() == []
+
+
 def test_ctrl_c_while_a_job_runs_ends_the_job_and_cleans_up(demo: Demo) -> None:
     demo.start()
     demo.read_until("[train] 50 trees")

@@ -70,6 +70,8 @@ def test_lines_that_tell_a_newcomer_nothing_are_left_out_with_colours_or_without
     lines = [
         "\x1b[37mUnable to find a build to reuse. A previous build can be reused when\x1b[0m\n",
         "  * The stack contains a container registry\n",
+        "  orchestrator: `default`\n",
+        "Reusing existing build `736c8130` for stack `azureml-demo`.\n",
         "Using user: `default`\n",
         "\x1b[37m[train] \x1b[37mCode download finished.\x1b[0m\n",
         "\x1b[37m[train] 50 trees: out-of-bag accuracy 0.9703\x1b[0m\n",

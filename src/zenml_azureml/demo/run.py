@@ -22,6 +22,9 @@ from zenml_azureml.demo.subprocess_runner import show_program, uninterrupted
 from zenml_azureml.emulator.local import daemon, instance, shell_env
 
 STEP_OPERATOR = "azureml"
+
+#: Scenario of the emulator for the step that fails on purpose.
+_FAILURE = "out-of-memory"
 _PIPELINE = Path(__file__).with_name("pipeline.py")
 
 _console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -67,15 +70,16 @@ class Folders:
         return self.root / "cache"
 
 
-def run_demo(folder: Path | None, *, keep: bool) -> bool:
+def run_demo(folder: Path | None, *, keep: bool, with_failure: bool = False) -> bool:
     """Run the demo.
 
     Args:
         folder: Folder to use, empty or missing; None for a temporary folder.
         keep: True to keep the emulator running, and the folder.
+        with_failure: True to run the pipeline again, with a step that fails.
 
     Returns:
-        True if every step succeeded.
+        True if every step ended as planned.
 
     Raises:
         DemoError: If the folder is not empty, or something but the pipeline failed.
@@ -86,7 +90,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        succeeded = _run(folders)
+        succeeded = _run(folders, with_failure=with_failure)
         if keep:
             _show_what_is_kept(folders)
         return succeeded
@@ -95,7 +99,7 @@ def run_demo(folder: Path | None, *, keep: bool) -> bool:
             _clean_up(folders)
 
 
-def _run(folders: Folders) -> bool:
+def _run(folders: Folders, *, with_failure: bool) -> bool:
     _say("An Azure ML workspace on this machine")
     try:
         emulator = daemon.start(folders.emulator, instance.Options())
@@ -107,7 +111,7 @@ def _run(folders: Folders) -> bool:
     variables = child_environment(os.environ, emulator, folders)
     for command in registration_commands(emulator, folders.artifacts):
         _console.print(f"  $ {shlex.join(command)}", style="dim")
-        _zenml(command, variables, folders.root)
+        _program(command, variables, folders.root)
 
     _say(f"A pipeline whose steps run there ({_PIPELINE.name})")
     folders.project.mkdir()
@@ -117,7 +121,19 @@ def _run(folders: Folders) -> bool:
     _say("What ran where")
     quiet = {**variables, "ZENML_LOGGING_VERBOSITY": "ERROR"}
     show_program([sys.executable, "-m", "zenml_azureml.demo.report"], quiet, folders.root)
-    return succeeded
+    return _fail(folders, variables) if with_failure and succeeded else succeeded
+
+
+def _fail(folders: Folders, variables: Mapping[str, str]) -> bool:
+    """Run the pipeline again, and let the node of its next job run out of memory. True if that fails the step."""
+    _say("A step that fails: its node runs out of memory")
+    command = ["zenml-azureml", "emulator", "scenario", _FAILURE, f"--state={folders.emulator}"]
+    for shown in (command, ["python", _PIPELINE.name]):
+        _console.print(f"  $ {shlex.join(shown)}", style="dim")
+    _program(command, variables, folders.root)
+    code = show_program([sys.executable, _PIPELINE.name], variables, folders.project, until_traceback=True)
+    _console.print("  (The demo leaves out ZenML's tracebacks, which follow here.)", style="dim")
+    return code != 0
 
 
 def registration_commands(emulator: instance.Running, artifacts: Path) -> list[list[str]]:
@@ -175,8 +191,8 @@ def _new_folder(folder: Path | None) -> Path:
     return folder.resolve()
 
 
-def _zenml(command: list[str], variables: Mapping[str, str], folder: Path) -> None:
-    program = Path(sysconfig.get_path("scripts")) / "zenml"
+def _program(command: list[str], variables: Mapping[str, str], folder: Path) -> None:
+    program = Path(sysconfig.get_path("scripts")) / command[0]
     done = subprocess.run(
         [str(program), *command[1:]],
         env=variables,

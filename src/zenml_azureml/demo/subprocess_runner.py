@@ -12,20 +12,23 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 
-from zenml_azureml.demo.output_filter import worth_showing
+from zenml_azureml.demo.output_filter import without_colours, worth_showing
 
 # Number of times that an interrupt is passed on, and seconds for the program to cancel its job each time.
 _INTERRUPTS = 3
 _PATIENCE = 10.0
 
 
-def show_program(command: list[str], variables: Mapping[str, str], folder: Path) -> int:
+def show_program(
+    command: list[str], variables: Mapping[str, str], folder: Path, *, until_traceback: bool = False
+) -> int:
     """Run a program and show its output.
 
     Args:
         command: The program and its arguments.
         variables: Its environment.
         folder: Its working directory.
+        until_traceback: True to show its output up to its first traceback only.
 
     Returns:
         Its exit code.
@@ -44,14 +47,16 @@ def show_program(command: list[str], variables: Mapping[str, str], folder: Path)
         # A session of its own: Ctrl+C in a terminal must reach it once, from here.
         start_new_session=True,
     )
-    interrupted = threading.Event()
-    showing = threading.Thread(target=_show, args=(process.stdout, interrupted))
+    ends_at_traceback = threading.Event()
+    if until_traceback:
+        ends_at_traceback.set()
+    showing = threading.Thread(target=_show, args=(process.stdout, ends_at_traceback))
     showing.start()
     try:
         return process.wait()
     except KeyboardInterrupt:
         with uninterrupted():
-            interrupted.set()
+            ends_at_traceback.set()  # the traceback of the user's own interrupt
             sys.stdout.write("\nInterrupted: cancelling the running jobs.\n")
             _interrupt(process)
         raise
@@ -82,12 +87,16 @@ def _interrupt(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _show(output: Iterable[str], interrupted: threading.Event) -> None:
-    # The traceback of the user's own interrupt is not shown.
-    lines = takewhile(lambda line: not (interrupted.is_set() and line.startswith("Traceback")), output)
+def _show(output: Iterable[str], ends_at_traceback: threading.Event) -> None:
+    lines = takewhile(lambda line: not (ends_at_traceback.is_set() and _ends(line)), output)
     for line in worth_showing(lines):
         sys.stdout.write(f"  {line}")
         sys.stdout.flush()
     # Read to the end: a program blocks if no process reads its output.
     for _ in output:
         pass
+
+
+def _ends(line: str) -> bool:
+    """Return True for the first line of a traceback, which may begin with a code for its colour."""
+    return without_colours(line).startswith("Traceback")
