@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ test: setup ## Run the tests that need nothing installed: less than ten minutes 
 test-long: setup ## Run the tests of many nodes, evictions and secrets in whole pipelines
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m long tests/e2e
 
-test-documents: setup ## Run every code block of the documents, follow their links, try the benchmarks
+test-documents: setup .venv-tools/.installed ## Run every code block of the documents, follow their links, try the benchmarks
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/documents
 
 test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
@@ -47,6 +47,15 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 .venv-azure-cli/.installed:
 	$(PYTHON) -m venv .venv-azure-cli
 	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
+	@touch $@
+
+test-site: docs .venv-site/.installed ## Look at the built documentation in a headless Chromium, if there is one (BROWSER=)
+	BROWSER="$(BROWSER)" .venv-site/bin/python -m pytest -c /dev/null --rootdir . --confcutdir tests/browser \
+		-p no:cacheprovider -ra tests/browser
+
+.venv-site/.installed:
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2 pytest==9.2.0
 	@touch $@
 
 chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVER=, WORKERS=, ONLY=, MUTANT=)
@@ -111,4 +120,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-torch .venv-azure-cli .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-torch .venv-azure-cli .venv-site .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
