@@ -133,7 +133,7 @@ def check_wire(wire: Wire, clouds: dict[Cloud, Emulator]) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations((AZURE, CHINA))), ids=lambda order: f"{order[0].name} first")
-def test_two_clouds_interleaved_in_one_process_each_get_their_own(
+def test_two_clouds_in_one_process_use_their_own_endpoints(
     order: tuple[Cloud, ...], clouds: dict[Cloud, Emulator], wire: Wire
 ) -> None:
     before = dict(os.environ)

@@ -51,7 +51,9 @@ ROWS = list(rows())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.id for row in ROWS])
-def test_a_row_of_the_table(row: Row, world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_compute_in_each_state_is_used_started_created_or_refused(
+    row: Row, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, logger="zenml_azureml")
 
     outcome, shown = what_comes_of(row, world)

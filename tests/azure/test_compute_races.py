@@ -29,7 +29,7 @@ THREADS = 64
 PROCESSES = 8
 
 
-def test_threads_that_ask_for_one_cluster_share_one_creation(world: World) -> None:
+def test_threads_that_need_one_cluster_share_one_creation(world: World) -> None:
     world.provisioning_takes(30)
 
     targets = ask_at_once(world, [CLUSTER] * THREADS)

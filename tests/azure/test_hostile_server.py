@@ -71,7 +71,7 @@ def client(servers: tuple[HostileServer, HostileServer, Path], monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_behaviour_has_one_outcome(name: str, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_behaviour_of_a_server_has_one_outcome(name: str, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responses, "MOST_PAGES", 20)
     case = CASES[name]
     client.when(case.path, case.behaviour)
@@ -97,7 +97,7 @@ def test_a_behaviour_has_one_outcome(name: str, client: Client, monkeypatch: pyt
         ),
     ],
 )
-def test_a_log_elsewhere_is_not_read_and_is_no_error(url: str, shown: str, client: Client) -> None:
+def test_a_log_on_another_host_is_not_read_and_is_no_error(url: str, shown: str, client: Client) -> None:
     client.when("/details", log_at(url))
 
     assert read_log(client) == [NO_LOG.format(shown)]
@@ -116,7 +116,7 @@ def test_no_token_goes_to_another_port_of_the_same_host(client: Client) -> None:
 
 
 @pytest.mark.parametrize("header", ["Azure-AsyncOperation", "Location"])
-def test_an_operation_that_is_elsewhere_is_not_followed(header: str, client: Client) -> None:
+def test_an_operation_on_another_host_is_not_followed(header: str, client: Client) -> None:
     def accept(handler: Handler) -> None:
         if handler.command == "GET":
             handler.json({"error": {"code": "NotFound", "message": "no compute"}}, 404)
@@ -178,7 +178,9 @@ def test_a_log_that_never_ends_is_read_for_half_an_hour(client: Client, monkeypa
         follower.tell_rest(lambda _lines: None)
 
 
-def test_of_a_job_with_very_many_logs_the_first_are_followed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_first_logs_of_a_job_with_many_logs_are_followed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streamer, "MOST_FILES", 3)
     urls = {f"user_logs/std_log_process_{number:02}.txt": f"{client.server.url}/log" for number in range(50)}
     client.when("/details", value({"logFiles": urls}))

@@ -76,7 +76,7 @@ def looks(emulator: Emulator) -> list[str]:
     return [name for name in asked if name == "jobs" or name in jobs_of(emulator)]
 
 
-def test_many_jobs_of_one_run_are_looked_at_by_one_listing(
+def test_all_jobs_of_a_run_are_polled_with_one_listing(
     emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor
 ) -> None:
     for number in range(8):
@@ -155,7 +155,7 @@ def test_the_end_is_noticed_after_faults_that_pass(
     assert (watched.status, watched.error) == ("Completed", None)
 
 
-def test_azure_out_of_reach_for_too_long_is_told_with_the_way_back_to_the_job(
+def test_an_azure_outage_beyond_the_limit_is_an_error_with_the_way_back_to_the_job(
     emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor
 ) -> None:
     submit(connection, "job")

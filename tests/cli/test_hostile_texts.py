@@ -43,7 +43,7 @@ def test_a_log_is_printed_with_nothing_but_its_colours(cli: Cli) -> None:
     assert cli.run("jobs", "logs", "job-1").stdout.splitlines() == ["red", "h", "", "next"]
 
 
-def test_azures_message_is_printed_and_stored_without_what_a_terminal_would_obey() -> None:
+def test_azures_message_is_printed_and_stored_without_control_sequences() -> None:
     error = AzureMLError(
         f"The job `{HOSTILE}` failed.", azure_message=HOSTILE, log_tail=(HOSTILE,), studio_url=HOSTILE, hint=HOSTILE
     )

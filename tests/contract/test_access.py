@@ -87,7 +87,7 @@ LONG_S = "\u017f"
 
 
 @pytest.mark.parametrize("letters", [f"{LONG_S}ubscriptions", f"SUB{LONG_S}CRIPTIONS", "%73ubscriptions"])
-def test_no_spelling_of_a_path_leads_past_the_token(arm: Arm, letters: str) -> None:
+def test_no_spelling_of_a_path_avoids_the_check_of_tokens(arm: Arm, letters: str) -> None:
     tail = arm.workspace.removeprefix("/subscriptions")
     paths = [f"/{quote(letters, safe='%')}{tail}/jobs", f"//subscriptions{tail}/jobs", f"/./subscriptions{tail}/jobs"]
     for path in [*paths, f"/{quote(letters, safe='%')}", "/%74enants", "/HISTORY/v1.0" + arm.workspace + "/runs/any"]:
@@ -95,7 +95,7 @@ def test_no_spelling_of_a_path_leads_past_the_token(arm: Arm, letters: str) -> N
         assert status in (401, 404), (path, text)
 
 
-def test_no_spelling_of_a_path_leads_past_the_roles(arm: Arm) -> None:
+def test_no_spelling_of_a_path_avoids_the_check_of_roles(arm: Arm) -> None:
     arm.call("POST", "/_emulator/roles", {"roles": []})
 
     for path in ("jobs/a%2FcomputeOperationsStatus%2Fb", "jobs/a%2Fproviders%2FMicrosoft.Authorization%2Fpermissions"):
@@ -115,7 +115,7 @@ def guesses(arm: Arm) -> list[str]:
     return [*ids, *derived, arm.emulator.tenant_id, "", "None", "\x00", LONG_S, "\xff"]
 
 
-def test_no_token_follows_from_public_ids(arm: Arm) -> None:
+def test_no_token_can_be_derived_from_public_ids(arm: Arm) -> None:
     arm.call("PUT", "computes/gpus", CLUSTER, api_version="2024-04-01")
     running_job(arm, "gpus")
     for guess in guesses(arm):
@@ -131,7 +131,7 @@ def test_no_token_follows_from_public_ids(arm: Arm) -> None:
             assert "access_token" not in text
 
 
-def test_the_secret_of_a_job_is_random_and_gone_with_the_job(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_secret_of_a_job_is_random_and_ends_with_the_job(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
     arm.call("PUT", "computes/gpus", CLUSTER, api_version="2024-04-01")
     first, second = running_job(arm, "gpus", "first"), running_job(arm, "gpus", "second")
     monkeypatch.delenv("IDENTITY_ENDPOINT", raising=False)
@@ -170,7 +170,7 @@ def test_the_secret_in_the_metadata_services_path_is_not_recorded(emulator: Emul
     "authorization",
     ["", "Bearer", "Bearer wrong", "Basic {key}", "{key}", "Bearer {key}x", "Bearer {arm}", f"Bearer {LONG_S}"],
 )
-def test_the_own_interface_needs_its_key(arm: Arm, authorization: str) -> None:
+def test_the_interface_of_the_emulator_needs_its_key(arm: Arm, authorization: str) -> None:
     value = authorization.format(key=arm.emulator.context.keys.admin, arm=arm.token()).encode().decode("latin-1")
     for method, path in (("GET", "/_emulator/health"), ("POST", "/_emulator/reset"), ("GET", "/_emulator/nothing")):
         status, text, headers = send(arm.emulator, method, path, {"Authorization": value} if value else {})
@@ -231,7 +231,7 @@ def test_a_page_of_another_origin_is_refused_even_with_the_key(emulator: Emulato
 
 
 @pytest.mark.parametrize("page", [name for name, (_, headers, _) in PAGES.items() if {"Origin"} & headers.keys()])
-def test_such_a_page_is_refused_everywhere_else_too(arm: Arm, page: str) -> None:
+def test_a_page_of_another_origin_is_refused_by_every_other_route(arm: Arm, page: str) -> None:
     method, headers, _ = PAGES[page]
     headers = {"Authorization": f"Bearer {arm.token()}", **headers}
 

@@ -266,7 +266,7 @@ def test_a_simulated_job_out_of_bounds_fails_in_a_sentence(emulator: Emulator, v
     assert message.startswith(f"The job cannot be run: {next(iter(variables))} must be a number from ")
 
 
-def test_logs_show_nothing_of_elsewhere(emulator: Emulator, tmp_path: Path) -> None:
+def test_logs_show_no_files_outside_of_the_job(emulator: Emulator, tmp_path: Path) -> None:
     arm = Arm(emulator)
     assert arm.call("PUT", "jobs/job", job()).status == 201
     end_of(arm, "job")

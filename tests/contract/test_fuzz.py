@@ -268,7 +268,7 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_no_request_is_an_error_of_the_emulator(emulator: Emulator) -> None:
+def test_no_malformed_request_is_an_error_of_the_emulator(emulator: Emulator) -> None:
     prepare(emulator)
     client, arm, seen = _Client(emulator), Arm(emulator), _Seen()
     every = sorted(targets(emulator), key=lambda target: target.template.startswith(_LAST))

@@ -168,7 +168,7 @@ def refusal_of(state: Path) -> str:
     return "it was started"
 
 
-def test_a_process_of_a_job_counts_as_the_user_whatever_user_it_has_become(
+def test_a_process_of_a_job_counts_as_the_user_after_it_has_changed_its_user(
     emulator: instance.Running, uid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from azure.ai.ml import MLClient
@@ -203,7 +203,7 @@ def test_a_process_of_a_job_counts_as_the_user_whatever_user_it_has_become(
     assert f"as {uid} 200" in log, log
 
 
-def test_with_containers_the_credential_decides_alone() -> None:
+def test_with_containers_only_the_credential_decides() -> None:
     """An image chooses its user; `may_own_socket` needs nothing of a Docker engine."""
     runtime = object.__new__(DockerRuntime)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -218,7 +218,7 @@ def test_with_containers_the_credential_decides_alone() -> None:
             assert trusting.refusal(name, server.getsockname()) is None
 
 
-def test_root_needs_the_credential_and_nothing_more(uid: int) -> None:
+def test_root_needs_only_the_credential(uid: int) -> None:
     """Root can read the state folder of any user, and a container in the machine's network mostly is root."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         client = socket.create_connection(listening.getsockname())

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 from scripts import docs_offline, docs_tests, docs_titles, settings_reference
+from scripts.check_words import Text, findings
 
 from tests.documents.markdown import ROOT, anchors, blocks, documents, prose
 from tests.documents.sources import texts
@@ -55,6 +56,17 @@ def test_no_document_keeps_an_emulators_folder_in_the_source_root() -> None:
 
     assert len(states) > 5
     assert [state for state in states if not "".join(state).startswith(("../", "~/"))] == []
+
+
+def test_names_of_tests_in_the_documents_are_plain_english() -> None:
+    names = {
+        name for document in documents() for name in re.findall(r"\btest_\w+", document.read_text(encoding="utf-8"))
+    }
+
+    found = {name: findings([Text(1, name.replace("_", " "))]) for name in sorted(names)}
+
+    assert len(names) > 100
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 @pytest.mark.parametrize("document", ["docs/security.md"])

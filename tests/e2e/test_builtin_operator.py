@@ -75,7 +75,7 @@ if __name__ == "__main__":
 """
 
 
-def test_the_built_in_operator_runs_a_step_on_the_emulator_and_then_ours_does(tmp_path: Path, wheel: Path) -> None:
+def test_the_built_in_operator_and_then_this_one_run_a_step_on_the_emulator(tmp_path: Path, wheel: Path) -> None:
     environment = environment_without_plugin(tmp_path / "environment", Path(shared_folder_store.__file__))
     runtime = ProcessRuntime(default_interpreter=environment.python)
     folder = tmp_path / "project"

@@ -87,7 +87,7 @@ def test_each_scenario_has_a_case() -> None:
     assert set(CASES) == set(SCENARIOS)
 
 
-def test_each_cause_is_told_in_the_output_and_on_the_server(
+def test_each_cause_is_in_the_output_and_on_the_server(
     simulated_project: Project, emulator: Emulator, subtests: pytest.Subtests
 ) -> None:
     for name in CASES:

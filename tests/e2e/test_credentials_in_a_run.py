@@ -60,7 +60,7 @@ def looks(jobs: Emulator) -> int:
     return len([entry for entry in served if entry["status"] == 200])
 
 
-def test_a_run_goes_on_once_the_new_secret_is_stored(project: Project, jobs: Emulator, tmp_path: Path) -> None:
+def test_a_run_continues_when_the_new_secret_is_stored(project: Project, jobs: Emulator, tmp_path: Path) -> None:
     until, old = tmp_path / "until", jobs.client_secret
     process = begin(project, jobs, until, 30)
 

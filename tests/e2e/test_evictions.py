@@ -51,7 +51,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_preempted_step_goes_on_from_its_checkpoint_on_dedicated_capacity(project: Project, jobs: Emulator) -> None:
+def test_a_preempted_step_resumes_from_its_checkpoint_on_dedicated_capacity(project: Project, jobs: Emulator) -> None:
     project.environment["ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL"] = "0.5"
     client = project.start(TRAINING)
     eventually(lambda: checkpoints(jobs) or client.poll() is not None, seconds=120)
@@ -123,7 +123,9 @@ STEPS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_steps_go_on_at_the_next_place_and_tell_what_was_tried(simulated_project: Project, emulator: Emulator) -> None:
+def test_steps_fall_back_to_the_next_target_and_report_all_attempts(
+    simulated_project: Project, emulator: Emulator
+) -> None:
     for name, step, times in (
         ("never-started", "waits", 1),
         ("no-capacity", "nowhere", 2),

@@ -327,7 +327,7 @@ def start_waiting(project: Project, *arguments: str) -> Process:
 
 
 class TestWaiting:
-    def test_it_takes_the_place_of_a_killed_orchestrator(self, simulated_project: Project, emulator: Emulator) -> None:
+    def test_it_replaces_a_killed_orchestrator(self, simulated_project: Project, emulator: Emulator) -> None:
         emulator.context.settings.simulated_seconds = 10
         killed(simulated_project, STATIC)
         (job,) = jobs_of(emulator)

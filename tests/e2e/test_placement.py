@@ -14,7 +14,7 @@ from zenml_azureml.emulator import Emulator
 COSTS = ["azureml_usd_per_hour_and_node", "azureml_usd_per_hour_all_nodes", "azureml_cost_usd"]
 
 
-def test_resources_choose_the_size_of_what_is_created(simulated_project: Project, emulator: Emulator) -> None:
+def test_resource_settings_choose_the_size_of_new_computes(simulated_project: Project, emulator: Emulator) -> None:
     output = simulated_project.succeed(
         """
         import json
@@ -81,7 +81,7 @@ def test_resources_choose_the_size_of_what_is_created(simulated_project: Project
     assert asked.count("usages") == 1
 
 
-def test_a_missing_quota_fails_the_step_before_anything_is_created(
+def test_insufficient_quota_fails_the_step_before_anything_is_created(
     simulated_project: Project, emulator: Emulator
 ) -> None:
     code, output = simulated_project.run(
@@ -159,7 +159,7 @@ def test_a_compute_made_for_a_step_can_be_deleted_after_it_and_no_other_is(
     assert set(emulator.context.store.workspaces[0].computes) == {"kept"}
 
 
-def test_everything_a_job_can_carry_arrives(simulated_project: Project, emulator: Emulator) -> None:
+def test_all_properties_of_a_job_arrive(simulated_project: Project, emulator: Emulator) -> None:
     simulated_project.succeed(
         """
         everything = AzureMLStepOperatorSettings(

@@ -115,7 +115,7 @@ def served_project(tmp_path: Path, jobs: Emulator) -> Iterator[Project]:
         yield project
 
 
-def test_no_secret_is_in_anything_but_the_vault_and_the_steps_environment(
+def test_secrets_are_only_in_the_vault_and_in_the_environment_of_the_step(
     served_project: Project, jobs: Emulator, heard: Heard
 ) -> None:
     script = READ_THEM.replace(

@@ -63,7 +63,7 @@ def stored_type(project: Project, key: str) -> str:
     return str(kind)
 
 
-def test_a_second_submit_with_the_same_image_is_one_put(project: Project, jobs: Emulator) -> None:
+def test_a_second_submission_of_an_image_is_one_request(project: Project, jobs: Emulator) -> None:
     project.succeed(
         """
         @pipeline(enable_cache=False, settings=NO_BUILD)

@@ -110,7 +110,7 @@ def test_a_compute_target_name_uses_what_exists_under_it() -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_an_error_that_says_what_to_write(settings: dict[str, Any], message: str) -> None:
+def test_an_invalid_setting_is_an_error_with_a_correction(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(AzureMLSettingsError) as raised:
         AzureMLStepOperatorSettings(**settings)
 

@@ -122,7 +122,7 @@ def test_a_text_without_controls_is_unchanged(text: str) -> None:
         ("\x1b[31mred\x1b[0m", "red"),
     ],
 )
-def test_a_text_is_what_a_terminal_would_print_of_it(text: str, shown: str) -> None:
+def test_a_text_is_what_a_terminal_would_show(text: str, shown: str) -> None:
     assert safe_text(text) == shown
 
 
@@ -144,7 +144,7 @@ def test_a_text_is_what_a_terminal_would_print_of_it(text: str, shown: str) -> N
         ("\x1b[31mab\b\x1b[32mc\x1b[0m", "\x1b[31ma\x1b[32mc\x1b[0m"),
     ],
 )
-def test_a_log_line_is_what_a_terminal_would_show_in_the_end(line: str, shown: str) -> None:
+def test_a_log_line_is_what_a_terminal_would_finally_show(line: str, shown: str) -> None:
     assert safe_log_line(line) == shown
 
 

@@ -77,7 +77,7 @@ def test_of_several_users_none_hides_another() -> None:
     ],
     ids=range(7),
 )
-def test_what_cannot_be_looked_up_is_left_to_the_credential(read: dict[str, str]) -> None:
+def test_the_credential_decides_if_the_user_cannot_be_looked_up(read: dict[str, str]) -> None:
     assert refusal(read) is None
     peers = Peers(uid=1000, read=lambda name: read.get(name, ""))
     assert not peers.is_found(THERE, HERE)
