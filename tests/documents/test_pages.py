@@ -58,6 +58,21 @@ def test_no_document_keeps_an_emulators_folder_in_the_source_root() -> None:
     assert [state for state in states if not "".join(state).startswith(("../", "~/"))] == []
 
 
+def test_no_document_installs_the_package_from_an_index_that_does_not_have_it() -> None:
+    """Until it is published, each page installs it from a checkout, and says so."""
+    installing = [
+        (name_of(document), line)
+        for document in documents()
+        for block in blocks(document)
+        for line in block.text.splitlines()
+        if re.match(r"\s*pip install ", line) and re.search(r"zenml-azureml|<CHECKOUT>|\.(\[| |$)|\"\.", line)
+    ]
+
+    assert len(installing) > 4
+    assert [line for _, line in installing if re.search(r"[ \"']zenml-azureml(?! @)", line)] == []
+    assert [name for name, _ in installing if "not on PyPI yet" not in (ROOT / name).read_text(encoding="utf-8")] == []
+
+
 def test_names_of_tests_in_the_documents_are_plain_english() -> None:
     names = {
         name for document in documents() for name in re.findall(r"\btest_\w+", document.read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from zenml_azureml.plugin.requirements import (
     REQUIREMENT_VARIABLE,
     image_apt_packages,
     image_requirements,
+    pip_target,
     requirement_of,
 )
 
@@ -88,3 +89,21 @@ def test_what_the_image_installs_can_be_said_by_hand(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(REQUIREMENT_VARIABLE, "zenml-azureml @ https://example.com/it-1.2.3-py3-none-any.whl")
 
     assert image_requirements() == {"zenml-azureml @ https://example.com/it-1.2.3-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "target"),
+    [
+        (None, "zenml-azureml==1.2.3"),
+        ({"url": "https://example.com/1.whl", "archive_info": {}}, "'zenml-azureml @ https://example.com/1.whl'"),
+        ({"url": "file:///home/me/a%20checkout", "dir_info": {}}, "'/home/me/a checkout'"),
+        ({"url": "file:///home/me/it", "dir_info": {"editable": True}}, "--editable /home/me/it"),
+    ],
+    ids=["from an index", "from a URL", "from a checkout", "editable"],
+)
+def test_the_package_is_reinstalled_from_where_it_came(
+    origin: dict[str, Any] | None, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zenml_azureml.plugin.requirements.distribution", lambda _name: installed(tmp_path, origin))
+
+    assert pip_target() == target

@@ -25,7 +25,7 @@ from zenml_azureml.doctor.checks.server import Server
 from zenml_azureml.doctor.checks.versions import Versions
 from zenml_azureml.doctor.result import Problem
 from zenml_azureml.plugin.flavor import AzureMLStepOperatorFlavor
-from zenml_azureml.plugin.requirements import DISTRIBUTION_NAME
+from zenml_azureml.plugin.requirements import DISTRIBUTION_NAME, pip_target
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec, ExistingCompute
 
@@ -66,6 +66,7 @@ def versions() -> Versions:
         wanted=wanted,
         is_ours=issubclass(FlavorInUse, AzureMLStepOperatorFlavor),
         server=_server_version(),
+        source=pip_target(),
     )
 
 

@@ -53,10 +53,15 @@ def _replace_flavor(module: ModuleType) -> None:
 
 
 def _keep_built_in(error: Exception) -> None:
+    source = "zenml-azureml"
+    with suppress(Exception):  # the package may be too broken for this
+        from zenml_azureml.plugin.requirements import pip_target
+
+        source = pip_target()
     with suppress(Warning):  # `python -W error` makes an exception of it
         warnings.warn(
             "zenml-azureml could not replace ZenML's built-in `azureml` step operator, which therefore stays in use: "
-            f"{type(error).__name__}: {error}. Reinstall with `pip install --force-reinstall zenml-azureml`, or "
+            f"{type(error).__name__}: {error}. Reinstall with `pip install --force-reinstall {source}`, or "
             "remove it with `pip uninstall zenml-azureml`.",
             RuntimeWarning,
             stacklevel=2,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from importlib.metadata import Distribution, distribution
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 DISTRIBUTION_NAME = "zenml-azureml"
 
@@ -62,6 +65,15 @@ def requirement_of(installed: Distribution) -> str | None:
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
     fragment = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
     return f"{DISTRIBUTION_NAME} @ {url}{fragment}"
+
+
+def pip_target() -> str:
+    """Return the arguments with which `pip install` installs this package from where it was installed, for a shell."""
+    installed = distribution(DISTRIBUTION_NAME)
+    origin = _direct_url(installed)
+    target = requirement_of(installed) or url2pathname(urlsplit(str(origin["url"])).path)
+    option = "--editable " if origin.get("dir_info", {}).get("editable") else ""
+    return f"{option}{shlex.quote(target)}"
 
 
 def _direct_url(installed: Distribution) -> dict[str, Any]:

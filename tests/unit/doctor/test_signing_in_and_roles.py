@@ -66,11 +66,11 @@ def test_a_version_that_does_not_fit_fails_with_the_command_that_installs_one_th
 
 
 def test_the_built_in_flavor_in_the_place_of_ours_fails() -> None:
-    assert check_versions(replace(VERSIONS, is_ours=False)) == Finding(
+    assert check_versions(replace(VERSIONS, is_ours=False, source="'/home/me/a b'")) == Finding(
         "versions",
         Status.FAILED,
         "ZenML's built-in `azureml` step operator is in use, not that of zenml-azureml.",
-        "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` shows the cause.",
+        "Run: pip install --force-reinstall --no-deps '/home/me/a b'. A warning at `import zenml` shows the cause.",
     )
 
 

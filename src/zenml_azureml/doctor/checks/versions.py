@@ -27,6 +27,7 @@ class Versions:
         wanted: The versions of each that it supports, e.g. `<1,>=0.96`.
         is_ours: True if ZenML's `azureml` flavor is this package's.
         server: Version of the ZenML server; empty if unknown.
+        source: Arguments with which `pip install` installs this package again.
     """
 
     python: str
@@ -35,6 +36,7 @@ class Versions:
     wanted: Mapping[str, str]
     is_ours: bool
     server: str = ""
+    source: str = "zenml-azureml"
 
 
 def check_versions(facts: Versions) -> Finding:
@@ -51,7 +53,8 @@ def check_versions(facts: Versions) -> Finding:
         return failed(
             CHECK,
             "ZenML's built-in `azureml` step operator is in use, not that of zenml-azureml.",
-            "Run: pip install --force-reinstall --no-deps zenml-azureml. A warning at `import zenml` shows the cause.",
+            f"Run: pip install --force-reinstall --no-deps {facts.source}. A warning at `import zenml` shows the "
+            "cause.",
         )
     zenml = facts.installed["zenml"]
     if facts.server and zenml and Version(facts.server) != Version(zenml):
