@@ -6,10 +6,13 @@ Also for clones without that commit, in which tests/e2e/test_older_version.py ca
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
+import zenml_azureml
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of
 from zenml_azureml.azure.failures.rules import SECRETS_UNREAD
 from zenml_azureml.azure.logs.tail import LogTail
@@ -17,6 +20,8 @@ from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract import variables
 from zenml_azureml.contract.commands import prepared, rank_command, unprepared
 from zenml_azureml.contract.secret_chunks import further_parts, parts_of, variables_in
+
+PACKAGE = Path(zenml_azureml.__file__).parent
 
 ZENML = "python -m zenml.entrypoints.entrypoint --entrypoint_config_source {} --step_name train --step_run_id 1"
 OF_ZENML = ZENML.format("zenml.step_operators.X")
@@ -56,6 +61,47 @@ def test_secrets_in_a_vault_have_the_same_form() -> None:
     assert parts_of({"B": "é", "A": "1"}) == ['{"A":"1","B":"\\u00e9"}']
     assert variables_in(['{"A":"1",', '"B":"2"}']) == {"A": "1", "B": "2"}
     assert further_parts("name", {"zenml_parts": "3"}) == ["name-part2", "name-part3"]
+
+
+#: Keys of tags, of metadata of step runs and of images in builds, all of which are stored.
+STORED = [
+    "zenml_pipeline",
+    "zenml_run",
+    "zenml_run_id",
+    "zenml_run_url",
+    "zenml_step",
+    "zenml_step_run_id",
+    "zenml_server_id",
+    "zenml_vault_secret",
+    "azureml_job",
+    "azureml_workspace",
+    "zenml_attempt",
+    "zenml_previous_job",
+    "zenml_usd_per_hour_all_nodes",
+    "zenml_target",
+    "zenml_parts",
+    "azureml_attempts",
+    "azureml_usd_per_hour_all_nodes",
+    "azureml_cost_usd",
+    "azureml_job_name",
+    "azureml_job_id",
+    "azureml_studio_url",
+    "azureml_compute",
+    "azureml_vm_size",
+    "azureml_usd_per_hour_and_node",
+    "azureml_vault_secret",
+    "azureml_step_operator",
+]
+
+
+def test_the_keys_that_are_stored_with_jobs_and_step_runs_are_the_same() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if "emulator" not in path.parts]
+
+    constants = {
+        value for text in sources for value in re.findall(r'^[A-Z_]+(?:: Final)? = "(\w+)"', text, re.MULTILINE)
+    }
+
+    assert [key for key in STORED if key not in constants] == []
 
 
 @pytest.mark.parametrize(
