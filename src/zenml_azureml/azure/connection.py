@@ -23,10 +23,8 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     map_error,
 )
-from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
-    CustomHookPolicy,
     RetryPolicy,
     UserAgentPolicy,
 )
@@ -34,8 +32,19 @@ from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.azure.auth.refreshing_credential import RenewingCredential
+from zenml_azureml.azure.auth.refused_tokens import RefusalPolicy, RenewalPolicy
 from zenml_azureml.azure.hosts import Hosts
 from zenml_azureml.azure.logs.blob_reader import BlobPart, read_blob
+from zenml_azureml.azure.policies import (
+    AnswerPolicy,
+    EndpointPolicy,
+    HostPolicy,
+    PerPipeline,
+    RateLimitPolicy,
+    ReadablePausePolicy,
+    WebPagePolicy,
+    WirePolicies,
+)
 from zenml_azureml.azure.rate_limiter import pacer_for
 from zenml_azureml.azure.responses import (
     AnswerError,
@@ -92,8 +101,10 @@ class WorkspaceConnection:
         address: The workspace.
         credential: Makes the credential when it is first needed. It is renewed if Azure refuses it, for all users of
             the connection; see `RenewingCredential`.
-        transport: Carries all requests, and waits between them; None for the default one of the address.
+        transport: Carries all requests, and waits between them; None for the default one.
         time: Source of time.
+        endpoints: The address to use instead, for each address that must not be used; by default those of the
+            cloud's custom endpoint. See `EndpointPolicy`.
     """
 
     def __init__(
@@ -102,14 +113,14 @@ class WorkspaceConnection:
         credential: Callable[[], TokenCredential],
         transport: HttpTransport[Any, Any] | None = None,
         time: Time = SYSTEM_TIME,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
-        self.transport = transport or WorkspaceTransport(
-            redirects(address.cloud),
-            sleeper=time.sleep,
-            pacer=pacer_for(address.cloud.resource_manager, address.subscription_id, time),
-        )
-        self._hosts = Hosts(address.cloud, getattr(self.transport, "configured", ()))
+        self.transport = transport or WorkspaceTransport(sleeper=time.sleep)
+        endpoints = redirects(address.cloud) if endpoints is None else endpoints
+        self._hosts = Hosts(address.cloud, tuple(url for pair in endpoints.items() for url in pair))
+        pacer = pacer_for(address.cloud.resource_manager, address.subscription_id, time)
+        self._wire = (WebPagePolicy(), RateLimitPolicy(pacer), EndpointPolicy(endpoints), ReadablePausePolicy())
         self._make_credential = credential
         self._time = time
         self._lock = threading.RLock()
@@ -260,9 +271,8 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
-                per_call_policies=[CustomHookPolicy(raw_request_hook=self._check_request)],
-                raw_request_hook=self._check_request,  # of redirects too
-                raw_response_hook=self._take_response,
+                per_retry_policies=self._before_sign_in(self._hosts.check_token),
+                custom_hook_policy=self._after_sign_in(self._hosts.check_token),
                 **options,
             )
         return checked(client, self._begin)
@@ -271,42 +281,37 @@ class WorkspaceConnection:
         """Return a record of the next answers on this thread."""
         return LastAnswer(self._answers)
 
-    def _check_request(self, request: PipelineRequest[Any]) -> None:
-        """Allow requests to hosts of the cloud only, even if the address is from a link, a redirect or a header."""
-        self._hosts.check_token(request.http_request.url)
+    def _before_sign_in(self, check: Callable[[str], None]) -> PerPipeline:
+        """Return the policies of each try of a request, before a token is requested."""
+        return PerPipeline(lambda: HostPolicy(check), lambda: RenewalPolicy(self._credential))
 
-    def _check_vault_request(self, request: PipelineRequest[Any]) -> None:
-        self._hosts.check_vault(request.http_request.url)
-
-    def _take_response(self, response: PipelineResponse[Any, Any]) -> None:
-        request, answer = response.http_request, response.http_response
-        self._answers.take(request.method, request.url, answer.status_code, _body_of(answer))
-        self._credential.on_response(response)
+    def _after_sign_in(self, check: Callable[[str], None]) -> WirePolicies:
+        """Return the policies of all that is sent; also of the SDK's pipelines that do not take the ones above."""
+        own = (HostPolicy(check), AnswerPolicy(self._answers), RefusalPolicy(self._credential))
+        return WirePolicies([*own, *self._wire])
 
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(self.cloud.token_scope, self._check_request)
+        return self._pipeline_for(self.cloud.token_scope, self._hosts.check_token)
 
     @cached_property
     def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(f"{self.cloud.vault}/.default", self._check_vault_request)
+        return self._pipeline_for(f"{self.cloud.vault}/.default", self._hosts.check_vault)
 
-    def _pipeline_for(
-        self, scope: str, check: Callable[[PipelineRequest[Any]], None]
-    ) -> PipelineClient[HttpRequest, HttpResponse]:
+    def _pipeline_for(self, scope: str, check: Callable[[str], None]) -> PipelineClient[HttpRequest, HttpResponse]:
         policies = [
             UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            CustomHookPolicy(raw_request_hook=check),  # first, before a token is requested
             RetryPolicy.no_retries(),  # the caller decides about retries
+            *self._before_sign_in(check),
             BearerTokenCredentialPolicy(self._credential, scope),
-            CustomHookPolicy(raw_response_hook=self._take_response),
+            self._after_sign_in(check),
         ]
         return PipelineClient("", policies=policies, transport=self.transport)
 
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
         # A SAS URL contains the permission: no token may go there.
-        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries()]
+        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries(), *self._wire]
         return PipelineClient("", policies=policies, transport=self.transport)
 
 
@@ -337,9 +342,3 @@ def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: H
         words = "nothing" if not response.content else "something that is not JSON"
         raise AnswerError(f"{where} answered with {words}; it may be the answer of a proxy.") from error
     return object_of(body, request.url)
-
-
-def _body_of(answer: Any) -> bytes:
-    """Return the body of an answer of either of azure-core's two kinds."""
-    body: bytes = answer.body() if hasattr(answer, "body") and callable(answer.body) else answer.content
-    return body
