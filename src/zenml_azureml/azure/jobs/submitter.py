@@ -27,6 +27,7 @@ from azure.ai.ml.entities import (
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
 from zenml_azureml import tags
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.placement import Placement
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import explain, is_missing_workspace
@@ -34,7 +35,6 @@ from zenml_azureml.azure.jobs.distributions import distribution_of
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.checkpoints import OUTPUT
-from zenml_azureml.clouds import AZURE
 from zenml_azureml.contract.commands import prepared
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
@@ -164,11 +164,7 @@ def _service(service: JobService) -> _Service:
 
 def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
     """Return a line with the command that cancels a job."""
-    cloud = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
-    return (
-        f"To cancel it manually: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
-        f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
-    )
+    return f"To cancel it manually: {az_ml(address, 'ml job cancel', name=job_name)}"
 
 
 class JobSubmitter:

@@ -83,7 +83,7 @@ class Watch:
     """
 
     def __init__(self, connection: WorkspaceConnection, job_name: str, options: WatchOptions, time: Time) -> None:
-        self.job = JobHandle(job_name, studio_url=options.studio_url, time=time)
+        self.job = JobHandle(job_name, studio_url=options.studio_url, address=connection.address, time=time)
         self.options = options
         self._connection = connection
         self._time = time

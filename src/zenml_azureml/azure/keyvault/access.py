@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import HttpResponseError
 
 from zenml_azureml.azure.arm.client import COMPUTES, VAULTS, WORKSPACES, ResourceManager
+from zenml_azureml.azure.cli_hints import az_assign_role, az_ml, az_set_vault_policy
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.state import kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress
@@ -45,29 +46,25 @@ class FoundVault:
         """Its name, for messages."""
         return self.id.rpartition("/")[2] or urlsplit(self.url).hostname or self.url
 
-    def how_to_let(self, who: str, object_id: str, *, write: bool, is_user: bool = False) -> str:
+    def how_to_let(
+        self, who: str, object_id: str, address: WorkspaceAddress, *, write: bool, is_user: bool = False
+    ) -> str:
         """Return how to grant access: a sentence, and the command on a line of its own.
 
         Args:
             who: The principal, as it stands in the middle of a sentence.
             object_id: Object id of the principal; empty if unknown.
+            address: The workspace.
             write: True for write access, False for read access only.
             is_user: True if the principal is a person.
         """
         role, to = (WRITER, "write and delete") if write else (READER, "read")
-        assignee = object_id or "OBJECT_ID"
         if self.uses_roles is False:
-            deeds = "set get list delete" if write else "get"
-            return (
-                f"Allow {who} to {to} secrets of the key vault `{self.name}`:\n"
-                f"az keyvault set-policy --name {self.name} --object-id {assignee} --secret-permissions {deeds}"
-            )
-        kind = "User" if is_user else "ServicePrincipal"
-        return (
-            f"Assign the role `{role}` on the key vault `{self.name}` to {who}:\n"
-            f'az role assignment create --role "{role}" '
-            f"--assignee-object-id {assignee} --assignee-principal-type {kind} --scope {self.id or 'VAULT_ID'}"
-        )
+            permissions = ("set", "get", "list", "delete") if write else ("get",)
+            command = az_set_vault_policy(address.cloud, self.id, object_id, permissions)
+            return f"Allow {who} to {to} secrets of the key vault `{self.name}`:\n{command}"
+        command = az_assign_role(address, role, object_id, self.id or "VAULT_ID", is_user=is_user)
+        return f"Assign the role `{role}` on the key vault `{self.name}` to {who}:\n{command}"
 
 
 def find_vault(manager: ResourceManager, address: WorkspaceAddress, named: str | None) -> FoundVault:
@@ -202,10 +199,7 @@ def reader_of(
 
 
 def _how_to_give_identity(compute: str, address: WorkspaceAddress) -> str:
-    command = (
-        f"az ml compute update --name {compute} --identity-type system_assigned --workspace-name {address.name} "
-        f"--resource-group {address.resource_group}"
-    )
+    command = az_ml(address, "ml compute update", name=compute, identity_type="system_assigned")
     return f"Assign an identity to it:\n{command}\nFor a compute that the operator creates, set `compute_identity`."
 
 

@@ -302,7 +302,7 @@ class SecretDelivery:
             allowed = may_read(self._manager, vault, reader)
         if allowed or (allowed is None and task.must):
             return vault, None
-        how = vault.how_to_let(reader.who, reader.object_id, write=False)
+        how = vault.how_to_let(reader.who, reader.object_id, self._address, write=False)
         if allowed is None:
             return vault, AzureMLError(
                 f"Cannot check whether {reader.who} may read secrets of the key vault `{vault.name}`.",
@@ -361,7 +361,7 @@ class SecretDelivery:
         except AzureError:  # this explains another error: details that are not available are omitted
             me = None
         who, object_id, is_user = (me.who, me.object_id, me.is_user) if me else ("the credential", "", False)
-        how = vault.how_to_let(who, object_id, write=True, is_user=is_user)
+        how = vault.how_to_let(who, object_id, self._address, write=True, is_user=is_user)
         return f"{how}\n{_TAKES_EFFECT} The vault's firewall must also allow this machine."
 
     def _warn(self, request: JobSpec, refusal: AzureMLError) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import error_message, explain
 from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
@@ -79,6 +79,11 @@ class SizeCatalogue:
         self._connection = connection
         self._location = location
         self._own_location: _Once[str] = _Once()
+
+    @property
+    def address(self) -> WorkspaceAddress:
+        """The workspace."""
+        return self._connection.address
 
     @property
     def region(self) -> str:
