@@ -55,7 +55,7 @@ from zenml_azureml.azure.responses import (
     pages_of,
     understood,
 )
-from zenml_azureml.azure.sdk.checked_client import checked
+from zenml_azureml.azure.sdk.checked_client import checked, items_of
 from zenml_azureml.azure.sdk.current_cloud import CURRENT_CLOUD
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.clock import SYSTEM_TIME, Time
@@ -186,23 +186,29 @@ class WorkspaceConnection:
         """
         return pages_of(self.get_json, url)
 
-    def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Send one request to a key vault.
+    def policies(self, credential: TokenCredential, scope: str, check: Callable[[str], None]) -> list[Any]:
+        """Return the policies of one pipeline of azure-core, without retries.
 
         Args:
-            method: HTTP method.
-            url: The whole URL.
-            body: The body, as JSON; None for none.
-
-        Returns:
-            The body, which is a JSON object.
-
-        Raises:
-            azure.core.exceptions.AzureError: As `get_json`.
+            credential: Has the tokens.
+            scope: The scope of the tokens.
+            check: Raises for a URL that a request must not go to.
         """
-        with self._lock:
-            pipeline = self._vaults
-        return _object_from(pipeline, HttpRequest(method, url, json=body))
+        return [
+            UserAgentPolicy(sdk_moniker="zenml-azureml"),
+            RetryPolicy.no_retries(),  # the caller decides about retries
+            *self._before_sign_in(check),
+            BearerTokenCredentialPolicy(credential, scope),
+            self._after_sign_in(check),
+        ]
+
+    def check_vault(self, url: str) -> None:
+        """Check that a token for key vaults may go to a URL. See `Hosts.check_vault`."""
+        self._hosts.check_vault(url)
+
+    def items(self, listed: Any) -> Iterator[Any]:
+        """Yield the items of a list of one of Azure's clients, which is finite. See `checked_client.items_of`."""
+        return items_of(listed, self._begin)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -292,20 +298,7 @@ class WorkspaceConnection:
 
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(self.cloud.token_scope, self._hosts.check_token)
-
-    @cached_property
-    def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(f"{self.cloud.vault}/.default", self._hosts.check_vault)
-
-    def _pipeline_for(self, scope: str, check: Callable[[str], None]) -> PipelineClient[HttpRequest, HttpResponse]:
-        policies = [
-            UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            RetryPolicy.no_retries(),  # the caller decides about retries
-            *self._before_sign_in(check),
-            BearerTokenCredentialPolicy(self._credential, scope),
-            self._after_sign_in(check),
-        ]
+        policies = self.policies(self._credential, self.cloud.token_scope, self._hosts.check_token)
         return PipelineClient("", policies=policies, transport=self.transport)
 
     @cached_property
