@@ -63,9 +63,10 @@ def vaults(monkeypatch: pytest.MonkeyPatch) -> Vaults:
     """The vaults. The workspace's own vault is another one than that of any test."""
 
     def get(_manager: ResourceManager, path: str, _version: str) -> dict[str, Any]:
-        return {"properties": {"keyVault": "/vaults/own", "vaultUri": "https://own.example/"}, "id": path}
+        return {"properties": {"vaultUri": "https://own.example/"}, "id": path}
 
     monkeypatch.setattr(ResourceManager, "get", get)
+    monkeypatch.setattr(WorkspaceConnection, "key_vault_id", "/vaults/own")
     return Vaults()
 
 

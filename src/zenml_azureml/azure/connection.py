@@ -247,6 +247,11 @@ class WorkspaceConnection:
         """The workspace's region, e.g. `westeurope`. Costs a request if the workspace is not known yet."""
         return str(self._workspace.location)
 
+    @property
+    def key_vault_id(self) -> str:
+        """ARM id of the workspace's own key vault; empty if it has none. Costs as much as `location`."""
+        return str(self._workspace.key_vault or "")
+
     @cached_property
     def _workspace(self) -> Workspace:
         workspace: Workspace = self.client.workspaces.get(self.address.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.retry_loop import wait_until
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.listing import ListedJob
@@ -55,15 +56,17 @@ def cancel_all(
     def cancel(place: Place, job: ListedJob) -> Cancelled:
         try:
             place.workspace.cancel(job.name)
-            while True:
-                seen = place.workspace.find_job(job.name) or job
-                if seen.phase.ended:
-                    return Cancelled(place, seen)
-                if time.monotonic() >= deadline:
-                    break
-                time.sleep(_POLL_INTERVAL.total_seconds())
+            seen = wait_until(
+                lambda: place.workspace.find_job(job.name) or job,
+                lambda listed: listed.phase.ended,
+                deadline=deadline,
+                interval=_POLL_INTERVAL.total_seconds(),
+                time=time,
+            )
         except AzureMLError as error:
             return Cancelled(place, job, _one_line(error, place.workspace.how_to_cancel(job.name)))
+        if seen.phase.ended:
+            return Cancelled(place, seen)
         return Cancelled(
             place,
             seen,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from zenml_azureml.azure.errors import explain, is_missing_workspace
 from zenml_azureml.azure.jobs.distributions import distribution_of
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
+from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import prepared
 from zenml_azureml.exceptions import AzureMLError
@@ -168,7 +168,7 @@ def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
 
 
 class JobSubmitter:
-    """Submits jobs to one workspace. Thread-safe: one lock guards its state.
+    """Submits jobs to one workspace. Thread-safe: its table of environments changes by one entry at a time.
 
     Args:
         connection: The workspace.
@@ -177,8 +177,7 @@ class JobSubmitter:
     def __init__(self, connection: WorkspaceConnection) -> None:
         cache_git_properties()
         self._connection = connection
-        self._lock = threading.Lock()
-        self._known_environments: set[str] = set()
+        self._environments: dict[str, Once[None]] = {}
 
     def submit(self, request: JobSpec, placement: Placement) -> SubmittedJob:
         """Submit a job; one request, once the image's environment is known.
@@ -258,10 +257,8 @@ class JobSubmitter:
 
     def _ensure_environment(self, image: str) -> None:
         name = environment_name(image)
-        # Held during the request, so that a hundred steps with one image send one request.
-        with self._lock:
-            if name in self._known_environments:
-                return
+
+        def ensure() -> None:
             environments = self._connection.one_try_client.environments
             try:
                 environments.get(name, version=ENVIRONMENT_VERSION)
@@ -269,4 +266,6 @@ class JobSubmitter:
                 if is_missing_workspace(error):
                     raise
                 environments.create_or_update(Environment(name=name, version=ENVIRONMENT_VERSION, image=image))
-            self._known_environments.add(name)
+
+        # A hundred steps with one image send one request.
+        self._environments.setdefault(name, Once()).get(ensure)
