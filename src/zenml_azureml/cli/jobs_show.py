@@ -25,7 +25,7 @@ from zenml_azureml.run_store import step_runs
 if TYPE_CHECKING:
     from zenml_azureml.azure.connection import WorkspaceAddress
     from zenml_azureml.azure.jobs.details import JobDetails
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
 
 
@@ -135,7 +135,7 @@ def _span(started: datetime | None, ended: datetime | None) -> str:
     return str(timedelta(seconds=round((ended - started).total_seconds()))) if started and ended else ""
 
 
-def _cost(job: ListedJob) -> str:
+def _cost(job: JobSnapshot) -> str:
     """Return the cost of the job so far, estimated from Azure's price."""
     usd = usd_of(job, datetime.now(timezone.utc))
     if usd is None:

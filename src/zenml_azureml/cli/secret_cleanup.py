@@ -14,7 +14,7 @@ from zenml_azureml.job_admin.orphans import NoStepRun
 from zenml_azureml.job_admin.stale_secrets import SecretFacts, is_left
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.azure.keyvault.client import ListedSecret
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.job_admin.workspaces import Place
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Report = Callable[[str, str], None]
 
 
-def delete_secret_of(place: Place, job: ListedJob, report: Report) -> bool:
+def delete_secret_of(place: Place, job: JobSnapshot, report: Report) -> bool:
     """Delete the secret of a job that has ended, if it has one. Return True if none is left."""
     url = job.tags.get(tags.VAULT_SECRET, "")
     return not url or _delete(place, url, report)

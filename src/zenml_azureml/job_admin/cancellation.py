@@ -13,7 +13,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.retry_loop import wait_until
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.inventory import FoundAt
     from zenml_azureml.job_admin.workspaces import Place
 
@@ -34,7 +34,7 @@ class Cancelled:
     """
 
     place: Place
-    job: ListedJob
+    job: JobSnapshot
     problem: str = ""
 
 
@@ -53,7 +53,7 @@ def cancel_all(
     """
     deadline = time.monotonic() + timeout.total_seconds()
 
-    def cancel(place: Place, job: ListedJob) -> Cancelled:
+    def cancel(place: Place, job: JobSnapshot) -> Cancelled:
         try:
             place.workspace.cancel(job.name)
             seen = wait_until(

@@ -28,7 +28,7 @@ from zenml_azureml.run_store.server_retries import ask
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
 
 logger = get_logger(__name__)
@@ -75,7 +75,7 @@ def mark_step_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
         step_runs.publish_stopped(step_run, reason)
 
 
-def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> None:
+def publish_step_end(step_run_id: UUID, job: JobSnapshot, *, by_command: bool) -> None:
     """Report to the server how a step without orchestrator ended, given its ended job, unless the server knows.
 
     Args:

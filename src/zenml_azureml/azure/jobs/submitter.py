@@ -31,13 +31,14 @@ from zenml_azureml.azure.compute.placement import Placement
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import explain, is_missing_workspace
 from zenml_azureml.azure.jobs.distributions import distribution_of
+from zenml_azureml.azure.jobs.snapshot import studio_url_of_sdk
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import prepared
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
+from zenml_azureml.safe_text import safe_name, safe_tags
 from zenml_azureml.specs.job import JobIdentity, JobService, JobSpec
 
 logger = logging.getLogger(__name__)
@@ -198,11 +199,10 @@ class JobSubmitter:
             with self._connection.reading():
                 self._ensure_environment(request.image)
                 job = self._create(request, placement)
-                studio = (job.services or {}).get("Studio")
                 return SubmittedJob(
                     name=safe_name(str(job.name)),
                     id=safe_name(str(job.id)),
-                    studio_url=safe_link(studio.endpoint if studio else None),
+                    studio_url=studio_url_of_sdk(job),
                     placement=placement,
                     tags=safe_tags(job.tags),
                 )
