@@ -17,41 +17,19 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import (
-    ClientAuthenticationError,
-    ResourceExistsError,
-    ResourceNotFoundError,
-    map_error,
-)
-from azure.core.pipeline.policies import (
-    BearerTokenCredentialPolicy,
-    RetryPolicy,
-    UserAgentPolicy,
-)
 from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.azure.auth.refreshing_credential import RenewingCredential
-from zenml_azureml.azure.auth.refused_tokens import RefusalPolicy, RenewalPolicy
 from zenml_azureml.azure.hosts import Hosts
 from zenml_azureml.azure.logs.blob_reader import BlobPart, read_blob
-from zenml_azureml.azure.policies import (
-    AnswerPolicy,
-    EndpointPolicy,
-    HostPolicy,
-    PerPipeline,
-    RateLimitPolicy,
-    ReadablePausePolicy,
-    WebPagePolicy,
-    WirePolicies,
-)
+from zenml_azureml.azure.pipelines import Policies, get_object
 from zenml_azureml.azure.rate_limiter import pacer_for
 from zenml_azureml.azure.responses import (
     AnswerError,
     Answers,
     LastAnswer,
     address_of,
-    object_of,
     pages_of,
     understood,
 )
@@ -120,11 +98,12 @@ class WorkspaceConnection:
         endpoints = redirects(address.cloud) if endpoints is None else endpoints
         self._hosts = Hosts(address.cloud, tuple(url for pair in endpoints.items() for url in pair))
         pacer = pacer_for(address.cloud.resource_manager, address.subscription_id, time)
-        self._wire = (WebPagePolicy(), RateLimitPolicy(pacer), EndpointPolicy(endpoints), ReadablePausePolicy())
         self._make_credential = credential
         self._time = time
         self._lock = threading.RLock()
         self._answers = Answers()
+        #: The policies of its pipelines.
+        self.policies = Policies(lambda: self.credential, self._answers, pacer, endpoints)
 
     @property
     def cloud(self) -> Cloud:
@@ -176,7 +155,7 @@ class WorkspaceConnection:
         """
         with self._lock:
             pipeline = self._services
-        return _object_from(pipeline, HttpRequest("GET", url))
+        return get_object(pipeline, url)
 
     def get_pages(self, url: str) -> Iterator[list[dict[str, Any]]]:
         """Yield the pages of a list, each with one GET as in `get_json`. The list is finite; see `responses.pages_of`.
@@ -185,22 +164,6 @@ class WorkspaceConnection:
             url: The first page.
         """
         return pages_of(self.get_json, url)
-
-    def policies(self, credential: TokenCredential, scope: str, check: Callable[[str], None]) -> list[Any]:
-        """Return the policies of one pipeline of azure-core, without retries.
-
-        Args:
-            credential: Has the tokens.
-            scope: The scope of the tokens.
-            check: Raises for a URL that a request must not go to.
-        """
-        return [
-            UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            RetryPolicy.no_retries(),  # the caller decides about retries
-            *self._before_sign_in(check),
-            BearerTokenCredentialPolicy(credential, scope),
-            self._after_sign_in(check),
-        ]
 
     def check_vault(self, url: str) -> None:
         """Check that a token for key vaults may go to a URL. See `Hosts.check_vault`."""
@@ -282,8 +245,8 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
-                per_retry_policies=self._before_sign_in(self._hosts.check_token),
-                custom_hook_policy=self._after_sign_in(self._hosts.check_token),
+                per_retry_policies=self.policies.before_sign_in(self._hosts.check_token),
+                custom_hook_policy=self.policies.after_sign_in(self._hosts.check_token),
                 **options,
             )
         return checked(client, self._begin)
@@ -292,28 +255,15 @@ class WorkspaceConnection:
         """Return a record of the next answers on this thread."""
         return LastAnswer(self._answers)
 
-    def _before_sign_in(self, check: Callable[[str], None]) -> PerPipeline:
-        """Return the policies of each try of a request, before a token is requested."""
-        return PerPipeline(lambda: HostPolicy(check), lambda: RenewalPolicy(self._credential))
-
-    def _after_sign_in(self, check: Callable[[str], None]) -> WirePolicies:
-        """Return the policies of all that is sent; also of the SDK's pipelines that do not take the ones above."""
-        own = (HostPolicy(check), AnswerPolicy(self._answers), RefusalPolicy(self._credential))
-        return WirePolicies([*own, *self._wire])
-
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        policies = self.policies(self._credential, self.cloud.token_scope, self._hosts.check_token)
+        policies = self.policies.with_tokens(self._credential, self.cloud.token_scope, self._hosts.check_token)
         return PipelineClient("", policies=policies, transport=self.transport)
 
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
         # A SAS URL contains the permission: no token may go there.
-        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries(), *self._wire]
-        return PipelineClient("", policies=policies, transport=self.transport)
-
-
-_ERRORS = {401: ClientAuthenticationError, 404: ResourceNotFoundError, 409: ResourceExistsError}
+        return PipelineClient("", policies=self.policies.without_tokens(), transport=self.transport)
 
 
 def _renew_in_child() -> None:
@@ -324,19 +274,3 @@ def _renew_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_in_child)
-
-
-def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> dict[str, Any]:
-    response: HttpResponse = pipeline.send_request(request)
-    # Raise the same errors as the SDK for these answers.
-    map_error(response.status_code, response, _ERRORS)
-    response.raise_for_status()
-    where = address_of(request.url)
-    if 300 <= response.status_code < 400:
-        raise AnswerError(f"{where} answered with a redirect, which is not followed.")
-    try:
-        body = response.json()
-    except (ValueError, RecursionError) as error:
-        words = "nothing" if not response.content else "something that is not JSON"
-        raise AnswerError(f"{where} answered with {words}; it may be the answer of a proxy.") from error
-    return object_of(body, request.url)

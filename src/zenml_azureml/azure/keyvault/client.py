@@ -52,7 +52,7 @@ class VaultSecrets:
             verify_challenge_resource=False,  # it refuses custom endpoints; `VaultCredential` is stricter
             transport=connection.transport,
             # Not the client's own: these need no challenge, which would be one more request for each vault.
-            policies=connection.policies(credential, scope, self._check),
+            policies=connection.policies.with_tokens(credential, scope, self._check),
         )
 
     def set(self, name: str, value: str, tags: Mapping[str, str], expires: datetime) -> None:
