@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -15,7 +15,7 @@ from azure.ai.ml.entities import AmlCompute, ComputeInstance, Environment
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import Pipeline
 
-from tests.conftest import credential_of
+from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.auth.errors import SignInError
@@ -29,6 +29,9 @@ from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.clouds import AZURE
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.clock import SystemClock
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobSpec
 
@@ -96,6 +99,11 @@ class Bench:
         page = {"client": "azsdk|azure", "after": after, "times": 1000, "status": 200, "html": "<html>Log in</html>"}
         assert self.arm.call("POST", "/_emulator/faults", page).status == 201
 
+    def statuses_of(self, end: str) -> list[int]:
+        """The answers to the last requests to a path."""
+        found = [entry["status"] for entry in requests_of(self.emulator) if entry["path"].endswith(end)]
+        return found[-len(self.transport.urls) :]
+
     def submit(self) -> str:
         request = JobSpec(f"job-{uuid4()}", "shown", "pool", f"image-{uuid4()}", "echo", {}, {}, own_tag="")
         return JobSubmitter(self.connection).submit(request, ANYWHERE).name
@@ -114,10 +122,25 @@ def _compute(kind: str, inner: dict[str, object]) -> dict[str, object]:
     return {"location": "westeurope", "properties": {"computeType": kind, "properties": inner}}
 
 
+@pytest.fixture(scope="module")
+def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    settings, clock = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0), SystemClock()
+    folder, runtime = tmp_path_factory.mktemp("policies"), SimulatedRuntime(clock, settings)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Emulator(folder / "emulator", runtime=runtime, clock=clock, settings=settings) as emulator,
+    ):
+        point_clients_at(emulator, patch)
+        patch.delenv("AZUREML_DEV_URL_MFE")
+        yield Bench(emulator)
+
+
 @pytest.fixture
-def bench(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.delenv("AZUREML_DEV_URL_MFE")
-    return Bench(emulator)
+def bench(shared_bench: Bench) -> Bench:
+    """The same for all tests, without faults and with nothing noted."""
+    shared_bench.arm.call("DELETE", "/_emulator/faults")
+    shared_bench.forget()
+    return shared_bench
 
 
 def submit_job(bench: Bench, _client: MLClient) -> None:
@@ -323,9 +346,9 @@ def test_a_challenge_that_cannot_be_decoded_costs_one_more_try(claims: str, benc
     refusal = {"path": "/jobs$", "status": 401, "headers": {"WWW-Authenticate": header}, "body": {"error": {}}}
     bench.arm.call("POST", "/_emulator/faults", refusal)
 
-    assert len(list(bench.connection.client.jobs.list())) == 1
+    assert list(bench.connection.client.jobs.list())
 
-    assert [entry["status"] for entry in requests_of(bench.emulator) if entry["path"].endswith("/jobs")] == [401, 200]
+    assert bench.statuses_of("/jobs") == [401, 200]
 
 
 @pytest.mark.parametrize("claims", ["!!!", "e30="])
@@ -337,4 +360,4 @@ def test_a_challenge_that_is_repeated_is_answered_once(claims: str, bench: Bench
     with pytest.raises(SignInError, match="its tokens are refused"):
         list(bench.connection.client.jobs.list())
 
-    assert [entry["status"] for entry in requests_of(bench.emulator) if entry["path"].endswith("/jobs")] == [401, 401]
+    assert bench.statuses_of("/jobs") == [401, 401]
