@@ -12,6 +12,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.inventory import is_id
 from zenml_azureml.job_admin.orphans import NoStepRun
 from zenml_azureml.job_admin.stale_secrets import SecretFacts, is_left
+from zenml_azureml.safe_text import one_line
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.snapshot import JobSnapshot
@@ -75,6 +76,6 @@ def _delete(place: Place, url: str, report: Report) -> bool:
     try:
         place.workspace.secrets.delete(url)
     except AzureMLError as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(str(error))
     report(url, problem)
     return not problem

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.retry_loop import wait_until
+from zenml_azureml.safe_text import one_line
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.snapshot import JobSnapshot
@@ -79,5 +80,5 @@ def cancel_all(
 
 
 def _one_line(error: AzureMLError, command: str) -> str:
-    message = " ".join(str(error).split())
+    message = one_line(str(error))
     return message if command in message else f"{message} {command}"
