@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from zenml_azureml.azure import cli_hints
 from zenml_azureml.azure.connection import WorkspaceAddress
@@ -15,7 +16,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "zenml_azureml"
 BUILDER = SOURCE / "azure" / "cli_hints.py"
 
 #: A value for each option that has to have a certain kind of value.
-VALUES = {
+VALUES: dict[str, str | Literal[True]] = {
+    "update_dependent_resources": True,
     "identity_type": "system_assigned",
     "max_instances": "4",
     "public_network_enabled": "true",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 from zenml_azureml.clouds import AZURE, Cloud
 
@@ -34,23 +34,23 @@ class Address(Protocol):
         """Its cloud."""
 
 
-def az_ml(address: Address, command: str, /, **options: str) -> str:
+def az_ml(address: Address, command: str, /, **options: str | Literal[True]) -> str:
     """Return a command on something in a workspace.
 
     Args:
         address: The workspace.
         command: The words after `az`, e.g. `ml job cancel`.
-        options: Its options; `max_instances` stands for `--max-instances`.
+        options: Its options; `max_instances` stands for `--max-instances`, and True for one without a value.
     """
     return _command(address.cloud, command, {**options, "workspace_name": address.name, **_place_of(address)})
 
 
-def az_ml_workspace(address: Address, command: str, /, **options: str) -> str:
+def az_ml_workspace(address: Address, command: str, /, **options: str | Literal[True]) -> str:
     """Return a command on a workspace itself; arguments as for `az_ml`."""
     return _command(address.cloud, command, {"name": address.name, **options, **_place_of(address)})
 
 
-def az_resource(cloud: Cloud, command: str, resource_id: str, /, **options: str) -> str:
+def az_resource(cloud: Cloud, command: str, resource_id: str, /, **options: str | Literal[True]) -> str:
     """Return a command on another resource, such as a container registry or a key vault.
 
     Args:
@@ -106,11 +106,14 @@ def az_login(cloud: Cloud, tenant_id: str = "") -> str:
 
 def az_reset_secret(cloud: Cloud, client_id: str) -> str:
     """Return the command that makes another secret for an application, which belongs to no subscription."""
-    return f"{_command(cloud, 'ad app credential reset', {'id': client_id})} --append"
+    return _command(cloud, "ad app credential reset", {"id": client_id, "append": True})
 
 
-def _command(cloud: Cloud, command: str, options: dict[str, str]) -> str:
-    words = [f"az {command}", *(f"--{name.replace('_', '-')} {_quoted(value)}" for name, value in options.items())]
+def _command(cloud: Cloud, command: str, options: Mapping[str, str | Literal[True]]) -> str:
+    words = [f"az {command}"]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        words.append(option if value is True else f"{option} {_quoted(value)}")
     selected = "" if cloud.name == AZURE.name else f"az cloud set --name {cloud.name}; "
     return selected + " ".join(words)
 

@@ -124,7 +124,7 @@ def test_a_compute_without_an_identity_can_pull_from_the_workspaces_own_registry
         "registry, "
         "so it may not pull images.",
         f"Make it the workspace's own: `az ml workspace update --name ws --container-registry {REGISTRY_ID} "
-        "--resource-group rg --subscription sub`; or give the "
+        "--update-dependent-resources --resource-group rg --subscription sub`; or give the "
         "compute "
         "an identity that has the role AcrPull there.",
     )

@@ -162,7 +162,10 @@ def check_pull(facts: RegistryFacts | Problem) -> Finding:
         if facts.compute is not None
         else "A compute that a step creates"
     )
-    make_own = az_ml_workspace(facts.address, "ml workspace update", container_registry=registry.id)
+    # Azure ML asks for consent to this change. Source: azure-ai-ml, `WorkspaceOperationsBase.begin_update`.
+    make_own = az_ml_workspace(
+        facts.address, "ml workspace update", container_registry=registry.id, update_dependent_resources=True
+    )
     unless = "" if facts.compute is not None else " unless the step's `compute_identity` sets one"
     return failed(
         PULL,
