@@ -42,11 +42,15 @@ test-torch: setup ## Train on several nodes with torch, in an environment of its
 	tests/torch/run
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
-	AZ=$(CURDIR)/.venv-azure-cli/bin/az $(RUN) -m pytest tests/e2e/test_azure_cli.py
+	AZ=$(CURDIR)/.venv-azure-cli/bin/az AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions \
+		$(RUN) -m pytest tests/e2e/test_azure_cli.py
 
 .venv-azure-cli/.installed:
 	$(PYTHON) -m venv .venv-azure-cli
 	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
+	AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions AZURE_CONFIG_DIR=$(CURDIR)/.venv-azure-cli/config \
+		.venv-azure-cli/bin/az extension add --name ml --yes \
+		|| echo "The extension ml cannot be installed here: its commands are not checked."
 	@touch $@
 
 test-site: docs .venv-site/.installed ## Look at the built documentation in a headless Chromium, if there is one (BROWSER=)

@@ -1,15 +1,64 @@
-"""A loop that retries a function after transient errors, for a limited time."""
+"""Loops with a deadline: retries after transient errors, with exponential backoff, and waits for a condition."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tenacity
 
 from zenml_azureml.clock import Time
 
 T = TypeVar("T")
+
+
+def backoff(failures: int, longest: float, draw: Callable[[], float] = random.random) -> float:
+    """Return the seconds to wait before a retry: about 1, 2, 4, ...
+
+    Args:
+        failures: Number of failures so far, from 1.
+        longest: The longest pause.
+        draw: Draws a number from 0 to 1, so that many processes do not retry at the same time.
+    """
+    return min(longest, 2.0 ** min(failures - 1, 10)) * (0.5 + draw() / 2)
+
+
+def wait_until(
+    look: Callable[[], T],
+    is_over: Callable[[T], bool],
+    *,
+    deadline: float,
+    interval: float,
+    time: Time,
+    on_first_pause: Callable[[], None] = lambda: None,
+) -> T:
+    """Look again and again until the wait is over.
+
+    Args:
+        look: Looks; its errors are raised.
+        is_over: True if what it has seen ends the wait.
+        deadline: The moment of `time.monotonic()` after which there is no further look.
+        interval: Seconds between two looks.
+        time: The clock.
+        on_first_pause: Called if the first look does not end the wait.
+
+    Returns:
+        What the last look has seen, also if the deadline has passed.
+    """
+
+    def report(state: tenacity.RetryCallState) -> None:
+        if state.attempt_number == 1:
+            on_first_pause()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda seen: not is_over(seen)),
+        stop=lambda _state: time.monotonic() >= deadline,
+        wait=tenacity.wait_fixed(interval),
+        sleep=time.sleep,
+        before_sleep=report,
+        retry_error_callback=_last_result,
+    )(look)
 
 
 def retry(
@@ -56,6 +105,10 @@ def retry(
         before_sleep=report,
         reraise=True,
     )(work)
+
+
+def _last_result(state: tenacity.RetryCallState) -> Any:
+    return state.outcome.result() if state.outcome else None
 
 
 def _error_of(state: tenacity.RetryCallState) -> BaseException:

@@ -68,9 +68,14 @@ def safe_text(text: str) -> str:
     return _CONTROL.sub(_plain, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def one_line(text: str) -> str:
+    """Return a text in one line, with one space between its words."""
+    return " ".join(text.split())
+
+
 def safe_name(text: str) -> str:
     """Return a text for the middle of a line: as `safe_text`, with spaces instead of newlines and tabs."""
-    return text if text.isprintable() else " ".join(safe_text(text).split())
+    return text if text.isprintable() else one_line(safe_text(text))
 
 
 def safe_tags(tags: Mapping[str, object] | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tests.conftest import credential_of, point_clients_at
 from tests.contract.waiting import eventually
 from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.jobs.submitter import JobSubmitter
+from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
@@ -19,6 +20,12 @@ from zenml_azureml.emulator.http.bounds import LONGEST_SECONDS
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.emulator.state import Job
 from zenml_azureml.specs.job import JobSpec
+
+
+@pytest.fixture(autouse=True)
+def _unknown_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no sizes of another test's emulator, which may have had the same port."""
+    monkeypatch.setattr(catalogue, "_regions", {})
 
 
 @pytest.fixture

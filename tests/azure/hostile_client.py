@@ -31,10 +31,18 @@ from zenml_azureml.specs.job import JobSpec
 TOKEN = jwt.encode({"tid": "00000000-0000-0000-0000-000000000003"}, "k" * 32)
 
 
+@dataclass
 class Credential:
-    """Has a token at once."""
+    """Has a token at once.
 
-    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+    Attributes:
+        scopes: The scopes that were requested.
+    """
+
+    scopes: set[str] = field(default_factory=set)
+
+    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        self.scopes |= set(scopes)
         return AccessToken(TOKEN, 4_000_000_000)
 
 
@@ -46,17 +54,19 @@ class Client:
         server: The server.
         elsewhere: Another host, which must never hear of us.
         slept: Seconds of each pause.
+        credential: Our credential.
     """
 
     server: HostileServer
     elsewhere: HostileServer
     slept: list[float] = field(default_factory=list)
+    credential: Credential = field(default_factory=Credential)
 
     def __post_init__(self) -> None:
         # Of the time that answers take, each read of the wire is a second.
         seconds = itertools.count()
         transport = WorkspaceTransport(sleeper=self.slept.append, clock=lambda: float(next(seconds)))
-        self.connection = WorkspaceConnection(self.server.address, Credential, transport)
+        self.connection = WorkspaceConnection(self.server.address, lambda: self.credential, transport)
 
     def stop_clock(self) -> None:
         """Have no answer take any time."""

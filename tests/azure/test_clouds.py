@@ -86,7 +86,9 @@ def address_in(cloud: Cloud) -> WorkspaceAddress:
 
 def connect(cloud: Cloud, clouds: dict[Cloud, Emulator], wire: Wire) -> WorkspaceConnection:
     principal = principal_of(clouds[cloud])
-    return WorkspaceConnection(address_in(cloud), lambda: credential_for(principal, cloud, wire), wire)
+    return WorkspaceConnection(
+        address_in(cloud), lambda: credential_for(principal, cloud, wire), wire, endpoints=wire.endpoints
+    )
 
 
 # What an operator does with a workspace, a request or a few at a time.

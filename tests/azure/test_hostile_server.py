@@ -31,6 +31,7 @@ from tests.azure.hostile_client import (
     create_compute,
     find,
     list_all,
+    list_secrets,
     look,
     look_at_all,
     read_log,
@@ -129,6 +130,19 @@ def test_an_operation_on_another_host_is_not_followed(header: str, client: Clien
     error = client.error_of(create_compute)
 
     assert client.said(error) == FOREIGN.format("ELSEWHERE")
+    assert client.elsewhere.requests == []
+
+
+@pytest.mark.parametrize("resource", ["https://management.azure.com", "https://vault.azure.net"])
+def test_a_vault_gets_no_other_token_than_one_for_key_vaults(resource: str, client: Client) -> None:
+    challenge = f'Bearer authorization="{client.elsewhere.url}/tenant", resource="{resource}"'
+    client.when("/secrets", body("", 401, WWW_Authenticate=challenge))
+
+    error = client.error_of(list_secrets)
+
+    assert "signed in, but its tokens are refused" in str(error)
+    assert client.credential.scopes == {"https://vault.azure.net/.default"}
+    assert len(client.server.requests) == 2
     assert client.elsewhere.requests == []
 
 

@@ -8,7 +8,8 @@ from azure.core.credentials import TokenCredential
 from tests.contract.arm import Arm
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.jobs.poller import SeenJob, get_status_of_one, list_statuses
+from zenml_azureml.azure.jobs.poller import get_status_of_one, list_statuses
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.services.aml.job_views import complete
 from zenml_azureml.emulator.state import Job
@@ -33,7 +34,7 @@ def connection(emulator: Emulator, credential: TokenCredential) -> WorkspaceConn
 
 
 def seen(connection: WorkspaceConnection, *numbers: int) -> tuple[set[str], int]:
-    found: list[SeenJob] = []
+    found: list[JobSnapshot] = []
     requests = list_statuses(connection, "run", [f"job-{number}" for number in numbers], found.append)
     assert {job.status for job in found} <= {"Running"}
     return {job.name for job in found}, requests
@@ -77,7 +78,7 @@ def test_an_archived_job_is_seen(emulator: Emulator, connection: WorkspaceConnec
 
 
 def test_both_ways_to_look_show_the_same(connection: WorkspaceConnection) -> None:
-    found: list[SeenJob] = []
+    found: list[JobSnapshot] = []
     list_statuses(connection, "run", ["job-99"], found.append)
 
     by_name = get_status_of_one(connection, "job-99")

@@ -37,17 +37,20 @@ class Wire(WorkspaceTransport):
         clouds: The emulator of each cloud.
 
     Attributes:
+        endpoints: The emulators' own addresses, which their answers lead to.
         sent: Every request, oldest first.
     """
 
     def __init__(self, clouds: dict[Cloud, Emulator]) -> None:
+        super().__init__()
         addresses = {
             url: emulator.base_url
             for cloud, emulator in clouds.items()
             for url in (cloud.resource_manager, cloud.authority)
         }
-        super().__init__(addresses)
+        self._targets = {_host(url): target for url, target in addresses.items()}
         self._reached = {_host(url) for url in (*addresses, *addresses.values())}
+        self.endpoints = {url: url for url in addresses.values()}
         self.sent: list[Sent] = []
 
     def send(self, request: Any, **options: Any) -> Any:
@@ -63,6 +66,9 @@ class Wire(WorkspaceTransport):
                 scope=form.get("scope", ""),
             )
         )
+        target = self._targets.get(host)
+        if target is not None:
+            request.url = f"{target}{request.url.removeprefix(f'https://{host}')}"
         return super().send(request, **options)
 
     def to(self, cloud: Cloud) -> list[Sent]:

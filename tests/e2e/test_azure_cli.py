@@ -1,9 +1,10 @@
-"""Signing in with the login of the real Azure CLI, made at the emulator: `make test-azure-cli`."""
+"""The real Azure CLI: its login, made at the emulator, and the commands of messages: `make test-azure-cli`."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,9 +14,10 @@ from azure.ai.ml import MLClient
 from azure.core.credentials import TokenCredential
 from azure.identity import AzureCliCredential, CredentialUnavailableError, DefaultAzureCredential
 
+from tests.azure_commands import commands
 from tests.contract.test_implicit_sign_in import running
 from zenml_azureml.azure.auth.identity import credential_for
-from zenml_azureml.clouds import cloud_of
+from zenml_azureml.clouds import CLOUDS, cloud_of
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.local import shell_env
 
@@ -71,3 +73,44 @@ def test_without_a_login_there_is_none() -> None:
     """The one that the machine may have is not used: the emulator's shell has a place of its own for logins."""
     with pytest.raises(CredentialUnavailableError, match="az login"):
         AzureCliCredential().get_token("https://management.azure.com/.default")
+
+
+def complaints(commands: list[str]) -> dict[str, str]:
+    """What the CLI says of each command that it cannot parse; it runs none."""
+    python = Path(str(PROGRAM)).parent / "python"
+    words = [shlex.split(command)[1:] for command in commands]
+    done = subprocess.run(
+        [str(python), str(Path(__file__).with_name("azure_cli_parser.py"))],
+        input=json.dumps(words),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    return {command: what for command, what in zip(commands, said, strict=True) if what != "parsed"}
+
+
+def commands_of_messages() -> list[str]:
+    lines = [line for cloud in CLOUDS.values() for line in commands(cloud).values()]
+    return sorted({command for line in lines for command in line.split("; ")})
+
+
+def test_each_command_of_a_message_parses() -> None:
+    found = [command for command in commands_of_messages() if not command.startswith("az ml ")]
+
+    assert len(found) > 8
+    assert complaints(found) == {}
+    assert complaints([f"{found[0]} --unheard-of"])  # it is really parsed
+
+
+def test_each_command_of_a_message_about_a_workspace_parses() -> None:
+    """Needs the extension `ml`, which `make test-azure-cli` installs where Microsoft's index of them is reached."""
+    extensions = {extension["name"] for extension in json.loads(az("extension", "list", "--output", "json"))}
+    if "ml" not in extensions:
+        pytest.skip("the Azure CLI has no extension `ml` here")
+    found = [command for command in commands_of_messages() if command.startswith("az ml ")]
+
+    assert len(found) > 8
+    assert complaints(found) == {}

@@ -55,7 +55,7 @@ def test_a_role_that_is_missing_fails_it_and_is_named_with_the_command_that_give
     found = examined(simulated_project, code=1)
 
     assert list(found) == CHECKS
-    object_id, scope = emulator.context.identity.object_id, emulator.context.store.workspaces[0].path
+    object_id, workspace = emulator.context.identity.object_id, emulator.context.store.workspaces[0]
     assert found["roles"] == {
         "check": "roles",
         "status": "failed",
@@ -63,8 +63,8 @@ def test_a_role_that_is_missing_fails_it_and_is_named_with_the_command_that_give
         "workspace: no role allows workspaces/environments/versions/write, workspaces/jobs/write, "
         "workspaces/jobs/cancel/action.",
         "do_next": 'Have an owner of the workspace run: az role assignment create --role "AzureML Data Scientist" '
-        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {scope}. Role "
-        "assignments can take a few minutes to take effect.",
+        f"--assignee-object-id {object_id} --assignee-principal-type ServicePrincipal --scope {workspace.path} "
+        f"--subscription {workspace.subscription_id}. Role assignments can take a few minutes to take effect.",
     }
     assert found["quota"]["status"] == "unknown"
     assert found["workspace"]["status"] == found["compute"]["status"] == "ok"

@@ -95,10 +95,13 @@ def test_the_job_of_a_step_in_code_is_one_that_azure_ml_takes(
     assert variables["ZENML_STEP_OPERATOR"] == "True"
     assert properties["resources"]["dockerArgs"] == "--ipc=host"
     assert variables["WANDB"] == "REDACTED"
+    workspace = emulator.context.store.workspaces[0]
+    where = f"--workspace-name {workspace.name} --resource-group {workspace.resource_group}"
+    where += f" --subscription {workspace.subscription_id}"
     comments = [line for line in printed.splitlines() if line.startswith("#")]
     assert comments == [
         "# The step operator registers the environment before it submits the job. To register it yourself:",
-        f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE}",
+        f"# az ml environment create --name {environment_name(IMAGE)} --version 1 --image {IMAGE} {where}",
         "# Known at run time: zenml-step-run-id, STEP_RUN_ID, RUN_ID, RUN_NAME, SNAPSHOT_ID.",
         "# In a key vault instead of the job, if one can be used (`secrets_via` is auto): HF_TOKEN, WANDB.",
         "# REDACTED stands for a value that may be a secret.",

@@ -214,9 +214,3 @@ def test_all_that_azure_says_went_wrong_is_kept() -> None:
 @pytest.mark.parametrize("body", [{}, {"properties": None}, {"properties": {"provisioningErrors": None}}])
 def test_azure_need_not_say_anything(body: dict[str, Any]) -> None:
     assert compute_errors.errors_of(body) == ""
-
-
-def test_a_command_by_hand_names_the_workspace() -> None:
-    assert compute_errors.az_compute("start", "inst", WORKSPACE) == (
-        "az ml compute start --name inst --workspace-name ws --resource-group rg --subscription sub"
-    )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from zenml_azureml.azure.jobs.listing import ListedJob
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.lifecycle.cost import in_usd, total_of, usd_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -14,14 +14,14 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 def job(
     status: str, *, price: str | None = "2.0", started: float | None = None, ended: float | None = None
-) -> ListedJob:
+) -> JobSnapshot:
     """A job that has started and ended so many hours ago."""
 
     def moment(hours: float | None) -> datetime | None:
         return None if hours is None else NOW - timedelta(hours=hours)
 
     tags = {} if price is None else {"zenml_usd_per_hour_all_nodes": price}
-    return ListedJob("job", status, tags, "", None, "", moment(started), moment(ended))
+    return JobSnapshot("job", status, tags, started=moment(started), ended=moment(ended))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def job(
         (job("Completed", price="much", started=3, ended=1), None),
     ],
 )
-def test_a_job_costs_its_time_at_its_price(listed: ListedJob, usd: float | None) -> None:
+def test_a_job_costs_its_time_at_its_price(listed: JobSnapshot, usd: float | None) -> None:
     assert usd_of(listed, NOW) == (usd if usd is None else pytest.approx(usd))
 
 

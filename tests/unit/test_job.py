@@ -19,7 +19,6 @@ from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.submitter import JobSubmitter, build_command_job, environment_name
 from zenml_azureml.azure.transport import WorkspaceTransport
-from zenml_azureml.clouds import redirects
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobIdentity, JobOptions, JobService, JobSpec
@@ -245,5 +244,5 @@ def impatient(credential: ClientSecretCredential) -> JobSubmitter:
     """A submitter whose second tries do not wait."""
     name = WorkspaceName()
     address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
-    transport = WorkspaceTransport(redirects(address.cloud), sleeper=lambda _seconds: None)
+    transport = WorkspaceTransport(sleeper=lambda _seconds: None)
     return JobSubmitter(WorkspaceConnection(address, lambda: credential, transport=transport))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_pacing import StillTime
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.jobs.poller import SeenJob
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.watch import LONGEST_INTERVAL, SHORTEST_INTERVAL, Watch, WatchOptions, look_interval
 
 ages = st.timedeltas(timedelta(), timedelta(days=30))
@@ -47,7 +47,7 @@ def looks(watch: Watch, time: StillTime, status: str, seconds: int) -> int:
     number = 0
     for _ in range(2 * seconds):
         if watch.is_due_by(time.monotonic()):
-            watch.saw(SeenJob("job", status, "", ""))
+            watch.saw(JobSnapshot("job", status))
             number += 1
         time.sleep(0.5)
     return number
@@ -79,6 +79,6 @@ def test_the_studio_url_of_the_submit_stays_and_one_that_is_not_known_is_taken_f
     known = WatchOptions(tag="", patience=timedelta(minutes=30), studio_url="https://studio/?tid=1")
     for options, url in ((known, "https://studio/?tid=1"), (WatchOptions("", timedelta()), "https://studio/")):
         watch = Watch(connection, "job", options, time)
-        watch.saw(SeenJob("job", "Running", "gpus", "https://studio/"))
+        watch.saw(JobSnapshot("job", "Running", compute="gpus", studio_url="https://studio/"))
 
         assert watch.job.studio_url == url

@@ -12,14 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
 from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota, check_quota
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, choose_size, find_size
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
+from zenml_azureml.clouds import AZURE
 from zenml_azureml.emulator.services.aml.catalogue import catalogue, size_body
 from zenml_azureml.exceptions import AzureMLError
 
 REGION = "westeurope"
+ADDRESS = WorkspaceAddress("sub", "rg", "ws", AZURE)
 NO_LIMITS = Quota(REGION, ())
 
 
@@ -225,12 +228,12 @@ def test_a_region_that_offers_nothing_is_an_error_too() -> None:
 
 
 def test_a_size_is_found_in_any_case() -> None:
-    assert find_size("STANDARD_NC6S_V3", list(SIZES.values()), REGION) is NC6
+    assert find_size("STANDARD_NC6S_V3", list(SIZES.values()), REGION, ADDRESS) is NC6
 
 
 def test_an_unknown_size_is_answered_with_the_nearest_names_and_the_region() -> None:
     with pytest.raises(AzureMLError, match=r"`Standard_NC6_v3` in `westeurope`. Did you mean `Standard_NC6s_v3`"):
-        find_size("Standard_NC6_v3", list(SIZES.values()), REGION)
+        find_size("Standard_NC6_v3", list(SIZES.values()), REGION, ADDRESS)
 
 
 def test_a_size_by_name_that_is_too_small_is_warned_about_once_per_resource() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.contract.waiting import eventually
-from zenml_azureml.azure.single_flight import SingleFlight
+from zenml_azureml.azure.single_flight import Once, SingleFlight
 from zenml_azureml.exceptions import AzureMLError
 
 
@@ -115,3 +115,27 @@ def test_a_turn_that_is_interrupted_is_nobody_elses(pool: ThreadPoolExecutor) ->
     with pytest.raises(KeyboardInterrupt):
         first.result()
     assert second.result() == ("made", True)
+
+
+def test_what_is_made_once_is_made_by_one_of_many_and_kept(pool: ThreadPoolExecutor) -> None:
+    once, work = Once[str](), Work(lambda: "made")
+    asked = [pool.submit(once.get, work) for _ in range(8)]
+    eventually(lambda: work.begun)
+    assert not once.results  # does not wait
+
+    work.may_end.set()
+
+    assert {future.result() for future in asked} == {"made"}
+    assert once.get(lambda: fails(AssertionError("made again"))) == "made"
+    assert (work.begun, once.results) == (1, ("made",))
+
+
+def test_what_could_not_be_made_is_made_by_the_next(pool: ThreadPoolExecutor) -> None:
+    once = Once[None]()
+
+    with pytest.raises(AzureMLError, match="no such region"):
+        once.get(lambda: fails(AzureMLError("no such region")))  # type: ignore[arg-type]
+
+    once.get(lambda: None)
+    assert once.results == (None,)
+    once.get(lambda: fails(AssertionError("made again")))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from zenml_azureml import tags
-from zenml_azureml.azure.jobs.listing import ListedJob
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.job_admin.inventory import ends_unknown_to
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -31,7 +31,7 @@ class Server:
 def job(name: str, step_run: str, status: str = "Failed", *, minutes: int | None = 0, server: str = "mine") -> Any:
     created = None if minutes is None else NOW + timedelta(minutes=minutes)
     job_tags = {tags.STEP_RUN_ID: step_run, tags.SERVER_ID: server}
-    return SimpleNamespace(), ListedJob(name, status, job_tags, "", created, "")
+    return SimpleNamespace(), JobSnapshot(name, status, job_tags, created_at=created)
 
 
 def unknown(server: Server, *found: Any) -> set[str]:

@@ -19,11 +19,11 @@ from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import explain, is_missing_workspace
 from zenml_azureml.azure.jobs.details import JobDetails, describe_job
 from zenml_azureml.azure.jobs.handle import JobHandle
-from zenml_azureml.azure.jobs.listing import ListedJob, find_job, list_jobs
+from zenml_azureml.azure.jobs.listing import find_job, list_jobs
 from zenml_azureml.azure.jobs.manifest import spec_of
 from zenml_azureml.azure.jobs.monitor import JobMonitor
 from zenml_azureml.azure.jobs.resubmission import spec_from_job
-from zenml_azureml.azure.jobs.status import phase_of
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.submitter import JobSubmitter, SubmittedJob, build_command_job, how_to_cancel
 from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.keyvault.delivery import SecretDelivery
@@ -161,11 +161,11 @@ class Workspace:
         address = replace(self.address, subscription_id=subscription_id, resource_group=resource_group, name=name)
         return Workspace(address, self._credential, self._time)
 
-    def list_jobs(self, tag: str) -> Iterator[ListedJob]:
+    def list_jobs(self, tag: str) -> Iterator[JobSnapshot]:
         """Yield the jobs with a tag, newest first. See `listing.list_jobs`."""
         return list_jobs(self._connection, tag)
 
-    def find_job(self, job_name: str) -> ListedJob | None:
+    def find_job(self, job_name: str) -> JobSnapshot | None:
         """Return the job of that name; None if there is none. See `listing.find_job`."""
         return find_job(self._connection, job_name)
 
@@ -173,7 +173,7 @@ class Workspace:
         """Return the details of the job of that name; None if there is none. See `details.describe_job`."""
         return describe_job(self._connection, job_name)
 
-    def read_log(self, job: ListedJob, on_lines: Callable[[list[str]], None]) -> RunDetails:
+    def read_log(self, job: JobSnapshot, on_lines: Callable[[list[str]], None]) -> RunDetails:
         """Read the log of a job up to now.
 
         Args:
@@ -256,8 +256,7 @@ class Workspace:
         except HttpResponseError as error:
             if is_transient(error):
                 raise
-            status = jobs.get(job_name).status
-            if not phase_of(str(getattr(status, "value", status))).ended:
+            if not JobSnapshot.from_sdk(jobs.get(job_name)).phase.ended:
                 raise
         return True
 

@@ -17,36 +17,23 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Workspace
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import (
-    ClientAuthenticationError,
-    ResourceExistsError,
-    ResourceNotFoundError,
-    map_error,
-)
-from azure.core.pipeline import PipelineRequest, PipelineResponse
-from azure.core.pipeline.policies import (
-    BearerTokenCredentialPolicy,
-    CustomHookPolicy,
-    RetryPolicy,
-    UserAgentPolicy,
-)
 from azure.core.pipeline.transport import HttpTransport
 from azure.core.rest import HttpRequest, HttpResponse
 
 from zenml_azureml.azure.auth.refreshing_credential import RenewingCredential
 from zenml_azureml.azure.hosts import Hosts
 from zenml_azureml.azure.logs.blob_reader import BlobPart, read_blob
+from zenml_azureml.azure.pipelines import Policies, get_object
 from zenml_azureml.azure.rate_limiter import pacer_for
 from zenml_azureml.azure.responses import (
     AnswerError,
     Answers,
     LastAnswer,
     address_of,
-    object_of,
     pages_of,
     understood,
 )
-from zenml_azureml.azure.sdk.checked_client import checked
+from zenml_azureml.azure.sdk.checked_client import checked, items_of
 from zenml_azureml.azure.sdk.current_cloud import CURRENT_CLOUD
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.clock import SYSTEM_TIME, Time
@@ -92,8 +79,10 @@ class WorkspaceConnection:
         address: The workspace.
         credential: Makes the credential when it is first needed. It is renewed if Azure refuses it, for all users of
             the connection; see `RenewingCredential`.
-        transport: Carries all requests, and waits between them; None for the default one of the address.
+        transport: Carries all requests, and waits between them; None for the default one.
         time: Source of time.
+        endpoints: The address to use instead, for each address that must not be used; by default those of the
+            cloud's custom endpoint. See `EndpointPolicy`.
     """
 
     def __init__(
@@ -102,18 +91,19 @@ class WorkspaceConnection:
         credential: Callable[[], TokenCredential],
         transport: HttpTransport[Any, Any] | None = None,
         time: Time = SYSTEM_TIME,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
-        self.transport = transport or WorkspaceTransport(
-            redirects(address.cloud),
-            sleeper=time.sleep,
-            pacer=pacer_for(address.cloud.resource_manager, address.subscription_id, time),
-        )
-        self._hosts = Hosts(address.cloud, getattr(self.transport, "configured", ()))
+        self.transport = transport or WorkspaceTransport(sleeper=time.sleep)
+        endpoints = redirects(address.cloud) if endpoints is None else endpoints
+        self._hosts = Hosts(address.cloud, tuple(url for pair in endpoints.items() for url in pair))
+        pacer = pacer_for(address.cloud.resource_manager, address.subscription_id, time)
         self._make_credential = credential
         self._time = time
         self._lock = threading.RLock()
         self._answers = Answers()
+        #: The policies of its pipelines.
+        self.policies = Policies(lambda: self.credential, self._answers, pacer, endpoints)
 
     @property
     def cloud(self) -> Cloud:
@@ -165,7 +155,7 @@ class WorkspaceConnection:
         """
         with self._lock:
             pipeline = self._services
-        return _object_from(pipeline, HttpRequest("GET", url))
+        return get_object(pipeline, url)
 
     def get_pages(self, url: str) -> Iterator[list[dict[str, Any]]]:
         """Yield the pages of a list, each with one GET as in `get_json`. The list is finite; see `responses.pages_of`.
@@ -175,23 +165,13 @@ class WorkspaceConnection:
         """
         return pages_of(self.get_json, url)
 
-    def ask_vault(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Send one request to a key vault.
+    def check_vault(self, url: str) -> None:
+        """Check that a token for key vaults may go to a URL. See `Hosts.check_vault`."""
+        self._hosts.check_vault(url)
 
-        Args:
-            method: HTTP method.
-            url: The whole URL.
-            body: The body, as JSON; None for none.
-
-        Returns:
-            The body, which is a JSON object.
-
-        Raises:
-            azure.core.exceptions.AzureError: As `get_json`.
-        """
-        with self._lock:
-            pipeline = self._vaults
-        return _object_from(pipeline, HttpRequest(method, url, json=body))
+    def items(self, listed: Any) -> Iterator[Any]:
+        """Yield the items of a list of one of Azure's clients, which is finite. See `checked_client.items_of`."""
+        return items_of(listed, self._begin)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -230,6 +210,11 @@ class WorkspaceConnection:
         """The workspace's region, e.g. `westeurope`. Costs a request if the workspace is not known yet."""
         return str(self._workspace.location)
 
+    @property
+    def key_vault_id(self) -> str:
+        """ARM id of the workspace's own key vault; empty if it has none. Costs as much as `location`."""
+        return str(self._workspace.key_vault or "")
+
     @cached_property
     def _workspace(self) -> Workspace:
         workspace: Workspace = self.client.workspaces.get(self.address.name)
@@ -260,9 +245,8 @@ class WorkspaceConnection:
                 enable_telemetry=False,
                 transport=self.transport,
                 polling_interval=OPERATION_POLLING_SECONDS,
-                per_call_policies=[CustomHookPolicy(raw_request_hook=self._check_request)],
-                raw_request_hook=self._check_request,  # of redirects too
-                raw_response_hook=self._take_response,
+                per_retry_policies=self.policies.before_sign_in(self._hosts.check_token),
+                custom_hook_policy=self.policies.after_sign_in(self._hosts.check_token),
                 **options,
             )
         return checked(client, self._begin)
@@ -271,46 +255,15 @@ class WorkspaceConnection:
         """Return a record of the next answers on this thread."""
         return LastAnswer(self._answers)
 
-    def _check_request(self, request: PipelineRequest[Any]) -> None:
-        """Allow requests to hosts of the cloud only, even if the address is from a link, a redirect or a header."""
-        self._hosts.check_token(request.http_request.url)
-
-    def _check_vault_request(self, request: PipelineRequest[Any]) -> None:
-        self._hosts.check_vault(request.http_request.url)
-
-    def _take_response(self, response: PipelineResponse[Any, Any]) -> None:
-        request, answer = response.http_request, response.http_response
-        self._answers.take(request.method, request.url, answer.status_code, _body_of(answer))
-        self._credential.on_response(response)
-
     @cached_property
     def _services(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(self.cloud.token_scope, self._check_request)
-
-    @cached_property
-    def _vaults(self) -> PipelineClient[HttpRequest, HttpResponse]:
-        return self._pipeline_for(f"{self.cloud.vault}/.default", self._check_vault_request)
-
-    def _pipeline_for(
-        self, scope: str, check: Callable[[PipelineRequest[Any]], None]
-    ) -> PipelineClient[HttpRequest, HttpResponse]:
-        policies = [
-            UserAgentPolicy(sdk_moniker="zenml-azureml"),
-            CustomHookPolicy(raw_request_hook=check),  # first, before a token is requested
-            RetryPolicy.no_retries(),  # the caller decides about retries
-            BearerTokenCredentialPolicy(self._credential, scope),
-            CustomHookPolicy(raw_response_hook=self._take_response),
-        ]
+        policies = self.policies.with_tokens(self._credential, self.cloud.token_scope, self._hosts.check_token)
         return PipelineClient("", policies=policies, transport=self.transport)
 
     @cached_property
     def _storage(self) -> PipelineClient[HttpRequest, HttpResponse]:
         # A SAS URL contains the permission: no token may go there.
-        policies = [UserAgentPolicy(sdk_moniker="zenml-azureml"), RetryPolicy.no_retries()]
-        return PipelineClient("", policies=policies, transport=self.transport)
-
-
-_ERRORS = {401: ClientAuthenticationError, 404: ResourceNotFoundError, 409: ResourceExistsError}
+        return PipelineClient("", policies=self.policies.without_tokens(), transport=self.transport)
 
 
 def _renew_in_child() -> None:
@@ -321,25 +274,3 @@ def _renew_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_in_child)
-
-
-def _object_from(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> dict[str, Any]:
-    response: HttpResponse = pipeline.send_request(request)
-    # Raise the same errors as the SDK for these answers.
-    map_error(response.status_code, response, _ERRORS)
-    response.raise_for_status()
-    where = address_of(request.url)
-    if 300 <= response.status_code < 400:
-        raise AnswerError(f"{where} answered with a redirect, which is not followed.")
-    try:
-        body = response.json()
-    except (ValueError, RecursionError) as error:
-        words = "nothing" if not response.content else "something that is not JSON"
-        raise AnswerError(f"{where} answered with {words}; it may be the answer of a proxy.") from error
-    return object_of(body, request.url)
-
-
-def _body_of(answer: Any) -> bytes:
-    """Return the body of an answer of either of azure-core's two kinds."""
-    body: bytes = answer.body() if hasattr(answer, "body") and callable(answer.body) else answer.content
-    return body

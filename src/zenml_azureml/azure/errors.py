@@ -12,6 +12,7 @@ from azure.core.exceptions import (
 )
 
 from zenml_azureml.azure.auth.errors import SignInError
+from zenml_azureml.azure.cli_hints import az_login
 from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.hosts import ForeignHostError
 from zenml_azureml.azure.responses import error_in
@@ -85,8 +86,8 @@ def _advice(error: AzureError, address: WorkspaceAddress) -> str:
         return (
             "Check the credentials. The step operator uses, in this order: its service connector, the service "
             "principal in its configuration, and what the environment offers (environment variables, workload or "
-            "managed identity, `az login`). An expired login is renewed by `az login`, a service connector by "
-            "`zenml service-connector verify NAME`."
+            "managed identity, the login of the Azure CLI). An expired login is renewed by "
+            f"`{az_login(address.cloud)}`, a service connector by `zenml service-connector verify NAME`."
         )
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
         return (
@@ -107,7 +108,10 @@ def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> st
             f"it with `zenml step-operator update NAME --{_ADDRESS_CODES[code]}=...`."
         )
     if error.status_code == 401:
-        return "The credential's token was refused: log in again (`az login`), or renew the service connector."
+        return (
+            f"The credential's token was refused: log in again (`{az_login(address.cloud)}`), or renew the service "
+            "connector."
+        )
     if error.status_code == 403:
         return (
             "The credential lacks permission. Its identity needs the roles `AzureML Data Scientist` and `AzureML "

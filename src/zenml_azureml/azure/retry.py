@@ -21,7 +21,7 @@ from zenml_azureml.azure.errors import error_message
 from zenml_azureml.azure.retry_after import wished_pause, within
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.retry_loop import retry
+from zenml_azureml.retry_loop import backoff, retry
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ def pause_after(error: BaseException, failures: int, draw: Callable[[], float] =
     Returns:
         About 1, 2, 4, ... at most 30; not less than Azure requests.
     """
-    longest = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(failures - 1, 10))
-    return max(_retry_after(_cause(error)), longest * (0.5 + draw() / 2))
+    return max(_retry_after(_cause(error)), backoff(failures, LONGEST_PAUSE_SECONDS, draw))
 
 
 def with_retries(

@@ -1,4 +1,4 @@
-"""Single flight: concurrent equal requests share one execution."""
+"""Single flight: concurrent equal requests share one execution, once each time or once for good."""
 
 from __future__ import annotations
 
@@ -8,6 +8,34 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class Once(Generic[T]):
+    """A result that the first caller produces; the others wait for it. A failure is not kept. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._results: list[T] = []
+
+    def get(self, make: Callable[[], T]) -> T:
+        """Return the result.
+
+        Args:
+            make: Produces it, if no earlier call has done so. Its errors are raised.
+        """
+        with self._lock:
+            if not self._results:
+                self._results.append(make())
+            return self._results[0]
+
+    @property
+    def results(self) -> tuple[T, ...]:
+        """The result, or an empty tuple if there is none yet; does not wait."""
+        return tuple(self._results)
+
+    def renew(self) -> None:
+        """Take a new lock, in a forked child: a thread of the parent may have held the present one."""
+        self._lock = threading.Lock()
 
 
 @dataclass

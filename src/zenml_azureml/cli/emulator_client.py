@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import ssl
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.error import HTTPError
 
 import click
 
@@ -89,18 +85,22 @@ def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
     Raises:
         click.ClickException: If it refuses the request, e.g. because of an invalid body or another user's key.
     """
+    import requests
+
     from zenml_azureml.emulator.local.keys import found_keys
 
-    https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=running.ca_file))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), https)
-    data = None if body is None else json.dumps(body).encode()
     keys = found_keys(running.state)
-    headers = {"Content-Type": "application/json", **(keys.admin_headers if keys else {})}
-    request = urllib.request.Request(running.base_url + path, data, headers)  # noqa: S310
-    try:
-        with opener.open(request, timeout=30) as answer:
-            return json.load(answer)
-    except HTTPError as error:
-        if error.code not in (400, 401, 403):
-            raise
-        raise click.ClickException(json.load(error)["error"]) from error
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy, and no other certificates
+        answer = session.request(
+            "GET" if body is None else "POST",
+            running.base_url + path,
+            json=body,
+            headers=keys.admin_headers if keys else {},
+            verify=str(running.ca_file),
+            timeout=30,
+        )
+    if answer.status_code in (400, 401, 403):
+        raise click.ClickException(answer.json()["error"])
+    answer.raise_for_status()
+    return answer.json()

@@ -27,7 +27,7 @@ from zenml_azureml.run_store.server_retries import ServerUnavailableError, retry
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.inventory import FoundAt
     from zenml_azureml.job_admin.workspaces import Place
 
@@ -226,7 +226,7 @@ def _cancel(
     return not any(result.problem for result in results)
 
 
-def _tell_server_of_step(job: ListedJob, server: ServerView, *, by_command: bool) -> None:
+def _tell_server_of_step(job: JobSnapshot, server: ServerView, *, by_command: bool) -> None:
     step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
     if not is_id(step_run_id) or server.id is None or job.tags.get(tags.SERVER_ID) != server.id:
         return
@@ -254,7 +254,7 @@ def _tell_server(what: str, report: Callable[[], None], command: str = "") -> No
         echo(f"Failed to report to the ZenML server that {what}: {error}", err=True)
 
 
-def _end_run(run_id: UUID, ended_before: Sequence[ListedJob], server: ServerView, reporter: Reporter) -> None:
+def _end_run(run_id: UUID, ended_before: Sequence[JobSnapshot], server: ServerView, reporter: Reporter) -> None:
     for job in ended_before:  # of those that were cancelled now, the server knows
         _tell_server_of_step(job, server, by_command=False)
     command = f"zenml-azureml jobs cancel --run {run_id}"

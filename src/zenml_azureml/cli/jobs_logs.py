@@ -18,7 +18,7 @@ from zenml_azureml.cli.progress import working
 from zenml_azureml.safe_text import safe_log_line
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
 
 #: How long Azure may be unavailable while a log is followed.
@@ -27,7 +27,7 @@ _PATIENCE = timedelta(minutes=5)
 _Printer = Callable[[str], None]
 
 
-def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) -> None:
+def print_log(place: Place, job: JobSnapshot, last: int | None, *, as_json: bool) -> None:
     """Print the log of a job so far.
 
     Args:
@@ -58,7 +58,7 @@ def print_log(place: Place, job: ListedJob, last: int | None, *, as_json: bool) 
         show(line)
 
 
-def follow_log(place: Place, job: ListedJob, *, as_json: bool) -> None:
+def follow_log(place: Place, job: JobSnapshot, *, as_json: bool) -> None:
     """Print the log of a job until it has ended.
 
     Args:

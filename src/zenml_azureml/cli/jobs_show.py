@@ -23,8 +23,9 @@ from zenml_azureml.lifecycle.outcome import job_failure
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
+    from zenml_azureml.azure.connection import WorkspaceAddress
     from zenml_azureml.azure.jobs.details import JobDetails
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
 
 
@@ -43,7 +44,7 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
         place, account = _described(job_or_step_run, places)
         server = ServerView()
         (found,) = judged([(place, account.job)], server)
-        failure = _failure(account, server)
+        failure = _failure(account, server, place.workspace.address)
     if as_json:
         echo(json.dumps(_as_json(found, account, failure), indent=2))
         return
@@ -66,7 +67,7 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDet
     return found[0], account
 
 
-def _failure(account: JobDetails, server: ServerView) -> JobFailedError | None:
+def _failure(account: JobDetails, server: ServerView, address: WorkspaceAddress) -> JobFailedError | None:
     """Return the failure of the job; None if it did not fail."""
     job = account.job
     time_used_up = account.details and account.details.time_used_up
@@ -79,7 +80,14 @@ def _failure(account: JobDetails, server: ServerView) -> JobFailedError | None:
             reported = step_runs.reported_failure(UUID(step_run_id))
         except Exception:  # noqa: BLE001 - the failure is shown even without the server's part of it
             reported = ""
-    return job_failure(f"The Azure ML job `{job.name}`", account.details, account.log_end, reported, job.studio_url)
+    return job_failure(
+        f"The Azure ML job `{job.name}`",
+        account.details,
+        account.log_end,
+        reported,
+        job.studio_url,
+        address=address,
+    )
 
 
 def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:
@@ -127,7 +135,7 @@ def _span(started: datetime | None, ended: datetime | None) -> str:
     return str(timedelta(seconds=round((ended - started).total_seconds()))) if started and ended else ""
 
 
-def _cost(job: ListedJob) -> str:
+def _cost(job: JobSnapshot) -> str:
     """Return the cost of the job so far, estimated from Azure's price."""
     usd = usd_of(job, datetime.now(timezone.utc))
     if usd is None:

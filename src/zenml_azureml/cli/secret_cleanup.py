@@ -12,9 +12,10 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.inventory import is_id
 from zenml_azureml.job_admin.orphans import NoStepRun
 from zenml_azureml.job_admin.stale_secrets import SecretFacts, is_left
+from zenml_azureml.safe_text import one_line
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.azure.keyvault.client import ListedSecret
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.job_admin.workspaces import Place
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Report = Callable[[str, str], None]
 
 
-def delete_secret_of(place: Place, job: ListedJob, report: Report) -> bool:
+def delete_secret_of(place: Place, job: JobSnapshot, report: Report) -> bool:
     """Delete the secret of a job that has ended, if it has one. Return True if none is left."""
     url = job.tags.get(tags.VAULT_SECRET, "")
     return not url or _delete(place, url, report)
@@ -75,6 +76,6 @@ def _delete(place: Place, url: str, report: Report) -> bool:
     try:
         place.workspace.secrets.delete(url)
     except AzureMLError as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(str(error))
     report(url, problem)
     return not problem

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def spec(*, step: str, run: str | None, config: Path | None, operator: str | None, as_json: bool) -> None:
-    """Print the Azure ML job of a step as YAML for `az ml job create --file`, without submitting it.
+    """Print the Azure ML job of a step as YAML for the Azure CLI, without submitting it.
 
     STEP is MODULE:PIPELINE.STEP for a step in your code, e.g. train:training.trainer. Placeholders stand for values
     that are known at run time only. For a step of a past run, STEP is the name of the step, the ID of the step run or
@@ -76,12 +76,11 @@ def _preview_of_run(step: str, run: str | None, operator: str | None) -> Preview
 
 def _notes(preview: Preview) -> list[str]:
     """Return the comments above the job."""
-    environment, _, version = str(preview.document["environment"]).removeprefix("azureml:").rpartition(":")
     notes = []
     if preview.is_built:
         notes += [
             "The step operator registers the environment before it submits the job. To register it yourself:",
-            f"az ml environment create --name {environment} --version {version} --image {preview.image}",
+            preview.register,
         ]
     else:
         notes.append("ZenML builds the image when the pipeline runs; the environment is named after it.")

@@ -26,6 +26,7 @@ from zenml_azureml.doctor.checks.versions import Versions
 from zenml_azureml.doctor.result import Problem
 from zenml_azureml.plugin.flavor import AzureMLStepOperatorFlavor
 from zenml_azureml.plugin.requirements import DISTRIBUTION_NAME, pip_target
+from zenml_azureml.safe_text import one_line
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec, ExistingCompute
 
@@ -170,7 +171,7 @@ def _engine_architecture() -> tuple[str, str]:
             continue
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.strip().rpartition("/")[2], ""
-        problem = " ".join(done.stderr.split()) or f"`{program} version` failed."
+        problem = one_line(done.stderr) or f"`{program} version` failed."
     return "", problem
 
 
@@ -219,4 +220,4 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(str(error)) or type(error).__name__

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.safe_text import one_line
 
 
 class Status(str, Enum):
@@ -52,7 +53,7 @@ class Problem:
     def of(cls, error: AzureMLError) -> Problem:
         """Return an error as a problem, in one line."""
         said = f" Azure: {error.azure_message}" if error.azure_message else ""
-        return cls(" ".join(f"{error.summary}{said}".split()), error.hint)
+        return cls(one_line(f"{error.summary}{said}"), error.hint)
 
 
 def ok(check: str, found: str) -> Finding:

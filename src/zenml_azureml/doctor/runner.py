@@ -27,6 +27,7 @@ from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 if TYPE_CHECKING:
     from zenml_azureml.azure.arm.inspector import Inspector
     from zenml_azureml.azure.arm.models import Credential, InspectedCompute, InspectedWorkspace
+    from zenml_azureml.azure.connection import WorkspaceAddress
     from zenml_azureml.doctor.checks.compute import ConfiguredCompute
     from zenml_azureml.doctor.checks.registry import StackRegistry
     from zenml_azureml.step_operator import AzureMLStepOperator
@@ -59,11 +60,11 @@ def examine(operator: AzureMLStepOperator, cloud: str | None, now: datetime) -> 
     jobs_run_here = not operator.config.is_remote
     found_stack = stack.stack_of(operator)
     registry_of_stack = stack.container_registry(found_stack) if found_stack else None
-    azure = _Azure(space.inspector, stack.configured_compute(operator))
+    azure = _Azure(space.inspector, stack.configured_compute(operator), space.address)
     yield credentials.check_credentials(azure.credential, stack.connector_expires_at(operator), now)
     yield workspace.check_workspace(space.address.name, azure.workspace, azure.run_history())
     yield roles.check_roles(azure.roles())
-    yield compute.check_compute(azure.computes, azure.configured)
+    yield compute.check_compute(azure.computes, azure.configured, space.address)
     yield quota.check_quota_left(azure.quota())
     if jobs_run_here:
         yield from (ok(check, "Jobs run on this machine") for check in (registry.REACHABLE, registry.PULL))
@@ -86,6 +87,7 @@ class _Azure:
 
     inspector: Inspector
     configured: ConfiguredCompute
+    address: WorkspaceAddress
 
     def __post_init__(self) -> None:
         self.credential: Credential | Problem = _known(self.inspector.credential)
@@ -117,7 +119,7 @@ class _Azure:
         if isinstance(permissions, Problem):
             return permissions
         makes = self.configured.is_made and self._existing is None
-        return roles.Roles(self.credential, permissions, self.workspace.path, makes)
+        return roles.Roles(self.credential, permissions, self.address, makes)
 
     def quota(self) -> quota.QuotaFacts | Problem:
         if isinstance(self.workspace, Problem):
@@ -144,7 +146,9 @@ class _Azure:
         if found is not None:
             principals = (*space.principal_ids, *(existing.principal_ids if existing else ()))
             grants = {principal: self._may_pull(found.id, principal) for principal in principals}
-        return registry.RegistryFacts(of_stack, found, space, existing, grants, serverless=not self.configured.name)
+        return registry.RegistryFacts(
+            of_stack, found, space, existing, grants, serverless=not self.configured.name, address=self.address
+        )
 
     def _may_pull(self, registry_id: str, principal_id: str) -> bool | None:
         granted = _known(lambda: self.inspector.may_pull(registry_id, principal_id))

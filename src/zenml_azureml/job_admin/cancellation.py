@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.retry_loop import wait_until
+from zenml_azureml.safe_text import one_line
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.inventory import FoundAt
     from zenml_azureml.job_admin.workspaces import Place
 
@@ -33,7 +35,7 @@ class Cancelled:
     """
 
     place: Place
-    job: ListedJob
+    job: JobSnapshot
     problem: str = ""
 
 
@@ -52,18 +54,20 @@ def cancel_all(
     """
     deadline = time.monotonic() + timeout.total_seconds()
 
-    def cancel(place: Place, job: ListedJob) -> Cancelled:
+    def cancel(place: Place, job: JobSnapshot) -> Cancelled:
         try:
             place.workspace.cancel(job.name)
-            while True:
-                seen = place.workspace.find_job(job.name) or job
-                if seen.phase.ended:
-                    return Cancelled(place, seen)
-                if time.monotonic() >= deadline:
-                    break
-                time.sleep(_POLL_INTERVAL.total_seconds())
+            seen = wait_until(
+                lambda: place.workspace.find_job(job.name) or job,
+                lambda listed: listed.phase.ended,
+                deadline=deadline,
+                interval=_POLL_INTERVAL.total_seconds(),
+                time=time,
+            )
         except AzureMLError as error:
             return Cancelled(place, job, _one_line(error, place.workspace.how_to_cancel(job.name)))
+        if seen.phase.ended:
+            return Cancelled(place, seen)
         return Cancelled(
             place,
             seen,
@@ -76,5 +80,5 @@ def cancel_all(
 
 
 def _one_line(error: AzureMLError, command: str) -> str:
-    message = " ".join(str(error).split())
+    message = one_line(str(error))
     return message if command in message else f"{message} {command}"

@@ -16,12 +16,12 @@ from zenml_azureml.job_admin.orphans import JobFacts, NoStepRun, OrphanStatus, S
 from zenml_azureml.run_store.step_runs import job_name_of
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.job_admin.workspaces import Place
 
 #: A workspace, and a job in it.
-FoundAt = tuple["Place", "ListedJob"]
+FoundAt = tuple["Place", "JobSnapshot"]
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -41,7 +41,7 @@ class FoundJob:
     """
 
     place: Place
-    job: ListedJob
+    job: JobSnapshot
     step_run: StepRunFacts | NoStepRun
     judgement: OrphanStatus
 
@@ -90,7 +90,7 @@ def find_job(job_or_step_run: str, places: Iterable[Place]) -> FoundAt | None:
     return None
 
 
-def _newest(job: ListedJob, step_run_id: str, place: Place) -> ListedJob:
+def _newest(job: JobSnapshot, step_run_id: str, place: Place) -> JobSnapshot:
     """Return the newest job of a step run, given its first: their names are numbered without a gap."""
     for number in count(2):
         following = place.workspace.find_job(job_name_of(UUID(step_run_id), number))
@@ -110,7 +110,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def belongs_to(job: ListedJob, run: str) -> bool:
+def belongs_to(job: JobSnapshot, run: str) -> bool:
     """True if a job belongs to a run, according to its tags.
 
     Args:
@@ -130,7 +130,7 @@ def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collectio
     """
     server_id = server.id
 
-    def with_judgement(place: Place, job: ListedJob) -> FoundJob:
+    def with_judgement(place: Place, job: JobSnapshot) -> FoundJob:
         end_is_known = job.name not in unknown_ends
         facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""), end_is_known)
         step_run: StepRunFacts | NoStepRun = NoStepRun.NOT_TOLD
@@ -152,7 +152,7 @@ def ends_unknown_to(server: ServerView, found: Iterable[FoundAt]) -> frozenset[s
         server: The server.
         found: The jobs, including finished ones.
     """
-    newest: dict[str, ListedJob] = {}
+    newest: dict[str, JobSnapshot] = {}
     unfinished = set()
     for _, job in found:
         step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
@@ -168,5 +168,5 @@ def ends_unknown_to(server: ServerView, found: Iterable[FoundAt]) -> frozenset[s
     )
 
 
-def _created(job: ListedJob) -> datetime:
+def _created(job: JobSnapshot) -> datetime:
     return job.created_at or datetime.min.replace(tzinfo=timezone.utc)

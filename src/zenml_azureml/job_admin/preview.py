@@ -12,6 +12,7 @@ from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import StoreType
 from zenml.orchestrators.utils import get_config_environment_vars
 
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret, server_id
 from zenml_azureml.secrets.classification import without_secrets
@@ -47,8 +48,9 @@ class Preview:
     """A job that is not submitted.
 
     Attributes:
-        document: The job, in the format of `az ml job create`.
+        document: The job, in the format that the Azure CLI creates jobs from.
         image: The image of its environment; a placeholder if it is not built yet.
+        register: The command that registers its environment.
         is_built: True if that image is known.
         placeholders: Placeholders for values that are known at run time only.
         by_vault: Names of the environment variables that are in a key vault instead of the document.
@@ -57,6 +59,7 @@ class Preview:
 
     document: dict[str, Any]
     image: str
+    register: str
     is_built: bool
     placeholders: tuple[str, ...] = ()
     by_vault: tuple[str, ...] = ()
@@ -160,9 +163,13 @@ def _preview(
     if by_vault:
         url = vault_secret or f"https://{_KEY_VAULT}/secrets/{request.name}"
         redacted = without_secrets(redacted, url, workspace.address.cloud.vault)
+    document = workspace.preview(redacted, resolution.compute, demands)
+    environment, _, version = str(document["environment"]).removeprefix("azureml:").rpartition(":")
+    address, image = workspace.address, request.image
     return Preview(
-        workspace.preview(redacted, resolution.compute, demands),
+        document,
         request.image,
+        az_ml(address, "ml environment create", name=environment, version=version, image=image),
         is_built,
         placeholders=(_KEY_VAULT,) if by_vault and not vault_secret else (),
         by_vault=names if by_vault else (),

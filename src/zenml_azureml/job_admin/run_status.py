@@ -21,13 +21,14 @@ from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.retry_loop import wait_until
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ask
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
 
 logger = get_logger(__name__)
@@ -74,7 +75,7 @@ def mark_step_stopped(step_run_id: UUID, reason: AzureMLError) -> None:
         step_runs.publish_stopped(step_run, reason)
 
 
-def publish_step_end(step_run_id: UUID, job: ListedJob, *, by_command: bool) -> None:
+def publish_step_end(step_run_id: UUID, job: JobSnapshot, *, by_command: bool) -> None:
     """Report to the server how a step without orchestrator ended, given its ended job, unless the server knows.
 
     Args:
@@ -198,15 +199,11 @@ def settle(run_id: UUID, patience: timedelta, *, time: Time = SYSTEM_TIME) -> Pi
 
 
 def _comes_true(ask: Callable[[], bool], waited_for: str, patience: timedelta, time: Time) -> bool:
-    if ask():
-        return True
-    logger.info("Waiting up to %.0f s for %s.", patience.total_seconds(), waited_for)
-    deadline = time.monotonic() + patience.total_seconds()
-    while time.monotonic() < deadline:
-        time.sleep(_POLL_INTERVAL.total_seconds())
-        if ask():
-            return True
-    return False
+    def report() -> None:
+        logger.info("Waiting up to %.0f s for %s.", patience.total_seconds(), waited_for)
+
+    deadline, interval = time.monotonic() + patience.total_seconds(), _POLL_INTERVAL.total_seconds()
+    return wait_until(ask, bool, deadline=deadline, interval=interval, time=time, on_first_pause=report)
 
 
 def _lived_in_a_process(run: PipelineRunResponse) -> bool:

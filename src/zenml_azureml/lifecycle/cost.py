@@ -11,7 +11,7 @@ from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import FINALIZING
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 
 
 def in_usd(usd: float) -> str:
@@ -27,7 +27,7 @@ def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
         return None
 
 
-def usd_of(job: ListedJob, now: datetime) -> float | None:
+def usd_of(job: JobSnapshot, now: datetime) -> float | None:
     """Return the estimated cost of a job so far in US dollars; None if its price or its running time is unknown.
 
     Args:
@@ -68,7 +68,7 @@ class Total:
         return f"Estimated cost of the run so far: {in_usd(self.usd)} USD ({jobs}{without})."
 
 
-def total_of(jobs: Sequence[ListedJob], now: datetime) -> Total:
+def total_of(jobs: Sequence[JobSnapshot], now: datetime) -> Total:
     """Return the total cost of jobs.
 
     Args:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 
+from zenml_azureml.azure.cli_hints import Address
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_code_of, without_repetition
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
@@ -121,6 +122,7 @@ def job_failure(
     is_command: bool = False,
     job_name: str = "",
     log_shown: bool = False,
+    address: Address | None = None,
 ) -> JobFailedError:
     """Return why a job failed.
 
@@ -133,6 +135,7 @@ def job_failure(
         is_command: True if it runs a command of the user, which reports only its exit code.
         job_name: Name of the Azure ML job.
         log_shown: True if the user has seen its log.
+        address: Its workspace; None if unknown.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -159,7 +162,7 @@ def job_failure(
         log_tail=rest_of_log,
         log_source=log_end.label,
         studio_url=studio_url,
-        hint=cause.hint,
+        hint=cause.advice(address),
         log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,
@@ -226,6 +229,7 @@ def _explain(job: JobHandle, step: str, reported: str, is_command: bool) -> Azur
         is_command=is_command,
         job_name=job.name,
         log_shown=job.log_shown,
+        address=job.address,
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.azure.client import Workspace
-    from zenml_azureml.azure.jobs.listing import ListedJob
+    from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 
 logger = get_logger(__name__)
@@ -75,7 +75,7 @@ class _Unfinished:
     """
 
     trace: Trace
-    job: ListedJob
+    job: JobSnapshot
     found_at: float
     asked_at: float | None = None
     missing: int = field(default=0)
@@ -168,7 +168,7 @@ class Search:
                     break
         return found
 
-    def _note(self, trace: Trace, job: ListedJob) -> list[_Unfinished]:
+    def _note(self, trace: Trace, job: JobSnapshot) -> list[_Unfinished]:
         self.checkpoints = job.checkpoints or self.checkpoints
         number = step_runs.number_named_in(job.name)
         if number >= trace.number:
@@ -258,12 +258,12 @@ class Search:
             f"{unfinished.trace.workspace.how_to_cancel(job.name)}",
         )
 
-    def _drop_secret(self, trace: Trace, job: ListedJob) -> None:
+    def _drop_secret(self, trace: Trace, job: JobSnapshot) -> None:
         if not trace.predecessor.reported:  # otherwise the process that reported the end has deleted it
             addresses = [trace.secret, job.tags.get(tags.VAULT_SECRET, "")]
             trace.workspace.secrets.drop(job.name, addresses, in_background=True)
 
-    def _find(self, workspace: Workspace, name: str, check: Check) -> ListedJob | None:
+    def _find(self, workspace: Workspace, name: str, check: Check) -> JobSnapshot | None:
         return self._ask(f"looking for the job `{name}`", lambda: workspace.find_job(name), check)
 
     def _ask(self, doing: str, work: Callable[[], T], check: Check) -> T:

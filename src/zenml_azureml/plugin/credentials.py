@@ -12,6 +12,7 @@ from zenml.logger import get_logger
 from zenml.stack import StackComponent
 from zenml.utils import secret_utils
 
+from zenml_azureml.azure.cli_hints import az_login, az_reset_secret
 from zenml_azureml.clouds import AZURE
 from zenml_azureml.exceptions import AzureMLError
 
@@ -80,7 +81,7 @@ def _check_connector_serves(cloud: Cloud, operator_name: str) -> None:
             f"in to the public cloud only, not to {cloud.name}.",
             hint=f"Disconnect it with `zenml step-operator disconnect {operator_name}`. Then give the step operator "
             "a service principal (its options `tenant_id`, `service_principal_id` and `service_principal_password`), "
-            f"or log in to that cloud on this machine: `az cloud set --name {cloud.name}`, `az login`.",
+            f"or log in to that cloud on this machine:\n{az_login(cloud)}",
         )
 
 
@@ -226,7 +227,7 @@ class _OfPrincipal(OperatorCredential):
 
     def advice(self) -> str:
         return (
-            f"Create a new secret for it (`az ad app credential reset --id {self._principal.client_id} --append`) and "
+            f"Create a new secret for it (`{az_reset_secret(self._cloud, self._principal.client_id)}`) and "
             f"store it: `{self._how_to_store()}`. The operator reads it again, even while a step waits. If Azure does "
             "not know the principal, correct `service_principal_id` and `tenant_id` there."
         )
@@ -260,8 +261,8 @@ class _OfEnvironment(OperatorCredential):
 
     def advice(self) -> str:
         last = self._signed_in
-        tenant = f" --tenant {last.tenant_id}" if last and last.tenant_id else ""
-        log_in = f"log in (`az login{tenant}`), which takes effect at once, even while a step waits"
+        command = az_login(self._cloud, last.tenant_id if last else "")
+        log_in = f"log in (`{command}`), which takes effect at once, even while a step waits"
         connect = f"give the step operator a service connector: `zenml step-operator connect {self._operator.name} "
         connect += "--connector NAME`"
         variables = (

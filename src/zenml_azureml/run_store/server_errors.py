@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import requests
 
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.safe_text import one_line
 
 #: ZenML's client raises these for 401, 429, 500, 502 and 503. By name: some are not in every version of ZenML.
 _UNAVAILABLE = frozenset(
@@ -67,7 +68,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Return an error in one line of limited length."""
-    words = " ".join(str(error).split()) or repr(error)
+    words = one_line(str(error)) or repr(error)
     return words if len(words) <= 300 else f"{words[:300]}..."
 
 

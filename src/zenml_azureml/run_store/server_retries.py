@@ -7,7 +7,6 @@ Functions that need the server pass their request to `ask`. The methods that Zen
 from __future__ import annotations
 
 import contextvars
-import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -20,7 +19,7 @@ from zenml.logger import get_logger
 
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.retry_loop import retry
+from zenml_azureml.retry_loop import backoff, retry
 from zenml_azureml.run_store.server_errors import describe, is_unavailable
 
 logger = get_logger(__name__)
@@ -227,4 +226,4 @@ def ask(action: str, request: Callable[[], T]) -> T:
 
 
 def _pause_after(_error: BaseException, failures: int) -> float:
-    return min(_LONGEST_PAUSE, 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1)  # noqa: S311 - jitter
+    return backoff(failures, _LONGEST_PAUSE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zenml_azureml.azure.arm.models import InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.clouds import AZURE
 from zenml_azureml.doctor.checks.registry import RegistryFacts, StackRegistry, check_pull, check_registry
 from zenml_azureml.doctor.result import Finding, Problem, Status
 
@@ -14,6 +16,7 @@ REGISTRY_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerRe
 REGISTRY = InspectedRegistry(REGISTRY_ID, "team.azurecr.io", "Succeeded", True, False, False, False)
 WORKSPACE = InspectedWorkspace("/w", "westeurope", "Succeeded", True, False, REGISTRY_ID, ("workspace-id",))
 FOREIGN = replace(WORKSPACE, container_registry="")
+ADDRESS = WorkspaceAddress("sub", "rg", "ws", AZURE)
 STACK = StackRegistry("acr", "team.azurecr.io", is_local=False)
 
 
@@ -26,7 +29,7 @@ def facts(
     grants: dict[str, bool | None] | None = None,
     serverless: bool = False,
 ) -> RegistryFacts:
-    return RegistryFacts(stack, found, workspace, compute, grants or {}, serverless)
+    return RegistryFacts(stack, found, workspace, compute, grants or {}, serverless, ADDRESS)
 
 
 def test_a_registry_that_computes_reach_is_well() -> None:
@@ -66,7 +69,8 @@ def test_a_registry_that_is_closed_to_the_public_network_fails_where_nothing_els
         "`team.azurecr.io` takes no connections from the public network, and neither the workspace nor its compute "
         "is in "
         "a network of its own, so jobs cannot reach it.",
-        "Open it (`az acr update --name team --public-network-enabled true`); or give the workspace a managed "
+        "Open it (`az acr update --name team --public-network-enabled true --resource-group g --subscription s`); or "
+        "give the workspace a managed "
         "network, or "
         "the compute a subnet, with a private endpoint to the registry.",
     )
@@ -105,7 +109,7 @@ def test_the_identity_of_a_compute_has_to_be_allowed_to_pull() -> None:
         Status.FAILED,
         "The identity of the compute cluster `gpus` may not pull from `team.azurecr.io`.",
         "Have an owner of the registry run: az role assignment create --role AcrPull --assignee-object-id gpus-id "
-        f"--assignee-principal-type ServicePrincipal --scope {REGISTRY_ID}",
+        f"--assignee-principal-type ServicePrincipal --scope {REGISTRY_ID} --subscription s",
     )
 
 
@@ -119,7 +123,8 @@ def test_a_compute_without_an_identity_can_pull_from_the_workspaces_own_registry
         "The compute instance `dev` has no managed identity, and `team.azurecr.io` is not the workspace's own "
         "registry, "
         "so it may not pull images.",
-        f"Make it the workspace's own: `az ml workspace update --container-registry {REGISTRY_ID}`; or give the "
+        f"Make it the workspace's own: `az ml workspace update --name ws --container-registry {REGISTRY_ID} "
+        "--update-dependent-resources --resource-group rg --subscription sub`; or give the "
         "compute "
         "an identity that has the role AcrPull there.",
     )
@@ -144,7 +149,8 @@ def test_that_the_workspace_pulls_for_serverless_compute_is_not_told_as_a_fact()
         "serverless compute pulls with it.",
         f"Try it with one step. Documented: {documented}",
     )
-    assert "the registry's admin user (`az acr update --name team --admin-enabled true`), or a comp" in own.hint
+    command = "az acr update --name team --admin-enabled true --resource-group g --subscription s"
+    assert f"the registry's admin user (`{command}`), or a comp" in own.hint
 
 
 def test_whoever_may_pull_is_well() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from zenml_azureml.azure.arm.models import Credential, InspectedWorkspace
 from zenml_azureml.azure.arm.permissions import Permission, missing
+from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.clouds import AZURE
 from zenml_azureml.doctor.checks.credentials import check_credentials
 from zenml_azureml.doctor.checks.roles import FOR_COMPUTE, FOR_JOBS, Roles, check_roles
 from zenml_azureml.doctor.checks.versions import Versions, check_versions
@@ -32,6 +34,7 @@ VERSIONS = Versions(
     wanted={"zenml": "<1,>=0.96", "azure-ai-ml": "<2,>=1.35", "rich": ">=12"},
     is_ours=True,
 )
+ADDRESS = WorkspaceAddress("s", "g", "w", AZURE)
 WORKSPACE = InspectedWorkspace(SCOPE, "westeurope", "Succeeded", True, False, "", ("workspace-id",))
 SCIENTIST = Permission(
     tuple(f"Microsoft.MachineLearningServices/workspaces/*/{verb}" for verb in ("read", "action", "delete", "write")),
@@ -44,7 +47,7 @@ OWNER = Permission(("*",))
 
 
 def roles(*permissions: Permission, makes_compute: bool = False) -> Roles:
-    return Roles(ADA, permissions, SCOPE, makes_compute)
+    return Roles(ADA, permissions, ADDRESS, makes_compute)
 
 
 def test_versions_that_fit_are_told() -> None:
@@ -170,8 +173,8 @@ def test_without_a_role_for_jobs_it_fails_with_the_command_that_assigns_one() ->
         "`ada@example.org` by the Azure CLI may not run jobs in the workspace: no role allows "
         "workspaces/environments/versions/write, workspaces/jobs/write, workspaces/jobs/cancel/action.",
         'Have an owner of the workspace run: az role assignment create --role "AzureML Data Scientist" '
-        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. Role assignments can take a few "
-        "minutes to take effect.",
+        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE} "
+        "--subscription s. Role assignments can take a few minutes to take effect.",
     )
 
 
@@ -182,8 +185,8 @@ def test_without_a_role_for_computes_it_fails_where_one_has_to_be_made() -> None
         "`ada@example.org` by the Azure CLI may run jobs, but not create or start computes: no role allows "
         "workspaces/computes/write.",
         'Have an owner of the workspace run: az role assignment create --role "AzureML Compute Operator" '
-        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE}. Role assignments can take a few "
-        "minutes to take effect.",
+        f"--assignee-object-id ada-id --assignee-principal-type User --scope {SCOPE} "
+        "--subscription s. Role assignments can take a few minutes to take effect.",
     )
 
 

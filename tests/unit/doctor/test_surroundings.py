@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from zenml_azureml.azure.arm.models import InspectedCompute
+from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
+from zenml_azureml.clouds import AZURE
 from zenml_azureml.doctor.checks.architecture import ImageBuilder, check_architecture
 from zenml_azureml.doctor.checks.artifact_store import ArtifactStore, check_artifact_store
-from zenml_azureml.doctor.checks.compute import ConfiguredCompute, check_compute
+from zenml_azureml.doctor.checks.compute import ConfiguredCompute
+from zenml_azureml.doctor.checks.compute import check_compute as check_compute_of
 from zenml_azureml.doctor.checks.quota import QuotaFacts, check_quota_left
 from zenml_azureml.doctor.checks.server import Server, check_server
 from zenml_azureml.doctor.result import Finding, Problem, Status
@@ -28,6 +32,8 @@ QUOTA = Quota(
         FamilyQuota("standardNCSv3Family", False, 24, 20),
     ),
 )
+ADDRESS = WorkspaceAddress("sub", "rg", "ws", AZURE)
+check_compute = partial(check_compute_of, address=ADDRESS)
 HOW_TO_ASK = (
     "Ask for more quota at https://ml.azure.com/quota (how: "
     "https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases)"
@@ -74,8 +80,8 @@ def test_a_compute_that_steps_use_and_that_is_broken_fails() -> None:
         "compute",
         Status.FAILED,
         "The compute cluster `old` (STANDARD_NC6S_V3, 0 of 4 nodes, Failed: The subnet is full.) cannot run jobs.",
-        "Delete it in Azure ML Studio or with `az ml compute delete --name old`; a step whose settings name it creates "
-        "it again.",
+        "Delete it in Azure ML Studio or with `az ml compute delete --name old --workspace-name ws --resource-group rg "
+        "--subscription sub`; a step whose settings name it creates it again.",
     )
 
 

@@ -19,7 +19,13 @@ from zenml_azureml.azure.arm.client import (
     WORKSPACES,
     ResourceManager,
 )
-from zenml_azureml.azure.arm.models import Credential, InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.azure.arm.models import (
+    Credential,
+    InspectedCompute,
+    InspectedRegistry,
+    InspectedWorkspace,
+    managed_identities,
+)
 from zenml_azureml.azure.arm.permissions import PULL, Permission, missing
 from zenml_azureml.azure.auth.token_claims import signed_in_as
 from zenml_azureml.azure.connection import WorkspaceConnection
@@ -79,7 +85,7 @@ class Inspector:
             is_public=properties.get("publicNetworkAccess") != "Disabled",
             has_managed_network=network not in (None, "Disabled"),
             container_registry=str(properties.get("containerRegistry") or ""),
-            principal_ids=_principals(body.get("identity")),
+            principal_ids=tuple(identity.object_id for identity in managed_identities(body)),
         )
 
     def run_history(self) -> str:
@@ -195,7 +201,7 @@ def _compute(body: Mapping[str, Any]) -> InspectedCompute:
         max_nodes=int((inner.get("scaleSettings") or {}).get("maxNodeCount") or 0) if is_cluster else None,
         errors=" ".join(str((one.get("error") or one).get("message") or "") for one in errors).strip(),
         has_subnet=bool(inner.get("subnet")),
-        principal_ids=_principals(body.get("identity")),
+        principal_ids=tuple(identity.object_id for identity in managed_identities(body)),
     )
 
 
@@ -210,11 +216,3 @@ def _registry(body: Mapping[str, Any]) -> InspectedRegistry:
         has_admin_user=bool(properties.get("adminUserEnabled")),
         lets_anybody_pull=bool(properties.get("anonymousPullEnabled")),
     )
-
-
-def _principals(identity: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the object ids of a resource's system-assigned and user-assigned identities."""
-    found = identity or {}
-    ids = [found.get("principalId")]
-    ids += [(one or {}).get("principalId") for one in (found.get("userAssignedIdentities") or {}).values()]
-    return tuple(str(one) for one in ids if one)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,36 @@ class Credential:
     is_user: bool
     object_id: str
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class ManagedIdentity:
+    """A managed identity of a workspace or a compute.
+
+    Attributes:
+        object_id: Its object id, for role assignments.
+        path: ARM id of a user-assigned one; empty for the system-assigned one.
+        client_id: Its client id; empty for the system-assigned one, whose client id Resource Manager does not show.
+    """
+
+    object_id: str
+    path: str = ""
+    client_id: str = ""
+
+
+def managed_identities(body: Mapping[str, Any]) -> tuple[ManagedIdentity, ...]:
+    """Return the managed identities of a resource, the system-assigned one first.
+
+    Args:
+        body: The resource as Resource Manager returns it.
+    """
+    found = body.get("identity") or {}
+    own = ManagedIdentity(str(found.get("principalId") or ""))
+    assigned = [
+        ManagedIdentity(str((one or {}).get("principalId") or ""), path, str((one or {}).get("clientId") or ""))
+        for path, one in (found.get("userAssignedIdentities") or {}).items()
+    ]
+    return tuple(identity for identity in (own, *assigned) if identity.object_id)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def missing(permissions: Iterable[Permission], actions: Iterable[str]) -> list[s
     return [action for action in actions if not any(permission.allows(action) for permission in held)]
 
 
+# The emulator has the same expression of its own: it is what this is tested against, so the two share no code.
 def _matches(patterns: Iterable[str], action: str) -> bool:
     return any(_expression(pattern).fullmatch(action) for pattern in patterns)
 

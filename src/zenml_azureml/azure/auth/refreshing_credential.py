@@ -13,7 +13,6 @@ from typing import Any, Protocol, runtime_checkable
 
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
-from azure.core.pipeline import PipelineResponse
 
 from zenml_azureml.azure.auth.errors import SignInError, SourceError, outage_behind, words_of
 from zenml_azureml.azure.responses import error_in
@@ -27,13 +26,7 @@ RENEW_BEFORE_END = 300
 #: every second, and Microsoft Entra locks out accounts after too many failed sign-ins.
 PAUSE_AFTER_FAILURE = 10
 
-#: Empty claims.
-_NO_CLAIMS = "{}"
-
 _CLAIMS = re.compile(r'\bclaims="([^"]+)"', re.IGNORECASE)
-
-#: Key in the context of a request whose token has been renewed.
-_RENEWED = "zenml_azureml_renewed"
 
 
 @runtime_checkable
@@ -98,13 +91,13 @@ class RenewingCredential:
             azure.core.exceptions.AzureError: If the login server cannot be reached or has an internal fault.
         """
         own = tuple(self._cloud.own_scope(scope) for scope in scopes)
-        wanted = None if claims == _NO_CLAIMS else claims
         key = (own, options.get("tenant_id"))
         issued = self._issued.get(key)
-        if issued is None or not issued.serves(wanted):
+        if issued is None or not issued.serves(claims):
             with self._lock:
                 issued = self._issued.get(key)
-                if issued is None or not issued.serves(wanted):
+                if issued is None or not issued.serves(claims):
+                    wanted = claims or (issued.demanded if issued is not None else None)
                     # With continuous access evaluation, Azure may revoke tokens at once, and gives them a longer life.
                     token = self._new_token(issued, own, {**options, "claims": wanted, "enable_cae": True})
                     issued = self._issued[key] = _Issued(token, self._credential, wanted)
@@ -114,35 +107,26 @@ class RenewingCredential:
         """Return the name of the present credential, as it stands in the middle of a sentence."""
         return self._credential.describe()
 
-    def on_response(self, response: PipelineResponse[Any, Any]) -> None:
-        """Make azure-core renew a token that was refused, and send the request once more.
+    def note_refusal(self, token: str, challenge: str) -> None:
+        """Issue no token again that Azure has refused.
 
-        azure-core does both for a claims challenge only. So this turns every other refusal into a challenge with empty
-        claims. It is for azure-core's `raw_response_hook`, which is called before its authentication reads the
-        answer.
-
-        Raises:
-            SignInError: If the new token is refused too.
+        Args:
+            token: The token.
+            challenge: The `WWW-Authenticate` header of the refusal, which may name claims that a token must have;
+                empty if there is none.
         """
-        answer = response.http_response
-        scheme, _, token = response.http_request.headers.get("Authorization", "").partition(" ")
-        if answer.status_code != 401 or scheme != "Bearer":
-            return
-        self._note_refusal(token)
-        if response.context.get(_RENEWED):
-            raise self._refused(answer)
-        response.context[_RENEWED] = True
-        claims = _asked_for(answer.headers.get("WWW-Authenticate", ""))
-        encoded = base64.b64encode(claims.encode()).decode()
-        answer.headers["WWW-Authenticate"] = f'Bearer error="insufficient_claims", claims="{encoded}"'
-
-    def _note_refusal(self, token: str) -> None:
+        demanded = _claims_of(challenge)
         with self._lock:
             for issued in self._issued.values():
                 if issued.token.token == token:
-                    issued.refused = True
+                    issued.refused, issued.demanded = True, demanded
 
-    def _refused(self, answer: Any) -> SignInError:
+    def refused(self, answer: Any) -> SignInError:
+        """Return the error for an answer that refuses a new token, after an earlier one was refused.
+
+        Args:
+            answer: An answer of azure-core.
+        """
         if hasattr(answer, "read"):
             answer.read()  # the body may not have been read yet
         code, message = error_in(HttpResponseError(response=answer))
@@ -197,12 +181,14 @@ class _Issued:
         by: The credential that it comes from.
         claims: Claims that were requested in addition to its scopes.
         refused: True if Azure has refused it.
+        demanded: Claims that Azure demanded when it refused it.
     """
 
     token: AccessToken
     by: SourcedCredential
     claims: str | None
     refused: bool = False
+    demanded: str | None = None
 
     def serves(self, claims: str | None) -> bool:
         """Return True if it may be used for a request with these claims."""
@@ -246,12 +232,12 @@ def _refusal(error: ClientAuthenticationError) -> ClientAuthenticationError:
     return error
 
 
-def _asked_for(challenge: str) -> str:
-    """Return the claims that a challenge requests; empty claims if it requests none."""
+def _claims_of(challenge: str) -> str | None:
+    """Return the claims that a challenge demands; None if it demands none that can be read."""
     found = _CLAIMS.search(challenge)
     try:
         encoded = found[1] if found else ""
         decoded = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         decoded = ""
-    return decoded or _NO_CLAIMS
+    return decoded or None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from azure.core.exceptions import AzureError
 
-from zenml_azureml.azure.compute.errors import az_compute
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.reader import find_compute
 from zenml_azureml.azure.compute.state import FoundCompute, kind_in_words
@@ -41,7 +41,7 @@ def delete_compute(
     if not target.created or target.name is None:
         return False
     label = f"{kind_in_words(target.kind)} `{target.name}`"
-    by_hand = f"To delete it manually: {az_compute('delete', target.name, connection.address)}"
+    by_hand = f"To delete it manually: {az_ml(connection.address, 'ml compute delete', name=target.name)}"
     try:
         found = find_compute(connection, target.name)
         if found is None:

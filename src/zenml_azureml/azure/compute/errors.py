@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.state import ComputeKind, FoundCompute, is_known, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.sizes.quota import HOW_TO_GET_MORE
@@ -16,14 +17,6 @@ def wanted_kind(request: ComputeInstance | ComputeCluster | ExistingCompute) -> 
     if isinstance(request, ComputeInstance):
         return "compute-instance"
     return "compute-cluster" if isinstance(request, ComputeCluster) else None
-
-
-def az_compute(verb: str, name: str, address: WorkspaceAddress) -> str:
-    """Return the `az` command for a compute: `start`, `restart`, `delete`."""
-    return (
-        f"az ml compute {verb} --name {name} --workspace-name {address.name} "
-        f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
-    )
 
 
 def missing(name: str, address: WorkspaceAddress) -> AzureMLError:
@@ -76,9 +69,10 @@ def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress)
         address: Its workspace.
     """
     if found.condition == "Stopped":
+        start = az_ml(address, "ml compute start", name=found.name)
         return AzureMLError(
             f"The {found.label} is stopped, and `start_stopped_instance` does not allow the operator to start it.",
-            hint=f"Set `start_stopped_instance=True`, or start it:\n{az_compute('start', found.name, address)}",
+            hint=f"Set `start_stopped_instance=True`, or start it:\n{start}",
         )
     if not is_known(found):
         return AzureMLError(
@@ -86,10 +80,12 @@ def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress)
             azure_message=azure_message,
             hint="Check it in Azure ML Studio. If it does run jobs, a newer version may know the state.",
         )
-    delete = f"delete it and run the step again to recreate it:\n{az_compute('delete', found.name, address)}"
+    delete = f"delete it and run the step again to recreate it:\n{az_ml(address, 'ml compute delete', name=found.name)}"
     advice = f"{delete[0].upper()}{delete[1:]}"
     if found.condition in ("SetupFailed", "UserSetupFailed", "Unusable"):
-        advice = f"Restart it:\n{az_compute('restart', found.name, address)}\nIf that does not help, {delete}"
+        advice = (
+            f"Restart it:\n{az_ml(address, 'ml compute restart', name=found.name)}\nIf that does not help, {delete}"
+        )
     return AzureMLError(
         f"The {found.label} cannot run jobs: it is {found.condition}.",
         azure_message=azure_message,
@@ -112,7 +108,7 @@ def after_failed_creation(
     if left_behind is not None:
         advice += (
             f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first:\n"
-            f"{az_compute('delete', left_behind.name, address)}"
+            f"{az_ml(address, 'ml compute delete', name=left_behind.name)}"
         )
     return _with_quota(azure_message, advice)
 
@@ -127,9 +123,10 @@ def vanished(label: str) -> AzureMLError:
 
 def other_size(wanted: str, made: FoundCompute, address: WorkspaceAddress) -> AzureMLError:
     """Return the error if Azure has created a compute of another size than the requested one."""
+    delete = az_ml(address, "ml compute delete", name=made.name)
     return AzureMLError(
         f"Azure has created the {made.label} with the size {made.size} instead of {wanted}.",
-        hint=f"To use it unchanged, run the step again. To delete it:\n{az_compute('delete', made.name, address)}",
+        hint=f"To use it unchanged, run the step again. To delete it:\n{delete}",
     )
 
 

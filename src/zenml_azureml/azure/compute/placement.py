@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.errors import wanted_kind
 from zenml_azureml.azure.compute.provisioner import ComputeTarget, ensure_compute
 from zenml_azureml.azure.compute.state import kind_in_words
-from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, find_size
 from zenml_azureml.azure.sizes.sizing import QuotaCheck, settle_size
@@ -141,7 +142,7 @@ def _place_on(
     nodes = options.instance_count or 1
 
     def settle(missing: ComputeInstance | ComputeCluster) -> ComputeInstance | ComputeCluster:
-        missing = _with_room_for(missing, nodes)
+        missing = _with_room_for(missing, nodes, connection.address)
         choice = _size_of_new(connection, missing, options, demands)
         if choice is None:
             return missing
@@ -150,7 +151,7 @@ def _place_on(
 
     target = ensure_compute(connection, compute, settle=settle, clock=time.monotonic, sleep=time.sleep)
     if target.max_nodes is not None and target.max_nodes < nodes:
-        raise _too_few_nodes(str(target.name), target.max_nodes, nodes)
+        raise _too_few_nodes(str(target.name), target.max_nodes, nodes, connection.address)
     if choices:
         return Placement(target, choices[0].size.name, choices[0].price_per_hour)
     if not target.size:
@@ -234,21 +235,23 @@ def _spot(options: JobOptions) -> str:
     return "spot" if options.job_tier == "spot" else ""
 
 
-def _with_room_for(missing: ComputeInstance | ComputeCluster, nodes: int) -> ComputeInstance | ComputeCluster:
+def _with_room_for(
+    missing: ComputeInstance | ComputeCluster, nodes: int, address: WorkspaceAddress
+) -> ComputeInstance | ComputeCluster:
     """Return the spec of a new cluster with room for the job: if its maximum is not set, the SDK's default is 4."""
     if not isinstance(missing, ComputeCluster) or nodes <= (missing.max_instances or _SDKS_MAX_INSTANCES):
         return missing
     if missing.max_instances is not None:
-        raise _too_few_nodes(missing.name, missing.max_instances, nodes)
+        raise _too_few_nodes(missing.name, missing.max_instances, nodes, address)
     return replace(missing, max_instances=nodes)
 
 
-def _too_few_nodes(name: str, has: int, needs: int) -> AzureMLError:
+def _too_few_nodes(name: str, has: int, needs: int, address: WorkspaceAddress) -> AzureMLError:
     return AzureMLError(
         f"The step requests {needs} nodes (`instance_count`), but the compute `{name}` has at most {has}, so its job "
         "would wait indefinitely.",
-        hint=f"Lower `instance_count`, or raise the maximum of the compute (`az ml compute update --name {name} "
-        f"--max-instances {needs}`); for a new one that is `max_instances`.",
+        hint="Lower `instance_count`, or raise the maximum of the compute; for a new one that is `max_instances`:\n"
+        f"{az_ml(address, 'ml compute update', name=name, max_instances=str(needs))}",
     )
 
 
@@ -283,5 +286,5 @@ def _compare_with_existing(connection: WorkspaceConnection, size: str, resources
     catalogue = SizeCatalogue(connection)
     sizes = catalogue.sizes()
     if sizes is not None:
-        for warning in check_explicit_size(find_size(size, sizes, catalogue.region), resources):
+        for warning in check_explicit_size(find_size(size, sizes, catalogue.region, connection.address), resources):
             logger.warning("%s", warning)

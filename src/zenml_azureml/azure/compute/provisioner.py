@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute import errors as compute_errors
 from zenml_azureml.azure.compute.drift import differences
 from zenml_azureml.azure.compute.mapping import entity_of, found_compute
@@ -178,7 +179,7 @@ class _Preparation:
         except AzureError as error:
             return self._adopted(error)
         except BaseException:
-            self._tell_how_to_undo("created", "delete")
+            self._warn_that_it_continues("created", az_ml(self._address, "ml compute delete", name=self._request.name))
             raise
         wanted = self._request.size
         if wanted is not None and (self._made.size or "").lower() != wanted.lower():
@@ -227,14 +228,13 @@ class _Preparation:
             # Only a stopped instance can be started, and another process was first.
             return now
         except BaseException:
-            self._tell_how_to_undo("started", "stop")
+            self._warn_that_it_continues("started", az_ml(self._address, "ml compute stop", name=self._request.name))
             raise
         return replace(found, state="Running")
 
-    def _tell_how_to_undo(self, done: str, undo: str) -> None:
+    def _warn_that_it_continues(self, done: str, undo: str) -> None:
         """Warn that the interrupted operation continues, and costs money."""
-        command = compute_errors.az_compute(undo, self._request.name, self._address)
-        logger.warning("The %s may still be %s. To undo that: %s", self._label, done, command)
+        logger.warning("The %s may still be %s. To undo that: %s", self._label, done, undo)
 
     def _look_again(self) -> FoundCompute | None:
         """Return the compute after a failure; None if it does not exist or cannot be read."""

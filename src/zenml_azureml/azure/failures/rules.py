@@ -6,9 +6,11 @@ programs (the kernel, Docker, Python, CUDA) need no such source.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from zenml_azureml.azure.cli_hints import Address, az_ml_workspace
 from zenml_azureml.azure.sizes.quota import HOW_TO_GET_MORE
 
 #: Part of each message about a job that has ended itself.
@@ -23,11 +25,27 @@ class Cause:
         name: Name of the kind of cause, e.g. `out-of-memory`; its row in docs/failures.md.
         what: The event, as a clause: `the node ran out of memory`.
         hint: The next steps, as sentences.
+        command: Returns the command of the last step for a workspace; None if there is none.
     """
 
     name: str
     what: str
     hint: str
+    command: Callable[[Address], str] | None = None
+
+    def advice(self, address: Address | None) -> str:
+        """Return the next steps, and the command on a line of its own.
+
+        Args:
+            address: The workspace; None if unknown.
+        """
+        if self.command is None or address is None:
+            return self.hint
+        return f"{self.hint}\n{self.command(address)}"
+
+
+def _synchronize_keys(address: Address) -> str:
+    return az_ml_workspace(address, "ml workspace sync-keys")
 
 
 _MORE_MEMORY = (
@@ -43,8 +61,9 @@ IMAGE_PULL_REFUSED = Cause(
     "image-pull-refused",
     "its image could not be pulled, because the registry refused the compute",
     "Assign the role `AcrPull` on the registry to the identity of the compute. For a compute that the operator "
-    "creates, set `compute_identity`. Or enable the registry's admin user, and after a change of its password run "
-    "`az ml workspace sync-keys`.",
+    "creates, set `compute_identity`. Or enable the registry's admin user, and after a change of its password "
+    "synchronize the workspace's keys.",
+    _synchronize_keys,
 )
 IMAGE_NOT_FOUND = Cause(
     "image-not-found",

@@ -10,8 +10,8 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
-from zenml_azureml.azure.jobs.listing import ListedJob, listed
 from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.logs.streamer import LogFollower
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.safe_text import safe_name
@@ -34,7 +34,7 @@ class JobDetails:
         log_end: The end of its log, if it has ended.
     """
 
-    job: ListedJob
+    job: JobSnapshot
     display_name: str
     experiment: str
     environment: str
@@ -57,7 +57,7 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails |
     try:
         with connection.reading():
             job: Job = connection.client.jobs.get(job_name)
-            facts = listed(job)
+            facts = JobSnapshot.from_sdk(job)
     except AzureError as error:
         if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
             return None
@@ -77,7 +77,7 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails |
     )
 
 
-def _history(connection: WorkspaceConnection, job: ListedJob) -> tuple[RunDetails | None, LogEnd]:
+def _history(connection: WorkspaceConnection, job: JobSnapshot) -> tuple[RunDetails | None, LogEnd]:
     try:
         if not job.phase.ended:
             return fetch_run_details(connection, job.name), LogEnd()

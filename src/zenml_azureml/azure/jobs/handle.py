@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from zenml_azureml import tags
+from zenml_azureml.azure.cli_hints import Address
 from zenml_azureml.azure.jobs.status import JobPhase, phase_of
 from zenml_azureml.azure.logs.streamer import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
@@ -36,6 +37,7 @@ class JobHandle:
         log_shown: True if this process has shown the whole log.
         waited: Time for which it has been seen waiting for its compute.
         error: The reason why it can no longer be watched.
+        address: Its workspace; None if unknown.
         time: Source of time and of pauses.
     """
 
@@ -49,6 +51,7 @@ class JobHandle:
     log_shown: bool = False
     waited: timedelta = timedelta()
     error: AzureMLError | None = None
+    address: Address | None = None
     time: Time = field(default=SYSTEM_TIME, repr=False)
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
 

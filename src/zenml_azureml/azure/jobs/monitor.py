@@ -13,7 +13,8 @@ from datetime import timedelta
 
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.jobs.handle import JobHandle
-from zenml_azureml.azure.jobs.poller import SeenJob, get_status_of_one, list_statuses
+from zenml_azureml.azure.jobs.poller import get_status_of_one, list_statuses
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.watch import Watch, WatchOptions
 from zenml_azureml.clock import SYSTEM_TIME, Time
 
@@ -135,7 +136,7 @@ class JobMonitor:
     def _look_by_listing(self, tag: str, watches: list[Watch]) -> int:
         unseen = {watch.job.name: watch for watch in watches}
 
-        def saw(job: SeenJob) -> None:
+        def saw(job: JobSnapshot) -> None:
             watch = unseen.pop(job.name)
             watch.saw(job)
             if watch.job.phase.ended:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -27,17 +26,19 @@ from azure.ai.ml.entities import (
 from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceNotFoundError
 
 from zenml_azureml import tags
+from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.placement import Placement
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import explain, is_missing_workspace
 from zenml_azureml.azure.jobs.distributions import distribution_of
+from zenml_azureml.azure.jobs.snapshot import studio_url_of_sdk
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
+from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.checkpoints import OUTPUT
-from zenml_azureml.clouds import AZURE
 from zenml_azureml.contract.commands import prepared
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.safe_text import safe_link, safe_name, safe_tags
+from zenml_azureml.safe_text import safe_name, safe_tags
 from zenml_azureml.specs.job import JobIdentity, JobService, JobSpec
 
 logger = logging.getLogger(__name__)
@@ -164,15 +165,11 @@ def _service(service: JobService) -> _Service:
 
 def how_to_cancel(address: WorkspaceAddress, job_name: str) -> str:
     """Return a line with the command that cancels a job."""
-    cloud = "" if address.cloud.name == AZURE.name else f"az cloud set --name {address.cloud.name}; "
-    return (
-        f"To cancel it manually: {cloud}az ml job cancel --name {job_name} --workspace-name {address.name} "
-        f"--resource-group {address.resource_group} --subscription {address.subscription_id}"
-    )
+    return f"To cancel it manually: {az_ml(address, 'ml job cancel', name=job_name)}"
 
 
 class JobSubmitter:
-    """Submits jobs to one workspace. Thread-safe: one lock guards its state.
+    """Submits jobs to one workspace. Thread-safe: its table of environments changes by one entry at a time.
 
     Args:
         connection: The workspace.
@@ -181,8 +178,7 @@ class JobSubmitter:
     def __init__(self, connection: WorkspaceConnection) -> None:
         cache_git_properties()
         self._connection = connection
-        self._lock = threading.Lock()
-        self._known_environments: set[str] = set()
+        self._environments: dict[str, Once[None]] = {}
 
     def submit(self, request: JobSpec, placement: Placement) -> SubmittedJob:
         """Submit a job; one request, once the image's environment is known.
@@ -203,11 +199,10 @@ class JobSubmitter:
             with self._connection.reading():
                 self._ensure_environment(request.image)
                 job = self._create(request, placement)
-                studio = (job.services or {}).get("Studio")
                 return SubmittedJob(
                     name=safe_name(str(job.name)),
                     id=safe_name(str(job.id)),
-                    studio_url=safe_link(studio.endpoint if studio else None),
+                    studio_url=studio_url_of_sdk(job),
                     placement=placement,
                     tags=safe_tags(job.tags),
                 )
@@ -262,10 +257,8 @@ class JobSubmitter:
 
     def _ensure_environment(self, image: str) -> None:
         name = environment_name(image)
-        # Held during the request, so that a hundred steps with one image send one request.
-        with self._lock:
-            if name in self._known_environments:
-                return
+
+        def ensure() -> None:
             environments = self._connection.one_try_client.environments
             try:
                 environments.get(name, version=ENVIRONMENT_VERSION)
@@ -273,4 +266,6 @@ class JobSubmitter:
                 if is_missing_workspace(error):
                     raise
                 environments.create_or_update(Environment(name=name, version=ENVIRONMENT_VERSION, image=image))
-            self._known_environments.add(name)
+
+        # A hundred steps with one image send one request.
+        self._environments.setdefault(name, Once()).get(ensure)

@@ -14,7 +14,7 @@ from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
 from zenml_azureml.azure.hosts import ForeignHostError
 from zenml_azureml.azure.jobs.handle import JobHandle, Progress
-from zenml_azureml.azure.jobs.poller import SeenJob
+from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.azure.jobs.submitter import how_to_cancel
 from zenml_azureml.azure.logs.streamer import LogFollower
@@ -83,7 +83,7 @@ class Watch:
     """
 
     def __init__(self, connection: WorkspaceConnection, job_name: str, options: WatchOptions, time: Time) -> None:
-        self.job = JobHandle(job_name, studio_url=options.studio_url, time=time)
+        self.job = JobHandle(job_name, studio_url=options.studio_url, address=connection.address, time=time)
         self.options = options
         self._connection = connection
         self._time = time
@@ -129,7 +129,7 @@ class Watch:
         due = self._time.monotonic() - self._log_read_at >= interval.total_seconds()
         return self.follows_log and due
 
-    def saw(self, seen: SeenJob) -> None:
+    def saw(self, seen: JobSnapshot) -> None:
         """Process a poll of the job."""
         self._status_failures.over()
         self._missing = 0

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import HttpResponseError
 
 from zenml_azureml.azure.arm.client import COMPUTES, VAULTS, WORKSPACES, ResourceManager
+from zenml_azureml.azure.arm.models import ManagedIdentity, managed_identities
+from zenml_azureml.azure.cli_hints import az_assign_role, az_ml, az_set_vault_policy
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.state import kind_in_words
-from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobIdentity
 
@@ -45,45 +47,41 @@ class FoundVault:
         """Its name, for messages."""
         return self.id.rpartition("/")[2] or urlsplit(self.url).hostname or self.url
 
-    def how_to_let(self, who: str, object_id: str, *, write: bool, is_user: bool = False) -> str:
+    def how_to_let(
+        self, who: str, object_id: str, address: WorkspaceAddress, *, write: bool, is_user: bool = False
+    ) -> str:
         """Return how to grant access: a sentence, and the command on a line of its own.
 
         Args:
             who: The principal, as it stands in the middle of a sentence.
             object_id: Object id of the principal; empty if unknown.
+            address: The workspace.
             write: True for write access, False for read access only.
             is_user: True if the principal is a person.
         """
         role, to = (WRITER, "write and delete") if write else (READER, "read")
-        assignee = object_id or "OBJECT_ID"
         if self.uses_roles is False:
-            deeds = "set get list delete" if write else "get"
-            return (
-                f"Allow {who} to {to} secrets of the key vault `{self.name}`:\n"
-                f"az keyvault set-policy --name {self.name} --object-id {assignee} --secret-permissions {deeds}"
-            )
-        kind = "User" if is_user else "ServicePrincipal"
-        return (
-            f"Assign the role `{role}` on the key vault `{self.name}` to {who}:\n"
-            f'az role assignment create --role "{role}" '
-            f"--assignee-object-id {assignee} --assignee-principal-type {kind} --scope {self.id or 'VAULT_ID'}"
-        )
+            permissions = ("set", "get", "list", "delete") if write else ("get",)
+            command = az_set_vault_policy(address.cloud, self.id, object_id, permissions)
+            return f"Allow {who} to {to} secrets of the key vault `{self.name}`:\n{command}"
+        command = az_assign_role(address, role, object_id, self.id or "VAULT_ID", is_user=is_user)
+        return f"Assign the role `{role}` on the key vault `{self.name}` to {who}:\n{command}"
 
 
-def find_vault(manager: ResourceManager, address: WorkspaceAddress, named: str | None) -> FoundVault:
+def find_vault(connection: WorkspaceConnection, named: str | None) -> FoundVault:
     """Find the key vault by its name, URL or ARM id.
 
     Args:
-        manager: Client of Resource Manager.
-        address: The workspace.
+        connection: The workspace.
         named: Name, URL or ARM id of a vault; None for the workspace's own.
 
     Raises:
         AzureMLError: If the workspace has none.
         azure.core.exceptions.AzureError: If Resource Manager cannot be reached or refuses.
     """
+    manager, address = ResourceManager(connection), connection.address
     if named is None:
-        named = str((manager.get(address.path, WORKSPACES).get("properties") or {}).get("keyVault") or "")
+        named = connection.key_vault_id
         if not named:
             raise AzureMLError(
                 f"The workspace `{address.name}` has no key vault.",
@@ -183,18 +181,19 @@ def reader_of(
             )
         body = manager.get(address.path, WORKSPACES)
         own = (body.get("properties") or {}).get("primaryUserAssignedIdentity")
-        found = _user_assigned(body.get("identity"), first=own)
+        assigned = [identity for identity in managed_identities(body) if identity.path]
+        found = sorted(assigned, key=lambda identity: identity.path.lower() != str(own).lower())
         # A workspace with a system-assigned identity may get others later. Source: Microsoft Learn, "Set up
         # authentication between Azure Machine Learning and other services".
         lacking = "Add a user-assigned identity to the workspace (Azure portal: the workspace, then Identity)."
     else:
         body = manager.get(f"{address.path}/computes/{target.name}", COMPUTES)
-        found = _identities(body.get("identity"), target.name)
+        found = list(managed_identities(body))
         lacking = _how_to_give_identity(target.name, address)
     wanted = identity.client_id if identity is not None else None
-    for client_id, reader in found:
-        if wanted in (None, client_id):
-            return reader
+    for managed in found:
+        if wanted in (None, managed.client_id):
+            return _reader(managed, target.name)
     which = f" with the client id {wanted}" if wanted and found else ""
     raise AzureMLError(
         f"A job on {place} has no managed identity{which} to read secrets from a key vault with.", hint=lacking
@@ -202,10 +201,7 @@ def reader_of(
 
 
 def _how_to_give_identity(compute: str, address: WorkspaceAddress) -> str:
-    command = (
-        f"az ml compute update --name {compute} --identity-type system_assigned --workspace-name {address.name} "
-        f"--resource-group {address.resource_group}"
-    )
+    command = az_ml(address, "ml compute update", name=compute, identity_type="system_assigned")
     return f"Assign an identity to it:\n{command}\nFor a compute that the operator creates, set `compute_identity`."
 
 
@@ -223,20 +219,6 @@ def may_read(manager: ResourceManager, vault: FoundVault, reader: Reader) -> boo
     return None if permissions is None else any(permission.allows_data(_READ) for permission in permissions)
 
 
-def _identities(identity: Mapping[str, Any] | None, name: str) -> list[tuple[str, Reader]]:
-    """Return client ids and identities; a system-assigned one first, whose client id Resource Manager does not show."""
-    own = (identity or {}).get("principalId")
-    mine = [("", Reader(f"the identity of `{name}`", str(own)))] if own else []
-    return mine + _user_assigned(identity)
-
-
-def _user_assigned(identity: Mapping[str, Any] | None, first: str | None = None) -> list[tuple[str, Reader]]:
-    found = (identity or {}).get("userAssignedIdentities") or {}
-    paths = sorted(found, key=lambda path: path.lower() != str(first).lower())
-    return [
-        (
-            str(found[path].get("clientId")),
-            Reader(f"the identity `{path.rpartition('/')[2]}`", str(found[path].get("principalId"))),
-        )
-        for path in paths
-    ]
+def _reader(identity: ManagedIdentity, compute: str | None) -> Reader:
+    name = identity.path.rpartition("/")[2]
+    return Reader(f"the identity `{name}`" if name else f"the identity of `{compute}`", identity.object_id)

@@ -1,21 +1,18 @@
-"""A client for the secrets of a key vault, over the workspace's connection.
-
-Microsoft's client would be one more dependency for three of its calls. It also requests the authentication scheme of
-each vault first, which is known from the cloud. Source: Microsoft's API reference ("Set Secret", "Delete Secret",
-"Get Secrets", "Vaults - Get").
-"""
+"""The secrets of a key vault: Microsoft's client for them, over the workspace's connection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
+from azure.keyvault.secrets import KeyVaultSecret, SecretClient, SecretProperties
 
+from zenml_azureml.azure.auth.vault_credential import VaultCredential, vault_scope
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.responses import pages_of
+from zenml_azureml.azure.hosts import ForeignHostError
+from zenml_azureml.azure.responses import AnswerError, address_of
 from zenml_azureml.contract.secret_chunks import API_VERSION, further_parts
 
 
@@ -47,6 +44,16 @@ class VaultSecrets:
     def __init__(self, connection: WorkspaceConnection, url: str) -> None:
         self._connection = connection
         self.url = url
+        credential, scope = VaultCredential(connection.credential, connection.cloud), vault_scope(connection.cloud)
+        self._client = SecretClient(
+            url,
+            credential,
+            api_version=API_VERSION,
+            verify_challenge_resource=False,  # it refuses custom endpoints; `VaultCredential` is stricter
+            transport=connection.transport,
+            # Not the client's own: these need no challenge, which would be one more request for each vault.
+            policies=connection.policies.with_tokens(credential, scope, self._check),
+        )
 
     def set(self, name: str, value: str, tags: Mapping[str, str], expires: datetime) -> None:
         """Write a secret.
@@ -57,13 +64,10 @@ class VaultSecrets:
             tags: Its tags.
             expires: Its expiry attribute; the secret can still be read after that.
         """
-        body = {
-            "value": value,
-            "contentType": "application/json",
-            "tags": dict(tags),
-            "attributes": {"enabled": True, "exp": int(expires.timestamp())},
-        }
-        self._ask("PUT", self.url_of(name), body)
+        with self._connection.reading():
+            self._client.set_secret(
+                name, value, enabled=True, tags=dict(tags), content_type="application/json", expires_on=expires
+            )
 
     def get(self, url: str) -> list[str]:
         """Return the values of a secret and of its further parts.
@@ -71,10 +75,11 @@ class VaultSecrets:
         Args:
             url: Its address.
         """
+        name = self._name_in(url)
         with self._connection.reading():
-            first = self._ask("GET", url)
-            rest = [self._ask("GET", part) for part in further_parts(url, first.get("tags") or {})]
-            return [str(secret["value"]) for secret in (first, *rest)]
+            first = self._client.get_secret(name)
+            rest = [self._client.get_secret(part) for part in further_parts(name, first.properties.tags or {})]
+            return [_value_of(secret) for secret in (first, *rest)]
 
     def delete(self, url: str) -> bool:
         """Delete a secret and its further parts; the vault may keep it for a while as recoverable.
@@ -85,43 +90,55 @@ class VaultSecrets:
         Returns:
             True if it existed.
         """
+        name = self._name_in(url)
         try:
             with self._connection.reading():
-                parts = further_parts(url, self._ask("DELETE", url).get("tags") or {})
+                # Without a wait for the end of the deletion, which would cost further requests.
+                deleted = self._client.begin_delete_secret(name).result()
+                parts = further_parts(name, deleted.properties.tags or {})
         except ResourceNotFoundError:
             return False
         for part in parts:
             try:
-                self._ask("DELETE", part)
+                self._client.begin_delete_secret(part)
             except ResourceNotFoundError:
                 continue
         return True
 
     def items(self) -> Iterator[ListedSecret]:
         """Yield all secrets of the vault; one request per page of 25."""
-        with self._connection.reading():
-            for page in pages_of(self._page, f"{self.url}/secrets?maxresults=25"):
-                yield from (_listed(item) for item in page)
+        for item in self._connection.items(self._client.list_properties_of_secrets(max_page_size=25)):
+            yield _listed(item)
 
-    def _page(self, url: str) -> dict[str, Any]:
+    def _check(self, url: str) -> None:
+        """Check the address of a request.
+
+        Raises:
+            azure.core.exceptions.AzureError: If a token for key vaults must not go there.
+        """
         if not url.startswith(f"{self.url}/"):
-            raise AzureError(f"The next page of the secrets of the key vault {self.url} is at another address: {url}")
-        return self._ask("GET", url)
+            raise ForeignHostError(
+                f"The next page of the secrets of the key vault {self.url} is at another address: {address_of(url)}"
+            )
+        self._connection.check_vault(url)
+
+    def _name_in(self, url: str) -> str:
+        return url.removeprefix(f"{self.url}/secrets/")
 
     def url_of(self, name: str) -> str:
         """Return the address of a secret of that name."""
         return f"{self.url}/secrets/{name}"
 
-    def _ask(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        if "api-version=" not in url:
-            url += f"{'&' if '?' in url else '?'}api-version={API_VERSION}"
-        return self._connection.ask_vault(method, url, body)
+
+def _value_of(secret: KeyVaultSecret) -> str:
+    if not isinstance(secret.value, str):  # the client passes on what it cannot convert
+        raise AnswerError(f"The key vault answered with the secret {secret.id}, but without its value.")
+    return secret.value
 
 
-def _listed(item: Mapping[str, Any]) -> ListedSecret:
-    created = (item.get("attributes") or {}).get("created")
-    return ListedSecret(
-        url=str(item.get("id")),
-        tags=item.get("tags") or {},
-        created=None if created is None else datetime.fromtimestamp(created, timezone.utc),
-    )
+def _listed(item: SecretProperties) -> ListedSecret:
+    tags: object = item.tags or {}
+    created: object = item.created_on
+    if not isinstance(tags, Mapping) or not (created is None or isinstance(created, datetime)):
+        raise AnswerError(f"The key vault answered with something that cannot be read about the secret {item.id}.")
+    return ListedSecret(url=str(item.id), tags=tags, created=created)

@@ -250,7 +250,7 @@ class SecretDelivery:
         doing = "looking for secrets in the key vault"
         try:
             with self._connection.reading():
-                vault = find_vault(self._manager, self._address, key_vault)
+                vault = find_vault(self._connection, key_vault)
             for secret in VaultSecrets(self._connection, vault.url).items():
                 if secret.tags.get(tags.WORKSPACE, "").lower() == self._address.path.lower():
                     yield secret
@@ -266,7 +266,7 @@ class SecretDelivery:
             return True
         known = {way.vault.url for way in list(self._ways.values()) if way.vault is not None}
         with self._connection.reading():
-            return url in known or url == find_vault(self._manager, self._address, None).url
+            return url in known or url == find_vault(self._connection, None).url
 
     def _first(self, way: _Way, task: _Task) -> str | AzureMLError:
         """Do as `_write` if it is unknown yet whether that works. One thread finds out, the others wait for it."""
@@ -298,11 +298,11 @@ class SecretDelivery:
         options = task.request.options
         with self._connection.reading():
             reader = reader_of(self._manager, self._address, task.target, options.identity)
-            vault = find_vault(self._manager, self._address, options.key_vault)
+            vault = find_vault(self._connection, options.key_vault)
             allowed = may_read(self._manager, vault, reader)
         if allowed or (allowed is None and task.must):
             return vault, None
-        how = vault.how_to_let(reader.who, reader.object_id, write=False)
+        how = vault.how_to_let(reader.who, reader.object_id, self._address, write=False)
         if allowed is None:
             return vault, AzureMLError(
                 f"Cannot check whether {reader.who} may read secrets of the key vault `{vault.name}`.",
@@ -361,7 +361,7 @@ class SecretDelivery:
         except AzureError:  # this explains another error: details that are not available are omitted
             me = None
         who, object_id, is_user = (me.who, me.object_id, me.is_user) if me else ("the credential", "", False)
-        how = vault.how_to_let(who, object_id, write=True, is_user=is_user)
+        how = vault.how_to_let(who, object_id, self._address, write=True, is_user=is_user)
         return f"{how}\n{_TAKES_EFFECT} The vault's firewall must also allow this machine."
 
     def _warn(self, request: JobSpec, refusal: AzureMLError) -> None:

@@ -60,7 +60,7 @@ class _Part:
             if isinstance(result, LROPoller):
                 return _Poller(result, last)
             if isinstance(result, (ItemPaged, Iterator)):
-                return _items(result, self._begin)
+                return items_of(result, self._begin)
             if result is None and name == "get":
                 raise AnswerError(f"{address_of(last.url)} answered with nothing instead of an object.")
             return result
@@ -68,7 +68,16 @@ class _Part:
         return call
 
 
-def _items(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
+def items_of(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
+    """Yield the items of a list, which is finite.
+
+    Args:
+        listed: The list: a pager, or an iterator.
+        begin: Called before each page; returns the record of its answers.
+
+    Raises:
+        AnswerError: If a page cannot be read, or if there are too many.
+    """
     pages = listed.by_page() if isinstance(listed, ItemPaged) else iter([listed])
     following: StepController | None = None
     while True:

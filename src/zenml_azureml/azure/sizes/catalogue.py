@@ -7,12 +7,13 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from zenml_azureml.azure.connection import WorkspaceConnection
+from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import error_message, explain
+from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
@@ -20,33 +21,12 @@ from zenml_azureml.exceptions import AzureMLError
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-
-class _Once(Generic[T]):
-    """An answer that the first caller requests; the others wait for it. A failure is not kept."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answers: list[T] = []
-
-    def get(self, ask: Callable[[], T]) -> T:
-        with self._lock:
-            if not self._answers:
-                self._answers.append(ask())
-            return self._answers[0]
-
-    @property
-    def answers(self) -> tuple[T, ...]:
-        """The answer, or an empty tuple if there is none yet; does not wait."""
-        return tuple(self._answers)
-
 
 @dataclass(frozen=True)
 class _Region:
-    sizes: _Once[tuple[VmSize, ...] | None] = field(default_factory=_Once)
-    quota: _Once[Quota] = field(default_factory=_Once)
-    sizes_for_prices: _Once[tuple[VmSize, ...]] = field(default_factory=_Once)
+    sizes: Once[tuple[VmSize, ...] | None] = field(default_factory=Once)
+    quota: Once[Quota] = field(default_factory=Once)
+    sizes_for_prices: Once[tuple[VmSize, ...]] = field(default_factory=Once)
 
 
 #: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
@@ -55,7 +35,7 @@ _regions_lock = threading.Lock()
 
 
 def _renew_in_child() -> None:
-    global _regions_lock  # noqa: PLW0603 - a thread of the parent may have held it, and each `_Once` too
+    global _regions_lock  # noqa: PLW0603 - a thread of the parent may have held it, and each `Once` too
     _regions_lock = threading.Lock()
     _regions.clear()
 
@@ -78,7 +58,12 @@ class SizeCatalogue:
     def __init__(self, connection: WorkspaceConnection, location: str | None = None) -> None:
         self._connection = connection
         self._location = location
-        self._own_location: _Once[str] = _Once()
+        self._own_location: Once[str] = Once()
+
+    @property
+    def address(self) -> WorkspaceAddress:
+        """The workspace."""
+        return self._connection.address
 
     @property
     def region(self) -> str:
@@ -117,7 +102,7 @@ class SizeCatalogue:
         """
         try:
             region = self._region()
-            known = region.sizes.answers
+            known = region.sizes.results
             sizes = (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
         except AzureMLError as error:
             logger.debug("Prices are not known: %s", error)

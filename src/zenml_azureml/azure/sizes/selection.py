@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zenml_azureml.azure.cli_hints import Address, az_ml
 from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
 from zenml_azureml.azure.sizes.quota import Quota, check_quota, how_to_get_more
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
@@ -88,13 +89,14 @@ def choose_size(
     return SizeChoice(best, low_priority)
 
 
-def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
+def find_size(name: str, sizes: Sequence[VmSize], region: str, address: Address) -> VmSize:
     """Return the size of that name, in any case.
 
     Args:
         name: Name of a VM size.
         sizes: The sizes that the region offers.
         region: The region's name, for the message.
+        address: The workspace, for the message.
 
     Raises:
         AzureMLError: If the region does not offer it. The message names the nearest names.
@@ -106,7 +108,7 @@ def find_size(name: str, sizes: Sequence[VmSize], region: str) -> VmSize:
     nearest = ", ".join(f"`{by_name[match].name}`" for match in close)
     raise AzureMLError(
         f"Azure ML offers no VM size `{name}` in `{region}`." + (f" Did you mean {nearest}?" if nearest else ""),
-        hint=f"Correct the size. To list the sizes:\naz ml compute list-sizes --location {region}",
+        hint=f"Correct the size. To list the sizes:\n{az_ml(address, 'ml compute list-sizes', location=region)}",
     )
 
 

@@ -64,7 +64,7 @@ def settle_size(
         return None
     quota = Quota(catalogue.region, ()) if quota_check == "off" else catalogue.quota()
     if size is not None:
-        choice = SizeChoice(find_size(size, sizes, catalogue.region), low_priority)
+        choice = SizeChoice(find_size(size, sizes, catalogue.region, catalogue.address), low_priority)
         for warning in check_explicit_size(choice.size, request):
             logger.warning("%s", warning)
     else:

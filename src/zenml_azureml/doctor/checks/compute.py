@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zenml_azureml.azure.arm.models import InspectedCompute
+from zenml_azureml.azure.cli_hints import Address, az_ml
 from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, warning
 
 CHECK = "compute"
@@ -38,12 +39,15 @@ class ConfiguredCompute:
         return next((one for one in computes if self.name and one.name.lower() == self.name.lower()), None)
 
 
-def check_compute(facts: tuple[InspectedCompute, ...] | Problem, configured: ConfiguredCompute) -> Finding:
+def check_compute(
+    facts: tuple[InspectedCompute, ...] | Problem, configured: ConfiguredCompute, address: Address
+) -> Finding:
     """Check that jobs can run on the computes.
 
     Args:
         facts: The computes.
         configured: The compute that all steps use by default.
+        address: The workspace.
     """
     if isinstance(facts, Problem):
         return unknown(CHECK, facts)
@@ -65,12 +69,12 @@ def check_compute(facts: tuple[InspectedCompute, ...] | Problem, configured: Con
         )
     broken = [one for one in facts if one.is_broken]
     if found is not None and found.is_broken:
-        return failed(CHECK, f"The {found.kind} {_in_words(found)} cannot run jobs.", _how_to_replace(found))
+        return failed(CHECK, f"The {found.kind} {_in_words(found)} cannot run jobs.", _how_to_replace(found, address))
     if broken:
         return warning(
             CHECK,
             f"Jobs cannot run on {', '.join(_in_words(one) for one in broken)}.",
-            _how_to_replace(broken[0]),
+            _how_to_replace(broken[0], address),
         )
     return ok(CHECK, f"{_count(facts)}{_what_steps_use(configured, found)}")
 
@@ -100,8 +104,6 @@ def _in_words(compute: InspectedCompute) -> str:
     return f"`{compute.name}` ({', '.join(facts)})"
 
 
-def _how_to_replace(compute: InspectedCompute) -> str:
-    return (
-        f"Delete it in Azure ML Studio or with `az ml compute delete --name {compute.name}`; a step whose settings "
-        "name it creates it again."
-    )
+def _how_to_replace(compute: InspectedCompute, address: Address) -> str:
+    command = az_ml(address, "ml compute delete", name=compute.name)
+    return f"Delete it in Azure ML Studio or with `{command}`; a step whose settings name it creates it again."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zenml_azureml.azure.arm.models import InspectedCompute, InspectedRegistry, InspectedWorkspace
+from zenml_azureml.azure.cli_hints import Address, az_assign_role, az_ml_workspace, az_resource
 from zenml_azureml.doctor.result import Finding, Problem, Status, failed, ok, unknown, warning
 
 REACHABLE = "container registry"
@@ -50,6 +51,7 @@ class RegistryFacts:
             yet.
         grants: True if an identity may pull, by object id; None if unknown.
         serverless: True if steps use serverless compute by default.
+        address: The workspace.
     """
 
     stack: StackRegistry | None
@@ -58,6 +60,7 @@ class RegistryFacts:
     compute: InspectedCompute | None
     grants: dict[str, bool | None]
     serverless: bool
+    address: Address
 
     @property
     def is_the_workspaces(self) -> bool:
@@ -116,11 +119,13 @@ def check_registry(facts: RegistryFacts | Problem) -> Finding:
         )
     subnet = facts.compute is not None and facts.compute.has_subnet
     if not facts.found.is_public and not subnet and not facts.workspace.has_managed_network:
+        cloud = facts.address.cloud
+        open_it = az_resource(cloud, "acr update", facts.found.id, public_network_enabled="true")
         return failed(
             REACHABLE,
             f"`{host}` takes no connections from the public network, and neither the workspace nor its compute is in a "
             "network of its own, so jobs cannot reach it.",
-            f"Open it (`az acr update --name {host.partition('.')[0]} --public-network-enabled true`); or give the "
+            f"Open it (`{open_it}`); or give the "
             "workspace a managed network, or the compute a subnet, with a private endpoint to the registry.",
         )
     if not facts.found.is_public or facts.found.only_some_addresses:
@@ -157,13 +162,16 @@ def check_pull(facts: RegistryFacts | Problem) -> Finding:
         if facts.compute is not None
         else "A compute that a step creates"
     )
+    # Azure ML asks for consent to this change. Source: azure-ai-ml, `WorkspaceOperationsBase.begin_update`.
+    make_own = az_ml_workspace(
+        facts.address, "ml workspace update", container_registry=registry.id, update_dependent_resources=True
+    )
     unless = "" if facts.compute is not None else " unless the step's `compute_identity` sets one"
     return failed(
         PULL,
         f"{what} has no managed identity{unless}, and `{registry.host}` is not the workspace's own registry, so "
         "it may not pull images.",
-        f"Make it the workspace's own: `az ml workspace update --container-registry {registry.id}`; or give the "
-        "compute an identity that has the role AcrPull there.",
+        f"Make it the workspace's own: `{make_own}`; or give the compute an identity that has the role AcrPull there.",
     )
 
 
@@ -176,10 +184,10 @@ def _by_the_workspace(facts: RegistryFacts, registry: InspectedRegistry) -> Find
     user was refused on serverless compute (github.com/Azure/azureml-examples/issues/3463).
     """
     found = _by_roles(facts, registry, facts.workspace.principal_ids, "The identity of the workspace")
-    name = registry.host.partition(".")[0]
     works = "a compute cluster whose managed identity has the role AcrPull there"
     if facts.is_the_workspaces:
-        works = f"the registry's admin user (`az acr update --name {name} --admin-enabled true`), or {works}"
+        enable = az_resource(facts.address.cloud, "acr update", registry.id, admin_enabled="true")
+        works = f"the registry's admin user (`{enable}`), or {works}"
     if found.status is Status.OK:
         who = "serverless compute" if facts.serverless else "a compute without an identity"
         return warning(
@@ -206,8 +214,6 @@ def _by_roles(facts: RegistryFacts, registry: InspectedRegistry, principals: tup
             ),
         )
     commands = "; ".join(
-        f"az role assignment create --role AcrPull --assignee-object-id {principal} --assignee-principal-type "
-        f"ServicePrincipal --scope {registry.id}"
-        for principal in principals[:1]
+        az_assign_role(facts.address, "AcrPull", principal, registry.id) for principal in principals[:1]
     )
     return failed(PULL, f"{who} may not pull from `{registry.host}`.", f"Have an owner of the registry run: {commands}")

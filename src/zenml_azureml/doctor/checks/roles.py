@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zenml_azureml.azure.arm.models import Credential
 from zenml_azureml.azure.arm.permissions import Permission, missing
+from zenml_azureml.azure.cli_hints import az_assign_role
 from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, warning
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.connection import WorkspaceAddress
 
 CHECK = "roles"
 
@@ -39,13 +44,13 @@ class Roles:
     Attributes:
         credential: The credential.
         permissions: Permissions of its roles in the workspace.
-        scope: ARM id of the workspace.
+        address: The workspace.
         makes_compute: True if the step operator's own configuration creates a compute.
     """
 
     credential: Credential
     permissions: tuple[Permission, ...]
-    scope: str
+    address: WorkspaceAddress
     makes_compute: bool
 
 
@@ -80,12 +85,9 @@ def _named(actions: Sequence[str]) -> str:
 
 
 def _how_to_assign(facts: Roles, roles: Sequence[str]) -> str:
-    kind = "User" if facts.credential.is_user else "ServicePrincipal"
-    assignee = facts.credential.object_id or "OBJECT_ID"
+    credential, address = facts.credential, facts.address
     commands = "; ".join(
-        f'az role assignment create --role "{role}" --assignee-object-id {assignee} --assignee-principal-type {kind} '
-        f"--scope {facts.scope}"
-        for role in roles
+        az_assign_role(address, role, credential.object_id, address.path, is_user=credential.is_user) for role in roles
     )
     return f"Have an owner of the workspace run: {commands}. Role assignments can take a few minutes to take effect."
 

@@ -1,0 +1,54 @@
+"""Commands of the Azure CLI in messages: one builder, and nothing that the CLI would take from its configuration."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.azure_commands import GROUP, SUBSCRIPTION, VAULT, WORKSPACE, address_in, commands, written_by_hand
+from zenml_azureml.azure.cli_hints import az_ml
+from zenml_azureml.clouds import AZURE, CLOUDS, Cloud
+
+#: Commands that are about no subscription.
+_OF_A_TENANT = ("login", "login tenant", "reset")
+
+
+def options_of(command: str) -> dict[str, str]:
+    """The options of a command as a shell takes it apart."""
+    words = shlex.split(command)
+    return {word: following for word, following in zip(words, [*words[1:], ""], strict=True) if word.startswith("--")}
+
+
+def test_no_message_has_a_command_of_its_own() -> None:
+    assert written_by_hand() == []
+
+
+@pytest.mark.parametrize("cloud", CLOUDS.values(), ids=CLOUDS.keys())
+def test_each_command_names_all_that_the_cli_would_take_from_its_configuration(cloud: Cloud) -> None:
+    found = commands(cloud)
+
+    assert len(found) > 12
+    for kind, command in found.items():
+        selected, _, rest = command.rpartition("; ")
+        assert selected == ("" if cloud is AZURE else f"az cloud set --name {cloud.name}"), command
+        assert rest.startswith("az ")
+        options = options_of(rest)
+        if kind in _OF_A_TENANT:
+            continue
+        assert options["--subscription"] == SUBSCRIPTION, command
+        if rest.startswith("az ml "):
+            assert options["--resource-group"] == GROUP, command
+            in_workspace = "--name" if rest.startswith("az ml workspace ") else "--workspace-name"
+            assert options[in_workspace] == WORKSPACE, command
+        else:
+            assert options.get("--resource-group") == "vaults" or options["--scope"] == VAULT, command
+
+
+@given(st.text("abz09-_.()\"'$`\\ é", min_size=1, max_size=20))
+def test_a_name_is_one_word_of_the_command(name: str) -> None:
+    command = az_ml(address_in(AZURE), "ml job cancel", name=name)
+
+    assert options_of(command)["--name"] == name
