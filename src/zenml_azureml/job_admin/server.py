@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from datetime import timezone
 from functools import cached_property
 from uuid import UUID
@@ -13,6 +12,7 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.logger import get_logger
 from zenml.utils.pagination_utils import depaginate
 
+from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.job_admin.orphans import NoStepRun, StepRunFacts
 from zenml_azureml.job_admin.over import RunFacts, why_run_is_over, why_step_run_is_over
 from zenml_azureml.run_store import step_runs
@@ -25,13 +25,12 @@ _IDLE = frozenset({ExecutionStatus.RETRYING})
 class ServerView:
     """State of step runs on the ZenML server of this process.
 
-    Thread-safe: it keeps the server's id, if it has warned, and under a lock the facts about runs.
+    Thread-safe: it keeps the server's id, if it has warned, and the facts about runs, each requested once.
     """
 
     def __init__(self) -> None:
         self._has_warned = False
-        self._lock = threading.Lock()
-        self._runs: dict[UUID, RunFacts | None] = {}
+        self._runs: dict[UUID, Once[RunFacts | None]] = {}
 
     @cached_property
     def id(self) -> str | None:
@@ -72,13 +71,13 @@ class ServerView:
         )
 
     def _facts_of_run(self, run_id: UUID) -> RunFacts | None:
-        with self._lock:  # held while asking, so that a hundred jobs of one run ask once
-            if run_id not in self._runs:
-                try:
-                    self._runs[run_id] = _facts_of_run(run_id)
-                except KeyError:  # a step run without its run: no reason to cancel a job
-                    self._runs[run_id] = None
-            return self._runs[run_id]
+        def ask() -> RunFacts | None:
+            try:
+                return _facts_of_run(run_id)
+            except KeyError:  # a step run without its run: no reason to cancel a job
+                return None
+
+        return self._runs.setdefault(run_id, Once()).get(ask)
 
     def unfinished_step_runs(self) -> frozenset[str]:
         """Return the ids of all unfinished step runs, as far as the server knows; none if it is unavailable.
