@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
-from uuid import UUID
 from weakref import WeakSet
 
 from zenml.client import Client
@@ -25,15 +24,17 @@ from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
-from zenml_azureml import tags
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.clouds import Cloud, cloud_of
 from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
-from zenml_azureml.lifecycle.attempts import Attempts, has_moved
-from zenml_azureml.lifecycle.canceller import SUBMIT_LAG, Canceller
+from zenml_azureml.lifecycle.attempts import has_moved
+from zenml_azureml.lifecycle.azure_jobs import AzureJobs
+from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs, Ended
+from zenml_azureml.lifecycle.execution import Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
@@ -48,8 +49,9 @@ from zenml_azureml.run_store.server_retries import ServerUnavailableError, retry
 from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.secrets.redaction import redacted_text
 from zenml_azureml.settings.merge import merge
-from zenml_azureml.settings.models import AzureMLStepOperatorSettings, step_settings
-from zenml_azureml.settings.step_plan import StepPlan, plan_of
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+from zenml_azureml.settings.of_steps import SettingsOfSteps
+from zenml_azureml.settings.step_plan import StepPlan
 from zenml_azureml.submission.exposure import exposed_settings
 from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, job_request
 
@@ -59,7 +61,6 @@ if TYPE_CHECKING:
     from zenml.stack import Stack
 
     from zenml_azureml.azure.client import Workspace
-    from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.specs.job import JobOptions, JobSpec
 
 logger = get_logger(__name__)
@@ -88,8 +89,9 @@ class AzureMLStepOperator(BaseStepOperator):
         super().__init__(*args, **kwargs)
         self._warned: set[str] = set()
         self._searched: set[frozenset[str]] = set()
-        self._attempts = Attempts()
-        self._plans: dict[UUID, StepPlan] = {}
+        names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
+        self._settings = SettingsOfSteps(self.name, self.config.model_dump(include=names, exclude_none=True))
+        self._executions = Executions(self._settings)
         self._make_parts()
         _operators.add(self)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to cancel
@@ -99,28 +101,18 @@ class AzureMLStepOperator(BaseStepOperator):
         """Create the parts that have threads, locks and connections, and belong to one process."""
         self._lock = threading.Lock()
         self._workspaces: dict[Cloud, Workspace] = {}
-        self._moves = StepSubmitter(self, self._attempts, self.time)
-        self._ending = Canceller(
-            partial(self._watch, quietly=True),
-            self._workspace_of,
-            self.time,
-            self._attempts.job_name,
-            self._drop_secret,
-        )
-        self._guard = RunSupervisor(self._end_runs, self.time)
+        self._jobs = AzureJobs(self)
         self._earlier_jobs = EarlierJobs(self, self._operator_of, self.time)
-        self._following = StepController(
-            self._moves,
-            self._ending,
-            self._guard,
-            self._watch,
-            drop_secret=self._drop_secret,
-            time=self.time,
-            note_end=self._earlier_jobs.note_end,
+        self._controller = StepController(
+            self._executions,
+            self._jobs,
+            StepSubmitter(self.id, self._jobs),
+            Canceller(self._jobs, self.time),
+            Publisher(self.id, self._executions, self._jobs, self.time),
+            self._earlier_jobs,
+            self.time,
         )
-
-    def _end_runs(self, ended: list[StepRunResponse], reason: str) -> None:
-        self._following.end_runs(ended, reason)
+        self._supervisor = RunSupervisor(self._executions, self._controller, self.time)
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -154,24 +146,10 @@ class AzureMLStepOperator(BaseStepOperator):
     def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
         """Return the settings in force for a step: its own ones, merged with this component's configuration.
 
-        With ZenML's own merge, defaults of the step's settings override values of the configuration.
-
         Raises:
             AzureMLSettingsError: If the settings are invalid.
         """
-        own = container.config if hasattr(container, "config") else container.pipeline_configuration
-        return merge(self._defaults, step_settings(own.settings, self.name))
-
-    def plan(self, step_run: StepRunResponse) -> StepPlan:
-        """Return the settings in force for a step run, resolved at the first call.
-
-        Raises:
-            AzureMLSettingsError: If the settings are invalid.
-        """
-        plan = self._plans.get(step_run.id)
-        if plan is None:
-            plan = self._plans[step_run.id] = plan_of(self.get_settings(step_run))
-        return plan
+        return self._settings.of(container)
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
         """Return the images that the pipeline's steps need. ZenML calls this before a run starts, hence the checks.
@@ -180,12 +158,12 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLSettingsError: If a step's settings are invalid.
             AzureMLError: If an image to build would not contain this package.
         """
-        for warning in steps_without_operator(snapshot, self.name, self._defaults):
+        for warning in steps_without_operator(snapshot, self.name, self._settings.defaults):
             self._warn_once(warning)
         builds = []
         for name, step in snapshot.step_configurations.items():
             if step.config.uses_step_operator(self.name):
-                self._warn_about(plan_of(self.get_settings(step)), name)
+                self._warn_about(self._settings.plan(step), name)
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
@@ -221,29 +199,35 @@ class AzureMLStepOperator(BaseStepOperator):
         if warning := STOP_SIGNALS.warning(info.run_name):
             self._warn_once(warning)
         preload.begin()  # at the same time as the requests to ZenML's server
-        check = self._ending.checker(info.run_id)
         try:
-            check()
-            with retrying(self._following.retries(info.step_run, check)):
-                self._submit(info, entrypoint_command, environment, check)
-        except ServerUnavailableError:
-            raise
-        except RunStoppedException:
-            self._following.publish_stopped(info.step_run)
-            raise
+            step = self._executions.of(info.step_run)
         except AzureMLError as error:
-            with retrying(self._following.retries(info.step_run, check)):
-                raise self._following.publish_failure(info.step_run, error) from error.__cause__
-        except NotImplementedError as error:
-            # ZenML would conclude that this operator has no `submit`.
-            raise AzureMLError(f"Failed to submit the step: {error!r}") from error
+            step_runs.publish_failure(info.step_run, error)
+            raise error from error.__cause__
+        check = self._controller.checker(step)
+        with retrying(self._controller.retries(step, check)):
+            try:
+                check()
+                self._submit(step, info, entrypoint_command, environment, check)
+            except ServerUnavailableError:
+                raise
+            except RunStoppedException:
+                self._controller.publish_stopped(step)
+                raise
+            except AzureMLError as error:
+                raise self._controller.fail(step, error) from error.__cause__
+            except NotImplementedError as error:
+                # ZenML would conclude that this operator has no `submit`.
+                raise AzureMLError(f"Failed to submit the step: {error!r}") from error
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
         operator = self._operator_of(step_run)
         if operator is not self:
             return operator.get_status(step_run)
-        return self._following.status(step_run)
+        status = self._controller.status(self._executions.of(step_run))
+        self._supervisor.watch()
+        return status
 
     def wait(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Wait for the end of a step, and cancel its job if the wait is interrupted.
@@ -253,7 +237,11 @@ class AzureMLStepOperator(BaseStepOperator):
             RunStoppedException: If the run was stopped.
         """
         try:
-            return self._following.wait(step_run)
+            STOP_SIGNALS.notice()
+            step = self._executions.of(step_run)
+            step.guard = Guard.EXIT  # from now on this thread waits for it
+            self._supervisor.watch()
+            return self._controller.wait(step)
         except AzureMLError as error:
             raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
 
@@ -268,7 +256,7 @@ class AzureMLStepOperator(BaseStepOperator):
             operator.cancel(step_run)
         else:
             # ZenML calls it in dynamic pipelines only, if one of a run's steps has failed and the mode is FAIL_FAST.
-            self._ending.cancel(step_run, "another step of the run has failed")
+            self._controller.cancel(self._executions.of(step_run), "another step of the run has failed")
 
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
         """Forget a finished step, and delete the compute created for it if `delete_compute_after` is set."""
@@ -276,16 +264,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
-            self._guard.clean_up(step_run.id)
-            self._ending.forget(step_run.id)
-            self._drop_secret(step_run)
-            try:
-                self._moves.release(step_run)
-            finally:
-                self._following.forget(step_run.id)
-                self._plans.pop(step_run.id, None)
-                if not self._guard.watches(step_run.id):  # otherwise the name of its job is needed at exit
-                    self._attempts.forget(step_run.id)
+            self._controller.clean_up(self._executions.of(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the Azure ML workspace in the cloud of the settings; it connects at the first use.
@@ -313,49 +292,43 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def default_settings(self) -> AzureMLStepOperatorSettings:
         """Return the settings in force for a step without settings of its own."""
-        return merge(self._defaults, {})
-
-    @property
-    def _defaults(self) -> dict[str, Any]:
-        """The settings in the configuration of this component, which apply to all of its steps."""
-        names = set(AzureMLStepOperatorSettings.model_fields) & self.config.model_fields_set
-        return self.config.model_dump(include=names, exclude_none=True)
+        return merge(self._settings.defaults, {})
 
     def _submit(
         self,
+        step: StepExecution,
         info: StepRunInfo,
         entrypoint_command: list[str],
         environment: dict[str, str],
         check: Callable[[], None],
     ) -> None:
-        self._warn_about(self.plan(info.step_run), info.pipeline_step_name)
-        earlier = self._end_earlier_jobs(info.step_run, check)
+        self._warn_about(step.plan, info.pipeline_step_name)
+        earlier = self._end_earlier_jobs(step, check)
         # Until a caller waits for the job; in dynamic pipelines none does.
-        self._guard.take(info.step_run, dynamic=info.snapshot.is_dynamic)
+        step.guard = Guard.RUN if info.snapshot.is_dynamic else Guard.SIGNAL
+        self._supervisor.watch()
         try:
-            if has_moved(self._attempts.of(info.step_run)):
-                logger.info("The step already has a job: `%s`.", self._attempts.job_name(info.step_run))
+            if has_moved(step.state.attempts):
+                logger.info("The step already has a job: `%s`.", step.job_name)
             else:
-                request = partial(
+                build = partial(
                     job_request, info, entrypoint_command, environment, earlier_checkpoints=earlier.checkpoints
                 )
-                self._submit_first(info.step_run, request, check, earlier.look_again)
+                self._submit_first(step, build, check, earlier.look_again)
             # Watch the job from now on: in dynamic pipelines no caller waits for it, but its log is to be shown.
-            self._watch(info.step_run)
-            if info.snapshot.is_dynamic:
-                self._ending.end_if_interrupted(info.step_run, check)
-            else:
+            self._jobs.watch(step)
+            if not info.snapshot.is_dynamic:
                 check()
         except BaseException as interruption:
-            if isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError):
-                self._guard.release(info.step_run_id)
+            is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
+            if is_failure or getattr(interruption, "explained", False):  # the step has no job
+                step.guard = Guard.NONE
                 raise
             # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
-            self._ending.note_interruption(interruption, info.run_id)
-            self._following.end(info.step_run, look_for=SUBMIT_LAG)
+            self._controller.abort_submission(step, interruption)
             unreported = None
             if isinstance(interruption, ServerUnavailableError):
-                unreported = self._following.unreported(info.step_run, interruption)
+                unreported = self._controller.unreported(step, interruption)
             self.cleanup_step_submission(info.step_run)
             if unreported is not None:
                 raise unreported from None
@@ -363,31 +336,31 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def _submit_first(
         self,
-        step_run: StepRunResponse,
-        request: Callable[[JobOptions], JobSpec],
+        step: StepExecution,
+        build: Callable[[JobOptions], JobSpec],
         check: Callable[[], None],
         before: Callable[[], None],
     ) -> None:
         try:
-            self._moves.submit(step_run, request, check, before)
+            self._controller.submit(step, build, check, before)
         except AzureMLError as error:
             from zenml_azureml.azure.retry import is_transient
 
             if not is_transient(error):  # Azure has refused the job, so a retry of the step finds no earlier job
-                self._earlier_jobs.note_end(step_run)
+                self._earlier_jobs.note_end(step.step_run)
             raise
 
-    def _end_earlier_jobs(self, step_run: StepRunResponse, check: Callable[[], None]) -> Ended:
+    def _end_earlier_jobs(self, step: StepExecution, check: Callable[[], None]) -> Ended:
         """Cancel unfinished jobs of earlier step runs of a step."""
 
         def check_run_too() -> None:
             check()
-            self._following.check_not_stopping(step_run)
+            self._controller.check_not_stopping(step)
 
         try:
-            return self._earlier_jobs.end(step_run, check_run_too)
+            return self._earlier_jobs.end(step.step_run, check_run_too)
         except BaseException as interruption:
-            self._ending.note_interruption(interruption, step_run.pipeline_run_id)
+            self._controller.note_interruption(step, interruption)
             raise
 
     def _warn_about(self, plan: StepPlan, step_name: str) -> None:
@@ -401,35 +374,6 @@ class AzureMLStepOperator(BaseStepOperator):
         for target, warning in plan.warnings():
             where = f", `fallback[{target - 1}]`" if target else ""
             self._warn_once(f"Step `{step_name}`{where}: {warning}")
-
-    def _watch(self, step_run: StepRunResponse, *, quietly: bool = False) -> JobHandle:
-        """Return the job of a step run, and start to watch it; `quietly` has no effect on a job that is watched."""
-        from zenml_azureml.azure.jobs.watch import WatchOptions
-
-        def show(line: str) -> None:
-            logger.info("[%s] %s", step_run.name, masked(line))
-
-        plan = self.plan(step_run)
-        shown = show if plan.settings.stream_logs and not quietly else None
-        return self.workspace(plan.settings).watch(
-            self._attempts.job_name(step_run),
-            WatchOptions(
-                tag=tags.of_run(step_run.pipeline_run_id),
-                patience=plan.unreachable_timeout,
-                studio_url=self._attempts.studio_url(step_run),
-                on_line=shown,
-                on_progress=shown,
-                processes_per_node=plan.processes_per_node,
-            ),
-        )
-
-    def _drop_secret(self, step_run: StepRunResponse, *, in_background: bool = False) -> None:
-        """Delete the secret of a step run's job in a key vault."""
-        recorded, job_name = step_runs.recorded_vault_secret(step_run), self._attempts.job_name(step_run)
-        self._workspace_of(step_run).drop_secret(job_name, recorded, in_background=in_background)
-
-    def _workspace_of(self, step_run: StepRunResponse) -> Workspace:
-        return self.workspace(self.plan(step_run).settings)
 
     def _operator_of(self, step_run: StepRunResponse) -> BaseStepOperator:
         """Return the operator that runs a step: ZenML's dynamic runner calls the stack's default one for every step."""
@@ -448,7 +392,7 @@ def _make_parts_of_child() -> None:
     """Give a forked child parts of its own. Only the parent cancels the jobs that it guards."""
     STOP_SIGNALS.guards.clear()
     for operator in _operators:
-        operator._guard.abandon()
+        operator._executions.abandon()
         operator._make_parts()
 
 

@@ -24,7 +24,7 @@ step_run = run.steps["sleeper"]
 operator = Client().active_stack.step_operator
 {work}
 status = operator.get_status(step_run)
-while status != ExecutionStatus.RUNNING:
+while status not in (ExecutionStatus.RUNNING, ExecutionStatus.FAILED):
     time.sleep(0.1)
     status = operator.get_status(step_run)
 print("STATUS", status, dict(step_run.run_metadata).get("azureml_job_name"), flush=True)

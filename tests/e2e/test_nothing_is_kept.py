@@ -21,6 +21,7 @@ def kept(run):
     \"\"\"The tables of this package's objects that name a step run of a run, or its job.\"\"\"
     names = {str(step.id) for step in Client().list_run_steps(pipeline_run_id=run.id, size=100).items}
     assert names
+    gc.collect()  # cycles of garbage
     found = []
     for each in gc.get_objects():
         if not str(type(each).__module__).startswith("zenml_azureml."):

@@ -14,17 +14,17 @@ COUNTED = """
 from collections import Counter
 
 from zenml.models import StepRunResponse
-from zenml_azureml import AzureMLStepOperator
+from zenml_azureml.settings.of_steps import SettingsOfSteps
 
 resolved = Counter()
-original = AzureMLStepOperator.get_settings
+original = SettingsOfSteps.of
 
-def counted(operator, container):
+def counted(settings, container):
     if isinstance(container, StepRunResponse):
         resolved[container.name] += 1
-    return original(operator, container)
+    return original(settings, container)
 
-AzureMLStepOperator.get_settings = counted
+SettingsOfSteps.of = counted
 """
 
 MAIN = """

@@ -132,7 +132,7 @@ def run_short(_):
 if __name__ == "__main__":
     Client().active_stack
     logged = threading.Event()
-    logging.getLogger("zenml_azureml.step_operator").addFilter(
+    logging.getLogger("zenml_azureml.lifecycle.azure_jobs").addFilter(
         lambda record: "simulated line" not in record.getMessage() or logged.set() or True
     )
     thread = in_thread(long)

@@ -10,6 +10,11 @@ PACKAGE = ROOT / "src" / "zenml_azureml"
 #: Modules, as paths below the package.
 TARGETS = (
     "lifecycle/attempts.py",
+    "lifecycle/azure_jobs.py",
+    "lifecycle/execution.py",
+    "lifecycle/observation.py",
+    "lifecycle/publisher.py",
+    "lifecycle/transitions.py",
     "lifecycle/worker_pool.py",
     "lifecycle/earlier_jobs.py",
     "lifecycle/canceller.py",

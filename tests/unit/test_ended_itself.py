@@ -10,9 +10,9 @@ from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd, LogTail
 from zenml_azureml.contract.own_end import EXIT_CODES, line_for, reason_in
+from zenml_azureml.lifecycle.observation import reason_of_end
 from zenml_azureml.lifecycle.outcome import ended_itself, job_failure, status_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
-from zenml_azureml.lifecycle.submitter import reason_of_end
 
 REASON = "its run is stopped"
 ENDED = (

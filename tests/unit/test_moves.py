@@ -162,3 +162,28 @@ def test_a_fallback_comes_back_from_what_zenml_stores() -> None:
 )
 def test_there_is_a_checkpoint_folder_where_it_is_asked_for_or_of_use(settings: dict[str, Any], wanted: bool) -> None:
     assert wants_checkpoints(AzureMLStepOperatorSettings(**settings)) is wanted
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 5])
+@pytest.mark.parametrize("knows_its_reason", [False, True], ids=["its reason follows", "it knows its reason"])
+def test_a_preempted_job_is_submitted_again_as_often_as_the_setting_says(limit: int, *, knows_its_reason: bool) -> None:
+    attempts: tuple[Attempt, ...] = (Attempt(0, "job-1"),)
+    resubmitted = 0
+    while True:
+        asked = closed(attempts, RetryReason.PREEMPTED) if knows_its_reason else attempts
+        if next_target(asked, RetryReason.PREEMPTED, Limits(1, limit)) is None:
+            break
+        resubmitted += 1
+        attempts = (*closed(attempts, RetryReason.PREEMPTED), Attempt(0, f"job-{resubmitted + 1}"))
+
+    assert resubmitted == limit
+
+
+def test_preemptions_at_another_target_do_not_count() -> None:
+    attempts = (
+        Attempt(0, "a", reason=RetryReason.PREEMPTED),
+        Attempt(1, "b", reason=RetryReason.NO_CAPACITY),
+        Attempt(1, "c"),
+    )
+
+    assert next_target(attempts, RetryReason.PREEMPTED, Limits(2, 1)) == 1

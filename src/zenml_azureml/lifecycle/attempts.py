@@ -1,4 +1,4 @@
-"""The attempts to run each step, in this process and in ZenML's metadata."""
+"""The attempts to run a step in ZenML's metadata."""
 
 from __future__ import annotations
 
@@ -34,56 +34,29 @@ def history_as_metadata(attempts: Sequence[Attempt]) -> dict[str, Any]:
     return {ATTEMPTS_KEY: [attempt.as_metadata() for attempt in attempts]}
 
 
-class Attempts:
-    """The attempts of each step run.
+def save(
+    step_run: StepRunResponse,
+    component_id: UUID,
+    attempts: Sequence[Attempt],
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Save the attempts to run a step, and their cost, on the server and in the step run object.
 
-    The attempts of this process take precedence over the metadata in a step run object, which may be outdated.
-
-    Thread-safe: entries are replaced, never changed. One thread at a time resubmits a step run.
+    Args:
+        step_run: The step run.
+        component_id: The step operator.
+        attempts: The attempts.
+        more: Further metadata to save.
     """
-
-    def __init__(self) -> None:
-        self._known: dict[UUID, tuple[Attempt, ...]] = {}
-
-    def of(self, step_run: StepRunResponse) -> tuple[Attempt, ...]:
-        """Return the attempts to run a step, the oldest first; at least one, whose job may not exist yet."""
-        return self._known.get(step_run.id) or recorded(step_run)
-
-    def job_name(self, step_run: StepRunResponse) -> str:
-        """Return the name of a step run's newest job, the only one that may be unfinished; it may not exist yet."""
-        jobs = [attempt.job for attempt in self.of(step_run) if attempt.job]
-        return jobs[-1] if jobs else step_runs.job_name_of(step_run.id)
-
-    def studio_url(self, step_run: StepRunResponse) -> str:
-        """Return the page of that job in Studio; empty if unknown."""
-        return self.of(step_run)[-1].studio_url
-
-    def put(self, step_run: StepRunResponse, attempts: Sequence[Attempt]) -> None:
-        """Remember the attempts to run a step in this process."""
-        self._known[step_run.id] = tuple(attempts)
-
-    def forget(self, step_run_id: UUID) -> None:
-        """Forget a step run that is over: ZenML's server has its attempts."""
-        self._known.pop(step_run_id, None)
-
-    def save(self, step_run: StepRunResponse, component_id: UUID, more: Mapping[str, Any] | None = None) -> None:
-        """Save the attempts to run a step, and their cost, on the server and in the step run object.
-
-        Args:
-            step_run: The step run.
-            component_id: The step operator.
-            more: Further metadata to save.
-        """
-        attempts = self.of(step_run)
-        metadata = {**(more or {}), **history_as_metadata(attempts)}
-        if attempts[-1].ended is not None:
-            spent = cost(attempts)
-            total = UNKNOWN if spent is None else round(spent, 4)
-            # The submit already saves a cost that will stay unknown: that needs no second request.
-            if total != step_run.run_metadata.get(COST_KEY):
-                metadata[COST_KEY] = total
-        if metadata:
-            step_runs.save_metadata(step_run, component_id, metadata)
+    metadata = {**(more or {}), **history_as_metadata(attempts)}
+    if attempts[-1].ended is not None:
+        spent = cost(attempts)
+        total = UNKNOWN if spent is None else round(spent, 4)
+        # The submit already saves a cost that will stay unknown: that needs no second request.
+        if total != step_run.run_metadata.get(COST_KEY):
+            metadata[COST_KEY] = total
+    if metadata:
+        step_runs.save_metadata(step_run, component_id, metadata)
 
 
 def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:

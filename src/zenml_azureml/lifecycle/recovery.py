@@ -11,6 +11,9 @@ from typing import Any
 #: Value in a step's metadata for a price that is not known.
 UNKNOWN = "unknown"
 
+#: Longest part of Azure's message that is stored with an attempt, in characters.
+_LONGEST_WORDS = 300
+
 
 class RetryReason(str, Enum):
     """The reason why a step was resubmitted after an attempt. ZenML's server stores the values."""
@@ -84,6 +87,12 @@ def attempt_from(metadata: dict[str, Any]) -> Attempt:
     if "reason" in values:
         values["reason"] = RetryReason(values["reason"])
     return Attempt(**values)
+
+
+def short(words: str) -> str:
+    """Return a text of Azure in one line, short enough to be stored with an attempt."""
+    one_line = " ".join(words.split())
+    return one_line if len(one_line) <= _LONGEST_WORDS else f"{one_line[:_LONGEST_WORDS]}..."
 
 
 @dataclass(frozen=True)

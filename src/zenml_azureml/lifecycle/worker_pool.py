@@ -1,4 +1,4 @@
-"""A pool of threads for work on steps whose status a caller polls, so that the caller does not wait for it."""
+"""A pool of threads for work on polled steps, so that the caller that polls does not wait for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from zenml.enums import ExecutionStatus
 
@@ -16,75 +15,52 @@ from zenml_azureml.clock import Time
 #: Number of threads. Each piece of work is a few requests, and all share the rate limits of one principal.
 _THREADS = 32
 
-#: Time for which `start` waits for the result, so that quick work shows at this poll rather than at the next.
+#: Time for which `start` waits for the end, so that quick work shows at this poll rather than at the next.
 _QUICK = timedelta(seconds=1)
-
-#: Work for a step. Its result is the final status of the step; None if the step has not ended.
-Work = Callable[[], ExecutionStatus | None]
 
 
 @dataclass(frozen=True)
-class _Going:
-    work: Future[ExecutionStatus | None]
+class Work:
+    """Work on a step.
+
+    Attributes:
+        future: The work.
+        meanwhile: The status of the step until it is done.
+    """
+
+    future: Future[None]
     meanwhile: ExecutionStatus
+
+    @property
+    def is_done(self) -> bool:
+        """True if it is done."""
+        return self.future.done()
+
+    def raise_error(self) -> None:
+        """Raise the error of the work, which is done, if it has failed."""
+        self.future.result()
 
 
 class WorkerPool:
-    """A pool for work on steps, one piece at a time for each step. The process does not end before its work.
-
-    Thread-safe: a lock guards the table.
+    """A pool for work on steps. The process does not end before its work. Thread-safe, as its executor is.
 
     Args:
         time: The clock.
     """
 
     def __init__(self, time: Time) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="zenml-azureml-move")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="zenml-azureml-step")
         self._time = time
-        self._lock = threading.Lock()
-        self._going_on: dict[UUID, _Going] = {}
 
-    def start(self, step_run_id: UUID, work: Work, meanwhile: ExecutionStatus) -> ExecutionStatus:
-        """Start work for a step, unless other work for it is in progress.
+    def start(self, work: Callable[[], None], meanwhile: ExecutionStatus) -> Work:
+        """Start work, and wait for a moment.
 
         Args:
-            step_run_id: The step run.
             work: The work.
-            meanwhile: The step's status during the work.
-
-        Returns:
-            The step's status.
-
-        Raises:
-            Exception: The error of the work, if it has already failed.
+            meanwhile: The status of the step until it is done.
         """
-        with self._lock:
-            going = self._going_on.get(step_run_id)
-            if going is None:
-                going = self._going_on[step_run_id] = _Going(self._threads.submit(work), meanwhile)
+        started = Work(self._threads.submit(work), meanwhile)
         done = threading.Event()
-        going.work.add_done_callback(lambda _work: done.set())
+        started.future.add_done_callback(lambda _future: done.set())
         self._time.wait(done, _QUICK.total_seconds())
-        return self.status(step_run_id) or meanwhile
-
-    def forget(self, step_run_id: UUID) -> None:
-        """Forget the result of work for a step that is over, if nothing has asked for it."""
-        with self._lock:
-            going = self._going_on.get(step_run_id)
-            if going is not None and going.work.done():
-                del self._going_on[step_run_id]
-
-    def status(self, step_run_id: UUID) -> ExecutionStatus | None:
-        """Return the status of a step during its work, or the result of the work; None if there is no work.
-
-        Raises:
-            Exception: The error of the work, once.
-        """
-        with self._lock:
-            going = self._going_on.get(step_run_id)
-            if going is None:
-                return None
-            if not going.work.done():
-                return going.meanwhile
-            del self._going_on[step_run_id]
-        return going.work.result()
+        return started

@@ -33,19 +33,22 @@ def _notice_no_signal() -> None:
 
 
 def _guard_nothing() -> None:
-    from zenml_azureml.lifecycle.supervisor import RunSupervisor
+    from zenml_azureml.lifecycle.execution import Executions
 
-    put(RunSupervisor, "take", nothing)
+    put(Executions, "guarded", lambda *_arguments: [])
 
 
 def _end_where_it_waits() -> None:
     from zenml_azureml.lifecycle.canceller import Canceller
 
-    def end(self: Any, ended: Any, *, look_for: Any = None, then: Any = nothing) -> None:
+    def end(self: Any, steps: Any, *, look_for: Any = None, then: Any = None) -> None:
         from datetime import timedelta
 
-        self._end(list(ended), look_for or timedelta())
-        then()
+        from zenml_azureml.lifecycle.execution import Guard
+
+        self._end(list(steps), look_for or timedelta())
+        for step in steps:
+            step.guard = then or Guard.NONE
 
     put(Canceller, "end", end)
     # What else would end a job then: some seconds later, where the process is that slow.
@@ -54,10 +57,10 @@ def _end_where_it_waits() -> None:
 
 
 def _try_again_after_interruption() -> None:
-    from zenml_azureml.lifecycle.canceller import Canceller
+    from zenml_azureml.lifecycle.controller import StepController
 
-    put(Canceller, "note_interruption", nothing)
-    put(Canceller, "checker", lambda *_arguments: nothing)
+    put(StepController, "note_interruption", nothing)
+    put(StepController, "checker", lambda *_arguments: nothing)
 
 
 def _do_not_look_whether_stopped() -> None:

@@ -15,9 +15,9 @@ def _give_up_at_once() -> None:
 
 
 def _conclude_nothing() -> None:
-    from zenml_azureml.lifecycle import controller
+    from zenml_azureml.lifecycle import publisher
 
-    put(controller, "conclude", nothing)
+    put(publisher, "conclude", nothing)
 
 
 def _take_a_cancel_for_success() -> None:

@@ -11,32 +11,32 @@ from tests.chaos.schedule import PlannedEvent, PlannedFault
 
 
 def _stay() -> None:
-    from zenml_azureml.lifecycle.submitter import StepSubmitter
+    from zenml_azureml.lifecycle import observation
 
-    put(StepSubmitter, "reason", nothing)
+    put(observation, "reason_of_end", nothing)
+
+
+def _decide(decide: Any) -> None:
+    from zenml_azureml.lifecycle import observation, transitions
+
+    for module in (observation, transitions):
+        put(module, "next_target", decide)
 
 
 def _count_preemptions_twice() -> None:
-    from zenml_azureml.lifecycle import submitter
-
-    decide: Any = vars(submitter)["next_target"]
+    from zenml_azureml.lifecycle.recovery import next_target
 
     def twice(attempts: Any, reason: Any, limits: Any) -> Any:
         doubled = [each for attempt in attempts[:-1] for each in (attempt, attempt)]
-        return decide([*doubled, attempts[-1]], reason, limits)
+        return next_target([*doubled, attempts[-1]], reason, limits)
 
-    put(submitter, "next_target", twice)
+    _decide(twice)
 
 
 def _move_without_end() -> None:
-    from zenml_azureml.lifecycle import submitter
+    from zenml_azureml.lifecycle.recovery import next_target
 
-    decide: Any = vars(submitter)["next_target"]
-    put(
-        submitter,
-        "next_target",
-        lambda tried, reason, limits: decide(tried, reason, replace(limits, max_preemptions=99)),
-    )
+    _decide(lambda tried, reason, limits: next_target(tried, reason, replace(limits, max_preemptions=99)))
 
 
 def _keep_the_name() -> None:
@@ -47,26 +47,27 @@ def _keep_the_name() -> None:
 
 
 def _cancel_once() -> None:
-    from zenml_azureml.lifecycle import submitter
+    from zenml_azureml.lifecycle import observation
 
-    put(submitter, "_CANCEL_AGAIN", timedelta(days=9999))
+    put(observation, "CANCEL_AGAIN", timedelta(days=9999))
 
 
 def _leave_the_late() -> None:
-    from zenml.enums import ExecutionStatus
-
     from zenml_azureml.lifecycle.controller import StepController
-    from zenml_azureml.run_store import step_runs
+    from zenml_azureml.lifecycle.state import Action, JobOver, StepPhase
 
-    def give_up(_self: Any, step_run: Any, error: Any) -> Any:
-        step_runs.publish_failure(step_run, error)
-        return ExecutionStatus.FAILED
+    perform: Any = StepController._perform
 
-    put(StepController, "_give_up", give_up)
+    def leave(self: Any, step: Any, action: Any, event: Any) -> Any:
+        if action is Action.END_JOB and step.state.phase is StepPhase.GIVING_UP:
+            return JobOver()
+        return perform(self, step, action, event)
+
+    put(StepController, "_perform", leave)
     # What is left then is ended with the run, but for this.
-    from zenml_azureml.lifecycle.supervisor import RunSupervisor
+    from zenml_azureml.lifecycle.execution import Executions
 
-    put(RunSupervisor, "take", nothing)
+    put(Executions, "guarded", lambda *_arguments: [])
 
 
 _TWICE = (PlannedEvent("evicted", "job GET"), PlannedEvent("evicted", "job PUT", 2))

@@ -35,12 +35,12 @@ def _label_nothing() -> None:
 
 
 def _show_all_the_same() -> None:
-    from zenml_azureml.step_operator import AzureMLStepOperator
+    from zenml_azureml.settings.of_steps import SettingsOfSteps
 
-    settings: Any = AzureMLStepOperator.get_settings
+    settings: Any = SettingsOfSteps.of
     put(
-        AzureMLStepOperator,
-        "get_settings",
+        SettingsOfSteps,
+        "of",
         lambda self, container: settings(self, container).model_copy(update={"stream_logs": True}),
     )
 

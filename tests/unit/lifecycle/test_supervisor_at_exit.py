@@ -11,17 +11,26 @@ import pytest
 
 SCRIPT = """
 from types import SimpleNamespace
-from zenml_azureml.lifecycle.supervisor import RunSupervisor
 from zenml_azureml.clock import SYSTEM_TIME
+from zenml_azureml.lifecycle.execution import Guard
+from zenml_azureml.lifecycle.supervisor import RunSupervisor
 
-def end_jobs(step_runs, reason):
-    print("ENDED", [step_run.id for step_run in step_runs], reason, flush=True)
+class Controller:
+    def stop(self, steps, reason):
+        print("ENDED", [step.id for step in steps], reason, flush=True)
 
-def step(number):
-    return SimpleNamespace(id=number, pipeline_run_id=7)
+class Executions:
+    steps = {{}}
 
-guard = RunSupervisor(end_jobs, SYSTEM_TIME)
-guard.take(step(1), until_exit=True)
+    def guarded(self, *guards):
+        return [step for step in self.steps.values() if step.guard in (guards or set(Guard) - {{Guard.NONE}})]
+
+def guard(number, reason=Guard.EXIT):
+    Executions.steps[number] = SimpleNamespace(id=number, run_id=7, guard=reason)
+
+guard(1)
+supervisor = RunSupervisor(Executions(), Controller(), SYSTEM_TIME)
+supervisor.watch()
 {work}
 """
 
@@ -44,10 +53,9 @@ def ended(work: str, folder: Path) -> list[str]:
     [
         pytest.param("", "[1]", id="one"),
         pytest.param("raise SystemExit(1)", "[1]", id="by an exception"),
-        pytest.param("guard.take(step(2), until_exit=True)", "[1, 2]", id="several"),
-        pytest.param("guard.clean_up(1)", "[1]", id="cleaned up after, while its ending was broken off"),
-        pytest.param("guard.take(step(2), dynamic=False); guard.clean_up(2)", "[1]", id="another one cleaned up after"),
-        pytest.param("guard.take(step(2), until_exit=True); guard.release(2)", "[1]", id="another one released"),
+        pytest.param("guard(2)", "[1, 2]", id="several"),
+        pytest.param("guard(2, Guard.RUN)", "[1, 2]", id="one that no caller waits for"),
+        pytest.param("guard(2); guard(2, Guard.NONE)", "[1]", id="another one released"),
     ],
 )
 def test_jobs_that_are_guarded_are_ended_at_exit(work: str, jobs: str, tmp_path: Path) -> None:
@@ -55,8 +63,8 @@ def test_jobs_that_are_guarded_are_ended_at_exit(work: str, jobs: str, tmp_path:
 
 
 def test_a_job_that_is_released_is_left_alone(tmp_path: Path) -> None:
-    assert ended("guard.release(1)", tmp_path) == []
+    assert ended("guard(1, Guard.NONE)", tmp_path) == []
 
 
-def test_jobs_are_ended_at_exit_although_nothing_else_refers_to_their_guard(tmp_path: Path) -> None:
-    assert ended("del guard", tmp_path) == [f"ENDED [1] {AT_EXIT}"]
+def test_jobs_are_ended_at_exit_although_nothing_else_refers_to_their_supervisor(tmp_path: Path) -> None:
+    assert ended("del supervisor", tmp_path) == [f"ENDED [1] {AT_EXIT}"]

@@ -1,0 +1,96 @@
+"""What the lifecycle of a step needs of Azure: the operations on the newest job of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from zenml.logger import get_logger
+
+from zenml_azureml import tags
+from zenml_azureml.lifecycle.execution import StepExecution
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.secrets.known_values import masked
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+
+logger = get_logger(__name__)
+
+
+class Workspaces(Protocol):
+    """The Azure ML workspaces of a step operator."""
+
+    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
+        """Return the workspace that settings select."""
+
+
+class AzureJobs:
+    """The jobs of one operator's steps.
+
+    Thread-safe, as the workspaces are.
+
+    Args:
+        workspaces: Their workspaces.
+    """
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
+
+    def workspace(self, step: StepExecution, target: int = 0) -> Workspace:
+        """Return the workspace of a step's target."""
+        return self._workspaces.workspace(step.plan.targets[target].settings)
+
+    def watch(self, step: StepExecution, *, quietly: bool = False) -> JobHandle:
+        """Return the job of a step, and start to watch it.
+
+        Args:
+            step: The step.
+            quietly: True to show no log; has no effect on a job that is watched.
+        """
+        from zenml_azureml.azure.jobs.watch import WatchOptions
+
+        name = step.name
+
+        def show(line: str) -> None:
+            logger.info("[%s] %s", name, masked(line))
+
+        plan = step.plan
+        shown = show if plan.settings.stream_logs and not quietly else None
+        options = WatchOptions(
+            tag=tags.of_run(step.run_id),
+            patience=plan.unreachable_timeout,
+            studio_url=step.state.attempt.studio_url,
+            on_line=shown,
+            on_progress=shown,
+            processes_per_node=plan.processes_per_node,
+        )
+        return self.workspace(step).watch(step.job_name, options)
+
+    def cancel(self, step: StepExecution) -> bool:
+        """Request the cancellation of a step's job; True if there is such a job.
+
+        Raises:
+            AzureMLError: If Azure refuses or cannot be reached.
+        """
+        return self.workspace(step).cancel(step.job_name)
+
+    def how_to_cancel(self, step: StepExecution) -> str:
+        """Return a line with the command that cancels a step's job."""
+        return self.workspace(step).how_to_cancel(step.job_name)
+
+    def drop_secret(self, step: StepExecution, *, in_background: bool = False) -> None:
+        """Delete the secret of a step's job in a key vault. Never raises."""
+        recorded = step_runs.recorded_vault_secret(step.step_run)
+        self.workspace(step).drop_secret(step.job_name, recorded, in_background=in_background)
+
+    def release(self, step: StepExecution) -> None:
+        """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.
+
+        Raises:
+            AzureMLError: If a compute cannot be deleted. The message has the command that deletes it.
+        """
+        workspace = self.workspace(step)
+        for name in {attempt.job for attempt in step.state.attempts if attempt.job} | {step.job_name}:
+            workspace.release(name)

@@ -1,0 +1,149 @@
+"""Publishes the ends of steps to ZenML's server, and reports what could not be published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.logger import get_logger
+
+from zenml_azureml.clock import Time
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.attempts import cost_ahead, save
+from zenml_azureml.lifecycle.outcome import account_without_server, conclude
+from zenml_azureml.lifecycle.recovery import history
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
+from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import AFTER_INTERRUPTION, ServerRetries, ServerUnavailableError, retrying
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.lifecycle.azure_jobs import AzureJobs
+    from zenml_azureml.lifecycle.execution import Executions, StepExecution
+
+logger = get_logger(__name__)
+
+
+class Publisher:
+    """Publishes the ends of one operator's steps. Thread-safe: it has no state.
+
+    Args:
+        component_id: Id of the operator on ZenML's server.
+        executions: Its steps.
+        jobs: Their jobs.
+        time: The clock.
+    """
+
+    def __init__(self, component_id: UUID, executions: Executions, jobs: AzureJobs, time: Time) -> None:
+        self._component_id = component_id
+        self._executions = executions
+        self._jobs = jobs
+        self._time = time
+
+    def save_attempts(self, step: StepExecution) -> None:
+        """Save the attempts to run a step, with the reason why the last one is cancelled."""
+        save(step.step_run, self._component_id, step.state.attempts)
+
+    def conclude(self, step: StepExecution, job: JobHandle) -> AzureMLError | None:
+        """Save what a step has cost, and publish its end if its own code did not.
+
+        Args:
+            step: The step, with its last attempt closed.
+            job: Its last job, which is settled.
+
+        Returns:
+            The reason why it did not succeed; None if it did.
+
+        Raises:
+            ServerUnavailableError: If the server is unavailable. It has the command that repairs the state.
+        """
+        try:
+            if job.error is None:
+                self._save_cost(step, job)
+            because = self._executions.why_stopped(step)
+            return conclude(job, step.step_run, because=because, history=history(step.state.attempts))
+        except ServerUnavailableError as away:
+            raise self.unreported(step, away) from None
+
+    def failure(self, step: StepExecution, error: AzureMLError) -> AzureMLError:
+        """Publish why a step failed.
+
+        Returns:
+            The error to raise; if the server is unavailable, it has the command that repairs the state.
+        """
+        try:
+            step_runs.publish_failure(step.step_run, error)
+        except ServerUnavailableError as away:
+            return self._explained(step, away, error)
+        return error
+
+    def stop(self, step: StepExecution, reason: AzureMLError | None = None, *, interrupted: bool = False) -> None:
+        """Publish that a step was stopped; log how to repair the state if the server is unavailable.
+
+        Args:
+            step: The step.
+            reason: The cause, if it was not the end of the run.
+            interrupted: True after Ctrl+C, when a user waits.
+        """
+        timeout = AFTER_INTERRUPTION if interrupted else step.plan.unreachable_timeout
+        with retrying(ServerRetries(timeout, self._time, STOP_SIGNALS.checker())):
+            try:
+                step_runs.publish_stopped(step.step_run, reason)
+            except ServerUnavailableError as away:
+                stopped = reason or AzureMLError(f"The step `{step.name}` was stopped.")
+                logger.error("%s", self._explained(step, away, stopped))
+
+    def stop_all(self, steps: Iterable[StepExecution]) -> None:
+        """Publish at exit that steps were stopped. Never raises."""
+        steps = list(steps)
+        with retrying(ServerRetries(AFTER_INTERRUPTION, self._time)):
+            for number, step in enumerate(steps):
+                try:
+                    if not step_runs.has_reported(step.step_run):
+                        step_runs.publish_stopped(step.step_run, self._account_of_stop(step))
+                except ServerUnavailableError as away:
+                    for left in steps[number:]:
+                        stopped = AzureMLError(f"The step `{left.name}` was stopped.")
+                        logger.error("%s", self._explained(left, away, stopped))
+                    return
+                except Exception as error:  # noqa: BLE001 - the jobs are cancelled, which matters more
+                    logger.debug("Could not publish that the step `%s` was stopped: %s", step.name, error)
+
+    def unreported(self, step: StepExecution, away: ServerUnavailableError) -> ServerUnavailableError:
+        """Return the error for a step whose end the server does not know, with the command that publishes it.
+
+        Args:
+            step: The step.
+            away: The error of the server.
+        """
+        return self._explained(step, away, self._account(step, self._jobs.watch(step)))
+
+    def _account_of_stop(self, step: StepExecution) -> AzureMLError | None:
+        job = self._jobs.watch(step)
+        return self._account(step, job) if job.settled else None
+
+    def _account(self, step: StepExecution, job: JobHandle) -> AzureMLError:
+        because = self._executions.why_stopped(step)
+        return account_without_server(job, step.step_run, because, history(step.state.attempts))
+
+    def _explained(
+        self, step: StepExecution, away: ServerUnavailableError, account: AzureMLError
+    ) -> ServerUnavailableError:
+        cloud = step.plan.settings.cloud
+        command = f"zenml-azureml jobs wait {step.job_name}{f' --cloud {cloud}' if cloud else ''}"
+        error = away.explaining(account, command)
+        UNCAUGHT.show(error)
+        return error
+
+    def _save_cost(self, step: StepExecution, job: JobHandle) -> None:
+        # If the process that submitted the job was killed before it could save it.
+        is_known = step_runs.is_recorded(step.step_run)
+        ahead = {} if is_known else {**step_runs.facts_of(job), **cost_ahead(step.state.attempt)}
+        try:
+            save(step.step_run, self._component_id, step.state.attempts, ahead)
+        except ServerUnavailableError:
+            raise  # the end of the step cannot be saved either
+        except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
+            logger.warning("Could not save the cost of the step `%s`: %s", step.name, error)

@@ -1,0 +1,109 @@
+"""One step, its job and the calls that the lifecycle makes: what its unit tests share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.canceller import Canceller
+from zenml_azureml.lifecycle.controller import StepController
+from zenml_azureml.lifecycle.execution import Executions, StepExecution
+from zenml_azureml.lifecycle.publisher import Publisher
+from zenml_azureml.lifecycle.recovery import Attempt
+from zenml_azureml.lifecycle.state import StepPhase, StepState
+from zenml_azureml.settings.step_plan import plan_of
+
+
+class Clock:
+    """Time that passes only where it is waited for; `happens` is what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.happens: Callable[[float], None] = lambda now: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.happens(self.now)
+
+    def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        if not event.is_set():
+            self.sleep(seconds or 0)
+        return event.is_set()
+
+
+class Jobs:
+    """The Azure side of one job; `cancel` ends it."""
+
+    def __init__(self, time: Any) -> None:
+        self.job = JobHandle("zenml-1", status="Running", time=time)
+        self.happened: list[str] = []
+
+    def workspace(self, _step: StepExecution, _target: int = 0) -> Any:
+        return SimpleNamespace(release=lambda name: self.happened.append(f"release {name}"))
+
+    def watch(self, _step: StepExecution, *, quietly: bool = False) -> JobHandle:
+        return self.job
+
+    def cancel(self, step: StepExecution) -> bool:
+        self.happened.append(f"cancel {step.job_name}")
+        self.end("Canceled")
+        return True
+
+    def how_to_cancel(self, step: StepExecution) -> str:
+        return f"To cancel it: az ml job cancel --name {step.job_name}"
+
+    def drop_secret(self, _step: StepExecution, *, in_background: bool = False) -> None:
+        pass
+
+    def release(self, _step: StepExecution) -> None:
+        pass
+
+    def end(self, status: str) -> None:
+        self.job.status = status
+        self.job.settle()
+
+
+class World:
+    """A step with a job, and the parts that control it.
+
+    Args:
+        time: The clock.
+        settings: Settings of the step.
+    """
+
+    def __init__(self, time: Any, **settings: Any) -> None:
+        self.time = time
+        self.jobs = Jobs(time)
+        self.step_run = cast(
+            "Any",
+            SimpleNamespace(
+                id=uuid4(),
+                pipeline_run_id=uuid4(),
+                name="train",
+                run_metadata={},
+                config=SimpleNamespace(command=["true"]),
+            ),
+        )
+        plan = plan_of(AzureMLStepOperatorSettings(**settings))
+        self.executions = Executions(cast("Any", SimpleNamespace(plan=lambda _step_run: plan)))
+        self.step = self.executions.of(self.step_run)
+        self.step.state = StepState(StepPhase.QUEUED, (Attempt(0, "zenml-1", place="serverless compute"),))
+        jobs = cast("Any", self.jobs)
+        self.canceller = Canceller(jobs, time)
+        self.controller = StepController(
+            self.executions,
+            jobs,
+            cast("Any", SimpleNamespace()),
+            self.canceller,
+            Publisher(uuid4(), self.executions, jobs, time),
+            cast("Any", SimpleNamespace(note_end=lambda _step_run: None)),
+            time,
+        )
