@@ -262,12 +262,12 @@ class StepController:
         """Wait for the next event of a step, and carry out what follows from it."""
         job = self._jobs.watch(step)
         if job.wait(STOP_CHECK_INTERVAL):
-            self._carry_out(step, None)
+            self._carry_out(step, None, polled=False)
             return
         check_signals()
         event = event_of(step, job, self._time.monotonic())
         if event is not None:
-            self._carry_out(step, event)
+            self._carry_out(step, event, polled=False)
         self.check_not_stopping(step)
 
     def _polled(self, step: StepExecution) -> ExecutionStatus:
@@ -301,30 +301,38 @@ class StepController:
 
         def work() -> None:
             with retrying(self.retries(step, STOP_SIGNALS.checker())):
-                self._carry_out(step, event)
+                self._carry_out(step, event, polled=True)
 
         step.work = self._pool.start(work, meanwhile)
         if step.work.is_done:
             return self._polled(step)
         return meanwhile
 
-    def _carry_out(self, step: StepExecution, event: Event | None) -> None:
-        """Carry out what follows from an event, or from the end of the job without one; give up if that fails."""
+    def _carry_out(self, step: StepExecution, event: Event | None, *, polled: bool) -> None:
+        """Carry out what follows from an event, or from the end of the job without one; give up if that fails.
+
+        Args:
+            step: The step.
+            event: The event; None for the end of the job.
+            polled: True if no caller waits for this.
+        """
         try:
             if event is None:
                 stopped = bool(self._executions.why_stopped(step))
                 event = event_of_end(step, self._jobs.watch(step), is_stopped=stopped)
-            self._advance(step, event)
+            self._advance(step, event, polled=polled)
         except ServerUnavailableError as away:
             raise self._publisher.unreported(step, away) from None
         except AzureMLError as error:
-            self._advance(step, GiveUp(error))
+            self._advance(step, GiveUp(error), polled=polled)
         except (RunInterruptedException, RunStoppedException) as stop:
-            if step.guard is not Guard.RUN:
+            if not polled:
                 raise
-            self._advance(step, SubmitStopped(AzureMLError(str(stop))))
+            self._advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
 
-    def _advance(self, step: StepExecution, event: Event, request: Request | None = None) -> None:
+    def _advance(
+        self, step: StepExecution, event: Event, request: Request | None = None, *, polled: bool = False
+    ) -> None:
         """Apply an event, carry out the actions, and go on with the events that they cause."""
         following: Event | None = event
         while following is not None:
@@ -332,7 +340,7 @@ class StepController:
             before, after, actions = self._apply(step, event)
             for action in actions:
                 if action is not Action.SUBMIT:
-                    following = self._perform_or_restore(step, action, event, before) or following
+                    following = self._perform_or_restore(step, action, event, before, polled) or following
                     continue
                 if isinstance(event, JobEnded) or request is None:
                     request = self._submitter.next_request(step, self._checker_while_waiting(step))
@@ -343,11 +351,16 @@ class StepController:
                     logger.warning("No capacity for step `%s`; trying fallback %d: %s", step.name, target, says)
                 following = self._submitter.submit(step, target, request)
             if after.phase.is_final:
-                with step.lock:
-                    step.state = replace(step.state, phase=after.phase)
+                self._finish(step, after.phase)
             reason = self._executions.why_stopped(step)
             if isinstance(event, JobAccepted) and reason and not actions:
                 following = StopRequested(reason)  # the run was stopped during the submission
+
+    def _finish(self, step: StepExecution, phase: StepPhase) -> None:
+        with step.lock:
+            if phase is StepPhase.SUCCEEDED and step.state.error is not None:
+                phase = StepPhase.FAILED  # its job has completed, but its code has not reported the end
+            step.state = replace(step.state, phase=phase)
 
     def _apply(self, step: StepExecution, event: Event) -> tuple[StepState, StepState, tuple[Action, ...]]:
         """Replace the state of a step; return the states before and after the event, and the actions."""
@@ -358,15 +371,19 @@ class StepController:
             step.state = replace(after, phase=before.phase) if after.phase.is_final else after
             return before, after, actions
 
-    def _perform_or_restore(self, step: StepExecution, action: Action, event: Event, before: StepState) -> Event | None:
+    def _perform_or_restore(
+        self, step: StepExecution, action: Action, event: Event, before: StepState, polled: bool
+    ) -> Event | None:
+        applied = step.state
         try:
-            return self._perform(step, action, event)
+            return self._perform(step, action, event, polled)
         except ServerUnavailableError:
             with step.lock:
-                step.state = before  # so that the event comes again
+                if step.state is applied:
+                    step.state = before  # so that the event comes again
             raise
 
-    def _perform(self, step: StepExecution, action: Action, event: Event) -> Event | None:
+    def _perform(self, step: StepExecution, action: Action, event: Event, polled: bool) -> Event | None:
         if action is Action.SAVE_ATTEMPTS:
             seconds = self._jobs.watch(step).waited.total_seconds()
             logger.warning("Azure ML job `%s` was still queued after %.0f s; cancelling it.", step.job_name, seconds)
@@ -380,7 +397,7 @@ class StepController:
         elif action is Action.RELEASE_PREVIOUS and isinstance(event, JobEnded):
             self._release(step, event.attempt.job)
         elif action is Action.CONCLUDE:
-            self._conclude(step)
+            self._conclude(step, polled)
         elif action is Action.FAIL and step.state.error is not None:
             self._set_error(step, self._publisher.failure(step, step.state.error))
         elif action is Action.PUBLISH_STOPPED:
@@ -388,10 +405,9 @@ class StepController:
             self.publish_stopped(step, step.state.error)
         return None
 
-    def _conclude(self, step: StepExecution) -> None:
+    def _conclude(self, step: StepExecution, polled: bool) -> None:
         """Save the cost of a step whose last job has ended, and publish its end."""
         job = self._jobs.watch(step)
-        polled = step.guard is Guard.RUN
         self._jobs.drop_secret(step, in_background=polled)
         if not polled:
             step.guard = Guard.NONE
@@ -417,14 +433,15 @@ class StepController:
 
     def _abort_wait(self, step: StepExecution, interruption: BaseException, retries: ServerRetries) -> None:
         """Cancel the job of a step because an exception ends the wait; raise a better exception if there is one."""
-        has_ended = self._jobs.watch(step, quietly=True).settled
-        if not has_ended:
+        # During a submission, the newest job may be the one before, which has ended.
+        is_over = step.state.phase is not StepPhase.SUBMITTING and self._jobs.watch(step, quietly=True).settled
+        if not is_over:
             self._abort(step, interruption)
         if isinstance(interruption, ServerUnavailableError):
             raise self._publisher.unreported(step, interruption) from None
-        if isinstance(interruption, RunStoppedException) and not has_ended:
+        if isinstance(interruption, RunStoppedException) and not is_over:
             self.publish_stopped(step)
-        elif has_ended and retries.failing:
+        elif is_over and retries.failing:
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
             logger.error("%s", self._publisher.unreported(step, unavailable))
 

@@ -58,10 +58,10 @@ def _leave_the_late() -> None:
 
     perform: Any = StepController._perform
 
-    def leave(self: Any, step: Any, action: Any, event: Any) -> Any:
+    def leave(self: Any, step: Any, action: Any, *rest: Any) -> Any:
         if action is Action.END_JOB and step.state.phase is StepPhase.GIVING_UP:
             return JobOver()
-        return perform(self, step, action, event)
+        return perform(self, step, action, *rest)
 
     put(StepController, "_perform", leave)
     # What is left then is ended with the run, but for this.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 from zenml.enums import ExecutionStatus
+from zenml.exceptions import RunStoppedException
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.clock import SYSTEM_TIME
@@ -90,6 +92,38 @@ def test_a_step_keeps_running_while_the_server_is_unavailable_and_its_end_is_pub
 
     unavailable = False
     assert status(world) is ExecutionStatus.STOPPED
+
+
+def test_a_completed_job_whose_step_has_not_reported_its_end_is_a_failed_step(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_runs, "reported_status", lambda _step_run: ExecutionStatus.RUNNING)
+    world.step_run.config.command = None
+    world.jobs.end("Completed")
+
+    assert status(world) is ExecutionStatus.FAILED
+    assert world.jobs.happened == ["publish the failure"]
+    assert world.step.state.phase is StepPhase.FAILED
+
+
+def test_a_step_that_is_stopped_between_two_jobs_is_published_as_stopped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job before has ended, and the next one is not submitted: nothing is left that could end."""
+    published = world.jobs.happened.append
+    monkeypatch.setattr(step_runs, "publish_stopped", lambda *_: published("publish the stop"))
+    world.step.state = replace(world.step.state, phase=StepPhase.SUBMITTING)
+    world.jobs.end("Failed")
+    monkeypatch.setattr(world.jobs, "cancel", lambda _step: False)
+
+    def stopped(*_arguments: object) -> None:
+        raise RunStoppedException("The pipeline run was stopped.")
+
+    monkeypatch.setattr(world.controller, "_follow", stopped)
+    with pytest.raises(RunStoppedException):
+        world.controller.wait(world.step)
+
+    assert world.jobs.happened == ["publish the stop"]
 
 
 class Late:
