@@ -126,8 +126,8 @@ def test_a_signal_ends_the_job_of_another_thread_where_the_main_thread_has_loade
 
 FORKS = f"""{PIPELINES}
 def run_short(_):
-    short()
-    return last_run().status.value
+    run = short()  # and not the last run, which may be that of the other child
+    return Client().get_pipeline_run(run.id).status.value
 
 if __name__ == "__main__":
     Client().active_stack

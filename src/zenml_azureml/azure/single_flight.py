@@ -82,3 +82,8 @@ class SingleFlight(Generic[T]):
                 del self._turns[key]
             mine.over.set()
         return mine.result, True
+
+    def renew(self) -> None:
+        """Forget the executions of the parent, in a forked child, which has none of its threads."""
+        self._lock = threading.Lock()
+        self._turns = {}

@@ -13,6 +13,7 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
+from zenml_azureml.run_store.fork_gate import FORK_GATE
 
 logger = get_logger(__name__)
 
@@ -74,7 +75,8 @@ class LatestAnswers(Generic[T]):
 
         def work() -> None:
             try:
-                answer = context.run(self._request, run_id)
+                with FORK_GATE.request():
+                    answer = context.run(self._request, run_id)
                 with self._lock:
                     self._answers[run_id] = answer
             except Exception as error:  # noqa: BLE001 - jobs keep running while ZenML's server is unavailable

@@ -20,6 +20,7 @@ from zenml.logger import get_logger
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.retry_loop import backoff, retry
+from zenml_azureml.run_store.fork_gate import FORK_GATE
 from zenml_azureml.run_store.server_errors import describe, is_unavailable
 
 logger = get_logger(__name__)
@@ -173,7 +174,8 @@ class ServerRetries:
 
         def run() -> None:
             try:
-                outcome.set_result(context.run(work))
+                with FORK_GATE.request():
+                    outcome.set_result(context.run(work))
             except BaseException as error:  # noqa: BLE001 - raised again on the thread that waits for it
                 outcome.set_exception(error)
             finally:

@@ -5,6 +5,7 @@ Thread-safe: values are only added, and the tuple is replaced as a whole.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -29,6 +30,14 @@ def remember(values: Iterable[str]) -> None:
     with _lock:
         known = {*_values, *(value for value in values if is_telling(value))}
         _values = tuple(sorted(known, key=len, reverse=True))
+
+
+def _renew_in_child() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held the present one
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_in_child)
 
 
 def is_telling(value: str) -> bool:

@@ -19,6 +19,7 @@ cases remain:
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -75,6 +76,7 @@ Settle = Callable[[ComputeInstance | ComputeCluster], ComputeInstance | ComputeC
 
 #: Preparations of computes in this process, by workspace and name.
 _TURNS: SingleFlight[ComputeTarget] = SingleFlight()
+os.register_at_fork(after_in_child=_TURNS.renew)
 
 
 def ensure_compute(

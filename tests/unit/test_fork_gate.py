@@ -1,0 +1,63 @@
+"""A fork waits for the requests of other threads to ZenML's server."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from zenml_azureml.clock import SYSTEM_TIME
+from zenml_azureml.lifecycle.latest_answers import LatestAnswers
+from zenml_azureml.run_store.server_retries import ServerRetries
+
+Request = Callable[[Callable[[], bool]], object]
+
+
+def poll_a_run(request: Callable[[], bool]) -> object:
+    """As the supervisor and callers that wait do."""
+    return LatestAnswers(lambda _run: request(), False, timedelta(), SYSTEM_TIME).answer(uuid4())
+
+
+def save_something(request: Callable[[], bool]) -> object:
+    """As whatever publishes an end does."""
+    return ServerRetries(timedelta(seconds=1)).run("saving", request)
+
+
+@pytest.mark.parametrize("make", [poll_a_run, save_something])
+def test_no_request_is_in_progress_in_a_forked_child(make: Request) -> None:
+    inside, begun = threading.Event(), threading.Event()
+
+    def request() -> bool:
+        inside.set()
+        begun.set()
+        time.sleep(0.5)
+        inside.clear()
+        return True
+
+    thread = threading.Thread(target=make, args=[request])
+    thread.start()
+    assert begun.wait(60)
+
+    child = os.fork()
+    if child == 0:
+        os._exit(1 if inside.is_set() else 0)
+    _, status = os.waitpid(child, 0)
+    thread.join()
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_requests_go_on_in_parent_and_child() -> None:
+    child = os.fork()
+    made = save_something(lambda: True)
+    if child == 0:
+        os._exit(0 if made is True else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert made is True
+    assert os.waitstatus_to_exitcode(status) == 0
