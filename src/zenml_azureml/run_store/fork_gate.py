@@ -1,7 +1,7 @@
 """A gate that keeps requests to ZenML's server from being in progress while the process forks.
 
 A forked child has a copy of every lock, and no thread that would release it. ZenML's client and its database have locks
-that a request holds, so a child that was forked during a request of another thread could wait for them forever.
+that a request holds, so a child that was forked during a request of another thread could wait for them indefinitely.
 """
 
 from __future__ import annotations
