@@ -107,7 +107,7 @@ class StepController:
             before: Called right before a job is sent; ends the submission by raising.
 
         Raises:
-            AzureMLError: If the step cannot be submitted. The reason is not published yet.
+            AzureMLError: If the step cannot be submitted. The reason is published if Azure has refused the step.
         """
         with step.lock:
             if step.state.phase is not StepPhase.CANCELLING:
