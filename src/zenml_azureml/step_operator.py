@@ -1,7 +1,6 @@
 """`AzureMLStepOperator`, the class that ZenML calls.
 
-Thread-safe, since ZenML uses one operator from many threads. A lock makes sure that each cloud's workspace is created
-once; the workspace and the other parts are thread-safe themselves; the set of warnings is only added to.
+Thread-safe, since ZenML uses one operator from many threads: its parts are, and the set of warnings is only added to.
 
 Fork-safe: a forked child has none of its parent's threads, and locks may be held, so it gets new parts.
 """
@@ -9,8 +8,6 @@ Fork-safe: a forked child has none of its parent's threads, and locks may be hel
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakSet
@@ -19,33 +16,32 @@ from zenml.client import Client
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
-from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.clock import SYSTEM_TIME, Time
-from zenml_azureml.clouds import Cloud, cloud_of
-from zenml_azureml.exceptions import AzureMLError, AzureMLSettingsError
-from zenml_azureml.lifecycle.attempts import has_moved
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
-from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs, Ended
-from zenml_azureml.lifecycle.execution import Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
+from zenml_azureml.lifecycle.execution import Executions, Guard
 from zenml_azureml.lifecycle.publisher import Publisher
+from zenml_azureml.lifecycle.step_checks import StepChecks
+from zenml_azureml.lifecycle.step_submission import StepSubmission
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
 from zenml_azureml.plugin import source_root
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
-from zenml_azureml.plugin.credentials import credential_of
 from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
 from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
 from zenml_azureml.plugin.validation import check_stack
+from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.server_retries import ServerUnavailableError, retrying
 from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.secrets.redaction import redacted_text
 from zenml_azureml.settings.merge import merge
@@ -61,7 +57,6 @@ if TYPE_CHECKING:
     from zenml.stack import Stack
 
     from zenml_azureml.azure.client import Workspace
-    from zenml_azureml.specs.job import JobOptions, JobSpec
 
 logger = get_logger(__name__)
 
@@ -81,6 +76,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
     Attributes:
         time: The clock of all operators.
+        workspaces: Its workspaces.
     """
 
     time: ClassVar[Time] = SYSTEM_TIME
@@ -99,20 +95,19 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def _make_parts(self) -> None:
         """Create the parts that have threads, locks and connections, and belong to one process."""
-        self._lock = threading.Lock()
-        self._workspaces: dict[Cloud, Workspace] = {}
-        self._jobs = AzureJobs(self)
-        self._earlier_jobs = EarlierJobs(self, self._operator_of, self.time)
-        self._controller = StepController(
-            self._executions,
-            self._jobs,
-            StepSubmitter(self.id, self._jobs),
-            Canceller(self._jobs, self.time),
-            Publisher(self.id, self._executions, self._jobs, self.time),
-            self._earlier_jobs,
-            self.time,
+        self.workspaces = OperatorWorkspaces(self, self._settings, self.time)
+        executions, time = self._executions, self.time
+        self._jobs = jobs = AzureJobs(self.workspaces)
+        checks, submitter, canceller = StepChecks(executions, time), StepSubmitter(self.id, jobs), Canceller(jobs, time)
+        publisher, earlier_jobs = Publisher(self.id, executions, jobs, time), EarlierJobs(self.workspaces, time)
+        self._executor = executor = ActionExecutor(
+            executions, jobs, submitter, canceller, publisher, earlier_jobs, checks, time
         )
-        self._supervisor = RunSupervisor(self._executions, self._controller, self.time)
+        self._controller = StepController(executions, jobs, executor, canceller, publisher, checks, time)
+        self._supervisor = RunSupervisor(executions, self._controller, time)
+        self._submission = StepSubmission(
+            executions, jobs, executor, submitter, publisher, earlier_jobs, self._supervisor, checks
+        )
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -201,24 +196,12 @@ class AzureMLStepOperator(BaseStepOperator):
         preload.begin()  # at the same time as the requests to ZenML's server
         try:
             step = self._executions.of(info.step_run)
+            self._warn_about(step.plan, info.pipeline_step_name)
         except AzureMLError as error:
             step_runs.publish_failure(info.step_run, error)
             raise error from error.__cause__
-        check = self._controller.checker(step)
-        with retrying(self._controller.retries(step, check)):
-            try:
-                check()
-                self._submit(step, info, entrypoint_command, environment, check)
-            except ServerUnavailableError:
-                raise
-            except RunStoppedException:
-                self._controller.publish_stopped(step)
-                raise
-            except AzureMLError as error:
-                raise self._controller.fail(step, error) from error.__cause__
-            except NotImplementedError as error:
-                # ZenML would conclude that this operator has no `submit`.
-                raise AzureMLError(f"Failed to submit the step: {error!r}") from error
+        build = partial(job_request, info, entrypoint_command, environment)
+        self._submission.submit(step, build, is_dynamic=info.snapshot.is_dynamic)
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
@@ -264,7 +247,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
-            self._controller.clean_up(self._executions.of(step_run))
+            self._executor.clean_up(self._executions.of(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the Azure ML workspace in the cloud of the settings; it connects at the first use.
@@ -272,96 +255,11 @@ class AzureMLStepOperator(BaseStepOperator):
         Raises:
             AzureMLSettingsError: If there is no such cloud or endpoint.
         """
-        from zenml_azureml.azure.client import Workspace
-        from zenml_azureml.azure.connection import WorkspaceAddress
-
-        try:
-            cloud = cloud_of(settings.cloud, settings.arm_endpoint)
-        except ValueError as error:
-            raise AzureMLSettingsError(str(error)) from error
-        with self._lock:
-            if cloud not in self._workspaces:
-                address = WorkspaceAddress(
-                    subscription_id=self.config.subscription_id,
-                    resource_group=self.config.resource_group,
-                    name=self.config.workspace_name,
-                    cloud=cloud,
-                )
-                self._workspaces[cloud] = Workspace(address, lambda: credential_of(self, cloud), self.time)
-            return self._workspaces[cloud]
+        return self.workspaces.workspace(settings)
 
     def default_settings(self) -> AzureMLStepOperatorSettings:
         """Return the settings in force for a step without settings of its own."""
         return merge(self._settings.defaults, {})
-
-    def _submit(
-        self,
-        step: StepExecution,
-        info: StepRunInfo,
-        entrypoint_command: list[str],
-        environment: dict[str, str],
-        check: Callable[[], None],
-    ) -> None:
-        self._warn_about(step.plan, info.pipeline_step_name)
-        earlier = self._end_earlier_jobs(step, check)
-        # Until a caller waits for the job; in dynamic pipelines none does.
-        step.guard = Guard.RUN if info.snapshot.is_dynamic else Guard.SIGNAL
-        self._supervisor.watch()
-        try:
-            if has_moved(step.state.attempts):
-                logger.info("The step already has a job: `%s`.", step.job_name)
-            else:
-                build = partial(
-                    job_request, info, entrypoint_command, environment, earlier_checkpoints=earlier.checkpoints
-                )
-                self._submit_first(step, build, check, earlier.look_again)
-            # Watch the job from now on: in dynamic pipelines no caller waits for it, but its log is to be shown.
-            self._jobs.watch(step)
-            if not info.snapshot.is_dynamic:
-                check()
-        except BaseException as interruption:
-            is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
-            if is_failure or getattr(interruption, "explained", False):  # the step has no job
-                step.guard = Guard.NONE
-                raise
-            # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
-            self._controller.abort_submission(step, interruption)
-            unreported = None
-            if isinstance(interruption, ServerUnavailableError):
-                unreported = self._controller.unreported(step, interruption)
-            self.cleanup_step_submission(info.step_run)
-            if unreported is not None:
-                raise unreported from None
-            raise
-
-    def _submit_first(
-        self,
-        step: StepExecution,
-        build: Callable[[JobOptions], JobSpec],
-        check: Callable[[], None],
-        before: Callable[[], None],
-    ) -> None:
-        try:
-            self._controller.submit(step, build, check, before)
-        except AzureMLError as error:
-            from zenml_azureml.azure.retry import is_transient
-
-            if not is_transient(error):  # Azure has refused the job, so a retry of the step finds no earlier job
-                self._earlier_jobs.note_end(step.step_run)
-            raise
-
-    def _end_earlier_jobs(self, step: StepExecution, check: Callable[[], None]) -> Ended:
-        """Cancel unfinished jobs of earlier step runs of a step."""
-
-        def check_run_too() -> None:
-            check()
-            self._controller.check_not_stopping(step)
-
-        try:
-            return self._earlier_jobs.end(step.step_run, check_run_too)
-        except BaseException as interruption:
-            self._controller.note_interruption(step, interruption)
-            raise
 
     def _warn_about(self, plan: StepPlan, step_name: str) -> None:
         """Warn about exposed secrets and ignored settings of a step.

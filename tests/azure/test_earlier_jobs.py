@@ -30,10 +30,13 @@ from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
+from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT
+from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY, job_name_of
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+from zenml_azureml.settings.step_plan import plan_of
 
 RUN, OTHER_RUN = uuid4(), uuid4()
 STARTED = datetime(2026, 1, 1)
@@ -83,7 +86,7 @@ class World:
         self.settings = AzureMLStepOperatorSettings()
         self.first, self.second = self.step_run(1), self.step_run(2)
         self.earlier, self.listings = [self.first], 0
-        self.earlier_jobs = EarlierJobs(self, lambda _step_run: self, self.clock)
+        self.earlier_jobs = EarlierJobs(self, self.clock)
 
         def earlier(step_run: Any) -> list[Any]:
             self.listings += 1
@@ -92,11 +95,14 @@ class World:
 
         monkeypatch.setattr(step_runs, "earlier", earlier)
 
-    def get_settings(self, _container: Any) -> AzureMLStepOperatorSettings:
-        return self.settings
-
     def workspace(self, _settings: AzureMLStepOperatorSettings) -> Workspace:
         return self._workspace
+
+    def of_step(self, _step_run: Any) -> Workspace:
+        return self._workspace
+
+    def step(self, step_run: Any) -> StepExecution:
+        return StepExecution(step_run, plan_of(self.settings), StepState(StepPhase.QUEUED, ()))
 
     def step_run(self, version: int) -> Any:
         return SimpleNamespace(
@@ -115,7 +121,7 @@ class World:
         return name
 
     def end(self, check: Callable[[], None] = lambda: None) -> Callable[[], None]:
-        return self.earlier_jobs.end(self.second, check).look_again
+        return self.earlier_jobs.end(self.step(self.second), check).look_again
 
     def requests(self) -> list[tuple[str, str]]:
         """What the operator has requested about jobs; the test itself only makes some, and asks for their status."""
@@ -130,7 +136,7 @@ def world(emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.M
 
 
 def test_a_first_step_run_costs_no_request(world: World) -> None:
-    world.earlier_jobs.end(world.first, lambda: None).look_again()
+    world.earlier_jobs.end(world.step(world.first), lambda: None).look_again()
 
     assert world.listings == 0
     assert world.requests() == []
@@ -428,10 +434,10 @@ def test_the_checkpoint_folder_that_an_earlier_job_has_used_is_known(world: Worl
     if status_of_first == "Failed":
         job.status = "Failed"
 
-    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == folder
+    assert world.earlier_jobs.end(world.step(world.second), lambda: None).checkpoints == folder
 
 
 def test_no_checkpoint_folder_is_known_if_no_earlier_job_had_one(world: World) -> None:
     world.submit(job_name_of(world.first.id))
 
-    assert world.earlier_jobs.end(world.second, lambda: None).checkpoints == ""
+    assert world.earlier_jobs.end(world.step(world.second), lambda: None).checkpoints == ""

@@ -33,10 +33,10 @@ def report_end(step_run_id: str, exit_code: int) -> None:
     from zenml.models import ExceptionInfo
     from zenml.orchestrators.publish_utils import publish_step_run_status_update
 
+    from tests.chaos.rules.statuses import CODE_FAILED
+
     if exit_code == 0:
         publish_step_run_status_update(UUID(step_run_id), ExecutionStatus.COMPLETED)
     else:
-        broken = ExceptionInfo(
-            traceback="", source="tests.chaos.orchestrator.StepFailedError", message="The step's own code failed."
-        )
+        broken = ExceptionInfo(traceback="", source="tests.chaos.orchestrator.StepFailedError", message=CODE_FAILED)
         publish_step_run_status_update(UUID(step_run_id), ExecutionStatus.FAILED, exception_info=broken)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from tests.chaos.rules.statuses import CODE_FAILED
 from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
 from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
 
@@ -69,6 +70,16 @@ def trial(schedule: Schedule, run: str, steps: Sequence[StepRecord], jobs: Seque
 def well(**more: Any) -> Trial:
     """A run of one step, of which nothing is to be said."""
     return replace(trial(planned(), "completed", [ran(0)], [job(0)], output=lines(0)), **more)
+
+
+def both_failed(second: str, cause: str = CODE_FAILED) -> Trial:
+    """Two function steps that fail; the job of the second ends with this status, and its cause is only its code's."""
+    steps = [PlannedStep(f"step{n}", 1, 2, kind="function", exit_code=1) for n in (0, 1)]
+    records = [ran(0, "failed"), ran(1, "failed", step=1, cause=cause)]
+    jobs = [job(0, "Failed"), job(1, second, step=1)]
+    return trial(
+        planned(*steps, shape="concurrent"), "failed", records, jobs, output=f"{lines(0)}{lines(1, step=1)}{FAILURE}"
+    )
 
 
 def event(name: str, phase: str = "job GET", **options: Any) -> PlannedEvent:

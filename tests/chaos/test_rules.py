@@ -11,6 +11,7 @@ from tests.chaos.impossible import IMPOSSIBLE
 from tests.chaos.outcomes import (
     FAILURE,
     TWO,
+    both_failed,
     event,
     evicted,
     failed,
@@ -53,6 +54,7 @@ WELL: dict[str, Trial] = {
     "nothing went wrong": well(),
     "three tries of a step with two retries": retried(3),
     "a step that fails": failed(),
+    "a function that fails while it is cancelled because another step failed": both_failed("Canceled"),
     "a fault that passes": with_fault("503"),
     "Azure out of reach, with a line": unreachable(),
     "Azure out of reach, tried three times": replace(

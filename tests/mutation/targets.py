@@ -9,6 +9,7 @@ PACKAGE = ROOT / "src" / "zenml_azureml"
 
 #: Modules, as paths below the package.
 TARGETS = (
+    "lifecycle/action_executor.py",
     "lifecycle/attempts.py",
     "lifecycle/azure_jobs.py",
     "lifecycle/execution.py",
@@ -31,7 +32,12 @@ TARGETS = (
     "run_store/server_retries.py",
     "step_operator.py",
     "run_store/step_runs.py",
+    "lifecycle/step_checks.py",
+    "lifecycle/step_submission.py",
     "lifecycle/stop_checks.py",
+    "plugin/workspaces.py",
+    "run_store/fork_gate.py",
+    "settings/step_plan.py",
     "job_admin/orphans.py",
     "job_admin/over.py",
     "in_job/watcher/over.py",

@@ -12,6 +12,8 @@ from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
 
 if TYPE_CHECKING:
+    from zenml.models import StepRunResponse
+
     from zenml_azureml.azure.client import Workspace
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
@@ -24,6 +26,9 @@ class Workspaces(Protocol):
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the workspace that settings select."""
+
+    def of_step(self, step_run: StepRunResponse) -> Workspace | None:
+        """Return the workspace of a step run of any operator of the stack; None if it is not known."""
 
 
 class AzureJobs:

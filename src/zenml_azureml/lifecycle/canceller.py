@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-INTERRUPTED = "the pipeline run was interrupted"
-
-#: As above, for a process that ends with jobs that nothing waits for.
+#: The reason for a stop, as a clause: the process ends with jobs that no caller waits for.
 PROCESS_ENDED = "the process that ran the pipeline has ended"
 
 #: Time to wait for Azure to confirm a cancel, before a warning.

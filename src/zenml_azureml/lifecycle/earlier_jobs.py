@@ -10,39 +10,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml.exceptions import RunStoppedException
 
 from zenml_azureml.azure.failures.rules import ENDED_ITSELF
 from zenml_azureml.clock import Time
-from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.lifecycle.attempts import recorded
-from zenml_azureml.lifecycle.predecessor_search import Check, Search, Trace
+from zenml_azureml.lifecycle.predecessor_search import Search, Trace
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.lifecycle.recovery import number_of_jobs
+from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
-    from zenml_azureml.azure.client import Workspace
-    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+    from zenml_azureml.lifecycle.azure_jobs import Workspaces
+    from zenml_azureml.lifecycle.execution import StepExecution
 
 
 #: A step run, and the one that ZenML gave the step after it.
 _Superseded = tuple["StepRunResponse", "StepRunResponse"]
-
-
-class Operator(Protocol):
-    """The part of the step operator that this module uses."""
-
-    def get_settings(self, container: Any) -> AzureMLStepOperatorSettings:
-        """Return the settings in force for a step."""
-
-    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """Return the workspace that settings select."""
 
 
 def _nothing() -> None:
@@ -72,14 +62,12 @@ class EarlierJobs:
     Thread-safe: a lock guards the table of the ends that this process has seen.
 
     Args:
-        operator: The step operator.
-        operator_of: Returns the step operator that runs a step.
+        workspaces: The workspaces of the operator and of the others in its stack.
         time: The clock.
     """
 
-    def __init__(self, operator: Operator, operator_of: Callable[[StepRunResponse], Any], time: Time) -> None:
-        self._operator = operator
-        self._operator_of = operator_of
+    def __init__(self, workspaces: Workspaces, time: Time) -> None:
+        self._workspaces = workspaces
         self._time = time
         self._lock = threading.Lock()
         self._ended: OrderedDict[tuple[UUID, str], set[UUID]] = OrderedDict()
@@ -92,14 +80,14 @@ class EarlierJobs:
             while len(self._ended) > _REMEMBERED:
                 self._ended.popitem(last=False)
 
-    def end(self, step_run: StepRunResponse, check: Check) -> Ended:
+    def end(self, step: StepExecution, check: Check) -> Ended:
         """Cancel the unfinished jobs of a step's earlier step runs, and wait for their end.
 
         Makes no request for the first step run of a step, and none if this process has seen the ends of all earlier
         jobs.
 
         Args:
-            step_run: The new step run, which has no job yet.
+            step: The new step run, which has no job yet.
             check: Called during the wait; ends it by raising.
 
         Returns:
@@ -109,6 +97,7 @@ class EarlierJobs:
             AzureMLError: If a job has not ended in time, or Azure ML is unreachable. No job may be submitted then.
             RunStoppedException: If a job has stopped itself, and the run is over.
         """
+        step_run = step.step_run
         unseen = self._unseen(step_run)
         if not unseen:
             return Ended()
@@ -116,7 +105,7 @@ class EarlierJobs:
             raise RunStoppedException(
                 f"The step `{step_run.name}` is not submitted again: an earlier job of it stopped itself, and {why}."
             )
-        search = Search(step_run, self._operator.get_settings(step_run), self._traces(step_run, unseen), self._time)
+        search = Search(step_run, step.plan.settings, self._traces(step, unseen), self._time)
         search.end_all(check)
         return Ended(search.checkpoints, lambda: search.look_again(check))
 
@@ -130,9 +119,9 @@ class EarlierJobs:
         followed = zip(earlier, [*earlier[1:], step_run], strict=True)
         return [(each, following) for each, following in followed if each.id not in seen]
 
-    def _traces(self, step_run: StepRunResponse, unseen: list[_Superseded]) -> list[Trace]:
+    def _traces(self, step: StepExecution, unseen: list[_Superseded]) -> list[Trace]:
         now = self._time.monotonic()
-        mine = self._operator.workspace(self._operator.get_settings(step_run))
+        mine = self._workspaces.workspace(step.plan.settings)
         traces = []
         for each, following in unseen:
             predecessor = Predecessor(
@@ -141,25 +130,15 @@ class EarlierJobs:
                 reported=each.exception_info is not None,
                 reported_by_code=step_runs.is_reported_by_code(each),
             )
-            age = superseded_for(step_run.start_time, following.start_time)
+            age = superseded_for(step.step_run.start_time, following.start_time)
             until = now + (IN_FLIGHT - age).total_seconds()
             # The operator of the step, its workspace or its cloud may have changed since.
-            its_own = self._workspace_of(each) or mine
+            its_own = self._workspaces.of_step(each) or mine
             found = (its_own, its_own.of_job(step_runs.recorded_job_id(each)), mine)
             places = {id(place): place for place in found}
             secret = step_runs.recorded_vault_secret(each)
             traces += [Trace(predecessor, place, secret, until) for place in places.values()]
         return traces
-
-    def _workspace_of(self, earlier: StepRunResponse) -> Workspace | None:
-        """Return the workspace of an earlier step run; None if its step operator no longer belongs to this package."""
-        operator = self._operator_of(earlier)
-        if not isinstance(operator, type(self._operator)):
-            return None
-        try:
-            return operator.workspace(operator.get_settings(earlier))
-        except AzureMLSettingsError:
-            return None  # no job can have been submitted with such settings
 
 
 def _has_ended_itself(step_run: StepRunResponse) -> bool:

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from zenml.exceptions import RunInterruptedException
+
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason
 from zenml_azureml.lifecycle.state import StepPhase, StepState
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.settings.of_steps import SettingsOfSteps
+
+
+#: The reason for a stop, as a clause: a signal or an exception has ended the process or its run.
+INTERRUPTED = "the pipeline run was interrupted"
 
 
 class Guard(Enum):
@@ -152,6 +158,11 @@ class Executions:
             reason: The reason, as a clause.
         """
         self.stopped_runs.update({step.run_id: reason for step in steps})
+
+    def note_interruption(self, step: StepExecution, interruption: BaseException) -> None:
+        """Allow no further job of a step's run if an exception means that the process was interrupted."""
+        if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
+            self.stopped_runs.setdefault(step.run_id, INTERRUPTED)
 
     def why_stopped(self, step: StepExecution) -> str:
         """Return why this process cancelled the job of a step, as a clause; empty if it did not."""

@@ -17,6 +17,7 @@ from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
+from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.step_runs import job_name_of
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 T = TypeVar("T")
-
-Check = Callable[[], None]
 
 
 @dataclass

@@ -15,6 +15,7 @@ from zenml_azureml.lifecycle.adoption import placement_from_tags, target_from_ta
 from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_jobs, short
 from zenml_azureml.lifecycle.state import Event, JobAccepted, NoCapacity, SubmitFailed
+from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-Check = Callable[[], None]
+#: Returns a step's job with the options of a target, and the checkpoint folder of its earlier jobs; empty if unknown.
+JobBuilder = Callable[[JobOptions, str], JobSpec]
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,18 @@ class Request:
     before: Check = lambda: None
 
 
-def first_request(build: Callable[[JobOptions], JobSpec], check: Check, before: Check) -> Request:
+def first_request(build: JobBuilder, checkpoints: str, check: Check, before: Check) -> Request:
     """Return the request for the first job of a step.
 
     Args:
-        build: Returns the job with the options of a target.
+        build: Builds the job.
+        checkpoints: The checkpoint folder of its earlier jobs; empty if unknown.
         check: As of `Request`.
         before: As of `Request`.
     """
 
     def at(options: JobOptions, target: int) -> JobSpec:
-        wanted = build(options)
+        wanted = build(options, checkpoints)
         return replace(wanted, tags={**wanted.tags, tags.TARGET: str(target)}) if target else wanted
 
     return Request(at, check, before)

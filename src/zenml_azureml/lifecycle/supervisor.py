@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml_azureml.clock import Time
-from zenml_azureml.lifecycle.canceller import INTERRUPTED, PROCESS_ENDED
-from zenml_azureml.lifecycle.execution import Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
+from zenml_azureml.lifecycle.execution import INTERRUPTED, Executions, Guard, StepExecution
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.run_store import step_runs

@@ -78,7 +78,6 @@ def job_request(
     entrypoint_command: list[str],
     environment: dict[str, str],
     options: JobOptions,
-    *,
     earlier_checkpoints: str = "",
 ) -> JobSpec:
     """Return the job of a step run.

@@ -57,10 +57,11 @@ def _end_where_it_waits() -> None:
 
 
 def _try_again_after_interruption() -> None:
-    from zenml_azureml.lifecycle.controller import StepController
+    from zenml_azureml.lifecycle.execution import Executions
+    from zenml_azureml.lifecycle.step_checks import SubmissionCheck
 
-    put(StepController, "note_interruption", nothing)
-    put(StepController, "checker", lambda *_arguments: nothing)
+    put(Executions, "note_interruption", nothing)
+    put(SubmissionCheck, "__call__", nothing)
 
 
 def _do_not_look_whether_stopped() -> None:

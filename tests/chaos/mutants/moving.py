@@ -53,17 +53,17 @@ def _cancel_once() -> None:
 
 
 def _leave_the_late() -> None:
-    from zenml_azureml.lifecycle.controller import StepController
+    from zenml_azureml.lifecycle.action_executor import ActionExecutor
     from zenml_azureml.lifecycle.state import Action, JobOver, StepPhase
 
-    perform: Any = StepController._perform
+    perform: Any = ActionExecutor._perform
 
     def leave(self: Any, step: Any, action: Any, *rest: Any) -> Any:
         if action is Action.END_JOB and step.state.phase is StepPhase.GIVING_UP:
             return JobOver()
         return perform(self, step, action, *rest)
 
-    put(StepController, "_perform", leave)
+    put(ActionExecutor, "_perform", leave)
     # What is left then is ended with the run, but for this.
     from zenml_azureml.lifecycle.execution import Executions
 

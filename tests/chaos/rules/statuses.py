@@ -15,12 +15,16 @@ from tests.chaos.rules.facts import (
     was_restarted,
 )
 from tests.chaos.schedule import PROCESSES_PER_NODE
-from tests.chaos.trial import JobRecord, Trial
+from tests.chaos.trial import JobRecord, StepRecord, Trial
 
 #: ZenML's statuses of a step run that go with the end of its job; and further ones where the run was interrupted:
 #: a job may end just before it is cancelled, and ZenML notes the retry that is then refused.
 _STATUSES = {"Completed": {"completed"}, "Failed": {"failed", "retried"}, "Canceled": {"stopped", "failed", "retried"}}
 _INTERRUPTED = {"Completed": {"stopped", "failed", "retried"}, "Failed": {"stopped"}, "Canceled": {"retried"}}
+
+
+#: What the code of a function step says of its own failure.
+CODE_FAILED = "The step's own code failed."
 
 
 def statuses(trial: Trial) -> Iterator[str]:
@@ -55,6 +59,10 @@ def _another_failed(trial: Trial) -> bool:
     return trial.run is not None and any(step.status in ("failed", "stopped") for step in trial.run.steps)
 
 
+def _other_failed(trial: Trial, step: StepRecord) -> bool:
+    return trial.run is not None and any(other.status == "failed" and other != step for other in trial.run.steps)
+
+
 def causes(trial: Trial) -> Iterator[str]:
     """The server knows why a step failed."""
     if trial.run is None or was_killed(trial) or was_restarted(trial):
@@ -65,6 +73,9 @@ def causes(trial: Trial) -> Iterator[str]:
             yield f"{step.name} is {step.status} without a cause on the server"
         job = jobs.get(step.id)
         named = job is None or job.name in step.cause or step.id in step.cause
+        if job is not None and job.status == "Canceled" and reports_itself(trial, job) and _other_failed(trial, step):
+            # Its code failed while it was being cancelled because of the other: that is its cause, and all of it.
+            named |= CODE_FAILED in step.cause
         if step.status == "failed" and step.cause and not disturbed(trial) and not named:
             yield f"the cause of {step.name} does not name its job"
 

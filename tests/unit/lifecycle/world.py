@@ -10,12 +10,14 @@ from uuid import uuid4
 
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
 from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.recovery import Attempt
 from zenml_azureml.lifecycle.state import StepPhase, StepState
+from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.settings.step_plan import plan_of
 
 
@@ -98,12 +100,15 @@ class World:
         self.step.state = StepState(StepPhase.QUEUED, (Attempt(0, "zenml-1", place="serverless compute"),))
         jobs = cast("Any", self.jobs)
         self.canceller = Canceller(jobs, time)
-        self.controller = StepController(
+        publisher, checks = Publisher(uuid4(), self.executions, jobs, time), StepChecks(self.executions, time)
+        self.executor = ActionExecutor(
             self.executions,
             jobs,
             cast("Any", SimpleNamespace()),
             self.canceller,
-            Publisher(uuid4(), self.executions, jobs, time),
+            publisher,
             cast("Any", SimpleNamespace(note_end=lambda _step_run: None)),
+            checks,
             time,
         )
+        self.controller = StepController(self.executions, jobs, self.executor, self.canceller, publisher, checks, time)

@@ -1,0 +1,93 @@
+"""Checks that raise if a step must not go on: its run was stopped, on the server or by this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zenml.exceptions import RunStoppedException
+
+from zenml_azureml.clock import Time
+from zenml_azureml.lifecycle.stop_checks import StopChecks
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.run_store.server_retries import ServerRetries
+
+if TYPE_CHECKING:
+    from zenml_azureml.lifecycle.execution import Executions, StepExecution
+
+#: Ends what it is called from by raising.
+Check = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class SubmissionCheck:
+    """Raises if no further job of a step may be submitted.
+
+    Attributes:
+        step: The step.
+        executions: The steps of its operator.
+        check_signals: Raises after a signal.
+        of_run: Checks whether the run was stopped on the server; None to check this process only.
+    """
+
+    step: StepExecution
+    executions: Executions
+    check_signals: Check
+    of_run: StepChecks | None = None
+
+    def __call__(self) -> None:
+        """Check once.
+
+        Raises:
+            RunStoppedException: If the run was stopped.
+            RunInterruptedException: After a signal.
+        """
+        self.check_signals()
+        reason = self.executions.why_stopped(self.step)
+        if reason:
+            # After any other exception, ZenML would retry the step.
+            raise RunStoppedException(f"The step is not submitted: {reason}.")
+        if self.of_run is not None:
+            self.of_run.check_run(self.step)
+
+
+class StepChecks:
+    """The checks of one operator's steps. Thread-safe, as `StopChecks` is.
+
+    Args:
+        executions: The steps.
+        time: The clock.
+    """
+
+    def __init__(self, executions: Executions, time: Time) -> None:
+        self._executions = executions
+        self._time = time
+        self._stop_checks = StopChecks(time)
+
+    def check_run(self, step: StepExecution) -> None:
+        """Raise if the run of a step was stopped on the server.
+
+        Raises:
+            RunStoppedException: If the run was stopped.
+        """
+        if self._stop_checks.is_stopping(step.run_id):
+            raise RunStoppedException("The pipeline run was stopped.")
+
+    def submission_check(self, step: StepExecution, *, ask_server: bool = False) -> SubmissionCheck:
+        """Return a check for the submissions of a step on this thread.
+
+        Args:
+            step: The step.
+            ask_server: True to check on the server too.
+        """
+        return SubmissionCheck(step, self._executions, STOP_SIGNALS.checker(), self if ask_server else None)
+
+    def server_retries(self, step: StepExecution, check: Check) -> ServerRetries:
+        """Return the time for which requests to ZenML's server are retried for a step.
+
+        Args:
+            step: The step.
+            check: Ends the retries by raising, after a signal.
+        """
+        return ServerRetries(step.plan.unreachable_timeout, self._time, check, lambda: self.check_run(step))
