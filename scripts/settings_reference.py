@@ -22,12 +22,12 @@ from zenml_azureml.settings.aliases import ALIASES
 from zenml_azureml.settings.distribution import AzureMLDistribution
 from zenml_azureml.settings.models import (
     AzureMLComputeMode,
-    AzureMLComputeSchedule,
     AzureMLComputeSettings,
     AzureMLJobService,
     AzureMLStepOperatorSettings,
 )
 from zenml_azureml.settings.modes import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
+from zenml_azureml.settings.schedules import AzureMLComputeSchedule
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 

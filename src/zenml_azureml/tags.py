@@ -32,6 +32,17 @@ USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
 #: Number of the target, from 0, of a job on a fallback target or one that replaces another job.
 TARGET: Final = "zenml_target"
 
+#: The keys of this package's tags of jobs, except for that of their run.
+RESERVED: Final = frozenset(
+    {
+        *(PIPELINE, RUN, RUN_ID, RUN_URL, STEP, STEP_RUN_ID, SERVER_ID, VAULT_SECRET),
+        *(ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET),
+    }
+)
+
+#: Largest number of tags that this package gives a job.
+MOST: Final = len(RESERVED) + 1
+
 
 def of_run(run_id: UUID) -> str:
     """Return the key of a tag for the jobs of one run: Azure ML's listings filter by a tag's key, not by its value."""

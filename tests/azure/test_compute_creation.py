@@ -202,3 +202,25 @@ def test_a_job_runs_on_the_compute_that_was_made_for_it(world: World) -> None:
     )
 
     assert job.compute == "cpu"
+
+
+@pytest.mark.parametrize("spec", [ComputeCluster("cpu-cluster-1"), ComputeInstance("ci-1"), ComputeCluster("k8")])
+def test_a_name_that_no_new_compute_can_have_is_refused_once_it_is_known_not_to_exist(
+    world: World, spec: ComputeInstance | ComputeCluster
+) -> None:
+    with pytest.raises(AzureMLError, match=f"There is no compute named `{spec.name}`, and Azure ML creates none"):
+        world.ensure(spec)
+
+    assert world.sent == ["GET compute"]
+
+
+@pytest.mark.parametrize("name", ["cpu-cluster-1", "k8"])
+def test_a_cluster_of_earlier_years_is_used_whatever_its_name_ends_in(world: World, name: str) -> None:
+    world.ensure(ComputeCluster("cluster", size="Standard_DS3_v2"))
+    computes = world.emulator.context.store.workspaces[0].computes
+    # Source: MicrosoftDocs/azure-docs#55961: such clusters exist; Azure ML does not create them any more.
+    old = computes.pop("cluster")
+    old.name = old.body["name"] = name
+    computes[name] = old
+
+    assert world.ensure(ComputeCluster(name)).name == name

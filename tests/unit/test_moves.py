@@ -128,7 +128,7 @@ def test_each_place_has_the_steps_settings_with_its_own_on_top() -> None:
         ([{"job_tier": "standard"}, {"display_name": "x"}], r"`fallback\[1\]`: `display_name` does not select compute"),
         ([{"job_tier": "cheap"}], r"`fallback\[0\]`: .*`job_tier='cheap'`: input should be"),
         ([{"mode": "compute-cluster"}], r"`fallback\[0\]`: `mode='compute-cluster'` needs a `compute_name`"),
-        ([{"compute_name": "1st"}], r"`fallback\[0\]`: `compute_name='1st'`: a compute's name"),
+        ([{"compute_name": "1 st"}], r"`fallback\[0\]`: `compute_name='1 st'`: a compute's name"),
         (["dedicated"], r"`fallback.0='dedicated'`: input should be a valid dictionary"),
         ("dedicated", r"`fallback='dedicated'`: input should be a valid list"),
     ],

@@ -84,6 +84,9 @@ def test_a_compute_target_name_uses_what_exists_under_it() -> None:
     assert resolve(AzureMLStepOperatorSettings(compute_target_name="shared")).compute == ExistingCompute("shared")
 
 
+ARM_ID = "subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -96,8 +99,10 @@ def test_a_compute_target_name_uses_what_exists_under_it() -> None:
         ({"mode": "compute-cluster"}, "`mode='compute-cluster'` needs a `compute_name`"),
         ({"size": "a", "compute_size": "b"}, "are two names of one setting with different values"),
         ({"mode": "compute-cluster", "compute_name": "cluster", "max_instances": 0}, "`max_instances=0`"),
-        ({"mode": "compute-cluster", "compute_name": "ci-1"}, "has 3 to 24 letters, digits and hyphens"),
-        ({"compute_target_name": "1st"}, "begins with a letter"),
+        ({"mode": "compute-cluster", "compute_name": "my cluster"}, "at least two letters, digits, hyphens"),
+        ({"compute_target_name": f"/{ARM_ID}/computes/gpus"}, "write the name alone: `gpus`"),
+        ({"compute_target_name": f"azureml:/{ARM_ID}/computes/gpus"}, "write the name alone: `gpus`"),
+        ({"mode": "compute-instance", "compute_name": f"{ARM_ID}/Computes/mine"}, "write the name alone: `mine`"),
         ({"shm_size": "2 gigabytes"}, "`shm_size='2 gigabytes'`"),
         ({"mode": "compute-cluster", "compute_name": "cluster", "tier": "cheap"}, "'dedicated' or 'low_priority'"),
         ({"job_tier": "free"}, "`job_tier='free'`: input should be 'spot', 'basic', 'standard' or 'premium'"),
@@ -151,13 +156,25 @@ ONE_OF_EACH: dict[str, Any] = {
 
 @pytest.mark.parametrize("mode", list(AzureMLComputeMode))
 def test_a_setting_that_the_mode_ignores_is_named_with_the_mode_it_belongs_to(mode: AzureMLComputeMode) -> None:
-    warnings = resolve(AzureMLStepOperatorSettings(mode=mode, **ONE_OF_EACH)).warnings
+    every = resolve(AzureMLStepOperatorSettings(mode=mode, **ONE_OF_EACH)).warnings
+    warnings = [warning for warning in every if " is ignored: " in warning]
 
     named = {name for name in ONE_OF_EACH for warning in warnings if warning.startswith(f"`{name}`")}
     assert named == IGNORED_BY_MODE[mode]
     assert len(warnings) == len(named)
     for warning in warnings:
         assert str(mode) in warning
+
+
+def test_a_value_that_means_nothing_on_serverless_compute_is_reported() -> None:
+    # Source: Microsoft, "Model training on serverless compute": only `standard` and `spot`; the rest is of virtual
+    # clusters.
+    (about_priority,) = resolve(AzureMLStepOperatorSettings(priority="high", job_tier="spot")).warnings
+    (about_tier,) = resolve(AzureMLStepOperatorSettings(job_tier="premium")).warnings
+
+    assert about_priority.startswith("`priority` has no effect: ")
+    assert about_tier.startswith("`job_tier='premium'`: Azure ML's serverless compute has the tiers `standard` and")
+    assert resolve(AzureMLStepOperatorSettings(job_tier="standard")).warnings == ()
 
 
 def test_every_mode_uses_what_it_does_not_ignore() -> None:

@@ -96,7 +96,7 @@ class EnvironmentVersion:
 
 @dataclass
 class Compute:
-    """A compute instance or a compute cluster (`AmlCompute`).
+    """A compute instance, a compute cluster (`AmlCompute`) or an attached Kubernetes cluster.
 
     Attributes:
         name: Its name in the workspace.
@@ -112,7 +112,7 @@ class Compute:
 
     @property
     def kind(self) -> str:
-        """`ComputeInstance` or `AmlCompute`."""
+        """`ComputeInstance`, `AmlCompute` or `Kubernetes`."""
         return str(self.body["properties"]["computeType"])
 
     @property

@@ -32,7 +32,7 @@ def merge(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> AzureMLStepOpe
     if "mode" in chosen:
         meaningless = IGNORED_BY_MODE[AzureMLComputeMode(chosen["mode"])]
     elif "compute_target_name" in chosen:
-        meaningless = IGNORED_BY_TARGET_NAME | {"mode"}
+        meaningless = IGNORED_BY_TARGET_NAME | {"mode", "instance_type"}
     else:
         meaningless = frozenset()
     kept = {name: value for name, value in inherited.items() if name not in meaningless}

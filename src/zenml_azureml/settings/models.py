@@ -19,14 +19,15 @@ from pydantic import (
     model_validator,
 )
 from zenml.config.base_settings import BaseSettings
-from zenml.utils.secret_utils import is_secret_reference
 
 from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.redacted_model import RedactedModel
 from zenml_azureml.settings.aliases import canonicalize, reject_unknown_keys
 from zenml_azureml.settings.distribution import AzureMLDistribution
 from zenml_azureml.settings.fallback import checked_fallback
-from zenml_azureml.settings.naming_rules import NameRuleError, check_compute_name, check_key_vault, check_shm_size
+from zenml_azureml.settings.naming_rules import bare_compute_name
+from zenml_azureml.settings.schedules import AzureMLComputeSchedule
+from zenml_azureml.settings.value_checks import check_values
 
 
 class AzureMLComputeMode(str, Enum):
@@ -58,22 +59,6 @@ class AzureMLJobService(RedactedModel):
     log_dir: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     nodes: Literal["all"] | None = None
-
-
-class AzureMLComputeSchedule(RedactedModel):
-    """A schedule that starts or stops a new compute instance.
-
-    Attributes:
-        action: `start` or `stop`.
-        cron: Crontab expression with five fields, e.g. `0 18 * * 1-5`.
-        time_zone: Time zone, by its Windows or Azure name, e.g. `UTC`, `W. Europe Standard Time`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    action: Literal["start", "stop"]
-    cron: str = Field(pattern=r"^\S+(\s+\S+){4}$")
-    time_zone: str = "UTC"
 
 
 class AzureMLComputeSettings(RedactedModel, BaseSettings):
@@ -122,7 +107,7 @@ class AzureMLComputeSettings(RedactedModel, BaseSettings):
         if not isinstance(data, Mapping):
             return build(data)
         try:
-            settings = build(_in_azures_case(cls._prepare(dict(data))))
+            settings = build(_in_azures_spelling(cls._prepare(dict(data))))
         except ValidationError as error:
             # Not chained: the text of the original error shows all values, secrets too.
             raise AzureMLSettingsError(_explain(error)) from None
@@ -147,12 +132,13 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     In addition to the settings of `AzureMLComputeSettings`:
 
     Attributes:
-        instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`.
+        instance_type: VM size of serverless compute, e.g. `Standard_DS3_v2`; or an instance type of the attached
+            Kubernetes cluster that `compute_target_name` names.
         instance_count: Number of nodes of the job.
         distribution: Processes of a job on several nodes, e.g. `{"type": "pytorch", "process_count_per_instance": 4}`.
             Each process runs the step; the first one reports to ZenML.
-        job_tier: Tier of serverless capacity.
-        priority: Priority in the queue for serverless compute.
+        job_tier: Tier of serverless capacity: `standard` or `spot`. Azure ML has the others on virtual clusters only.
+        priority: Priority in the queue of a virtual cluster; serverless compute has no priorities.
         locations: Azure regions in which serverless compute can run the job.
         start_stopped_instance: True to start a stopped compute instance; False to fail the step instead.
         ssh_public_key: Public key that can log in to a new compute.
@@ -285,8 +271,11 @@ _MAY_BE_SECRET = frozenset({"environment_variables", "tenant_id", "service_princ
 _ANY_CASE = ("job_tier", "priority", "tier")
 
 
-def _in_azures_case(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the values in the SDK's spelling: `Spot` is `spot`, `LowPriority` is `low_priority`."""
+def _in_azures_spelling(data: dict[str, Any]) -> dict[str, Any]:
+    """Return values as the SDK spells them: `low_priority` for `LowPriority`, `gpus` for `azureml:gpus`."""
+    for name in ("compute_name", "compute_target_name"):
+        if isinstance(data.get(name), str):
+            data[name] = bare_compute_name(data[name])
     for name in _ANY_CASE:
         if isinstance(data.get(name), str):
             value = data[name].lower().replace("-", "_")
@@ -304,15 +293,7 @@ def _check_names(settings: AzureMLComputeSettings) -> None:
         )
     if values["tier"] not in (None, "dedicated", "low_priority"):
         raise AzureMLSettingsError(f"`tier={values['tier']!r}`: it can be 'dedicated' or 'low_priority'.")
-    rules = {"compute_name": check_compute_name, "compute_target_name": check_compute_name, "shm_size": check_shm_size}
-    for field, check in {**rules, "key_vault": check_key_vault}.items():
-        value = values.get(field)
-        if value is None or is_secret_reference(value):
-            continue
-        try:
-            check(value)
-        except NameRuleError as error:
-            raise AzureMLSettingsError(f"`{field}={value!r}`: {error}") from error
+    check_values(values)
 
 
 def _explain(error: ValidationError) -> str:

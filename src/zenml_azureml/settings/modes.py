@@ -38,5 +38,12 @@ IGNORED_BY_MODE: dict[AzureMLComputeMode, frozenset[str]] = {
 }
 
 
-#: Settings that do not apply if `compute_target_name` names an existing compute.
-IGNORED_BY_TARGET_NAME = (SERVERLESS_ONLY | _OF_ITS_OWN) - {"compute_target_name", "start_stopped_instance"}
+#: Settings that do not apply if `compute_target_name` names an existing compute. Whether `instance_type` does depends
+#: on its kind: an attached Kubernetes cluster has instance types of its own.
+IGNORED_BY_TARGET_NAME = (SERVERLESS_ONLY | _OF_ITS_OWN) - {
+    *("compute_target_name", "start_stopped_instance", "instance_type"),
+}
+
+#: Values of `job_tier` that serverless compute has. Source: Microsoft's "Model training on serverless compute":
+#: https://learn.microsoft.com/azure/machine-learning/how-to-use-serverless-compute
+SERVERLESS_TIERS = frozenset({"standard", "spot"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from zenml_azureml.settings.modes import (
     IGNORED_BY_TARGET_NAME,
     INSTANCE_ONLY,
     SERVERLESS_ONLY,
+    SERVERLESS_TIERS,
 )
 from zenml_azureml.specs.compute import (
     ComputeCluster,
@@ -28,6 +29,7 @@ from zenml_azureml.specs.compute import (
     Serverless,
 )
 from zenml_azureml.specs.job import JobDistribution, JobIdentity, JobOptions, JobService
+from zenml_azureml.specs.limits import JOB_LIFETIME, LOW_PRIORITY_JOB_LIFETIME
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,35 @@ def resolve(settings: AzureMLStepOperatorSettings) -> Resolution:
         warnings.append("`key_vault` is ignored: it belongs to `secrets_via='key-vault'` or `'auto'`.")
     if settings.ssh_admin_username and not settings.ssh_public_key and "ssh_admin_username" not in ignored:
         warnings.append("`ssh_admin_username` is ignored: without `ssh_public_key` there is no SSH.")
+    warnings += _without_effect(settings, ignored)
     return Resolution(
         compute=_compute_request(settings, by_target_name),
         options=_job_options(settings, ignored),
         warnings=tuple(warnings),
     )
+
+
+def _without_effect(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Iterator[str]:
+    """Yield warnings about values that Azure accepts and that mean nothing, or less than they say."""
+    if settings.priority and "priority" not in ignored:
+        yield (
+            "`priority` has no effect: Azure ML's serverless compute has no priorities, only its virtual clusters have "
+            "them."
+        )
+    if settings.job_tier and settings.job_tier not in SERVERLESS_TIERS and "job_tier" not in ignored:
+        yield (
+            f"`job_tier={settings.job_tier!r}`: Azure ML's serverless compute has the tiers `standard` and `spot`; the "
+            "others belong to its virtual clusters."
+        )
+    # Guess: spot capacity of serverless compute counts as low priority.
+    low_priority = settings.tier == "low_priority" or settings.job_tier == "spot"
+    lifetime = LOW_PRIORITY_JOB_LIFETIME if low_priority else JOB_LIFETIME
+    if settings.timeout_minutes and timedelta(minutes=settings.timeout_minutes) > lifetime:
+        yield (
+            f"`timeout_minutes={settings.timeout_minutes}` is longer than a job can live: Azure ML ends it after "
+            f"{lifetime.days} days ({lifetime // timedelta(minutes=1)} minutes)"
+            + (" on low-priority nodes." if low_priority else ".")
+        )
 
 
 def _compute_request(settings: AzureMLStepOperatorSettings, by_target_name: bool) -> ComputeSpec:

@@ -22,6 +22,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.run_store.step_runs import job_name_of, server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
 from zenml_azureml.specs.job import JobOptions, JobSpec
+from zenml_azureml.specs.limits import DISPLAY_NAME_LENGTH, TAG_VALUE_LENGTH, shortened
 from zenml_azureml.submission.stop_variables import run_mode_for, stop_variables
 
 if TYPE_CHECKING:
@@ -112,15 +113,15 @@ def request_for(
         options: Options from the step's settings.
     """
     job_tags = {
-        tags.PIPELINE: facts.pipeline,
-        tags.RUN: facts.run,
+        tags.PIPELINE: shortened(facts.pipeline, TAG_VALUE_LENGTH),
+        tags.RUN: shortened(facts.run, TAG_VALUE_LENGTH),
         tags.RUN_ID: facts.run_id,
-        tags.STEP: facts.step,
+        tags.STEP: shortened(facts.step, TAG_VALUE_LENGTH),
         tags.STEP_RUN_ID: facts.step_run_id,
         tags.SERVER_ID: facts.server_id,
         facts.run_tag: "",
     }
-    if facts.run_url:
+    if facts.run_url and len(facts.run_url) <= TAG_VALUE_LENGTH:  # a part of an address leads nowhere
         job_tags[tags.RUN_URL] = facts.run_url
     variables = {**options.docker_variables, **default_variables(facts.docker_settings), **environment}
     command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
@@ -130,7 +131,7 @@ def request_for(
     variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
     return JobSpec(
         name=facts.job_name,
-        display_name=f"{facts.step} ({facts.run})",
+        display_name=_display_name(facts.step, facts.run),
         experiment=experiment_name(facts.pipeline),
         image=facts.image,
         command=shlex.join(command),
@@ -144,6 +145,17 @@ def request_for(
         options=options,
         checkpoints=checkpoints_uri(facts.run_id, facts.step) if options.checkpoints else None,
     )
+
+
+def _display_name(step: str, run: str) -> str:
+    """Return the default name of a job in Studio. Of a long one, the beginnings of the step and of the run are left."""
+    whole = f"{step} ({run})"
+    if len(whole) <= DISPLAY_NAME_LENGTH:
+        return whole
+    half = (DISPLAY_NAME_LENGTH - len(" ()")) // 2
+    left_by_run = DISPLAY_NAME_LENGTH - len(" ()") - min(len(run), half)
+    step = shortened(step, left_by_run)
+    return f"{step} ({shortened(run, DISPLAY_NAME_LENGTH - len(' ()') - len(step))})"
 
 
 def checkpoints_uri(run_id: str, step: str) -> str:

@@ -28,6 +28,16 @@ def missing(name: str, address: WorkspaceAddress) -> AzureMLError:
     )
 
 
+def bad_name(name: str) -> AzureMLError:
+    """Return the error if no compute has a name, and Azure ML creates none with it."""
+    return AzureMLError(
+        f"There is no compute named `{name}`, and Azure ML creates none with that name: the name of a new compute "
+        "instance or cluster has 3 to 24 letters, digits and hyphens, begins with a letter, and does not end in a "
+        "hyphen and a number (`ci-1`).",
+        hint="Set `compute_name` to the name of an existing compute, or to another name.",
+    )
+
+
 def wrong_kind(wanted: ComputeKind, found: FoundCompute, azure_type: str) -> AzureMLError:
     """Return the error if the compute of that name has another kind than the step's mode.
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 
+from azure.core.exceptions import AzureError
+
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.errors import wanted_kind
 from zenml_azureml.azure.compute.provisioner import ComputeTarget, ensure_compute
-from zenml_azureml.azure.compute.state import kind_in_words
+from zenml_azureml.azure.compute.reader import find_compute
+from zenml_azureml.azure.compute.state import ComputeKind, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.errors import explain
 from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, find_size
 from zenml_azureml.azure.sizes.sizing import QuotaCheck, settle_size
@@ -66,6 +70,8 @@ class Placement:
 
     @property
     def _whose_size(self) -> str:
+        if self.target.kind == "kubernetes":
+            return "default instance type of the cluster"
         return "Azure chooses the size" if self.target.name is None else "size unknown"
 
     @property
@@ -127,6 +133,9 @@ def place(
             found = replace(found, price_per_hour=_price_of_serverless(connection, options, found.size))
     else:
         found = _place_on(connection, compute, options, demands, time)
+        if isinstance(compute, ExistingCompute):
+            options = for_existing(found.target, options, demands)
+            found = replace(found, size=options.instance_type or found.size)
     low_priority = "low priority" if found.target.low_priority else ""
     return replace(found, nodes=nodes, taken_away=low_priority or _spot(options)), options
 
@@ -175,16 +184,44 @@ def supposed(compute: ComputeSpec, options: JobOptions, usd_per_hour: float | No
     target, size, taken_away = ANYWHERE.target, options.instance_type, _spot(options)
     if not isinstance(compute, Serverless):
         target = ComputeTarget(compute.name, wanted_kind(compute))
-        size = None if isinstance(compute, ExistingCompute) else compute.size
+        size = options.instance_type if isinstance(compute, ExistingCompute) else compute.size
     if isinstance(compute, ComputeCluster) and compute.tier == "low_priority":
         taken_away = "low priority"
     return Placement(target, size or "", None if usd_per_hour is None else usd_per_hour / nodes, nodes, taken_away)
 
 
+def for_existing(target: ComputeTarget, options: JobOptions, demands: Demands) -> JobOptions:
+    """Return the options of a job on an existing compute; log which requirements do not apply to it.
+
+    Only attached Kubernetes clusters have instance types. Azure ML lists neither these nor their resources.
+
+    Args:
+        target: The compute.
+        options: The options of the job.
+        demands: The requirements on its machines.
+    """
+    if target.kind == "kubernetes":
+        if options.instance_type is None and not demands.resources.is_empty:
+            logger.warning(
+                "The step's resources (%s) are not applied: `%s` is an attached Kubernetes cluster, and Azure ML does "
+                "not list its instance types. Set `instance_type` to one of them.",
+                demands.resources.describe(),
+                target.name,
+            )
+        return options
+    if options.instance_type is not None:
+        logger.warning(
+            "`instance_type` is ignored: the %s `%s` has a size of its own.", kind_in_words(target.kind), target.name
+        )
+    return replace(options, instance_type=None)
+
+
 def preview(
     connection: WorkspaceConnection, compute: ComputeSpec, options: JobOptions, demands: Demands
 ) -> tuple[str | None, JobOptions]:
-    """Preview the placement of a job, without creating, starting or requesting a compute.
+    """Preview the placement of a job, without creating or starting a compute.
+
+    An existing compute is requested only if the options have an instance type, which it may not have.
 
     Args:
         connection: The workspace.
@@ -201,7 +238,17 @@ def preview(
     if isinstance(compute, Serverless):
         _, complete = _place_serverless(connection, options, demands)
         return None, complete
+    if isinstance(compute, ExistingCompute) and options.instance_type:
+        options = for_existing(ComputeTarget(compute.name, _kind_of(connection, compute.name)), options, demands)
     return compute.name, options
+
+
+def _kind_of(connection: WorkspaceConnection, name: str) -> ComputeKind | None:
+    try:
+        found = find_compute(connection, name)
+    except AzureError as error:
+        raise explain(f"reading the compute `{name}`", error, connection.address) from error
+    return found.kind if found else None
 
 
 def _place_serverless(

@@ -39,6 +39,7 @@ from zenml_azureml.azure.single_flight import SingleFlight
 from zenml_azureml.azure.waiter import Waiter
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec, ExistingCompute, Serverless
+from zenml_azureml.specs.limits import is_new_compute_name
 
 logger = logging.getLogger(__name__)
 
@@ -170,6 +171,8 @@ class _Preparation:
             raise compute_errors.missing(self._request.name, self._address)
         if self._made is not None:
             raise compute_errors.vanished(self._label)
+        if not is_new_compute_name(self._request.name):
+            raise compute_errors.bad_name(self._request.name)
         if self._settle is not None:
             self._request = self._settle(self._request)
         entity = entity_of(self._request, self._location)
@@ -264,7 +267,7 @@ class _Preparation:
         for difference in differences(self._request, found):
             logger.warning("%s", difference)
         if self._made is None:
-            logger.info("Using the existing %s (%s)", found.label, found.size)
+            logger.info("Using the existing %s%s", found.label, f" ({found.size})" if found.size else "")
         return ComputeTarget(
             name=found.name,
             kind=found.kind,

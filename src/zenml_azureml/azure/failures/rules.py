@@ -110,6 +110,12 @@ TOO_MANY_NODES = Cause(
     "it requested more nodes than its cluster may have",
     "Lower `instance_count`, or raise the cluster's maximum; for a new cluster that is `max_instances`.",
 )
+INSTANCE_TYPE = Cause(
+    "instance-type",
+    "its Kubernetes cluster has no such instance type, or no node with room for it",
+    "Set `instance_type` to an instance type of the cluster (`kubectl get instancetypes`), or have the cluster's "
+    "administrator create it, or lower its resources. Without `instance_type`, the cluster's default one applies.",
+)
 QUOTA = Cause(
     "quota",
     "the subscription's quota is too small for it",
@@ -213,6 +219,8 @@ SAID_BY_AZURE = (
     (r"AzureMLCompute cluster \S+ does not exist|unknown compute target", NO_SUCH_COMPUTE),
     (r"is in failed state and thus not ready for runs", COMPUTE_FAILED),
     (r"requested \d+ nodes but AzureMLCompute cluster only has \d+", TOO_MANY_NODES),
+    # Azure-Samples/azure-ml-federated-learning#334.
+    (r"invalid instance type|instance type \S+ (?:was |is )?not found", INSTANCE_TYPE),
     # Azure/doAzureParallel#349: Azure Batch's message; Azure ML's nodes come from Azure Batch.
     (r"AllocationFailed|desired number of (?:low priority|dedicated) nodes could not be allocated", NO_CAPACITY),
     # MicrosoftLearning/mslearn-dp100#35, ansible-collections/azure#2209.

@@ -162,12 +162,16 @@ class _ComputeProperties(_Schema):
     subnet: _Object | None = None
     schedules: _Object | None = None
     idle_time: str | None = Field(None, alias="idleTimeBeforeShutdown")
+    namespace: _Text | None = None
+    default_instance_type: _Text | None = Field(None, alias="defaultInstanceType")
+    instance_types: dict[_ItemName, _Object] | None = Field(None, alias="instanceTypes")
 
 
 class _Compute(_Schema):
     compute_type: str | None = Field(None, alias="computeType")
     description: _Text | None = None
     disable_local_auth: bool | None = Field(None, alias="disableLocalAuth")
+    resource_id: _Text | None = Field(None, alias="resourceId")
     properties: _ComputeProperties | None = None
 
 

@@ -17,6 +17,7 @@ from zenml_azureml.emulator.jobs.processes import JobProcess, in_folder, job_pro
 from zenml_azureml.emulator.local.private_files import inside, shown
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.runtimes.base import JobLaunch
+from zenml_azureml.emulator.services.aml import kubernetes
 from zenml_azureml.emulator.services.aml.catalogue import VmSize, catalogue
 from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT, identities_of
 from zenml_azureml.emulator.state import Job, Workspace
@@ -67,12 +68,19 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         folder=job.folder,
         node_count=resources["instanceCount"],
         processes=processes_of(job),
-        memory_gb=vm_size_of(job, workspace).memory_gb,
+        memory_gb=_memory_gb(job, workspace),
         shm_size=resources["shmSize"],
         docker_args=resources["dockerArgs"],
         ca_bundle=ca_bundle,
         mounts=tuple(mounts.values()),
     )
+
+
+def _memory_gb(job: Job, workspace: Workspace) -> float:
+    compute = workspace.find_compute(compute_name(job.properties["computeId"]) or "")
+    if compute is not None and compute.kind == "Kubernetes":
+        return kubernetes.memory_gb(compute.inner, job.properties["resources"]["instanceType"])
+    return vm_size_of(job, workspace).memory_gb
 
 
 def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
@@ -84,7 +92,7 @@ def vm_size_of(job: Job, workspace: Workspace) -> VmSize:
     """
     name = compute_name(job.properties["computeId"])
     compute = workspace.find_compute(name) if name else None
-    wanted = compute.inner["vmSize"] if compute else job.properties["resources"]["instanceType"]
+    wanted = compute.inner.get("vmSize") if compute else job.properties["resources"]["instanceType"]
     known = catalogue()
     size = known.find(wanted or _SERVERLESS_SIZE) or known.find(_SERVERLESS_SIZE)
     assert size is not None  # noqa: S101 - the catalogue has it

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from zenml_azureml.emulator.context import Context
-from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS
+from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
 from zenml_azureml.emulator.jobs.launch import build_launch, compute_name, timeout_of
 from zenml_azureml.emulator.local.private_files import in_words
@@ -23,6 +23,7 @@ from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
+from zenml_azureml.emulator.services.aml import kubernetes
 from zenml_azureml.emulator.state import Compute, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -204,6 +205,9 @@ def _check_usable(compute: Compute, job: Job) -> None:
             f"Compute instance {compute.name} is not running: its state is "
             f"{compute.inner['state']}. Start it and submit the job again.",
         )
+    instance_type = job.properties["resources"]["instanceType"]
+    if compute.kind == "Kubernetes" and not kubernetes.has_instance_type(compute.inner, instance_type):
+        raise FailedError("UserError", kubernetes.INVALID_INSTANCE_TYPE)
     if _nodes(job) > _all_nodes(compute):
         # Users quote the message of clusters in their troubleshooting guides. Guess: instances have the same.
         raise FailedError(
@@ -224,6 +228,8 @@ def _free_nodes(compute: Compute) -> int:
 def _all_nodes(compute: Compute) -> int:
     if compute.kind == "ComputeInstance":
         return 1
+    if compute.kind == "Kubernetes":
+        return MOST_NODES  # Kubernetes itself queues what its nodes have no room for
     return int(compute.inner["scaleSettings"]["maxNodeCount"])
 
 

@@ -15,9 +15,11 @@ from zenml_azureml.emulator.services.aml.quota import Refusal, Use, priority_of,
 from zenml_azureml.emulator.state import Compute, Store, Workspace
 from zenml_azureml.emulator.types import Json
 
-KINDS = ("AmlCompute", "ComputeInstance")
+KINDS = ("AmlCompute", "ComputeInstance", "Kubernetes")
 
 _NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9\-]{2,23}")
+#: Attached computes have the rule of older computes: https://github.com/MicrosoftDocs/azure-docs/issues/55961
+_ATTACHED_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9\-]{1,15}")
 _IN_BETWEEN = ("Creating", "Updating", "Deleting", "Starting", "Stopping", "Restarting")
 
 #: What can be done to an instance: the state that it must be in, on the way, and afterwards.
@@ -35,7 +37,9 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
         ServiceError: 400 for a bad name, kind, size or scale, and for what cannot be changed;
             409 while something else is being done to the compute.
     """
-    if not _NAME.fullmatch(name):
+    properties = request.get("properties") or {}
+    kind = properties.get("computeType")
+    if not (_ATTACHED_NAME if kind == "Kubernetes" else _NAME).fullmatch(name):
         raise _user_error(
             # Guess: quoted by users of the first SDK's check (MicrosoftDocs/pipelines-azureml
             # issue 19); never recorded as the answer to a PUT.
@@ -46,12 +50,13 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
             "different Azure ML Instance name"
         )
     # Guess: the message of every refusal below.
-    properties = request.get("properties") or {}
-    kind = properties.get("computeType")
     if kind not in KINDS:
         raise _user_error(f"Compute type '{kind}' is not one of those emulated: {', '.join(KINDS)}.")
     inner = properties.get("properties") or {}
-    if not inner.get("vmSize"):
+    if kind == "Kubernetes":
+        if not properties.get("resourceId"):
+            raise _user_error("The property resourceId is required.")
+    elif not inner.get("vmSize"):
         raise _user_error("The property vmSize is required.")
     if kind == "AmlCompute":
         _check_scale(inner.get("scaleSettings") or {})
@@ -62,7 +67,9 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
             f"The specified name {name} is already in use and is therefore unavailable: it is of type {existing.kind}."
         )
     check_idle(existing)
-    if existing.provisioning_state != "Failed" and inner["vmSize"].upper() != existing.inner["vmSize"]:
+    if kind == "Kubernetes" or existing.provisioning_state == "Failed":
+        return
+    if inner["vmSize"].upper() != existing.inner["vmSize"]:
         raise _user_error(f"The vmSize of compute {name} cannot be changed from {existing.inner['vmSize']}.")
 
 
@@ -125,6 +132,8 @@ def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
     properties = body["properties"]
     inner = properties["properties"]
     kind = properties["computeType"]
+    if kind == "Kubernetes":
+        return None
     size = catalogue().find(inner["vmSize"])
     offered = [s for s in catalogue().sizes_in(body["location"]) if kind in s.compute_types]
     low_priority = priority_of(inner) == "LowPriority"

@@ -28,7 +28,7 @@ def for_version(body: Json, api_version: str) -> Json:
     """
     if is_newer(api_version):
         return body
-    hidden = _NEWER_INNER_KEYS[body["properties"]["computeType"]]
+    hidden = _NEWER_INNER_KEYS.get(body["properties"]["computeType"], frozenset())
     shown = {key: value for key, value in body["properties"].items() if key not in _NEWER_KEYS}
     inner = {key: value for key, value in shown["properties"].items() if key not in hidden}
     if inner.get("osImageMetadata"):

@@ -10,6 +10,7 @@ import uuid
 from datetime import datetime
 
 from zenml_azureml.emulator.http.responses import timestamp
+from zenml_azureml.emulator.services.aml import kubernetes
 from zenml_azureml.emulator.services.aml.quota import Refusal, node_count
 from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
 from zenml_azureml.emulator.state import PROVIDER, Compute, Workspace
@@ -44,7 +45,7 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
     """
     sent = request["properties"]
     kind = sent["computeType"]
-    inner = sent["properties"]
+    inner = sent.get("properties") or {}
     identity = request.get("identity")
     return {
         "id": f"{workspace.path}/computes/{name}",
@@ -58,15 +59,13 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
             "modifiedOn": timestamp(now),
             "disableLocalAuth": bool(sent.get("disableLocalAuth")),
             "description": sent.get("description"),
-            "resourceId": None,
+            "resourceId": sent.get("resourceId"),
             "computeType": kind,
             "provisioningState": "Creating",
             "provisioningErrors": None,
             "provisioningWarnings": None,
-            "isAttachedCompute": False,
-            "properties": (
-                _accepted_instance(inner, tenant_id) if kind == "ComputeInstance" else _accepted_cluster(inner)
-            ),
+            "isAttachedCompute": kind == "Kubernetes",
+            "properties": _accepted(kind, inner, tenant_id),
         },
     }
 
@@ -79,12 +78,12 @@ def in_creation(answer: Json) -> Json:
 def created(body: Json, request: Json, *, now: datetime) -> Json:
     """Return a created compute, from one in creation and the body of its PUT."""
     body = copy.deepcopy(body)
-    sent = request["properties"]["properties"]
+    sent = request["properties"].get("properties") or {}
     properties = body["properties"]
     inner = properties["properties"]
     if properties["computeType"] == "ComputeInstance":
         inner = _created_instance(inner, sent, body["name"], body["location"], now)
-    else:
+    elif properties["computeType"] == "AmlCompute":
         inner = _created_cluster(inner, sent, properties["createdOn"])
     properties.update(
         modifiedOn=timestamp(now), provisioningState="Succeeded", provisioningWarnings={}, properties=inner
@@ -111,7 +110,7 @@ def in_update(body: Json, answer: Json, *, state: str) -> Json:
         provisioningErrors=None,
         description=answer["properties"]["description"],
     )
-    for key in ("scaleSettings", "idleTimeBeforeShutdown"):
+    for key in ("scaleSettings", "idleTimeBeforeShutdown", "instanceTypes", "defaultInstanceType"):
         if key in answer["properties"]["properties"]:
             properties["properties"][key] = answer["properties"]["properties"][key]
     body["tags"] = answer["tags"] or {}
@@ -159,6 +158,12 @@ def last_operation(name: str, status: str, now: datetime) -> Json:
         "operationStatus": status,
         "operationTrigger": "User",
     }
+
+
+def _accepted(kind: str, sent: Json, tenant_id: str) -> Json:
+    if kind == "Kubernetes":
+        return kubernetes.accepted(sent)
+    return _accepted_instance(sent, tenant_id) if kind == "ComputeInstance" else _accepted_cluster(sent)
 
 
 def _accepted_cluster(sent: Json) -> Json:

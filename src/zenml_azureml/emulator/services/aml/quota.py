@@ -53,7 +53,7 @@ def node_count(compute: Compute) -> int:
     documentation of quotas. A cluster has those that run jobs, and at least its minimum; nodes that would stay
     idle for a while after a job are not emulated.
     """
-    if compute.provisioning_state == "Failed":
+    if compute.provisioning_state == "Failed" or compute.kind == "Kubernetes":  # no quota of Azure ML
         return 0
     if compute.kind == "ComputeInstance":
         return 1
@@ -146,7 +146,7 @@ def usage_rows(store: Store, subscription: str, location: str) -> list[Json]:
 
 def _uses_of(workspace: Workspace, location: str) -> Iterator[Use]:
     for compute in workspace.computes.values():
-        size = catalogue().find(compute.inner["vmSize"])
+        size = catalogue().find(compute.inner.get("vmSize") or "")
         if size is None or compute.body["location"].lower() != location.lower():
             continue
         yield Use(

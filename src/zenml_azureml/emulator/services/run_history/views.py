@@ -233,7 +233,7 @@ def _compute(job: Job, workspace: Workspace) -> Json:
     return {
         "target": _target(job),
         "targetType": "amlctrain",
-        "vmSize": compute.inner["vmSize"] if compute else resources["instanceType"],
+        "vmSize": compute.inner.get("vmSize") if compute else resources["instanceType"],
         "instanceType": resources["instanceType"],
         "instanceCount": resources["instanceCount"],
         "gpuCount": 0,
