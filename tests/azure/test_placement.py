@@ -137,3 +137,80 @@ def test_where_the_region_is_not_told_prices_are_unknown(emulator: Emulator, con
     placement, _ = place(connection, Serverless(), sized, Demands(quota_check="off"))
 
     assert placement.describe() == "serverless compute (Standard_DS3_v2, price unknown)"
+
+
+# Capacity classes and retired sizes
+
+
+FOR_CLASS = Demands(size="Standard_DS4_v2")
+
+
+def test_the_size_for_a_capacity_class_is_used_on_serverless_compute(connection: WorkspaceConnection) -> None:
+    placement, options = place(connection, Serverless(), JobOptions(), FOR_CLASS)
+
+    assert (placement.size, options.instance_type) == ("Standard_DS4_v2", "Standard_DS4_v2")
+
+
+def test_the_size_for_a_capacity_class_is_used_for_a_new_compute(
+    emulator: Emulator, connection: WorkspaceConnection
+) -> None:
+    place(connection, ComputeCluster("cpu"), JobOptions(), FOR_CLASS)
+
+    assert emulator.context.store.workspaces[0].computes["cpu"].inner["vmSize"] == "STANDARD_DS4_V2"
+
+
+def test_a_size_in_the_settings_precedes_that_for_a_capacity_class(connection: WorkspaceConnection) -> None:
+    serverless = JobOptions(instance_type="Standard_DS3_v2")
+
+    assert place(connection, Serverless(), serverless, FOR_CLASS)[1] == serverless
+    assert place(connection, CLUSTER, JobOptions(), FOR_CLASS)[0].size == "Standard_DS3_v2"
+
+
+def test_a_chip_that_the_region_lacks_fails_no_step(
+    connection: WorkspaceConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    wanted = Demands(ResourceRequest(gpu_class="MI300X"), "off")
+
+    placement, _ = place(connection, Serverless(), JobOptions(), wanted)
+
+    assert placement.size == "Standard_NC4as_T4_v3"
+    (warning,) = [message for message in caplog.messages if "gpu_class" in message]
+    assert "`gpu_class='MI300X'` is not applied: no VM size of Azure ML in" in warning
+    assert "T4" in warning
+
+
+RETIRED = "Azure retired the VM size `Standard_NC6s_v3` on 2025-09-30; its successor is `Standard_NC24ads_A100_v4`."
+
+
+@pytest.mark.parametrize("compute", [Serverless(), ComputeCluster("gpus", size="Standard_NC6s_v3")])
+def test_a_retired_size_is_refused_with_its_day_and_successor_before_anything_is_created(
+    emulator: Emulator, connection: WorkspaceConnection, compute: ComputeSpec
+) -> None:
+    serverless = JobOptions(instance_type="Standard_NC6s_v3" if isinstance(compute, Serverless) else None)
+
+    with pytest.raises(AzureMLError) as raised:
+        place(connection, compute, serverless, Demands())
+
+    assert str(raised.value).startswith(RETIRED)
+    assert emulator.context.store.workspaces[0].computes == {}
+
+
+def test_azures_refusal_of_a_retired_size_is_explained(
+    connection: WorkspaceConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(AzureMLError, match="is not a supported VM size"):
+        place(connection, ComputeCluster("gpus", size="Standard_NC6s_v3"), JobOptions(), Demands(quota_check="off"))
+
+    assert RETIRED in caplog.messages
+
+
+def test_an_existing_compute_of_a_retired_size_is_used_with_a_warning(
+    emulator: Emulator, connection: WorkspaceConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    place(connection, CLUSTER, JobOptions(), Demands())
+    emulator.context.store.workspaces[0].computes["cpu"].inner["vmSize"] = "STANDARD_NC6S_V3"
+
+    placement, _ = place(connection, ComputeCluster("cpu"), JobOptions(), Demands(ResourceRequest(gpus=1)))
+
+    assert placement.size == "STANDARD_NC6S_V3"
+    assert any("retired the VM size `STANDARD_NC6S_V3` on 2025-09-30" in message for message in caplog.messages)

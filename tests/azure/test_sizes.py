@@ -78,9 +78,9 @@ def test_sizes_are_read_with_all_that_the_choice_needs(offer: SizeCatalogue, reg
 
     assert offer.region == region
     assert list(sizes) == [size.name for size in catalogue().sizes_in(region)]
-    size = sizes["Standard_NC6s_v3"]
-    assert (size.family, size.vcpus, size.gpus, size.memory_gb) == ("standardNCSv3Family", 6, 1, 112)
-    assert (size.price_per_hour, size.low_priority_price_per_hour) == (3.06, 0.61)
+    size = sizes["Standard_NC8as_T4_v3"]
+    assert (size.family, size.vcpus, size.gpus, size.memory_gb) == ("Standard NCASv3_T4 Family", 8, 1, 56)
+    assert (size.price_per_hour, size.low_priority_price_per_hour) == (0.75, 0.15)
     assert size.low_priority_capable
     assert size.supports("compute-instance")
     assert not sizes["Standard_HB120rs_v2"].supports("compute-instance")
@@ -88,41 +88,48 @@ def test_sizes_are_read_with_all_that_the_choice_needs(offer: SizeCatalogue, reg
 
 def test_quota_is_read_with_what_is_used(offer: SizeCatalogue, ml_client: MLClient, region: str) -> None:
     for name, tier in (("gpu", "dedicated"), ("spot", "low_priority")):
-        cluster = entities.AmlCompute(name=name, size="Standard_NC6s_v3", min_instances=2, tier=tier)
+        cluster = entities.AmlCompute(name=name, size="Standard_NC8as_T4_v3", min_instances=2, tier=tier)
         ml_client.compute.begin_create_or_update(cluster).result()
 
     rows = offer.quota().rows
 
-    assert FamilyQuota("standardNCSv3Family", low_priority=False, limit=24, used=12) in rows
-    assert FamilyQuota("standardNCSv3Family", low_priority=True, limit=None, used=12) in rows
-    assert FamilyQuota("TotalDedicatedCores", low_priority=False, limit=500, used=12) in rows
-    assert FamilyQuota("TotalLowPriorityCores", low_priority=True, limit=300, used=12) in rows
+    assert FamilyQuota("Standard NCASv3_T4 Family", low_priority=False, limit=32, used=16) in rows
+    assert FamilyQuota("Standard NCASv3_T4 Family", low_priority=True, limit=None, used=16) in rows
+    assert FamilyQuota("TotalDedicatedCores", low_priority=False, limit=500, used=16) in rows
+    assert FamilyQuota("TotalLowPriorityCores", low_priority=True, limit=300, used=16) in rows
     # Rows of the workspace and of its computes repeat a part: none of them is taken for a family's.
     assert len(rows) == 2 * len(catalogue().families_in(region)) + 2
 
 
 def test_an_older_sdk_spells_the_same_otherwise() -> None:
     """As azure-ai-ml 1.23 fills its own classes."""
-    price = {"retail_price": 3.06, "os_type": "Linux", "vm_tier": "Standard"}
+    price = {"retail_price": 0.75, "os_type": "Linux", "vm_tier": "Standard"}
     size = SimpleNamespace(
-        name="Standard_NC6s_v3",
-        family="standardNCSv3Family",
-        v_cp_us=6,
+        name="Standard_NC8as_T4_v3",
+        family="Standard NCASv3_T4 Family",
+        v_cp_us=8,
         gpus=1,
-        memory_gb=112.0,
+        memory_gb=56.0,
         low_priority_capable=True,
         estimated_vm_prices={"billing_currency": "USD", "unit_of_measure": "OneHour", "values": [price]},
         supported_compute_types=["AmlCompute"],
     )
     usage = SimpleNamespace(
         type="Microsoft.MachineLearningServices/vmFamily/dedicatedCores/usages",
-        current_value=6,
-        limit=24,
-        name={"value": "standardNCSv3Family", "localized_value": "Standard NCSv3 Family Cluster Dedicated vCPUs"},
+        current_value=8,
+        limit=32,
+        name={
+            "value": "Standard NCASv3_T4 Family",
+            "localized_value": "Standard NCASv3_T4 Family Cluster Dedicated vCPUs",
+        },
     )
 
-    assert SizeChoice(vm_size(size)).describe().endswith("(6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node")
-    assert list(quota_rows(usage)) == [FamilyQuota("standardNCSv3Family", low_priority=False, limit=24, used=6)]
+    assert (
+        SizeChoice(vm_size(size))
+        .describe()
+        .endswith("(8 vCPU, 1 GPU with 16 GB, 56 GB), about 0.75 USD per hour and node")
+    )
+    assert list(quota_rows(usage)) == [FamilyQuota("Standard NCASv3_T4 Family", low_priority=False, limit=32, used=8)]
 
 
 def test_a_subscription_that_has_used_nothing_yet_has_used_nothing() -> None:
@@ -227,13 +234,13 @@ def test_a_size_that_the_region_does_not_offer_is_an_error(offer: SizeCatalogue)
 
 def test_a_step_without_quota_fails_with_all_that_is_to_be_known(offer: SizeCatalogue) -> None:
     with pytest.raises(AzureMLError) as failed:
-        settled(offer, "Standard_NC6s_v3", nodes=5)
+        settled(offer, "Standard_NC8as_T4_v3", nodes=5)
 
     for known in (
-        "standardNCSv3Family",
-        "limit 24",
+        "Standard NCASv3_T4 Family",
+        "limit 32",
         "used 0",
-        "needed 30",
+        "needed 40",
         "https://ml.azure.com/quota",
         "quota_check",
     ):
@@ -241,8 +248,8 @@ def test_a_step_without_quota_fails_with_all_that_is_to_be_known(offer: SizeCata
 
 
 def test_a_step_without_quota_may_wait_instead(offer: SizeCatalogue, caplog: pytest.LogCaptureFixture) -> None:
-    assert settled(offer, "Standard_NC6s_v3", nodes=5, quota_check="warn") == "Standard_NC6s_v3"
-    assert "limit 24, used 0, needed 30 vCPU of standardNCSv3Family. The job may wait" in caplog.text
+    assert settled(offer, "Standard_NC8as_T4_v3", nodes=5, quota_check="warn") == "Standard_NC8as_T4_v3"
+    assert "limit 32, used 0, needed 40 vCPU of Standard NCASv3_T4 Family. The job may wait" in caplog.text
 
     caplog.clear()
     h100 = ResourceRequest(gpu_class="H100")
@@ -253,12 +260,12 @@ def test_a_step_without_quota_may_wait_instead(offer: SizeCatalogue, caplog: pyt
 
 
 def test_the_cluster_that_holds_the_quota_may_use_it(offer: SizeCatalogue, ml_client: MLClient) -> None:
-    cluster = entities.AmlCompute(name="gpu", size="Standard_NC6s_v3", min_instances=4, max_instances=4)
+    cluster = entities.AmlCompute(name="gpu", size="Standard_NC8as_T4_v3", min_instances=4, max_instances=4)
     ml_client.compute.begin_create_or_update(cluster).result()
 
-    assert settled(offer, "STANDARD_NC6S_V3", nodes=1, held_nodes=4) == "Standard_NC6s_v3"
-    with pytest.raises(AzureMLError, match="limit 24, used 24, needed 6"):
-        settled(offer, "Standard_NC6s_v3", nodes=1)
+    assert settled(offer, "STANDARD_NC8AS_T4_V3", nodes=1, held_nodes=4) == "Standard_NC8as_T4_v3"
+    with pytest.raises(AzureMLError, match="limit 32, used 32, needed 8"):
+        settled(offer, "Standard_NC8as_T4_v3", nodes=1)
 
 
 def test_a_cluster_of_a_size_that_is_offered_no_more_is_left_alone(offer: SizeCatalogue) -> None:
@@ -273,7 +280,7 @@ def test_who_may_not_list_quota_is_warned_once_and_served(
     refuse(emulator, "/usages$")
 
     for _ in range(2):
-        assert settled(offer, "Standard_NC6s_v3", nodes=5) == "Standard_NC6s_v3"
+        assert settled(offer, "Standard_NC8as_T4_v3", nodes=5) == "Standard_NC8as_T4_v3"
 
     assert caplog.text.count("may not list the quota") == 1
     assert "(AuthorizationFailed) You may not." in caplog.text
@@ -285,7 +292,7 @@ def test_who_may_not_list_sizes_can_still_name_one_but_not_have_one_chosen(
 ) -> None:
     refuse(emulator, "/vmSizes$")
 
-    assert settle_size(offer, size="Standard_NC6s_v3", request=NOTHING, kind="serverless") is None
+    assert settle_size(offer, size="Standard_NC8as_T4_v3", request=NOTHING, kind="serverless") is None
     with pytest.raises(AzureMLError, match="may not list the sizes") as failed:
         settled(offer, request=ResourceRequest(cpus=4))
     assert "Reader" in str(failed.value)

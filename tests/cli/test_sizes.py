@@ -70,26 +70,43 @@ def test_what_no_quota_limits_has_no_end() -> None:
 
 
 def test_they_are_listed_with_price_and_quota(cli: Cli) -> None:
-    Arm(cli.emulator).call("PUT", "computes/gpus", _cluster("Standard_NC6s_v3", 2))
+    Arm(cli.emulator).call("PUT", "computes/gpus", _cluster("Standard_NC8as_T4_v3", 2))
 
-    lines = cli.run("sizes", "NC6s", "--gpus", "1").stdout.splitlines()
-    (told,) = cli.json("sizes", "--gpu-class", "v100", "--cpus", "6", "--max-price", "4")
+    lines = cli.run("sizes", "NC8as", "--gpus", "1").stdout.splitlines()
+    (told,) = cli.json("sizes", "--gpu-class", "t4", "--cpus", "8", "--max-price", "1")
 
-    assert lines[0].split() == ["Size", "vCPU", "GPU", "GB", "USD/h", "vCPU", "used", "of", "Nodes", "left"]
-    assert lines[1].split() == ["Standard_NC6s_v3", "6", "1", "V100", "112", "3.06", "12", "24", "2"]
+    assert lines[0].split() == [
+        "Size",
+        "vCPU",
+        "GPU",
+        "GPU",
+        "GB",
+        "GB",
+        "USD/h",
+        "vCPU",
+        "used",
+        "of",
+        "Nodes",
+        "left",
+    ]
+    assert lines[1].split() == ["Standard_NC8as_T4_v3", "8", "1", "T4", "16", "56", "0.75", "16", "32", "2"]
     assert told == {
-        "name": "Standard_NC6s_v3",
+        "name": "Standard_NC8as_T4_v3",
         "region": "westeurope",
-        "family": "standardNCSv3Family",
-        "vcpus": 6,
+        "family": "Standard NCASv3_T4 Family",
+        "vcpus": 8,
         "gpus": 1,
-        "gpu_class": "V100",
-        "memory_gb": 112.0,
-        "usd_per_hour": 3.06,
+        "gpu_class": "T4",
+        "gpu_share": 1.0,
+        "gpu_memory_gb": 16.0,
+        "memory_gb": 56.0,
+        "usd_per_hour": 0.75,
         "usd_per_hour_low_priority": told["usd_per_hour_low_priority"],
         "low_priority_capable": True,
+        "retired_on": None,
+        "successor": None,
         "modes": told["modes"],
-        "quota": {"name": "standardNCSv3Family", "vcpus_used": 12, "vcpus_limit": 24},
+        "quota": {"name": "Standard NCASv3_T4 Family", "vcpus_used": 16, "vcpus_limit": 32},
         "nodes_left": 2,
     }
 
@@ -111,3 +128,20 @@ def test_who_may_not_read_them_is_told_which_role_they_need(cli: Cli) -> None:
 def _cluster(size: str, minimum: int) -> dict[str, Any]:
     inner = {"vmSize": size, "scaleSettings": {"minNodeCount": minimum, "maxNodeCount": 4}}
     return {"location": "westeurope", "properties": {"computeType": "AmlCompute", "properties": inner}}
+
+
+def test_a_retired_size_is_answered_with_its_day_and_successor(cli: Cli) -> None:
+    assert cli.run("sizes", "Standard_NC6s_v3").stdout == (
+        "Azure retired the VM size `Standard_NC6s_v3` on 2025-09-30; its successor is `Standard_NC24ads_A100_v4`.\n"
+    )
+
+
+def test_a_part_of_a_gpu_is_listed_as_a_part_and_only_where_it_is_wanted(cli: Cli) -> None:
+    (line,) = cli.run("sizes", "NV6ads").stdout.splitlines()[1:]
+    whole = {size["name"] for size in cli.json("sizes", "--gpus", "1")}
+    parts = {size["name"] for size in cli.json("sizes", "--gpu-memory", "4", "--max-price", "0.5")}
+
+    assert line.split()[:6] == ["Standard_NV6ads_A10_v5", "6", "1/6", "A10", "4", "55"]
+    assert "Standard_NV36ads_A10_v5" in whole
+    assert not {"Standard_NV6ads_A10_v5", "Standard_NV18ads_A10_v5"} & whole
+    assert parts == {"Standard_NV6ads_A10_v5"}

@@ -102,13 +102,13 @@ def test_registration_works_with_the_documented_commands(tmp_path: Path, jobs: E
 
     output = project.succeed(
         """
-        # As it stands in ZenML's documentation, but for the step operator's name in the decorator.
+        # As it stands in ZenML's documentation, but for the operator's name in the decorator and a size that exists.
         from zenml.integrations.azure.flavors import AzureMLStepOperatorSettings
 
         azureml_settings = AzureMLStepOperatorSettings(
             mode="compute-instance",
             compute_name="MyComputeInstance",
-            compute_size="Standard_NC6s_v3",
+            compute_size="Standard_NC8as_T4_v3",
         )
 
         @step(
@@ -137,6 +137,6 @@ def test_registration_works_with_the_documented_commands(tmp_path: Path, jobs: E
 
     instance = jobs.context.store.workspaces[0].computes["MyComputeInstance"]
     assert instance.kind == "ComputeInstance"
-    assert instance.inner["vmSize"] == "STANDARD_NC6S_V3"
+    assert instance.inner["vmSize"] == "STANDARD_NC8AS_T4_V3"
     assert "The step `forgotten` has Azure ML settings but no `step_operator`" in output
     assert "`my_azureml_step` has Azure ML settings but no" not in output

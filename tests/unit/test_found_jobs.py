@@ -19,7 +19,7 @@ PLAN = plan_of(
         instance_type="Standard_DS3_v2",
         job_tier="spot",
         fallback=[
-            {"mode": "compute-cluster", "compute_name": "gpus", "size": "Standard_NC6s_v3", "instance_count": 2},
+            {"mode": "compute-cluster", "compute_name": "gpus", "size": "Standard_NC8as_T4_v3", "instance_count": 2},
             {"compute_target_name": "on-prem"},
         ],
     )
@@ -44,7 +44,7 @@ def test_a_job_tells_at_which_place_it_is(tags: dict[str, str], target: int) -> 
     ("target", "place", "size", "usd"),
     [
         ("0", "serverless compute (Standard_DS3_v2, spot)", "Standard_DS3_v2", 6.12),
-        ("1", "the compute cluster `gpus` (Standard_NC6s_v3)", "Standard_NC6s_v3", 6.12),
+        ("1", "the compute cluster `gpus` (Standard_NC8as_T4_v3)", "Standard_NC8as_T4_v3", 6.12),
         ("2", "the compute `on-prem`", "", None),
     ],
 )

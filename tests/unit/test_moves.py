@@ -97,12 +97,12 @@ def test_the_history_tells_each_attempt_with_its_end() -> None:
 
 def test_each_place_has_the_steps_settings_with_its_own_on_top() -> None:
     settings = AzureMLStepOperatorSettings(
-        instance_type="Standard_NC6s_v3",
+        instance_type="Standard_NC8as_T4_v3",
         job_tier="Spot",
         timeout_minutes=90,
         fallback=[
             {"job_tier": "Standard", "queue_timeout_minutes": 5},
-            {"mode": "compute-cluster", "compute_name": "gpus", "compute_size": "Standard_NC12s_v3"},
+            {"mode": "compute-cluster", "compute_name": "gpus", "compute_size": "Standard_NC16as_T4_v3"},
             {"compute_target_name": "on-prem"},
         ],
     )
@@ -115,7 +115,7 @@ def test_each_place_has_the_steps_settings_with_its_own_on_top() -> None:
     assert [place.job_tier for place in places] == ["spot", "standard", None, None]
     assert [place.queue_timeout_minutes for place in places] == [None, 5, None, None]
     assert {place.timeout_minutes for place in places} == {90}
-    assert places[2].size == "Standard_NC12s_v3"
+    assert places[2].size == "Standard_NC16as_T4_v3"
     # Nothing of one place is left over as a warning at another.
     assert [resolve(place).warnings for place in places] == [()] * 4
     assert all(resolve(place).options.checkpoints for place in places)

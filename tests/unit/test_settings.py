@@ -35,12 +35,12 @@ def test_the_documented_example_asks_for_its_instance_and_its_size() -> None:
     settings = AzureMLStepOperatorSettings(
         mode="compute-instance",
         compute_name="MyComputeInstance",
-        compute_size="Standard_NC6s_v3",
+        compute_size="Standard_NC8as_T4_v3",
     )
 
     resolution = resolve(settings)
 
-    assert resolution.compute == ComputeInstance(name="MyComputeInstance", size="Standard_NC6s_v3")
+    assert resolution.compute == ComputeInstance(name="MyComputeInstance", size="Standard_NC8as_T4_v3")
     assert resolution.warnings == ()
 
 
@@ -49,7 +49,7 @@ def test_every_setting_of_a_cluster_reaches_the_request() -> None:
         AzureMLStepOperatorSettings(
             mode=AzureMLComputeMode.COMPUTE_CLUSTER,
             compute_name="gpus",
-            size="Standard_NC6s_v3",
+            size="Standard_NC8as_T4_v3",
             location="westeurope",
             min_instances=1,
             max_instances=8,
@@ -61,7 +61,7 @@ def test_every_setting_of_a_cluster_reaches_the_request() -> None:
 
     assert resolution.compute == ComputeCluster(
         name="gpus",
-        size="Standard_NC6s_v3",
+        size="Standard_NC8as_T4_v3",
         location="westeurope",
         min_instances=1,
         max_instances=8,
@@ -278,7 +278,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
             identity="managed",
             identity_client_id="1234",
             services={"look": AzureMLJobService(type="tensor_board", log_dir="outputs/tb")},
-            instance_type="Standard_NC6s_v3",
+            instance_type="Standard_NC8as_T4_v3",
             instance_count=2,
             distribution={"type": "PyTorch", "process_count_per_instance": 4},
             job_tier="Spot",
@@ -298,7 +298,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
         environment_variables={"LEVEL": "3"},
         identity=JobIdentity("managed", "1234"),
         services=(JobService("look", "tensor_board", log_dir="outputs/tb"),),
-        instance_type="Standard_NC6s_v3",
+        instance_type="Standard_NC8as_T4_v3",
         instance_count=2,
         distribution=JobDistribution("pytorch", process_count_per_instance=4),
         job_tier="spot",

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zenml_azureml.azure.connection import WorkspaceAddress
-from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
+from zenml_azureml.azure.sizes.gpu import chip_named, gpu_of
 from zenml_azureml.azure.sizes.quota import FamilyQuota, Quota, check_quota
+from zenml_azureml.azure.sizes.retired import retirement_of
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, choose_size, find_size
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 from zenml_azureml.clouds import AZURE
@@ -42,8 +43,8 @@ def offered(body: dict[str, Any]) -> VmSize:
     )
 
 
-SIZES = {size.name: offered(size_body(size)) for size in catalogue().sizes}
-NC6 = SIZES["Standard_NC6s_v3"]
+SIZES = {size.name: offered(size_body(size)) for size in catalogue().sizes if size.family.retired_on is None}
+A100 = SIZES["Standard_NC24ads_A100_v4"]
 
 
 def chosen(
@@ -73,9 +74,16 @@ def all_families(limit: int = 1000) -> list[FamilyQuota]:
         (ResourceRequest(cpus=1), "Standard_DS1_v2"),
         (ResourceRequest(cpus=7.5, memory_gb=16), "Standard_F8s_v2"),
         (ResourceRequest(memory_gb=100), "Standard_E16s_v3"),
-        (ResourceRequest(gpus=1), "Standard_NV6ads_A10_v5"),
+        # NV6ads_A10_v5 is cheaper, but has a sixth of a GPU (Azure: "NV A10 v5-series").
+        (ResourceRequest(gpus=1), "Standard_NC4as_T4_v3"),
+        (ResourceRequest(gpu_memory_gb=4), "Standard_NV6ads_A10_v5"),
+        (ResourceRequest(gpus=1, gpu_memory_gb=8), "Standard_NC4as_T4_v3"),
+        (ResourceRequest(gpus=1, gpu_memory_gb=20), "Standard_NV36ads_A10_v5"),
+        (ResourceRequest(gpus=2, gpu_memory_gb=4), "Standard_NC64as_T4_v3"),
+        (ResourceRequest(gpus=1, gpu_class="A10"), "Standard_NV36ads_A10_v5"),
+        (ResourceRequest(gpus=1, gpu_class="A10", gpu_memory_gb=8), "Standard_NV12ads_A10_v5"),
         (ResourceRequest(gpus=1, gpu_class="t4"), "Standard_NC4as_T4_v3"),
-        (ResourceRequest(gpu_class="V100"), "Standard_NC6s_v3"),
+        (ResourceRequest(gpu_class="nvidia-tesla-t4"), "Standard_NC4as_T4_v3"),
         (ResourceRequest(gpus=2, gpu_class="A100"), "Standard_NC48ads_A100_v4"),
         (ResourceRequest(gpus=8, gpu_class="V100"), "Standard_ND40rs_v2"),
         (ResourceRequest(gpus=8, gpu_class="H100"), "Standard_ND96isr_H100_v5"),
@@ -86,7 +94,7 @@ def test_the_cheapest_size_that_is_big_enough_is_chosen(request_: ResourceReques
 
 
 def test_a_request_without_gpus_gets_none_even_where_that_would_be_cheaper() -> None:
-    bargain = replace(NC6, price_per_hour=0.01)
+    bargain = replace(A100, price_per_hour=0.01)
     cpu = SIZES["Standard_D8s_v3"]
 
     assert choose_size(ResourceRequest(cpus=2), [bargain, cpu], NO_LIMITS, kind="serverless").size is cpu
@@ -102,36 +110,36 @@ def test_a_size_that_the_kind_of_compute_cannot_have_is_passed_over() -> None:
 
 
 def test_low_priority_has_its_own_price_and_passes_over_what_cannot_be_had_so() -> None:
-    sizes = [SIZES["Standard_ND96isr_H100_v5"], replace(NC6, low_priority_price_per_hour=0.4), NC6]
+    sizes = [SIZES["Standard_ND96isr_H100_v5"], replace(A100, low_priority_price_per_hour=0.4), A100]
 
     choice = choose_size(ResourceRequest(gpus=1), sizes, NO_LIMITS, kind="compute-cluster", low_priority=True)
 
     assert choice.price_per_hour == 0.4
     assert choice.describe() == (
-        "Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 0.40 USD per hour and node at low priority"
+        "Standard_NC24ads_A100_v4 (24 vCPU, 1 GPU with 80 GB, 220 GB), about 0.40 USD per hour and node at low priority"
     )
 
 
 def test_a_family_whose_quota_is_used_up_is_passed_over() -> None:
-    request = ResourceRequest(gpus=1, gpu_class="V100")
-    others = [row for row in all_families() if row.family != NC6.family]
+    request = ResourceRequest(gpus=1, gpu_class="A100")
+    others = [row for row in all_families() if row.family != A100.family]
 
-    assert chosen(request, Quota(REGION, (*others, dedicated(NC6.family, 24, used=18)))) == "Standard_NC6s_v3"
-    assert chosen(request, Quota(REGION, (*others, dedicated(NC6.family, 24, used=19)))) == "Standard_ND40rs_v2"
+    assert chosen(request, Quota(REGION, (*others, dedicated(A100.family, 96, used=72)))) == A100.name
+    assert chosen(request, Quota(REGION, (*others, dedicated(A100.family, 96, used=73)))) == "Standard_ND96asr_v4"
 
 
 def test_all_nodes_have_to_fit_in_the_quota() -> None:
-    quota = Quota(REGION, (*(row for row in all_families() if row.family != NC6.family), dedicated(NC6.family, 24)))
+    quota = Quota(REGION, (*(row for row in all_families() if row.family != A100.family), dedicated(A100.family, 96)))
 
-    assert chosen(ResourceRequest(gpu_class="V100"), quota, nodes=4) == "Standard_NC6s_v3"
-    assert chosen(ResourceRequest(gpu_class="V100"), quota, nodes=5) == "Standard_ND40rs_v2"
+    assert chosen(ResourceRequest(gpu_class="A100"), quota, nodes=4) == A100.name
+    assert chosen(ResourceRequest(gpu_class="A100"), quota, nodes=5) == "Standard_ND96asr_v4"
 
 
 def test_a_family_that_the_quota_does_not_list_is_the_last_resort() -> None:
-    request = ResourceRequest(gpu_class="V100")
+    request = ResourceRequest(gpu_class="A100")
 
-    assert chosen(request, Quota(REGION, (dedicated("standardNDSv2Family", 40),))) == "Standard_ND40rs_v2"
-    assert chosen(request, Quota(REGION, (dedicated("standardNDSv2Family", 39),))) == "Standard_NC6s_v3"
+    assert chosen(request, Quota(REGION, (dedicated("Standard NDASv4_A100 Family", 96),))) == "Standard_ND96asr_v4"
+    assert chosen(request, Quota(REGION, (dedicated("Standard NDASv4_A100 Family", 95),))) == A100.name
 
 
 def test_sizes_without_a_price_come_last_and_ties_go_to_the_smaller_then_by_name() -> None:
@@ -156,7 +164,13 @@ def test_sizes_without_a_price_come_last_and_ties_go_to_the_smaller_then_by_name
 
 
 def test_a_choice_describes_itself() -> None:
-    assert SizeChoice(NC6).describe() == "Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node"
+    described = {
+        "Standard_NC4as_T4_v3": "(4 vCPU, 1 GPU with 16 GB, 28 GB), about 0.53 USD per hour and node",
+        "Standard_NC64as_T4_v3": "(64 vCPU, 4 GPU with 16 GB each, 440 GB), about 4.35 USD per hour and node",
+        "Standard_NV6ads_A10_v5": "(6 vCPU, 1/6 GPU with 4 GB, 55 GB), about 0.45 USD per hour and node",
+    }
+    for name, words in described.items():
+        assert SizeChoice(SIZES[name]).describe() == f"{name} {words}"
     assert SizeChoice(replace(SIZES["Standard_DS1_v2"], price_per_hour=None)).describe() == (
         "Standard_DS1_v2 (1 vCPU, 3.5 GB), price unknown"
     )
@@ -169,6 +183,7 @@ def test_a_choice_describes_itself() -> None:
         (ResourceRequest(gpus=0), True),
         (ResourceRequest(gpus=1), False),
         (ResourceRequest(gpu_class="T4"), False),
+        (ResourceRequest(gpu_memory_gb=4), False),
         (ResourceRequest(cpus=0.5), False),
         (ResourceRequest(memory_gb=1), False),
     ],
@@ -186,20 +201,22 @@ def test_a_class_of_no_gpu_is_refused() -> None:
 
 
 def test_what_nothing_serves_names_the_nearest_and_what_each_lacks() -> None:
-    quota = Quota(REGION, (*(row for row in all_families() if row.family != NC6.family), dedicated(NC6.family, 24, 20)))
+    quota = Quota(
+        REGION, (*(row for row in all_families() if row.family != A100.family), dedicated(A100.family, 96, 80))
+    )
 
     with pytest.raises(AzureMLError) as failed:
-        chosen(ResourceRequest(cpus=4, gpu_class="V100", memory_gb=100), quota, "compute-instance", nodes=30)
+        chosen(ResourceRequest(cpus=4, gpu_class="A100", memory_gb=100), quota, "compute-instance", nodes=30)
 
     assert str(failed.value).splitlines()[:4] == [
-        "No VM size in `westeurope` that there is quota for offers at least 4 vCPU, 1 V100 GPU, 100 GB "
+        "No VM size in `westeurope` that there is quota for offers at least 4 vCPU, 1 A100 GPU, 100 GB "
         "(30 nodes of compute-instance). The nearest:",
-        "  Standard_ND40rs_v2 (40 vCPU, 8 GPU, 672 GB) has no quota left (limit 1000, used 0, needed 1200 vCPU of "
-        "standardNDSv2Family)",
-        "  Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB) has no quota left (limit 24, used 20, needed 180 vCPU of "
-        "standardNCSv3Family)",
-        "  Standard_NC12s_v3 (12 vCPU, 2 GPU, 224 GB) has no quota left (limit 24, used 20, needed 360 vCPU of "
-        "standardNCSv3Family)",
+        "  Standard_NC24ads_A100_v4 (24 vCPU, 1 GPU with 80 GB, 220 GB) has no quota left (limit 96, used 80, needed "
+        "720 vCPU of StandardNCADSA100v4Family)",
+        "  Standard_NC48ads_A100_v4 (48 vCPU, 2 GPU with 80 GB each, 440 GB) has no quota left (limit 96, used 80, "
+        "needed 1440 vCPU of StandardNCADSA100v4Family)",
+        "  Standard_NC96ads_A100_v4 (96 vCPU, 4 GPU with 80 GB each, 880 GB) has no quota left (limit 96, used 80, "
+        "needed 2880 vCPU of StandardNCADSA100v4Family)",
     ]
     assert "https://ml.azure.com/quota" in str(failed.value)
 
@@ -213,13 +230,13 @@ def test_the_nearest_size_is_the_one_that_lacks_least() -> None:
 
 
 def test_a_gpu_that_the_region_does_not_have_is_answered_with_those_it_has() -> None:
-    here = [SIZES["Standard_NC4as_T4_v3"], NC6]
+    here = [SIZES["Standard_NC4as_T4_v3"], A100]
 
     with pytest.raises(AzureMLError) as failed:
         choose_size(ResourceRequest(gpu_class="H200"), here, NO_LIMITS, kind="compute-cluster")
 
-    assert "Standard_NC4as_T4_v3 (4 vCPU, 1 GPU, 28 GB) has GPUs of class T4, not H200" in str(failed.value)
-    assert "GPUs that `westeurope` has: T4, V100" in str(failed.value)
+    assert "Standard_NC4as_T4_v3 (4 vCPU, 1 GPU with 16 GB, 28 GB) has GPUs of class T4, not H200" in str(failed.value)
+    assert "GPUs that `westeurope` has: A100, T4" in str(failed.value)
 
 
 def test_a_region_that_offers_nothing_is_an_error_too() -> None:
@@ -228,72 +245,74 @@ def test_a_region_that_offers_nothing_is_an_error_too() -> None:
 
 
 def test_a_size_is_found_in_any_case() -> None:
-    assert find_size("STANDARD_NC6S_V3", list(SIZES.values()), REGION, ADDRESS) is NC6
+    assert find_size("STANDARD_NC24ADS_A100_V4", list(SIZES.values()), REGION, ADDRESS) is A100
 
 
 def test_an_unknown_size_is_answered_with_the_nearest_names_and_the_region() -> None:
-    with pytest.raises(AzureMLError, match=r"`Standard_NC6_v3` in `westeurope`. Did you mean `Standard_NC6s_v3`"):
-        find_size("Standard_NC6_v3", list(SIZES.values()), REGION, ADDRESS)
+    with pytest.raises(AzureMLError, match=r"`Standard_NC24ads_v4` in `westeurope`. Did you mean `Standard_NC24ads_"):
+        find_size("Standard_NC24ads_v4", list(SIZES.values()), REGION, ADDRESS)
 
 
 def test_a_size_by_name_that_is_too_small_is_warned_about_once_per_resource() -> None:
-    request = ResourceRequest(cpus=4, gpus=2, gpu_class="A100", memory_gb=200)
+    request = ResourceRequest(cpus=4, gpus=2, gpu_class="H100", memory_gb=300)
 
-    warnings = check_explicit_size(NC6, request)
+    warnings = check_explicit_size(A100, request)
 
     assert [warning.split(" has ")[1] for warning in warnings] == [
         "1 of 2 GPU.",
-        "112 of 200 GB.",
-        "GPUs of class V100, not A100.",
+        "220 of 300 GB.",
+        "GPUs of class A100, not H100.",
     ]
-    assert check_explicit_size(SIZES["Standard_ND96asr_v4"], request) == []
-    assert check_explicit_size(NC6, ResourceRequest()) == []
+    assert check_explicit_size(SIZES["Standard_ND96isr_H100_v5"], request) == []
+    assert check_explicit_size(A100, ResourceRequest()) == []
 
 
 # Quota
 
 
 def test_a_family_without_enough_quota_is_a_shortage() -> None:
-    quota = Quota(REGION, (dedicated("STANDARDNCSv3FAMILY", 24, used=20), dedicated("TotalDedicatedCores", 500)))
+    quota = Quota(REGION, (dedicated("STANDARDNCADSA100V4FAMILY", 96, used=80), dedicated("TotalDedicatedCores", 500)))
 
-    shortage = check_quota(NC6, quota, 2, False)
+    shortage = check_quota(A100, quota, 2, False)
 
     assert shortage is not None
-    assert (shortage.limit, shortage.used, shortage.needed) == (24, 20, 12)
-    assert "cannot hold 2 nodes of Standard_NC6s_v3 (6 vCPU each): limit 24, used 20, needed 12" in shortage.explain()
+    assert (shortage.limit, shortage.used, shortage.needed) == (96, 80, 48)
+    assert "cannot hold 2 nodes of Standard_NC24ads_A100_v4 (24 vCPU each): limit 96, used 80, needed 48" in (
+        shortage.explain()
+    )
     for named in ("https://ml.azure.com/quota", "how-to-manage-quotas", "quota_check='warn'"):
         assert named in str(shortage.error())
 
 
 def test_the_regions_total_counts_too() -> None:
-    quota = Quota(REGION, (dedicated(NC6.family, 24), dedicated("TotalDedicatedCores", 100, used=95)))
+    quota = Quota(REGION, (dedicated(A100.family, 24), dedicated("TotalDedicatedCores", 100, used=95)))
 
-    shortage = check_quota(NC6, quota, 1, False)
+    shortage = check_quota(A100, quota, 1, False)
 
     assert shortage is not None
     assert shortage.quota.family == "TotalDedicatedCores"
 
 
 def test_low_priority_nodes_count_against_their_own_pool_only() -> None:
-    unlimited = FamilyQuota(NC6.family, low_priority=True, limit=None, used=18)
-    quota = Quota(REGION, (dedicated(NC6.family, 0), unlimited, low_priority(12, used=6)))
+    unlimited = FamilyQuota(A100.family, low_priority=True, limit=None, used=18)
+    quota = Quota(REGION, (dedicated(A100.family, 0), unlimited, low_priority(48, used=24)))
 
-    assert check_quota(NC6, quota, 1, True) is None
-    shortage = check_quota(NC6, quota, 2, True)
+    assert check_quota(A100, quota, 1, True) is None
+    shortage = check_quota(A100, quota, 2, True)
     assert shortage is not None
     assert shortage.quota.family == "TotalLowPriorityCores"
 
 
 def test_nodes_that_a_cluster_may_hold_already_are_not_counted_twice() -> None:
-    quota = Quota(REGION, (dedicated(NC6.family, 24, used=24),))
+    quota = Quota(REGION, (dedicated(A100.family, 96, used=96),))
 
-    assert check_quota(NC6, quota, 4, False) is not None
-    assert check_quota(NC6, quota, 4, False, held_nodes=4) is None
-    assert check_quota(NC6, quota, 5, False, held_nodes=5) is not None
+    assert check_quota(A100, quota, 4, False) is not None
+    assert check_quota(A100, quota, 4, False, held_nodes=4) is None
+    assert check_quota(A100, quota, 5, False, held_nodes=5) is not None
 
 
 def test_what_is_not_listed_is_left_to_azure() -> None:
-    assert check_quota(NC6, NO_LIMITS, 1000, False) is None
+    assert check_quota(A100, NO_LIMITS, 1000, False) is None
 
 
 # GPUs by name
@@ -328,14 +347,107 @@ def test_what_is_not_listed_is_left_to_azure() -> None:
     ],
 )
 def test_the_gpu_is_read_from_the_sizes_name(size: str, gpu: str | None) -> None:
-    assert gpu_class_of(size) == gpu
+    found = gpu_of(size)
+    assert (found and found.chip) == gpu
+
+
+# Source: Azure's pages of the series. `vmSizes` reports 1 GPU for each size of which `part` is below 1.
+@pytest.mark.parametrize(
+    ("size", "part", "memory_gb"),
+    [
+        ("Standard_NV6ads_A10_v5", "1/6", 4),
+        ("Standard_NV12ads_A10_v5", "1/3", 8),
+        ("STANDARD_NV18ADS_A10_V5", "1/2", 12),
+        ("Standard_NV36ads_A10_v5", "1", 24),
+        ("Standard_NV36adms_A10_v5", "1", 24),
+        ("Standard_NV72ads_A10_v5", "1", 24),
+        ("Standard_NG8ads_V620_v1", "1/4", 8),
+        ("Standard_NG16ads_V620_v1", "1/2", 16),
+        ("Standard_NG32ads_V620_v1", "1", 32),
+        ("Standard_NV4ads_V710_v5", "1/6", 4),
+        ("Standard_NV28adms_V710_v5", "1", 24),
+        ("Standard_NV4as_v4", "1/8", 2),
+        ("Standard_NV32as_v4", "1", 16),
+        ("Standard_NC4as_T4_v3", "1", 16),
+        ("Standard_NC24ads_A100_v4", "1", 80),
+        ("Standard_ND96asr_v4", "1", 40),
+        ("Standard_ND96amsr_A100_v4", "1", 80),
+        ("Standard_NC40ads_H100_v5", "1", 94),
+        ("Standard_NCC40ads_H100_v5", "1", 94),
+        ("Standard_ND96isr_H100_v5", "1", 80),
+        ("Standard_ND96isr_H200_v5", "1", 141),
+        ("Standard_ND40rs_v2", "1", 32),
+        ("Standard_ND96isr_X900_v9", "1", None),
+    ],
+)
+def test_a_part_of_a_gpu_and_its_memory_are_known(size: str, part: str, memory_gb: float | None) -> None:
+    gpu = gpu_of(size)
+    assert gpu is not None
+    assert (str(gpu.share), gpu.memory_gb) == (part, memory_gb)
+
+
+@pytest.mark.parametrize(
+    ("text", "chip"),
+    [
+        *(("A100", "A100"), ("a100-80gb", "A100"), ("nvidia-tesla-t4", "T4"), ("NVIDIA H100", "H100")),
+        *(("AMD Instinct MI300X", "MI300X"), ("h200-reserved", None), ("gold", None), ("", None), ("K8", None)),
+    ],
+)
+def test_a_chip_is_known_by_its_name_and_a_capacity_class_is_none(text: str, chip: str | None) -> None:
+    assert chip_named(text) == chip
+
+
+@pytest.mark.parametrize(
+    ("size", "day", "successor"),
+    [
+        # Source: Microsoft, "Retired Azure VM size series".
+        ("Standard_NC6s_v3", "2025-09-30", "Standard_NC24ads_A100_v4"),
+        ("STANDARD_NC24RS_V3", "2025-09-30", "Standard_NC96ads_A100_v4"),
+        ("Standard_NV12s_v3", "2026-09-30", "Standard_NV36ads_A10_v5"),
+        ("Standard_NV16as_v4", "2026-09-30", "Standard_NV18ads_A10_v5"),
+        # Source: Microsoft, "NV series retirement", and the same of the NC, NCv2 and ND series.
+        ("Standard_NC6", "2023-09-06", "Standard_NC4as_T4_v3"),
+        ("Standard_NC24r_Promo", "2023-09-06", "Standard_NC64as_T4_v3"),
+        ("Standard_NC12s_v2", "2023-09-06", "Standard_NC48ads_A100_v4"),
+        ("Standard_ND6s", "2023-09-06", "Standard_NC24ads_A100_v4"),
+        ("Standard_NV6", "2023-09-06", "Standard_NV12ads_A10_v5"),
+        ("Standard_H16mr", "2022-08-31", "Standard_HB120rs_v3"),
+        ("Basic_A4", "2024-08-31", "Standard_D2s_v5"),
+    ],
+)
+def test_a_retired_size_is_known_with_its_day_and_a_successor(size: str, day: str, successor: str) -> None:
+    retirement = retirement_of(size)
+    assert retirement is not None
+    assert (str(retirement.on), retirement.successor) == (day, successor)
+    assert retirement_of(successor) is None
+    with pytest.raises(AzureMLError, match=f"retired the VM size `{size}` on {day}; its successor is `{successor}`"):
+        find_size(size, list(SIZES.values()), REGION, ADDRESS)
+
+
+@pytest.mark.parametrize("size", ["Standard_NC4as_T4_v3", "Standard_ND40rs_v2", "Standard_D2s_v3", "Standard_A2_v2"])
+def test_a_size_that_can_be_had_is_not_retired(size: str) -> None:
+    assert retirement_of(size) is None
+
+
+def test_a_retired_size_is_not_chosen_even_if_the_region_lists_it() -> None:
+    retired = replace(A100, name="Standard_NC6s_v3", price_per_hour=0.01)
+
+    assert choose_size(ResourceRequest(gpus=1), [retired, A100], NO_LIMITS, kind="serverless").size is A100
+    with pytest.raises(AzureMLError, match=r"Standard_NC6s_v3 .* has been retired on 2025-09-30"):
+        choose_size(ResourceRequest(gpus=1), [retired], NO_LIMITS, kind="serverless")
+
+
+def test_a_part_of_a_gpu_is_warned_of_where_a_whole_one_was_requested() -> None:
+    (warning,) = check_explicit_size(SIZES["Standard_NV6ads_A10_v5"], ResourceRequest(gpus=1))
+
+    assert warning.endswith("Standard_NV6ads_A10_v5 (6 vCPU, 1/6 GPU with 4 GB, 55 GB) has 1/6 of a GPU.")
+    assert check_explicit_size(SIZES["Standard_NV6ads_A10_v5"], ResourceRequest(gpus=1, gpu_memory_gb=4)) == []
 
 
 # Against a brute-force search
 
 #: The GPUs of the emulator's families, as written on Azure's pages of the series.
 GPU_OF_FAMILY = {
-    "standardNCSv3Family": "V100",
     "Standard NCASv3_T4 Family": "T4",
     "StandardNCADSA100v4Family": "A100",
     "StandardNCadsH100v5Family": "H100",
@@ -343,10 +455,16 @@ GPU_OF_FAMILY = {
     "Standard NDASv4_A100 Family": "A100",
     "Standard NDAMSv4_A100Family": "A100",
     "standardNDSH100v5Family": "H100",
-    "standardNVSv3Family": "M60",
     "StandardNVADSA10v5Family": "A10",
 }
-ANSWERS = [size_body(size) for size in catalogue().sizes]
+#: The memory of each, and of the sizes with a part of one, in GB.
+MEMORY_OF_FAMILY = {
+    **{"Standard NCASv3_T4 Family": 16, "StandardNCADSA100v4Family": 80, "StandardNCadsH100v5Family": 94},
+    **{"standardNDSv2Family": 32, "Standard NDASv4_A100 Family": 40, "Standard NDAMSv4_A100Family": 80},
+    **{"standardNDSH100v5Family": 80, "StandardNVADSA10v5Family": 24},
+}
+MEMORY_OF_PART = {"Standard_NV6ads_A10_v5": 4, "Standard_NV12ads_A10_v5": 8, "Standard_NV18ads_A10_v5": 12}
+ANSWERS = [size_body(catalogue_size) for catalogue_size in catalogue().sizes if not catalogue_size.family.retired_on]
 FAMILIES = list(
     json.loads(files("zenml_azureml.emulator.services.aml").joinpath("catalogue.json").read_text())["families"]
 )
@@ -359,6 +477,7 @@ requests = st.builds(
     gpus=st.none() | st.integers(1, 9),
     gpu_class=st.none() | st.sampled_from(["v100", "T4", "a100", "H100", "M60", "A10", "B200"]),
     memory_gb=st.none() | st.floats(0.5, 2000),
+    gpu_memory_gb=st.none() | st.sampled_from([1, 4, 5, 12, 16, 24, 80, 90, 200]),
 ) | st.builds(ResourceRequest, cpus=st.none() | st.floats(0.25, 130), memory_gb=st.none() | st.floats(0.5, 500))
 rows = st.lists(
     st.builds(FamilyQuota, st.sampled_from([*FAMILIES, "TotalDedicatedCores"]), st.just(False), limits, uses)
@@ -383,7 +502,7 @@ def by_brute_force(
             room[row.family] = float("inf") if row.limit is None else row.limit - row.used
     total = "TotalLowPriorityCores" if spot else "TotalDedicatedCores"
     word = "ComputeInstance" if kind == "compute-instance" else "AmlCompute"
-    gpus = request.gpus if request.gpus is not None else int(request.gpu_class is not None)
+    gpus = request.gpus if request.gpus is not None else int(bool(request.gpu_class or request.gpu_memory_gb))
 
     left = []
     for answer in answers:
@@ -397,6 +516,11 @@ def by_brute_force(
         if request.memory_gb is not None and answer["memoryGB"] < request.memory_gb:
             continue
         if bool(gpus) != bool(answer["gpus"]) or answer["gpus"] < gpus:
+            continue
+        part = MEMORY_OF_PART.get(answer["name"])
+        if gpus and part is not None and (request.gpu_memory_gb is None or gpus > 1):
+            continue
+        if gpus and request.gpu_memory_gb and (part or MEMORY_OF_FAMILY[answer["family"]]) < request.gpu_memory_gb:
             continue
         if request.gpu_class is not None and GPU_OF_FAMILY[answer["family"]] != request.gpu_class.upper():
             continue

@@ -15,6 +15,7 @@ from zenml_azureml.cli.tables import show_rows
 if TYPE_CHECKING:
     from zenml_azureml.azure.sizes.quota import Quota
     from zenml_azureml.azure.sizes.search import FoundSize
+    from zenml_azureml.azure.sizes.vm_size import VmSize
 
 _KINDS = ("serverless", "compute-cluster", "compute-instance")
 
@@ -26,6 +27,7 @@ _KINDS = ("serverless", "compute-cluster", "compute-instance")
     "--gpus", type=click.IntRange(min=0), metavar="N", help="Minimum number of GPUs; 0 for sizes without GPUs."
 )
 @click.option("--gpu-class", metavar="NAME", help="GPU class, e.g. T4, V100, A100.")
+@click.option("--gpu-memory", type=click.FloatRange(min=0), metavar="GB", help="Minimum memory of each GPU.")
 @click.option("--memory", type=click.FloatRange(min=0), metavar="GB", help="Minimum memory.")
 @click.option("--max-price", type=click.FloatRange(min=0), metavar="USD", help="Maximum price per hour and node.")
 @click.option("--low-priority", is_flag=True, help="Prices and quota of low-priority and spot nodes.")
@@ -40,6 +42,7 @@ def sizes(
     cpus: float | None,
     gpus: int | None,
     gpu_class: str | None,
+    gpu_memory: float | None,
     memory: float | None,
     max_price: float | None,
     low_priority: bool,
@@ -52,15 +55,22 @@ def sizes(
     """List the VM sizes in the region of the workspace, the cheapest first.
 
     Shows Azure's estimated price in US dollars per hour and node, the quota that a size counts against, and the number
-    of further nodes that the quota allows.
+    of further nodes that the quota allows. A size with a part of a GPU matches only with `--gpu-memory`, or without
+    filters for GPUs.
     """
     log_to_stderr()
+    from zenml_azureml.azure.sizes.retired import retirement_of
     from zenml_azureml.azure.sizes.search import Search, search_sizes
     from zenml_azureml.azure.sizes.vm_size import ResourceRequest
 
     with click_errors():
         search = Search(
-            ResourceRequest(cpus, gpus, gpu_class, memory), max_price, low_priority, mode, name, with_room=available
+            ResourceRequest(cpus, gpus, gpu_class, memory, gpu_memory),
+            max_price,
+            low_priority,
+            mode,
+            name,
+            with_room=available,
         )
         place, *_ = chosen_places(**where)
         with working("Listing VM sizes"):
@@ -73,17 +83,21 @@ def sizes(
     elif found:
         _show(found, quota, low_priority=low_priority)
     else:
-        echo(f"No VM size in {region} matches these filters.")
+        retirement = retirement_of(name)
+        echo(retirement.describe(name) if retirement else f"No VM size in {region} matches these filters.")
 
 
 def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
+    from zenml_azureml.azure.sizes.retired import retirement_of
+
     price = "USD/h low prio." if low_priority else "USD/h"
-    numbers = ("vCPU", "GB", price, "vCPU used", "of", "Nodes left")
+    numbers = ("vCPU", "GPU GB", "GB", price, "vCPU used", "of", "Nodes left")
     rows = [
         (
-            one.size.name,
+            f"{one.size.name} (retired)" if retirement_of(one.size.name) else one.size.name,
             str(one.size.vcpus),
-            _gpus(one),
+            _gpus(one.size),
+            f"{one.size.gpu.memory_gb:g}" if one.size.gpu and one.size.gpu.memory_gb else "",
             f"{one.size.memory_gb:g}",
             "?" if one.price is None else f"{one.price:.2f}",
             str(one.quota.used) if one.quota else "?",
@@ -92,31 +106,36 @@ def _show(found: list[FoundSize], quota: Quota, *, low_priority: bool) -> None:
         )
         for one in found
     ]
-    show_rows(("Size", "vCPU", "GPU", "GB", price, "vCPU used", "of", "Nodes left"), rows, numbers=numbers)
+    show_rows(("Size", "vCPU", "GPU", "GPU GB", "GB", price, "vCPU used", "of", "Nodes left"), rows, numbers=numbers)
     echo(f"\nMore quota for {quota.region}: {quota.page}", err=True)
 
 
-def _gpus(found: FoundSize) -> str:
-    from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
-
-    return f"{found.size.gpus} {gpu_class_of(found.size.name) or ''}".rstrip() if found.size.gpus else ""
+def _gpus(size: VmSize) -> str:
+    if size.gpu is None:
+        return str(size.gpus or "")
+    return f"{size.gpu.share if size.gpu.is_part else size.gpus} {size.gpu.chip}"
 
 
 def _as_json(found: FoundSize, region: str) -> dict[str, Any]:
-    from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
+    from zenml_azureml.azure.sizes.retired import retirement_of
 
     size = found.size
+    retirement = retirement_of(size.name)
     return {
         "name": size.name,
         "region": region,
         "family": size.family,
         "vcpus": size.vcpus,
         "gpus": size.gpus,
-        "gpu_class": gpu_class_of(size.name) if size.gpus else None,
+        "gpu_class": size.gpu and size.gpu.chip,
+        "gpu_share": size.gpu and float(size.gpu.share),
+        "gpu_memory_gb": size.gpu and size.gpu.memory_gb,
         "memory_gb": size.memory_gb,
         "usd_per_hour": size.price_per_hour,
         "usd_per_hour_low_priority": size.low_priority_price_per_hour,
         "low_priority_capable": size.low_priority_capable,
+        "retired_on": retirement and f"{retirement.on:%Y-%m-%d}",
+        "successor": retirement and retirement.successor,
         "modes": [kind for kind in _KINDS if size.supports(kind)],  # type: ignore[arg-type]
         "quota": found.quota
         and {"name": found.quota.family, "vcpus_used": found.quota.used, "vcpus_limit": found.quota.limit},

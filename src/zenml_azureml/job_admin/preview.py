@@ -26,7 +26,8 @@ from zenml_azureml.secrets.redaction import (
 )
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.submission.exposure import is_certain_in_public
-from zenml_azureml.submission.job_builder import StepFacts, job_request, request_for, resources_of
+from zenml_azureml.submission.job_builder import StepFacts, job_request, request_for
+from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.stop_variables import run_mode_of
 
 if TYPE_CHECKING:
@@ -151,10 +152,8 @@ def _preview(
     vault_secret: str = "",
     settled: bool = False,
 ) -> Preview:
-    from zenml_azureml.azure.compute.placement import Demands
-
     settings = operator.get_settings(step)
-    demands = Demands(resources_of(step.config.resource_settings), settings.quota_check)
+    demands = demands_of(step.config.resource_settings, settings)
     resolution = resolve(settings)
     workspace = operator.workspace(settings)
     redacted, via = _redacted(request), request.options.secrets_via

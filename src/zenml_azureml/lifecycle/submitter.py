@@ -22,7 +22,7 @@ from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import remember
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.submission.exposure import refuse_public_secrets
-from zenml_azureml.submission.job_builder import resources_of
+from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.secret_references import with_secrets
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class StepSubmitter:
         Returns:
             The answer of Azure.
         """
-        from zenml_azureml.azure.compute.placement import Demands, supposed
+        from zenml_azureml.azure.compute.placement import supposed
 
         here = step.plan.targets[target]
         try:
@@ -139,7 +139,7 @@ class StepSubmitter:
             job = self._jobs.workspace(step, target).submit(
                 wanted,
                 resolution.compute,
-                Demands(resources_of(step.step_run.config.resource_settings), here.settings.quota_check),
+                demands_of(step.step_run.config.resource_settings, here.settings),
                 delete_compute_after=here.settings.delete_compute_after,
                 patience=step.plan.unreachable_timeout,
                 check=request.check,

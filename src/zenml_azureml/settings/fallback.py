@@ -18,6 +18,7 @@ from zenml_azureml.settings.aliases import ALIASES, canonicalize, reject_unknown
 TARGET_SETTINGS = frozenset(
     {
         *("mode", "compute_name", "compute_target_name", "size", "instance_type", "instance_count"),
+        *("gpu_memory_gb", "gpu_class_sizes"),
         *("job_tier", "priority", "locations", "location", "tier", "min_instances", "max_instances"),
         *("idle_time_before_shutdown_minutes", "idle_time_before_scaledown_down", "start_stopped_instance"),
         *("ssh_public_key", "ssh_admin_username", "vnet_name", "subnet", "compute_identity", "schedules"),

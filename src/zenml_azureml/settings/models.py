@@ -137,6 +137,10 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         instance_count: Number of nodes of the job.
         distribution: Processes of a job on several nodes, e.g. `{"type": "pytorch", "process_count_per_instance": 4}`.
             Each process runs the step; the first one reports to ZenML.
+        gpu_memory_gb: Minimum memory of each GPU in GB, to choose a VM size by. With it, a part of a GPU with so much
+            memory can be chosen.
+        gpu_class_sizes: VM size for each capacity class that `ResourceSettings(gpu_class=...)` can name, e.g.
+            `{"h100-reserved": "Standard_NC40ads_H100_v5"}`; on attached Kubernetes clusters, the instance type.
         job_tier: Tier of serverless capacity: `standard` or `spot`. Azure ML has the others on virtual clusters only.
         priority: Priority in the queue of a virtual cluster; serverless compute has no priorities.
         locations: Azure regions in which serverless compute can run the job.
@@ -191,6 +195,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     instance_type: str | None = None
     instance_count: int | None = Field(default=None, ge=1)
     distribution: AzureMLDistribution | None = None
+    gpu_memory_gb: float | None = Field(default=None, gt=0)
+    gpu_class_sizes: dict[str, str] | None = None
     job_tier: Literal["spot", "basic", "standard", "premium"] | None = None
     priority: Literal["low", "medium", "high"] | None = None
     locations: list[str] | None = None

@@ -14,7 +14,6 @@ from zenml.client import Client
 from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_azureml import tags
-from zenml_azureml.azure.sizes.vm_size import ResourceRequest
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import rank_command
 from zenml_azureml.contract.variables import RANKS
@@ -26,7 +25,7 @@ from zenml_azureml.specs.limits import DISPLAY_NAME_LENGTH, TAG_VALUE_LENGTH, sh
 from zenml_azureml.submission.stop_variables import run_mode_for, stop_variables
 
 if TYPE_CHECKING:
-    from zenml.config import DockerSettings, ResourceSettings
+    from zenml.config import DockerSettings
     from zenml.config.step_run_info import StepRunInfo
 
 DOCKER_IMAGE_KEY = "azureml_step_operator"
@@ -208,26 +207,6 @@ def default_variables(docker_settings: DockerSettings) -> dict[str, str]:
         docker_settings: Docker settings of the step, whose variables take precedence.
     """
     return {name: value for name, value in _PLAIN_TRACEBACKS.items() if name not in docker_settings.environment}
-
-
-def resources_of(settings: ResourceSettings) -> ResourceRequest:
-    """Return the machine resources that a step requests.
-
-    Args:
-        settings: ZenML's resource settings.
-
-    Returns:
-        The same resources, with memory in Azure's GB, which are ZenML's GiB.
-
-    Raises:
-        AzureMLError: If they contradict each other.
-    """
-    return ResourceRequest(
-        cpus=settings.cpu_count,
-        gpus=settings.gpu_count,
-        gpu_class=getattr(settings, "gpu_class", None),  # only some versions of ZenML have it
-        memory_gb=settings.get_memory(unit="GiB"),
-    )
 
 
 def experiment_name(pipeline_name: str) -> str:

@@ -10,7 +10,7 @@ from zenml_azureml.clouds import AZURE
 from zenml_azureml.doctor.checks.registry import RegistryFacts, StackRegistry, check_pull, check_registry
 from zenml_azureml.doctor.result import Finding, Problem, Status
 
-GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC6S_V3", "Steady", 0, 4, "", False, ("gpus-id",))
+GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC8AS_T4_V3", "Steady", 0, 4, "", False, ("gpus-id",))
 DEV = InspectedCompute("dev", "compute instance", "STANDARD_DS3_V2", "Stopped", None, None, "", False, ())
 REGISTRY_ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/team"
 REGISTRY = InspectedRegistry(REGISTRY_ID, "team.azurecr.io", "Succeeded", True, False, False, False)

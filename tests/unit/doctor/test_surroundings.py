@@ -20,16 +20,16 @@ from zenml_azureml.doctor.checks.quota import QuotaFacts, check_quota_left
 from zenml_azureml.doctor.checks.server import Server, check_server
 from zenml_azureml.doctor.result import Finding, Problem, Status
 
-GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC6S_V3", "Steady", 0, 4, "", False, ("gpus-id",))
+GPUS = InspectedCompute("gpus", "compute cluster", "STANDARD_NC8AS_T4_V3", "Steady", 0, 4, "", False, ("gpus-id",))
 DEV = InspectedCompute("dev", "compute instance", "STANDARD_DS3_V2", "Stopped", None, None, "", False, ())
 BROKEN = replace(GPUS, name="old", state="Failed", errors="The subnet is full.")
-V100 = VmSize("Standard_NC6s_v3", "standardNCSv3Family", 6, 1, 112, True, ("AmlCompute",), 3.06, 0.6)
+T4 = VmSize("Standard_NC8as_T4_v3", "Standard NCASv3_T4 Family", 8, 1, 56, True, ("AmlCompute",), 3.06, 0.6)
 QUOTA = Quota(
     "westeurope",
     (
         FamilyQuota("TotalDedicatedCores", False, 100, 10),
         FamilyQuota("TotalLowPriorityCores", True, 50, 0),
-        FamilyQuota("standardNCSv3Family", False, 24, 20),
+        FamilyQuota("Standard NCASv3_T4 Family", False, 32, 28),
     ),
 )
 ADDRESS = WorkspaceAddress("sub", "rg", "ws", AZURE)
@@ -44,8 +44,8 @@ def test_computes_and_what_steps_use_are_told() -> None:
     assert check_compute((GPUS, DEV), ConfiguredCompute("DEV")) == Finding(
         "compute",
         Status.OK,
-        "`gpus` (STANDARD_NC6S_V3, 0 of 4 nodes, Steady), `dev` (STANDARD_DS3_V2, Stopped); steps use `dev`, which a "
-        "step starts",
+        "`gpus` (STANDARD_NC8AS_T4_V3, 0 of 4 nodes, Steady), `dev` (STANDARD_DS3_V2, Stopped); steps use `dev`, which "
+        "a step starts",
     )
     assert check_compute((), ConfiguredCompute()).found == (
         "No computes yet; steps use serverless compute unless their settings say otherwise"
@@ -79,7 +79,7 @@ def test_a_compute_that_steps_use_and_that_is_broken_fails() -> None:
     assert check_compute((BROKEN,), ConfiguredCompute("old")) == Finding(
         "compute",
         Status.FAILED,
-        "The compute cluster `old` (STANDARD_NC6S_V3, 0 of 4 nodes, Failed: The subnet is full.) cannot run jobs.",
+        "The compute cluster `old` (STANDARD_NC8AS_T4_V3, 0 of 4 nodes, Failed: The subnet is full.) cannot run jobs.",
         "Delete it in Azure ML Studio or with `az ml compute delete --name old --workspace-name ws --resource-group rg "
         "--subscription sub`; a step whose settings name it creates it again.",
     )
@@ -102,22 +102,22 @@ def test_quota_that_is_left_is_told() -> None:
 
 
 def test_quota_that_cannot_hold_the_configured_compute_fails() -> None:
-    configured = ConfiguredCompute("gpus", "compute cluster", is_made=True, size="standard_nc6s_v3")
+    configured = ConfiguredCompute("gpus", "compute cluster", is_made=True, size="standard_nc8as_t4_v3")
 
-    assert check_quota_left(QuotaFacts(QUOTA, (V100,), configured, exists=False)) == Finding(
+    assert check_quota_left(QuotaFacts(QUOTA, (T4,), configured, exists=False)) == Finding(
         "quota",
         Status.FAILED,
-        "The quota in `westeurope` cannot hold 1 node of Standard_NC6s_v3 (6 vCPU each): limit 24, used 20, needed 6 "
-        "vCPU of standardNCSv3Family.",
+        "The quota in `westeurope` cannot hold 1 node of Standard_NC8as_T4_v3 (8 vCPU each): limit 32, used 28, needed "
+        "8 vCPU of Standard NCASv3_T4 Family.",
         f"{HOW_TO_ASK}; or choose another size: `zenml-azureml sizes`.",
     )
-    assert check_quota_left(QuotaFacts(QUOTA, (V100,), configured, exists=True)).status is Status.OK
+    assert check_quota_left(QuotaFacts(QUOTA, (T4,), configured, exists=True)).status is Status.OK
 
 
 def test_a_size_that_the_region_does_not_offer_fails() -> None:
     configured = ConfiguredCompute("gpus", "compute cluster", is_made=True, size="Standard_NC6")
 
-    assert check_quota_left(QuotaFacts(QUOTA, (V100,), configured, exists=False)) == Finding(
+    assert check_quota_left(QuotaFacts(QUOTA, (T4,), configured, exists=False)) == Finding(
         "quota",
         Status.FAILED,
         "Azure ML offers no VM size `Standard_NC6` in `westeurope`, which the step operator's `size` names.",

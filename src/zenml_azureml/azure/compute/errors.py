@@ -47,6 +47,8 @@ def wrong_kind(wanted: ComputeKind, found: FoundCompute, azure_type: str) -> Azu
         azure_type: Azure's name of its kind, if no mode stands for that.
     """
     has = f"{kind_in_words(found.kind)} (`mode={found.kind!r}`)" if has_mode(found) else azure_type
+    if found.kind == "kubernetes":
+        has = kind_in_words(found.kind)
     advice = f"Set `mode={found.kind!r}`, or another `compute_name`." if has_mode(found) else ""
     if found.kind == "kubernetes":
         advice = f"Remove `mode` and set `compute_target_name` to {found.name!r}, or set another `compute_name`."

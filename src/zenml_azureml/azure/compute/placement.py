@@ -15,7 +15,8 @@ from zenml_azureml.azure.compute.state import ComputeKind, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import explain
 from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
-from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, find_size
+from zenml_azureml.azure.sizes.retired import retirement_of
+from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size
 from zenml_azureml.azure.sizes.sizing import QuotaCheck, settle_size
 from zenml_azureml.azure.sizes.vm_size import ResourceRequest
 from zenml_azureml.clock import SYSTEM_TIME, Time
@@ -53,12 +54,12 @@ class Placement:
         return None if self.price_per_hour is None else self.price_per_hour * self.nodes
 
     def where(self) -> str:
-        """Describe it for a sentence: `the compute cluster `gpus` (Standard_NC6s_v3, low priority)`."""
+        """Describe it for a sentence: `the compute cluster `gpus` (Standard_NC4as_T4_v3, low priority)`."""
         facts = ", ".join(filter(None, (self.size, self.taken_away)))
         return f"{self._compute} ({facts})" if facts else self._compute
 
     def describe(self) -> str:
-        """Describe it with its price: `... (Standard_NC6s_v3, about 3.06 USD per hour and node, 6.12 for 2 nodes)`."""
+        """Describe it with its price: `... (Standard_DS3_v2, about 0.29 USD per hour and node, 0.58 for 2 nodes)`."""
         facts = filter(None, (self.size or self._whose_size, self.taken_away, self._price))
         return f"{self._compute} ({', '.join(facts)})"
 
@@ -93,10 +94,12 @@ class Demands:
     Attributes:
         resources: The resources of one node.
         quota_check: `fail`, `warn` or `off`: the reaction to missing quota.
+        size: The size for the step's capacity class, unless the settings name another; None for none.
     """
 
     resources: ResourceRequest = field(default_factory=ResourceRequest)
     quota_check: QuotaCheck = "fail"
+    size: str | None = None
 
 
 def place(
@@ -152,6 +155,7 @@ def _place_on(
 
     def settle(missing: ComputeInstance | ComputeCluster) -> ComputeInstance | ComputeCluster:
         missing = _with_room_for(missing, nodes, connection.address)
+        missing = replace(missing, size=missing.size or demands.size)
         choice = _size_of_new(connection, missing, options, demands)
         if choice is None:
             return missing
@@ -165,6 +169,8 @@ def _place_on(
         return Placement(target, choices[0].size.name, choices[0].price_per_hour)
     if not target.size:
         return Placement(target)
+    if not target.created and (retirement := retirement_of(target.size)):
+        logger.warning("%s The compute `%s` gets no further nodes.", retirement.describe(target.size), target.name)
     if not target.created and not demands.resources.is_empty:
         _compare_with_existing(connection, target.size, demands.resources)
     # Prices of the region of its nodes, which is known from the compute.
@@ -201,6 +207,7 @@ def for_existing(target: ComputeTarget, options: JobOptions, demands: Demands) -
         demands: The requirements on its machines.
     """
     if target.kind == "kubernetes":
+        options = replace(options, instance_type=options.instance_type or demands.size)
         if options.instance_type is None and not demands.resources.is_empty:
             logger.warning(
                 "The step's resources (%s) are not applied: `%s` is an attached Kubernetes cluster, and Azure ML does "
@@ -254,6 +261,7 @@ def _kind_of(connection: WorkspaceConnection, name: str) -> ComputeKind | None:
 def _place_serverless(
     connection: WorkspaceConnection, options: JobOptions, demands: Demands
 ) -> tuple[Placement, JobOptions]:
+    options = replace(options, instance_type=options.instance_type or demands.size)
     choice = settle_size(
         _sizes_of_serverless(connection, options),
         size=options.instance_type,
@@ -330,8 +338,7 @@ def _nodes_at_once(missing: ComputeInstance | ComputeCluster, options: JobOption
 
 
 def _compare_with_existing(connection: WorkspaceConnection, size: str, resources: ResourceRequest) -> None:
-    catalogue = SizeCatalogue(connection)
-    sizes = catalogue.sizes()
-    if sizes is not None:
-        for warning in check_explicit_size(find_size(size, sizes, catalogue.region, connection.address), resources):
-            logger.warning("%s", warning)
+    # A size that the region no longer offers, such as a retired one, cannot be compared.
+    known = [offered for offered in SizeCatalogue(connection).sizes() or () if offered.name.lower() == size.lower()]
+    for warning in check_explicit_size(known[0], resources) if known else ():
+        logger.warning("%s", warning)

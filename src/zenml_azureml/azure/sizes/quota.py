@@ -87,7 +87,7 @@ class QuotaShortage:
     page: str
 
     def describe(self) -> str:
-        """Describe it: `limit 24, used 20, needed 12 vCPU of standardNCSv3Family`."""
+        """Describe it: `limit 24, used 20, needed 12 vCPU of standardDSv2Family`."""
         tier = " at low priority" if self.quota.low_priority and not self.quota.is_total else ""
         return f"limit {self.limit}, used {self.used}, needed {self.needed} vCPU of {self.quota.family}{tier}"
 

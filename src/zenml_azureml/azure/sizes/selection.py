@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from zenml_azureml.azure.cli_hints import Address, az_ml
-from zenml_azureml.azure.sizes.gpu_class import gpu_class_of
+from zenml_azureml.azure.sizes.gpu import chip_named
 from zenml_azureml.azure.sizes.quota import Quota, check_quota, how_to_get_more
+from zenml_azureml.azure.sizes.retired import retirement_of
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 
@@ -34,7 +35,7 @@ class SizeChoice:
         return self.size.price(low_priority=self.low_priority)
 
     def describe(self) -> str:
-        """Describe it for a log: `Standard_NC6s_v3 (6 vCPU, 1 GPU, 112 GB), about 3.06 USD per hour and node`."""
+        """Describe it for a log: `Standard_DS3_v2 (4 vCPU, 14 GB), about 0.29 USD per hour and node`."""
         price = self.price_per_hour
         cost = "price unknown" if price is None else f"about {price:.2f} USD per hour and node"
         return f"{self.size.describe()}, {cost}{' at low priority' if self.low_priority else ''}"
@@ -64,7 +65,8 @@ def choose_size(
 ) -> SizeChoice:
     """Choose the cheapest size of a region that meets the request and for which there is quota left.
 
-    A size with GPUs only meets a request for GPUs. Sizes whose family is not listed in the quota come after all
+    A size with GPUs only meets a request for GPUs, and one with a part of a GPU only a request for an amount of its
+    memory. Retired sizes are never chosen. Sizes whose family is not listed in the quota come after all
     others, because Azure has been seen to refuse those. Sizes without a price come after those that have one. For
     equal prices, the order is fewer vCPUs, less memory, name.
 
@@ -104,6 +106,12 @@ def find_size(name: str, sizes: Sequence[VmSize], region: str, address: Address)
     by_name = {size.name.lower(): size for size in sizes}
     if name.lower() in by_name:
         return by_name[name.lower()]
+    retirement = retirement_of(name)
+    if retirement is not None:
+        raise AzureMLError(
+            retirement.describe(name),
+            hint=f"Set another size. To list the sizes:\n{az_ml(address, 'ml compute list-sizes', location=region)}",
+        )
     close = difflib.get_close_matches(name.lower(), by_name, n=_NEAREST)
     nearest = ", ".join(f"`{by_name[match].name}`" for match in close)
     raise AzureMLError(
@@ -135,6 +143,9 @@ def _shortfalls(
     found = too_small(size, request)
     if size.gpus and not request.gpus_wanted:
         found.append(Shortfall("GPUs, which were not requested"))
+    retirement = retirement_of(size.name)
+    if retirement is not None:
+        found.append(Shortfall(f"been retired on {retirement.on:%Y-%m-%d}"))
     if not size.supports(kind):
         found.append(Shortfall(f"no support for {kind}"))
     if low_priority and not size.low_priority_capable:
@@ -163,10 +174,21 @@ def too_small(size: VmSize, request: ResourceRequest) -> list[Shortfall]:
         for unit, wanted, has in wanted_and_has
         if has < wanted
     ]
-    has_class = gpu_class_of(size.name)
-    if request.gpu_class and size.gpus and request.gpu_class.upper() != has_class:
-        found.append(Shortfall(f"GPUs of class {has_class or 'unknown'}, not {request.gpu_class}"))
-    return found
+    return [*found, *_unfit_gpus(size, request)] if size.gpus and request.gpus_wanted else found
+
+
+def _unfit_gpus(size: VmSize, request: ResourceRequest) -> Iterator[Shortfall]:
+    gpu = size.gpu
+    has_chip = gpu.chip if gpu else "unknown"
+    if request.gpu_class and (chip_named(request.gpu_class) or request.gpu_class.upper()) != has_chip:
+        yield Shortfall(f"GPUs of class {has_chip}, not {request.gpu_class}")
+    wanted, has = request.gpu_memory_gb, gpu.memory_gb if gpu else None
+    if wanted is not None and has is None:
+        yield Shortfall("GPUs with an unknown amount of memory")
+    elif wanted is not None and has is not None and has < wanted:
+        yield Shortfall(f"{has:g} of {wanted:g} GB of GPU memory", 1 - has / wanted)
+    if gpu is not None and gpu.is_part and (wanted is None or request.gpus_wanted > 1):
+        yield Shortfall(f"{gpu.share} of a GPU", float(1 - gpu.share))
 
 
 def _preference(size: VmSize, quota: Quota, low_priority: bool) -> tuple[bool, bool, float, int, float, str]:
@@ -196,8 +218,8 @@ def _nothing_serves(
     nearest = in_order[:_NEAREST]
     lines = [f"  {size.describe()} has {'; '.join(found.why for found in lacking[size])}" for size in nearest]
     where = f"{nodes} {'node' if nodes == 1 else 'nodes'} of {kind}{' at low priority' if low_priority else ''}"
-    classes = sorted({found for size in lacking if size.gpus and (found := gpu_class_of(size.name))})
-    if request.gpu_class and request.gpu_class.upper() not in classes:
+    classes = sorted({size.gpu.chip for size in lacking if size.gpu})
+    if request.gpu_class and chip_named(request.gpu_class) not in classes:
         lines.append(f"  GPUs that `{quota.region}` has: {', '.join(classes) or 'none'}")
     hint = "Lower the step's resources, or set a size."
     kind_of_error = AzureMLError

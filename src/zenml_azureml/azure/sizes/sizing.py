@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
+from zenml_azureml.azure.sizes.gpu import chip_named
 from zenml_azureml.azure.sizes.quota import Quota, check_quota
+from zenml_azureml.azure.sizes.retired import retirement_of
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size, choose_size, find_size
 from zenml_azureml.azure.sizes.vm_size import ComputeKind, ResourceRequest, VmSize
 from zenml_azureml.exceptions import AzureMLError
@@ -55,12 +58,14 @@ def settle_size(
             or Azure cannot be reached.
     """
     if request.is_empty and (size is None or quota_check == "off"):
+        _warn_if_retired(size)
         return None
     sizes = catalogue.sizes()
     if size is None:
         if sizes is None:
             raise _not_known(request, catalogue.region)
     elif sizes is None or (held_nodes and not _offered(size, sizes)):
+        _warn_if_retired(None if held_nodes else size)
         return None
     quota = Quota(catalogue.region, ()) if quota_check == "off" else catalogue.quota()
     if size is not None:
@@ -68,6 +73,7 @@ def settle_size(
         for warning in check_explicit_size(choice.size, request):
             logger.warning("%s", warning)
     else:
+        request = _with_known_class(request, sizes, catalogue.region)
         choose = partial(choose_size, request, sizes, kind=kind, nodes=nodes, low_priority=low_priority)
         choice = _chosen(choose, quota, quota_check)
     shortage = check_quota(choice.size, quota, nodes, low_priority, held_nodes=held_nodes)
@@ -76,6 +82,27 @@ def settle_size(
             raise shortage.error()
         logger.warning("%s The job may wait in Azure's queue.", shortage.explain())
     return choice
+
+
+def _warn_if_retired(size: str | None) -> None:
+    """Log that a size is retired, which Azure's own refusal does not say."""
+    retirement = retirement_of(size) if size else None
+    if size and retirement:
+        logger.warning("%s", retirement.describe(size))
+
+
+def _with_known_class(request: ResourceRequest, sizes: Sequence[VmSize], region: str) -> ResourceRequest:
+    """Return the request without its GPU class if the region has none: a class never makes a step fail."""
+    chips = {size.gpu.chip for size in sizes if size.gpu}
+    if request.gpu_class is None or chip_named(request.gpu_class) in chips:
+        return request
+    logger.warning(
+        "`gpu_class=%r` is not applied: no VM size of Azure ML in `%s` has such GPUs. It has: %s.",
+        request.gpu_class,
+        region,
+        ", ".join(sorted(chips)) or "none",
+    )
+    return replace(request, gpus=request.gpus_wanted, gpu_class=None)
 
 
 def _chosen(choose: Callable[[Quota], SizeChoice], quota: Quota, quota_check: QuotaCheck) -> SizeChoice:

@@ -24,6 +24,7 @@ class VmFamily:
         title: As refusals spell it, e.g. `Standard DSv2`.
         dedicated_limit: Quota of a subscription in one region, in vCPUs.
         regions: Regions that offer it; None for all.
+        retired_on: The day on which Azure retired it, e.g. `2025-09-30`; None if it did not. No region offers it.
     """
 
     name: str
@@ -31,10 +32,11 @@ class VmFamily:
     title: str
     dedicated_limit: int
     regions: frozenset[str] | None
+    retired_on: str | None = None
 
     def offered_in(self, location: str) -> bool:
         """True if a region offers it."""
-        return self.regions is None or location.lower() in self.regions
+        return self.retired_on is None and (self.regions is None or location.lower() in self.regions)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class VmSize:
         compute_types: Kinds of compute that can have it, e.g. `AmlCompute`.
         linux_price: Approximate list price, US dollars an hour.
         windows_price: The same with Windows.
+        successor: The size that replaces it, if its family is retired; empty otherwise.
     """
 
     name: str
@@ -66,6 +69,7 @@ class VmSize:
     compute_types: tuple[str, ...]
     linux_price: float
     windows_price: float
+    successor: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,7 @@ def _family(name: str, fields: dict[str, Any]) -> VmFamily:
         title=fields["title"],
         dedicated_limit=fields["dedicatedLimit"],
         regions=None if regions is None else frozenset(regions),
+        retired_on=fields.get("retiredOn"),
     )
 
 
@@ -175,4 +180,5 @@ def _size(fields: dict[str, Any], family: VmFamily) -> VmSize:
         compute_types=tuple(fields["supportedComputeTypes"]),
         linux_price=fields["linuxPrice"],
         windows_price=fields["windowsPrice"],
+        successor=fields.get("successor", ""),
     )

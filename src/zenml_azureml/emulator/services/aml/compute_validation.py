@@ -6,6 +6,7 @@ Some refusals answer the request itself (`ServiceError`); others end the operati
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 
@@ -14,6 +15,8 @@ from zenml_azureml.emulator.services.aml.catalogue import catalogue
 from zenml_azureml.emulator.services.aml.quota import Refusal, Use, priority_of, refuse_nodes
 from zenml_azureml.emulator.state import Compute, Store, Workspace
 from zenml_azureml.emulator.types import Json
+
+_log = logging.getLogger(__name__)
 
 KINDS = ("AmlCompute", "ComputeInstance", "Kubernetes")
 
@@ -138,6 +141,8 @@ def refuse_compute(body: Json, others: Iterable[Use]) -> Refusal | None:
     offered = [s for s in catalogue().sizes_in(body["location"]) if kind in s.compute_types]
     low_priority = priority_of(inner) == "LowPriority"
     if size not in offered or (low_priority and not size.low_priority_capable):
+        if size is not None and size.family.retired_on:
+            _log.info("Azure retired %s on %s; its successor is %s.", size.name, size.family.retired_on, size.successor)
         names = ",".join(s.name.upper() for s in offered)
         return Refusal(
             "InvalidPropertyValue",
