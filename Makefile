@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-documents test-docker compare-docker test-torch test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo guesses parity test test-long test-documents test-docker compare-docker test-torch test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -61,6 +61,12 @@ test-site: docs .venv-site/.installed ## Look at the built documentation in a he
 	$(PYTHON) -m venv .venv-site
 	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2 pytest==9.2.0
 	@touch $@
+
+parity: setup ## Compare the emulator with recorded answers of Azure ML (FOLDER=, VALUES=1)
+	$(RUN) -m tests.parity $(if $(FOLDER),--folder $(FOLDER)) $(if $(VALUES),--values)
+
+guesses: setup ## List what the emulator guesses about Azure ML
+	$(RUN) -m scripts.guesses
 
 chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVER=, WORKERS=, ONLY=, MUTANT=)
 	$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(REAL),--real $(REAL)) \

@@ -19,8 +19,10 @@ def main() -> None:
         _note_ends(settled)
     step_operator = operator(kind, "" if kind == "none" else place)
     activate(step_operator)
+    began = time.process_time()
     run, took = run_commands(number, dynamic=True)
-    report({"seconds": took, "status": run.status.value, "settled": settled, "ended": _ends(run)})
+    spent = time.process_time() - began
+    report({"seconds": took, "processor": spent, "status": run.status.value, "settled": settled, "ended": _ends(run)})
     os._exit(0)
 
 

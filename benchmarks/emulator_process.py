@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 #: The workspaces. Each is in a subscription of its own, so that no measurement uses up the request limits of another.
 WORKSPACES = (
     *("submit-ours", "submit-builtin", "notice-ours", "notice-builtin", "cancel", "logs", "memory", "speed"),
-    *("dynamic-ours", "dynamic-builtin"),
+    *("dynamic-ours", "dynamic-builtin", "poll-ours", "poll-builtin", "kept"),
     *(f"watch-{kind}-{number}" for kind in ("ours", "builtin") for number in (1, 10, 100, 1000)),
 )
 

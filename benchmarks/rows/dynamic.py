@@ -45,6 +45,11 @@ def measure(bench: Bench) -> list[Row]:
             ours["seconds"] <= most and ours["status"] == "completed",
         ),
         Row(
+            f"{what}: processor time of the orchestrator for each step, beyond that of a no-op operator",
+            "" if theirs is None else _beyond(theirs, none, number),
+            _beyond(ours, none, number),
+        ),
+        Row(
             f"{what}: requests refused with 429",
             f"{refused['builtin']}",
             f"{refused['ours']}",
@@ -72,6 +77,10 @@ def _run(kind: str, place: str, number: int, patience: float | None) -> dict[str
     except subprocess.TimeoutExpired:
         return None
     return found
+
+
+def _beyond(run: dict[str, Any], none: dict[str, Any], number: int) -> str:
+    return f"{(run['processor'] - none['processor']) / number * 1000:.1f} ms"
 
 
 def _refused(bench: Bench, place: str) -> int:

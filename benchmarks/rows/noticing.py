@@ -37,8 +37,8 @@ def measure(bench: Bench) -> list[Row]:
     worst = {kind: max(each) for kind, each in late.items()}
     over = f"over {len(durations)} jobs of {durations[0]} to {durations[-1]} s"
     return [
-        Row(f"end of job noticed, static, mean {over}", *_both(mean), "at most 1 s", mean["ours"] <= 1),
-        Row(f"end of job noticed, static, worst {over}", *_both(worst), "at most 2 s", worst["ours"] <= 2),
+        Row(f"end of job noticed, static, mean {over}", *_both(mean), "at most 0.8 s", mean["ours"] <= 0.8),
+        Row(f"end of job noticed, static, worst {over}", *_both(worst), "at most 1.5 s", worst["ours"] <= 1.5),
     ]
 
 

@@ -138,7 +138,7 @@ def test_an_operation_is_found_by_one_header_alone(arm: Arm) -> None:
     link = answer.headers["Azure-AsyncOperation"]
     path = (
         rf"/subscriptions/[^/]+/providers/Microsoft.MachineLearningServices/locations/{LOCATION}"
-        r"/computeOperationsStatus/[0-9a-f-]{36}\?api-version=2022-10-01-preview&service=new"
+        r"/computeOperationsStatus/[0-9a-f-]{36}\?api-version=2022-10-01-preview&service=new&t=[\w-]+&c=[\w-]+&s=[\w-]+&h=[\w-]+"
     )
     assert re.fullmatch(re.escape(arm.emulator.base_url) + path, link)
     assert "Location" not in answer.headers

@@ -10,6 +10,7 @@ from azure.ai.ml.entities import Environment
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.contract.arm import Arm, recorded, shape
+from zenml_azureml.emulator.services.aml.environments import CURATED
 
 CONDA = {"name": "ours", "channels": ["conda-forge"], "dependencies": ["python=3.11"]}
 
@@ -49,7 +50,8 @@ def test_the_newest_version_is_listed_first_and_top_hides_the_rest(masked: Arm) 
     for version in ("foo", "bar"):
         masked.call("PUT", f"{folder}/{version}", {"properties": sent})
 
-    answer = masked.call("GET", f"{folder}?$orderBy=createdtime%20desc&$top=1")
+    newest = f"{folder}?$orderBy=createdtime%20desc&$top=1"
+    answer = masked.call("GET", newest, api_version=exchange["api_version"])
 
     assert set(answer.body) == {"value"}
     assert [{**version, "systemData": None} for version in answer.body["value"]] == [{**theirs, "systemData": None}]
@@ -92,7 +94,7 @@ def test_the_sdk_makes_and_finds_environments(ml_client: MLClient) -> None:
     latest = ml_client.environments.get("ours", label="latest")
     assert (latest.version, latest.image, latest.conda_file, latest.tags) == ("2", "image:2", CONDA, {"a": "b"})
     assert [found.version for found in ml_client.environments.list("ours")] == ["2", "1"]
-    assert [found.name for found in ml_client.environments.list()] == ["ours"]
+    assert [found.name for found in ml_client.environments.list()] == ["ours", CURATED[0].name]
 
 
 def test_the_sdk_gives_an_environment_without_version_one_of_its_own(ml_client: MLClient) -> None:
@@ -101,6 +103,40 @@ def test_the_sdk_gives_an_environment_without_version_one_of_its_own(ml_client: 
 
     assert first.version == "1"
     assert second.version not in {None, "1"}
+
+
+def test_the_sdk_archives_an_environment_with_all_its_versions_and_restores_it(ml_client: MLClient) -> None:
+    ml_client.environments.create_or_update(Environment(name="ours", version="1", image="image:1"))
+
+    ml_client.environments.archive("ours")
+    archived = {found.name for found in ml_client.environments.list()}
+    ml_client.environments.restore("ours")
+
+    assert "ours" not in archived
+    assert "ours" in {found.name for found in ml_client.environments.list()}
+
+
+def test_a_deleted_version_is_gone_and_its_environment_stays(arm: Arm) -> None:
+    arm.call("PUT", "environments/ours/versions/1", {"properties": {"image": "image:1"}})
+
+    assert (arm.call("DELETE", "environments/ours/versions/1").status) == 200
+
+    assert arm.call("GET", "environments/ours/versions/1").status == 404
+    container = arm.call("GET", "environments/ours").body["properties"]
+    assert container["latestVersion"] is None
+    assert arm.call("DELETE", "environments/ours/versions/1").status == 404
+
+
+@pytest.mark.parametrize(
+    ("versions", "following"),
+    # Source: environments_list_2026.json: after 2 comes 3, after a word 1.
+    [(["1"], "2"), (["1", "2"], "3"), (["bar"], "1"), (["7", "bar"], "1"), (["bar", "9"], "10"), (["1.0"], "1")],
+)
+def test_the_next_version_counts_on_from_the_latest(arm: Arm, versions: list[str], following: str) -> None:
+    for version in versions:
+        arm.call("PUT", f"environments/ours/versions/{version}", {"properties": {"image": "image:1"}})
+
+    assert arm.call("GET", "environments/ours").body["properties"]["nextVersion"] == following
 
 
 def test_the_sdk_archives_an_environment_version(ml_client: MLClient) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.contract.arm import Answer, Arm, recorded
+from tests.contract.arm import Answer, Arm
+from tests.parity.exchange import HERE
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.http.rate_limits import Bucket
@@ -25,10 +28,17 @@ def write(arm: Arm) -> Answer:
 
 @pytest.mark.parametrize(
     ("recording", "method", "path"),
-    [("job_get_completed", "GET", "jobs"), ("job_cancel_running_202", "POST", "jobs/nowhere/cancel")],
+    [
+        ("job_get_cluster_preparing_2026", "GET", "jobs"),
+        ("compute_operation_inprogress_2026", "GET", "jobs"),
+        ("compute_aml_delete_2026", "DELETE", "computes/nowhere"),
+        ("environment_put_anonymous_2026", "POST", "jobs/nowhere/cancel"),
+    ],
 )
 def test_a_first_answer_has_the_recorded_headers(still: Arm, recording: str, method: str, path: str) -> None:
-    theirs = {name: value for name, value in recorded(recording)["response_headers"].items() if name.startswith(LEFT)}
+    # Not from cloud-custodian's recordings, whose recorder drops the header with the principal's remaining reads.
+    headers = json.loads((HERE / "recordings" / f"{recording}.json").read_text())["response_headers"]
+    theirs = {name: value for name, value in headers.items() if name.startswith(LEFT)}
 
     mine = {name: value for name, value in still.call(method, path).headers.items() if name.startswith(LEFT)}
 

@@ -95,6 +95,34 @@ class EnvironmentVersion:
 
 
 @dataclass
+class EnvironmentContainer:
+    """An environment with its versions.
+
+    Attributes:
+        name: Its name in the workspace.
+        created_at: Time of its creation.
+        versions: Its versions, the oldest first.
+        description: Its description.
+        tags: Its tags.
+        properties: Its properties.
+        is_archived: True if it is archived.
+    """
+
+    name: str
+    created_at: datetime
+    versions: dict[str, EnvironmentVersion] = field(default_factory=dict)
+    description: str = ""
+    tags: Json = field(default_factory=dict)
+    properties: Json = field(default_factory=dict)
+    is_archived: bool = False
+
+    @property
+    def latest(self) -> EnvironmentVersion | None:
+        """Its newest version; None if it has none."""
+        return next(reversed(self.versions.values()), None)
+
+
+@dataclass
 class Compute:
     """A compute instance, a compute cluster (`AmlCompute`) or an attached Kubernetes cluster.
 
@@ -153,7 +181,7 @@ class Workspace:
     Attributes:
         studio: Azure ML Studio in the cloud that it is in.
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
-        environments: By name, then by version, oldest first.
+        environments: By name.
         computes: By name.
         storage_key: The key of the storage account that its jobs' files are in.
         container_registry: ARM id of the container registry that belongs to it; None if none was needed yet.
@@ -173,7 +201,7 @@ class Workspace:
     user_assigned: Json = field(default_factory=dict)
     primary_identity: str | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
-    environments: dict[str, dict[str, EnvironmentVersion]] = field(default_factory=dict)
+    environments: dict[str, EnvironmentContainer] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)
     _by_tag: dict[str, dict[str, Job]] = field(default_factory=dict, repr=False)
 

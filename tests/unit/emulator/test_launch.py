@@ -17,7 +17,7 @@ from zenml_azureml.emulator.jobs.launch import (
     timeout_of,
 )
 from zenml_azureml.emulator.services.aml.job_views import complete
-from zenml_azureml.emulator.state import EnvironmentVersion, Job, Workspace
+from zenml_azureml.emulator.state import EnvironmentContainer, EnvironmentVersion, Job, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -135,9 +135,11 @@ def test_the_image_is_that_of_the_environment(
     workspace: Workspace, tmp_path: Path, environment_id: str, image: str | None
 ) -> None:
     versions = {"1": "old", "2": "new"}
-    workspace.environments["ours"] = {
-        version: EnvironmentVersion("ours", version, {"image": name}, NOW, NOW) for version, name in versions.items()
-    }
+    workspace.environments["ours"] = EnvironmentContainer(
+        "ours",
+        NOW,
+        {version: EnvironmentVersion("ours", version, {"image": name}, NOW, NOW) for version, name in versions.items()},
+    )
 
     launch = build_launch(make_job(workspace, tmp_path, environmentId=environment_id), workspace, "")
 

@@ -3,7 +3,7 @@
 Limits, and that they are token buckets per subscription, principal and kind of operation, with one of 15 times the size
 for all principals together: Microsoft's "Understand how Azure Resource Manager throttles requests", as of 2026. It has
 such buckets in each of its regions; here is one region. Which headers there are, and what they count down from, is
-recorded in job_get_completed.json and job_cancel_running_202.json (2026).
+recorded in the exchanges of 2026, such as job_get_cluster_preparing_2026.json and compute_aml_delete_2026.json.
 """
 
 from __future__ import annotations
@@ -120,11 +120,10 @@ async def limit_rate(
 
 
 def _headers(limit: Limit, own: Bucket, everybodys: Bucket, now: float) -> dict[str, str]:
-    headers = {f"{_HEADER}-global-{limit.kind}": str(int(everybodys.remaining(now)))}
-    # Recorded: an answer to a read does not contain the principal's remaining requests.
-    if limit is not _READS:
-        headers[f"{_HEADER}-{limit.kind}"] = str(int(own.remaining(now)))
-    return headers
+    return {
+        f"{_HEADER}-{limit.kind}": str(int(own.remaining(now))),
+        f"{_HEADER}-global-{limit.kind}": str(int(everybodys.remaining(now))),
+    }
 
 
 def _throttled(subscription: str, principal: str, limit: Limit, seconds: int) -> GatewayError:

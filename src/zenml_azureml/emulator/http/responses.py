@@ -51,6 +51,8 @@ class ServiceError(Exception):
         message: `error.message`.
         inner: Codes of the nested `innerError`s, outermost first; none leaves the item out.
         headers: Further headers of the answer.
+        details: `error.details`.
+        has_format: True if the answer repeats the message as its format.
     """
 
     def __init__(
@@ -61,6 +63,8 @@ class ServiceError(Exception):
         *,
         inner: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
+        details: Sequence[Json] = (),
+        has_format: bool = False,
     ) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status = status
@@ -68,6 +72,8 @@ class ServiceError(Exception):
         self.message = message
         self.inner = tuple(inner)
         self.headers = dict(headers or {})
+        self.details = list(details)
+        self.has_format = has_format
 
 
 class GatewayError(Exception):
@@ -106,6 +112,13 @@ def workspace_of(request: web.Request) -> Workspace:
         raise subscription_not_found(subscription)
     if all(w.resource_group.lower() != group.lower() for w in mine):
         raise GatewayError(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
+    if request.method == "PUT":
+        # Recorded: job_put_no_workspace_404.json.
+        raise GatewayError(
+            404,
+            "ParentResourceNotFound",
+            f"Can not perform requested operation on nested resource. Parent resource '{name}' not found.",
+        )
     raise GatewayError(
         404,
         "ResourceNotFound",
@@ -194,11 +207,13 @@ def aml_error(request: web.Request, error: ServiceError) -> web.Response:
     ]
     if error.inner:
         additional.append({"type": "InnerError", "info": {"value": _nested(error.inner)}})
+    if error.has_format:
+        additional.append({"type": "MessageFormat", "info": {"value": error.message}})
     body = {
         "error": {
             "code": error.code,
             "message": error.message,
-            "details": [],
+            "details": error.details,
             "additionalInfo": additional,
         }
     }

@@ -143,6 +143,15 @@ class EnvironmentSchema(_Schema):
     os_type: str | None = Field(None, alias="osType")
 
 
+class ContainerSchema(_Schema):
+    """`properties` of an environment's PUT."""
+
+    description: _Text | None = None
+    tags: _Tags | None = None
+    properties: _Tags | None = None
+    is_archived: bool | None = Field(None, alias="isArchived")
+
+
 class _ScaleSettings(_Schema):
     max_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="maxNodeCount")
     min_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="minNodeCount")

@@ -244,7 +244,8 @@ def _image(job: Job, workspace: Workspace) -> str | None:
     if found is None:
         return None
     name, version = found
-    versions = workspace.environments.get(name, {})
+    container = workspace.environments.get(name)
+    versions = container.versions if container else {}
     if version is None:
         # Guess: the newest one, as for `@latest`.
         version = next(reversed(versions), None)

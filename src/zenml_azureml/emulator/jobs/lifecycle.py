@@ -88,6 +88,7 @@ async def _live(
     try:
         job.started_at = context.clock.now()
         job.status = "Running"
+        _tag_state_of_cluster(workspace, job)
         job.properties["properties"].update(
             ProcessInfoFile="azureml-logs/process_info.json",
             ProcessStatusFile="azureml-logs/process_status.json",
@@ -183,17 +184,16 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
     compute.queue.remove(job.name)
     compute.busy_nodes[job.name] = _nodes(job)
     job.properties["properties"]["_azureml.ClusterName"] = compute.name
-    if compute.kind == "AmlCompute":
-        job.properties["tags"]["_aml_system_ComputeTargetStatus"] = json.dumps(
-            {
-                "AllocationState": "steady",
-                "PreparingNodeCount": 0,
-                "RunningNodeCount": 0,
-                "CurrentNodeCount": 0,
-            },
-            separators=(",", ":"),
-        )
-        workspace.note_tags(job)
+
+
+def _tag_state_of_cluster(workspace: Workspace, job: Job) -> None:
+    """Add the service's own tag of a job on a cluster (recorded while it runs, not while it is prepared)."""
+    compute = workspace.find_compute(compute_name(job.properties["computeId"]) or "")
+    if compute is None or compute.kind != "AmlCompute":
+        return
+    state = {"AllocationState": "steady", "PreparingNodeCount": 0, "RunningNodeCount": 0, "CurrentNodeCount": 0}
+    job.properties["tags"]["_aml_system_ComputeTargetStatus"] = json.dumps(state, separators=(",", ":"))
+    workspace.note_tags(job)
 
 
 def _check_usable(compute: Compute, job: Job) -> None:

@@ -26,8 +26,7 @@ INSTANCE_DEFAULTS: Json = {
 }
 
 #: Properties of an instance that exist only if they are sent.
-# Guess: they were not recorded.
-_AS_SENT = ("enableRootAccess", "idleTimeBeforeShutdown")
+_AS_SENT = ("enableRootAccess",)
 
 # Who acts in the emulator: it has one user.
 _USER_ID = "4ce6c0c6-6f6f-47f4-b4f7-58c73129265b"
@@ -68,6 +67,28 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
             "properties": _accepted(kind, inner, tenant_id),
         },
     }
+
+
+def changed(answer: Json, existing: Json, workspace: Workspace) -> Json:
+    """Return the answer to a PUT of a compute that exists (recorded: compute_aml_put_update_2026.json).
+
+    Args:
+        answer: The answer to the PUT of a new one.
+        existing: The compute as it is.
+        workspace: Its workspace.
+    """
+    properties = {
+        **answer["properties"],
+        "createdOn": existing["properties"]["createdOn"],
+        "provisioningWarnings": {},
+    }
+    if properties["computeType"] == "AmlCompute":
+        properties["resourceId"] = (
+            f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
+            f"/providers/Microsoft.BatchAI/workspaces/{workspace.name}/clusters/{existing['name']}"
+        )
+    properties = _insert(properties, "computeLocation", answer["location"], after="computeType")
+    return {**answer, "tags": answer["tags"] or {}, "properties": properties}
 
 
 def in_creation(answer: Json) -> Json:
@@ -231,6 +252,7 @@ def _accepted_instance(sent: Json, tenant_id: str) -> Json:
     return {
         "vmSize": sent["vmSize"].upper(),
         "imageVersion": None,
+        "imageSku": None,
         "subnet": sent.get("subnet"),
         "sshSettings": None,
         "autologgerSettings": None,
@@ -238,6 +260,7 @@ def _accepted_instance(sent: Json, tenant_id: str) -> Json:
         "connectivityEndpoints": None,
         "applications": None,
         "state": None,
+        **{key: sent[key] for key in _AS_SENT if key in sent},
         "lastOperation": None,
         "createdBy": {"userOrgId": tenant_id, "userId": _USER_ID},
         "applicationSharingPolicy": None,
@@ -252,7 +275,7 @@ def _accepted_instance(sent: Json, tenant_id: str) -> Json:
         "versions": None,
         "customServices": None,
         "osImageMetadata": None,
-        **{key: sent[key] for key in _AS_SENT if key in sent},
+        **{key: sent[key] for key in ("idleTimeBeforeShutdown",) if key in sent},
     }
 
 
@@ -265,7 +288,7 @@ def _created_instance(inner: Json, sent: Json, name: str, location: str, now: da
             "sshPublicAccess": ssh.get("sshPublicAccess") or "Disabled",
             "adminUserName": "azureuser",
             "sshPort": 4000,
-            "adminPublicKey": None,
+            "adminPublicKey": ssh.get("adminPublicKey"),
         },
         "errors": [],
         "connectivityEndpoints": {

@@ -77,7 +77,7 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
             check_name_free(context.store, workspace, name, answer["location"])
         operation = _create(context, workspace, answer, sent)
     else:
-        answer["properties"]["createdOn"] = existing.body["properties"]["createdOn"]
+        answer = compute_views.changed(answer, existing.body, workspace)
         operation = _update(context, workspace, existing, answer, state="Creating")
     headers = operations.async_headers(request, workspace, operation)
     return aml_json(request, _shown(request, answer), status=201, headers=headers)

@@ -1,15 +1,16 @@
 """Bodies of command jobs: pure functions from a request to Azure ML's answer.
 
-Sources: the recordings job_put_*.json, job_get_*.json and job_list_mixed_states.json (2022 to 2026).
+Sources: the recordings job_put_*.json, job_get_*.json, job_list_mixed_states.json and jobs_list_2024.json, of 2022 to
+2026.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError, timestamp
 from zenml_azureml.emulator.http.schemas import MOST_TAGS
 from zenml_azureml.emulator.jobs.launch import compute_name
@@ -54,6 +55,7 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
         "description": sent.get("description"),
         "tags": _given(sent.get("tags")),
         "properties": {**_given(sent.get("properties")), **_own_properties(sent, workspace)},
+        "parentJobName": sent.get("parentJobName"),
         # Guess: the service makes up a name of two words in a way that was not recorded.
         "displayName": sent.get("displayName") or name,
         "experimentName": sent.get("experimentName") or "Default",
@@ -73,11 +75,19 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
         "outputs": _outputs(sent.get("outputs") or {}, name),
         "distribution": sent.get("distribution"),
         "autologgerSettings": sent.get("autologgerSettings"),
-        "limits": sent.get("limits"),
+        "limits": _limits(sent.get("limits")),
         "environmentVariables": sent.get("environmentVariables"),
         "parameters": {},
-        "queueSettings": _queue_settings(sent.get("queueSettings")),
+        "queueSettings": _without_null_tier(sent.get("queueSettings")),
     }
+
+
+def _selected(version: ApiVersion, body: Json) -> Json:
+    """Return the keys that a version has, and those of earlier versions that have a value: what was sent is shown."""
+    windows = {key: window for key, window in _WINDOWS.items() if not (window.end and body.get(key) is not None)}
+    if version.date == "2022-12-01" and body.get("queueSettings") is not None:
+        windows.pop("queueSettings")  # Recorded: shown there only to who sent it (job_put_serverless.json).
+    return version.select(body, windows)
 
 
 def changed_immutables(existing: Job, wanted: Mapping[str, Any]) -> list[str]:
@@ -127,24 +137,26 @@ def render(job: Job, workspace: Workspace, api_version: str, created_by: str) ->
         api_version: As in the request's query, e.g. `2024-01-01-preview`.
         created_by: The id of the application that created it.
     """
-    version = _ApiVersion.parse(api_version)
+    version = ApiVersion.parse(api_version)
     properties = dict(job.properties)
     experiment_name = properties.pop("experimentName")
     body = {
-        **{key: properties.pop(key) for key in ("description", "tags", "properties")},
+        **{key: properties.pop(key) for key in ("description", "tags", "properties", "parentJobName")},
         "displayName": properties.pop("displayName"),
         "status": job.status,
         "experimentName": experiment_name,
         **properties,
     }
-    body["services"] = {name: version.select(service) for name, service in body["services"].items()}
-    body["resources"] = version.select(body["resources"])
-    body["outputs"] = {name: version.select(output) for name, output in body["outputs"].items()}
+    for key in ("services", "inputs", "outputs"):
+        body[key] = {name: _selected(version, item) for name, item in body[key].items()}
+    for key in ("properties", "resources"):
+        body[key] = _selected(version, body[key])
+    body["queueSettings"] = _queue_settings(body["queueSettings"], version)
     return {
         "id": f"{workspace.path}/jobs/{job.name}",
         "name": job.name,
         "type": f"{PROVIDER}/workspaces/jobs",
-        "properties": version.select(body),
+        "properties": _selected(version, body),
         "systemData": {
             "createdAt": timestamp(job.created_at),
             "createdBy": created_by,
@@ -153,46 +165,28 @@ def render(job: Job, workspace: Workspace, api_version: str, created_by: str) ->
     }
 
 
-@dataclass(frozen=True)
-class _ApiVersion:
-    """An api-version, and which keys it knows."""
-
-    date: str
-    preview: bool
-
-    @classmethod
-    def parse(cls, text: str) -> _ApiVersion:
-        return cls(date=text[:10], preview=text.endswith("-preview"))
-
-    def select(self, body: Json) -> Json:
-        """Return the part of `body` that this version has."""
-        return {key: value for key, value in body.items() if self._knows(key, value)}
-
-    def _knows(self, key: str, value: object) -> bool:
-        if key == "queueSettings" and value is not None and self.date == "2022-12-01":
-            return True  # Recorded: shown there only to who sent it (job_put_serverless.json).
-        if key not in _FIRST_VERSION:
-            return True
-        stable, preview = _FIRST_VERSION[key]
-        first = preview if self.preview else stable
-        return first is not None and self.date >= first
-
-
-# The first stable version and the first preview that have a key; all others have it always.
-# Guess: where stable versions have it, later than any recorded one (2023-04-01), is from Microsoft's
-# API description; None is for those that only previews are known to have.
-_FIRST_VERSION: dict[str, tuple[str | None, str]] = {
-    "nodes": ("2023-04-01", "2022-10-01"),
-    "autologgerSettings": (None, "2022-10-01"),
-    "assetName": (None, "2022-12-01"),
-    "assetVersion": (None, "2022-12-01"),
-    "autoDeleteSetting": (None, "2023-04-01"),
-    "locations": (None, "2023-04-01"),
-    "maxInstanceCount": (None, "2023-04-01"),
-    "notificationSetting": ("2023-10-01", "2023-04-01"),
-    "queueSettings": ("2023-10-01", "2023-04-01"),
-    "secretsConfiguration": (None, "2023-04-01"),
+# Recorded, but for what follows. Guess: the first stable version of `queueSettings` and `notificationSetting`, later
+# than 2023-04-01, which lacks them, is from Microsoft's API description; the end of keys is after 2024-01-01-preview.
+_WINDOWS = {
+    "nodes": Window("2023-04-01", "2022-10-01"),
+    "autologgerSettings": Window(None, "2022-10-01", "2025-01-01"),
+    "assetName": Window(None, "2022-12-01"),
+    "assetVersion": Window(None, "2022-12-01", "2025-01-01"),
+    "autoDeleteSetting": Window(None, "2023-04-01", "2025-01-01"),
+    "pathOnCompute": Window(None, "2024-01-01", "2025-01-01"),
+    "locations": Window(None, "2023-04-01", "2025-01-01"),
+    "maxInstanceCount": Window(None, "2023-04-01", "2025-01-01"),
+    "dockerArgsList": Window(None, "2025-01-01"),
+    "notificationSetting": Window("2023-10-01", "2023-04-01"),
+    "queueSettings": Window("2023-10-01", "2023-04-01"),
+    "secretsConfiguration": Window(None, "2023-04-01", "2025-01-01"),
+    "parentJobName": Window(None, "2025-01-01"),
+    "priority": Window(None, "2022-12-01", "2025-01-01"),
+    "_azureml.ClusterName": Window("2023-04-01", "2024-01-01"),
 }
+
+#: The first version that answers a tier where none was sent (recorded: job_get_completed_ray.json does not).
+_TIER_ANSWERED = "2023-10-01"
 
 
 def _given(sent: Mapping[str, Any] | None) -> Json:
@@ -203,7 +197,8 @@ def _own_properties(sent: Mapping[str, Any], workspace: Workspace) -> Json:
     target = workspace.find_compute(compute_name(sent.get("computeId")) or "")
     on_instance = target is not None and target.kind == "ComputeInstance"
     # Recorded: job_get_instance_2025.json for an instance, the other jobs for clusters and serverless.
-    own = {"_azureml.ComputeTargetType": "amlcdsi" if on_instance else "amlctrain"}
+    own: Json = {"_azureml.ComputeTargetType": "amlcdsi" if on_instance else "amlctrain"}
+    own["_azureml.ClusterName"] = None if target is None else target.name
     if sent.get("codeId"):
         own["ContentSnapshotId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, sent["codeId"]))
     return own
@@ -245,14 +240,26 @@ def _resources(sent: Mapping[str, Any]) -> Json:
         "properties": None,
         "shmSize": "2g",
         "dockerArgs": None,
+        "dockerArgsList": None,
     }
     return {**defaults, **{key: value for key, value in sent.items() if value is not None}}
 
 
-def _queue_settings(sent: Mapping[str, Any] | None) -> Json | None:
-    if sent is None:
+def _queue_settings(sent: Json | None, version: ApiVersion) -> Json | None:
+    if sent is None and version.date < _TIER_ANSWERED:
         return None
-    return {"jobTier": sent.get("jobTier"), "priority": sent.get("priority")}
+    sent = sent or {}
+    return _selected(version, {"jobTier": sent.get("jobTier") or "Null", "priority": sent.get("priority")})
+
+
+def _without_null_tier(sent: Mapping[str, Any] | None) -> Json | None:
+    """Return what was requested: the tier `Null`, as the service answers none, can be sent back."""
+    given = {key: value for key, value in (sent or {}).items() if value not in (None, "Null")}
+    return given or None
+
+
+def _limits(sent: Mapping[str, Any] | None) -> Json | None:
+    return None if sent is None else {"timeout": None, **sent}
 
 
 def _input(sent: Mapping[str, Any]) -> Json:
@@ -267,6 +274,7 @@ def _input(sent: Mapping[str, Any]) -> Json:
         "description": sent.get("description"),
         "uri": sent.get("uri"),
         "mode": sent.get("mode") or "ReadOnlyMount",
+        "pathOnCompute": sent.get("pathOnCompute"),
         "jobInputType": kind,
     }
 
@@ -286,6 +294,7 @@ def _output(sent: Mapping[str, Any]) -> Json:
         "assetName": sent.get("assetName"),
         "assetVersion": sent.get("assetVersion"),
         "mode": sent.get("mode") or "ReadWriteMount",
+        "pathOnCompute": sent.get("pathOnCompute"),
         "autoDeleteSetting": sent.get("autoDeleteSetting"),
         "jobOutputType": sent["jobOutputType"],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -11,7 +10,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.api_versions import ApiVersion
 from zenml_azureml.emulator.http.bounds import MOST_PROCESSES
+from zenml_azureml.emulator.http.members import refuse_unknown
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
     ServiceError,
@@ -27,6 +28,8 @@ from zenml_azureml.emulator.http.schemas import JobSchema
 from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.processes import process_count
+from zenml_azureml.emulator.services.aml import operations
+from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import (
     MUTABLE,
     changed_immutables,
@@ -37,6 +40,12 @@ from zenml_azureml.emulator.services.aml.job_views import (
 )
 from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
 from zenml_azureml.emulator.types import Json
+
+#: Recorded: job_put_virtual_cluster_missing_400.json.
+_NO_VIRTUAL_CLUSTER = (
+    "The virtual cluster does not exist. Please ensure that you submitted a job to a virtual cluster which exists in "
+    "the same cloud. A virtualcluster created in one Cloud cannot be used to submit jobs to another cloud."
+)
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
 _RESULTS = (
@@ -78,6 +87,7 @@ async def _put(request: web.Request) -> web.Response:
     sent = (await json_body(request)).get("properties")
     if not isinstance(sent, dict):
         raise _user_error("The job has no properties.")
+    refuse_unknown(await request.text(), known_members(sent, ApiVersion.parse(request.query["api-version"])))
     checked(JobSchema, sent)
     existing = workspace.find_job(name)
     _check(sent, name, workspace)
@@ -127,9 +137,11 @@ async def _cancel(request: web.Request) -> web.Response:
         return aml_empty(request, status=200)
     running = job.started_at is not None
     job.cancel_requested.set()
-    if not running:
+    # Recorded: 200 in 2022 (job_cancel_starting_200.json), 202 in 2026 (job_cancel_starting_202_2026.json).
+    if not running and not _is_answered_202(request):
         return aml_empty(request, status=200)
-    job.status = "CancelRequested"
+    if running:
+        job.status = "CancelRequested"
     workspace = workspace_of(request)
     path = _RESULTS.format(
         subscription=workspace.subscription_id,
@@ -137,11 +149,9 @@ async def _cancel(request: web.Request) -> web.Response:
         workspace_id=workspace.workspace_id,
         job=job.name,
     )
-    # The service signs the URL; whatever the values, a client must send them back as they are.
-    signature = urlencode({key: secrets.token_urlsafe(16) for key in ("t", "c", "s", "h")})
     base_url = request.app[CONTEXT].base_url
     headers = {
-        "Location": f"{base_url}{path}?{_api_version_query(request)}&{signature}",
+        "Location": f"{base_url}{path}?{_api_version_query(request)}&{operations.signature()}",
         "x-ms-async-operation-timeout": "PT1H",
     }
     return aml_json(request, None, status=202, headers=headers)
@@ -158,8 +168,17 @@ async def _cancel_result(request: web.Request) -> web.Response:
         raise ServiceError(404, "UserError", "The operation was not found.")
     if job.is_terminal:
         return aml_empty(request, status=200)
-    location = f"{request.app[CONTEXT].base_url}{request.path_qs}"
-    return aml_json(request, {}, status=202, headers={"Location": location})
+    base_url = request.app[CONTEXT].base_url
+    if not _is_answered_202(request):
+        return aml_json(request, {}, status=202, headers={"Location": f"{base_url}{request.path_qs}"})
+    # Recorded: both headers, signed anew (job_cancel_poll_202_2026.json).
+    again = f"{base_url}{request.path}?{_api_version_query(request)}&{operations.signature()}"
+    return aml_json(request, {}, status=202, headers={"Location": again, "Azure-AsyncOperation": again})
+
+
+def _is_answered_202(request: web.Request) -> bool:
+    """True for the api-versions that answer a cancel as in 2026. Guess: the first of them."""
+    return request.query.get("api-version", "")[:10] >= "2023-04-01"
 
 
 def _check(sent: Json, name: str, workspace: Workspace) -> None:
@@ -189,8 +208,11 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
     _check_environment(sent["environmentId"], workspace)
     target = compute_name(sent.get("computeId"))
     if target is not None and workspace.find_compute(target) is None:
-        # Guess: the status; the message was quoted in public (AML-Kubernetes, report 118).
-        raise _user_error(f"Unknown compute target '{target}'.")
+        if "/virtualclusters/" in sent["computeId"].lower():
+            raise _user_error(_NO_VIRTUAL_CLUSTER)
+        # Recorded: job_put_unknown_compute_400_2023.json.
+        inner = ["BadArgument", "UnknownTargetType"]
+        raise ServiceError(400, "UserError", f"Unknown compute target '{target}'.", inner=inner)
 
 
 def _check_environment(environment_id: str, workspace: Workspace) -> None:
@@ -205,7 +227,8 @@ def _check_environment(environment_id: str, workspace: Workspace) -> None:
     # Microsoft's curated environments are in every workspace.
     if version is None or name.lower().startswith("azureml-"):
         return
-    if version not in workspace.environments.get(name, {}):
+    container = workspace.environments.get(name)
+    if container is None or version not in container.versions:
         # Guess: the answer recorded for a GET of a missing environment.
         raise ServiceError(
             404,

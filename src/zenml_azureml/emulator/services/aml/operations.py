@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import uuid
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -53,9 +55,17 @@ def async_headers(request: web.Request, workspace: Workspace, operation: Operati
         "Azure-AsyncOperation": (
             f"{base_url}/subscriptions/{workspace.subscription_id}/providers/{PROVIDER}"
             f"/locations/{workspace.location}/computeOperationsStatus/{operation.id}"
-            f"?api-version={version}&service=new"
+            f"?api-version={version}&service=new&{signature()}"
         )
     }
+
+
+def signature() -> str:
+    """Return the parameters by which the service signs the address of an operation.
+
+    Whatever the values, a client must send them back as they are (recorded since 2024: compute_ci_stop_2024.json).
+    """
+    return urlencode({key: secrets.token_urlsafe(16) for key in ("t", "c", "s", "h")})
 
 
 def status_body(operation: Operation) -> Json:

@@ -1,0 +1,1 @@
+"""Comparison of the emulator's answers with recorded answers of Azure ML: `make parity`."""
