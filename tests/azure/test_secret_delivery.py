@@ -21,6 +21,7 @@ from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.compute.placement import Demands
 from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
+from zenml_azureml.azure.keyvault.client import VaultSecrets
 from zenml_azureml.clock import SystemTime
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.exceptions import AzureMLError
@@ -478,3 +479,26 @@ def test_the_definition_is_left_alone_where_that_is_asked_for(bench: Bench, capl
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was warned of."""
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_secret_that_another_thread_looked_for_before_it_was_written_is_deleted_at_the_next_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.let_all()
+    write = VaultSecrets.set
+
+    def stopped_meanwhile(*arguments: Any) -> Any:
+        # Another thread stops the run, finds nothing to delete, and forgets the step.
+        bench.workspace.drop_secret("job")
+        bench.workspace.release("job")
+        return write(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VaultSecrets, "set", stopped_meanwhile)
+        bench.submit(secrets_via="key-vault")
+    before = values_in(bench.vault)
+
+    bench.workspace.drop_secret("job")
+
+    assert before
+    assert values_in(bench.vault) == {}

@@ -220,7 +220,7 @@ def test_cancelling_a_running_job_is_an_operation_as_recorded(slow: Emulator, cl
     again = waiting.headers["Location"]
     assert (waiting.status, waiting.body, waiting.headers["Azure-AsyncOperation"]) == (202, {}, again)
     assert again.partition("?")[0] == location.partition("?")[0]
-    assert again != location  # it is signed anew
+    assert again != location  # it is signed again
 
     slow.run(clock.advance(10))
     done = arm.call("GET", location)

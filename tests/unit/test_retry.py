@@ -156,3 +156,18 @@ def test_whoever_must_not_try_again_says_so_between_two_tries() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         with_retries("asking", work, PATIENCE, ManualTime(), check=check)
+
+
+@pytest.mark.parametrize(("seconds", "reported"), [(60, True), (59, False)])
+def test_only_a_long_pause_is_reported(seconds: int, reported: bool, caplog: pytest.LogCaptureFixture) -> None:
+    time, failures = ManualTime(), [refusal(429, Retry_After=str(seconds))]
+
+    def work() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert with_retries("listing the jobs", work, PATIENCE, time) == "done"
+
+    assert time.slept == [seconds]
+    assert (f"Azure asks for a pause of {seconds} s while listing the jobs" in caplog.text) is reported

@@ -171,7 +171,7 @@ async def _cancel_result(request: web.Request) -> web.Response:
     base_url = request.app[CONTEXT].base_url
     if not _is_answered_202(request):
         return aml_json(request, {}, status=202, headers={"Location": f"{base_url}{request.path_qs}"})
-    # Recorded: both headers, signed anew (job_cancel_poll_202_2026.json).
+    # Recorded: both headers, signed again (job_cancel_poll_202_2026.json).
     again = f"{base_url}{request.path}?{_api_version_query(request)}&{operations.signature()}"
     return aml_json(request, {}, status=202, headers={"Location": again, "Azure-AsyncOperation": again})
 
