@@ -75,13 +75,34 @@ def test_every_request_needs_an_api_version(arm: Arm, api_version: str | None, c
     assert (answer.status, answer.body["error"]["code"]) == (400, code)
 
 
-def test_what_nobody_serves_is_refused_as_azure_does(arm: Arm) -> None:
-    unknown = arm.call("GET", "schedules/nightly")
-    assert (unknown.status, unknown.body["error"]["code"]) == (404, "InvalidResourceType")
-    assert "'workspaces/schedules'" in unknown.body["error"]["message"]
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("GET", "schedules/nightly", "Microsoft.MachineLearningServices/workspaces/schedules"),
+        ("DELETE", "jobs", "DELETE Microsoft.MachineLearningServices/workspaces/jobs"),
+        ("GET", "/somewhere/else", "GET /somewhere/else"),
+        ("GET", "/mlflow/v2.0/experiments", "GET /mlflow/v2.0/experiments"),
+    ],
+)
+def test_what_is_not_emulated_has_one_answer_that_is_none_of_azures(
+    arm: Arm, method: str, path: str, operation: str
+) -> None:
+    answer = arm.call(method, path)
 
-    assert arm.call("DELETE", "jobs").status == 405
-    assert arm.call("GET", "/somewhere/else").status == 404
+    assert (answer.status, answer.body["error"]["code"]) == (501, "NotEmulated")
+    assert f"{operation} is not emulated." in answer.body["error"]["message"]
+    assert "docs/emulator.md" in answer.body["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["Pipeline", "Sweep", "AutoML"])
+def test_jobs_of_other_types_are_not_emulated(arm: Arm, kind: str) -> None:
+    answer = arm.call("PUT", "jobs/other", {"properties": {"jobType": kind}})
+
+    assert (answer.status, answer.body["error"]["code"]) == (501, "NotEmulated")
+
+
+def test_the_emulators_own_paths_are_not_azures(arm: Arm) -> None:
+    assert arm.call("GET", "/_emulator/nothing").status == 404
 
 
 @pytest.mark.parametrize("body", ["text", [], None])

@@ -188,7 +188,7 @@ def test_an_illegal_name_is_refused(arm: Arm, name: str) -> None:
         ({"command": ""}, "command"),
         ({"environmentId": None}, "environmentId"),
         ({"limits": {"jobLimitsType": "Command", "timeout": "an hour"}}, "limits.timeout"),
-        ({"jobType": "Sweep"}, "Sweep"),
+        ({"jobType": None}, "jobType"),
     ],
 )
 def test_an_incomplete_job_is_refused(arm: Arm, properties: dict[str, Any], complaint: str) -> None:

@@ -84,8 +84,8 @@ def test_an_unknown_provider_is_named(arm: Arm) -> None:
 
     refused = arm.call("GET", f"{subscription}/providers/Microsoft.Other/things")
 
-    assert (refused.status, refused.body["error"]["code"]) == (404, "InvalidResourceType")
-    assert "'things' could not be found in the namespace 'Microsoft.Other'" in refused.body["error"]["message"]
+    assert (refused.status, refused.body["error"]["code"]) == (501, "NotEmulated")
+    assert "Microsoft.Other/things is not emulated" in refused.body["error"]["message"]
 
 
 # Microsoft Entra's word for which authorities are its own

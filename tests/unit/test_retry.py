@@ -65,7 +65,7 @@ def test_throttling_and_faults_of_the_service_pass(status: int) -> None:
     assert is_transient(refusal(status))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 501])
 def test_what_azure_refuses_stays_refused(status: int) -> None:
     assert not is_transient(refusal(status))
 

@@ -52,7 +52,8 @@ def is_transient(error: BaseException) -> bool:
         return True  # the last one: a proxy's page, or an answer that was cut off
     if isinstance(error, HttpResponseError):
         status = error.status_code
-        return status is None or status in _TRANSIENT_STATUSES or status >= 500
+        # 501: what is not implemented will not be a moment later either.
+        return status is None or status in _TRANSIENT_STATUSES or (status >= 500 and status != 501)
     return False
 
 

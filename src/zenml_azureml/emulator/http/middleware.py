@@ -8,10 +8,16 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.access import OWN_PATHS
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
-from zenml_azureml.emulator.http.responses import GatewayError, ServiceError, aml_error, gateway_error
+from zenml_azureml.emulator.http.responses import (
+    GatewayError,
+    ServiceError,
+    aml_error,
+    gateway_error,
+    not_emulated,
+)
 from zenml_azureml.emulator.local.private_files import in_words
-from zenml_azureml.emulator.state import PROVIDER
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,10 +33,10 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
         return aml_error(request, error)
     except GatewayError as error:
         return gateway_error(request, error)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        if not _is_arm(request):
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        if request.path.lower().startswith(OWN_PATHS):
             raise
-        return gateway_error(request, _unserved(request, error.status))
+        return gateway_error(request, not_emulated(f"The operation {request.method} {_operation(request)}"))
     except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
         return gateway_error(request, _unread(error))
     except OSError as error:  # there is no room on the disk, for example
@@ -74,17 +80,10 @@ def _is_arm(request: web.Request) -> bool:
     return request.path.lower().startswith(("/subscriptions", "/tenants"))
 
 
-def _unserved(request: web.Request, status: int) -> GatewayError:
-    """Return ARM's refusal of a path or a method without a route."""
-    # Guess: both; for an unknown type ARM also lists the versions that it supports.
-    if status == 405:
-        return GatewayError(405, "MethodNotAllowed", f"The method {request.method} is not supported here.")
-    _, _, tail = request.path.partition("/providers/")
+def _operation(request: web.Request) -> str:
+    """Return the kind of resource in a path, e.g. `workspaces/schedules`; of other services the whole path."""
+    _, is_arm, tail = request.path.partition("/providers/")
+    if not is_arm:
+        return request.path
     namespace, _, names = tail.partition("/")
-    kind = "/".join(names.lower().split("/")[::2])
-    return GatewayError(
-        404,
-        "InvalidResourceType",
-        f"The resource type '{kind}' could not be found in the namespace '{namespace or PROVIDER}' for api version "
-        f"'{request.query.get('api-version')}'.",
-    )
+    return f"{namespace}/{'/'.join(names.split('/')[::2])}".rstrip("/")

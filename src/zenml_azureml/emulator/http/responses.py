@@ -127,6 +127,19 @@ def workspace_of(request: web.Request) -> Workspace:
     )
 
 
+def not_emulated(what: str) -> GatewayError:
+    """Return the answer to a request for something that the emulator does not have; no answer of Azure looks like it.
+
+    Args:
+        what: What is not there, as a phrase with a capital: `The operation GET .../schedules`.
+    """
+    return GatewayError(
+        501,
+        "NotEmulated",
+        f"{what} is not emulated. This emulator does not have it; docs/emulator.md of zenml-azureml lists what it has.",
+    )
+
+
 def subscription_not_found(subscription: str) -> GatewayError:
     """Return ARM's 404 for an unknown subscription."""
     return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Iterable
 
-from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.http.responses import ServiceError, not_emulated
 from zenml_azureml.emulator.services.aml.catalogue import catalogue
 from zenml_azureml.emulator.services.aml.quota import Refusal, Use, priority_of, refuse_nodes
 from zenml_azureml.emulator.state import Compute, Store, Workspace
@@ -53,8 +53,10 @@ def check_put(name: str, request: Json, existing: Compute | None) -> None:
             "different Azure ML Instance name"
         )
     # Guess: the message of every refusal below.
+    if kind is None:
+        raise _user_error("The property computeType is required.")
     if kind not in KINDS:
-        raise _user_error(f"Compute type '{kind}' is not one of those emulated: {', '.join(KINDS)}.")
+        raise not_emulated(f"A compute of the type '{kind}'")
     inner = properties.get("properties") or {}
     if kind == "Kubernetes":
         if not properties.get("resourceId"):

@@ -21,6 +21,7 @@ from zenml_azureml.emulator.http.responses import (
     checked,
     in_view,
     json_body,
+    not_emulated,
     paged,
     workspace_of,
 )
@@ -189,8 +190,11 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
             f"The job name '{name}' is invalid. It must start with a letter or a digit, followed by at "
             "most 254 letters, digits, hyphens or underscores."
         )
-    if sent.get("jobType") != "Command":
-        raise _user_error(f"This emulator runs command jobs, and not '{sent.get('jobType')}'.")
+    if sent.get("jobType") is None:
+        # Guess: there is no recording of this message.
+        raise _user_error("The field jobType is required.")
+    if sent["jobType"] != "Command":
+        raise not_emulated(f"A job of the type '{sent.get('jobType')}'")
     for key in ("command", "environmentId"):
         if not sent.get(key):
             # Guess: there is no recording of this message.

@@ -17,7 +17,7 @@ from aiohttp import web
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
 from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
-from zenml_azureml.emulator.http.responses import REQUEST_ID
+from zenml_azureml.emulator.http.responses import REQUEST_ID, gateway_error, not_emulated
 from zenml_azureml.emulator.http.schemas import SecretSchema
 from zenml_azureml.emulator.services.keyvault.access import VaultError, demand
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
@@ -77,9 +77,8 @@ async def _answer_refusals(
         status = error.status if isinstance(error, web.HTTPException) else 400
         body = {"error": {"code": "BadParameter", "message": f"The body of the request cannot be read: {error}"}}
         return _json(request, body, status=status)
-    except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
-        # Guess: the message.
-        return _json(request, {"error": {"code": "BadRequest", "message": "Invalid URI."}}, status=error.status)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return gateway_error(request, not_emulated(f"The operation {request.method} {request.path} of key vaults"))
 
 
 async def _set(request: web.Request) -> web.Response:
