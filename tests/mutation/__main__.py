@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -59,7 +59,7 @@ def main() -> int:
         executed, durations = lines_of_tests(recorded), _durations(recorded)
         drawn = [mutant for seed in options.seeds for mutant in _draw(seed, options.number, executed, durations)]
         mutants = list({str(mutant): mutant for mutant in drawn}.values())
-        results = _try_all(mutants, Path(folder), options.workers)
+        results = _try_all(mutants, Path(folder), options.workers, options.results and Path(options.results))
     return _report(results, options.seeds)
 
 
@@ -69,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", default=["1", "2", today], help="what the mutants are drawn by")
     parser.add_argument("--number", type=int, default=60, help="how many of each seed")
     parser.add_argument("--workers", type=int, default=2, help="how many at once")
+    parser.add_argument("--results", help="file that keeps each result; those in it are not tried again")
     parser.add_argument("--recorded", help="folder with the lines that tests execute; recorded if it is not there")
     return parser.parse_args()
 
@@ -115,9 +116,13 @@ def _tests(
     return tuple(tests), seconds
 
 
-def _try_all(mutants: list[Mutant], folder: Path, workers: int) -> dict[str, list[Mutant]]:
+def _try_all(mutants: list[Mutant], folder: Path, workers: int, kept: Path | None) -> dict[str, list[Mutant]]:
     results: dict[str, list[Mutant]] = defaultdict(list)
-    waiting, lock = list(reversed(mutants)), threading.Lock()
+    known = dict(_kept_results(kept))
+    for mutant in mutants:
+        if str(mutant) in known:
+            results[known[str(mutant)]].append(mutant)
+    waiting, lock = [mutant for mutant in reversed(mutants) if str(mutant) not in known], threading.Lock()
 
     def work(number: int) -> None:
         workplace = Workplace(folder / f"worker-{number}")
@@ -134,6 +139,9 @@ def _try_all(mutants: list[Mutant], folder: Path, workers: int) -> dict[str, lis
                 result = "accepted"
             with lock:
                 results[result].append(mutant)
+                if kept is not None:
+                    with kept.open("a", encoding="utf-8") as file:
+                        file.write(f"{result}\t{mutant}\n")
                 print(f"{result:9} {time.monotonic() - began:5.0f} s  {mutant}", flush=True)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
@@ -142,6 +150,13 @@ def _try_all(mutants: list[Mutant], folder: Path, workers: int) -> dict[str, lis
     for thread in threads:
         thread.join()
     return results
+
+
+def _kept_results(kept: Path | None) -> Iterator[tuple[str, str]]:
+    """Yield the mutants that an interrupted run has tried, with their results."""
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept and kept.exists() else ():
+        result, _, mutant = line.partition("\t")
+        yield mutant, result
 
 
 def _report(results: Mapping[str, list[Mutant]], seeds: list[str]) -> int:
