@@ -17,6 +17,7 @@ from tests.contract.arm import Arm
 from tests.contract.test_vault import CLUSTER, VAULTS
 from tests.e2e.requests_of import requests_of
 from tests.vault_access import grant, own_vault, values_in
+from zenml_azureml import tags
 from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.compute.placement import Demands
 from zenml_azureml.azure.connection import WorkspaceAddress
@@ -502,3 +503,13 @@ def test_a_secret_that_another_thread_looked_for_before_it_was_written_is_delete
 
     assert before
     assert values_in(bench.vault) == {}
+
+
+def test_the_secrets_that_are_left_are_those_of_the_workspaces_jobs(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit("one", secrets_via="key-vault")
+    bench.submit("two", secrets_via="key-vault")
+
+    assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"one", "two"}
+    bench.workspace.drop_secret("one")
+    assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"two"}

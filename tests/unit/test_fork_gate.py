@@ -13,6 +13,7 @@ import pytest
 
 from zenml_azureml.clock import SYSTEM_TIME
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
+from zenml_azureml.run_store.fork_gate import ForkGate
 from zenml_azureml.run_store.server_retries import ServerRetries
 
 Request = Callable[[Callable[[], bool]], object]
@@ -61,3 +62,40 @@ def test_requests_go_on_in_parent_and_child() -> None:
 
     assert made is True
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_no_request_begins_while_a_fork_waits_for_another() -> None:
+    gate, order = ForkGate(), list[str]()
+    inside, leave, closing = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with gate.request():
+            inside.set()
+            assert leave.wait(60)
+            order.append("first")
+
+    def fork() -> None:
+        closing.set()
+        gate.close()
+        order.append("fork")
+        gate.open()
+
+    def second() -> None:
+        with gate.request():
+            order.append("second")
+
+    threads = [threading.Thread(target=work) for work in (first, fork, second)]
+    threads[0].start()
+    assert inside.wait(60)
+    threads[1].start()
+    assert closing.wait(60)
+    until = time.monotonic() + 5
+    while not gate._closed and time.monotonic() < until:
+        time.sleep(0.001)
+    threads[2].start()
+    time.sleep(0.05)  # it would pass now if the gate were open
+    leave.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert order == ["first", "fork", "second"]

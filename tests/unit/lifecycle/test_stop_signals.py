@@ -41,3 +41,18 @@ def test_a_thread_notices_that_ctrl_c_has_ended_the_main_thread() -> None:
 
 def test_another_end_of_the_main_thread_is_no_interruption() -> None:
     assert _run("ValueError") == ["before"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored_and_another_is_noticed_once() -> None:
+    program = """
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as `nohup` does
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+STOP_SIGNALS.notice()
+first = signal.getsignal(signal.SIGINT)
+STOP_SIGNALS.notice()
+print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, signal.getsignal(signal.SIGINT) is first)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.stdout.split() == ["True", "True"]
