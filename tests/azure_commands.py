@@ -65,6 +65,10 @@ def commands(cloud: Cloud) -> dict[str, str]:
             found["keyvault set-policy"] = cli_hints.az_set_vault_policy(cloud, VAULT, "id", ["get", "list"])
         elif builder == "az_login":
             found["login"], found["login tenant"] = cli_hints.az_login(cloud), cli_hints.az_login(cloud, "tenant")
+        elif builder == "az_provider_register":
+            found["provider register"] = cli_hints.az_provider_register(address, "Microsoft.Compute")
+        elif builder == "az_lock_list":
+            found["lock list"] = cli_hints.az_lock_list(address)
         elif builder == "az_reset_secret":
             found["reset"] = cli_hints.az_reset_secret(cloud, "client")
         else:

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.azure.compute_world import World
+from tests.azure.hostile_client import Client
+from tests.azure.hostile_server import HostileServer, serve
 from tests.conftest import credential_of, point_clients_at
 from tests.contract.waiting import eventually
 from zenml_azureml.azure.compute.placement import ANYWHERE
@@ -53,3 +56,26 @@ def job(world: World) -> Job:
         file.unlink()
     world.sent.clear()
     return job
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HostileServer, HostileServer, Path]]:
+    ca = trustme.CA()
+    bundle = tmp_path_factory.mktemp("ca") / "ca.pem"
+    bundle.write_bytes(ca.cert_pem.bytes())
+    with serve(ca) as server, serve(ca) as elsewhere:
+        yield server, elsewhere, bundle
+
+
+@pytest.fixture
+def client(servers: tuple[HostileServer, HostileServer, Path], monkeypatch: pytest.MonkeyPatch) -> Client:
+    server, elsewhere, bundle = servers
+    for one in (server, elsewhere):
+        one.behaviours.clear()
+        one.requests.clear()
+        one.tokens.clear()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AZUREML_DEV_URL_MFE", server.url)
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")
+    return Client(server, elsewhere)

@@ -224,3 +224,100 @@ def test_a_cluster_of_earlier_years_is_used_whatever_its_name_ends_in(world: Wor
     computes[name] = old
 
     assert world.ensure(ComputeCluster(name)).name == name
+
+
+# Refusals, and operations that are under way
+
+
+def a_refusal(code: str, message: str, status: int) -> dict[str, object]:
+    return {"status": status, "body": {"error": {"code": code, "message": message}}}
+
+
+LOCKED = a_refusal("ScopeLocked", "The scope 'x' cannot perform write operation: scope(s) are locked: 'y'.", 409)
+DISABLED = a_refusal("ReadOnlyDisabledSubscription", "The subscription is disabled and marked as read only.", 409)
+POLICY = a_refusal("RequestDisallowedByPolicy", "Resource 'inst' was disallowed by policy.", 403)
+PROVIDER = a_refusal("MissingSubscriptionRegistration", "It is not registered to use namespace 'Microsoft.X'.", 409)
+FULL = a_refusal("BadRequest", "StartCompute is not allowed when ComputeInstance disk is full.", 400)
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        (LOCKED, "az lock list"),
+        (DISABLED, "re-enable it"),
+        (POLICY, "ask the administrator of the policy"),
+        (PROVIDER, "az provider register --namespace Microsoft.X"),
+        (FULL, "`sudo reboot`"),
+    ],
+)
+def test_a_start_that_is_refused_is_not_tried_again_as_if_it_were_under_way(
+    world: World, fault: dict[str, object], advice: str
+) -> None:
+    """Locks, disabled subscriptions and missing registrations answer with 409 too, as an instance that starts does."""
+    an_instance_is_stopped(world)
+    world.arm_fault(method="POST", path="/start$", times=100, **fault)
+
+    with pytest.raises(AzureMLError) as raised:
+        world.ensure(INSTANCE)
+
+    assert advice in raised.value.hint
+    assert world.sent.count("POST start") == 1
+    assert world.clock.monotonic() < 60
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 409},
+        a_refusal("Conflict", "Conflict of operation, another operation on same entity is already running.", 409),
+        a_refusal(
+            "StartComputeInstanceOnlyAllowedInStoppedState",
+            "Start Azure ML Compute Instance is only allowed when the instance inst is in 'stopped' state",
+            400,
+        ),
+    ],
+    ids=["plain", "in words", "by its code"],
+)
+def test_an_instance_that_another_operation_is_busy_with_is_looked_at_again(
+    world: World, fault: dict[str, object]
+) -> None:
+    an_instance_is_stopped(world)
+    world.arm_fault(method="POST", path="/start$", times=2, **fault)
+
+    target = world.ensure(INSTANCE)
+
+    assert target.name == INSTANCE.name
+    assert world.sent.count("POST start") == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        (LOCKED, "az lock list"),
+        (DISABLED, "re-enable it"),
+        (POLICY, "ask the administrator of the policy"),
+        (PROVIDER, "az provider register --namespace Microsoft.X"),
+    ],
+)
+def test_a_creation_that_is_refused_says_what_helps(world: World, fault: dict[str, object], advice: str) -> None:
+    world.arm_fault(method="PUT", path="/computes/", times=100, **fault)
+
+    with pytest.raises(AzureMLError) as raised:
+        world.ensure(CLUSTER)
+
+    assert advice in raised.value.hint
+    assert "Change what Azure names above" not in raised.value.hint
+    assert sum(sent.startswith("PUT") for sent in world.sent) == 1
+
+
+def test_an_instance_whose_disk_is_full_says_how_to_free_it(world: World) -> None:
+    an_instance_is_stopped(world)
+    message = "The disk of the compute instance is full. Free at least 5 GB."
+    world.say(INSTANCE.name, state="Unusable", errors=[{"error": {"code": "DiskFull", "message": message}}])
+
+    with pytest.raises(AzureMLError) as raised:
+        world.ensure(INSTANCE)
+
+    assert message in raised.value.azure_message
+    assert "`sudo reboot`" in raised.value.hint
+    assert f"az ml compute delete --name {INSTANCE.name}" in raised.value.hint

@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import tracemalloc
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import trustme
 from azure.core.exceptions import AzureError
 
 from tests.azure.hostile_cases import (
@@ -37,7 +34,7 @@ from tests.azure.hostile_client import (
     read_log,
     submit,
 )
-from tests.azure.hostile_server import WORKSPACE, Handler, HostileServer, serve
+from tests.azure.hostile_server import WORKSPACE, Handler
 from zenml_azureml.azure import responses
 from zenml_azureml.azure.jobs.details import describe_job
 from zenml_azureml.azure.logs import streamer
@@ -46,29 +43,6 @@ from zenml_azureml.azure.retry import with_retries
 from zenml_azureml.azure.transport import LARGEST_ANSWER
 from zenml_azureml.clock import SystemTime
 from zenml_azureml.exceptions import AzureMLError
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HostileServer, HostileServer, Path]]:
-    ca = trustme.CA()
-    bundle = tmp_path_factory.mktemp("ca") / "ca.pem"
-    bundle.write_bytes(ca.cert_pem.bytes())
-    with serve(ca) as server, serve(ca) as elsewhere:
-        yield server, elsewhere, bundle
-
-
-@pytest.fixture
-def client(servers: tuple[HostileServer, HostileServer, Path], monkeypatch: pytest.MonkeyPatch) -> Client:
-    server, elsewhere, bundle = servers
-    for one in (server, elsewhere):
-        one.behaviours.clear()
-        one.requests.clear()
-        one.tokens.clear()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("AZUREML_DEV_URL_MFE", server.url)
-    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")
-    return Client(server, elsewhere)
 
 
 @pytest.mark.parametrize("name", CASES)

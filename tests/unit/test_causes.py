@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_azureml.azure.failures import rules
+from zenml_azureml.azure.failures import causes_before, causes_while
+from zenml_azureml.azure.failures.cause import Cause
 from zenml_azureml.azure.failures.classifier import (
     FailedJob,
     cause_of,
@@ -19,7 +20,6 @@ from zenml_azureml.azure.failures.classifier import (
     split_message,
     without_repetition,
 )
-from zenml_azureml.azure.failures.rules import Cause
 
 ENDED = (
     "Execution failed. User process 'python' exited with status code {}. Please check log file "
@@ -299,7 +299,8 @@ def test_an_exit_code_comes_back_from_azures_words(exit_code: int) -> None:
 
 def test_each_cause_has_its_place_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "failures.md").read_text()
-    names = {cause.name for cause in vars(rules).values() if isinstance(cause, Cause)}
+    constants = [*vars(causes_before).values(), *vars(causes_while).values()]
+    names = {cause.name for cause in constants if isinstance(cause, Cause)}
 
     assert names - set(re.findall(r"`([\w-]+)`", page)) == set()
 

@@ -104,6 +104,17 @@ def az_login(cloud: Cloud, tenant_id: str = "") -> str:
     return _command(cloud, "login", {"tenant": tenant_id} if tenant_id else {})
 
 
+def az_provider_register(address: Address, namespace: str) -> str:
+    """Return the command that registers a resource provider in the subscription of a workspace."""
+    options = {"namespace": namespace, "subscription": address.subscription_id}
+    return _command(address.cloud, "provider register", options)
+
+
+def az_lock_list(address: Address) -> str:
+    """Return the command that lists the locks of the resource group of a workspace, and of what is in it."""
+    return _command(address.cloud, "lock list", _place_of(address))
+
+
 def az_reset_secret(cloud: Cloud, client_id: str) -> str:
     """Return the command that makes another secret for an application, which belongs to no subscription."""
     return _command(cloud, "ad app credential reset", {"id": client_id, "append": True})

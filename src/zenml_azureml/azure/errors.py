@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -15,6 +17,7 @@ from zenml_azureml.azure.auth.errors import SignInError
 from zenml_azureml.azure.cli_hints import az_login
 from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.hosts import ForeignHostError
+from zenml_azureml.azure.refusals.recognition import answer_of, refusal_of
 from zenml_azureml.azure.responses import error_in
 from zenml_azureml.clouds import ENDPOINT_VARIABLE
 from zenml_azureml.exceptions import AuthenticationError, AzureMLError
@@ -31,14 +34,22 @@ _ADDRESS_CODES = {
 }
 
 
-def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "") -> AzureMLError:
+#: Words of an answer with the status 403 that is about permissions. Recorded: `AuthorizationFailed`.
+_ABOUT_PERMISSIONS = re.compile(r"authoriz|permission|forbidden|access|role\b|privilege", re.IGNORECASE)
+
+
+def explain(
+    doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "", then: str = ""
+) -> AzureMLError:
     """Return the error to show for one that the SDK raised.
 
     Args:
         doing: The activity that failed, as a phrase: `submitting the job`.
         error: The error that the SDK raised.
         address: The workspace.
-        hint: The next step, as a sentence; by default the one for the kind of error.
+        hint: The next step, as a sentence; by default the one for the kind of error. A refusal that has next steps of
+            its own has these instead.
+        then: A further step, as a sentence, whatever the error.
 
     Returns:
         An error with the activity that failed, Azure's message and the next step.
@@ -47,13 +58,24 @@ def explain(doing: str, error: AzureError, address: WorkspaceAddress, *, hint: s
         f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
         f"`{address.resource_group}`, subscription `{address.subscription_id}`)"
     )
-    advice = _advice(error, address)
+    found = refusal_of(error)
     if isinstance(error, SignInError):
         # The credential comes first: no other step helps without it.
+        advice = _advice(error, address)
+        if found is not None:
+            advice = _sentences(found.advice(address), error.hint)
         return AuthenticationError(
-            f"{what}: {error.what}.", azure_message=error.words, hint=f"{advice} {hint}".rstrip()
+            f"{what}: {error.what}.", azure_message=error.words, hint=_sentences(advice, hint, then)
         )
-    return AzureMLError(f"{what}.", azure_message=error_message(error), hint=hint or advice)
+    if found is not None:
+        return AzureMLError(
+            f"{what}: {found.refusal.what}.",
+            azure_message=error_message(error),
+            hint=_sentences(found.advice(address), then),
+        )
+    return AzureMLError(
+        f"{what}.", azure_message=error_message(error), hint=_sentences(hint or _advice(error, address), then)
+    )
 
 
 def error_message(error: AzureError) -> str:
@@ -62,11 +84,37 @@ def error_message(error: AzureError) -> str:
 
 
 def _azure_words(error: AzureError) -> str:
-    if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
-        code, message = error_in(error)
-        if message:
-            return f"({code}) {message}" if code else message
-    return str(error.message or error).strip()
+    if not isinstance(error, HttpResponseError) or isinstance(error, DecodeError):
+        return str(error.message or error).strip()
+    code, message = error_in(error)
+    words = f"({code}) {message}" if code and message else message
+    found = refusal_of(error)
+    if found is None:
+        return words or _plain_words(error) or str(error.message or error).strip()
+    # The statement that it was recognised by may be nested in a general one.
+    cause = str(found.statement)
+    if found.statement.message and found.statement.message not in words:
+        words = f"{words} {cause}".strip()
+    return words or cause or str(error.message or error).strip()
+
+
+def _plain_words(error: HttpResponseError) -> str:
+    """Return the words of an answer that is no JSON, such as the plain text of a gateway; empty if there are none."""
+    answer = answer_of(error.response) if error.response is not None else None
+    return answer.text if answer is not None and not (answer.is_page or _is_json(error)) else ""
+
+
+def _is_json(error: HttpResponseError) -> bool:
+    return "json" in str(getattr(error.response, "headers", {}).get("Content-Type") or "").lower()
+
+
+def _sentences(*parts: str) -> str:
+    """Join sentences; a part after one that ends with a command begins a line of its own."""
+    joined = ""
+    for part in filter(None, parts):
+        separator = "\n" if "\n" in joined + part else " "
+        joined += f"{separator if joined else ''}{part}"
+    return joined
 
 
 def is_missing_workspace(error: AzureError) -> bool:
@@ -112,11 +160,16 @@ def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> st
             f"The credential's token was refused: log in again (`{az_login(address.cloud)}`), or renew the service "
             "connector."
         )
-    if error.status_code == 403:
+    if error.status_code == 403 and _ABOUT_PERMISSIONS.search(" ".join(error_in(error)) or "forbidden"):
         return (
             "The credential lacks permission. Its identity needs the roles `AzureML Data Scientist` and `AzureML "
             f"Compute Operator` on {address.path}."
         )
     if error.status_code == 429 or (error.status_code or 0) >= 500:
         return "Azure is busy or has an internal fault: try again in a few minutes (https://status.azure.com)."
-    return "Change what Azure names above, and run the step again."
+    if error.status_code in (400, 404):  # a request that Azure understands, and finds wrong
+        return "Change what Azure names above, and run the step again."
+    return (
+        "The operator does not know this answer. Act on Azure's message above. If it does not help, open a support "
+        "request with it."
+    )

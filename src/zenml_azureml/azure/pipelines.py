@@ -24,6 +24,7 @@ from zenml_azureml.azure.policies import (
     WirePolicies,
 )
 from zenml_azureml.azure.rate_limiter import Pacer
+from zenml_azureml.azure.refusals.recognition import FinalRefusalPolicy
 from zenml_azureml.azure.responses import AnswerError, Answers, address_of, object_of
 
 #: Raises for a URL that a request must not go to.
@@ -58,7 +59,7 @@ class Policies:
 
         They check hosts too: one of the SDK's pipelines does not take the policies of `before_sign_in`.
         """
-        own = (HostPolicy(check), AnswerPolicy(self._answers), RefusalPolicy(self._credential()))
+        own = (FinalRefusalPolicy(), HostPolicy(check), AnswerPolicy(self._answers), RefusalPolicy(self._credential()))
         return WirePolicies([*own, *self._wire])
 
     def with_tokens(self, credential: TokenCredential, scope: str, check: Check) -> list[Any]:

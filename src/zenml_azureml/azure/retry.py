@@ -18,6 +18,7 @@ from azure.core.exceptions import (
 )
 
 from zenml_azureml.azure.errors import error_message
+from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.retry_after import wished_pause, within
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
@@ -45,6 +46,9 @@ def is_transient(error: BaseException) -> bool:
         error: The SDK's error, or an `AzureMLError` that explains it.
     """
     error = _cause(error)
+    found = refusal_of(error)
+    if found is not None:
+        return found.refusal.may_pass
     if isinstance(error, ClientAuthenticationError):
         # azure-identity raises it too if the login server cannot be reached.
         return isinstance(error.__cause__, (ServiceRequestError, ServiceResponseError))

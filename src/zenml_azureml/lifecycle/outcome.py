@@ -152,6 +152,7 @@ def job_failure(
         is_named=log_end.is_named,
         exception=log_end.exception,
         ended_itself=log_end.ended_itself,
+        further=details.error_details if details else "",
     )
     cause = timeout(limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import zenml_azureml
+from zenml_azureml.azure.failures.causes_while import SECRETS_UNREAD
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of
-from zenml_azureml.azure.failures.rules import SECRETS_UNREAD
 from zenml_azureml.azure.logs.tail import LogTail
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract import variables

@@ -1,5 +1,8 @@
 """The azure-core policies for tokens that Azure refuses: each request is sent once more, with a new token.
 
+An answer with the status 401 may refuse something else, such as a request from outside a private network: no other
+token changes that.
+
 azure-core itself does that for challenges with claims only. `RefusalPolicy` comes after its authentication, and sees
 each answer; `RenewalPolicy` comes before it.
 """
@@ -12,6 +15,7 @@ from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import HTTPPolicy, SansIOHTTPPolicy
 
 from zenml_azureml.azure.auth.refreshing_credential import RenewingCredential
+from zenml_azureml.azure.refusals.recognition import refuses_token
 
 #: Key in the context of a request: the number of its tokens that were refused.
 _REFUSALS = "zenml_azureml_refusals"
@@ -80,5 +84,6 @@ def _refusals(request: PipelineRequest[Any]) -> int:
 
 def _refused_token(response: PipelineResponse[Any, Any]) -> str | None:
     """Return the token of a request, if the answer refuses it."""
+    answer = response.http_response
     scheme, _, token = response.http_request.headers.get("Authorization", "").partition(" ")
-    return token if response.http_response.status_code == 401 and scheme == "Bearer" else None
+    return token if answer.status_code == 401 and scheme == "Bearer" and refuses_token(answer) else None

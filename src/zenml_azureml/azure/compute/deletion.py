@@ -53,7 +53,7 @@ def delete_compute(
         logger.info("Deleting the %s, which was created for this step", label)
         Waiter(label, by_hand, clock).until_done(connection.client.compute.begin_delete(target.name), "Deleting")
     except AzureError as error:
-        raise explain(f"deleting the {label}", error, connection.address, hint=by_hand) from error
+        raise explain(f"deleting the {label}", error, connection.address, then=by_hand) from error
     return True
 
 

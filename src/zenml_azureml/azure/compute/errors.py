@@ -7,6 +7,7 @@ from typing import Any
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.state import ComputeKind, FoundCompute, is_known, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.azure.refusals.lookup import recognised_in
 from zenml_azureml.azure.sizes.quota import HOW_TO_GET_MORE
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ExistingCompute
@@ -101,28 +102,31 @@ def unusable(found: FoundCompute, azure_message: str, address: WorkspaceAddress)
     return AzureMLError(
         f"The {found.label} cannot run jobs: it is {found.condition}.",
         azure_message=azure_message,
-        hint=_with_quota(azure_message, advice),
+        hint=_after_refusal(azure_message, found, address) or _with_quota(azure_message, advice),
     )
 
 
-def after_failed_creation(
-    label: str, azure_message: str, left_behind: FoundCompute | None, address: WorkspaceAddress
-) -> str:
-    """Return the next steps after a creation that failed, as sentences.
+def after_refused_creation(azure_message: str) -> str:
+    """Return the next steps after a creation that Azure refused, as sentences.
+
+    Args:
+        azure_message: Azure's message.
+    """
+    return _with_quota(azure_message, "Change what Azure names above, and run the step again.")
+
+
+def left_behind(label: str, found: FoundCompute | None, address: WorkspaceAddress) -> str:
+    """Return the next steps about a compute that a failed creation left, as sentences.
 
     Args:
         label: The compute.
-        azure_message: Azure's message.
-        left_behind: The compute as the failed creation left it; None if there is none.
+        found: It, as it was left; None if there is none, for which nothing is to be done.
         address: Its workspace.
     """
-    advice = "Change what Azure names above, and run the step again."
-    if left_behind is not None:
-        advice += (
-            f"\nThe {label} stays in the workspace as {left_behind.condition}. Delete it first:\n"
-            f"{az_ml(address, 'ml compute delete', name=left_behind.name)}"
-        )
-    return _with_quota(azure_message, advice)
+    if found is None:
+        return ""
+    delete = az_ml(address, "ml compute delete", name=found.name)
+    return f"The {label} stays in the workspace as {found.condition}. Delete it first:\n{delete}"
 
 
 def vanished(label: str) -> AzureMLError:
@@ -165,6 +169,14 @@ def errors_of(body: dict[str, Any]) -> str:
 
 def _words(error: dict[str, Any]) -> str:
     return f"({error.get('code')}) {error.get('message') or ''}".strip()
+
+
+def _after_refusal(azure_message: str, compute: FoundCompute, address: WorkspaceAddress) -> str:
+    found = recognised_in(azure_message)
+    if found is None:
+        return ""
+    delete = az_ml(address, "ml compute delete", name=compute.name)
+    return f"{found.advice(address)}\nTo delete the {compute.label}:\n{delete}"
 
 
 def _with_quota(azure_message: str, advice: str) -> str:

@@ -35,6 +35,7 @@ from zenml_azureml.azure.compute.state import Action, ComputeKind, FoundCompute,
 from zenml_azureml.azure.connection import OPERATION_POLLING_SECONDS, WorkspaceConnection
 from zenml_azureml.azure.errors import error_message, explain
 from zenml_azureml.azure.failures.classifier import is_lack_of_capacity
+from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.single_flight import SingleFlight
 from zenml_azureml.azure.waiter import Waiter
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
@@ -211,11 +212,17 @@ class _Preparation:
         if found is not None and next_action(found) is not Action.FAIL:
             logger.info("Using the %s, which another process has created", found.label)
             return found
-        advice = compute_errors.after_failed_creation(self._label, error_message(error), found, self._address)
         # If Azure has not answered, or has an internal fault, the hint for that error is better.
         answered = status is not None and status < 500
-        failure = explain(f"creating the {self._label}", error, self._address, hint=advice if answered else "")
-        lacking = answered and is_lack_of_capacity(error_message(error))
+        left = compute_errors.left_behind(self._label, found, self._address)
+        failure = explain(
+            f"creating the {self._label}",
+            error,
+            self._address,
+            hint=compute_errors.after_refused_creation(error_message(error)) if answered else "",
+            then=left if answered else "",
+        )
+        lacking = answered and refusal_of(error) is None and is_lack_of_capacity(error_message(error))
         raise (failure.as_kind(NoCapacityError) if lacking else failure) from error
 
     def _start(self, found: FoundCompute) -> FoundCompute:
@@ -223,10 +230,14 @@ class _Preparation:
         logger.info("Starting the stopped %s; this can take a few minutes", found.label)
         try:
             self._patience.until_done(self._connection.client.compute.begin_start(found.name), "Starting")
-        except ResourceExistsError:
-            # 409: another operation on it is in progress (quoted: microsoft/vscode-tools-for-ai issue 2673).
-            return replace(found, state="Starting")
         except AzureError as error:
+            refused = refusal_of(error)
+            if refused is not None and not refused.refusal.may_pass:
+                raise explain(f"starting the {found.label}", error, self._address) from error
+            if refused is not None or isinstance(error, ResourceExistsError):
+                # Another operation on it is in progress. A 409 without words means the same, see
+                # https://github.com/microsoft/vscode-tools-for-ai/issues/2673 and /2681.
+                return replace(found, state="Starting")
             now = self._look_again()
             if now is None or next_action(now) in (Action.START, Action.FAIL):
                 raise explain(f"starting the {found.label}", error, self._address) from error

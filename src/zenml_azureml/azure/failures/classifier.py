@@ -7,21 +7,22 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from zenml_azureml.azure.failures.cause import Cause
+from zenml_azureml.azure.failures.causes_before import COMPUTE_FAILED, NO_CAPACITY, QUOTA
+from zenml_azureml.azure.failures.causes_while import KILLED, PREEMPTED, SERVICE_FAULT
+from zenml_azureml.azure.failures.registries import of_registry
 from zenml_azureml.azure.failures.rules import (
-    COMPUTE_FAILED,
-    KILLED,
-    NO_CAPACITY,
-    PREEMPTED,
-    QUOTA,
     SAID_BY_AZURE,
     SAID_BY_PROGRAM,
-    SERVICE_FAULT,
-    Cause,
+    SERVICE_FAULT_CODES,
     ended_itself,
+    of_refusal,
 )
 from zenml_azureml.azure.failures.survived_errors import without_survived_errors
 from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.tail import LogTail
+from zenml_azureml.azure.refusals.lookup import recognised_in, recognised_in_log
+from zenml_azureml.azure.refusals.refusal import Found
 from zenml_azureml.contract.own_end import EXIT_CODES
 
 #: Number of last lines of a log in which the program's message about its end is searched.
@@ -31,6 +32,10 @@ _LAST_WORDS = 5
 _LONGEST_LOG = 40
 
 _MEND = "Fix the error shown in the log, and run the pipeline again."
+_UNKNOWN = (
+    "The operator does not know this failure. Act on Azure's message above, and check the job's `system_logs` in "
+    "Studio. If they do not help, open a support request with the name of the job."
+)
 _LOOK = "The step's code could not report an error: check the job's log and, in Studio, its `system_logs`."
 
 _EXIT_CODE = re.compile(r"exited with status code (-?\d+)")
@@ -47,6 +52,7 @@ class FailedJob:
     Attributes:
         message: Run history's message about the failure; empty if it has none.
         code: Its code, e.g. `UserError`.
+        further: The statements nested in the failure, such as inner codes and details, one a line.
         log_tail: The last lines of the job's log.
         reported: The error that the step's own code reported, e.g. `ValueError: no such thing`; empty if none.
         is_command: True if it runs a command of the user's that reports nothing but its exit code.
@@ -63,6 +69,7 @@ class FailedJob:
     is_named: bool = True
     exception: str = ""
     ended_itself: str = ""
+    further: str = ""
 
 
 def split_message(message: str) -> tuple[str, str]:
@@ -116,16 +123,19 @@ def cause_of(job: FailedJob) -> Cause:
     said = job.reported or "\n".join([*_last_words(repeated.splitlines()), *_last_words(log_tail)])
     cause = _recognised(job, azure, exit_code, said)
     if cause is not None:
-        return replace(cause, what=f"{cause.what} ({job.reported})") if job.reported else cause
+        error = job.reported
+        if cause.names_error and not error:
+            error = exception_in([*repeated.splitlines(), *log_tail])
+        return replace(cause, what=f"{cause.what} ({error})") if error else cause
     if job.reported:
         return Cause("user-error", job.reported, _MEND)
     if exit_code is not None and not job.is_named:
         return Cause("user-error", job.exception, _MEND)
     if exit_code is not None:
         return _end_of_command(exit_code, exception_in([*repeated.splitlines(), *log_tail]), job.is_command)
-    if job.code not in ("", "UserError"):
+    if job.code in SERVICE_FAULT_CODES:
         return SERVICE_FAULT
-    return Cause("unknown", "", "Change what Azure names above, and run the pipeline again." if azure else _LOOK)
+    return Cause("unknown", "", _UNKNOWN if azure else _LOOK)
 
 
 def is_preemption(message: str) -> bool:
@@ -171,10 +181,23 @@ def without_repetition(message: str, log_tail: Sequence[str]) -> tuple[str, tupl
 def _recognised(job: FailedJob, azure: str, exit_code: int | None, said: str) -> Cause | None:
     if job.ended_itself or (exit_code in EXIT_CODES and job.is_named):  # the line in the log may be cut off
         return ended_itself(job.ended_itself)
-    cause = _first(SAID_BY_AZURE, azure) if exit_code is None else _first(SAID_BY_PROGRAM, said)
-    if cause is None and exit_code is not None and job.is_named and signal_of(exit_code) == "SIGKILL":
+    if exit_code is None:
+        return _said_by_azure(job, azure)
+    cause = _first(SAID_BY_PROGRAM, said) or _refused(recognised_in_log(said))
+    if cause is None and job.is_named and signal_of(exit_code) == "SIGKILL":
         return KILLED
     return cause
+
+
+def _said_by_azure(job: FailedJob, azure: str) -> Cause | None:
+    everything = "\n".join(filter(None, [f"({job.code}) {azure}", job.further]))
+    cause = _refused(recognised_in(everything, lambda one: one.by_jobs)) or _first(SAID_BY_AZURE, azure)
+    cause = cause or _first(SAID_BY_AZURE, everything)
+    return of_registry(cause, azure) if cause is not None else None
+
+
+def _refused(found: Found | None) -> Cause | None:
+    return of_refusal(found.refusal, found.text) if found is not None else None
 
 
 def _end_of_command(exit_code: int, exception: str, is_command: bool) -> Cause:

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.logs.files import user_logs
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
+from zenml_azureml.azure.refusals.answers import said_in_json
 from zenml_azureml.safe_text import safe_name
 
 #: Run history writes times with up to seven decimals of a second (recorded: history_rundata_failed_command.json).
@@ -31,6 +32,7 @@ class RunDetails:
         log_urls: SAS URL by path, of the logs of the user's processes, in order.
         error: Azure's message about a failure; empty if there is none.
         error_code: Code of the failure, e.g. `UserError`; empty if there is none.
+        error_details: The statements nested in the failure, such as inner codes and details, one a line.
         started: Time at which it started to run; None if it never did.
         ended: Time of its end.
         time_limit: Longest time that Azure lets it run; None for no limit.
@@ -43,6 +45,7 @@ class RunDetails:
     started: datetime | None = None
     ended: datetime | None = None
     time_limit: timedelta | None = None
+    error_details: str = ""
 
     @property
     def time_used_up(self) -> timedelta | None:
@@ -89,6 +92,7 @@ def details_of(body: Mapping[str, Any]) -> RunDetails:
         started=_moment(body.get("startTimeUtc")),
         ended=_moment(body.get("endTimeUtc")),
         time_limit=None if seconds is None else timedelta(seconds=float(seconds)),
+        error_details=without_terminal_codes(said_in_json(body.get("error")).text),
     )
 
 

@@ -18,9 +18,11 @@ from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.azure.jobs.submitter import how_to_cancel
 from zenml_azureml.azure.logs.streamer import LogFollower
+from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.retry import is_transient, pause_after
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.safe_text import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +167,7 @@ class Watch:
                 "Cannot get the status of Azure ML job `%s`; retrying for up to %.0f minutes: %s",
                 self.job.name,
                 self.options.patience.total_seconds() / 60,
-                _words(error),
+                self._words(error),
             )
 
     def read_log(self) -> None:
@@ -182,11 +184,10 @@ class Watch:
             self._log_failures.over()
         except Exception as error:  # noqa: BLE001 - a log that cannot be read must not fail the step
             self._log_failures.add(error, LOG_PATIENCE)
-            refused = isinstance(error, ClientAuthenticationError) and not isinstance(error, ForeignHostError)
-            may_pass = is_transient(error) or refused
+            may_pass = is_transient(error) or _may_be_renewed(error)
             hopeless = isinstance(error, AzureError) and not may_pass
             if ended and (hopeless or self._log_failures.lasted >= LOG_PATIENCE):
-                logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, _words(error))
+                logger.warning("The log of the Azure ML job `%s` cannot be read: %s", self.job.name, self._words(error))
                 self._settle()
             return
         if ended:
@@ -211,14 +212,20 @@ class Watch:
         """Return True if a retry cannot help: the job is deleted, access to it is lost, the workspace is deleted."""
         if isinstance(error, ForeignHostError):
             return True
-        if not isinstance(error, HttpResponseError) or is_transient(error):
+        if not isinstance(error, HttpResponseError) or is_transient(error) or _may_be_renewed(error):
             return False
-        if isinstance(error, ClientAuthenticationError):
-            return False  # the credential may be renewed before the timeout
         if error.status_code == 404 and not is_missing_workspace(error):
             self._missing += 1
             return self._missing >= MISSING_LOOKS
         return True
+
+    def _words(self, error: Exception) -> str:
+        """Return the message of an error in one line, with the next steps if it is a known refusal."""
+        if not isinstance(error, AzureError):
+            return repr(error)
+        found = refusal_of(error)
+        advice = f" {found.advice(self._connection.address)}" if found is not None else ""
+        return one_line(f"{error_message(error)}{advice}")
 
 
 class _Failures:
@@ -250,5 +257,9 @@ class _Failures:
         self.number = 0
 
 
-def _words(error: Exception) -> str:
-    return error_message(error) if isinstance(error, AzureError) else repr(error)
+def _may_be_renewed(error: Exception) -> bool:
+    """Return True if a sign-in failed, which its user or its source may renew before the timeout."""
+    if not isinstance(error, ClientAuthenticationError) or isinstance(error, ForeignHostError):
+        return False
+    found = refusal_of(error)
+    return found is None or found.refusal.is_about_token

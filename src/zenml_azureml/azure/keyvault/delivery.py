@@ -236,7 +236,7 @@ class SecretDelivery:
                 raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
             return with_retries(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
-            raise explain(doing, error, self._address, hint=_LEFT_BEHIND) from error
+            raise explain(doing, error, self._address, then=_LEFT_BEHIND) from error
 
     def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
         """Yield the secrets of this workspace's jobs in a vault; none if the workspace's own vault may not be listed.

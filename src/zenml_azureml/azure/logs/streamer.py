@@ -16,7 +16,9 @@ from zenml_azureml.azure.logs.blob_reader import LARGEST_PART, BlobPart, storage
 from zenml_azureml.azure.logs.files import attempt_of, label_of, order
 from zenml_azureml.azure.logs.line_decoder import LineReader
 from zenml_azureml.azure.logs.tail import LogEnd, LogTail, explaining_tail
-from zenml_azureml.safe_text import safe_name, safe_text
+from zenml_azureml.azure.refusals.recognition import refusal_of
+from zenml_azureml.azure.refusals.table import NETWORK_RULES
+from zenml_azureml.safe_text import one_line, safe_name, safe_text
 
 __all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
 
@@ -248,11 +250,17 @@ class LogFollower:
             except HttpResponseError as error:
                 if error.status_code != 403:
                     raise
+                found = refusal_of(error)
                 if self._urls_are_new:
+                    advice = (
+                        "allow this machine in the firewall of the workspace's storage account."
+                        if found is None or found.refusal is NETWORK_RULES
+                        else f"remove the reason: {found.refusal.what}. {found.advice(self._connection.address)}"
+                    )
                     self._refused(
                         file,
                         f"{storage_error_message(error)} The job keeps running. Read its log in Azure ML Studio, or "
-                        "allow this machine in the firewall of the workspace's storage account.",
+                        f"{one_line(advice)}",
                     )
                 else:  # the URL has expired
                     self._list_files()
