@@ -156,3 +156,35 @@ def test_a_credential_without_any_role_is_told_in_azures_words(world: World, ins
 
     assert "the roles `AzureML Data Scientist`" in refused.value.hint
     assert inspector.permissions() == ()
+
+
+# What makes Azure refuse jobs
+
+
+def test_a_subscription_without_obstacles_has_none(inspector: Inspector) -> None:
+    assert inspector.subscription_state() == "Enabled"
+    assert inspector.unregistered_provider() == ""
+    assert inspector.locks() == ()
+
+
+@pytest.mark.parametrize("state", ["NotRegistered", "Unregistered", "Unregistering"])
+def test_a_resource_provider_that_is_not_registered_is_named(state: str, world: World, inspector: Inspector) -> None:
+    world.arm_fault(path="/providers/Microsoft.MachineLearningServices$", status=200, body={"registrationState": state})
+
+    assert inspector.unregistered_provider() == "Microsoft.MachineLearningServices"
+
+
+def test_locks_of_the_workspace_and_its_group_are_found_and_those_of_others_are_not(
+    world: World, inspector: Inspector
+) -> None:
+    workspace = world.connection.address.path
+    group = workspace.partition("/providers/")[0]
+    locks = "/providers/Microsoft.Authorization/locks/"
+    found = [
+        {"id": f"{group}{locks}keep", "name": "keep", "properties": {"level": "CanNotDelete"}},
+        {"id": f"{workspace}{locks}frozen", "name": "frozen", "properties": {"level": "ReadOnly"}},
+        {"id": f"{group}/providers/a/b/c{locks}other", "name": "other", "properties": {"level": "ReadOnly"}},
+    ]
+    world.arm_fault(path="/locks$", status=200, body={"value": found})
+
+    assert {(lock.name, lock.is_read_only) for lock in inspector.locks()} == {("keep", False), ("frozen", True)}

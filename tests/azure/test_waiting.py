@@ -191,6 +191,58 @@ def test_what_cannot_pass_ends_the_waiting_at_once(
     assert len(looks(emulator)) == tries
 
 
+@pytest.mark.parametrize("status", [401, 403, 502])
+def test_a_private_network_ends_the_waiting_at_once_whatever_the_status(
+    status: int, emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor
+) -> None:
+    submit(connection, "job")
+    message = "Access to workspace was denied based on workspace private link configuration."
+    arm(emulator, status=status, body={"error": {"code": "UserError", "message": message}})
+
+    watched = watch(monitor, "job")
+
+    assert watched.wait(A_LONG_TIME)
+    assert f"Azure: (UserError) {message}" in str(watched.error)
+    assert "Send the request from inside the network" in str(watched.error)
+    assert "The job may still run. To wait for it: zenml-azureml jobs wait job" in str(watched.error)
+    assert len(looks(emulator)) == 1
+
+
+def test_a_sign_in_to_another_tenant_is_waited_for_because_its_user_may_sign_in_again(
+    emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit(connection, "job")
+    tenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+    message = (
+        f"The access token is from the wrong issuer 'x'. It must match the tenant 'https://sts.windows.net/{tenant}/'"
+    )
+    body = {"error": {"code": "InvalidAuthenticationTokenTenant", "message": message}}
+    arm(emulator, status=401, body=body, times=6)
+    watched = watch(monitor, "job")
+    eventually(lambda: watched.status == "Running")
+
+    assert watched.error is None
+    assert f"az login --tenant {tenant}" in caplog.text
+
+
+def test_a_log_that_is_refused_for_good_says_what_helps(
+    emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit(connection, "job")
+    message = "Access to workspace was denied based on workspace private link configuration."
+    arm(emulator, path="/history/", status=502, body={"error": {"code": "UserError", "message": message}})
+    watched = watch(monitor, "job")
+    eventually(lambda: watched.status == "Running")
+
+    jobs_of(emulator)["job"].status = "Completed"
+
+    assert watched.wait(A_LONG_TIME)
+    assert watched.error is None
+    assert (
+        f"The log of the Azure ML job `job` cannot be read: (UserError) {message} Send the request from" in caplog.text
+    )
+
+
 def test_a_log_that_cannot_be_read_does_not_hold_up_the_end(
     emulator: Emulator, connection: WorkspaceConnection, monitor: JobMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:

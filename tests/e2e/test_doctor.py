@@ -151,3 +151,30 @@ def test_images_are_for_what_the_latest_run_on_the_stack_asked_for(simulated_pro
     found = examined(simulated_project, code=0)["image architecture"]["found"]
 
     assert found == "`builder` builds for amd64, as set in the `DockerSettings` of the latest run on the stack"
+
+
+def test_a_private_workspace_is_a_matter_of_the_network(simulated_project: Project, emulator: Emulator) -> None:
+    message = "Access to workspace was denied based on workspace private link configuration."
+    body = {"error": {"code": "UserError", "message": message}}
+    for method in ("GET", "POST"):
+        fault = {"method": method, "path": "/workspaces/emulator$", "status": 502, "body": body, "times": 100}
+        Arm(emulator).call("POST", "/_emulator/faults", fault)
+
+    found = examined(simulated_project, code=1)
+
+    assert found["workspace"]["status"] == "failed"
+    assert message in found["workspace"]["found"]
+    assert "Send the request from inside the network" in found["workspace"]["do_next"]
+    assert "az login" not in found["workspace"]["do_next"]
+
+
+def test_a_disabled_subscription_is_found_before_a_job_is_refused(
+    simulated_project: Project, emulator: Emulator
+) -> None:
+    fault = {"path": "/subscriptions/[^/]+$", "status": 200, "body": {"state": "Disabled"}, "times": 100}
+    Arm(emulator).call("POST", "/_emulator/faults", fault)
+
+    found = examined(simulated_project, code=1)
+
+    assert found["workspace"]["found"] == "The subscription is disabled, so Azure refuses jobs."
+    assert "re-enable it" in found["workspace"]["do_next"]

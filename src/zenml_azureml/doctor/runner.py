@@ -62,7 +62,7 @@ def examine(operator: AzureMLStepOperator, cloud: str | None, now: datetime) -> 
     registry_of_stack = stack.container_registry(found_stack) if found_stack else None
     azure = _Azure(space.inspector, stack.configured_compute(operator), space.address)
     yield credentials.check_credentials(azure.credential, stack.connector_expires_at(operator), now)
-    yield workspace.check_workspace(space.address.name, azure.workspace, azure.run_history())
+    yield workspace.check_workspace(space.address.name, azure.workspace, azure.run_history(), azure.obstacles())
     yield roles.check_roles(azure.roles())
     yield compute.check_compute(azure.computes, azure.configured, space.address)
     yield quota.check_quota_left(azure.quota())
@@ -111,6 +111,18 @@ class _Azure:
     def run_history(self) -> str | Problem:
         problem = self._in_the_way
         return _known(self.inspector.run_history) if problem is None else problem
+
+    def obstacles(self) -> workspace.Obstacles:
+        if isinstance(self.credential, Problem):
+            return workspace.Obstacles()
+        state, provider = _known(self.inspector.subscription_state), _known(self.inspector.unregistered_provider)
+        locks = _known(self.inspector.locks)
+        return workspace.Obstacles(
+            "" if isinstance(state, Problem) else state,
+            "" if isinstance(provider, Problem) else provider,
+            () if isinstance(locks, Problem) else locks,
+            self.address,
+        )
 
     def roles(self) -> roles.Roles | Problem:
         if isinstance(self.credential, Problem) or isinstance(self.workspace, Problem):

@@ -15,7 +15,10 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from zenml_azureml.azure.arm.client import (
     AUTHORIZATION,
     COMPUTES,
+    LOCKS,
+    PROVIDERS,
     REGISTRIES,
+    SUBSCRIPTIONS,
     WORKSPACES,
     ResourceManager,
 )
@@ -24,6 +27,7 @@ from zenml_azureml.azure.arm.models import (
     InspectedCompute,
     InspectedRegistry,
     InspectedWorkspace,
+    Lock,
     managed_identities,
 )
 from zenml_azureml.azure.arm.permissions import PULL, Permission, missing
@@ -33,6 +37,9 @@ from zenml_azureml.azure.errors import explain
 from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
+
+#: The resource provider of Azure Machine Learning.
+_PROVIDER = "Microsoft.MachineLearningServices"
 
 _KINDS = {"ComputeInstance": "compute instance", "AmlCompute": "compute cluster"}
 
@@ -87,6 +94,46 @@ class Inspector:
             container_registry=str(properties.get("containerRegistry") or ""),
             principal_ids=tuple(identity.object_id for identity in managed_identities(body)),
         )
+
+    def subscription_state(self) -> str:
+        """Return the state of the subscription, e.g. `Enabled` or `Disabled`.
+
+        Raises:
+            AzureMLError: If it cannot be read.
+        """
+        path = f"/subscriptions/{self._address.subscription_id}"
+        with self._explained("reading the subscription"):
+            return str(self._manager.get(path, SUBSCRIPTIONS).get("state") or "")
+
+    def unregistered_provider(self) -> str:
+        """Return the resource provider that has to be registered in the subscription; empty if it is registered.
+
+        Raises:
+            AzureMLError: If that cannot be read, for which the credential needs a role on the subscription.
+        """
+        path = f"/subscriptions/{self._address.subscription_id}/providers/{_PROVIDER}"
+        with self._explained("reading the resource provider"):
+            state = str(self._manager.get(path, PROVIDERS).get("registrationState") or "Registered")
+        return "" if state in ("Registered", "Registering") else _PROVIDER
+
+    def locks(self) -> tuple[Lock, ...]:
+        """Return the locks that apply to the workspace: on it, and on its resource group.
+
+        Raises:
+            AzureMLError: If they cannot be listed.
+        """
+        group = self._address.path.partition("/providers/")[0]
+        found: dict[str, Lock] = {}
+        with self._explained("listing the locks"):
+            for scope in (group, self._address.path):
+                for body in self._manager.items(f"{scope}/providers/Microsoft.Authorization/locks", LOCKS):
+                    lock_id = str(body.get("id") or "")
+                    # The list of a group has the locks of everything in it.
+                    of = lock_id.lower().partition("/providers/microsoft.authorization/locks")[0]
+                    if of in ("", group.lower(), self._address.path.lower()):
+                        level = str((body.get("properties") or {}).get("level") or "")
+                        found[lock_id] = Lock(str(body.get("name") or ""), level.lower() == "readonly")
+        return tuple(found.values())
 
     def run_history(self) -> str:
         """Return the address of run history, which has the logs and the causes of failures.

@@ -81,6 +81,19 @@ class InspectedWorkspace:
 
 
 @dataclass(frozen=True)
+class Lock:
+    """A lock on a resource group or on something in it.
+
+    Attributes:
+        name: Its name.
+        is_read_only: True if it allows no writes; False if it only prevents deletions.
+    """
+
+    name: str
+    is_read_only: bool
+
+
+@dataclass(frozen=True)
 class InspectedCompute:
     """A compute of the workspace.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from zenml_azureml.azure.arm.models import InspectedCompute
 from zenml_azureml.azure.cli_hints import Address, az_ml
+from zenml_azureml.azure.refusals.lookup import recognised_in
 from zenml_azureml.doctor.result import Finding, Problem, failed, ok, unknown, warning
 
 CHECK = "compute"
@@ -106,4 +107,7 @@ def _in_words(compute: InspectedCompute) -> str:
 
 def _how_to_replace(compute: InspectedCompute, address: Address) -> str:
     command = az_ml(address, "ml compute delete", name=compute.name)
+    found = recognised_in(compute.errors)
+    if found is not None:
+        return f"{found.advice(address)}\nTo delete it: `{command}`"
     return f"Delete it in Azure ML Studio or with `{command}`; a step whose settings name it creates it again."

@@ -72,6 +72,8 @@ def action_and_scope(method: str, path: str) -> tuple[str, str] | None:
         kind = "subscriptions/resourceGroups" if len(parts) > 2 else "subscriptions"
         return f"Microsoft.Resources/{kind}/{_VERBS.get(method, 'action')}", f"/{'/'.join(parts)}"
     namespace, *rest = names
+    if not rest:  # the resource provider itself
+        return f"Microsoft.Resources/subscriptions/providers/{_VERBS.get(method, 'action')}", f"/{'/'.join(above)}"
     kinds = rest[::2]
     if any(kind.lower() in _POLLS for kind in kinds):
         return None
