@@ -258,6 +258,31 @@ BODIES = {
         arm("Forbidden", "Client address is not authorized.", innererror={"code": "ForbiddenByFirewall"}),
         "firewall of the resource",
     ),
+    "vault, no public network": Body(
+        "network-rules",
+        403,
+        arm(
+            "Forbidden",
+            "Public network access is disabled and request is not from a trusted service nor via an approved private "
+            "link.",
+            innererror={"code": "ForbiddenByConnection"},
+        ),
+        "firewall of the resource",
+    ),
+    "private link, no public network": Body(
+        "private-link", 403, aml("Public network access is disabled for the workspace."), _NETWORK
+    ),
+    "linked": Body(
+        "linked-resource",
+        403,
+        arm(
+            "LinkedAuthorizationFailed",
+            "The client has permission to perform action 'Microsoft.MachineLearningServices/workspaces/computes/write' "
+            "on scope 'x'; however, it does not have permission to perform 'Microsoft.Network/virtualNetworks/"
+            "subnets/join/action' on the linked scope(s) 'y'.",
+        ),
+        "`Network Contributor` on a subnet",
+    ),
     "identity": Body(
         "identity-missing",
         400,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -308,6 +309,25 @@ def test_a_creation_that_is_refused_says_what_helps(world: World, fault: dict[st
     assert advice in raised.value.hint
     assert "Change what Azure names above" not in raised.value.hint
     assert sum(sent.startswith("PUT") for sent in world.sent) == 1
+
+
+def test_an_operation_that_fails_because_of_a_policy_says_which_one(world: World) -> None:
+    """The cause is nested as a text in the status of the operation (form: microsoft/vscode-tools-for-ai#2096)."""
+    violation = {"type": "PolicyViolation", "info": {"policyDefinitionDisplayName": "Deny public computes"}}
+    cause = {
+        "code": "RequestDisallowedByPolicy",
+        "message": "Resource 'cluster' was disallowed by policy.",
+        "additionalInfo": [violation],
+    }
+    failed = {"code": "BadRequest", "message": json.dumps({"error": cause})}
+    world.arm_fault(path="/computeOperationsStatus/", status=200, body={"status": "Failed", "error": failed}, times=9)
+    world.arm_fault(method="GET", path="/computes/", status=404, times=9)  # it leaves none behind
+
+    with pytest.raises(AzureMLError) as raised:
+        world.ensure(CLUSTER)
+
+    assert "The policy is `Deny public computes`." in raised.value.hint
+    assert "was disallowed by policy" in raised.value.azure_message
 
 
 def test_an_instance_whose_disk_is_full_says_how_to_free_it(world: World) -> None:

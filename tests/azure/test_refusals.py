@@ -8,14 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.azure.hostile_cases import JOB, JOBS, SIZES
-from tests.azure.hostile_client import Client, computes, create_compute, find, list_all, permissions, sizes, submit
+from tests.azure.hostile_cases import JOB, JOBS, SIZES, value
+from tests.azure.hostile_client import (
+    Client,
+    computes,
+    create_compute,
+    find,
+    list_all,
+    permissions,
+    read_log,
+    sizes,
+    submit,
+)
 from tests.azure.hostile_server import ENVIRONMENT, Handler
 from tests.azure.refusal_bodies import BODIES, LOGIN, ROLES, Body
+from zenml_azureml.azure.jobs.details import describe_job
 from zenml_azureml.azure.refusals.table import TABLE
 from zenml_azureml.azure.retry import is_transient, with_retries
 from zenml_azureml.clock import SystemTime
 from zenml_azureml.exceptions import AuthenticationError, AzureMLError
+from zenml_azureml.lifecycle.outcome import job_failure
 
 #: What is asked of Azure, and the path and method of the request that is refused.
 PLACES: dict[str, tuple[Callable[[Client], object], str, str]] = {
@@ -153,12 +165,35 @@ def test_a_log_that_storage_refuses_says_why(client: Client) -> None:
             handler.answer(body.data.encode(), body.status, **{**version, **body.headers})
 
         client.when("/log", answer)
-        from tests.azure.hostile_client import read_log
-
         (line,) = read_log(client)
         assert advice in line
         assert not_advice not in line
         assert "SIGNATURE" not in line
+
+
+@pytest.mark.parametrize(
+    ("inner", "cause", "advice"),
+    [
+        ({"code": "ScriptExecution.StreamAccess.Authentication", "message": "no"}, "storage-access", "az role assign"),
+        ({"code": "KeyBasedAuthenticationNotPermitted", "message": "no"}, "storage-keys-disabled", "systemDatastores"),
+        ({"code": "x", "message": "The requested identity has not been assigned to this resource."},
+         "identity-missing", "`compute_identity`"),
+        ({"code": "ScopeLocked", "message": "no"}, "locked", "az lock list"),
+    ],
+)  # fmt: skip
+def test_a_job_that_fails_because_of_a_refusal_has_its_advice(
+    inner: dict[str, str], cause: str, advice: str, client: Client
+) -> None:
+    said = {"code": "UserError", "message": "The job failed.", "innerError": {"code": "Bad", "innerError": inner}}
+    client.when("/details", value({"status": "Failed", "logFiles": {}, "error": {"error": said}}))
+
+    found = describe_job(client.connection, "job-1")
+    assert found is not None
+    failure = job_failure("The job", found.details, found.log_end, "", "", address=client.server.address)
+
+    assert failure.cause == cause
+    assert failure.azure_message == "The job failed."
+    assert advice in failure.hint
 
 
 def test_each_refusal_is_in_the_documents() -> None:

@@ -34,6 +34,10 @@ _ADDRESS_CODES = {
 }
 
 
+_OR_HIDDEN = {
+    "SubscriptionNotFound": " If it is right, the credential may be signed in to another tenant, or has no role there."
+}
+
 #: Words of an answer with the status 403 that is about permissions. Recorded: `AuthorizationFailed`.
 _ABOUT_PERMISSIONS = re.compile(r"authoriz|permission|forbidden|access|role\b|privilege", re.IGNORECASE)
 
@@ -153,7 +157,7 @@ def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> st
     if code in _ADDRESS_CODES:
         return (
             f"Check the step operator's `{_ADDRESS_CODES[code]}` with `zenml step-operator describe NAME`, and correct "
-            f"it with `zenml step-operator update NAME --{_ADDRESS_CODES[code]}=...`."
+            f"it with `zenml step-operator update NAME --{_ADDRESS_CODES[code]}=...`.{_OR_HIDDEN.get(code, '')}"
         )
     if error.status_code == 401:
         return (

@@ -140,6 +140,8 @@ SAID_BY_AZURE = (
     # https://github.com/MicrosoftDocs/pipelines-azureml/issues/10.
     (r"unauthorized error .*container registry", IMAGE_PULL_REFUSED),
     (r"failed to pull docker image|FailedPullingImage|unable to pull (?:docker )?image", IMAGE_PULL_FAILED),
+    # Reasons in a pod's status, on an attached Kubernetes cluster.
+    (r"ImagePullBackOff|ErrImagePull", IMAGE_PULL_FAILED),
     # https://github.com/MicrosoftDocs/pipelines-azureml/issues/31; before the build that it stands in.
     (r"not an owner or assigned user (?:to|of) the compute instance", INSTANCE_OF_ANOTHER_USER),
     # https://github.com/Azure-Samples/mlops-enterprise-template/issues/4,

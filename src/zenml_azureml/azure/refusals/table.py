@@ -72,6 +72,9 @@ PRIVATE_LINK = Refusal(
         r"workspace private link configuration",
         r"(?:denied|forbidden|not allowed|blocked|rejected).{0,120}private[ -]?(?:link|endpoint)",
         r"private[ -]?(?:link|endpoint).{0,120}(?:denied|forbidden|not allowed|blocked|rejected)",
+        r"\b(?:only|must)\b.{0,120}private[ -]?(?:link|endpoint)",
+        r"\bworkspace\b.*public network access (?:is|was|has been) (?:disabled|denied|not allowed)",
+        r"public network access (?:is|was|has been) (?:disabled|denied|not allowed).*\bworkspace\b",
         r"outside of the designated private link",
         r"RequestDeniedByInboundPolicy",
     ),
@@ -211,12 +214,21 @@ NETWORK_RULES = Refusal(
         r"\bAuthorizationFailure\b",
         r"Client address is not authorized",
         r"client with IP .{0,80}is not allowed access",
-        r"public (?:network )?access is (?:disabled|not (?:permitted|allowed))",
-        r"\bPublic(?:Network)?Access(?:NotPermitted|Disabled|Denied)\b|\bIpAuthorizationError\b",
+        # Of a workspace, that is a private link's.
+        r"\A(?!.*\bworkspace\b).*public (?:network )?access is (?:disabled|not (?:permitted|allowed))",
+        r"\bPublicAccessNotPermitted\b|\bIpAuthorizationError\b",
     ),
     "Allow this machine, or the network of the compute, in the firewall of the resource that Azure names, or send the "
     "request from a network that is allowed.",
     by_jobs=True,
+)
+# Source: "Troubleshoot Azure RBAC", https://learn.microsoft.com/azure/role-based-access-control/troubleshooting.
+LINKED_RESOURCE = Refusal(
+    "linked-resource",
+    "the credential may not use another resource that the request names",
+    _words(r"LinkedAuthorizationFailed", r"LinkedAccessCheckFailed", r"on the linked scope\(s\)"),
+    "The roles in the workspace are not enough: have the owner of the resource that Azure names assign a role there, "
+    "such as `Network Contributor` on a subnet, or `Managed Identity Operator` on a user-assigned identity.",
 )
 # Sources: https://github.com/microsoft/vscode-tools-for-ai/issues/2605; the free space that an instance needs:
 # https://github.com/MicrosoftDocs/azure-docs/issues/110040.
@@ -258,6 +270,7 @@ PROXY = Refusal(
 #: The order counts: the first one whose words are found.
 TABLE = (
     OTHER_TENANT,
+    NETWORK_RULES,
     PRIVATE_LINK,
     POLICY,
     REGION,
@@ -266,7 +279,7 @@ TABLE = (
     LOCK,
     STORAGE_KEYS,
     STORAGE_ROLE,
-    NETWORK_RULES,
+    LINKED_RESOURCE,
     IDENTITY,
     INSTANCE_DISK,
     IN_PROGRESS,
