@@ -188,3 +188,17 @@ def test_locks_of_the_workspace_and_its_group_are_found_and_those_of_others_are_
     world.arm_fault(path="/locks$", status=200, body={"value": found})
 
     assert {(lock.name, lock.is_read_only) for lock in inspector.locks()} == {("keep", False), ("frozen", True)}
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [("Storage Blob Data Contributor", True), ("Contributor", False), ("Reader", False)],
+)
+def test_a_role_on_the_storage_account_counts_if_it_writes_blobs(
+    role: str, may: bool, world: World, inspector: Inspector
+) -> None:
+    storage = inspector.workspace().storage_account
+    assign(world.arm, storage, role, "22222222-2222-2222-2222-222222222222")
+
+    assert inspector.may_write_blobs(storage, "22222222-2222-2222-2222-222222222222") is may
+    assert inspector.may_write_blobs(storage, "33333333-3333-3333-3333-333333333333") is False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from zenml_azureml.doctor import facts as stack
@@ -121,8 +122,20 @@ class _Azure:
             "" if isinstance(state, Problem) else state,
             "" if isinstance(provider, Problem) else provider,
             () if isinstance(locks, Problem) else locks,
+            *self._storage_without_role(),
             self.address,
         )
+
+    def _storage_without_role(self) -> tuple[str, str]:
+        """Return the storage account that the configured compute cannot use, and its identity; empty if it can."""
+        space, compute = self.workspace, self._existing
+        if isinstance(space, Problem) or not space.storage_by_identity or not space.storage_account or compute is None:
+            return "", ""
+        for principal in compute.principal_ids:
+            granted = _known(partial(self.inspector.may_write_blobs, space.storage_account, principal))
+            if granted is not False:  # also if that cannot be read
+                return "", ""
+        return space.storage_account, next(iter(compute.principal_ids), "")
 
     def roles(self) -> roles.Roles | Problem:
         if isinstance(self.credential, Problem) or isinstance(self.workspace, Problem):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from zenml_azureml.azure.arm.models import InspectedCompute, InspectedWorkspace, Lock
@@ -11,6 +13,9 @@ from zenml_azureml.doctor.checks.workspace import Obstacles, check_workspace
 from zenml_azureml.doctor.result import Problem, Status
 
 ADDRESS = WorkspaceAddress("00000000-0000-0000-0000-000000000001", "group", "space")
+GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/g"
+STORAGE = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/s"
+PRINCIPAL = "11111111-1111-1111-1111-111111111111"
 SPACE = InspectedWorkspace("/w", "westeurope", "Succeeded", True, False, "", ())
 
 
@@ -28,12 +33,24 @@ SPACE = InspectedWorkspace("/w", "westeurope", "Succeeded", True, False, "", ())
             "is not registered in the subscription",
             "az provider register --namespace Microsoft.MachineLearningServices --subscription",
         ),
+        (
+            Obstacles("Enabled", storage_account=STORAGE, without_role=PRINCIPAL),
+            Status.WARNING,
+            "the identity of the configured compute has no role on it",
+            f"--assignee-object-id {PRINCIPAL} --assignee-principal-type ServicePrincipal --scope {STORAGE}",
+        ),
+        (
+            Obstacles("Enabled", storage_account=STORAGE),
+            Status.WARNING,
+            "the identity of the configured compute does not exist",
+            "`compute_identity`",
+        ),
         (Obstacles(locks=(Lock("keep", False),)), Status.WARNING, "`keep` prevents deletions", "az lock list"),
         (Obstacles(locks=(Lock("keep", False), Lock("ice", True))), Status.FAILED, "`ice` makes", "az lock list"),
     ],
 )
 def test_each_obstacle_is_a_finding(obstacles: Obstacles, status: Status, found: str, hint: str) -> None:
-    where = Obstacles(obstacles.subscription_state, obstacles.unregistered_provider, obstacles.locks, ADDRESS)
+    where = replace(obstacles, address=ADDRESS)
 
     finding = check_workspace("space", SPACE, "https://history", where)
 

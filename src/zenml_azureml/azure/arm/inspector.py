@@ -30,7 +30,7 @@ from zenml_azureml.azure.arm.models import (
     Lock,
     managed_identities,
 )
-from zenml_azureml.azure.arm.permissions import PULL, Permission, missing
+from zenml_azureml.azure.arm.permissions import PULL, WRITE_BLOBS, Permission, missing
 from zenml_azureml.azure.auth.token_claims import signed_in_as
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.errors import explain
@@ -93,7 +93,24 @@ class Inspector:
             has_managed_network=network not in (None, "Disabled"),
             container_registry=str(properties.get("containerRegistry") or ""),
             principal_ids=tuple(identity.object_id for identity in managed_identities(body)),
+            storage_account=str(properties.get("storageAccount") or ""),
+            # Source: "Workspaces - Get", 2024-10-01: `AccessKey`, `Identity` or `UserDelegationSAS`.
+            storage_by_identity=str(properties.get("systemDatastoresAuthMode") or "").lower() == "identity",
         )
+
+    def may_write_blobs(self, storage_id: str, principal_id: str) -> bool | None:
+        """Return True if an identity may write to a storage account; None if the credential may not read its roles.
+
+        Args:
+            storage_id: ARM id of the storage account.
+            principal_id: Object id of the identity.
+
+        Raises:
+            AzureMLError: If Azure cannot be reached or refuses.
+        """
+        with self._explained("reading the roles on the storage account"):
+            held = self._manager.permissions_of(principal_id, storage_id)
+        return None if held is None else any(permission.allows_data(WRITE_BLOBS) for permission in held)
 
     def subscription_state(self) -> str:
         """Return the state of the subscription, e.g. `Enabled` or `Disabled`.

@@ -69,6 +69,8 @@ class InspectedWorkspace:
         has_managed_network: True if Azure ML keeps its computes in a managed network.
         container_registry: ARM id of its own container registry; empty if it has none.
         principal_ids: Object ids of its managed identities.
+        storage_account: ARM id of its storage account; empty if Azure does not report it.
+        storage_by_identity: True if its own datastores accept identities only, and no account keys.
     """
 
     path: str
@@ -78,6 +80,8 @@ class InspectedWorkspace:
     has_managed_network: bool
     container_registry: str
     principal_ids: tuple[str, ...]
+    storage_account: str = ""
+    storage_by_identity: bool = False
 
 
 @dataclass(frozen=True)

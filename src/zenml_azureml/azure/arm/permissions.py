@@ -15,6 +15,9 @@ from typing import Any
 #: The action that pulls an image from a container registry. Source: Microsoft's definition of the role AcrPull.
 PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 
+#: The action on data that writes to blob storage. Source: Microsoft's definition of Storage Blob Data Contributor.
+WRITE_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
+
 
 @dataclass(frozen=True)
 class Permission:

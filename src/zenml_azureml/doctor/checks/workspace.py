@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zenml_azureml.azure.arm.models import InspectedWorkspace, Lock
-from zenml_azureml.azure.cli_hints import Address
-from zenml_azureml.azure.refusals.table import LOCK, PROVIDER, SUBSCRIPTION
+from zenml_azureml.azure.cli_hints import Address, az_assign_role
+from zenml_azureml.azure.refusals.table import LOCK, PROVIDER, STORAGE_ROLE, SUBSCRIPTION
 from zenml_azureml.doctor.result import Finding, Problem, failed, ok, warning
 
 CHECK = "workspace"
@@ -25,12 +25,17 @@ class Obstacles:
         subscription_state: State of the subscription.
         unregistered_provider: Resource provider that has to be registered.
         locks: Locks on the workspace and on its resource group.
+        storage_account: ARM id of the workspace's storage account, if its identity-based datastores cannot be used by
+            the configured compute; empty otherwise.
+        without_role: Object id of the compute's identity that has no role there; empty if it has no identity.
         address: The workspace; None if unknown.
     """
 
     subscription_state: str = ""
     unregistered_provider: str = ""
     locks: tuple[Lock, ...] = ()
+    storage_account: str = ""
+    without_role: str = ""
     address: Address | None = None
 
 
@@ -87,6 +92,14 @@ def _warned(obstacles: Obstacles) -> Finding | None:
     if obstacles.subscription_state in _WARNED:
         what = f"The subscription has the state {obstacles.subscription_state}: Azure will disable it."
         return warning(CHECK, what, SUBSCRIPTION.advice("", obstacles.address))
+    if obstacles.storage_account:
+        who = "has no role on it" if obstacles.without_role else "does not exist"
+        what = f"The datastores accept identities only, and the identity of the configured compute {who}."
+        hint = STORAGE_ROLE.hint
+        if obstacles.address is not None:
+            role, account = "Storage Blob Data Contributor", obstacles.storage_account
+            hint += f"\n{az_assign_role(obstacles.address, role, obstacles.without_role, account)}"
+        return warning(CHECK, what, hint)
     if obstacles.locks:
         what = f"The lock `{obstacles.locks[0].name}` prevents deletions, such as with `delete_compute_after`."
         return warning(CHECK, what, LOCK.advice("", obstacles.address))

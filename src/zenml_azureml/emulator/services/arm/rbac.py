@@ -13,6 +13,7 @@ from functools import lru_cache
 
 _ML = "Microsoft.MachineLearningServices"
 _REGISTRY = "Microsoft.ContainerRegistry/registries"
+_CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
 
 #: What key vaults are in Azure Resource Manager.
 PROVIDER_OF_VAULTS = "Microsoft.KeyVault/vaults"
@@ -71,7 +72,7 @@ class RoleAssignment:
 
 
 #: Azure's own roles that have to do with Azure ML. Source: Microsoft's list of built-in roles ("Azure built-in roles
-#: for AI + machine learning", "... for Containers", "... for Security", "... General").
+#: for AI + machine learning", "... for Containers", "... for Security", "... for Storage", "... General").
 BUILT_IN_ROLES = (
     Role(
         "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
@@ -114,6 +115,18 @@ BUILT_IN_ROLES = (
         "Can access and perform CRUD operations on Machine Learning Services managed compute resources (including "
         "Notebook VMs).",
         (f"{_ML}/workspaces/computes/*", f"{_ML}/workspaces/notebooks/vm/*"),
+    ),
+    Role(
+        "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+        "Storage Blob Data Contributor",
+        "Allows for read, write and delete access to Azure Storage blob containers and data",
+        (
+            *(f"{_CONTAINERS}/{verb}" for verb in ("delete", "read", "write")),
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ),
+        data_actions=tuple(
+            f"{_CONTAINERS}/blobs/{verb}" for verb in ("delete", "read", "write", "move/action", "add/action")
+        ),
     ),
     Role(
         "7f951dda-4ed3-4680-a7ca-43fe172d538d",
