@@ -158,6 +158,16 @@ BODIES = {
         ),
         "`Deny-MachineLearningCompute-SubnetId`",
     ),
+    "policy about private links": Body(
+        "policy",
+        403,
+        arm(
+            "RequestDisallowedByPolicy",
+            "Resource 'space' was disallowed by policy. Reasons: 'Public network access is disabled: workspaces must "
+            "use private link.' Policy identifiers: x",
+        ),
+        "ask the administrator",
+    ),
     "policy, as text": Body("policy", 403, nested("RequestDisallowedByPolicy", "Not so."), "ask the administrator"),
     "region": Body(
         "region-refused",

@@ -267,19 +267,20 @@ PROXY = Refusal(
     "Permissions in Azure do not change it.",
 )
 
-#: The order counts: the first one whose words are found.
+#: The order counts: the first one whose words are found. Those with a code of their own come first, because the names
+#: of policies, for example, contain the words of others.
 TABLE = (
     OTHER_TENANT,
-    NETWORK_RULES,
-    PRIVATE_LINK,
     POLICY,
     REGION,
     PROVIDER,
     SUBSCRIPTION,
     LOCK,
+    LINKED_RESOURCE,
     STORAGE_KEYS,
     STORAGE_ROLE,
-    LINKED_RESOURCE,
+    NETWORK_RULES,
+    PRIVATE_LINK,
     IDENTITY,
     INSTANCE_DISK,
     IN_PROGRESS,
