@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
 
 from tests.azure.compute_world import World
+from tests.azure.stripping_proxy import StrippingProxy, bundle_of, stripping_proxy
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.logs.blob_reader import storage_error_message
 from zenml_azureml.azure.logs.streamer import (
@@ -247,6 +250,71 @@ class TestRequestsThatFail:
 
         assert "sig=" in details.log_urls["user_logs/std_log.txt"]
         assert "sig=" not in repr(details)
+
+
+@pytest.fixture
+def stripping(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StrippingProxy]:
+    """All requests go through a proxy that removes `x-ms-*` headers."""
+    ca = trustme.CA()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle_of(ca, tmp_path, world.emulator.ca_file)))
+    with stripping_proxy(ca, world.emulator.ca_file) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        yield proxy
+
+
+class TestAProxyThatStripsHeaders:
+    """Answers without `x-ms-*` occur behind proxies of companies."""
+
+    def test_a_log_is_followed_to_its_end(
+        self, stripping: StrippingProxy, follower: LogFollower, job: Job, world: World
+    ) -> None:
+        write(job, b"one\n")
+        assert follower.read_new() == ["one"]
+        assert follower.read_new() == [], "416: nothing new"
+        write(job, b"two\nlast")
+        world.sleep(world.emulator.context.settings.sas_lifetime + 1)  # 403, and a new URL
+
+        assert follower.read_rest()[0] == ["two", "last"]
+        assert any("std_log" in path for path in stripping.stripped), "the proxy was in between"
+
+    def test_a_log_that_is_listed_before_it_is_written_is_no_error(
+        self, stripping: StrippingProxy, follower: LogFollower, job: Job
+    ) -> None:
+        write(job, b"")
+        file = job.log_folder / "std_log.txt"
+        follower.read_new()
+        file.unlink()
+        assert follower.read_new() == []
+
+        write(job, b"one\n")
+
+        assert follower.read_new() == ["one"]
+
+    def test_the_words_of_storage_are_told(self, stripping: StrippingProxy, job: Job, world: World) -> None:
+        write(job, b"one\n")
+        (url,) = fetch_run_details(world.connection, job.name).log_urls.values()
+        world.sleep(world.emulator.context.settings.sas_lifetime + 1)
+
+        with pytest.raises(HttpResponseError) as refusal:
+            world.connection.read_blob(url, 0, 1)
+
+        assert storage_error_message(refusal.value).startswith("(AuthenticationFailed) Server failed to authenticate")
+
+    @pytest.mark.parametrize("status", [200, 404, 416])
+    def test_its_own_page_is_no_log(
+        self, status: int, stripping: StrippingProxy, follower: LogFollower, job: Job
+    ) -> None:
+        write(job, b"one\n")
+        assert follower.read_new() == ["one"]
+        write(job, b"two\n")
+        stripping.own_page = status
+
+        with pytest.raises(AzureError):
+            follower.read_new()
+
+        assert follower.read_rest()[0] == ["two"]
 
 
 class TestCosts:

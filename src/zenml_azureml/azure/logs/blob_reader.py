@@ -13,6 +13,7 @@ from azure.core.rest import HttpRequest, HttpResponse
 from zenml_azureml.safe_text import safe_text
 
 _SIGNATURE = re.compile(r"\?[^\s'\")]*\bsig=[^\s'\")]*")
+_CONTENT_RANGE_OF_ANY = re.compile(r"bytes (?:\*|\d{1,18}-\d{1,18})/(?:\*|\d{1,18})")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 #: Bytes of the largest part that is read, even if a server sends more than was requested.
@@ -21,8 +22,13 @@ LARGEST_PART = 4 * 1024 * 1024
 #: Seconds that reading one part may take.
 LONGEST_READ_SECONDS = 120.0
 
-#: Every answer of storage has this header; the page of a proxy does not.
+#: Every answer of storage has this header; the page of a proxy does not. But some proxies remove `x-ms-*`.
 _VERSION_HEADER = "x-ms-version"
+
+#: Signs of storage that are no `x-ms-*` headers: its server, its kind of ETag, its body of an error.
+_SERVER = "Windows-Azure-Blob/"
+_ETAG = re.compile(r'"?0x[0-9A-Fa-f]+"?')
+_ERROR = re.compile(rb"<Error>\s*<Code>(\w+)</Code>")
 
 _MESSAGE = re.compile(r"<Message>(.*?)(?:\n|</Message>)", re.DOTALL)
 
@@ -64,7 +70,7 @@ def read_blob(
     # Compressed, a small answer could be a large part.
     headers = {"Range": f"bytes={offset}-{last}", "Accept-Encoding": "identity"}
     response = _send(pipeline, HttpRequest("GET", url, headers=headers))
-    if _VERSION_HEADER not in response.headers:
+    if not _is_from_storage(response):
         response.raise_for_status()
         raise DecodeError("The answer is not from Azure Storage; it may be the answer of a proxy.")
     if response.status_code == 404:
@@ -87,10 +93,23 @@ def storage_error_message(error: HttpResponseError) -> str:
     response = cast("HttpResponse | None", error.response)
     if response is None:
         return safe_text(str(error.message))
-    code = str(response.headers.get("x-ms-error-code") or "")
+    body = _ERROR.search(response.content)
+    code = str(response.headers.get("x-ms-error-code") or (body[1].decode() if body else ""))
     found = _MESSAGE.search(response.content.decode(errors="replace"))
     message = found[1].strip() if found else str(error.message)
     return safe_text(f"({code}) {message}" if code else message)
+
+
+def _is_from_storage(response: HttpResponse) -> bool:
+    """Return False for an answer of something else, such as the page of a proxy."""
+    if _VERSION_HEADER in response.headers:
+        return True
+    if response.status_code in (206, 416):  # an answer to the range; a page has none
+        return _CONTENT_RANGE_OF_ANY.fullmatch(str(response.headers.get("Content-Range") or "").strip()) is not None
+    if response.status_code >= 400:
+        return _ERROR.search(response.content) is not None
+    headers = response.headers
+    return str(headers.get("Server") or "").startswith(_SERVER) or bool(_ETAG.fullmatch(str(headers.get("ETag") or "")))
 
 
 def _send(pipeline: PipelineClient[HttpRequest, HttpResponse], request: HttpRequest) -> HttpResponse:
