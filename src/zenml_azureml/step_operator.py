@@ -35,7 +35,7 @@ from zenml_azureml.lifecycle.step_submission import StepSubmission
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
-from zenml_azureml.plugin import source_root
+from zenml_azureml.plugin import console, source_root
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
 from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
 from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
@@ -90,6 +90,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._executions = Executions(self._settings)
         self._make_parts()
         _operators.add(self)
+        console.replace_what_cannot_be_encoded()
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to cancel
             STOP_SIGNALS.notice()
 

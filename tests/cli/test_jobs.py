@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -102,6 +103,20 @@ def test_the_whole_log_is_printed_or_its_end(cli: Cli) -> None:
     assert cli.run("jobs", "logs", "mine", "--lines", "2").stdout == "line 4\nline 5\n"
     printed = cli.run("jobs", "logs", "mine", "-n", "1", "--json").stdout
     assert json.loads(printed) == {"job": "mine", "line": "line 5"}
+
+
+@pytest.mark.parametrize("command", [["logs", "mine"], ["logs", "mine", "--follow"], ["list", "--all"]])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252:strict"])  # Click writes UTF-8 if it is ASCII
+def test_what_stdout_cannot_encode_is_replaced(command: list[str], encoding: str, cli: Cli) -> None:
+    cli.submit("mine", lines="1", line="50 % \u2588\u2588 done", tags={**TAGS, "zenml_step": "\u2588\u2588 done"})
+    program = [str(Path(sys.executable).parent / "zenml-azureml"), "jobs", *command, *cli.where()]
+
+    done = subprocess.run(
+        program, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, timeout=120, check=False
+    )
+
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0), done.stderr
+    assert b"?? done" in done.stdout
 
 
 def test_a_log_is_followed_to_the_end_of_the_job(cli: Cli) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.conftest import Project, azure_variables, zenml_variables
+from tests.e2e.conftest import PRELUDE, Project, azure_variables, zenml_variables
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
 
@@ -53,6 +55,41 @@ def test_a_step_runs_as_a_job_and_its_result_comes_back(project: Project, jobs: 
     assert tags["zenml_step"] == "train"
     assert f"IDS {tags['zenml_server_id']} {tags['zenml_run_id']} {tags['zenml_step_run_id']}" in output
     assert job.properties["experimentName"] == "training"
+
+
+UNUSUAL = """
+@step(step_operator="azureml")
+def größer() -> None:
+    print("50 % \u2588\u2588 done")
+    raise ValueError("\u2588\u2588 is missing")
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def training():
+    größer()
+
+if __name__ == "__main__":
+    training()
+"""
+
+
+def test_what_the_console_cannot_encode_is_shown_with_replacements(project: Project) -> None:
+    script = project.folder / "script.py"
+    script.write_text(PRELUDE + UNUSUAL, encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**project.environment, "PYTHONIOENCODING": "ascii"},
+        cwd=project.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=240,
+        check=False,
+    )
+
+    output = done.stdout.decode("ascii")
+    assert "[gr??er] 50 % ?? done" in output
+    assert "Logging error" not in output
+    assert "UnicodeEncodeError" not in output
 
 
 def stored_type(project: Project, key: str) -> str:

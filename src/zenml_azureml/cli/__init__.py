@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from zenml_azureml.cli.demo import demo
@@ -16,6 +19,9 @@ from zenml_azureml.cli.spec import spec
 @click.version_option(package_name="zenml-azureml")
 def main() -> None:
     """Run ZenML steps as Azure Machine Learning jobs, or try it without Azure."""
+    # Logs and names can have any character; the console of a service may have only ASCII.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 main.add_command(demo)
