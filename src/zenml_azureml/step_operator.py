@@ -35,9 +35,9 @@ from zenml_azureml.lifecycle.step_submission import StepSubmission
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
-from zenml_azureml.plugin import console, source_root
+from zenml_azureml.plugin import source_root, surroundings
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
-from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
+from zenml_azureml.plugin.preflight import pipeline_warnings, refuse_images_without_package
 from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
 from zenml_azureml.plugin.validation import check_stack
 from zenml_azureml.plugin.workspaces import OperatorWorkspaces
@@ -90,7 +90,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self._executions = Executions(self._settings)
         self._make_parts()
         _operators.add(self)
-        console.replace_what_cannot_be_encoded()
+        surroundings.report(self.name)
         if ENV_ZENML_STEP_OPERATOR not in os.environ:  # in the job itself there is nothing to cancel
             STOP_SIGNALS.notice()
 
@@ -154,7 +154,8 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLSettingsError: If a step's settings are invalid.
             AzureMLError: If an image to build would not contain this package.
         """
-        for warning in steps_without_operator(snapshot, self.name, self._settings.defaults):
+        orchestrator = Client().active_stack.orchestrator
+        for warning in pipeline_warnings(snapshot, self.name, self._settings, orchestrator.flavor):
             self._warn_once(warning)
         builds = []
         for name, step in snapshot.step_configurations.items():
@@ -169,7 +170,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if kinds not in self._searched and (carried := source_root.warning_of(builds)):
             self._warn_once(carried)
         self._searched.add(kinds)
-        if builds and not Client().active_stack.orchestrator.config.is_remote:
+        if builds and not orchestrator.config.is_remote:
             preload.begin()  # this process will submit, after it has built the images
         return builds
 
@@ -201,7 +202,7 @@ class AzureMLStepOperator(BaseStepOperator):
         except AzureMLError as error:
             step_runs.publish_failure(info.step_run, error)
             raise error from error.__cause__
-        build = partial(job_request, info, entrypoint_command, environment)
+        build = partial(job_request, info, entrypoint_command, environment, operator=self.name)
         self._submission.submit(step, build, is_dynamic=info.snapshot.is_dynamic)
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:

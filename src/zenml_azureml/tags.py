@@ -11,6 +11,8 @@ RUN_ID: Final = "zenml_run_id"
 RUN_URL: Final = "zenml_run_url"
 STEP: Final = "zenml_step"
 STEP_RUN_ID: Final = "zenml_step_run_id"
+#: Name of the step operator that submitted the job.
+OPERATOR: Final = "zenml_step_operator"
 #: Id of the ZenML server, since a workspace may have the jobs of several servers.
 SERVER_ID: Final = "zenml_server_id"
 #: Address of the key vault secret that holds the secrets of the job.
@@ -36,7 +38,7 @@ TARGET: Final = "zenml_target"
 RESERVED: Final = frozenset(
     {
         *(PIPELINE, RUN, RUN_ID, RUN_URL, STEP, STEP_RUN_ID, SERVER_ID, VAULT_SECRET),
-        *(ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET),
+        *(OPERATOR, ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET),
     }
 )
 

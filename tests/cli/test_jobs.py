@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,42 @@ def test_a_job_is_shown_with_where_it_ran_and_whose_it_was(cli: Cli) -> None:
     assert (told["Compute"], told["Environment"]) == ("serverless", "train:1")
     assert told["Started"].endswith(" UTC")
     assert told["Studio"].startswith("https://ml.azure.com/runs/mine?wsid=/subscriptions/")
+
+
+def test_a_table_shows_since_when_and_where_and_for_a_run_what_it_cost(cli: Cli) -> None:
+    cli.submit("mine", tags=TAGS | {"zenml_usd_per_hour_all_nodes": "3600"})
+    began = cli.json("jobs", "show", "mine")["started_at"]
+
+    heading, row = cli.run("jobs", "list", "--all").stdout.splitlines()
+    with_cost, job, total = cli.run("jobs", "list", "--all", "--run", "training-1").stdout.splitlines()
+
+    assert heading.split() == ["Job", "Status", "Since", "Where", "Step", "Run", "Step", "run", "Orphan"]
+    assert row.split()[:6] == ["mine", "Completed", *began[:19].split("T"), "UTC", "serverless"]
+    assert with_cost.split()[:5] == ["Job", "Status", "Since", "Where", "USD"]
+    assert re.fullmatch(r"mine +Completed +\S+ \S+ UTC +serverless +[0-9.]+ +trainer +training-1 *", job)
+    assert "USD" in total
+
+
+@pytest.mark.parametrize("run", ["training-2", "training", str(STEP_RUN), "Training-1"])
+def test_a_run_that_is_unknown_is_an_error(run: str, cli: Cli) -> None:
+    cli.submit("mine", tags=TAGS)
+
+    for options in ([], ["--all"], ["--json"], ["--orphans"]):
+        result = cli.run("jobs", "list", "--run", run, *options, code=1)
+
+        assert result.stdout == ""
+        assert f"The ZenML server has no run `{run}`, and there is no job of it in the workspace `emulator`." in (
+            result.stderr
+        )
+
+
+def test_a_list_for_programs_names_the_operator_that_made_the_job(cli: Cli) -> None:
+    cli.submit("mine", tags={**TAGS, "zenml_step_operator": "gpus"})
+    cli.submit("older", tags=TAGS)
+
+    told = {job["job"]: job["operator"] for job in cli.json("jobs", "list", "--all")}
+
+    assert told == {"mine": "gpus", "older": None}
 
 
 def test_a_job_is_found_by_the_id_of_its_step_run(cli: Cli) -> None:

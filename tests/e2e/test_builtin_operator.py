@@ -115,5 +115,37 @@ def test_the_built_in_operator_and_then_this_one_run_a_step_on_the_emulator(tmp_
         assert tags["zenml_run_url"].endswith(f"/runs/{tags['zenml_run_id']}")
 
 
+def test_a_job_that_the_built_in_submitted_says_so_in_an_image_with_this_package(tmp_path: Path, wheel: Path) -> None:
+    """As when a server's runner, or an orchestrator, has an image without this package."""
+    without = environment_without_plugin(tmp_path / "runner", Path(shared_folder_store.__file__))
+    image = environment_without_plugin(tmp_path / "image", Path(shared_folder_store.__file__))
+    image.install(wheel)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    runtime = ProcessRuntime(default_interpreter=image.python)
+    with (
+        Emulator(tmp_path / "emulator", runtime=runtime, settings=Settings(job_preparation=0)) as emulator,
+        zenml_server(tmp_path / "server", without.python) as server,
+    ):
+        variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure_variables(emulator)}
+        runner = Project(folder, variables, python=str(without.python))
+        workspace = emulator.context.store.workspaces[0]
+        address = (workspace.subscription_id, workspace.resource_group, workspace.name)
+        runner.succeed(REGISTER, str(tmp_path / "artifacts"), *address, prelude="")
+
+        runner.succeed(TRAIN, prelude="")
+
+        (theirs,) = workspace.jobs.values()
+        assert log_source(theirs).count("submitted by ZenML's built-in step operator") == 1
+
+        # The same server, still without this package: the submitting process decides.
+        output = Project(folder, variables, python=str(image.python)).succeed(TRAIN, prelude="")
+
+        assert "OPERATOR zenml_azureml.step_operator" in output
+        (ours,) = (job for job in workspace.jobs.values() if job is not theirs)
+        assert ours.status == "Completed"
+        assert "built-in" not in log_source(ours)
+
+
 def log_source(job: Job) -> str:
     return (job.log_folder / "std_log.txt").read_text()

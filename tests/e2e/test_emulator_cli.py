@@ -20,6 +20,8 @@ import trustme
 
 from tests.escaping import assert_gone, escape
 from tests.https_server import https_server
+from zenml_azureml.cli.emulator import start
+from zenml_azureml.emulator import WorkspaceName
 from zenml_azureml.emulator.local import daemon, instance, shell_env
 from zenml_azureml.emulator.runtimes.process.tree import processes_of
 
@@ -48,6 +50,15 @@ def started(state: Path, *arguments: str) -> instance.Running:
 def state(tmp_path: Path) -> Iterator[Path]:
     """A state folder that no process uses any more after the test."""
     folder = (tmp_path / "state").resolve()
+    yield folder
+    daemon.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state folder of one that runs, for tests that do not change it."""
+    folder = tmp_path_factory.mktemp("running").resolve() / "state"
+    started(folder)
     yield folder
     daemon.stop(folder)
 
@@ -126,6 +137,34 @@ class TestStartingAndStopping:
             0,
             f"The emulator is already running: {running.base_url} (process {running.pid}).\n",
         )
+
+    @pytest.mark.parametrize(
+        ("given", "ignored"),
+        [
+            (["--runtime", "docker", "--port", "0", "--cloud", "AzureChinaCloud"], "--runtime, --cloud"),
+            (["--port", "12443", "--python", sys.executable, "--proxy"], "--port, --proxy"),
+            (["--workspace", "other", "--python", "image=/bin/sh"], "--python, --workspace"),
+            (["--subscription", "a", "--resource-group", "b"], "--subscription, --resource-group"),
+            (["--foreground", "--location", "northeurope"], "--location, --foreground"),
+            (["--workspace", "emulator", "--runtime", "process"], ""),
+        ],
+    )  # fmt: skip
+    def test_options_that_a_running_one_ignores_are_named(self, running: Path, given: list[str], ignored: str) -> None:
+        again = emulator("start", running, *given)
+
+        told = again.stdout.splitlines()[1:]
+        assert again.returncode == 0
+        expected = f"It ignores {ignored}. To use other options, stop it first: zenml-azureml emulator stop --state "
+        assert told == ([f"{expected}{running}"] if ignored else [])
+
+    def test_without_options_a_workspace_has_one_address(self) -> None:
+        defaults = {parameter.name: parameter.default for parameter in start.params}
+        options, name = instance.Options(), WorkspaceName()
+
+        assert options.subscription_id == name.subscription_id == defaults["subscription"]
+        assert options.resource_group == name.resource_group == defaults["resource_group"]
+        assert options.workspace_name == name.name == defaults["workspace"]
+        assert options.location == name.location == defaults["location"]
 
     def test_starting_twice_at_the_same_moment_starts_one(self, state: Path) -> None:
         found: list[instance.Running] = []
@@ -320,6 +359,36 @@ class TestJobs:
         assert following.communicate(timeout=30)[0] == "last\n"
         assert following.returncode == 0
 
+    def test_a_stopped_one_is_reported_with_the_log_that_it_left(self, state: Path, submit: Submit) -> None:
+        job = submit(started(state, "--runtime", "simulated"), "true")
+        before = emulator("logs", state, job)
+        emulator("stop", state)
+
+        after = [emulator("logs", state, job), emulator("logs", state, "-f", job)]
+        unknown = emulator("logs", state, "other")
+
+        assert before.stderr == ""
+        for done in after:
+            assert (done.returncode, done.stdout) == (0, before.stdout)
+            assert done.stderr == f"No emulator runs in {state}: this is the log of a job of its last run.\n"
+        assert unknown.returncode == 1
+        assert unknown.stderr == (
+            f"Error: No emulator runs in {state}, and its last run left no job `other`. Start one: "
+            f"zenml-azureml emulator start --state {state}\n"
+        )
+
+    def test_a_log_is_followed_until_the_emulator_is_stopped(self, state: Path, submit: Submit) -> None:
+        job = submit(started(state), "echo first; sleep 600")
+        command = [sys.executable, "-m", "zenml_azureml.cli", "emulator", "logs", "--state", str(state), "-f", job]
+        following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN)
+        assert following.stdout is not None
+        assert following.stdout.readline() == "first\n"
+
+        emulator("stop", state)
+
+        _, told = following.communicate(timeout=60)
+        assert (following.returncode, told) == (0, f"The emulator of {state} was stopped.\n")
+
     def test_an_unknown_job_has_no_log(self, state: Path) -> None:
         started(state)
 
@@ -451,3 +520,20 @@ class TestScenarios:
 
         assert refused.returncode == 1
         assert "there is no scenario 'flood': there are image-pull-refused, " in refused.stderr
+
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [
+            ("exit-cod", "exit-code"),
+            ("Exit_Code", "exit-code"),
+            ("qouta", "quota"),
+            ("premepted", "preempted"),
+            ("image pull refused", "image-pull-refused"),
+            ("pull-refused", "image-pull-refused"),
+        ],
+    )
+    def test_of_a_misspelt_one_the_nearest_is_named(self, running: Path, given: str, meant: str) -> None:
+        refused = emulator("scenario", running, given)
+
+        assert refused.returncode == 1
+        assert f"there is no scenario {given!r}: did you mean {meant!r}? There are " in refused.stderr

@@ -300,8 +300,9 @@ def test_all_jobs_are_listed_in_a_table_whose_names_can_be_copied(
 
     assert unfinished.stdout == "No unfinished jobs.\n"
     heading, *rows = everything.stdout.splitlines()
-    assert heading.split() == ["Job", "Status", "Step", "Run", "Step", "run", "Orphan"]
-    assert [row.split() for row in rows] == [[name, "Completed", f"run-of-{name}"] for name in reversed(names)]
+    assert heading.split() == ["Job", "Status", "Since", "Where", "Step", "Run", "Step", "run", "Orphan"]
+    assert [row.split()[:2] for row in rows] == [[name, "Completed"] for name in reversed(names)]
+    assert [row.split()[-2:] for row in rows] == [["serverless", f"run-of-{name}"] for name in reversed(names)]
     listings = [request for request in requests_of(emulator)[asked:] if request["method"] == "GET"]
     assert len(listings) == 2 * 3  # pages: no request for a single job
 
@@ -317,6 +318,29 @@ def test_an_operator_outside_the_stack_is_named(simulated_project: Project) -> N
     assert "The active stack `default` has no Azure ML step operator." in without.stderr
     assert named.stdout == "No unfinished jobs.\n"
     assert "There is no step operator `nowhere`." in unknown.stderr
+
+
+def test_a_run_without_jobs_is_no_error_and_an_operator_is_named_by_its_jobs(
+    simulated_project: Project, ml_client: MLClient
+) -> None:
+    ask(
+        simulated_project,
+        "from zenml.enums import StackComponentType as Type\n"
+        "address = Client().get_stack_component(Type.STEP_OPERATOR, 'azureml').configuration\n"
+        "Client().create_stack_component('second', 'azureml', Type.STEP_OPERATOR, address)\n"
+        "Client().update_stack('stack', component_updates={Type.STEP_OPERATOR: ['azureml', 'second']})\n"
+        "@step\ndef local() -> None: ...\n"
+        "@pipeline(enable_cache=False)\ndef no_jobs():\n    local()\n"
+        "no_jobs.with_options(run_name='without-jobs')()\n",
+    )
+    submit(ml_client, "tagged", {**orphan(str(uuid4())), "zenml_step_operator": "second"})
+    submit(ml_client, "older", orphan(str(uuid4())))
+
+    known = azureml(simulated_project, "jobs", "list", "--run", "without-jobs")
+    operators = {job["job"]: job["operator"] for job in listed(simulated_project)}
+
+    assert (known.returncode, known.stdout) == (0, "No jobs found.\n")
+    assert operators == {"tagged": "second", "older": None}
 
 
 def start_waiting(project: Project, *arguments: str) -> Process:

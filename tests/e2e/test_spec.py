@@ -142,6 +142,130 @@ def test_an_image_that_is_still_to_be_built_and_parameters_from_a_file(training:
     assert "# ZenML builds the image when the pipeline runs; the environment is named after it." in printed
 
 
+BROKEN = """
+from zenml import pipeline, step
+
+@step(step_operator="azureml")
+def trainer(epochs: int) -> None: ...
+
+@step(step_operator="nowhere")
+def elsewhere() -> None: ...
+
+@step(experiment_tracker="nowhere")
+def tracked() -> None: ...
+
+@step(step_operator="azureml", settings={"step_operator": {"timeout_minutes": "soon"}})
+def unlimited() -> None: ...
+
+@step(step_operator="azureml", settings={"step_operator": {"compute_nam": "cpus"}})
+def misspelt() -> None: ...
+
+@pipeline
+def without_input():
+    trainer()
+
+@pipeline
+def with_wrong_input():
+    trainer("three")
+
+@pipeline
+def raising():
+    {}["key"]
+
+@pipeline
+def with_other_operator():
+    elsewhere()
+
+@pipeline
+def with_tracker():
+    tracked()
+
+@pipeline
+def with_setting():
+    unlimited()
+
+@pipeline
+def with_misspelt_setting():
+    misspelt()
+
+@pipeline
+def with_parameters(epochs: int, name: str):
+    trainer(epochs)
+"""
+
+
+def line_of(code: str) -> int:
+    return next(number for number, line in enumerate(BROKEN.splitlines(), 1) if line.strip() == code)
+
+
+FIX = "Fix the code of the pipeline: `{folder}/broken.py`, line {line}."
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "hint"),
+    [
+        ("without_input.trainer", [], FIX.replace("line {line}", f"from line {line_of('def without_input():') - 1}")),
+        ("with_wrong_input.trainer", [], FIX.replace("{line}", str(line_of('trainer("three")')))),
+        ("raising.trainer", [], FIX.replace("{line}", str(line_of('{}["key"]')))),
+        ("with_other_operator.elsewhere", [], "Activate the stack of the pipeline with `zenml stack set NAME`, or add"),
+        ("with_tracker.tracked", [], "Activate the stack of the pipeline with `zenml stack set NAME`, or add"),
+        ("with_parameters.trainer", [], "Set the parameters of the pipeline in a file as for `with_options("),
+        ("with_parameters.trainer", ["--config", "half.yaml"], "Set the parameters of the pipeline in `half.yaml`"),
+        ("with_parameters.trainer", ["--config", "bad.yaml"], "Fix the file `bad.yaml`: it has the format of"),
+        ("with_parameters.trainer", ["--config", "list.yaml"], "Fix the file `list.yaml`: it has the format of"),
+    ],
+)
+def test_the_hint_is_about_what_failed(training: Project, step: str, options: list[str], hint: str) -> None:
+    for name, content in {
+        "broken.py": BROKEN,
+        "half.yaml": "parameters:\n  epochs: 1\n",
+        "bad.yaml": "parameters: [1",
+        "list.yaml": "- 1\n",
+    }.items():
+        (training.folder / name).write_text(content)
+
+    refused = azureml(training, "spec", f"broken:{step}", *options)
+
+    assert refused.returncode == 1
+    assert f"Next steps: {hint.replace('{folder}', str(training.folder))}" in refused.stderr
+    assert refused.stderr.count("--config FILE") == ("in a file" in hint)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said"),
+    [("with_setting.unlimited", "timeout_minutes"), ("with_misspelt_setting.misspelt", "`compute_name`")],
+)
+def test_a_setting_that_is_wrong_is_named(training: Project, pipeline: str, said: str) -> None:
+    (training.folder / "broken.py").write_text(BROKEN)
+
+    refused = azureml(training, "spec", f"broken:{pipeline}")
+
+    assert refused.returncode == 1
+    assert said in refused.stderr
+    assert "--config" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "hint"),
+    [
+        ("absent", None, "Run this command in the folder in which you run the pipeline."),
+        ("other", "import no_such_package", "Install what has the module `no_such_package` in the environment of this"),
+        ("other", "x = 1\n1 / 0", "Fix the code: `{folder}/other.py`, line 2."),
+        ("other", "x = 1\ndef (", "Fix the code: `{folder}/other.py`, line 2."),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_explained(
+    training: Project, module: str, code: str | None, hint: str
+) -> None:
+    if code is not None:
+        (training.folder / f"{module}.py").write_text(code)
+
+    refused = azureml(training, "spec", f"{module}:training.trainer")
+
+    assert refused.returncode == 1
+    assert f"Next steps: {hint.replace('{folder}', str(training.folder))}" in refused.stderr
+
+
 def test_the_job_of_a_past_step_run_is_the_one_that_was_submitted(training: Project, emulator: Emulator) -> None:
     training.run("from train import training\n\ntraining.with_options(unlisted=False)()")
     submitted = {job.properties["tags"]["zenml_step"]: job for job in jobs_of(emulator)}

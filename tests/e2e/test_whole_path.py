@@ -52,7 +52,7 @@ def test_a_step_runs_as_a_job_and_its_result_comes_back(project: Project, jobs: 
     assert "'azureml_studio_url': 'https://ml.azure.com/runs/" in output
     assert stored_type(project, "azureml_studio_url") == "Uri"  # which the dashboard shows as a link
     tags = job.properties["tags"]
-    assert tags["zenml_step"] == "train"
+    assert (tags["zenml_step"], tags["zenml_step_operator"]) == ("train", "azureml")
     assert f"IDS {tags['zenml_server_id']} {tags['zenml_run_id']} {tags['zenml_step_run_id']}" in output
     assert job.properties["experimentName"] == "training"
 

@@ -15,7 +15,8 @@ from zenml.models import PipelineSnapshotBase
 
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.plugin.preflight import refuse_images_without_package, steps_without_operator
+from zenml_azureml.plugin.preflight import pipeline_warnings, refuse_images_without_package, steps_without_operator
+from zenml_azureml.settings.of_steps import SettingsOfSteps
 
 KEY = "step_operator:azure"
 
@@ -64,6 +65,48 @@ def test_a_step_that_differs_from_what_all_have_is_named() -> None:
     snapshot = compiled(step("forgotten", shm_size="4g"))
 
     assert len(steps_without_operator(snapshot, "azure", {"shm_size": "2g"})) == 1
+
+
+def with_heartbeats(snapshot: PipelineSnapshotBase, *, enabled: bool | None = True, minutes: int = 30) -> Any:
+    """The same pipeline, with heartbeats as its steps and itself have them."""
+    configuration = snapshot.pipeline_configuration.model_copy(update={"enable_heartbeat": enabled})
+    steps = {
+        name: step.model_copy(
+            update={"config": step.config.model_copy(update={"heartbeat_healthy_threshold": minutes})}
+        )
+        for name, step in snapshot.step_configurations.items()
+    }
+    return snapshot.model_copy(update={"pipeline_configuration": configuration, "step_configurations": steps})
+
+
+def heartbeat_warnings(snapshot: PipelineSnapshotBase, orchestrator: str = "kubernetes", **defaults: Any) -> list[str]:
+    return pipeline_warnings(snapshot, "azure", SettingsOfSteps("azure", defaults), orchestrator)
+
+
+def test_a_step_whose_heartbeats_end_it_while_its_job_is_queued_is_named() -> None:
+    # Limit and orchestrator: read in ZenML 0.98, `is_node_heartbeat_unhealthy` of its Kubernetes orchestrator.
+    snapshot = with_heartbeats(compiled(step("remote", "azure"), step("plain")), minutes=45)
+
+    (warning,) = heartbeat_warnings(snapshot)
+
+    assert warning.startswith(
+        "The step `remote` has heartbeats, so ZenML's Kubernetes orchestrator ends it if its job is "
+    )
+    assert "queued for more than 45 minutes. Set `@pipeline(enable_heartbeat=False)`" in warning
+    assert "`queue_timeout_minutes` below 45" in warning
+
+
+def test_a_step_that_heartbeats_cannot_end_while_it_is_queued_is_not() -> None:
+    remote = with_heartbeats(compiled(step("remote", "azure")))
+
+    assert heartbeat_warnings(remote, "local_docker") == []
+    assert heartbeat_warnings(with_heartbeats(compiled(step("remote", "azure")), enabled=None)) == []
+    assert heartbeat_warnings(with_heartbeats(compiled(step("remote", "azure")), enabled=False)) == []
+    assert heartbeat_warnings(with_heartbeats(compiled(step("elsewhere", "other")))) == []
+    assert heartbeat_warnings(remote, queue_timeout_minutes=29) == []
+    assert len(heartbeat_warnings(remote, queue_timeout_minutes=30)) == 1
+    own = with_heartbeats(compiled(step("remote", "azure", queue_timeout_minutes=10)))
+    assert heartbeat_warnings(own, queue_timeout_minutes=60) == []
 
 
 def build(**docker: Any) -> BuildConfiguration:

@@ -66,7 +66,7 @@ def test_an_answer_of_azure_is_told_in_its_words_with_what_to_do(
 
     assert told.startswith(
         "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, "
-        "subscription `00000000-0000-0000-0000-00000000a271`).\nAzure: "
+        "subscription `00000000-0000-0000-0000-000000000001`).\nAzure: "
     )
     assert words in told
     assert told.count("Next steps: ") == 1
@@ -84,7 +84,7 @@ def test_an_answer_that_refuses_the_token_names_the_credential(
 
     assert told.startswith(
         "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, subscription "
-        "`00000000-0000-0000-0000-00000000a271`): the credential `ClientSecretCredential` signed in, but its tokens "
+        "`00000000-0000-0000-0000-000000000001`): the credential `ClientSecretCredential` signed in, but its tokens "
         "are refused.\nAzure: (InvalidAuthenticationToken) bad\nNext steps: Check the credentials."
     )
 

@@ -36,6 +36,7 @@ FACTS = StepFacts(
     server_id="server",
     image="registry.azurecr.io/train:1",
     docker_settings=DockerSettings(),
+    operator="azureml",
 )
 
 
@@ -47,7 +48,7 @@ FACTS = StepFacts(
         ("tags", {"k" * 101: "v"}, "has 101 characters, and Azure ML accepts at most 100."),
         ("tags", {"team": "v" * 1001}, "The value of the tag `team` has 1001 characters, and Azure ML accepts at"),
         ("tags", {"": "v"}, "`tags` has a tag without a key."),
-        ("tags", {str(n): "" for n in range(38)}, "needs up to 13, so 37 are left."),
+        ("tags", {str(n): "" for n in range(37)}, "needs up to 14, so 36 are left."),
         ("experiment_name", "team/model", "an experiment's name has 1 to 256 letters, digits"),
         ("environment_variables", {"MY VAR": "x"}, "`environment_variables='MY VAR'`: the name of an environment"),
     ],
@@ -64,8 +65,8 @@ def test_a_value_beyond_a_limit_is_refused_with_the_limit(setting: str, value: A
     [
         ("display_name", "x" * 256),
         ("description", "x" * 5000),
-        ("tags", {**{str(n): "" for n in range(36)}, "k" * 100: "v" * 1000}),
-        ("tags", {**{str(n): "" for n in range(37)}, tags.STEP: "overridden"}),
+        ("tags", {**{str(n): "" for n in range(35)}, "k" * 100: "v" * 1000}),
+        ("tags", {**{str(n): "" for n in range(36)}, tags.STEP: "overridden"}),
         ("experiment_name", "team-model_2"),
         ("experiment_name", "{{secret.name}}"),
         ("display_name", "{{secret." + "x" * 300 + ".key}}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 
 import click
 
@@ -20,8 +21,9 @@ from zenml_azureml.cli.spec import spec
 def main() -> None:
     """Run ZenML steps as Azure Machine Learning jobs, or try it without Azure."""
     # Logs and names can have any character; the console of a service may have only ASCII.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
+        with suppress(OSError):  # the stream keeps its errors
+            sys.stdout.reconfigure(errors="replace")
 
 
 main.add_command(demo)

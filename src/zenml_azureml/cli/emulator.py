@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from zenml_azureml.cli.emulator_client import ask, running_in, state_option
+from zenml_azureml.cli.emulator_logs import logs
 from zenml_azureml.cli.extras import require_extra
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
@@ -20,11 +21,23 @@ from zenml_azureml.cli.scenario import scenario
 from zenml_azureml.cli.tables import show_facts
 
 if TYPE_CHECKING:
-    from zenml_azureml.emulator.local.instance import Running
+    from zenml_azureml.emulator.local.instance import Options, Running
 
 DEFAULT_PORT = 10443
 
-_FOLLOW_SECONDS = 0.2
+#: Options of `start`, and the fields of an emulator's options that they set.
+_FIELDS = {
+    "port": ("port",),
+    "proxy": ("proxy",),
+    "runtime": ("runtime",),
+    "docker_network": ("docker_network",),
+    "pythons": ("interpreters", "default_interpreter"),
+    "subscription": ("subscription_id",),
+    "resource_group": ("resource_group",),
+    "workspace": ("workspace_name",),
+    "location": ("location",),
+    "cloud": ("cloud",),
+}
 
 
 @click.group(short_help="Run an Azure ML emulator on this machine.")
@@ -114,9 +127,6 @@ def start(
 
     if runtime == "docker":
         require_extra("docker", "docker")
-    if (running := daemon.find(state)) is not None:
-        echo(f"The emulator is already running: {running.base_url} (process {running.pid}).")
-        return
     default, interpreters = _interpreters(pythons)
     options = instance.Options(
         port=port,
@@ -131,6 +141,10 @@ def start(
         location=location,
         cloud=cloud,
     )
+    if (running := daemon.find(state)) is not None:
+        echo(f"The emulator is already running: {running.base_url} (process {running.pid}).")
+        _report_ignored(running, options)
+        return
     try:
         if foreground:
             daemon.serve(state, options, announce=_announce)
@@ -138,6 +152,8 @@ def start(
             with working("Starting the emulator"):
                 started = daemon.start(state, options)
             _announce(started)
+            if started.options != options:  # another process has started it at the same moment
+                _report_ignored(started, options)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
 
@@ -213,37 +229,8 @@ def env(state: Path, unset: bool, sign_in: Any) -> None:
     echo("\n".join(lines))
 
 
-@emulator.command(short_help="Print the log of a job.")
-@state_option
-@click.argument("job")
-@click.option("-f", "--follow", is_flag=True, help="Follow the log until the job ends.")
-def logs(state: Path, job: str, follow: bool) -> None:
-    """Print the log of a job."""
-    folder = _log_folder(state, job)
-    printed: dict[Path, int] = {}
-    while True:
-        # Checked first, so that the last lines of the job are still read.
-        going_on = follow and not _has_ended(state, job)
-        for log_file in sorted(folder.rglob("std_log*.txt")):
-            _print_rest(log_file, printed)
-        if not going_on:
-            return
-        time.sleep(_FOLLOW_SECONDS)
-
-
+emulator.add_command(logs)
 emulator.add_command(scenario)
-
-
-def _print_rest(log_file: Path, printed: dict[Path, int]) -> None:
-    """Print the part of a log that is not printed yet; with several logs, under a heading."""
-    with log_file.open("rb") as log:
-        log.seek(printed.setdefault(log_file, 0))
-        new = log.read()
-    if new:
-        if len(printed) > 1:
-            echo(f"==> {log_file.name} <==")
-        printed[log_file] += sys.stdout.buffer.write(new)
-        sys.stdout.flush()
 
 
 def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
@@ -262,22 +249,23 @@ def _interpreters(pythons: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     return default, by_image
 
 
-def _log_folder(state: Path, job: str) -> Path:
-    """Return the folder of a job's logs, which may not exist yet."""
-    folder = state / "jobs" / job
-    if folder.parent != state / "jobs" or not folder.is_dir():
-        raise click.ClickException(
-            f"There is no job `{job}` in {state}. An emulator keeps its jobs until its next start."
+def _report_ignored(running: Running, wanted: Options) -> None:
+    """Name the options on the command line that a running emulator was not started with."""
+    context = click.get_current_context()
+    ignored = []
+    for parameter in context.command.params:
+        if context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
+            continue
+        fields = _FIELDS.get(parameter.name or "", ())
+        if parameter.name == "foreground" or any(
+            getattr(running.options, field) != getattr(wanted, field) for field in fields
+        ):
+            ignored.append(parameter.opts[0])
+    if ignored:
+        echo(
+            f"It ignores {', '.join(ignored)}. To use other options, stop it first: "
+            f"zenml-azureml emulator stop --state {running.state}"
         )
-    return folder / "user_logs"
-
-
-def _has_ended(state: Path, job: str) -> bool:
-    from zenml_azureml.emulator.local import daemon
-    from zenml_azureml.emulator.state import TERMINAL_STATES
-
-    running = daemon.find(state)
-    return running is None or ask(running, f"/_emulator/jobs/{job}")["status"] in TERMINAL_STATES
 
 
 def _announce(running: Running) -> None:

@@ -45,11 +45,14 @@ def jobs() -> None:
 def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, **where: str | None) -> None:
     """List unfinished jobs, and finished jobs that ZenML still takes to be running.
 
-    With --run, also shows the cost of all jobs of the run, estimated from Azure's prices.
+    Since is when a job started to run, or when it was submitted if it has not started. With --run, also shows the cost
+    of each job and of the run, estimated from Azure's prices. A run that neither ZenML nor the workspace knows is an
+    error.
     """
     log_to_stderr()
     from zenml_azureml.cli.jobs_list import show_json, show_table
     from zenml_azureml.job_admin.inventory import ends_unknown_to, jobs_in, judged
+    from zenml_azureml.job_admin.run_status import check_run
     from zenml_azureml.job_admin.server import ServerView
     from zenml_azureml.lifecycle.cost import total_of
 
@@ -59,6 +62,8 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
             # Finished ones too: they have cost something, and ZenML's server may not know that they have ended.
             of_run = list(jobs_in(places, finished_too=True, run=run))
             server = ServerView()
+            if run is not None and not of_run:
+                check_run(run, places)
             unknown = ends_unknown_to(server, of_run)
             wanted = [at for at in of_run if finished_too or not at[1].phase.ended or at[1].name in unknown]
             found = judged(wanted, server, unknown)

@@ -21,7 +21,7 @@ from zenml_azureml.job_admin import run_status
 from zenml_azureml.job_admin.cancellation import Cancelled, cancel_all
 from zenml_azureml.job_admin.inventory import find_job, is_id, job_name, jobs_in, judged
 from zenml_azureml.job_admin.server import ServerView
-from zenml_azureml.job_admin.takeover import in_words
+from zenml_azureml.job_admin.workspaces import in_words
 from zenml_azureml.run_store.server_retries import ServerUnavailableError, retrying
 
 if TYPE_CHECKING:

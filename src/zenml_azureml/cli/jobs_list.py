@@ -24,11 +24,14 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
         costs: True to show what each has cost so far.
     """
     now = datetime.now(timezone.utc)
-    headings = ["Job", "Status", "Step", "Run", "Step run", "Orphan"]
+    headings = ["Job", "Status", "Since", "Where", "Step", "Run", "Step run", "Orphan"]
+    several = len({job.place.workspace.address for job in jobs}) > 1
     rows = [
         [
             job.job.name,
             job.job.status,
+            moment(job.job.started or job.job.created_at),
+            _where(job, with_workspace=several),
             job.tag(tags.STEP),
             job.tag(tags.RUN),
             _step_run_status(job) or "",
@@ -37,16 +40,26 @@ def show_table(jobs: list[FoundJob], *, costs: bool = False) -> None:
         for job in jobs
     ]
     if costs:
-        headings.insert(2, "USD")
+        headings.insert(4, "USD")
         for job, row in zip(jobs, rows, strict=True):
             usd = usd_of(job.job, now)
-            row.insert(2, "unknown" if usd is None else in_usd(usd))
+            row.insert(4, "unknown" if usd is None else in_usd(usd))
     show_rows(headings, rows, numbers=["USD"])
     unknown = [job.job.name for job in jobs if job.judgement.reason == END_UNKNOWN]
     if unknown:
         echo("To update ZenML with how a step ended, run:")
         for name in unknown:
             echo(f"  zenml-azureml jobs wait {name}")
+
+
+def moment(time: datetime | None) -> str:
+    """Return a time as tables show it; empty for None."""
+    return f"{time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if time else ""
+
+
+def _where(job: FoundJob, *, with_workspace: bool) -> str:
+    compute = job.job.compute or "serverless"
+    return f"{compute} in {job.place.workspace.address.name}" if with_workspace else compute
 
 
 def show_json(jobs: list[FoundJob]) -> None:
@@ -70,7 +83,7 @@ def job_as_json(found: FoundJob) -> dict[str, Any]:
         "subscription_id": address.subscription_id,
         "resource_group": address.resource_group,
         "workspace": address.name,
-        "operator": found.place.operator or None,
+        "operator": found.operator or None,
         "pipeline": found.tag(tags.PIPELINE) or None,
         "run": found.tag(tags.RUN) or None,
         "run_id": found.tag(tags.RUN_ID) or None,

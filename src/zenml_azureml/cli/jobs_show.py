@@ -9,7 +9,7 @@ from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
-from zenml_azureml.cli.jobs_list import job_as_json
+from zenml_azureml.cli.jobs_list import job_as_json, moment
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.tables import show_facts
@@ -106,9 +106,9 @@ def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:
         ("Experiment", account.experiment),
         ("Compute", f"{job.compute or 'serverless'}{size}{nodes}"),
         ("Environment", account.environment),
-        ("Submitted", _moment(job.created_at)),
-        ("Started", _moment(started)),
-        ("Ended", _moment(ended)),
+        ("Submitted", moment(job.created_at)),
+        ("Started", moment(started)),
+        ("Ended", moment(ended)),
         ("Ran for", _span(started, ended)),
         ("Cost", _cost(job)),
         ("Time limit", str(details.time_limit) if details and details.time_limit else ""),
@@ -125,10 +125,6 @@ def _step_run(found: FoundJob) -> str:
     known = found.step_run
     status = "" if isinstance(known, NoStepRun) else f" ({known.status})"
     return f"{found.tag(tags.STEP_RUN_ID)}{status}" if found.tag(tags.STEP_RUN_ID) else ""
-
-
-def _moment(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
 
 
 def _span(started: datetime | None, ended: datetime | None) -> str:

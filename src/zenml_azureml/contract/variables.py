@@ -42,6 +42,30 @@ DYNAMIC: Final = "dynamic"
 IN_FAILED_RUN: Final = "in_failed_run"
 
 
+#: Set in every job that this package submits, also for the step's own process: so without the prefix above, whose
+#: variables end with the preparation.
+SUBMITTED: Final = "ZENML_AZUREML_SUBMITTED"
+
+#: A variable that jobs of versions before `SUBMITTED` have by default.
+_EARLIER_MARK: Final = "ZENML_ENABLE_RICH_TRACEBACK"
+
+#: Set by Azure ML in every job.
+_AZUREML_RUN: Final = "AZUREML_RUN_ID"
+
+#: Set by ZenML in every step that a step operator submits.
+_STEP_OPERATOR: Final = "ZENML_STEP_OPERATOR"
+
+
+def is_job_of_built_in(environment: Mapping[str, str]) -> bool:
+    """True in an Azure ML job that a step operator has submitted, but not that of this package.
+
+    Args:
+        environment: Environment variables of the step's process.
+    """
+    is_step = bool(environment.get(_AZUREML_RUN)) and environment.get(_STEP_OPERATOR, "").lower() in ("true", "1")
+    return is_step and SUBMITTED not in environment and _EARLIER_MARK not in environment
+
+
 STORE_URL: Final = "ZENML_STORE_URL"
 
 

@@ -168,7 +168,7 @@ class Operation:
 class WorkspaceName:
     """Name of an emulated workspace, and its Azure region."""
 
-    subscription_id: str = "00000000-0000-0000-0000-00000000a271"
+    subscription_id: str = "00000000-0000-0000-0000-000000000001"
     resource_group: str = "emulator"
     name: str = "emulator"
     location: str = "westeurope"

@@ -50,6 +50,11 @@ class FoundJob:
         return self.job.tags.get(key, "")
 
     @property
+    def operator(self) -> str:
+        """Name of the step operator that submitted it; empty if unknown, as that of an older version may be."""
+        return self.tag(tags.OPERATOR) or ("" if self.place.is_shared else self.place.operator)
+
+    @property
     def how_to_cancel(self) -> str:
         """Command that cancels it, as a sentence."""
         return self.place.workspace.how_to_cancel(self.job.name)

@@ -94,7 +94,7 @@ def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator
     )
     resolution = resolve(operator.get_settings(step_run))
     command = _command(operator, step_run.config, step_run.name, run.snapshot.id, step_run.id)
-    request = job_request(info, command, _environment(step_run.config), resolution.options)
+    request = job_request(info, command, _environment(step_run.config), resolution.options, operator=operator.name)
     recorded = recorded_vault_secret(step_run)
     # A job that was submitted has already resolved `auto`.
     settled = bool(recorded) or is_recorded(step_run)
@@ -129,6 +129,7 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         image=docker.parent_image if is_built and docker.parent_image else "IMAGE",
         docker_settings=docker,
         run_mode=run_mode_of(snapshot),
+        operator=operator.name,
     )
     resolution = resolve(operator.get_settings(step))
     command = [

@@ -21,6 +21,7 @@ from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.job_admin.workspaces import in_words
 from zenml_azureml.retry_loop import wait_until
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ask
@@ -48,6 +49,34 @@ def find_run(name_or_id: str) -> PipelineRunResponse | None:
         return Client().get_pipeline_run(name_or_id, allow_name_prefix_match=False)
     except KeyError:
         return None
+
+
+def check_run(run: str, places: list[Place]) -> None:
+    """Check that the server has a run of which no workspace has a job.
+
+    Args:
+        run: Name or id of the run.
+        places: The workspaces that were searched.
+
+    Raises:
+        AzureMLError: If it has not, or cannot be reached.
+    """
+    nowhere = f"no job of it in {in_words(places)}"
+    try:
+        found = find_run(run)
+    except ValueError:  # several runs have this name
+        return
+    except Exception as error:
+        raise AzureMLError(
+            f"There is {nowhere.replace('of it', f'of the run `{run}`')}, and the ZenML server cannot be asked for the "
+            f"run: {error}",
+            hint="Check the connection: `zenml status`.",
+        ) from error
+    if found is None:
+        raise AzureMLError(
+            f"The ZenML server has no run `{run}`, and there is {nowhere}.",
+            hint="To list the runs: `zenml pipeline runs list`. Use the whole name or ID of the run.",
+        )
 
 
 def ask_to_stop(run: PipelineRunResponse) -> None:

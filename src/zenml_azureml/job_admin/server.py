@@ -13,6 +13,7 @@ from zenml.logger import get_logger
 from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml.azure.single_flight import Once
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.orphans import NoStepRun, StepRunFacts
 from zenml_azureml.job_admin.over import RunFacts, why_run_is_over, why_step_run_is_over
 from zenml_azureml.run_store import step_runs
@@ -114,6 +115,14 @@ class ServerView:
         if not self._has_warned:
             self._has_warned = True
             logger.warning("Failed to read runs from the ZenML server: %s", error)
+
+
+def no_such_run(run: str) -> AzureMLError:
+    """Return the error that the server has no run with that name or id."""
+    return AzureMLError(
+        f"The ZenML server has no run `{run}`.",
+        hint="To list the runs: `zenml pipeline runs list`. Use the whole name or ID of the run.",
+    )
 
 
 def _facts_of_run(run_id: UUID) -> RunFacts:

@@ -15,7 +15,9 @@ from zenml.integrations.registry import integration_registry
 from zenml.pipelines.pipeline_definition import Pipeline
 
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.job_admin.compile_advice import compile_advice, config_advice, import_advice, prepare_advice
 from zenml_azureml.job_admin.inventory import is_id
+from zenml_azureml.job_admin.server import no_such_run
 from zenml_azureml.run_store.step_runs import step_run_named_in
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def find_step_run(step: str, run: str | None) -> StepRunResponse:
     try:
         steps = client.get_pipeline_run(run, allow_name_prefix_match=False).steps
     except KeyError as error:
-        raise AzureMLError(f"The ZenML server has no run `{run}`.") from error
+        raise no_such_run(run) from error
     if step not in steps:
         raise AzureMLError(f"The run `{run}` has no step `{step}`. It has {_listed(steps)}.")
     return client.get_run_step(steps[step].id)
@@ -73,22 +75,26 @@ def compile_pipeline(path: str, config: Path | None) -> tuple[PipelineSnapshotBa
     if not (module_name and name and step):
         raise AzureMLError(f"`{path}` is not of the form `MODULE:PIPELINE.STEP`, e.g. `train:training.trainer`.")
     pipeline = _pipeline(module_name, name)
-    try:
-        run_configuration = PipelineRunConfiguration()
-        if config is not None:
+    run_configuration = PipelineRunConfiguration()
+    if config is not None:
+        try:
             pipeline = pipeline.with_options(config_path=str(config))
             run_configuration = PipelineRunConfiguration.from_yaml(str(config))
+        except Exception as error:
+            raise AzureMLError(
+                f"Failed to read the run configuration file `{config}`: {_described(error)}", hint=config_advice(config)
+            ) from error
+    try:
         integration_registry.activate_integrations()
         pipeline.prepare()
+    except Exception as error:
+        raise _cannot_compile(name, error, prepare_advice(error, config, pipeline)) from error
+    try:
         snapshot = Compiler().compile(
             pipeline=pipeline, stack=Client().active_stack, run_configuration=run_configuration
         )
     except Exception as error:
-        raise AzureMLError(
-            f"Failed to compile the pipeline `{name}`: {error}",
-            hint="To set its parameters and settings, use a file as for `with_options(config_path=...)`: "
-            "`--config FILE`.",
-        ) from error
+        raise _cannot_compile(name, error, compile_advice(error, pipeline)) from error
     if step not in snapshot.step_configurations:
         raise AzureMLError(
             f"The pipeline `{name}` has no step `{step}`. It has {_listed(snapshot.step_configurations)}."
@@ -133,14 +139,23 @@ def _pipeline(module_name: str, name: str) -> Pipeline:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise AzureMLError(
-            f"Failed to import the module `{module_name}`: {type(error).__name__}: {error}",
-            hint="Run this command in the folder in which you run the pipeline.",
+            f"Failed to import the module `{module_name}`: {_described(error)}",
+            hint=import_advice(error, module_name),
         ) from error
     found: Any = getattr(module, name, None)
     if not isinstance(found, Pipeline):
         pipelines = [key for key, value in vars(module).items() if isinstance(value, Pipeline)]
         raise AzureMLError(f"`{module_name}` has no pipeline `{name}`. It has {_listed(pipelines)}.")
     return found
+
+
+def _cannot_compile(name: str, error: Exception, hint: str) -> AzureMLError:
+    return AzureMLError(f"Failed to compile the pipeline `{name}`: {_described(error)}", hint=hint)
+
+
+def _described(error: Exception) -> str:
+    """Return the kind of an error and its message: that of a `KeyError` is only the key."""
+    return f"{type(error).__name__}: {error}"
 
 
 def _listed(names: Any) -> str:

@@ -14,6 +14,7 @@ from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin import run_status
 from zenml_azureml.job_admin.inventory import is_id
+from zenml_azureml.job_admin.workspaces import in_words
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import AFTER_INTERRUPTION, ServerRetries, retrying
 
@@ -65,12 +66,6 @@ def no_such_job(name: str, places: list[Place]) -> AzureMLError:
         f"There is no job `{name}` in {in_words(places)}.",
         hint="To list the jobs: `zenml-azureml jobs list --all`.",
     )
-
-
-def in_words(places: list[Place]) -> str:
-    """Return the names of workspaces, for messages."""
-    names = ", ".join(f"`{place.workspace.address.name}`" for place in places)
-    return f"the workspace{'s' if len(places) > 1 else ''} {names}"
 
 
 def operator_of(step_run: StepRunResponse, operators: list[AzureMLStepOperator]) -> AzureMLStepOperator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -32,14 +32,16 @@ class Place:
     """A workspace with jobs.
 
     Attributes:
-        operator: Name of the step operator of the workspace; empty if there is none.
+        operator: Name of the step operator of the workspace, the first of several; empty if there is none.
         workspace: The workspace.
         server_timeout: How long ZenML's server may be unavailable.
+        is_shared: True if several step operators have this workspace.
     """
 
     operator: str
     workspace: Workspace
     server_timeout: timedelta = _SERVER_TIMEOUT
+    is_shared: bool = False
 
 
 def operators(name: str | None) -> list[AzureMLStepOperator]:
@@ -80,7 +82,9 @@ def places_of(found: list[AzureMLStepOperator], cloud: str | None) -> list[Place
     for operator in found:
         workspace = operator.workspace(AzureMLStepOperatorSettings(cloud=cloud))
         timeout = timedelta(minutes=operator.default_settings().max_unreachable_minutes)
-        places.setdefault(workspace.address, Place(operator.name, workspace, timeout))
+        first = places.get(workspace.address)
+        place = replace(first, is_shared=True) if first else Place(operator.name, workspace, timeout)
+        places[workspace.address] = place
     return list(places.values())
 
 
@@ -106,6 +110,12 @@ def place_at(subscription_id: str, resource_group: str, name: str, cloud: str | 
         raise AzureMLError(str(error)) from error
     address = WorkspaceAddress(subscription_id, resource_group, name, found)
     return Place("", Workspace(address, lambda: credential_for(None, found)))
+
+
+def in_words(places: list[Place]) -> str:
+    """Return the names of workspaces, for messages."""
+    names = ", ".join(f"`{place.workspace.address.name}`" for place in places)
+    return f"the workspace{'s' if len(places) > 1 else ''} {names}"
 
 
 def _component_named(name: str) -> ComponentResponse:

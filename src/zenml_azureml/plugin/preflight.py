@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
     from zenml.models import PipelineSnapshotBase
 
+    from zenml_azureml.settings.of_steps import SettingsOfSteps
+
+#: Flavor of the orchestrator that ends a step without a heartbeat. Read in ZenML 0.98.
+_ENDS_WITHOUT_HEARTBEAT = "kubernetes"
+
 
 def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirements: set[str]) -> None:
     """Check that every image to build contains this package: without it, the step could not load the step operator.
@@ -39,6 +44,52 @@ def refuse_images_without_package(builds: Iterable[BuildConfiguration], requirem
             f"{REQUIREMENT_VARIABLE} to what pip is to install, e.g. `{DISTRIBUTION_NAME}=={installed.version}` "
             f"or `{DISTRIBUTION_NAME} @ git+https://...@COMMIT`, or to `{DISTRIBUTION_NAME}` if the image has it."
         )
+
+
+def pipeline_warnings(
+    snapshot: PipelineSnapshotBase, operator_name: str, settings: SettingsOfSteps, orchestrator: str
+) -> list[str]:
+    """Return warnings about what ZenML would do with the steps of a pipeline without a message.
+
+    Args:
+        snapshot: The compiled pipeline.
+        operator_name: The step operator.
+        settings: Its settings for steps.
+        orchestrator: Flavor of the stack's orchestrator.
+
+    Raises:
+        AzureMLSettingsError: If a step's settings are invalid.
+    """
+    found = steps_without_operator(snapshot, operator_name, settings.defaults)
+    if orchestrator != _ENDS_WITHOUT_HEARTBEAT or not getattr(
+        snapshot.pipeline_configuration, "enable_heartbeat", None
+    ):
+        return found
+    for name, step in snapshot.step_configurations.items():
+        # Of ZenML itself: versions before it have no heartbeats.
+        minutes = getattr(step.config, "heartbeat_healthy_threshold", None)
+        if minutes and step.config.uses_step_operator(operator_name):
+            found += heartbeat_warning(name, minutes, settings.of(step).queue_timeout_minutes)
+    return found
+
+
+def heartbeat_warning(step: str, threshold: float, queue_timeout: float | None) -> list[str]:
+    """Return a warning if an orchestrator may end a step whose job is still queued; otherwise none.
+
+    A step sends heartbeats when its job runs, and the orchestrator waits for the first one from the submission on.
+
+    Args:
+        step: Name of the step.
+        threshold: Minutes that the orchestrator waits for a heartbeat.
+        queue_timeout: Minutes that the job may be queued; None for no limit.
+    """
+    if queue_timeout is not None and queue_timeout < threshold:
+        return []
+    return [
+        f"The step `{step}` has heartbeats, so ZenML's Kubernetes orchestrator ends it if its job is queued for more "
+        f"than {threshold:g} minutes. Set `@pipeline(enable_heartbeat=False)`; or `queue_timeout_minutes` below "
+        f"{threshold:g}, with `fallback` for another machine. The step's `heartbeat_healthy_threshold` is 60 at most."
+    ]
 
 
 def steps_without_operator(

@@ -16,7 +16,7 @@ from zenml.utils.dashboard_utils import get_run_url
 from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import rank_command
-from zenml_azureml.contract.variables import RANKS
+from zenml_azureml.contract.variables import RANKS, SUBMITTED
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.run_store.step_runs import job_name_of, server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
@@ -57,6 +57,7 @@ class StepFacts:
         image: The image that the job runs.
         docker_settings: Docker settings of the step.
         run_mode: `dynamic`, or the execution mode of the run; empty if unknown.
+        operator: Name of the step operator; empty if unknown.
     """
 
     pipeline: str
@@ -71,6 +72,7 @@ class StepFacts:
     image: str
     docker_settings: DockerSettings
     run_mode: str = ""
+    operator: str = ""
 
 
 def job_request(
@@ -79,6 +81,8 @@ def job_request(
     environment: dict[str, str],
     options: JobOptions,
     earlier_checkpoints: str = "",
+    *,
+    operator: str = "",
 ) -> JobSpec:
     """Return the job of a step run.
 
@@ -89,6 +93,7 @@ def job_request(
         options: Options from the step's settings.
         earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
             unknown. An older version of this package may have given it another name.
+        operator: Name of the step operator.
 
     Returns:
         The whole request except for the compute.
@@ -96,7 +101,7 @@ def job_request(
     Raises:
         AzureMLError: If the step has no image.
     """
-    request = request_for(_facts_of(info), entrypoint_command, environment, options)
+    request = request_for(replace(_facts_of(info), operator=operator), entrypoint_command, environment, options)
     return replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
 
 
@@ -120,12 +125,15 @@ def request_for(
         tags.SERVER_ID: facts.server_id,
         facts.run_tag: "",
     }
+    if facts.operator:
+        job_tags[tags.OPERATOR] = shortened(facts.operator, TAG_VALUE_LENGTH)
     if facts.run_url and len(facts.run_url) <= TAG_VALUE_LENGTH:  # a part of an address leads nowhere
         job_tags[tags.RUN_URL] = facts.run_url
     variables = {**options.docker_variables, **default_variables(facts.docker_settings), **environment}
     command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
     if command != entrypoint_command:
         variables[RANKS] = "1"
+    variables[SUBMITTED] = "1"
     all_variables = {**variables, **options.environment_variables}
     variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
     return JobSpec(

@@ -42,6 +42,11 @@ def _chosen(frames: list[list[str]]) -> list[str]:
     return [line for frame in own or frames for line in frame]
 
 
+def is_foreign_file(path: str) -> bool:
+    """True for the path of a file that the user has not written, as a frame names it."""
+    return _FOREIGN.search(path) is not None
+
+
 def _is_foreign(line: str) -> bool:
     found = _FRAME.match(line)
-    return found is not None and _FOREIGN.search(found["path"]) is not None
+    return found is not None and is_foreign_file(found["path"])

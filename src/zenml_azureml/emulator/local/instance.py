@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from zenml_azureml.emulator.state import WorkspaceName
+
 RuntimeName = Literal["process", "docker", "simulated"]
 
 
@@ -35,10 +37,10 @@ class Options:
     interpreters: Mapping[str, str] = field(default_factory=dict)
     default_interpreter: str = sys.executable
     docker_network: str | None = None
-    subscription_id: str = "00000000-0000-0000-0000-000000000001"
-    resource_group: str = "emulator"
-    workspace_name: str = "emulator"
-    location: str = "westeurope"
+    subscription_id: str = WorkspaceName.subscription_id
+    resource_group: str = WorkspaceName.resource_group
+    workspace_name: str = WorkspaceName.name
+    location: str = WorkspaceName.location
     cloud: str = "AzureCloud"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -12,8 +14,22 @@ from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS, Scenario
 
 def _known(name: str) -> str:
     if name not in SCENARIOS:
-        raise ValueError(f"there is no scenario {name!r}: there are {', '.join(SCENARIOS)}")
+        near = nearest(name)
+        meant = f": did you mean {near!r}? There are " if near else ": there are "
+        raise ValueError(f"there is no scenario {name!r}{meant}{', '.join(SCENARIOS)}")
     return name
+
+
+def nearest(name: str) -> str:
+    """Return the scenario whose name is nearest to a misspelt one; empty if none is near.
+
+    Args:
+        name: The misspelt name, or a word of the name.
+    """
+    wanted = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    close = difflib.get_close_matches(wanted, SCENARIOS, n=1)
+    parts = [known for known in SCENARIOS if len(wanted) > 2 and (wanted in known or known in wanted)]
+    return next(iter(close or parts), "")
 
 
 class ScenarioRule(BaseModel):
