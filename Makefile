@@ -81,7 +81,7 @@ mutants: setup ## Change lines that decide about a step's life; tests have to no
 		$(if $(WORKERS),--workers $(WORKERS)) $(if $(RECORDED),--recorded $(RECORDED)) \
 		$(if $(RESULTS),--results $(RESULTS))
 
-versions: .venv-tools/.installed ## Run the tests with ZenML 0.96 to 0.98, those of causes on Python 3.10, 3.12, 3.13 (ONLY="0.97, before", TESTS=tests/unit)
+versions: .venv-tools/.installed ## Run the tests with ZenML 0.96 to 0.98, those of causes on Python 3.10, 3.12 to 3.14 (ONLY="0.97, before", TESTS=tests/unit)
 	.venv-tools/bin/nox --session "versions$(if $(ONLY),($(ONLY)))" $(if $(ONLY),,causes) -- $(TESTS)
 
 docs: .venv-tools/.installed ## Build the documentation into site/
@@ -125,7 +125,7 @@ format: setup ## Bring the code into its style
 	$(VENV)/bin/ruff format
 
 lock: ## Choose the newest versions within the bounds of pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --extra connector --extra demo --extra docker --group dev --universal \
+	uv pip compile pyproject.toml --extra azure --extra demo --extra docker --group dev --universal \
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements.lock
 	uv pip compile --group pyproject.toml:tools --universal \
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock

@@ -13,7 +13,7 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 #: Everything that the tests need; they import the package from `src`.
-PACKAGE = ["--editable", ".[connector,demo,docker]", *TEST]
+PACKAGE = ["--editable", ".[azure,demo,docker]", *TEST]
 
 ALL_TESTS = ["--numprocesses", "auto", "--dist", "worksteal"]
 
@@ -47,7 +47,7 @@ def versions(session: nox.Session, zenml: str, azure: str) -> None:
     _test(session)
 
 
-@nox.session(default=True, python=["3.10", "3.12", "3.13"])
+@nox.session(default=True, python=["3.10", "3.12", "3.13", "3.14"])
 def causes(session: nox.Session) -> None:
     """Test on other versions of Python how failures are explained: what an interpreter prints at its end differs."""
     session.install(*PACKAGE)

@@ -89,5 +89,5 @@ def test_the_versions_are_those_of_the_package() -> None:
 
     assert f"- ZenML {floors['zenml']} and later" in README
     assert f"- `azure-ai-ml` {floors['azure-ai-ml']} and later" in README
-    assert 'requires-python = ">=3.10,<3.14"' in project
-    assert "- Python 3.10 to 3.13" in README
+    assert 'requires-python = ">=3.10,<3.15"' in project
+    assert "- Python 3.10 to 3.14" in README

@@ -22,4 +22,4 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_test(wheel: Path) -> N
     assert held == {str(path.relative_to(SOURCE)) for path in files}
     assert "zenml_azureml/py.typed" in held
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata["Requires-Python"] == "<3.14,>=3.10"
+    assert metadata["Requires-Python"] == "<3.15,>=3.10"

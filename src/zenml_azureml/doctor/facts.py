@@ -17,6 +17,7 @@ from zenml.enums import StackComponentType, StoreType
 from zenml.integrations.azure.flavors import AzureMLStepOperatorFlavor as FlavorInUse
 from zenml.stack import StackComponent
 
+from zenml_azureml.doctor import environment
 from zenml_azureml.doctor.checks.architecture import ImageBuilder
 from zenml_azureml.doctor.checks.artifact_store import ArtifactStore
 from zenml_azureml.doctor.checks.compute import ConfiguredCompute
@@ -68,6 +69,7 @@ def versions() -> Versions:
         is_ours=issubclass(FlavorInUse, AzureMLStepOperatorFlavor),
         server=_server_version(),
         source=pip_target(),
+        conflicts=environment.conflicts(),
     )
 
 

@@ -170,7 +170,7 @@ def test_an_artifact_store_that_cannot_be_read_fails() -> None:
         "artifact store",
         Status.UNKNOWN,
         "The artifact store `blobs` cannot be loaded on this machine: No module named 'adlfs'",
-        "Install its packages, e.g. `zenml integration install azure`.",
+        "Install its packages, e.g. those of the extra `azure` of zenml-azureml.",
     )
 
 

@@ -50,7 +50,7 @@ def check_artifact_store(facts: ArtifactStore | Problem, *, jobs_run_here: bool)
             CHECK,
             Problem(
                 f"The artifact store `{facts.name}` cannot be loaded on this machine: {facts.cannot_load}",
-                "Install its packages, e.g. `zenml integration install azure`.",
+                "Install its packages, e.g. those of the extra `azure` of zenml-azureml.",
             ),
         )
     if facts.problem:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from zenml_azureml.doctor.environment import Conflict
 from zenml_azureml.doctor.result import Finding, failed, ok, warning
 
 CHECK = "versions"
+
+#: Largest number of conflicts that are shown.
+_MOST_CONFLICTS = 3
 
 #: Packages whose versions are shown if all are compatible.
 _SHOWN = ("zenml", "azure-ai-ml")
@@ -28,6 +33,7 @@ class Versions:
         is_ours: True if ZenML's `azureml` flavor is this package's.
         server: Version of the ZenML server; empty if unknown.
         source: Arguments with which `pip install` installs this package again.
+        conflicts: Requirements among the installed distributions that are not met.
     """
 
     python: str
@@ -37,6 +43,7 @@ class Versions:
     is_ours: bool
     server: str = ""
     source: str = "zenml-azureml"
+    conflicts: tuple[Conflict, ...] = ()
 
 
 def check_versions(facts: Versions) -> Finding:
@@ -48,6 +55,13 @@ def check_versions(facts: Versions) -> Finding:
         install = " ".join(f"'{name}{facts.wanted[name]}'" for name in misfits)
         return failed(
             CHECK, f"zenml-azureml {facts.own} needs {needs}; installed: {found}.", f"Run: pip install {install}"
+        )
+    if facts.conflicts:
+        return failed(
+            CHECK,
+            " ".join(str(conflict) for conflict in facts.conflicts[:_MOST_CONFLICTS]) + _more(facts.conflicts),
+            f"Run: pip install {_with_extra(facts.source)} 'zenml=={facts.installed.get('zenml')}'. `zenml integration "
+            "install azure` replaces packages that ZenML pins; the extra `azure` has all of that integration.",
         )
     if not facts.is_ours:
         return failed(
@@ -65,6 +79,22 @@ def check_versions(facts: Versions) -> Finding:
         )
     shown = ", ".join(f"{name} {facts.installed[name]}" for name in _SHOWN if facts.installed.get(name))
     return ok(CHECK, f"zenml-azureml {facts.own}, {shown}, Python {facts.python}")
+
+
+def _more(conflicts: tuple[Conflict, ...]) -> str:
+    left = len(conflicts) - _MOST_CONFLICTS
+    return f" {left} more: pip check" if left > 0 else ""
+
+
+def _with_extra(source: str) -> str:
+    """Return arguments with which `pip install` installs a source with the extra `azure`."""
+    *options, target = shlex.split(source)
+    name, separator, rest = target, "", ""
+    for mark in (" @ ", "=="):
+        if mark in target:
+            name, separator, rest = target.partition(mark)
+            break
+    return " ".join([*options, shlex.quote(f"{name}[azure]{separator}{rest}")])
 
 
 def _fits(installed: str | None, wanted: str) -> bool:
