@@ -41,7 +41,8 @@ def test_a_module_that_cannot_be_imported_is_told_why(tmp_path: Path, monkeypatc
         "Failed to import the module `missing_module`: ModuleNotFoundError: No module named 'missing_module'"
     )
     assert broken.value.summary == ("Failed to import the module `broken_module`: ZeroDivisionError: division by zero")
-    assert broken.value.hint == "Run this command in the folder in which you run the pipeline."
+    assert missing.value.hint == "Run this command in the folder in which you run the pipeline."
+    assert broken.value.hint == f"Fix the code: `{tmp_path}/broken_module.py`, line 1."
 
 
 def test_a_module_without_that_pipeline_is_told_which_ones_it_has(
