@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
 
