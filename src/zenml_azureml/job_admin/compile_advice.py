@@ -66,6 +66,8 @@ def compile_advice(error: BaseException, pipeline: Pipeline) -> str:
         return own
     if isinstance(error, (StackValidationError, StackComponentInterfaceError)) or "the stack" in str(error):
         return "Activate the stack of the pipeline with `zenml stack set NAME`, or add the component to the active one."
+    if isinstance(error, OSError) and _users_frame(error) is None:  # those of requests too
+        return "Check the connection to the ZenML server: `zenml status`."
     if isinstance(error, ImportError) and _users_frame(error) is None:
         return "Install the packages of the active stack's components: `zenml stack describe` lists them."
     if any(isinstance(one, ValidationError) for one in _chain(error)):
