@@ -72,7 +72,7 @@ def misspelt_on_the_pipeline():
 CASES = {
     "unknown mode": with_settings({"mode": "cluster"}),
     "missing compute_name": with_settings({"mode": "compute-instance"}),
-    "illegal compute name": with_settings({"mode": "compute-cluster", "compute_name": "ci-1"}),
+    "impossible compute name": with_settings({"mode": "compute-cluster", "compute_name": "my cluster"}),
     "misspelt in the decorator": misspelt_in_the_decorator,
     "misspelt in a file": misspelt_in_a_file,
     "misspelt on the pipeline": misspelt_on_the_pipeline,
@@ -92,7 +92,7 @@ MISSPELT = ["compute_sise", "Did you mean `compute_size`?"]
 EXPECTED_OF_SETTINGS = {
     "unknown mode": ["`mode='cluster'`", "'serverless', 'compute-instance' or 'compute-cluster'"],
     "missing compute_name": ["`mode='compute-instance'` needs a `compute_name`"],
-    "illegal compute name": ["ci-1", "hyphen"],
+    "impossible compute name": ["my cluster", "hyphens"],
     "misspelt in the decorator": MISSPELT,
     "misspelt in a file": MISSPELT,
     "misspelt on the pipeline": MISSPELT,
