@@ -36,9 +36,12 @@ def test_importing_zenml_loads_nothing_of_ours_but_the_registration(tmp_path: Pa
 
     assert ours == [
         "zenml_azureml",
+        "zenml_azureml.in_job",
+        "zenml_azureml.in_job.mlflow_hook",
         "zenml_azureml.plugin",
         "zenml_azureml.plugin.constants",
         "zenml_azureml.plugin.init_hook",
+        "zenml_azureml.post_import",
     ]
 
 

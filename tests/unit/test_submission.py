@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from zenml.config import DockerSettings
 
-from zenml_azureml.submission.job_builder import checkpoint_folder, checkpoints_uri, default_variables
+from zenml_azureml.azure.jobs.submitter import build_command_job
+from zenml_azureml.specs.job import JobOptions
+from zenml_azureml.submission.job_builder import (
+    StepFacts,
+    checkpoint_folder,
+    checkpoints_uri,
+    default_variables,
+    request_for,
+)
 
 NAMES = st.text(min_size=1, max_size=300)
 
@@ -68,3 +76,36 @@ def test_a_checkpoint_folder_is_a_single_short_path_segment_of_plain_characters(
     assert not folder.startswith(".")
     assert not folder.endswith(".")
     assert checkpoint_folder(name) == folder
+
+
+DOCKER = {"MLFLOW_TRACKING_URI": "https://of-the-image", "MLFLOW_TRACKING_TOKEN": "of-the-image", "OTHER": "1"}
+
+
+@pytest.mark.parametrize("setting", ["environment", "runtime_environment"])
+def test_a_job_gets_what_its_user_has_set_for_mlflow_wherever_that_is_set(setting: str) -> None:
+    facts = StepFacts(
+        **dict.fromkeys(("pipeline", "run", "run_id", "run_tag", "run_url", "step", "step_run_id", "job_name"), "x"),
+        server_id="x",
+        image="x",
+        docker_settings=DockerSettings(**{setting: DOCKER}),
+    )
+    options = JobOptions(
+        docker_variables={"MLFLOW_EXPERIMENT_ID": "7"}, environment_variables={"MLFLOW_TRACKING_TOKEN": "of-the-step"}
+    )
+
+    request = request_for(facts, ["python"], {"MLFLOW_EXPERIMENT_NAME": "of ZenML"}, options)
+    job = build_command_job(request, None)
+
+    assert job.environment_variables["ZENML_AZUREML_MLFLOW"] == (
+        "MLFLOW_TRACKING_URI,MLFLOW_EXPERIMENT_ID,MLFLOW_EXPERIMENT_NAME,MLFLOW_TRACKING_TOKEN"
+    )
+    # Azure ML overwrites the names of MLflow (Azure/azure-sdk-for-python#38813).
+    own = {key: value for key, value in job.environment_variables.items() if key.startswith("ZENML_AZUREML_MLFLOW_")}
+    assert own == {
+        "ZENML_AZUREML_MLFLOW_TRACKING_URI": "https://of-the-image",
+        "ZENML_AZUREML_MLFLOW_EXPERIMENT_ID": "7",
+        "ZENML_AZUREML_MLFLOW_EXPERIMENT_NAME": "of ZenML",
+        "ZENML_AZUREML_MLFLOW_TRACKING_TOKEN": "of-the-step",
+    }
+    assert "MLFLOW_TRACKING_TOKEN" in request.secret_names
+    assert "OTHER" not in job.environment_variables

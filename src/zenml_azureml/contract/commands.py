@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from zenml_azureml.contract.mlflow import INJECTED, TRACKING_URI, named_by, own_name, workspace_of
 from zenml_azureml.contract.variables import RANKS, STOP_CHECK_SECONDS, VAULT_SECRET
 
 #: The entrypoint of a step's process in a job with several: `ranked_step.py`, by its path, because it imports ZenML.
@@ -63,25 +64,50 @@ _OF_SHELL: Final = re.compile(
 )
 
 
-def prepared(command: str, variables: Iterable[str]) -> str:
+#: The prefix for MLflow variables: `env` exists in every image, and becomes the program that it starts.
+_MLFLOW: Final = re.compile(r"env (-u MLFLOW_\w+ )+(MLFLOW_\w+=\"\$\w+\" )*")
+
+
+def prepared(command: str, variables: Mapping[str, str]) -> str:
     """Return the command of a job, with the preparation before the step's own command.
 
     Args:
         command: The step's own command, for a shell.
-        variables: Names of the job's environment variables.
+        variables: The job's environment variables.
 
     Returns:
         The same command if there is nothing to prepare.
     """
-    names = frozenset(variables)
-    is_watched = STOP_CHECK_SECONDS in names
-    if names & {VAULT_SECRET, RANKS}:
-        return f"{_PREPARE_AND_WATCH if is_watched else _PREPARE}{command}"
-    return f"{_PREPARE_IF_POSSIBLE}{command}" if is_watched and _is_of_program(command) else command
+    return f"{_mlflow_prefix(command, variables)}{_preparation(command, variables)}{command}"
+
+
+def _preparation(command: str, variables: Mapping[str, str]) -> str:
+    is_watched = STOP_CHECK_SECONDS in variables
+    if variables.keys() & {VAULT_SECRET, RANKS}:
+        return _PREPARE_AND_WATCH if is_watched else _PREPARE
+    return _PREPARE_IF_POSSIBLE if is_watched and _is_of_program(command) else ""
+
+
+def _mlflow_prefix(command: str, variables: Mapping[str, str]) -> str:
+    """Return the prefix that replaces Azure ML's MLflow variables by the user's, if those name another server."""
+    named = named_by(variables)
+    # In the job, the hook on MLflow compares a URI of Azure ML with that of the job's own workspace.
+    if TRACKING_URI not in named or workspace_of(variables.get(own_name(TRACKING_URI), "")):
+        return ""
+    if not _is_of_program(command):
+        return ""
+    cleared = "".join(f"-u {name} " for name in INJECTED)
+    # Expanded in the job: the command has no values. Those in a key vault follow in the preparation.
+    users = "".join(
+        f'{name}="${own_name(name)}" ' for name in INJECTED if name in named and own_name(name) in variables
+    )
+    return f"env {cleared}{users}"
 
 
 def unprepared(command: str) -> str:
     """Return the step's own command again."""
+    found = _MLFLOW.match(command)
+    command = command[found.end() :] if found else command
     for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _EARLIER):
         if command.startswith(prefix):
             return command.removeprefix(prefix)

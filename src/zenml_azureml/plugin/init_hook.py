@@ -10,15 +10,12 @@ module imports only the standard library, and raises no exception.
 
 from __future__ import annotations
 
-import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import suppress
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from zenml_azureml.plugin.constants import BUILT_IN_MODULE
+from zenml_azureml.post_import import after_import
 
 
 def install() -> None:
@@ -27,11 +24,7 @@ def install() -> None:
     A second call has no effect.
     """
     try:
-        if any(isinstance(finder, _FlavorFinder) for finder in sys.meta_path):
-            return
-        sys.meta_path.insert(0, _FlavorFinder())
-        if BUILT_IN_MODULE in sys.modules:
-            _replace_flavor(sys.modules[BUILT_IN_MODULE])
+        after_import(BUILT_IN_MODULE, _replace_flavor)
     except Exception as error:  # noqa: BLE001 - a broken plugin must never break `import zenml`
         _keep_built_in(error)
 
@@ -66,42 +59,3 @@ def _keep_built_in(error: Exception) -> None:
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-class _FlavorFinder(MetaPathFinder):
-    """A finder for one module only, the built-in flavor's, which it finds with the help of the other finders."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the real module's spec, with a loader that replaces the flavor after loading."""
-        if fullname != BUILT_IN_MODULE:
-            return None
-        others = (finder for finder in sys.meta_path if finder is not self)
-        for finder in others:
-            spec = finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if spec.loader is not None:
-                    spec.loader = _ReplacingLoader(spec.loader)
-                return spec
-        return None
-
-
-class _ReplacingLoader(Loader):
-    """A loader that calls the real loader, and then replaces the flavor."""
-
-    def __init__(self, real: Loader) -> None:
-        self._real = real
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module with the real loader."""
-        return self._real.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Execute the real module, then replace the flavor in it."""
-        self._real.exec_module(module)
-        _replace_flavor(module)
-
-    def __getattr__(self, name: str) -> object:
-        # inspect, pkgutil and importlib.resources use more methods of loaders than the two above.
-        return getattr(self._real, name)

@@ -15,6 +15,7 @@ from zenml.utils.dashboard_utils import get_run_url
 
 from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
+from zenml_azureml.contract import mlflow
 from zenml_azureml.contract.commands import rank_command
 from zenml_azureml.contract.variables import RANKS, SUBMITTED
 from zenml_azureml.exceptions import AzureMLError
@@ -129,12 +130,14 @@ def request_for(
         job_tags[tags.OPERATOR] = shortened(facts.operator, TAG_VALUE_LENGTH)
     if facts.run_url and len(facts.run_url) <= TAG_VALUE_LENGTH:  # a part of an address leads nowhere
         job_tags[tags.RUN_URL] = facts.run_url
-    variables = {**options.docker_variables, **default_variables(facts.docker_settings), **environment}
+    defaults = {**_mlflow_variables(facts.docker_settings), **default_variables(facts.docker_settings)}
+    variables = {**options.docker_variables, **defaults, **environment}
     command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
     if command != entrypoint_command:
         variables[RANKS] = "1"
     variables[SUBMITTED] = "1"
     all_variables = {**variables, **options.environment_variables}
+    variables |= mlflow.marker(all_variables)
     variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
     return JobSpec(
         name=facts.job_name,
@@ -215,6 +218,12 @@ def default_variables(docker_settings: DockerSettings) -> dict[str, str]:
         docker_settings: Docker settings of the step, whose variables take precedence.
     """
     return {name: value for name, value in _PLAIN_TRACEBACKS.items() if name not in docker_settings.environment}
+
+
+def _mlflow_variables(docker_settings: DockerSettings) -> dict[str, str]:
+    """Return the variables for MLflow that the image has from the Docker settings: Azure ML overwrites them there."""
+    image = {**docker_settings.environment, **docker_settings.runtime_environment}
+    return {name: str(image[name]) for name in mlflow.INJECTED if name in image}
 
 
 def experiment_name(pipeline_name: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from pydantic import ValidationError
 
@@ -88,7 +89,7 @@ def test_a_job_is_told_where_it_runs_and_its_own_variables_win(workspace: Worksp
         experimentName="digits",
         computeId="/x/computes/cpu",
         resources={"instanceCount": 2},
-        environmentVariables={"MINE": "1", "MLFLOW_RUN_ID": "other"},
+        environmentVariables={"MINE": "1", "AZUREML_ARM_PROJECT_NAME": "mine"},
     )
 
     launch = build_launch(job, workspace, "https://127.0.0.1:1")
@@ -98,15 +99,33 @@ def test_a_job_is_told_where_it_runs_and_its_own_variables_win(workspace: Worksp
         "AZUREML_ARM_SUBSCRIPTION": "sub",
         "AZUREML_ARM_RESOURCEGROUP": "group",
         "AZUREML_ARM_WORKSPACE_NAME": "ws",
-        "AZUREML_ARM_PROJECT_NAME": "digits",
+        "AZUREML_ARM_PROJECT_NAME": "mine",
         "AZUREML_NODE_COUNT": "2",
         "AZUREML_CR_COMPUTE_CONTEXT": '{"cluster_name": "cpu"}',
-        "MLFLOW_RUN_ID": "other",
         "MINE": "1",
     }
     assert expected.items() <= launch.environment.items()
     assert launch.node_count == 2
     assert [process.node for process in launch.processes] == [0, 1]
+
+
+def test_a_job_is_led_to_its_own_mlflow_run_whatever_its_own_variables_say(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    # Azure/azure-sdk-for-python#38813: the runtime overwrites them. The names are of a dump of a job's environment.
+    names = ("TRACKING_URI", "RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME", "TRACKING_TOKEN")
+    sent = {f"MLFLOW_{name}": "mine" for name in names} | {"MLFLOW_TRACKING_USERNAME": "me"}
+    job = make_job(workspace, tmp_path, experimentName="digits", environmentVariables=sent)
+
+    environment = build_launch(job, workspace, "https://127.0.0.1:1").environment
+
+    assert environment["MLFLOW_TRACKING_URI"] == f"azureml://127.0.0.1:1/mlflow/v1.0{workspace.path}"
+    assert (environment["MLFLOW_RUN_ID"], environment["MLFLOW_EXPERIMENT_NAME"]) == ("job", "digits")
+    assert environment["MLFLOW_EXPERIMENT_ID"] == environment["AZUREML_EXPERIMENT_ID"]
+    assert environment["MLFLOW_TRACKING_TOKEN"] == environment["AZUREML_RUN_TOKEN"]
+    claims = jwt.decode(environment["MLFLOW_TRACKING_TOKEN"], options={"verify_signature": False})
+    assert claims["exp"] == (NOW + timedelta(days=21)).timestamp()
+    assert environment["MLFLOW_TRACKING_USERNAME"] == "me"
 
 
 def test_literals_are_put_in_as_they_are_and_data_as_folders_of_the_job(workspace: Workspace, tmp_path: Path) -> None:

@@ -85,5 +85,6 @@ def test_nothing_but_the_standard_library_and_this_package_is_imported() -> None
 
 
 def test_only_a_job_that_has_something_to_prepare_is_prepared() -> None:
-    assert prepared("python train.py", ["PATH"]) == "python train.py"
-    assert prepared("python train.py", ["PATH", VAULT_SECRET]) == "python -m zenml_azureml.in_job python train.py"
+    assert prepared("python train.py", {"PATH": "/bin"}) == "python train.py"
+    in_vault = {"PATH": "/bin", VAULT_SECRET: "https://v"}
+    assert prepared("python train.py", in_vault) == "python -m zenml_azureml.in_job python train.py"

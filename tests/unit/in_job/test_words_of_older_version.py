@@ -32,9 +32,9 @@ def test_a_job_with_ranks_or_secrets_has_the_same_command_line_and_variables() -
     ranked = shlex.join(rank_command(shlex.split(OF_ZENML)))
 
     assert ranked == RANKED
-    assert prepared(ranked, ["ZENML_AZUREML_JOB_RANKS"]) == f"python -m zenml_azureml.in_job {RANKED}"
+    assert prepared(ranked, {"ZENML_AZUREML_JOB_RANKS": "1"}) == f"python -m zenml_azureml.in_job {RANKED}"
     names = ["ZENML_AZUREML_JOB_VAULT_SECRET", "ZENML_AZUREML_JOB_VAULT_AUDIENCE"]
-    assert prepared(OF_ZENML, names) == f"python -m zenml_azureml.in_job {OF_ZENML}"
+    assert prepared(OF_ZENML, dict.fromkeys(names, "1")) == f"python -m zenml_azureml.in_job {OF_ZENML}"
     assert [*names, "ZENML_AZUREML_JOB_RANKS"] == [variables.VAULT_SECRET, variables.VAULT_AUDIENCE, variables.RANKS]
     assert OUTPUT == "checkpoints"
 

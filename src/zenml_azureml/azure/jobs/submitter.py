@@ -37,6 +37,7 @@ from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import prepared
+from zenml_azureml.contract.mlflow import marker, named_by, with_own_names
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.safe_text import safe_name, safe_tags
 from zenml_azureml.specs.job import JobIdentity, JobService, JobSpec
@@ -131,7 +132,9 @@ def _environment_variables(request: JobSpec) -> dict[str, str]:
     if identity is not None and identity.client_id:
         # Without it, DefaultAzureCredential in the job does not pick a user-assigned identity.
         variables.setdefault("AZURE_CLIENT_ID", identity.client_id)
-    return variables
+    # A fallback target may have further variables.
+    named = marker([*named_by(variables), *request.options.environment_variables])
+    return with_own_names({**variables, **named})
 
 
 def _outputs(checkpoints: str | None) -> dict[str, Output] | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
+import jwt
 from pydantic import Field, TypeAdapter
 
 from zenml_azureml.emulator.jobs.exits import FailedError
@@ -30,6 +33,9 @@ _SERVERLESS_SIZE = "Standard_DS3_v2"
 _TIMEOUT: TypeAdapter[timedelta] = TypeAdapter(
     Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))]
 )
+
+#: Longest life of a job, and so of its token: Microsoft's "Manage and increase quotas and limits".
+_LONGEST_LIFE = timedelta(days=21)
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
 #: A path in a datastore of the workspace, in either of the forms that jobs name it by.
@@ -64,6 +70,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
             **{f"AZURE_ML_OUTPUT_{name}": str(folder) for name, folder in mounts.items()},
             **(job.properties["environmentVariables"] or {}),
+            **mlflow_variables(job, workspace, base_url),
         },
         folder=job.folder,
         node_count=resources["instanceCount"],
@@ -133,8 +140,7 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
 
     Names and meaning are those that public programs read in jobs: `azureml-assets` (AZUREML_ARM_*,
     AZUREML_RUN_ID), the Azure ML SDKs (AZUREML_WORKSPACE_ID, AZUREML_*_ENDPOINT), training scripts
-    (AZUREML_CR_NODE_RANK, AZUREML_NODE_COUNT, MLFLOW_*). The run's own token (AZUREML_RUN_TOKEN) is
-    left out: nothing here would accept it.
+    (AZUREML_CR_NODE_RANK, AZUREML_NODE_COUNT).
     """
     properties = job.properties
     experiment = properties["experimentName"]
@@ -144,6 +150,8 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
         "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
         "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
         "AZUREML_ARM_PROJECT_NAME": experiment,
+        "AZUREML_EXPERIMENT_ID": experiment_id(workspace, experiment),
+        "AZUREML_RUN_TOKEN": run_token(job),
         "AZUREML_WORKSPACE_ID": workspace.workspace_id,
         "AZUREML_WORKSPACE_SCOPE": workspace.path,
         "AZUREML_EXPERIMENT_SCOPE": f"{workspace.path}/experiments/{experiment}",
@@ -151,14 +159,40 @@ def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[st
         "AZUREML_DISCOVERY_SERVICE_ENDPOINT": f"{base_url}/discovery",
         "AZUREML_NODE_COUNT": str(properties["resources"]["instanceCount"]),
         "AZ_BATCHAI_JOB_NAME": job.name,
-        "MLFLOW_TRACKING_URI": properties["services"]["Tracking"]["endpoint"].rstrip("?"),
-        "MLFLOW_RUN_ID": job.name,
-        "MLFLOW_EXPERIMENT_NAME": experiment,
     }
     target = compute_name(properties["computeId"])
     if target is not None:
         variables["AZUREML_CR_COMPUTE_CONTEXT"] = json.dumps({"cluster_name": target})
     return variables
+
+
+def mlflow_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
+    """Return the variables by which MLflow logs to the job's own run.
+
+    Azure ML's runtime overwrites those of the job with them (reported in Azure/azure-sdk-for-python#38813, of the URI,
+    the run and the experiment's id; Guess: of the other two as well). The URI leads to the service itself, here the
+    emulator, which does not serve MLflow. Nothing here accepts the token, which is the run's own.
+    """
+    experiment = job.properties["experimentName"]
+    return {
+        "MLFLOW_TRACKING_URI": f"azureml://{urlsplit(base_url).netloc}/mlflow/v1.0{workspace.path}",
+        "MLFLOW_RUN_ID": job.name,
+        "MLFLOW_EXPERIMENT_ID": experiment_id(workspace, experiment),
+        "MLFLOW_EXPERIMENT_NAME": experiment,
+        # Guess: the two tokens are the same; azureml-mlflow uses either in the same way.
+        "MLFLOW_TRACKING_TOKEN": run_token(job),
+    }
+
+
+def run_token(job: Job) -> str:
+    """Return the token with which a job reports to its own run: a JWT, of which clients read when it expires."""
+    # Guess: all other claims of a run's token. Nothing here accepts it.
+    return jwt.encode({"runId": job.name, "exp": job.created_at + _LONGEST_LIFE}, job.machine_secret)
+
+
+def experiment_id(workspace: Workspace, name: str) -> str:
+    """Return the id of an experiment, made from its name."""
+    return str(uuid.uuid5(uuid.UUID(workspace.workspace_id), f"experiments/{name}"))
 
 
 def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:

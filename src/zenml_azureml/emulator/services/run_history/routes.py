@@ -14,9 +14,9 @@ from aiohttp import web
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import STARTED, WORKSPACE, json_body, workspace_of
 from zenml_azureml.emulator.http.schemas import RunChangeSchema
+from zenml_azureml.emulator.jobs.launch import experiment_id
 from zenml_azureml.emulator.services.aml.job_views import check_merged, update
 from zenml_azureml.emulator.services.run_history.views import (
-    experiment_id,
     failure,
     job_specification,
     run_definition,

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime, timedelta
 
 from zenml_azureml.emulator.http.responses import timestamp
-from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, experiment_id, timeout_of
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -210,11 +210,6 @@ def failure(code: str, message: str, *, location: str, now: datetime, component:
         "time": timestamp(now),
         "componentName": component,
     }
-
-
-def experiment_id(workspace: Workspace, name: str) -> str:
-    """Return the id of an experiment, made from its name."""
-    return _stable_id(workspace, f"experiments/{name}")
 
 
 def _stable_id(workspace: Workspace, path: str) -> str:
