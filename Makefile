@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo guesses parity test test-long test-documents test-docker compare-docker test-torch test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo guesses parity test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,6 +40,9 @@ compare-docker: setup ## Run the same pipelines with the built-in operator and w
 
 test-torch: setup ## Train on several nodes with torch, in an environment of its own, where pip finds a CPU build
 	tests/torch/run
+
+test-mlflow: setup ## Log to a real MLflow server, and to a stub of Azure ML's, in an environment of its own
+	tests/mlflow/run
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions \
@@ -131,4 +134,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-torch .venv-azure-cli .venv-site .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-torch .venv-mlflow .venv-azure-cli .venv-site .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -21,6 +21,7 @@ from zenml_azureml.azure.jobs.details import JobDetails, describe_job
 from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.listing import find_job, list_jobs
 from zenml_azureml.azure.jobs.manifest import spec_of
+from zenml_azureml.azure.jobs.metrics import fetch_metrics
 from zenml_azureml.azure.jobs.monitor import JobMonitor
 from zenml_azureml.azure.jobs.resubmission import spec_from_job
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
@@ -142,6 +143,17 @@ class Workspace:
         """
         name, options = preview(self._connection, compute, request.options, demands)
         return spec_of(build_command_job(replace(request, options=options), name))
+
+    def metrics(self, job_name: str) -> dict[str, float | str]:
+        """Return the metrics of a job. See `jobs.metrics.fetch_metrics`.
+
+        Raises:
+            AzureMLError: If they cannot be read.
+        """
+        try:
+            return fetch_metrics(self._connection, job_name)
+        except AzureError as error:
+            raise explain(f"reading the metrics of the job `{job_name}`", error, self.address) from error
 
     def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
         """Watch a job; a second call returns the same handle. See `JobMonitor.watch`."""

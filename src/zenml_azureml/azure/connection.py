@@ -190,12 +190,22 @@ class WorkspaceConnection:
         self._hosts.check_blob(url)
         return read_blob(pipeline, url, offset, most_bytes)
 
-    @cached_property
+    @property
     def run_history_url(self) -> str:
-        """The address of the workspace's run history, without a slash at the end.
+        """The address of the workspace's run history, without a slash at the end."""
+        return f"{self._api_url}/history/v1.0{self.address.path}"
 
-        Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
+    @property
+    def mlflow_url(self) -> str:
+        """The address of MLflow's API of the workspace, without a slash at the end.
+
+        Source of the path: azureml-mlflow, for MLflow 2 and 3.
         """
+        return f"{self._api_url}/mlflow/v2.0{self.address.path}/api/2.0/mlflow"
+
+    @cached_property
+    def _api_url(self) -> str:
+        # Found as the SDK finds it: workspace, then its discovery URL, then the `api` service named there.
         discovery = self._workspace.discovery_url
         if not isinstance(discovery, str):
             raise AnswerError(f"The workspace {self.address.path} has no `discoveryUrl`.")
@@ -203,7 +213,7 @@ class WorkspaceConnection:
         if not isinstance(api, str):
             raise AnswerError(f"{address_of(discovery)} has no address of the service `api`.")
         self._hosts.check_token(api)
-        return f"{api.rstrip('/')}/history/v1.0{self.address.path}"
+        return api.rstrip("/")
 
     @property
     def location(self) -> str:

@@ -127,9 +127,9 @@ def pacer_for(resource_manager: str, subscription_id: str, time: Time) -> Pacer:
 
 
 def _is_limited(url: str) -> bool:
-    # Run history and storage have other limits, which Microsoft has not published.
+    # Run history, MLflow's API and storage have other limits, which Microsoft has not published.
     front, found, _ = urlsplit(url).path.lower().partition("/subscriptions/")
-    return bool(found) and "/history/" not in f"{front}/"
+    return bool(found) and not {"history", "mlflow"} & set(front.split("/"))
 
 
 def _kind(method: str) -> str:

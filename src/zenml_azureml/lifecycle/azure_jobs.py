@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from zenml.logger import get_logger
 
 from zenml_azureml import tags
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
@@ -89,6 +90,17 @@ class AzureJobs:
         """Delete the secret of a step's job in a key vault. Never raises."""
         recorded = step_runs.recorded_vault_secret(step.step_run)
         self.workspace(step).drop_secret(step.job_name, recorded, in_background=in_background)
+
+    def metrics(self, step: StepExecution) -> dict[str, float | str]:
+        """Return the metrics of a step's job if its settings request them. Never raises: a failure is logged."""
+        if not step.plan.settings.metrics_as_metadata:
+            return {}
+        try:
+            return self.workspace(step).metrics(step.job_name)
+        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its metrics
+            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
+            logger.warning("Could not read the metrics of step `%s`: %s", step.name, " ".join(reason.split()))
+            return {}
 
     def release(self, step: StepExecution) -> None:
         """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
+#: The last value of each metric that the job has logged to its own run in Azure ML, by name.
+METRICS_KEY = "azureml_metrics"
+
 
 class Publisher:
     """Publishes the ends of one operator's steps. Thread-safe: it has no state.
@@ -141,6 +144,9 @@ class Publisher:
         # If the process that submitted the job was killed before it could save it.
         is_known = step_runs.is_recorded(step.step_run)
         ahead = {} if is_known else {**step_runs.facts_of(job), **cost_ahead(step.state.attempt)}
+        metrics = self._jobs.metrics(step)
+        if metrics:
+            ahead[METRICS_KEY] = metrics
         try:
             save(step.step_run, self._component_id, step.state.attempts, ahead)
         except ServerUnavailableError:

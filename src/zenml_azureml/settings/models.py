@@ -168,6 +168,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         stop_check_seconds: Average interval in seconds at which the running job checks if its step is over on the ZenML
             server, so that it stops itself; 0 for no checks.
         stream_logs: True to show the job's log, and its status while it is queued, during the step.
+        metrics_as_metadata: True to copy the last value of each MLflow metric of the job's run in Azure ML to the
+            step's metadata, when the job has ended.
         display_name: Name of the job in Studio; by default the step and the run.
         description: Description of the job in Studio.
         tags: Tags of the job, in addition to those with pipeline, run and step.
@@ -218,6 +220,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     max_cancel_minutes: float = Field(default=10, gt=0)
     stop_check_seconds: float = Field(default=60, ge=0)
     stream_logs: bool = True
+    metrics_as_metadata: bool = False
 
     display_name: str | None = None
     description: str | None = None

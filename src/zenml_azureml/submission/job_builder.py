@@ -130,8 +130,8 @@ def request_for(
         job_tags[tags.OPERATOR] = shortened(facts.operator, TAG_VALUE_LENGTH)
     if facts.run_url and len(facts.run_url) <= TAG_VALUE_LENGTH:  # a part of an address leads nowhere
         job_tags[tags.RUN_URL] = facts.run_url
-    defaults = {**_mlflow_variables(facts.docker_settings), **default_variables(facts.docker_settings)}
-    variables = {**options.docker_variables, **defaults, **environment}
+    of_image = _mlflow_variables(facts.docker_settings)
+    variables = {**of_image, **options.docker_variables, **default_variables(facts.docker_settings), **environment}
     command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
     if command != entrypoint_command:
         variables[RANKS] = "1"
