@@ -8,10 +8,7 @@ import pytest
 
 from tests.azure.hostile_client import TOKEN, Client
 from tests.azure.hostile_server import WORKSPACE, Handler
-from tests.azure.test_hostile_server import client, servers
 from zenml_azureml.azure.jobs.metrics import fetch_metrics, metrics_of
-
-__all__ = ["client", "servers"]
 
 #: Answer of "Get Run" of MLflow's REST API (mlflow.org/docs/latest/api_reference/rest-api.html#get-run).
 RUN: dict[str, Any] = {
