@@ -163,7 +163,8 @@ def _preview(
     if by_vault:
         url = vault_secret or f"https://{_KEY_VAULT}/secrets/{request.name}"
         redacted = without_secrets(redacted, url, workspace.address.cloud.vault)
-    document = workspace.preview(redacted, resolution.compute, demands)
+    compute = map_texts(resolution.compute, lambda _, text: redacted_text(text))
+    document = workspace.preview(redacted, compute, demands)
     environment, _, version = str(document["environment"]).removeprefix("azureml:").rpartition(":")
     address, image = workspace.address, request.image
     return Preview(
