@@ -96,7 +96,7 @@ def _in_body(owner: ast.AST, body: list[ast.stmt]) -> Iterator[Site]:
 def _in_statement(statement: ast.stmt) -> Iterator[Site]:
     if isinstance(statement, (ast.If, ast.While)):
         yield statement.test, f"negates `{_short(statement.test)}`", _negation(statement, "test")
-    if isinstance(statement, ast.Return) and statement.value is not None and not _is_none(statement.value):
+    if isinstance(statement, ast.Return) and statement.value is not None and not _is_false(statement.value):
         yield statement, f"returns None for `{_short(statement.value)}`", _none(statement)
     for node in _own_expressions(statement):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _OPPOSITES:
@@ -189,8 +189,9 @@ def _other_bool(node: ast.Constant) -> Change:
     return change
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
+def _is_false(node: ast.expr) -> bool:
+    """True for a constant that callers who ask only whether it is true cannot tell from None."""
+    return isinstance(node, ast.Constant) and not node.value
 
 
 def _short(node: ast.AST) -> str:

@@ -41,7 +41,7 @@ def test_no_job_appears_after_one_that_ended_for_good(
     elif status is None:
         assert expected  # its process may have been killed at the PUT
     else:
-        assert expected is not predecessor.reported  # the next job of a step that was being moved
+        assert expected is (not predecessor.reported)  # the next job of a step that was being moved
 
 
 @given(predecessors, unfinished, spans)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import threading, time
 
@@ -56,3 +58,43 @@ print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, signal.getsignal(signa
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
 
     assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_user_is_warned_of_signals_that_are_not_noticed_until_the_main_thread_has_seen_to_it() -> None:
+    program = """
+import threading
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+told = []
+worker = threading.Thread(target=lambda: (STOP_SIGNALS.notice(), told.append(STOP_SIGNALS.warning("my-run"))))
+worker.start()
+worker.join()
+print("runs stop my-run" in told[0])
+STOP_SIGNALS.notice()
+print(STOP_SIGNALS.warning("my-run") == "")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+@pytest.mark.parametrize(("replaced", "code", "printed"), [(True, 0, ["own", "noticed"]), (False, -15, [])])
+def test_a_handler_that_another_one_has_replaced_leaves_the_end_to_that(
+    replaced: bool, code: int, printed: list[str]
+) -> None:
+    program = f"""
+import os, signal
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+STOP_SIGNALS.notice()
+number, first = STOP_SIGNALS.number, signal.getsignal(signal.SIGTERM)
+def own(*arguments):
+    print("own", flush=True)
+    first(*arguments)  # as ZenML's handler does
+if {replaced}:
+    signal.signal(signal.SIGTERM, own)
+os.kill(os.getpid(), signal.SIGTERM)
+print("noticed" if STOP_SIGNALS.number > number else "missed", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == code, done.stderr
+    assert done.stdout.split() == printed
