@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
 from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
@@ -49,3 +50,17 @@ def test_at_exit_each_stop_that_cannot_be_published_is_logged(
     messages = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(messages) == 2
     assert all("zenml-azureml jobs wait zenml-1" in message for message in messages)
+
+
+@pytest.mark.parametrize("reported", [False, True])
+def test_the_end_of_the_process_stops_each_step_that_has_not_reported_its_end(
+    reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, stopped = World(Clock()), list[Any]()
+    monkeypatch.setattr(step_runs, "publish_stopped", lambda step_run, _account: stopped.append(step_run))
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: reported)
+    monkeypatch.setattr(step_runs, "reported_ends", lambda _run: {world.step.id} if reported else set())
+
+    world.controller.stop([world.step], PROCESS_ENDED)
+
+    assert stopped == ([] if reported else [world.step_run])
