@@ -38,6 +38,32 @@ def test_each_of_azures_hosts_is_the_emulator(proxied: Emulator, host: str) -> N
     assert "/some/path" in [request["path"] for request in requests_of(proxied)]
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("team.azurecr.io", "digits.westeurope.inference.ml.azure.com", "account.dfs.core.windows.net"),
+        *("team.azurecr.cn", "digits.westeurope.inference.ml.azure.us", "graph.microsoft.com"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/v2/", "/subscriptions/any", "/score?api-version=1"])
+def test_a_service_that_is_not_there_says_so_and_no_request_reaches_azure(
+    proxied: Emulator, host: str, path: str
+) -> None:
+    answer = get(proxied, f"https://{host}{path}")
+
+    assert answer.status_code == 501
+    assert answer.json()["error"]["code"] == "NotEmulated"
+    assert answer.json()["error"]["message"].startswith(f"The service at {host} is not emulated.")
+    assert "docs/emulator.md" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("host", ["westeurope.api.azureml.ms", "chinaeast2.api.ml.azure.cn"])
+def test_requests_to_mlflow_at_azures_own_host_reach_no_azure(proxied: Emulator, host: str) -> None:
+    answer = get(proxied, f"https://{host}/mlflow/v2.0/subscriptions/any/api/2.0/mlflow/runs/get")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "NotEmulated")
+
+
 def test_clients_that_know_nothing_of_it_sign_in_and_submit(proxied: Emulator) -> None:
     credential = ClientSecretCredential(proxied.tenant_id, proxied.client_id, proxied.client_secret)
     workspace = proxied.context.store.workspaces[0]

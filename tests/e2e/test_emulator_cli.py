@@ -447,6 +447,17 @@ class TestTheShell:
         assert Path(certifi.where()).read_text() in (tmp_path / "bundle").read_text()
         assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text()
 
+    @pytest.mark.parametrize(("options", "warned"), [([], True), (["--proxy"], False)])
+    def test_clients_that_still_reach_azure_are_named_where_there_is_no_proxy(
+        self, state: Path, options: list[str], warned: bool
+    ) -> None:
+        started(state, *options)
+
+        printed = emulator("env", state).stdout
+
+        comments = [line for line in printed.splitlines() if line.startswith("#")]
+        assert [("Azure CLI" in line, "--proxy" in line) for line in comments] == [(True, True)] * warned
+
     def test_behind_its_proxy_it_is_found_at_azures_own_addresses(self, state: Path) -> None:
         running = started(state, "--proxy")
         run = f"{sys.executable} -m zenml_azureml.cli emulator env --state {state}"

@@ -226,6 +226,8 @@ def env(state: Path, unset: bool, sign_in: Any) -> None:
         running = running_in(state)
         bundle = shell_env.ca_bundle(running, os.environ)
         lines = shell_env.set_lines(shell_env.variables(running, bundle, os.environ, sign_in), os.environ)
+        if not running.proxy_url:
+            lines.append(f"# {shell_env.REACH_AZURE}")  # at the end: an unquoted $(...) makes one line of all
     echo("\n".join(lines))
 
 

@@ -14,7 +14,7 @@ from zenml_azureml.emulator.http.access import ACCESS, Access, guard
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
 from zenml_azureml.emulator.http.connections import CONNECTIONS, DEFAULT_LIMITS, Connections, note_connection
 from zenml_azureml.emulator.http.faults import FAULTS, Faults, inject
-from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version
+from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version, unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
 from zenml_azureml.emulator.services.aml import computes, datastores, environments, jobs, operations, sizes, workspaces
@@ -25,6 +25,7 @@ from zenml_azureml.emulator.services.entra import routes as tokens
 from zenml_azureml.emulator.services.entra.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
+from zenml_azureml.emulator.services.missing_hosts import missing_service
 from zenml_azureml.emulator.services.run_history import routes as history
 from zenml_azureml.emulator.services.storage import routes as blobs
 from zenml_azureml.emulator.services.storage.hosts import blob_service
@@ -59,7 +60,7 @@ _WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.r
 # the second one.
 _MIDDLEWARES = (
     *(note_connection, guard, answer_refusals, record, inject),
-    *(answer_refusals, demand_token, limit_rate, demand_role, demand_api_version),
+    *(answer_refusals, *map(unless_other_host, (demand_token, limit_rate, demand_role, demand_api_version))),
 )
 
 
@@ -85,6 +86,8 @@ def build_app(context: Context, access: Access, connections: Connections | None 
     for cloud in CLOUDS.values():
         app.add_domain(cloud.blob_hosts, blob_service(context))
         app.add_domain(cloud.vault_hosts, vault_service(context))
+        for host in cloud.not_emulated:
+            app.add_domain(host, missing_service(context))
     for vault in context.store.vaults:
         app.add_domain(vault.address.removeprefix("https://"), vault_service(context))
     app.on_response_prepare.append(_hide_server)

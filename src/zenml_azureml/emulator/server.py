@@ -29,7 +29,7 @@ from zenml_azureml.emulator.local.state_folder import claim, clear_jobs
 from zenml_azureml.emulator.local.tls import certificates
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS, CLOUDS
+from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
 from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
@@ -97,7 +97,8 @@ class Emulator:
     ) -> None:
         folder = claim(folder)
         clear_jobs(folder)
-        self._certificates = certificates(folder, () if proxy_port is None else AZURE_HOSTS)
+        hosts = () if proxy_port is None else certified_hosts(workspace.location for workspace in workspaces)
+        self._certificates = certificates(folder, hosts)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
         found = identity(folder)

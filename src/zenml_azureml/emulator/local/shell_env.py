@@ -61,6 +61,11 @@ _EXPORTED = (
     "AZUREML_ARM_WORKSPACE_NAME",
     STATE_VARIABLE,
 )
+#: Comment for users of an emulator without a proxy.
+REACH_AZURE = (
+    "ZenML's Azure service connector, the azure-mgmt-* packages, the Azure CLI and MLflow follow none of these "
+    "variables: they reach Azure itself, unless the emulator is started with --proxy."
+)
 _KEY_VARIABLES = (KEY_VARIABLE, CURL_VARIABLE)
 # requests and curl read the lower-case ones first, other clients read the upper-case ones only.
 _PROXY = ("HTTPS_PROXY", "https_proxy")

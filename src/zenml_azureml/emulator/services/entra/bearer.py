@@ -43,11 +43,11 @@ async def demand_token(
 
 
 def _needs_token(request: web.Request) -> bool:
-    """True for all that is served, but for what `WITHOUT_TOKEN` lists and other hosts serve."""
+    """True for all that is served, but for what `WITHOUT_TOKEN` lists."""
     found = request.match_info
     if found.http_exception is not None:
         return request.path.lower().lstrip("/").startswith(("subscriptions", "tenants", "history/"))
-    return len(found.apps) == 1 and found.handler not in request.app[WITHOUT_TOKEN]
+    return found.handler not in request.app[WITHOUT_TOKEN]
 
 
 def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -18,6 +19,8 @@ class EmulatedCloud:
         blob_hosts: Pattern of the hosts of storage accounts' blobs.
         vault: Audience of tokens for key vaults.
         registry_suffix: Suffix of the hosts of container registries.
+        aml_hosts: Patterns of the hosts of Azure ML's own services: run history and MLflow.
+        not_emulated: Patterns of the hosts of services that the emulator does not have.
     """
 
     arm_audiences: tuple[str, ...]
@@ -28,6 +31,8 @@ class EmulatedCloud:
     blob_hosts: str
     registry_suffix: str
     vault: str
+    aml_hosts: tuple[str, ...]
+    not_emulated: tuple[str, ...]
 
     @property
     def vault_hosts(self) -> str:
@@ -48,7 +53,10 @@ def _cloud(
     login: tuple[str, ...],
     blobs: str,
     registries: str,
+    aml: tuple[str, ...],
+    others: tuple[str, ...],
 ) -> EmulatedCloud:
+    storage = blobs.removeprefix("*.blob")
     return EmulatedCloud(
         arm_audiences=(f"{old_management}/", old_management, f"{resource_manager}/", resource_manager),
         other_audiences=frozenset({"https://storage.azure.com", studio, vault}),
@@ -58,11 +66,15 @@ def _cloud(
         blob_hosts=blobs,
         registry_suffix=registries,
         vault=vault,
+        aml_hosts=aml,
+        not_emulated=(f"*{registries}", *(f"*.{kind}{storage}" for kind in ("dfs", "file", "queue", "table")), *others),
     )
 
 
 #: Azure's clouds by name. Source: what `az cloud show` prints, which Microsoft's documentation shows; the login hosts
-#: are the aliases that instance discovery names (AzureAD/microsoft-authentication-library-for-js, its metadata).
+#: are the aliases that instance discovery names (AzureAD/microsoft-authentication-library-for-js, its metadata); those
+#: of Azure ML, of its deployments and notebooks, and of Microsoft Graph: "Configure inbound and outbound network
+#: traffic" for Azure ML, which lists the hosts of each cloud.
 # Guess: that the other clouds take the same kinds of audience as the public one, whose refusal is quoted.
 CLOUDS = {
     "AzureCloud": _cloud(
@@ -73,6 +85,8 @@ CLOUDS = {
         login=("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
         blobs="*.blob.core.windows.net",
         registries=".azurecr.io",
+        aml=("*.api.azureml.ms", "*.experiments.azureml.net"),
+        others=("*.inference.ml.azure.com", "*.notebooks.azure.net", "graph.microsoft.com", "graph.windows.net"),
     ),
     "AzureChinaCloud": _cloud(
         "https://management.core.chinacloudapi.cn",
@@ -82,6 +96,8 @@ CLOUDS = {
         login=("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
         blobs="*.blob.core.chinacloudapi.cn",
         registries=".azurecr.cn",
+        aml=("*.api.ml.azure.cn", "*.experiments.ml.azure.cn"),
+        others=("*.inference.ml.azure.cn", "*.notebooks.chinacloudapi.cn", "graph.chinacloudapi.cn"),
     ),
     "AzureUSGovernment": _cloud(
         "https://management.core.usgovcloudapi.net",
@@ -91,12 +107,28 @@ CLOUDS = {
         login=("login.microsoftonline.us", "login.usgovcloudapi.net"),
         blobs="*.blob.core.usgovcloudapi.net",
         registries=".azurecr.us",
+        aml=("*.api.ml.azure.us", "*.experiments.ml.azure.us"),
+        others=("*.inference.ml.azure.us", "*.notebooks.usgovcloudapi.net", "graph.microsoft.us"),
     ),
 }
 
-#: The hosts that the emulator can answer for, as patterns in which `*` stands for any beginning.
+#: The hosts that the emulator answers for, as patterns in which `*` stands for any beginning.
 AZURE_HOSTS = tuple(
     host
     for cloud in CLOUDS.values()
-    for host in (*cloud.login_hosts, cloud.resource_manager, cloud.blob_hosts, cloud.vault_hosts)
+    for host in (
+        *(*cloud.login_hosts, cloud.resource_manager, cloud.blob_hosts, cloud.vault_hosts),
+        *(*cloud.aml_hosts, *cloud.not_emulated),
+    )
 )
+
+
+def certified_hosts(regions: Iterable[str]) -> tuple[str, ...]:
+    """Return the names for a certificate, in which `*` stands for one label only.
+
+    Args:
+        regions: Regions of the workspaces, which are labels in the hosts of their deployments.
+    """
+    deployments = [host for host in AZURE_HOSTS if host.startswith("*.inference.")]
+    names = (host.replace("*", f"*.{region}", 1) for region in sorted(set(regions)) for host in deployments)
+    return (*AZURE_HOSTS, *names)

@@ -1,0 +1,24 @@
+"""Hosts of Azure's services that the emulator does not have: no request that is meant for it may reach Azure."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.responses import not_emulated
+
+
+def missing_service(context: Context) -> web.Application:
+    """Return the service at the hosts of one kind, which answers each request with 501.
+
+    Args:
+        context: State for its handlers.
+    """
+    app = web.Application()
+    app[CONTEXT] = context
+    app.router.add_route("*", "/{path:.*}", _answer)
+    return app
+
+
+async def _answer(request: web.Request) -> web.Response:
+    raise not_emulated(f"The service at {request.host}")
