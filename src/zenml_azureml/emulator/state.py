@@ -187,6 +187,8 @@ class Workspace:
         container_registry: ARM id of the container registry that belongs to it; None if none was needed yet.
         user_assigned: Its user-assigned identities, as ARM shows them.
         primary_identity: ARM id of that one of them which it uses; None for its own.
+        tags: Its tags.
+        updated: Properties that an update has set.
     """
 
     subscription_id: str
@@ -200,6 +202,8 @@ class Workspace:
     container_registry: str | None = None
     user_assigned: Json = field(default_factory=dict)
     primary_identity: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    updated: Json = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     environments: dict[str, EnvironmentContainer] = field(default_factory=dict)
     computes: dict[str, Compute] = field(default_factory=dict)

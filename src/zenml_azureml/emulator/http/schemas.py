@@ -238,11 +238,17 @@ class _WorkspaceIdentity(_Schema):
 class _Workspace(_Schema):
     primary: _Text | None = Field(None, alias="primaryUserAssignedIdentity")
     registry: _Text | None = Field(None, alias="containerRegistry")
+    shown_name: _Text | None = Field(None, alias="friendlyName")
+    description: str | None = None
+    image_build_compute: _Text | None = Field(None, alias="imageBuildCompute")
+    application_insights: _Text | None = Field(None, alias="applicationInsights")
+    public_network_access: Literal["Enabled", "Disabled"] | None = Field(None, alias="publicNetworkAccess")
 
 
 class WorkspaceSchema(_Schema):
     """The body of a workspace's PATCH."""
 
+    tags: dict[str, str] | None = None
     properties: _Workspace | None = None
     identity: _WorkspaceIdentity | None = None
 

@@ -15,6 +15,7 @@ from zenml_azureml.emulator.http.responses import (
     aml_json,
     gateway_json,
     json_body,
+    not_emulated,
     subscription_not_found,
     timestamp,
     workspace_of,
@@ -24,6 +25,11 @@ from zenml_azureml.emulator.services.arm.other_resources import storage_account_
 from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
+
+#: Properties that an update sets, and that are shown; no more follows from them here.
+_UPDATED = ("friendlyName", "description", "imageBuildCompute", "applicationInsights", "publicNetworkAccess")
+#: Properties whose update has an effect on jobs.
+_WITH_EFFECT = ("containerRegistry", "primaryUserAssignedIdentity")
 
 
 def routes() -> list[web.RouteDef]:
@@ -45,11 +51,24 @@ async def _get(request: web.Request) -> web.Response:
 
 
 async def _update(request: web.Request) -> web.Response:
-    """Give a workspace another container registry, or user-assigned identities, as `az ml workspace update` does."""
+    """Update a workspace, as `az ml workspace update` does.
+
+    Raises:
+        GatewayError: 501, for a property of which the emulator has no update: success means that it has happened.
+    """
     workspace = workspace_of(request)
     sent = await json_body(request, WorkspaceSchema)
     properties, identity = sent.get("properties") or {}, sent.get("identity") or {}
-    if "userAssignedIdentities" in identity:
+    now = _render(workspace, request.app[CONTEXT])["properties"]
+    for name, value in properties.items():
+        if name not in (*_UPDATED, *_WITH_EFFECT) and not _is_unchanged(name, value, now):
+            raise not_emulated(f"The update of the property {name} of a workspace")
+    if "tags" in sent:
+        workspace.tags = sent["tags"] or {}
+    workspace.updated.update({name: value for name, value in properties.items() if name in _UPDATED})
+    if "type" in identity and "UserAssigned" not in str(identity["type"]):
+        workspace.user_assigned = {}
+    elif "userAssignedIdentities" in identity:
         workspace.user_assigned = user_assigned(identity["userAssignedIdentities"] or {})
     if "primaryUserAssignedIdentity" in properties:
         workspace.primary_identity = properties["primaryUserAssignedIdentity"]
@@ -57,6 +76,15 @@ async def _update(request: web.Request) -> web.Response:
         workspace.container_registry = properties["containerRegistry"]
     # Guess: done at once, while the service answers 202 and takes some time.
     return aml_json(request, _render(workspace, request.app[CONTEXT]))
+
+
+def _is_unchanged(name: str, value: object, now: Json) -> bool:
+    """True if a property that the SDK sends with each update has the value that it has already."""
+    if name == "networkAcls":  # which a workspace without rules does not show
+        return value in (None, {"defaultAction": "Allow"})
+    if name == "managedNetwork" and isinstance(value, dict):
+        return not value.get("outboundRules") and value.get("isolationMode") == now[name]["isolationMode"]
+    return name in now and value == now[name]
 
 
 async def _list(request: web.Request) -> web.Response:
@@ -81,7 +109,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
         "name": workspace.name,
         "type": f"{PROVIDER}/workspaces",
         "location": workspace.location,
-        "tags": {},
+        "tags": workspace.tags,
         "etag": None,
         "properties": {
             "friendlyName": workspace.name,
@@ -121,6 +149,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "mlFlowTrackingUri": f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}",
             "sdkTelemetryAppInsightsKey": str(uuid.UUID(int=0)),
             "enableDataIsolation": False,
+            **workspace.updated,
         },
         "identity": {
             "type": "SystemAssigned,UserAssigned" if workspace.user_assigned else "SystemAssigned",
