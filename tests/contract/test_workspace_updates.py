@@ -26,7 +26,8 @@ def updated(ml_client: MLClient, **changes: Any) -> Workspace:
     for name, value in changes.items():
         setattr(workspace, name, value)
     ml_client.workspaces.begin_update(workspace).result()
-    return ml_client.workspaces.get(ml_client.workspace_name)
+    after: Workspace = ml_client.workspaces.get(ml_client.workspace_name)
+    return after
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
