@@ -118,7 +118,8 @@ def _shown(path: str) -> str:
     names = re.sub(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}", r"{\1}", path)
     for before in ("/workspaces/{workspace}/", "/providers/"):
         if before in names:
-            return names.rpartition(before)[2].removeprefix("Microsoft.MachineLearningServices/")
+            resource = names.rpartition(before)[2].removeprefix("Microsoft.MachineLearningServices/")
+            return resource if "/" in resource or before != "/providers/" else f"providers/{resource}"
     return names
 
 
