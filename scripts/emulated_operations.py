@@ -118,8 +118,10 @@ def _shown(path: str) -> str:
     names = re.sub(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}", r"{\1}", path)
     for before in ("/workspaces/{workspace}/", "/providers/"):
         if before in names:
-            resource = names.rpartition(before)[2].removeprefix("Microsoft.MachineLearningServices/")
-            return resource if "/" in resource or before != "/providers/" else f"providers/{resource}"
+            resource = names.rpartition(before)[2]
+            if resource == "{namespace}":
+                return "providers/{namespace}"
+            return resource.removeprefix("Microsoft.MachineLearningServices/")
     return names
 
 
