@@ -102,6 +102,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "tags": {"a": "b"},
         "properties": {"adminUserEnabled": True},
     },
+    ("POST", "/diagnose"): {"value": {"keyVault": {}, "storageAccount": {}}},
     ("PATCH", "/vaults/{vault}"): {
         "properties": {
             "enableRbacAuthorization": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ class Exchange:
             number=found.get("number", 0),
             kind=found["kind"],
             api_version=found.get("api_version", ""),
-            region=found.get("region", "eastus2"),
+            region=found.get("region") or _region_in(found),
             method=found.get("method", "GET"),
             path=found.get("path", ""),
             request_body=found.get("request_body"),
@@ -91,6 +92,13 @@ class Asked:
 
     answer: Answer
     base_url: str
+
+
+def _region_in(found: dict[str, Any]) -> str:
+    """Return the region that the addresses of an exchange name; the emulator's own if they name none."""
+    addresses = (found.get("path", ""), *(found.get("response_headers") or {}).values())
+    named = (re.search(r"/locations/([a-z0-9]+)/", address) for address in addresses)
+    return next((one[1] for one in named if one), "eastus2")
 
 
 def exchanges_in(folders: Iterable[Path]) -> list[Exchange]:
@@ -169,6 +177,12 @@ _JOB = {
     },
 }
 _CANCEL = {"method": "POST", "path": "jobs/job1/cancel", "api_version": "2023-04-01-preview"}
+_DIAGNOSE = {
+    "method": "POST",
+    "path": "diagnose",
+    "api_version": "2022-05-01",
+    "body": {"value": {"applicationInsights": {"key1": "insights1"}}},
+}
 
 #: What the emulator needs before the requests of exchanges whose files do not have it.
 SETUPS: dict[str, list[dict[str, Any]]] = {
@@ -177,10 +191,13 @@ SETUPS: dict[str, list[dict[str, Any]]] = {
     "job_cancel_starting_202_2026": [_CLUSTER, _ENVIRONMENT, _JOB],
     "job_cancel_poll_202_2026": [_CLUSTER, _ENVIRONMENT, {**_JOB, "advance": 300}, _CANCEL],
     "job_cancel_poll_200_2026": [_CLUSTER, _ENVIRONMENT, _JOB, {**_CANCEL, "advance": 60}],
+    "workspace_diagnose_poll_200": [_DIAGNOSE],
 }
 
 #: Exchanges with a workspace that does not exist.
 WITHOUT_WORKSPACE = {"job_put_no_workspace_404"}
 
 #: Headers with the address to request, of the same.
-SENDS = {"job_cancel_poll_202_2026": "Location", "job_cancel_poll_200_2026": "Location"}
+SENDS = dict.fromkeys(
+    ("job_cancel_poll_202_2026", "job_cancel_poll_200_2026", "workspace_diagnose_poll_200"), "Location"
+)

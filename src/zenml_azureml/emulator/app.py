@@ -17,7 +17,16 @@ from zenml_azureml.emulator.http.faults import FAULTS, Faults, inject
 from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version, unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
-from zenml_azureml.emulator.services.aml import computes, datastores, environments, jobs, operations, sizes, workspaces
+from zenml_azureml.emulator.services.aml import (
+    computes,
+    datastores,
+    diagnoses,
+    environments,
+    jobs,
+    operations,
+    sizes,
+    workspaces,
+)
 from zenml_azureml.emulator.services.arm import authorization, other_resources, registries, subscriptions, vaults
 from zenml_azureml.emulator.services.arm.authorize import demand_role
 from zenml_azureml.emulator.services.entra import managed_identity
@@ -35,6 +44,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     jobs.routes,
     environments.routes,
     computes.routes,
+    diagnoses.routes,
     operations.routes,
     sizes.routes,
     subscriptions.routes,

@@ -265,6 +265,7 @@ class Store:
     """State of the emulator. As in ARM, look-ups of ids ignore case.
 
     Attributes:
+        diagnoses: Requested parts of checks of workspaces, by the id of the operation.
         registries: Container registries as the service answers them, by ARM id in lower case.
         role_assignments: Roles of all principals.
         vaults: Key vaults: each workspace's own, and others.
@@ -273,6 +274,7 @@ class Store:
     workspaces: list[Workspace] = field(default_factory=list)
     vaults: list[Vault] = field(default_factory=list)
     operations: dict[str, Operation] = field(default_factory=dict)
+    diagnoses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     registries: dict[str, Json] = field(default_factory=dict)
     role_assignments: list[RoleAssignment] = field(default_factory=list)
 

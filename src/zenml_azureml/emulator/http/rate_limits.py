@@ -36,9 +36,17 @@ class Limit:
 _READS, _WRITES, _DELETES = Limit("reads", 250, 25), Limit("writes", 200, 10), Limit("deletes", 200, 10)
 
 
-def limit_of(method: str) -> Limit:
-    """Return the limit of an HTTP method. Recorded: POST counts as a write, also for listSecrets."""
-    if method in {"GET", "HEAD"}:
+def limit_of(method: str, path: str = "") -> Limit:
+    """Return the limit of a request.
+
+    Recorded: POST counts as a write, also for listSecrets, but as a read for the check of a workspace
+    (workspace_diagnose_post_202.json).
+
+    Args:
+        method: HTTP method.
+        path: The path of the request.
+    """
+    if method in {"GET", "HEAD"} or path.lower().endswith("/diagnose"):
         return _READS
     return _DELETES if method == "DELETE" else _WRITES
 
@@ -104,7 +112,7 @@ async def limit_rate(
     words = request.path.split("/")
     if words[1].lower() != "subscriptions" or len(words) < 3:
         return await handler(request)
-    limit, principal, now = limit_of(request.method), request[PRINCIPAL], context.clock.monotonic()
+    limit, principal, now = limit_of(request.method, request.path), request[PRINCIPAL], context.clock.monotonic()
     limits, subscription = request.app[RATE_LIMITS], words[2]
     if not context.settings.rate_limits:
         limits = RateLimits()  # as if it were the first request

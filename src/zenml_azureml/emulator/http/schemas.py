@@ -253,6 +253,12 @@ class WorkspaceSchema(_Schema):
     identity: _WorkspaceIdentity | None = None
 
 
+class DiagnoseSchema(_Schema):
+    """The body of a request to check a workspace."""
+
+    value: dict[str, _Object | None] | None = None
+
+
 class _RoleAssignment(_Schema):
     definition: str | None = Field(None, alias="roleDefinitionId")
     principal: Annotated[str, AfterValidator(without_control_characters)] | None = Field(None, alias="principalId")
