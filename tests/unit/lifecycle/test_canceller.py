@@ -188,3 +188,20 @@ def test_an_interrupted_cancellation_is_left_to_the_exit_of_the_process(monkeypa
     may_cancel.set()
     world.canceller.end([world.step])
     assert world.executions.guarded() == []
+
+
+def test_the_log_of_a_job_that_is_being_cancelled_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(monkeypatch, lambda _: set())
+    watched = []
+
+    def watch(_step: Any, *, quietly: bool = False) -> Any:
+        watched.append(quietly)
+        return world.jobs.job
+
+    monkeypatch.setattr(world.jobs, "cancel", lambda _step: True)  # accepted, and the job runs on
+    monkeypatch.setattr(world.jobs, "watch", watch)
+
+    world.canceller.end([world.step])
+
+    assert len(watched) > 1
+    assert all(watched)
