@@ -166,7 +166,8 @@ TestLife.settings = settings(max_examples=300, stateful_step_count=30, deadline=
 
 
 def test_every_state_is_reached() -> None:
-    """After the machine has run."""
-    if not REACHED:
-        Life.TestCase("runTest").runTest()
+    """By some of the machine's runs: one of them misses a rare state now and then."""
+    for _ in range(10):
+        if set(StepPhase) != REACHED:
+            Life.TestCase("runTest").runTest()
     assert set(StepPhase) == REACHED

@@ -62,6 +62,9 @@ class Jobs:
     def how_to_cancel(self, step: StepExecution) -> str:
         return f"To cancel it: az ml job cancel --name {step.job_name}"
 
+    def metrics(self, _step: StepExecution) -> dict[str, float | str]:
+        return {}
+
     def drop_secret(self, _step: StepExecution, *, in_background: bool = False) -> None:
         pass
 
