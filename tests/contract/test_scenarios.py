@@ -218,12 +218,17 @@ def test_a_preempted_job_can_be_restarted_from_its_beginning_with_a_log_of_its_o
     arm_scenario(either, "preempted-restarted", after=0.5)
     submit(either, command="echo begun; sleep 1", environmentVariables={"SIMULATE_SECONDS": "1"}, **on_cluster(either))
 
-    eventually(lambda: status(either) == "Running")
-    eventually(lambda: status(either) == "Queued")
+    # It is Queued for a moment only, which a busy machine may miss.
+    eventually(lambda: status(either) == "Queued" or attempt_of(either) == 2)
 
     assert ended(either) == "Completed"
     assert list(details(either)["logFiles"]) == ["user_logs/retry_001/std_log.txt", "user_logs/std_log.txt"]
-    assert either.call("GET", f"/history/v1.0{either.workspace}/runs/job").body["currentAttemptId"] == 2
+    assert attempt_of(either) == 2
+
+
+def attempt_of(arm: Arm) -> int:
+    number: int = arm.call("GET", f"/history/v1.0{arm.workspace}/runs/job").body["currentAttemptId"]
+    return number
 
 
 def test_a_job_whose_node_fails_does_not_respond_before_it_fails(either: Arm) -> None:
