@@ -240,16 +240,18 @@ POLICY = a_refusal("RequestDisallowedByPolicy", "Resource 'inst' was disallowed 
 PROVIDER = a_refusal("MissingSubscriptionRegistration", "It is not registered to use namespace 'Microsoft.X'.", 409)
 FULL = a_refusal("BadRequest", "StartCompute is not allowed when ComputeInstance disk is full.", 400)
 
+#: Refusals of a new and of an existing compute, with the advice for each.
+OBSTACLES = [
+    (LOCKED, "az lock list"),
+    (DISABLED, "re-enable it"),
+    (POLICY, "ask the administrator of the policy"),
+    (PROVIDER, "az provider register --namespace Microsoft.X"),
+]
+
 
 @pytest.mark.parametrize(
     ("fault", "advice"),
-    [
-        (LOCKED, "az lock list"),
-        (DISABLED, "re-enable it"),
-        (POLICY, "ask the administrator of the policy"),
-        (PROVIDER, "az provider register --namespace Microsoft.X"),
-        (FULL, "`sudo reboot`"),
-    ],
+    [*OBSTACLES, (FULL, "`sudo reboot`")],
 )
 def test_a_start_that_is_refused_is_not_tried_again_as_if_it_were_under_way(
     world: World, fault: dict[str, object], advice: str
@@ -293,12 +295,7 @@ def test_an_instance_that_another_operation_is_busy_with_is_looked_at_again(
 
 @pytest.mark.parametrize(
     ("fault", "advice"),
-    [
-        (LOCKED, "az lock list"),
-        (DISABLED, "re-enable it"),
-        (POLICY, "ask the administrator of the policy"),
-        (PROVIDER, "az provider register --namespace Microsoft.X"),
-    ],
+    OBSTACLES,
 )
 def test_a_creation_that_is_refused_says_what_helps(world: World, fault: dict[str, object], advice: str) -> None:
     world.arm_fault(method="PUT", path="/computes/", times=100, **fault)

@@ -14,7 +14,8 @@ from zenml_azureml.emulator.http.access import ACCESS, Access, guard
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
 from zenml_azureml.emulator.http.connections import CONNECTIONS, DEFAULT_LIMITS, Connections, note_connection
 from zenml_azureml.emulator.http.faults import FAULTS, Faults, inject
-from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version, unless_other_host
+from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_version
+from zenml_azureml.emulator.http.other_hosts import unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
 from zenml_azureml.emulator.services.aml import (

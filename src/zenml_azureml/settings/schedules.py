@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, field_validator
 
+from zenml_azureml.azure.compute.time_zones import time_zones
 from zenml_azureml.secrets.redacted_model import RedactedModel
-from zenml_azureml.settings.time_zones import TIME_ZONES
 
 #: Of crontab expressions, the form that Azure reads: five fields of numbers, names, `*`, `,`, `-` and `/`.
 _CRON = re.compile(r"(?:[0-9*,/-]|[a-zA-Z]{3})+(?:\s+(?:[0-9*,/-]|[a-zA-Z]{3})+){4}")
@@ -49,7 +49,7 @@ class AzureMLComputeSchedule(RedactedModel):
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, zone: str) -> str:
-        known = {name.lower(): name for name in TIME_ZONES}
+        known = {name.lower(): name for name in time_zones()}
         if zone.lower() in known:
             return known[zone.lower()]
         close = difflib.get_close_matches(zone.lower(), known, n=3)

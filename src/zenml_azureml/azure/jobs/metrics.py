@@ -23,7 +23,8 @@ def fetch_metrics(connection: WorkspaceConnection, job_name: str) -> dict[str, f
         Values by name, as `metrics_of` returns them.
 
     Raises:
-        azure.core.exceptions.AzureError: If the API cannot be reached, refuses, or answers something else.
+        azure.core.exceptions.AzureError: If the API cannot be reached, or refuses.
+        KeyError, TypeError, ValueError: If its answer has another form.
     """
     with connection.reading():
         return metrics_of(connection.get_json(f"{connection.mlflow_url}/runs/get?run_id={quote(job_name, safe='')}"))

@@ -68,7 +68,7 @@ def refusal_of(error: BaseException) -> Found | None:
     """
     if isinstance(error, SignInError):
         found = recognised_in(error.words)
-        return found if found is not None and (found.refusal.is_about_token) else None
+        return found if found is not None and found.refusal.is_about_token else None
     if not isinstance(error, HttpResponseError):
         return None
     if error.response is not None:

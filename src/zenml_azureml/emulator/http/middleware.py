@@ -6,7 +6,6 @@ import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.access import OWN_PATHS
@@ -54,22 +53,6 @@ def _unread(error: Exception) -> GatewayError:
             413, "RequestContentTooLarge", f"The request content size exceeds the maximum size of {most} MB."
         )
     return GatewayError(400, "InvalidRequestContent", f"The request content could not be read: '{error}'.")
-
-
-def unless_other_host(middleware: Middleware) -> Middleware:
-    """Return a middleware that skips another one for hosts with an application of their own, e.g. key vaults.
-
-    Args:
-        middleware: Middleware for the emulator's own address, which stands for Azure Resource Manager.
-    """
-
-    @web.middleware
-    async def skip_or_apply(request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if len(request.match_info.apps) > 1:
-            return await handler(request)
-        return await middleware(request, handler)
-
-    return skip_or_apply
 
 
 @web.middleware

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.http.other_hosts import service_with
 from zenml_azureml.emulator.http.responses import not_emulated
 
 
@@ -12,12 +13,9 @@ def missing_service(context: Context) -> web.Application:
     """Return the service at the hosts of one kind, which answers each request with 501.
 
     Args:
-        context: State for its handlers.
+        context: State of the emulator.
     """
-    app = web.Application()
-    app[CONTEXT] = context
-    app.router.add_route("*", "/{path:.*}", _answer)
-    return app
+    return service_with(context, _answer)
 
 
 async def _answer(request: web.Request) -> web.Response:

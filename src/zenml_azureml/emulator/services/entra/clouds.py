@@ -97,7 +97,10 @@ CLOUDS = {
         blobs="*.blob.core.chinacloudapi.cn",
         registries=".azurecr.cn",
         aml=("*.api.ml.azure.cn", "*.experiments.ml.azure.cn"),
-        others=("*.inference.ml.azure.cn", "*.notebooks.chinacloudapi.cn", "graph.chinacloudapi.cn"),
+        others=(
+            *("*.inference.ml.azure.cn", "*.notebooks.chinacloudapi.cn"),
+            *("microsoftgraph.chinacloudapi.cn", "graph.chinacloudapi.cn"),
+        ),
     ),
     "AzureUSGovernment": _cloud(
         "https://management.core.usgovcloudapi.net",

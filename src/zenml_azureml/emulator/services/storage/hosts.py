@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.other_hosts import service_with
 from zenml_azureml.emulator.services.entra.identity import InvalidTokenError
 from zenml_azureml.emulator.services.storage.errors import BlobError, blob_headers, error_response, xml_bytes
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_folder
@@ -26,10 +27,7 @@ def blob_service(context: Context) -> web.Application:
     Args:
         context: State for its handlers.
     """
-    app = web.Application()
-    app[CONTEXT] = context
-    app.router.add_route("*", "/{path:.*}", _answer)
-    return app
+    return service_with(context, _answer)
 
 
 async def _answer(request: web.Request) -> web.Response:
