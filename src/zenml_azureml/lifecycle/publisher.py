@@ -64,7 +64,7 @@ class Publisher:
         """
         try:
             if job.error is None:
-                self._save_cost(step, job)
+                self._save_cost_and_metrics(step, job)
             because = self._executions.why_stopped(step)
             return conclude(job, step.step_run, because=because, history=history(step.state.attempts))
         except ServerUnavailableError as away:
@@ -140,7 +140,7 @@ class Publisher:
         UNCAUGHT.show(error)
         return error
 
-    def _save_cost(self, step: StepExecution, job: JobHandle) -> None:
+    def _save_cost_and_metrics(self, step: StepExecution, job: JobHandle) -> None:
         # If the process that submitted the job was killed before it could save it.
         is_known = step_runs.is_recorded(step.step_run)
         ahead = {} if is_known else {**step_runs.facts_of(job), **cost_ahead(step.state.attempt)}
@@ -152,4 +152,4 @@ class Publisher:
         except ServerUnavailableError:
             raise  # the end of the step cannot be saved either
         except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
-            logger.warning("Could not save the cost of the step `%s`: %s", step.name, error)
+            logger.warning("Could not save the cost and the metrics of the step `%s`: %s", step.name, error)
