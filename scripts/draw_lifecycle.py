@@ -1,4 +1,4 @@
-"""The diagram and the table of a step's states in docs/architecture.md, drawn from the transition table.
+"""A step's states, drawn from the transition table: the picture docs/lifecycle.svg, the table in docs/architecture.md.
 
 `python -m scripts.draw_lifecycle` writes them; a test fails if they are out of date.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from scripts.lifecycle_svg import draw
 from zenml_azureml.lifecycle.state import FINAL, StepPhase
 from zenml_azureml.lifecycle.transitions import TABLE, Guard, Row, has_target, may_resubmit
 
-PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE, PICTURE = DOCS / "architecture.md", DOCS / "lifecycle.svg"
 
 #: What stands around the generated part.
 BEGIN, END = "<!-- drawn by scripts/draw_lifecycle.py -->\n", "<!-- end of what scripts/draw_lifecycle.py draws -->\n"
@@ -23,45 +25,31 @@ _GUARDS: dict[Guard, str] = {
 
 
 def main() -> None:
-    """Replace the old diagram and table."""
-    PAGE.write_text(with_drawing(PAGE.read_text()))
+    """Replace the old picture and table."""
+    PICTURE.write_text(picture())
+    PAGE.write_text(with_table(PAGE.read_text()))
 
 
-def with_drawing(page: str) -> str:
-    """Return the page with the diagram and the table as the transitions are.
+def with_table(page: str) -> str:
+    """Return the page with the table as the transitions are.
 
     Args:
         page: The page as it is.
     """
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{diagram()}\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 
 
-def diagram() -> str:
-    """Return the states and the ways between them, in the language of Mermaid."""
-    ways: dict[tuple[str, str], list[str]] = {}
+def picture() -> str:
+    """Return the phases and the ways between them, as SVG."""
+    ways: dict[tuple[StepPhase, StepPhase], dict[str, None]] = {}
     for row in TABLE:
         for phase in row.phases:
             for following in _following(row, phase):
                 if following is not phase:
-                    ways.setdefault((phase.name, following.name), []).append(_event(row))
-    lines = [f"    {start} --> {end}: {', '.join(dict.fromkeys(events))}" for (start, end), events in ways.items()]
-    ends = [f"    {phase.name} --> [*]" for phase in StepPhase if phase in FINAL]
-    return (
-        "\n".join(
-            [
-                "<!-- not run: a diagram -->",
-                "```mermaid",
-                "stateDiagram-v2",
-                "    [*] --> SUBMITTING",
-                *lines,
-                *ends,
-                "```",
-            ]
-        )
-        + "\n"
-    )
+                    ways.setdefault((phase, following), {})[_event(row)] = None
+    return draw({way: list(events) for way, events in ways.items()})
 
 
 def table() -> str:
