@@ -17,7 +17,7 @@ from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.compute.provisioner import ensure_compute
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.jobs.listing import find_job, list_jobs
 from zenml_azureml.azure.jobs.poller import get_status_of_one, list_statuses
 from zenml_azureml.azure.jobs.submitter import JobSubmitter
@@ -86,7 +86,7 @@ class Client:
         if isinstance(error, AzureMLError):
             return error
         assert isinstance(error, AzureError)
-        return explain("asking", error, self.server.address)
+        return to_azureml_error("ask", error, self.server.address)
 
     def said(self, error: AzureMLError) -> str:
         """What it says went wrong, without what is different in each run."""

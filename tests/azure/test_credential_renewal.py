@@ -30,7 +30,7 @@ from zenml_azureml.azure.auth.refreshing_credential import PAUSE_AFTER_FAILURE, 
 from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.compute.placement import Demands
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.jobs.run_history import fetch_run_details
 from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.retry import is_transient
@@ -320,7 +320,7 @@ def test_a_credential_that_cannot_be_renewed_is_named_in_entras_words(
     with pytest.raises(SignInError) as refused:
         connection.client.jobs.get("job")
 
-    told = str(explain("watching the job `job`", refused.value, stage.address))
+    told = str(to_azureml_error("watch the job `job`", refused.value, stage.address))
     assert "the credential `ClientSecretCredential` could not sign in.\nAzure: " + words in told
     assert "Next steps: Check the credentials." in told
     assert not re.search("Trace ID|Correlation ID|Timestamp|Authentication failed", told)
@@ -372,7 +372,7 @@ def test_a_new_token_that_is_refused_too_is_told_with_azures_reason(stage: Stage
 
     assert stage.count("/jobs/job") == 2
     assert stage.token_requests == before + 1
-    told = str(explain("watching the job `job`", refused.value, stage.address))
+    told = str(to_azureml_error("watch the job `job`", refused.value, stage.address))
     assert "the credential `ClientSecretCredential` signed in, but its tokens are refused.\n" in told
     assert "Azure: (InvalidAuthenticationTokenTenant) The token is from another tenant.\n" in told
     # Whatever is not refused goes on.

@@ -380,7 +380,7 @@ def test_a_vault_out_of_reach_is_left_alone_after_a_minute(bench: Bench, caplog:
     assert 55 < sum(bench.slept) < 65
     assert bench.job("second")["environmentVariables"]["ZENML_STORE_API_TOKEN"] == "hush-hush"
     assert len([warning for warning in warnings(caplog) if "The job definition contains secrets" in warning]) == 1
-    with pytest.raises(AzureMLError, match="Writing the job's secrets to the key vault"):
+    with pytest.raises(AzureMLError, match="Failed to write the job's secrets to the key vault"):
         bench.submit("third", secrets_via="key-vault")
     assert sum(bench.slept) > 60 * 30
 
@@ -390,7 +390,7 @@ def test_a_vault_that_has_worked_is_not_given_up_for_the_definition(bench: Bench
     bench.submit("first")
     bench.fail("^/secrets/", times=100_000, status=503)
 
-    with pytest.raises(AzureMLError, match="Writing the job's secrets"):
+    with pytest.raises(AzureMLError, match="Failed to write the job's secrets"):
         bench.submit("second")
 
     assert "second" not in bench.emulator.context.store.workspaces[0].jobs

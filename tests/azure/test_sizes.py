@@ -208,7 +208,7 @@ def test_a_failure_is_explained_and_asked_again_by_the_next(
     broken = SizeCatalogue(WorkspaceConnection(nowhere, lambda: credential))
 
     for _ in range(2):
-        with pytest.raises(AzureMLError, match=r"Finding the workspace's region failed .*`nowhere`"):
+        with pytest.raises(AzureMLError, match=r"Failed to find the workspace's region .*`nowhere`"):
             broken.sizes()
 
     assert asked(emulator) == {"workspace": 2}

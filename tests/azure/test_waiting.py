@@ -165,7 +165,7 @@ def test_an_azure_outage_beyond_the_limit_is_an_error_with_the_way_back_to_the_j
 
     assert watched.wait(A_LONG_TIME)
     told = str(watched.error)
-    assert told.startswith("Watching the job `job` failed in the Azure ML workspace `emulator`")
+    assert told.startswith("Failed to watch the job `job` in the Azure ML workspace `emulator`")
     assert "Azure: (TooManyRequests) Slow down." in told
     assert "To wait for it: zenml-azureml jobs wait job" in told
     assert "To cancel it manually: az ml job cancel --name job --workspace-name emulator" in told

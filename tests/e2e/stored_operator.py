@@ -14,7 +14,7 @@ from tests.contract.arm import Arm
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.auth.errors import SignInError
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.plugin.credentials import credential_of
@@ -83,7 +83,7 @@ def refusal_of(connection: WorkspaceConnection) -> SignInError:
 
 
 def told(error: SignInError, stored: StoredOperator) -> str:
-    return str(explain("watching the job `job`", error, stored.address))
+    return str(to_azureml_error("watch the job `job`", error, stored.address))
 
 
 def principal_of(emulator: Emulator) -> dict[str, str]:

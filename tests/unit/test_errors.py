@@ -10,7 +10,7 @@ from azure.identity import ClientSecretCredential
 
 from tests.contract.arm import Arm
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
+from zenml_azureml.azure.errors import error_message, is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.emulator import Emulator, WorkspaceName
 
@@ -39,7 +39,7 @@ def error_of(connection: WorkspaceConnection) -> AzureError:
 
 
 def explained(connection: WorkspaceConnection, error: AzureError) -> str:
-    return str(explain("submitting the job `job`", error, connection.address))
+    return str(to_azureml_error("submit the job `job`", error, connection.address))
 
 
 def body(code: str, message: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_an_answer_of_azure_is_told_in_its_words_with_what_to_do(
     told = explained(connection, error_of(connection))
 
     assert told.startswith(
-        "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, "
+        "Failed to submit the job `job` in the Azure ML workspace `emulator` (resource group `emulator`, "
         "subscription `00000000-0000-0000-0000-000000000001`).\nAzure: "
     )
     assert words in told
@@ -83,7 +83,7 @@ def test_an_answer_that_refuses_the_token_names_the_credential(
     told = explained(connection, error_of(connection))
 
     assert told.startswith(
-        "Submitting the job `job` failed in the Azure ML workspace `emulator` (resource group `emulator`, subscription "
+        "Failed to submit the job `job` in the Azure ML workspace `emulator` (resource group `emulator`, subscription "
         "`00000000-0000-0000-0000-000000000001`): the credential `ClientSecretCredential` signed in, but its tokens "
         "are refused.\nAzure: (InvalidAuthenticationToken) bad\nNext steps: Check the credentials."
     )

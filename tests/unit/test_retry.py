@@ -167,7 +167,9 @@ def test_only_a_long_pause_is_reported(seconds: int, reported: bool, caplog: pyt
             raise failures.pop()
         return "done"
 
-    assert with_retries("listing the jobs", work, PATIENCE, time) == "done"
+    assert with_retries("list the jobs", work, PATIENCE, time) == "done"
 
     assert time.slept == [seconds]
-    assert (f"Azure asks for a pause of {seconds} s while listing the jobs" in caplog.text) is reported
+    assert (
+        f"Azure asks for a pause of {seconds} s before the next attempt to list the jobs" in caplog.text
+    ) is reported

@@ -16,7 +16,7 @@ from zenml_azureml.azure.compute.deletion import delete_compute
 from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import explain, is_missing_workspace
+from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.jobs.details import JobDetails, describe_job
 from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.listing import find_job, list_jobs
@@ -96,11 +96,11 @@ class Workspace:
                 the job is refused.
         """
 
-        def try_on(doing: str, work: Callable[[], T]) -> T:
-            return with_retries(doing, work, patience, self._time, check=check)
+        def try_on(action: str, work: Callable[[], T]) -> T:
+            return with_retries(action, work, patience, self._time, check=check)
 
         placement, options = try_on(
-            "preparing the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
+            "prepare the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
         )
         priced = {**request.tags, **_price(request, placement)}
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
@@ -109,7 +109,7 @@ class Workspace:
                 replace(request, options=options, tags=priced), placement.target, patience, check
             )
             before()
-            return try_on("submitting the job", lambda: self._submitter.submit(complete, placement))
+            return try_on("submit the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:
             # The caller does not call `release` for a step that was not submitted.
             self.release(request.name)
@@ -128,7 +128,7 @@ class Workspace:
         def read() -> JobSpec:
             return self._secrets.restored(spec_from_job(self._connection, job_name, own_tag))
 
-        return with_retries(f"reading the job `{job_name}`", read, patience, self._time, check=check)
+        return with_retries(f"read the job `{job_name}`", read, patience, self._time, check=check)
 
     def preview(self, request: JobSpec, compute: ComputeSpec, demands: Demands) -> dict[str, Any]:
         """Return the job that `submit` would send, as `az ml job create` takes it.
@@ -153,7 +153,7 @@ class Workspace:
         try:
             return fetch_metrics(self._connection, job_name)
         except AzureError as error:
-            raise explain(f"reading the metrics of the job `{job_name}`", error, self.address) from error
+            raise to_azureml_error(f"read the metrics of the job `{job_name}`", error, self.address) from error
 
     def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
         """Watch a job; a second call returns the same handle. See `JobMonitor.watch`."""
@@ -199,7 +199,7 @@ class Workspace:
             follower = LogFollower(self._connection, job.name, self._time.monotonic, job.processes_per_node)
             return follower.tell_rest(on_lines)
         except AzureError as error:
-            raise explain(f"reading the log of the job `{job.name}`", error, self.address) from error
+            raise to_azureml_error(f"read the log of the job `{job.name}`", error, self.address) from error
 
     @property
     def inspector(self) -> Inspector:
@@ -249,12 +249,12 @@ class Workspace:
         """
         try:
             found = with_retries(
-                f"cancelling the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
+                f"cancel the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
             )
             self._monitor.hurry(job_name)
             return found
         except AzureError as error:
-            failure = explain(f"cancelling the job `{job_name}`", error, self.address)
+            failure = to_azureml_error(f"cancel the job `{job_name}`", error, self.address)
             raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
 
     def _cancel(self, job_name: str) -> bool:

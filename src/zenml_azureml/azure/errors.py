@@ -42,13 +42,13 @@ _OR_HIDDEN = {
 _ABOUT_PERMISSIONS = re.compile(r"authoriz|permission|forbidden|access|role\b|privilege", re.IGNORECASE)
 
 
-def explain(
-    doing: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "", then: str = ""
+def to_azureml_error(
+    action: str, error: AzureError, address: WorkspaceAddress, *, hint: str = "", then: str = ""
 ) -> AzureMLError:
     """Return the error to show for one that the SDK raised.
 
     Args:
-        doing: The activity that failed, as a phrase: `submitting the job`.
+        action: The action that failed, as an infinitive: `submit the job`.
         error: The error that the SDK raised.
         address: The workspace.
         hint: The next step, as a sentence; by default the one for the kind of error. A refusal that has next steps of
@@ -56,11 +56,11 @@ def explain(
         then: A further step, as a sentence, whatever the error.
 
     Returns:
-        An error with the activity that failed, Azure's message and the next step.
+        An error with the action that failed, Azure's message and the next step.
     """
     what = (
-        f"{doing[0].upper()}{doing[1:]} failed in the Azure ML workspace `{address.name}` (resource group "
-        f"`{address.resource_group}`, subscription `{address.subscription_id}`)"
+        f"Failed to {action} in the Azure ML workspace `{address.name}` (resource group `{address.resource_group}`, "
+        f"subscription `{address.subscription_id}`)"
     )
     found = refusal_of(error)
     if isinstance(error, SignInError):

@@ -76,12 +76,12 @@ def pause_after(error: BaseException, failures: int, draw: Callable[[], float] =
 
 
 def with_retries(
-    doing: str, work: Callable[[], T], patience: timedelta, time: Time, *, check: Callable[[], None] = lambda: None
+    action: str, work: Callable[[], T], patience: timedelta, time: Time, *, check: Callable[[], None] = lambda: None
 ) -> T:
     """Call a function that sends requests to Azure, and retry while its errors are transient.
 
     Args:
-        doing: The activity, as a phrase: `submitting the job`.
+        action: What the function does, as an infinitive: `submit the job`.
         work: The function; may be called again after any failure.
         patience: The timeout.
         time: Source of time.
@@ -96,15 +96,15 @@ def with_retries(
 
     def warn(error: BaseException) -> None:
         logger.warning(
-            "Request failed while %s; retrying for up to %g minutes: %s",
-            doing,
+            "Failed to %s; retrying for up to %g minutes: %s",
+            action,
             patience.total_seconds() / 60,
             _words(_cause(error)),
         )
 
     def sleep(seconds: float) -> None:
         if seconds >= LONG_PAUSE_SECONDS:
-            logger.warning("Azure asks for a pause of %.0f s while %s", seconds, doing)
+            logger.warning("Azure asks for a pause of %.0f s before the next attempt to %s", seconds, action)
         time.sleep(seconds)
         check()
 

@@ -144,7 +144,7 @@ class Search:
         """Return the unfinished jobs of the step in its run, by the run's tag, and note all its jobs in the traces."""
         by_id = {str(trace.predecessor.id): trace for trace in self._traces if trace.workspace is workspace}
         tag = tags.of_run(self._step_run.pipeline_run_id)
-        jobs = self._ask("listing the jobs of the run", lambda: list(workspace.list_jobs(tag)), check)
+        jobs = self._ask("list the jobs of the run", lambda: list(workspace.list_jobs(tag)), check)
         found = []
         for job in reversed(jobs):  # the oldest first
             trace = by_id.get(job.tags.get(tags.STEP_RUN_ID, ""))
@@ -214,7 +214,7 @@ class Search:
         asked = None if unfinished.asked_at is None else timedelta(seconds=now - unfinished.asked_at)
         if is_cancelled_now(unfinished.trace.predecessor, unfinished.job.status, waited, asked):
             name, place = unfinished.job.name, unfinished.trace.workspace
-            self._ask(f"cancelling the job `{name}`", lambda: place.cancel(name), check)
+            self._ask(f"cancel the job `{name}`", lambda: place.cancel(name), check)
             unfinished.asked_at = self._time.monotonic()
 
     def _has_ended(self, unfinished: _Unfinished, check: Check) -> bool:
@@ -263,13 +263,13 @@ class Search:
             trace.workspace.secrets.drop(job.name, addresses, in_background=True)
 
     def _find(self, workspace: Workspace, name: str, check: Check) -> JobSnapshot | None:
-        return self._ask(f"looking for the job `{name}`", lambda: workspace.find_job(name), check)
+        return self._ask(f"find the job `{name}`", lambda: workspace.find_job(name), check)
 
-    def _ask(self, doing: str, work: Callable[[], T], check: Check) -> T:
+    def _ask(self, action: str, work: Callable[[], T], check: Check) -> T:
         from zenml_azureml.azure.retry import with_retries
 
         try:
-            return with_retries(doing, work, self._patience, self._time, check=check)
+            return with_retries(action, work, self._patience, self._time, check=check)
         except AzureMLError as error:
             raise AzureMLError(
                 f"The step `{self._step_run.name}` is not submitted, because an earlier step run of it may still have "

@@ -99,7 +99,7 @@ def test_who_has_signed_in_and_until_when_is_told() -> None:
 
 def test_a_refused_credential_fails_in_azures_words() -> None:
     error = AzureMLError(
-        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in.",
+        "Failed to sign in in the Azure ML workspace `w`: the service connector `c` could not sign in.",
         azure_message="AADSTS7000222: The provided client secret keys are expired.",
         hint="Give it other credentials: `zenml service-connector update c --interactive`.",
     )
@@ -107,7 +107,7 @@ def test_a_refused_credential_fails_in_azures_words() -> None:
     assert check_credentials(Problem.of(error), None, NOW) == Finding(
         "credentials",
         Status.FAILED,
-        "Signing in failed in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure: "
+        "Failed to sign in in the Azure ML workspace `w`: the service connector `c` could not sign in. Azure: "
         "AADSTS7000222: The provided client secret keys are expired.",
         "Give it other credentials: `zenml service-connector update c --interactive`.",
     )

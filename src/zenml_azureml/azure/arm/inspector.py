@@ -33,7 +33,7 @@ from zenml_azureml.azure.arm.models import (
 from zenml_azureml.azure.arm.permissions import PULL, WRITE_BLOBS, Permission, missing
 from zenml_azureml.azure.auth.token_claims import signed_in_as
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
@@ -62,7 +62,7 @@ class Inspector:
         Raises:
             AzureMLError: If the sign-in fails.
         """
-        with self._explained("signing in"):
+        with self._explained("sign in"):
             credential = self._connection.credential
             source = credential.describe()  # before the sign-in: `who` has the identity afterwards
             token = credential.get_token(self._connection.cloud.token_scope)
@@ -81,7 +81,7 @@ class Inspector:
         Raises:
             AzureMLError: If it cannot be reached or read.
         """
-        with self._explained("reading the workspace"):
+        with self._explained("read the workspace"):
             body = self._manager.get(self._address.path, WORKSPACES)
         properties = body.get("properties") or {}
         network = (properties.get("managedNetwork") or {}).get("isolationMode")
@@ -108,7 +108,7 @@ class Inspector:
         Raises:
             AzureMLError: If Azure cannot be reached or refuses.
         """
-        with self._explained("reading the roles on the storage account"):
+        with self._explained("read the roles on the storage account"):
             held = self._manager.permissions_of(principal_id, storage_id)
         return None if held is None else any(permission.allows_data(WRITE_BLOBS) for permission in held)
 
@@ -119,7 +119,7 @@ class Inspector:
             AzureMLError: If it cannot be read.
         """
         path = f"/subscriptions/{self._address.subscription_id}"
-        with self._explained("reading the subscription"):
+        with self._explained("read the subscription"):
             return str(self._manager.get(path, SUBSCRIPTIONS).get("state") or "")
 
     def unregistered_provider(self) -> str:
@@ -129,7 +129,7 @@ class Inspector:
             AzureMLError: If that cannot be read, for which the credential needs a role on the subscription.
         """
         path = f"/subscriptions/{self._address.subscription_id}/providers/{_PROVIDER}"
-        with self._explained("reading the resource provider"):
+        with self._explained("read the resource provider"):
             state = str(self._manager.get(path, PROVIDERS).get("registrationState") or "Registered")
         return "" if state in ("Registered", "Registering") else _PROVIDER
 
@@ -141,7 +141,7 @@ class Inspector:
         """
         group = self._address.path.partition("/providers/")[0]
         found: dict[str, Lock] = {}
-        with self._explained("listing the locks"):
+        with self._explained("list the locks"):
             for scope in (group, self._address.path):
                 for body in self._manager.items(f"{scope}/providers/Microsoft.Authorization/locks", LOCKS):
                     lock_id = str(body.get("id") or "")
@@ -158,7 +158,7 @@ class Inspector:
         Raises:
             AzureMLError: If it cannot be found.
         """
-        with self._explained("looking for run history"):
+        with self._explained("find run history"):
             return self._connection.run_history_url
 
     def permissions(self) -> tuple[Permission, ...]:
@@ -168,7 +168,7 @@ class Inspector:
             AzureMLError: If they cannot be listed.
         """
         path = f"{self._address.path}/providers/Microsoft.Authorization/permissions"
-        with self._explained("listing the credential's permissions"):
+        with self._explained("list the credential's permissions"):
             return tuple(Permission.of(body) for body in self._manager.items(path, AUTHORIZATION))
 
     def computes(self) -> tuple[InspectedCompute, ...]:
@@ -177,7 +177,7 @@ class Inspector:
         Raises:
             AzureMLError: If they cannot be listed.
         """
-        with self._explained("listing the computes"):
+        with self._explained("list the computes"):
             return tuple(_compute(body) for body in self._manager.items(f"{self._address.path}/computes", COMPUTES))
 
     def sizes(self, location: str) -> tuple[VmSize, ...]:
@@ -186,7 +186,7 @@ class Inspector:
         Raises:
             AzureMLError: If they cannot be listed.
         """
-        with self._explained("listing the VM sizes", hint=self._how_to_read_quota()):
+        with self._explained("list the VM sizes", hint=self._how_to_read_quota()):
             return tuple(vm_size(item) for item in self._connection.client.compute.list_sizes(location=location))
 
     def quota(self, location: str) -> Quota:
@@ -195,7 +195,7 @@ class Inspector:
         Raises:
             AzureMLError: If it cannot be listed.
         """
-        with self._explained("listing the quota", hint=self._how_to_read_quota()):
+        with self._explained("list the quota", hint=self._how_to_read_quota()):
             listed = list(self._connection.client.compute.list_usage(location=location))
         rows = tuple(row for item in listed for row in quota_rows(item))
         return Quota(location, rows, f"{self._connection.cloud.studio}/quota")
@@ -211,7 +211,7 @@ class Inspector:
             AzureMLError: If registries cannot be listed.
         """
         path = f"/subscriptions/{self._address.subscription_id}/providers/Microsoft.ContainerRegistry/registries"
-        with self._explained(f"looking for the container registry `{host}`"):
+        with self._explained(f"find the container registry `{host}`"):
             if own and own.rpartition("/")[2].lower() == host.partition(".")[0].lower():
                 return _registry(self._manager.get(own, REGISTRIES))
             for body in self._manager.items(path, REGISTRIES):
@@ -229,18 +229,18 @@ class Inspector:
         Raises:
             AzureMLError: If Azure cannot be reached or refuses.
         """
-        with self._explained("reading the roles on the container registry"):
+        with self._explained("read the roles on the container registry"):
             held = self._manager.permissions_of(principal_id, registry_id)
         return None if held is None else not missing(held, [PULL])
 
     @contextmanager
-    def _explained(self, doing: str, *, hint: str = "") -> Iterator[None]:
+    def _explained(self, action: str, *, hint: str = "") -> Iterator[None]:
         try:
             with self._connection.reading():
                 yield
         except AzureError as error:
             refused = isinstance(error, HttpResponseError) and error.status_code == 403
-            raise explain(doing, error, self._address, hint=hint if refused else "") from error
+            raise to_azureml_error(action, error, self._address, hint=hint if refused else "") from error
 
     def _how_to_read_quota(self) -> str:
         return (

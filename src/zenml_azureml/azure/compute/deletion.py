@@ -13,7 +13,7 @@ from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.reader import find_compute
 from zenml_azureml.azure.compute.state import FoundCompute, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.waiter import Waiter
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def delete_compute(
         logger.info("Deleting the %s, which was created for this step", label)
         Waiter(label, by_hand, clock).until_done(connection.client.compute.begin_delete(target.name), "Deleting")
     except AzureError as error:
-        raise explain(f"deleting the {label}", error, connection.address, then=by_hand) from error
+        raise to_azureml_error(f"delete the {label}", error, connection.address, then=by_hand) from error
     return True
 
 

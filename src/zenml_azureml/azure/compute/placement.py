@@ -13,7 +13,7 @@ from zenml_azureml.azure.compute.provisioner import ComputeTarget, ensure_comput
 from zenml_azureml.azure.compute.reader import find_compute
 from zenml_azureml.azure.compute.state import ComputeKind, kind_in_words
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
 from zenml_azureml.azure.sizes.retired import retirement_of
 from zenml_azureml.azure.sizes.selection import SizeChoice, check_explicit_size
@@ -254,7 +254,7 @@ def _kind_of(connection: WorkspaceConnection, name: str) -> ComputeKind | None:
     try:
         found = find_compute(connection, name)
     except AzureError as error:
-        raise explain(f"reading the compute `{name}`", error, connection.address) from error
+        raise to_azureml_error(f"read the compute `{name}`", error, connection.address) from error
     return found.kind if found else None
 
 

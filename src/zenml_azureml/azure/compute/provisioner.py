@@ -33,7 +33,7 @@ from zenml_azureml.azure.compute.mapping import entity_of, found_compute
 from zenml_azureml.azure.compute.reader import azure_account, find_compute, type_of
 from zenml_azureml.azure.compute.state import Action, ComputeKind, FoundCompute, kind_in_words, next_action
 from zenml_azureml.azure.connection import OPERATION_POLLING_SECONDS, WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, explain
+from zenml_azureml.azure.errors import error_message, to_azureml_error
 from zenml_azureml.azure.failures.classifier import is_lack_of_capacity
 from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.single_flight import SingleFlight
@@ -113,7 +113,7 @@ def ensure_compute(
         try:
             return _Preparation(connection, request, settle, clock, sleep).run()
         except AzureError as error:
-            raise explain(f"preparing the compute `{request.name}`", error, connection.address) from error
+            raise to_azureml_error(f"prepare the compute `{request.name}`", error, connection.address) from error
 
     # Azure compares names without regard to case.
     key = (connection.address, request.name.lower())
@@ -207,7 +207,7 @@ class _Preparation:
         """
         status = error.status_code if isinstance(error, HttpResponseError) else None
         if status in _NOT_ABOUT_THE_COMPUTE:
-            raise explain(f"creating the {self._label}", error, self._address) from error
+            raise to_azureml_error(f"create the {self._label}", error, self._address) from error
         found = self._look_again()
         if found is not None and next_action(found) is not Action.FAIL:
             logger.info("Using the %s, which another process has created", found.label)
@@ -215,8 +215,8 @@ class _Preparation:
         # If Azure has not answered, or has an internal fault, the hint for that error is better.
         answered = status is not None and status < 500
         left = compute_errors.left_behind(self._label, found, self._address)
-        failure = explain(
-            f"creating the {self._label}",
+        failure = to_azureml_error(
+            f"create the {self._label}",
             error,
             self._address,
             hint=compute_errors.after_refused_creation(error_message(error)) if answered else "",
@@ -233,14 +233,14 @@ class _Preparation:
         except AzureError as error:
             refused = refusal_of(error)
             if refused is not None and not refused.refusal.may_pass:
-                raise explain(f"starting the {found.label}", error, self._address) from error
+                raise to_azureml_error(f"start the {found.label}", error, self._address) from error
             if refused is not None or isinstance(error, ResourceExistsError):
                 # Another operation on it is in progress. A 409 without words means the same, see
                 # https://github.com/microsoft/vscode-tools-for-ai/issues/2673 and /2681.
                 return replace(found, state="Starting")
             now = self._look_again()
             if now is None or next_action(now) in (Action.START, Action.FAIL):
-                raise explain(f"starting the {found.label}", error, self._address) from error
+                raise to_azureml_error(f"start the {found.label}", error, self._address) from error
             # Only a stopped instance can be started, and another process was first.
             return now
         except BaseException:

@@ -9,7 +9,7 @@ from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
+from zenml_azureml.azure.errors import error_message, is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.logs.streamer import LogFollower
@@ -61,7 +61,7 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails |
     except AzureError as error:
         if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
             return None
-        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+        raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error
     details, log_end = _history(connection, facts)
     resources = getattr(job, "resources", None)
     environment = str(getattr(job, "environment", None) or "")

@@ -8,7 +8,7 @@ from azure.ai.ml.constants import ListViewType
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain, is_missing_workspace
+from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 
 
@@ -32,7 +32,7 @@ def list_jobs(connection: WorkspaceConnection, tag: str) -> Iterator[JobSnapshot
             # The SDK returns None for a job of a kind that it does not know.
             yield from (JobSnapshot.from_sdk(job) for job in found if job is not None)
     except AzureError as error:
-        raise explain("listing the jobs", error, connection.address) from error
+        raise to_azureml_error("list the jobs", error, connection.address) from error
 
 
 def find_job(connection: WorkspaceConnection, job_name: str) -> JobSnapshot | None:
@@ -51,6 +51,6 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> JobSnapshot | No
     except ResourceNotFoundError as error:
         if not is_missing_workspace(error):
             return None
-        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+        raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error
     except AzureError as error:
-        raise explain(f"looking for the job `{job_name}`", error, connection.address) from error
+        raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error

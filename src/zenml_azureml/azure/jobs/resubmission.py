@@ -9,7 +9,7 @@ from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobOptions, JobSpec
@@ -42,7 +42,7 @@ def spec_from_job(connection: WorkspaceConnection, job_name: str, own_tag: str) 
                 client.environments.get(reference["name"], version=reference["version"]) if reference else None
             )
     except AzureError as error:
-        raise explain(f"reading the definition of the job `{job_name}`", error, connection.address) from error
+        raise to_azureml_error(f"read the definition of the job `{job_name}`", error, connection.address) from error
     image, command = getattr(environment, "image", None), getattr(job, "command", None)
     if not image or not command:
         raise AzureMLError(

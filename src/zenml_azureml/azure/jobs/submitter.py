@@ -29,7 +29,7 @@ from zenml_azureml import tags
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.placement import Placement
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import explain, is_missing_workspace
+from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.jobs.distributions import distribution_of
 from zenml_azureml.azure.jobs.snapshot import studio_url_of_sdk
 from zenml_azureml.azure.retry import is_transient
@@ -210,7 +210,7 @@ class JobSubmitter:
                     tags=safe_tags(job.tags),
                 )
         except AzureError as error:
-            raise explain(f"submitting the job `{request.name}`", error, self._connection.address) from error
+            raise to_azureml_error(f"submit the job `{request.name}`", error, self._connection.address) from error
 
     def _create(self, request: JobSpec, placement: Placement) -> Job:
         try:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, explain, is_missing_workspace
+from zenml_azureml.azure.errors import error_message, is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.hosts import ForeignHostError
 from zenml_azureml.azure.jobs.handle import JobHandle, Progress
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
@@ -154,8 +154,8 @@ class Watch:
         self._status_failures.add(error, self.options.patience)
         if self._is_permanent(error) or self._status_failures.lasted >= self.options.patience:
             address = self._connection.address
-            doing = f"watching the job `{self.job.name}`"
-            failure = explain(doing, error, address) if isinstance(error, AzureError) else error
+            action = f"watch the job `{self.job.name}`"
+            failure = to_azureml_error(action, error, address) if isinstance(error, AzureError) else error
             self.job.settle(
                 AzureMLError(
                     f"{failure}\nThe job may still run. To wait for it: zenml-azureml jobs wait {self.job.name}\n"

@@ -21,7 +21,7 @@ from zenml_azureml.azure.arm.client import ResourceManager
 from zenml_azureml.azure.auth.token_claims import signed_in_as
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import explain
+from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.keyvault.access import FoundVault, find_vault, may_read, reader_of
 from zenml_azureml.azure.keyvault.client import ListedSecret, VaultSecrets
 from zenml_azureml.azure.retry import is_transient, with_retries
@@ -154,14 +154,14 @@ class SecretDelivery:
         url = variables.pop(VAULT_SECRET, "")
         variables.pop(VAULT_AUDIENCE, None)
         if url:
-            vault, doing = VaultSecrets(self._connection, url.partition("/secrets/")[0]), "reading the job's secrets"
+            vault, action = VaultSecrets(self._connection, url.partition("/secrets/")[0]), "read the job's secrets"
             try:
                 if not self._is_vault(vault.url):
                     raise AzureMLError(f"The secret {url} was not read: it is not in a known key vault.")
                 of_vault = variables_in(vault.get(url))
                 variables.update(of_vault)
             except AzureError as error:
-                raise explain(doing, error, self._address) from error
+                raise to_azureml_error(action, error, self._address) from error
             except ValueError:
                 raise AzureMLError(f"The secret {url} does not contain environment variables.") from None
         return replace(
@@ -229,14 +229,14 @@ class SecretDelivery:
             AzureMLError: If it cannot be deleted.
         """
         vault = VaultSecrets(self._connection, url.partition("/secrets/")[0])
-        doing = f"deleting the secret {url}"
+        action = f"delete the secret {url}"
         try:
-            if not with_retries(doing, lambda: self._is_vault(vault.url), DELETE_PATIENCE, self._time):
+            if not with_retries(action, lambda: self._is_vault(vault.url), DELETE_PATIENCE, self._time):
                 # The address may come from the tag of a job: no token is sent to unknown hosts.
                 raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
-            return with_retries(doing, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
+            return with_retries(action, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except AzureError as error:
-            raise explain(doing, error, self._address, then=_LEFT_BEHIND) from error
+            raise to_azureml_error(action, error, self._address, then=_LEFT_BEHIND) from error
 
     def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
         """Yield the secrets of this workspace's jobs in a vault; none if the workspace's own vault may not be listed.
@@ -247,7 +247,7 @@ class SecretDelivery:
         Raises:
             AzureMLError: If Azure cannot be reached or refuses.
         """
-        doing = "looking for secrets in the key vault"
+        action = "find secrets in the key vault"
         try:
             with self._connection.reading():
                 vault = find_vault(self._connection, key_vault)
@@ -257,7 +257,7 @@ class SecretDelivery:
         except AzureError as error:
             # A credential that may not list the secrets of the vault has not written any.
             if key_vault is not None or not _is_refusal(error):
-                raise explain(doing, error, self._address) from error
+                raise to_azureml_error(action, error, self._address) from error
 
     def _is_vault(self, url: str) -> bool:
         """Return True if an address is that of an Azure key vault, or of a vault that was found before."""
@@ -283,15 +283,15 @@ class SecretDelivery:
         """Find the vault, and write the secrets to it if the job can read them there."""
         if not task.must:
             task = replace(task, patience=min(task.patience, SHORT_PATIENCE))
-        doing = "looking for a key vault for the job's secrets"
+        action = "find a key vault for the job's secrets"
         try:
             way.vault, refusal = with_retries(
-                doing, lambda: self._look(task), task.patience, self._time, check=task.check
+                action, lambda: self._look(task), task.patience, self._time, check=task.check
             )
         except AzureMLError as error:
             return error
         except AzureError as error:
-            return explain(doing, error, self._address)
+            return to_azureml_error(action, error, self._address)
         return refusal or self._write(way, task)
 
     def _look(self, task: _Task) -> tuple[FoundVault, AzureMLError | None]:
@@ -320,7 +320,7 @@ class SecretDelivery:
             AzureMLError: If a vault that has worked before cannot be reached.
         """
         assert way.vault is not None  # noqa: S101 - it has been looked for
-        doing = f"writing the job's secrets to the key vault `{way.vault.name}`"
+        action = f"write the job's secrets to the key vault `{way.vault.name}`"
         vault, request = VaultSecrets(self._connection, way.vault.url), task.request
 
         def write() -> str:
@@ -331,10 +331,12 @@ class SecretDelivery:
                 return self._put(vault, request, f"{request.name}-{secrets.token_hex(4)}")
 
         try:
-            url = with_retries(doing, write, task.patience, self._time, check=task.check)
+            url = with_retries(action, write, task.patience, self._time, check=task.check)
         except AzureError as error:
             refused = _is_refusal(error)
-            explained = explain(doing, error, self._address, hint=self._how_to_write(way.vault) if refused else "")
+            explained = to_azureml_error(
+                action, error, self._address, hint=self._how_to_write(way.vault) if refused else ""
+            )
             if way.proven and not refused:
                 raise explained from error
             return explained

@@ -12,7 +12,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, HttpResponseError
 
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, explain
+from zenml_azureml.azure.errors import error_message, to_azureml_error
 from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
@@ -120,7 +120,7 @@ class SizeCatalogue:
         try:
             return self._connection.location
         except AzureError as error:
-            raise explain("finding the workspace's region", error, self._connection.address) from error
+            raise to_azureml_error("find the workspace's region", error, self._connection.address) from error
 
     def _list_sizes(self) -> tuple[VmSize, ...] | None:
         compute = self._connection.client.compute
@@ -151,7 +151,7 @@ class SizeCatalogue:
                 return ask()
         except AzureError as error:
             if not isinstance(error, HttpResponseError) or error.status_code != 403:
-                raise explain(f"listing the {what}", error, address) from error
+                raise to_azureml_error(f"list the {what}", error, address) from error
             logger.warning(
                 "The credential may not list the %s of `%s`, so they are not checked. A role such as Reader on the "
                 "subscription `%s` allows it. Azure: %s",
