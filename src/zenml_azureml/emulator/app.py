@@ -19,11 +19,14 @@ from zenml_azureml.emulator.http.other_hosts import unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
 from zenml_azureml.emulator.services.aml import (
+    codes,
     computes,
+    data,
     datastores,
     diagnoses,
     environments,
     jobs,
+    models,
     operations,
     sizes,
     workspaces,
@@ -38,7 +41,7 @@ from zenml_azureml.emulator.services.keyvault.routes import vault_service
 from zenml_azureml.emulator.services.missing_hosts import missing_service
 from zenml_azureml.emulator.services.run_history import routes as history
 from zenml_azureml.emulator.services.storage import routes as blobs
-from zenml_azureml.emulator.services.storage.hosts import blob_service
+from zenml_azureml.emulator.services.storage.routes import blob_service
 
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
@@ -55,6 +58,9 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     vaults.routes,
     workspaces.routes,
     datastores.routes,
+    codes.routes,
+    data.routes,
+    models.routes,
     history.routes,
     blobs.routes,
     tokens.routes,

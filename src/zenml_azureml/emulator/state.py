@@ -84,8 +84,16 @@ class Job:
 
 
 @dataclass
-class EnvironmentVersion:
-    """One version of an environment; only description, tags and archiving can change."""
+class AssetVersion:
+    """One version of an asset: of an environment, data, a model, code or a component.
+
+    Attributes:
+        name: Name of the asset.
+        version: The version.
+        properties: Its properties as the service answers them.
+        created_at: Time of its creation.
+        modified_at: Time of its last change.
+    """
 
     name: str
     version: str
@@ -95,31 +103,50 @@ class EnvironmentVersion:
 
 
 @dataclass
-class EnvironmentContainer:
-    """An environment with its versions.
+class AssetContainer:
+    """An asset with its versions.
 
     Attributes:
         name: Its name in the workspace.
         created_at: Time of its creation.
         versions: Its versions, the oldest first.
         description: Its description.
-        tags: Its tags.
-        properties: Its properties.
+        tags: Its tags; None if not set.
+        properties: Its properties; None if not set.
         is_archived: True if it is archived.
     """
 
     name: str
     created_at: datetime
-    versions: dict[str, EnvironmentVersion] = field(default_factory=dict)
-    description: str = ""
-    tags: Json = field(default_factory=dict)
-    properties: Json = field(default_factory=dict)
+    versions: dict[str, AssetVersion] = field(default_factory=dict)
+    description: str | None = None
+    tags: Json | None = None
+    properties: Json | None = None
     is_archived: bool = False
 
     @property
-    def latest(self) -> EnvironmentVersion | None:
+    def latest(self) -> AssetVersion | None:
         """Its newest version; None if it has none."""
         return next(reversed(self.versions.values()), None)
+
+
+@dataclass
+class Datastore:
+    """A datastore that a user has made.
+
+    Attributes:
+        name: Its name in the workspace.
+        properties: Its properties as the service answers them.
+        secrets: Its secrets as they were sent.
+        created_at: Time of its creation.
+        modified_at: Time of its last change.
+    """
+
+    name: str
+    properties: Json
+    created_at: datetime
+    modified_at: datetime
+    secrets: Json | None = field(default=None, repr=False)
 
 
 @dataclass
@@ -181,7 +208,9 @@ class Workspace:
     Attributes:
         studio: Azure ML Studio in the cloud that it is in.
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
-        environments: By name.
+        assets: Environments, data, models, code and components: by the kind in their ids, and by name.
+        datastores: Those that users have made, by name, the oldest first.
+        default_datastore: Name of the default datastore.
         computes: By name.
         storage_key: The key of the storage account that its jobs' files are in.
         container_registry: ARM id of the container registry that belongs to it; None if none was needed yet.
@@ -205,7 +234,9 @@ class Workspace:
     tags: dict[str, str] = field(default_factory=dict)
     updated: Json = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
-    environments: dict[str, EnvironmentContainer] = field(default_factory=dict)
+    assets: dict[str, dict[str, AssetContainer]] = field(default_factory=dict)
+    datastores: dict[str, Datastore] = field(default_factory=dict)
+    default_datastore: str = "workspaceblobstore"
     computes: dict[str, Compute] = field(default_factory=dict)
     _by_tag: dict[str, dict[str, Job]] = field(default_factory=dict, repr=False)
 
@@ -226,9 +257,23 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete all resources of the workspace."""
-        for made in (self.jobs, self.environments, self.computes, self.user_assigned, self._by_tag):
+        for made in (self.jobs, self.assets, self.datastores, self.computes, self.user_assigned, self._by_tag):
             made.clear()
+        self.default_datastore = "workspaceblobstore"
         self.container_registry = self.primary_identity = None
+
+    def assets_of(self, kind: str) -> dict[str, AssetContainer]:
+        """Return the assets of a kind by name, which can be changed.
+
+        Args:
+            kind: As in their ids: `environments`, `data`, `models`, `codes` or `components`.
+        """
+        return self.assets.setdefault(kind, {})
+
+    @property
+    def environments(self) -> dict[str, AssetContainer]:
+        """The environments by name."""
+        return self.assets_of("environments")
 
     @property
     def plain_name(self) -> str:

@@ -10,15 +10,10 @@ import jwt
 import pytest
 from pydantic import ValidationError
 
-from zenml_azureml.emulator.jobs.launch import (
-    build_launch,
-    compute_name,
-    environment_of,
-    substitute_bindings,
-    timeout_of,
-)
+from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.launch import build_launch, substitute_bindings
 from zenml_azureml.emulator.services.aml.job_views import complete
-from zenml_azureml.emulator.state import EnvironmentContainer, EnvironmentVersion, Job, Workspace
+from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Job, Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -154,10 +149,10 @@ def test_the_image_is_that_of_the_environment(
     workspace: Workspace, tmp_path: Path, environment_id: str, image: str | None
 ) -> None:
     versions = {"1": "old", "2": "new"}
-    workspace.environments["ours"] = EnvironmentContainer(
+    workspace.environments["ours"] = AssetContainer(
         "ours",
         NOW,
-        {version: EnvironmentVersion("ours", version, {"image": name}, NOW, NOW) for version, name in versions.items()},
+        {version: AssetVersion("ours", version, {"image": name}, NOW, NOW) for version, name in versions.items()},
     )
 
     launch = build_launch(make_job(workspace, tmp_path, environmentId=environment_id), workspace, "")

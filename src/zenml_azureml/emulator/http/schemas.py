@@ -152,6 +152,29 @@ class ContainerSchema(_Schema):
     is_archived: bool | None = Field(None, alias="isArchived")
 
 
+class _Credentials(_Schema):
+    credentials_type: _Text | None = Field(None, alias="credentialsType")
+    secrets: _Object | None = None
+
+
+class DatastoreSchema(_Schema):
+    """`properties` of a datastore's PUT."""
+
+    description: _Text | None = None
+    tags: _Tags | None = None
+    properties: _Tags | None = None
+    credentials: _Credentials | None = None
+    datastore_type: _Text | None = Field(None, alias="datastoreType")
+    account_name: _Text | None = Field(None, alias="accountName")
+    container_name: _Text | None = Field(None, alias="containerName")
+    share_name: _Text | None = Field(None, alias="fileShareName")
+    filesystem: _Text | None = None
+    store_name: _Text | None = Field(None, alias="storeName")
+    endpoint: _Text | None = None
+    protocol: _Text | None = None
+    identity: _Text | None = Field(None, alias="serviceDataAccessAuthIdentity")
+
+
 class _ScaleSettings(_Schema):
     max_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="maxNodeCount")
     min_node_count: Annotated[int, Field(le=MOST_NODES)] | None = Field(None, alias="minNodeCount")

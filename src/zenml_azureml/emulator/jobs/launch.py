@@ -6,46 +6,33 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import urlsplit
 
 import jwt
-from pydantic import Field, TypeAdapter
 
+from zenml_azureml.emulator.jobs.definition import compute_name, environment_of
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.log_files import retry_folder
 from zenml_azureml.emulator.jobs.processes import JobProcess, in_folder, job_processes
 from zenml_azureml.emulator.local.private_files import inside, shown
-from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.services.aml import kubernetes
+from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, find_place
 from zenml_azureml.emulator.services.aml.catalogue import VmSize, catalogue
+from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.entra.machine_identities import ENDPOINT, identities_of
 from zenml_azureml.emulator.state import Job, Workspace
-from zenml_azureml.emulator.types import Json
 
 #: VM size of a serverless job that names none. Guess: it was not recorded.
 _SERVERLESS_SIZE = "Standard_DS3_v2"
-
-#: At most what the type has that the service keeps it in, .NET's `TimeSpan`.
-_TIMEOUT: TypeAdapter[timedelta] = TypeAdapter(
-    Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=10_675_199))]
-)
 
 #: Longest life of a job, and so of its token: Microsoft's "Manage and increase quotas and limits".
 _LONGEST_LIFE = timedelta(days=21)
 
 _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
-#: A path in a datastore of the workspace, in either of the forms that jobs name it by.
-_DATASTORE_PATH = re.compile(
-    r"azureml://(?:.*/)?datastores/(?P<datastore>[^/]+)/paths/(?P<path>.*[^/])/?", re.IGNORECASE | re.DOTALL
-)
-_ENVIRONMENT_ID = re.compile(
-    r"(?:.*/environments/|azureml:)(?P<name>[^/:]+)(?:(?:/versions/|:)(?P<version>[^/:]+))?$",
-    re.IGNORECASE,
-)
 
 
 def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path | None = None) -> JobLaunch:
@@ -57,7 +44,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         base_url: URL of the emulator.
         ca_bundle: Certificates by which the job trusts the emulator; None if the job does not need them.
     """
-    mounts = mounted_outputs(job)
+    mounts = mounted_outputs(job, workspace)
     values = _bound_values(job, mounts)
     resources = job.properties["resources"]
     return JobLaunch(
@@ -112,27 +99,6 @@ def substitute_bindings(command: str, values: dict[tuple[str, str], str]) -> str
         lambda found: values.get((found[1], found[2]), found[0]),
         command,
     )
-
-
-def environment_of(environment_id: str) -> tuple[str, str | None] | None:
-    """Return name and version in an environment's id: an ARM id, `azureml:NAME:VERSION`, or `azureml:NAME`.
-
-    Returns:
-        `(name, version)`, the version None where the id has none; None where it is no such id.
-    """
-    found = _ENVIRONMENT_ID.match(environment_id)
-    return (found["name"], found["version"]) if found else None
-
-
-def timeout_of(limits: Json | None) -> float | None:
-    """Return the seconds that a job may run, from `limits.timeout` (ISO 8601, e.g. `PT5M`); None for no limit.
-
-    Raises:
-        pydantic.ValidationError: If it is no ISO 8601 duration.
-    """
-    if not limits or limits.get("timeout") is None:
-        return None
-    return _TIMEOUT.validate_python(str(limits["timeout"])).total_seconds()
 
 
 def azure_ml_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str, str]:
@@ -207,13 +173,7 @@ def _identity_variables(job: Job, workspace: Workspace, base_url: str) -> dict[s
     }
 
 
-def compute_name(compute_id: str | None) -> str | None:
-    """Return the name of a job's compute; None if it is serverless."""
-    name = (compute_id or "serverless").rsplit("/", 1)[-1]
-    return None if name.lower() == "serverless" else name
-
-
-def mounted_outputs(job: Job) -> dict[str, Path]:
+def mounted_outputs(job: Job, workspace: Workspace) -> dict[str, Path]:
     """Return the outputs of a job that are folders of a datastore, mounted read-write: writes are visible at once.
 
     Jobs that name the same path share it, as on Azure ML. An output with the mode `Upload` stays in the job's own
@@ -221,18 +181,19 @@ def mounted_outputs(job: Job) -> dict[str, Path]:
 
     Args:
         job: The job.
+        workspace: Its workspace.
 
     Returns:
         The folders by the names of the outputs; they exist.
     """
     mounts = {}
     for name, sent in job.properties["outputs"].items():
-        found = _DATASTORE_PATH.fullmatch(sent["uri"] or "")
-        if found and sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder":
-            datastores = folder_of_jobs(job.folder.parents[1], "datastores")
-            folder = inside(inside(datastores, found["datastore"]), found["path"])
-            if folder is not None:
-                mounts[name] = _folder(folder)
+        is_mounted = sent["mode"] == "ReadWriteMount" and sent["jobOutputType"] == "uri_folder"
+        if is_mounted and parse_uri(sent["uri"] or ""):
+            with suppress(AssetPathError):
+                place = find_place(job.folder.parents[1], workspace, sent["uri"])
+                if place.path:
+                    mounts[name] = _folder(place.file)
     return mounts
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
+from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
-from zenml_azureml.emulator.jobs.launch import build_launch, compute_name, timeout_of
+from zenml_azureml.emulator.jobs.launch import build_launch
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob

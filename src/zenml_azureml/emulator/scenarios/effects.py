@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS
+from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
-from zenml_azureml.emulator.jobs.launch import build_launch, compute_name, timeout_of, vm_size_of
+from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
 from zenml_azureml.emulator.runtimes.base import JobEnd
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.scenarios.catalogue import Scenario, Stage

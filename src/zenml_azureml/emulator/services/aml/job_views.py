@@ -13,7 +13,7 @@ from typing import Any
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError, timestamp
 from zenml_azureml.emulator.http.schemas import MOST_TAGS
-from zenml_azureml.emulator.jobs.launch import compute_name
+from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
 from zenml_azureml.emulator.types import Json
 

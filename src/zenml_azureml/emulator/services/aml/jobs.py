@@ -26,7 +26,7 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import JobSchema
-from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.processes import process_count
 from zenml_azureml.emulator.services.aml import operations

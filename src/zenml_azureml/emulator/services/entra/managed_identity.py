@@ -16,7 +16,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
-from zenml_azureml.emulator.jobs.launch import compute_name
+from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.local.keys import is_same_secret
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,

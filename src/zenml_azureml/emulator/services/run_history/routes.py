@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import timedelta
+from itertools import islice
 
 from aiohttp import web
 
@@ -23,8 +24,8 @@ from zenml_azureml.emulator.services.run_history.views import (
     run_details,
     run_metadata,
 )
-from zenml_azureml.emulator.services.storage.routes import blob_folder, log_blobs
-from zenml_azureml.emulator.services.storage.sas import account_of
+from zenml_azureml.emulator.services.storage.files import AccountFiles, job_folder
+from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_of
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -33,6 +34,8 @@ _RUN = "/runs/{run}"
 
 #: The name of the emulator's one user.
 _USER = "emulator"
+#: Log files of one job that are shown.
+_MOST_FILES = 5_000
 
 
 def routes() -> list[web.RouteDef]:
@@ -124,9 +127,10 @@ def _log_urls(request: web.Request, job: Job, workspace: Workspace) -> dict[str,
     account = account_of(workspace, context.base_url)
     lifetime = timedelta(seconds=context.settings.sas_lifetime)
     now = context.clock.now()
+    folder, files = job_folder(job.name), AccountFiles(context.folder, workspace)
     return {
-        blob.name.removeprefix(f"{blob_folder(job)}/"): account.sas_url(blob.name, now=now, lifetime=lifetime)
-        for blob in log_blobs(job)
+        blob.name.removeprefix(f"{folder}/"): account.sas_url(blob.name, now=now, lifetime=lifetime)
+        for blob in islice(files.blobs(CONTAINER, f"{folder}/user_logs/"), _MOST_FILES)
     }
 
 

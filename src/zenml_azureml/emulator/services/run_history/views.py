@@ -6,7 +6,8 @@ import uuid
 from datetime import datetime, timedelta
 
 from zenml_azureml.emulator.http.responses import timestamp
-from zenml_azureml.emulator.jobs.launch import compute_name, environment_of, experiment_id, timeout_of
+from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.launch import experiment_id
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 

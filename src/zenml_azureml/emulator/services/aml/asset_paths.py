@@ -1,0 +1,264 @@
+"""What jobs read and write of assets and datastores, as files of this machine.
+
+`find_place` resolves each form of reference that a job's input, output or code can have; the files are then read and
+written with ordinary calls, and are blobs at once. `register` makes a version of a path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.local.private_files import inside, shown
+from zenml_azureml.emulator.services.aml.assets import AssetKind
+from zenml_azureml.emulator.services.aml.data import Data
+from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri, short_uri, workspace_in
+from zenml_azureml.emulator.services.aml.datastores import properties_of
+from zenml_azureml.emulator.services.aml.models import Models
+from zenml_azureml.emulator.services.storage.files import AccountFiles, files_in, job_folder
+from zenml_azureml.emulator.services.storage.sas import account_folder
+from zenml_azureml.emulator.state import AssetVersion, Workspace
+
+_ID = re.compile(
+    r"(?:azureml:)?/?(?P<scope>/subscriptions/.+/workspaces/[^/]+|/?locations/[^/]+/workspaces/[^/]+)"
+    r"/(?P<kind>codes|data|models|components|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:@]+)(?::(?P<version>[^/:@]+)|@(?P<label>[^/:@]+))")
+#: The key of a version's properties that has its place.
+_URI_KEYS = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
+_KINDS: dict[str, AssetKind] = {"data": Data(), "models": Models()}
+
+
+class AssetPathError(Exception):
+    """A reference that leads to nothing.
+
+    Attributes:
+        code: Code for the error of a job.
+        message: Message for it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = "UserError"
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path in a datastore: a file, a folder, or nothing yet.
+
+    Attributes:
+        datastore: Name of the datastore; empty if the path is in a container that no datastore leads to.
+        container: Its container, or its file share.
+        path: Path in the container, without slashes at its ends; empty for the container.
+        file: Path on this machine.
+        uri: The short form of its URI.
+        long_uri: The long form of its URI.
+    """
+
+    datastore: str
+    container: str
+    path: str
+    file: Path
+    uri: str
+    long_uri: str
+
+    @property
+    def exists(self) -> bool:
+        """True if there is a file or a folder."""
+        return self.file.exists()
+
+    def files(self) -> list[tuple[str, Path]]:
+        """Return its files with their names in it; links that lead out of it are left out."""
+        if self.file.is_file():
+            return [(self.file.name, self.file)]
+        return list(files_in(self.file))
+
+
+def find_place(state_folder: Path, workspace: Workspace, reference: str, *, kind: str = "data") -> Place:
+    """Return the path that a reference leads to, which need not exist.
+
+    Args:
+        state_folder: The emulator's state folder.
+        workspace: The workspace.
+        reference: A URI of a datastore's path, an id or a short name of an asset, or the address of a blob of the
+            workspace's storage account.
+        kind: Of a short name: `data`, `models` or `codes`.
+
+    Raises:
+        AssetPathError: If the reference leads to no datastore, or the asset does not exist.
+    """
+    found = parse_uri(reference)
+    if found is not None:
+        _check_workspace(workspace, reference)
+        return _in_datastore(state_folder, workspace, *found)
+    if urlsplit(reference).scheme in ("https", "wasbs"):
+        return _at_address(state_folder, workspace, reference)
+    asset, plural = _asset(workspace, reference, kind), _kind_in(reference, kind)
+    if plural not in _URI_KEYS:
+        raise AssetPathError(f"{shown(reference)} has no path.")
+    return find_place(state_folder, workspace, str(asset.properties[_URI_KEYS[plural]]))
+
+
+def job_place(state_folder: Path, workspace: Workspace, job_name: str) -> Place:
+    """Return the path of a job's own files, `ExperimentRun/dcid.JOB`.
+
+    Args:
+        state_folder: The emulator's state folder.
+        workspace: The workspace.
+        job_name: Name of the job.
+    """
+    return _in_datastore(state_folder, workspace, "workspaceartifactstore", job_folder(job_name))
+
+
+def default_output(state_folder: Path, workspace: Workspace, job_name: str, output_name: str) -> Place:
+    """Return the path of an output that names none. Source: Microsoft, "Read and write data in jobs".
+
+    Args:
+        state_folder: The emulator's state folder.
+        workspace: The workspace.
+        job_name: Name of the job.
+        output_name: Name of the output.
+    """
+    return _in_datastore(state_folder, workspace, workspace.default_datastore, f"azureml/{job_name}/{output_name}")
+
+
+def register(
+    context: Context,
+    workspace: Workspace,
+    kind: Literal["data", "models"],
+    name: str,
+    version: str | None,
+    *,
+    uri: str,
+    asset_type: str,
+    job_name: str | None = None,
+    output_name: str | None = None,
+    is_anonymous: bool = False,
+    properties: Mapping[str, str] | None = None,
+) -> AssetVersion:
+    """Return a version of a path, which is created unless it exists.
+
+    Args:
+        context: The emulator.
+        workspace: The workspace.
+        kind: `data` or `models`.
+        name: Name of the asset.
+        version: The version; None for the next one.
+        uri: URI of the path.
+        asset_type: E.g. `uri_folder` or `mlflow_model`.
+        job_name: The job that has written it.
+        output_name: The output of that job. Guess: Azure notes it in a property of the version.
+        is_anonymous: True for an asset that has no name of its own.
+        properties: Further properties.
+    """
+    existing = version_of(workspace, kind, name, version) if version else None
+    if existing is not None:
+        return existing
+    now = context.clock.now()
+    if version is None:
+        container = workspace.assets_of(kind).get(name)
+        version = "1" if container is None or container.latest is None else _KINDS[kind].next_version(container, now)
+    own = {"azureml.JobOutputName": output_name} if output_name else {}
+    sent = {"properties": {**own, **(properties or {})}, "isAnonymous": is_anonymous}
+    sent |= {"dataUri": uri, "dataType": asset_type} if kind == "data" else {"modelUri": uri, "modelType": asset_type}
+    sent |= {"jobName": job_name} if kind == "models" else {}
+    completed = _KINDS[kind].complete(sent, workspace, name, version)
+    return _KINDS[kind].put(workspace, name, version, completed, now)
+
+
+def version_of(workspace: Workspace, kind: str, name: str, version: str | None = None) -> AssetVersion | None:
+    """Return a version of an asset; None if there is none.
+
+    Args:
+        workspace: The workspace.
+        kind: `environments`, `data`, `models`, `codes` or `components`.
+        name: Name of the asset.
+        version: The version; None for the latest.
+    """
+    container = workspace.assets_of(kind).get(name)
+    if container is None:
+        return None
+    return container.latest if version is None else container.versions.get(version)
+
+
+def asset_id(workspace: Workspace, kind: str, name: str, version: str) -> str:
+    """Return the ARM id of a version."""
+    return f"{workspace.path}/{kind}/{name}/versions/{version}"
+
+
+def _kind_in(reference: str, kind: str) -> str:
+    found = _ID.fullmatch(reference)
+    return found["kind"].lower() if found else kind
+
+
+def _asset(workspace: Workspace, reference: str, kind: str) -> AssetVersion:
+    found = _ID.fullmatch(reference)
+    if found is not None:
+        scope = found["scope"].lower()
+        here = (workspace.path.lower(), f"/workspaces/{workspace.workspace_id}")
+        if not scope.endswith(here):
+            raise AssetPathError(f"{shown(reference)} is not in the workspace {workspace.name}.")
+        version = version_of(workspace, found["kind"].lower(), found["name"], found["version"])
+    else:
+        short = _SHORT.fullmatch(reference)
+        if short is None or short["label"] not in (None, "latest"):
+            raise AssetPathError(f"{shown(reference)} is not the name of an asset or of a path.")
+        version = version_of(workspace, kind, short["name"], short["version"])
+    if version is None:
+        raise AssetPathError(f"The asset {shown(reference)} does not exist in the workspace {workspace.name}.")
+    return version
+
+
+def _check_workspace(workspace: Workspace, uri: str) -> None:
+    named = workspace_in(uri)
+    mine = (workspace.subscription_id, workspace.resource_group, workspace.name)
+    if named is not None and [part.lower() for part in named] != [part.lower() for part in mine]:
+        raise AssetPathError(f"{shown(uri)} is not in the workspace {workspace.name}.")
+
+
+def _in_datastore(state_folder: Path, workspace: Workspace, datastore: str, path: str) -> Place:
+    properties = properties_of(workspace, datastore)
+    if properties is None:
+        raise AssetPathError(f"The datastore {shown(datastore)} does not exist in the workspace {workspace.name}.")
+    account = properties.get("accountName")
+    if account is not None and str(account).rpartition("/")[2] != account_folder(workspace):
+        raise AssetPathError(
+            f"The datastore {shown(datastore)} leads to the storage account {shown(str(account))}, which this emulator "
+            "does not have."
+        )
+    files = AccountFiles(state_folder, workspace)
+    share = properties.get("fileShareName")
+    container = str(share or properties.get("containerName") or properties.get("filesystem") or "")
+    root = files.share(container) if share else files.container(container)
+    return _place(workspace, datastore, container, root, path)
+
+
+def _at_address(state_folder: Path, workspace: Workspace, address: str) -> Place:
+    """Return the path of a blob's address. Clients leave the account out of it, which the container tells apart."""
+    files = AccountFiles(state_folder, workspace)
+    parts = unquote(urlsplit(address).path).strip("/").split("/")
+    if parts and parts[0].startswith(f"{account_folder(workspace)}.blob."):
+        parts = parts[1:]
+    if not parts or not files.has_container(parts[0]):
+        raise AssetPathError(f"{shown(address)} is not in the storage account of the workspace {workspace.name}.")
+    container, path = parts[0], "/".join(parts[1:])
+    datastores = ("workspaceblobstore", "workspaceartifactstore", *workspace.datastores)
+    datastore = next(
+        (name for name in datastores if (properties_of(workspace, name) or {}).get("containerName") == container), ""
+    )
+    return _place(workspace, datastore, container, files.container(container), path)
+
+
+def _place(workspace: Workspace, datastore: str, container: str, root: Path, path: str) -> Place:
+    path = path.strip("/")
+    file = inside(root, path) if path else root
+    if file is None:
+        raise AssetPathError(f"The path {shown(path)} is not in the container {container}.")
+    return Place(datastore, container, path, file, short_uri(datastore, path), long_uri(workspace, datastore, path))
