@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo guesses parity test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup demo guesses parity sdk-tests test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -68,6 +68,9 @@ test-site: docs .venv-site/.installed ## Look at the built documentation in a he
 parity: setup ## Compare the emulator with recorded answers of Azure ML (FOLDER=, VALUES=1)
 	$(RUN) -m tests.parity $(if $(FOLDER),--folder $(FOLDER)) $(if $(VALUES),--values)
 
+sdk-tests: setup ## Run azure-ai-ml's own end-to-end tests on the emulator, and write docs/sdk-tests.md (ONLY=compute)
+	$(RUN) -m tests.sdk_e2e $(if $(ONLY),--only $(ONLY),--page)
+
 guesses: setup ## List what the emulator guesses about Azure ML
 	$(RUN) -m scripts.guesses
 
@@ -134,4 +137,4 @@ lock: ## Choose the newest versions within the bounds of pyproject.toml (needs u
 		--python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade --quiet --output-file requirements-tools.lock
 
 clean: ## Remove what the targets above have made
-	rm -rf $(VENV) .venv-torch .venv-mlflow .venv-azure-cli .venv-site .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .venv-torch .venv-mlflow .venv-azure-cli .venv-site .venv-tools .venv-package .nox site .mypy_cache .pytest_cache .ruff_cache .hypothesis .sdk-tests dist

@@ -96,7 +96,8 @@ def test_what_is_not_emulated_has_one_answer_that_is_none_of_azures(
 
 @pytest.mark.parametrize("kind", ["Pipeline", "Sweep", "AutoML"])
 def test_jobs_of_other_types_are_not_emulated(arm: Arm, kind: str) -> None:
-    answer = arm.call("PUT", "jobs/other", {"properties": {"jobType": kind}})
+    # With a member that command jobs do not have.
+    answer = arm.call("PUT", "jobs/other", {"properties": {"jobType": kind, "trial": {}}})
 
     assert (answer.status, answer.body["error"]["code"]) == (501, "NotEmulated")
 

@@ -88,6 +88,9 @@ async def _put(request: web.Request) -> web.Response:
     sent = (await json_body(request)).get("properties")
     if not isinstance(sent, dict):
         raise _user_error("The job has no properties.")
+    kind = sent.get("jobType")
+    if isinstance(kind, str) and kind != "Command":
+        raise not_emulated(f"A job of the type '{kind}'")
     refuse_unknown(await request.text(), known_members(sent, ApiVersion.parse(request.query["api-version"])))
     checked(JobSchema, sent)
     existing = workspace.find_job(name)
@@ -193,8 +196,6 @@ def _check(sent: Json, name: str, workspace: Workspace) -> None:
     if sent.get("jobType") is None:
         # Guess: there is no recording of this message.
         raise _user_error("The field jobType is required.")
-    if sent["jobType"] != "Command":
-        raise not_emulated(f"A job of the type '{sent.get('jobType')}'")
     for key in ("command", "environmentId"):
         if not sent.get(key):
             # Guess: there is no recording of this message.
