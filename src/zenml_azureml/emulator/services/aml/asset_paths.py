@@ -241,7 +241,7 @@ def _in_datastore(state_folder: Path, workspace: Workspace, datastore: str, path
 
 
 def _at_address(state_folder: Path, workspace: Workspace, address: str) -> Place:
-    """Return the path of a blob's address. Clients leave the account out of it, by which the container is distinguished."""
+    """Return the path of a blob's address, which names a container, and the account only in some clients."""
     files = AccountFiles(state_folder, workspace)
     parts = unquote(urlsplit(address).path).strip("/").split("/")
     if parts and parts[0].startswith(f"{account_folder(workspace)}.blob."):
