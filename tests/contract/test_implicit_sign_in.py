@@ -43,6 +43,7 @@ def running(emulator: Emulator) -> Running:
         client_id=emulator.client_id,
         federated_token_file=emulator.federated_token_file,
         options=Options(),
+        local_url=emulator.local_url,
     )
 
 

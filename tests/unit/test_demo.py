@@ -30,6 +30,7 @@ def emulator(tmp_path: Path) -> Running:
         client_id="client",
         federated_token_file=tmp_path / "token",
         options=Options(),
+        local_url="https://127.0.0.1:10443",
     )
 
 

@@ -26,6 +26,7 @@ EMULATOR = Running(
     client_id="client",
     federated_token_file=Path("/home/me/my state/token"),
     options=Options(),
+    local_url="https://127.0.0.1:10443",
 )
 
 PROXIED = replace(EMULATOR, proxy_url="http://127.0.0.1:10444")

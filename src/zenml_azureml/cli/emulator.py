@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,8 @@ DEFAULT_PORT = 10443
 #: Options of `start`, and the fields of an emulator's options that they set.
 _FIELDS = {
     "port": ("port",),
+    "listen": ("listen",),
+    "advertise": ("advertise",),
     "proxy": ("proxy",),
     "runtime": ("runtime",),
     "docker_network": ("docker_network",),
@@ -55,6 +58,19 @@ def emulator() -> None:
     default=DEFAULT_PORT,
     show_default=True,
     help="Port on 127.0.0.1; 0 for a free one.",
+)
+@click.option(
+    "--listen",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="IP address to listen on; 0.0.0.0 for all of this machine. Needs --advertise.",
+)
+@click.option(
+    "--advertise",
+    metavar="URL",
+    help="URL at which other machines or containers reach the emulator, such as https://emulator:10443. Its key vault "
+    "has the port after the next one.",
 )
 @click.option(
     "--proxy",
@@ -111,6 +127,8 @@ def start(
     *,
     state: Path,
     port: int,
+    listen: str,
+    advertise: str | None,
     proxy: bool,
     runtime: Any,
     docker_network: str | None,
@@ -130,6 +148,8 @@ def start(
     default, interpreters = _interpreters(pythons)
     options = instance.Options(
         port=port,
+        listen=listen,
+        advertise=advertise,
         proxy=proxy,
         runtime=runtime,
         interpreters=interpreters,
@@ -213,7 +233,13 @@ def status(state: Path, as_json: bool) -> None:
     show_default=True,
     help="Credential of scripts. After `azure-cli`, log in: see the documentation of the emulator.",
 )
-def env(state: Path, unset: bool, sign_in: Any) -> None:
+@click.option(
+    "--elsewhere",
+    metavar="FOLDER",
+    help="Print the variables for another machine or container. FOLDER there has copies of the state folder's "
+    "`ca-bundle.pem` and `federated-token`, or is the state folder.",
+)
+def env(state: Path, unset: bool, sign_in: Any, elsewhere: str | None) -> None:
     """Print the environment variables that point SDKs at the emulator.
 
     Use it in a shell: eval "$(zenml-azureml emulator env)"
@@ -222,6 +248,9 @@ def env(state: Path, unset: bool, sign_in: Any) -> None:
 
     if unset:
         lines = shell_env.unset_lines(os.environ)
+    elif elsewhere is not None:
+        values = shell_env.variables_elsewhere(running_in(state), PurePosixPath(elsewhere), sign_in)
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     else:
         running = running_in(state)
         bundle = shell_env.ca_bundle(running, os.environ)

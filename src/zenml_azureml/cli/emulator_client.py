@@ -94,7 +94,7 @@ def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
         session.trust_env = False  # no proxy, and no other certificates
         answer = session.request(
             "GET" if body is None else "POST",
-            running.base_url + path,
+            running.local_url + path,
             json=body,
             headers=keys.admin_headers if keys else {},
             verify=str(running.ca_file),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -19,10 +18,11 @@ from aiohttp import web
 from zenml_azureml.emulator.app import build_app
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.context import Context, Settings
-from zenml_azureml.emulator.http.access import Access
+from zenml_azureml.emulator.http.access import Access, AnsweredHosts
 from zenml_azureml.emulator.http.connections import DEFAULT_LIMITS, ConnectionLimits, Connections
 from zenml_azureml.emulator.http.peers import Peers
 from zenml_azureml.emulator.http.recorder import FinishRecord
+from zenml_azureml.emulator.local.address import LOOPBACK, Advertised, listen_on, reachable_here, url_of
 from zenml_azureml.emulator.local.keys import stored_keys, write_curl_file
 from zenml_azureml.emulator.local.proxy import Proxy
 from zenml_azureml.emulator.local.state_folder import claim, clear_jobs
@@ -38,8 +38,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: The one address that the emulator listens on.
-HOST = "127.0.0.1"
+#: Key vaults have the ports from this one on after the emulator's, if clients have to know them before.
+_FIRST_VAULT = 2  # the next one is the proxy's
 
 
 class Emulator:
@@ -52,6 +52,9 @@ class Emulator:
         folder: The state folder: everything it writes goes there. Its certificates and credentials
             are kept for the next start, its jobs are not.
         port: To listen on; 0 takes a free one.
+        listen: IP address to listen on; only this machine reaches the default.
+        advertise: URL at which clients reach it, for all addresses in its answers; by default where it listens. Its
+            key vaults then have the ports after `port`, and the same at that host.
         workspaces: Those that exist in it, each with a key vault.
         vaults: Names of further key vaults, in the resource group of the first workspace.
         runtime: Executes the jobs; by default as processes of this machine.
@@ -65,7 +68,8 @@ class Emulator:
         connection_limits: Times after which idle connections are closed.
 
     Attributes:
-        base_url: `https://127.0.0.1:PORT`.
+        base_url: `https://127.0.0.1:PORT`, or the advertised URL.
+        local_url: The URL for programs of this machine: `https://127.0.0.1:PORT`.
         proxy_url: `http://127.0.0.1:PORT` of the proxy; None if there is none.
         context: Its state; use it only on its own event loop.
         ca_file: The certificate of its CA alone.
@@ -75,6 +79,7 @@ class Emulator:
         federated_token_file: Another credential of the application (`AZURE_FEDERATED_TOKEN_FILE`).
 
     Raises:
+        AddressError: If `listen` is no IP address, or `advertise` no URL of a host.
         OSError: If the port is taken, or the folder cannot be written.
         StateFolderError: If the folder is not an emulator's, and not empty.
     """
@@ -84,6 +89,8 @@ class Emulator:
         folder: Path,
         *,
         port: int = 0,
+        listen: str = LOOPBACK,
+        advertise: str | None = None,
         workspaces: Sequence[WorkspaceName] = (WorkspaceName(),),
         vaults: Sequence[str] = (),
         runtime: Runtime | None = None,
@@ -97,7 +104,11 @@ class Emulator:
     ) -> None:
         folder = claim(folder)
         clear_jobs(folder)
-        hosts = () if proxy_port is None else certified_hosts(workspace.location for workspace in workspaces)
+        here = reachable_here(listen)
+        advertised = None if advertise is None else Advertised.parse(advertise)
+        hosts = [*dict.fromkeys(host.strip("[]") for host in (here, *((advertised.host,) if advertised else ())))]
+        if proxy_port is not None:
+            hosts += certified_hosts(workspace.location for workspace in workspaces)
         self._certificates = certificates(folder, hosts)
         self.ca_file = self._certificates.ca_file
         self.ca_bundle = self._certificates.ca_bundle
@@ -112,9 +123,10 @@ class Emulator:
         self._peers = peers or Peers(runtime.may_own_socket)
         clock = clock or SystemClock()
         settings = settings or Settings()
-        self._socket = socket.create_server((HOST, port))
-        address = HOST, self._socket.getsockname()[1]
-        self.base_url = f"https://{HOST}:{address[1]}"
+        self._socket = listen_on(listen, port)
+        address = here.strip("[]"), self._socket.getsockname()[1]
+        self.local_url = url_of(here, address[1])
+        self.base_url = advertised.url if advertised else self.local_url
         try:
             self._proxy = (
                 None
@@ -128,7 +140,13 @@ class Emulator:
         made = [_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]
         names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
         # Like all key vaults, each has an address of its own.
-        self._vault_sockets = [socket.create_server((HOST, 0)) for _ in names]
+        first = port + _FIRST_VAULT if port and advertised else 0
+        try:
+            self._vault_sockets = [listen_on(listen, first and first + number) for number in range(len(names))]
+        except OSError:
+            self._socket.close()
+            raise
+        self._hosts = AnsweredHosts(here, advertised, address[1])
         self.context = Context(
             folder=folder,
             base_url=self.base_url,
@@ -137,7 +155,7 @@ class Emulator:
             store=Store(
                 made,
                 vaults=[
-                    _vault(workspace, name, f"https://{HOST}:{listening.getsockname()[1]}")
+                    _vault(workspace, name, url_of(advertised.host if advertised else here, listening.getsockname()[1]))
                     for (workspace, name), listening in zip(names, self._vault_sockets, strict=True)
                 ],
             ),
@@ -165,7 +183,7 @@ class Emulator:
         """Serve on the running event loop for the length of an `async with`; then end every job."""
         connections = Connections(self._connection_limits)
         runner = web.AppRunner(
-            build_app(self.context, Access(self._peers), connections),
+            build_app(self.context, Access(self._peers, self._hosts), connections),
             keepalive_timeout=self._connection_limits.idle,
             access_log=_log,
             access_log_class=FinishRecord,

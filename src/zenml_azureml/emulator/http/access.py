@@ -7,6 +7,7 @@ services are checked by those.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from weakref import WeakKeyDictionary
 
@@ -14,14 +15,12 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.peers import Peers
+from zenml_azureml.emulator.local.address import LOOPBACK, LOOPBACK_NAMES, Advertised
 from zenml_azureml.emulator.local.keys import is_same_secret
 from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
 
 #: Begins the paths of the emulator's own interface.
 OWN_PATHS = "/_emulator"
-
-#: Hosts that lead to this machine without a resolver that others can change.
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 #: Values of a browser for requests by a page of another origin, or without an origin.
 _FOREIGN_SITES = ("cross-site", "same-site")
@@ -43,15 +42,46 @@ class AccessError(Exception):
         self.message = message
 
 
+@dataclass(frozen=True)
+class AnsweredHosts:
+    """The hosts of its own that an emulator answers for, so that no page of a browser reaches it by another name.
+
+    Attributes:
+        here: The host that it listens on.
+        advertised: The address that it advertises, if that is another one.
+        port: The port that it listens on. Its key vaults have others, and advertise those.
+    """
+
+    here: str = LOOPBACK
+    advertised: Advertised | None = None
+    port: int = 0
+
+    def has(self, host: str, port: str, listening: int | None) -> bool:
+        """True if a Host header is the emulator's own.
+
+        Args:
+            host: Its name, in lower case.
+            port: Its port; empty if it has none.
+            listening: The port that the request came in at.
+        """
+        if host in (*LOOPBACK_NAMES, self.here) and port == str(listening):
+            return True
+        if self.advertised is None or host != self.advertised.host:
+            return False
+        return int(port or "443") == (self.advertised.port if listening == self.port else listening)
+
+
 class Access:
     """Checks requests before their handlers see them.
 
     Args:
         peers: Decides which users may connect.
+        hosts: The hosts of its own that it answers for.
     """
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, hosts: AnsweredHosts = AnsweredHosts()) -> None:
         self._peers = peers
+        self._hosts = hosts
         # By connection: its user does not change, and the look-up costs more than a request.
         self._refusals: WeakKeyDictionary[object, str | None] = WeakKeyDictionary()
 
@@ -63,7 +93,7 @@ class Access:
         """
         self._check_user(request)
         host, port = _split(request.headers.get("Host", ""))
-        is_local = host in _LOOPBACK_HOSTS and port == str(_port_of(request))
+        is_local = self._hosts.has(host, port, _port_of(request))
         is_azure = port in ("", "443") and any(fnmatchcase(host, pattern) for pattern in AZURE_HOSTS)
         own = request.path.lower().startswith(OWN_PATHS)
         if not is_local and (own or not is_azure):

@@ -24,6 +24,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from zenml_azureml.emulator.local.address import AddressError, Advertised, is_loopback
 from zenml_azureml.emulator.local.instance import Options, Running
 from zenml_azureml.emulator.local.private_files import full_disk, in_words, write_private
 from zenml_azureml.emulator.local.state_folder import StateFolderError, claim, is_state_folder
@@ -67,6 +68,7 @@ def find(state: Path) -> Running | None:
     except FileNotFoundError:  # it is starting
         return None
     paths = {name: Path(content[name]) for name in ("state", "ca_file", "ca_bundle", "federated_token_file")}
+    content.setdefault("local_url", content["base_url"])  # one that an older version has started
     return Running(**{**content, **paths, "options": Options(**content["options"])})
 
 
@@ -200,6 +202,7 @@ async def _serve(state: Path, options: Options, announce: Callable[[Running], No
             state=state,
             pid=os.getpid(),
             base_url=emulator.base_url,
+            local_url=emulator.local_url,
             proxy_url=emulator.proxy_url,
             started_at=datetime.now(timezone.utc).isoformat(),
             ca_file=emulator.ca_file,
@@ -235,6 +238,8 @@ def _emulator(state: Path, options: Options) -> Emulator:
         return Emulator(
             state,
             port=options.port,
+            listen=options.listen,
+            advertise=options.advertise,
             workspaces=[workspace],
             runtime=_runtime(state, options, clock, settings),
             clock=clock,
@@ -273,8 +278,33 @@ def _check(options: Options) -> None:
                 f"{option} cannot be {name[:100]!a}. Next steps: use 1 to 90 letters, digits, dots, hyphens, "
                 "underscores or parentheses, with a letter or a digit first."
             )
+    _check_addresses(options)
     if options.proxy and options.port == _LAST_PORT:
         raise DaemonError(f"The proxy needs the port after --port, and {_LAST_PORT} is the last one.")
+
+
+def _check_addresses(options: Options) -> None:
+    """Refuse addresses that clients could not use.
+
+    Raises:
+        DaemonError: Names the option.
+    """
+    try:
+        shared = not is_loopback(options.listen)
+    except AddressError as error:
+        raise DaemonError(f"--listen: {error}") from error
+    try:
+        if options.advertise is not None:
+            Advertised.parse(options.advertise)
+    except AddressError as error:
+        raise DaemonError(f"--advertise: {error}") from error
+    if shared and options.advertise is None:
+        raise DaemonError(
+            f"--listen {options.listen} needs --advertise: the URL at which other machines or containers reach the "
+            "emulator, which its answers name. For example: --advertise https://emulator:10443"
+        )
+    if options.proxy and (shared or options.advertise is not None):
+        raise DaemonError("--proxy serves this machine alone: leave out --listen and --advertise, or --proxy.")
 
 
 def _runtime(state: Path, options: Options, clock: Clock, settings: Settings) -> Runtime:

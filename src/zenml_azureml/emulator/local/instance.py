@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from zenml_azureml.emulator.local.address import LOOPBACK
 from zenml_azureml.emulator.state import WorkspaceName
 
 RuntimeName = Literal["process", "docker", "simulated"]
@@ -19,6 +20,8 @@ class Options:
 
     Attributes:
         port: Port of the emulator; 0 for a free one.
+        listen: IP address that it listens on.
+        advertise: URL at which clients reach it; None for where it listens.
         proxy: True to start a proxy for Azure's public hosts: on the next port, or on a free one if `port` is 0.
         runtime: Runtime of the jobs: processes of this machine, containers of its Docker engine, or a simulation.
         interpreters: By image: the Python that stands for it.
@@ -42,6 +45,8 @@ class Options:
     workspace_name: str = WorkspaceName.name
     location: str = WorkspaceName.location
     cloud: str = "AzureCloud"
+    listen: str = LOOPBACK
+    advertise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Running:
     Attributes:
         state: The state folder.
         pid: Its process.
-        base_url: `https://127.0.0.1:PORT`.
+        base_url: `https://127.0.0.1:PORT`, or the URL that it advertises.
         proxy_url: `http://127.0.0.1:PORT` of its proxy; None if it has none.
         started_at: Start of its service: ISO 8601, UTC.
         ca_file: The certificate of its CA.
@@ -60,6 +65,7 @@ class Running:
         client_id: Of the same.
         federated_token_file: File with the app's assertion (workload identity).
         options: Options of its start.
+        local_url: The URL for programs of this machine.
     """
 
     state: Path
@@ -73,3 +79,4 @@ class Running:
     client_id: str
     federated_token_file: Path
     options: Options
+    local_url: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
+from urllib.parse import urlsplit
 
 from zenml_azureml.emulator.local.instance import Running
 from zenml_azureml.emulator.local.keys import curl_file, found_keys
@@ -111,8 +112,34 @@ def variables(
     if emulator.proxy_url or any(_before(shell, name) for name in (*_PROXY, *_OTHER_PROXIES)):
         for name in _NO_PROXY:
             hosts = _before(shell, name).split(",")
-            result[name] = ",".join([*filter(None, hosts), "127.0.0.1"])
+            result[name] = ",".join([*filter(None, hosts), str(urlsplit(emulator.base_url).hostname)])
     return result
+
+
+def variables_elsewhere(emulator: Running, folder: PurePosixPath, sign_in: SignIn) -> dict[str, str]:
+    """Return the variables with which a script on another machine finds the emulator.
+
+    Args:
+        emulator: The emulator.
+        folder: Folder on that machine with copies of the CA bundle and of the application's assertion.
+        sign_in: Credential of the script.
+
+    Returns:
+        The variables to set, without paths of this machine.
+    """
+    options = emulator.options
+    signing_in = _sign_in_variables(emulator, sign_in)
+    if "AZURE_FEDERATED_TOKEN_FILE" in signing_in:
+        signing_in["AZURE_FEDERATED_TOKEN_FILE"] = str(folder / emulator.federated_token_file.name)
+    return {
+        "AZUREML_DEV_URL_MFE": emulator.base_url,
+        "AZURE_AUTHORITY_HOST": emulator.base_url,
+        "REQUESTS_CA_BUNDLE": str(folder / emulator.ca_bundle.name),
+        "AZUREML_ARM_SUBSCRIPTION": options.subscription_id,
+        "AZUREML_ARM_RESOURCEGROUP": options.resource_group,
+        "AZUREML_ARM_WORKSPACE_NAME": options.workspace_name,
+        **signing_in,
+    }
 
 
 def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:

@@ -47,5 +47,5 @@ def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificate
     # Written at each start: certifi's part of it is updated with the package.
     write_private(ca_bundle, Path(certifi.where()).read_bytes() + b"\n" + ca.cert_pem.bytes())
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(*_NAMES, *further_names).configure_cert(server)
+    ca.issue_cert(*dict.fromkeys((*_NAMES, *further_names))).configure_cert(server)
     return Certificates(ca_file, ca_bundle, server)
