@@ -39,7 +39,9 @@ def elsewhere(advertised: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The real SDK with the variables that `emulator env --elsewhere` prints, and copies of two files."""
     for file in (advertised.ca_bundle, advertised.federated_token_file):
         shutil.copy(file, tmp_path)
-    for name, value in shell_env.variables_elsewhere(running(advertised), tmp_path, "workload-identity").items():
+    for name, value in shell_env.variables_elsewhere(
+        running(advertised), PurePosixPath(tmp_path), "workload-identity"
+    ).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")  # MLClient sets it for good
     workspace = advertised.context.store.workspaces[0]
@@ -81,7 +83,7 @@ def _free_ports() -> int:
 def test_a_job_runs_and_its_log_is_read_from_elsewhere(
     elsewhere: MLClient, advertised: Emulator, tmp_path: Path
 ) -> None:
-    variables = ("AZUREML_SERVICE_ENDPOINT", "IDENTITY_ENDPOINT", "MLFLOW_TRACKING_URI")
+    variables = ("AZUREML_SERVICE_ENDPOINT", "MLFLOW_TRACKING_URI")
     job = command_job(
         command=" ".join(["echo", *(f"${name}" for name in variables)]),
         environment=Environment(image="python:3.12"),
