@@ -28,7 +28,7 @@ HOST = "127.0.0.2"
 
 @pytest.fixture(scope="module")
 def advertised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    port = _free_ports()
+    port = free_ports()
     folder = tmp_path_factory.mktemp("advertised")
     with Emulator(folder, port=port, listen="0.0.0.0", advertise=f"https://{HOST}:{port}") as emulator:
         yield emulator
@@ -67,7 +67,7 @@ def running(emulator: Emulator) -> Running:
     )
 
 
-def _free_ports() -> int:
+def free_ports() -> int:
     """A port that is free, as the one is that its key vault will have."""
     while True:
         with socket.socket() as first, socket.socket() as vault:

@@ -19,7 +19,7 @@ from tests.e2e.environments import SOURCE
 _BESIDE = ("kubernetes==36.0.3", "uv==0.13.9")
 #: Found again where the tests of a running engine are run again.
 _INSTALLED = "zenml-azureml-tests/with-zenml:1"
-_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def make_parent_image(client: DockerClient, folder: Path, base: str, name: str, index_url: str) -> None:
@@ -51,14 +51,13 @@ def _install(client: DockerClient, folder: Path, base: str, name: str) -> None:
     lines = (SOURCE / "requirements.lock").read_text().splitlines()
     constraints.write_text("\n".join(line.rstrip("\\ ") for line in lines if line[:1].isalnum()))
     configuration = folder / "pip.conf"
-    configuration.write_text(_pip_configuration())
-    certificates = os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE") or _CERTIFICATES
+    configuration.write_text(pip_configuration())
     mounts = [
         Mount(target, str(source), type="bind", read_only=True)
         for target, source in (
             ("/constraints.txt", constraints),
             ("/etc/pip.conf", configuration),
-            (_CERTIFICATES, certificates),
+            (CERTIFICATES, certificates()),
         )
     ]
     wanted = [f"zenml=={version('zenml')}", *_BESIDE, *AzureIntegration.REQUIREMENTS, *_dependencies()]
@@ -73,17 +72,22 @@ def _install(client: DockerClient, folder: Path, base: str, name: str) -> None:
         container.remove(force=True)
 
 
+def certificates() -> str:
+    """The certificates that pip of this machine trusts."""
+    return os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE") or CERTIFICATES
+
+
 def _dependencies() -> list[str]:
     """What this package itself depends on."""
     wanted = [Requirement(text) for text in requires("zenml-azureml") or ()]
     return [str(requirement) for requirement in wanted if requirement.marker is None]
 
 
-def _pip_configuration() -> str:
+def pip_configuration() -> str:
     """This machine's, as far as it says where packages are: a container has no other way to them than the machine."""
     command = [sys.executable, "-m", "pip", "config", "list"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    lines = ["[global]", f"cert = {_CERTIFICATES}", "timeout = 180"]
+    lines = ["[global]", f"cert = {CERTIFICATES}", "timeout = 180"]
     for line in listed.splitlines():
         key, _, value = line.partition("=")
         name, value = key.rpartition(".")[2], value.strip("'")
