@@ -35,7 +35,7 @@ client = MLClient(DefaultAzureCredential(), *names)
 job = client.jobs.create_or_update(command(command="echo hello", environment=Environment(image="plain")))
 while client.jobs.get(job.name).status not in ("Completed", "Failed", "Canceled"):
     time.sleep(0.2)
-print(client.jobs.get(job.name).status)
+print(client.jobs.get(job.name).status.value)
 """
 
 
