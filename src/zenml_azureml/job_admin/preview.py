@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from zenml.client import Client
-from zenml.config.step_run_info import StepRunInfo
-from zenml.constants import ENV_ZENML_STEP_OPERATOR
-from zenml.enums import StoreType
-from zenml.orchestrators.utils import get_config_environment_vars
-
 from zenml_azureml.azure.cli_hints import az_ml
-from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.job_admin.launcher import command_of, environment_of, has_server, info_of
 from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret, server_id
 from zenml_azureml.secrets.classification import without_secrets
 from zenml_azureml.secrets.redaction import (
@@ -31,7 +25,7 @@ from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.stop_variables import run_mode_of
 
 if TYPE_CHECKING:
-    from zenml.config.step_configurations import Step, StepConfiguration
+    from zenml.config.step_configurations import Step
     from zenml.models import PipelineSnapshotBase, StepRunResponse
 
     from zenml_azureml.specs.job import JobSpec
@@ -77,24 +71,12 @@ def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator
     Raises:
         AzureMLError: If its image is not known any more, or no VM size has its resources.
     """
-    run = Client().get_pipeline_run(step_run.pipeline_run_id)
-    if run.snapshot is None:
-        raise AzureMLError(f"The run `{run.name}` has no snapshot in ZenML any more, so its jobs are unknown.")
-    info = StepRunInfo(
-        step_run=step_run,
-        config=step_run.config,
-        spec=step_run.spec,
-        pipeline=run.snapshot.pipeline_configuration,
-        run_name=run.name,
-        pipeline_step_name=step_run.name,
-        run_id=run.id,
-        step_run_id=step_run.id,
-        force_write_logs=lambda: None,
-        snapshot=run.snapshot,
-    )
+    info = info_of(step_run)
     resolution = resolve(operator.get_settings(step_run))
-    command = _command(operator, step_run.config, step_run.name, run.snapshot.id, step_run.id)
-    request = job_request(info, command, _environment(step_run.config), resolution.options, operator=operator.name)
+    command = command_of(operator, step_run.config, step_run.name, info.snapshot.id, step_run.id)
+    request = job_request(
+        info, command, environment_of(step_run.config.environment, REDACTED), resolution.options, operator=operator.name
+    )
     recorded = recorded_vault_secret(step_run)
     # A job that was submitted has already resolved `auto`.
     settled = bool(recorded) or is_recorded(step_run)
@@ -120,7 +102,7 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
         run="RUN_NAME",
         run_id="RUN_ID",
         run_tag="zenml_run_RUN_ID",
-        run_url="RUN_URL" if _has_server() else "",
+        run_url="RUN_URL" if has_server() else "",
         step=step_name,
         step_run_id="STEP_RUN_ID",
         # In lower case, as Azure ML requires for names.
@@ -133,9 +115,10 @@ def preview_of_step(snapshot: PipelineSnapshotBase, step_name: str, operator: Az
     )
     resolution = resolve(operator.get_settings(step))
     command = [
-        _PLACEHOLDERS.get(word, word) for word in _command(operator, step.config, step_name, _SNAPSHOT_ID, _STEP_RUN_ID)
+        _PLACEHOLDERS.get(word, word)
+        for word in command_of(operator, step.config, step_name, _SNAPSHOT_ID, _STEP_RUN_ID)
     ]
-    request = request_for(facts, command, _environment(step.config), resolution.options)
+    request = request_for(facts, command, environment_of(step.config.environment, REDACTED), resolution.options)
     placeholders = ["zenml-step-run-id", "STEP_RUN_ID", "RUN_ID", "RUN_NAME"]
     placeholders += ["SNAPSHOT_ID"] if "SNAPSHOT_ID" in command else []
     placeholders += ["RUN_URL"] if facts.run_url else []
@@ -202,38 +185,3 @@ def _redacted(request: JobSpec) -> JobSpec:
 
 def _redacted_tag(name: str, value: str) -> str:
     return REDACTED if is_certain_in_public(name, value) and value == redacted_text(value) else value
-
-
-def _command(
-    operator: AzureMLStepOperator, config: StepConfiguration, step_name: str, snapshot_id: UUID, step_run_id: UUID
-) -> list[str]:
-    """Return the command that ZenML's launcher gives to a step operator."""
-    if config.command is not None:
-        return list(config.command)
-    entrypoint = operator.entrypoint_config_class
-    return [
-        *entrypoint.get_entrypoint_command(),
-        *entrypoint.get_entrypoint_arguments(
-            step_name=step_name, snapshot_id=snapshot_id, step_run_id=str(step_run_id)
-        ),
-    ]
-
-
-def _environment(config: StepConfiguration) -> dict[str, str]:
-    """Return the environment that ZenML's launcher gives to a step operator, without a new token from the server."""
-    stack = Client().active_stack_model  # not the components themselves, whose packages may not be installed here
-    # Without a run, no new token is requested. The second part contains secrets.
-    variables = {name: value for part in get_config_environment_vars() for name, value in part.items()}
-    if _has_server():
-        variables.setdefault("ZENML_STORE_API_TOKEN", REDACTED)
-    for components in stack.components.values():
-        for component in components:
-            variables.update(component.environment)
-    variables.update(stack.environment)
-    variables.update(config.environment)
-    variables[ENV_ZENML_STEP_OPERATOR] = "True"
-    return {name: str(value) for name, value in variables.items()}
-
-
-def _has_server() -> bool:
-    return Client().zen_store.type is not StoreType.SQL
