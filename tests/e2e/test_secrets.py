@@ -151,6 +151,30 @@ def test_secrets_are_only_in_the_vault_and_in_the_environment_of_the_step(
     assert {"jobs", "versions"} <= put
 
 
+def test_a_job_of_the_doctor_gets_its_token_by_the_vault_and_reads_the_stack_with_it(
+    served_project: Project, jobs: Emulator, heard: Heard
+) -> None:
+    changed = served_project.zenml("step-operator", "update", "azureml", "--compute_target_name=gpus")
+    assert changed.returncode == 0, changed.stderr
+
+    done = azureml(served_project, "doctor", "--run-job", "--yes", "--json", "--image", "example.azurecr.io/train:1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (report,) = json.loads(done.stdout)
+    found = {one["check"]: one for one in report["checks"]}
+    # The token opens the stack, whose artifact store has a flavor in code of the user's: only steps download that.
+    assert {check for check, one in found.items() if one["status"] != "ok"} == {"artifact store"}
+    assert found["artifact store"]["status"] == "unknown"
+    assert "No module named 'shared_folder_store'" in found["artifact store"]["found"]
+    assert found["ZenML server"]["found"].endswith("answers, and accepts the job's token")
+    vault = own_vault(jobs)
+    assert values_in(vault) == {}
+    ((_, deleted),) = vault.deleted.items()
+    token = json.loads(deleted.versions[-1].value)["ZENML_STORE_API_TOKEN"]
+    assert [method for method, _ in heard.with_text(token)] == ["PUT"]
+    assert token not in every_log(jobs)
+
+
 def test_a_failing_step_leaves_no_secret_and_tells_none(project: Project, heard: Heard, jobs: Emulator) -> None:
     code, output = project.run(READ_THEM.replace("return os", "raise ValueError('no')\n    return os"), PASSWORD)
 

@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 
 from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.deletion import delete_compute
+from zenml_azureml.azure.compute.estimate import Estimate, estimate
 from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
@@ -33,7 +34,7 @@ from zenml_azureml.azure.retry import DEFAULT_PATIENCE, is_transient, with_retri
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import ComputeSpec
-from zenml_azureml.specs.job import JobSpec
+from zenml_azureml.specs.job import JobOptions, JobSpec
 
 T = TypeVar("T")
 
@@ -143,6 +144,10 @@ class Workspace:
         """
         name, options = preview(self._connection, compute, request.options, demands)
         return spec_of(build_command_job(replace(request, options=options), name))
+
+    def estimate(self, compute: ComputeSpec, options: JobOptions, demands: Demands) -> Estimate:
+        """Return the likely placement of a job, with its price. See `compute.estimate.estimate`."""
+        return estimate(self._connection, compute, options, demands)
 
     def metrics(self, job_name: str) -> dict[str, float | str]:
         """Return the metrics of a job. See `jobs.metrics.fetch_metrics`.

@@ -5,113 +5,75 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.findings import Report, show_findings
 from zenml_azureml.cli.options import chosen_operators, click_errors, log_to_stderr, operator_options
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import counted
-from zenml_azureml.safe_text import safe_name, safe_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from zenml_azureml.doctor.result import Finding
     from zenml_azureml.step_operator import AzureMLStepOperator
 
-#: Status, the mark before its line, and its colour.
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red"), "unknown": ("?", "yellow")}
-
-#: Width of the longest name of a check.
-_NAME_WIDTH = 18
-
-
-@dataclass(frozen=True)
-class _Report:
-    operator: str
-    workspace: str
-    findings: tuple[Finding, ...]
-
 
 @click.command(short_help="Check everything that steps need.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--run-job", is_flag=True, help="Submit one small job, and check from inside it what steps need.")
+@click.option(
+    "--step",
+    metavar="STEP",
+    help="With --run-job: step whose settings and image the job has, as for `spec`.  [default: the step operator's]",
+)
+@click.option("--image", metavar="IMAGE", help="With --run-job: image of the job.  [default: the last one built]")
+@click.option("--yes", "-y", is_flag=True, help="With --run-job: skip the confirmation prompt.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON. With --run-job, requires --yes.")
 @operator_options
-def doctor(*, as_json: bool, operator: str | None, cloud: str | None) -> None:
+def doctor(
+    *,
+    run_job: bool,
+    step: str | None,
+    image: str | None,
+    yes: bool,
+    as_json: bool,
+    operator: str | None,
+    cloud: str | None,
+) -> None:
     """Check that everything steps need on Azure ML is in place.
 
-    Prints the next steps for each problem. Changes nothing. Exit code 1 if a check fails; `!` marks warnings, which
-    affect only some steps, and `?` marks checks that could not run.
+    Prints the next steps for each problem. Changes nothing, except with --run-job. Exit code 1 if a check fails; `!`
+    marks warnings, which affect only some steps, and `?` marks checks that could not run.
+
+    With --run-job, submits one small job as a step would, and reports what it finds from the inside. Names the price
+    and asks before. Ctrl+C cancels the job.
     """
+    if not run_job and (step or image or yes):
+        raise click.UsageError("--step, --image and --yes require --run-job.")
+    if run_job and as_json and not yes:
+        raise click.UsageError("--json requires --yes, because it shows no confirmation prompt.")
     log_to_stderr()
-    reports = []
     with click_errors():
-        for chosen in chosen_operators(operator):
-            found = _findings(chosen, cloud)
-            findings = list(found) if as_json else _shown(chosen, found)
-            reports.append(_Report(chosen.name, chosen.config.workspace_name, tuple(findings)))
+        operators = chosen_operators(operator)
+        if run_job:
+            from zenml_azureml.cli.doctor_job import run_and_report
+
+            reports = [run_and_report(operators, step, image, cloud, ask=not yes, as_json=as_json)]
+        else:
+            reports = [_examined(chosen, cloud, as_json=as_json) for chosen in operators]
     if as_json:
-        echo(json.dumps([_as_json(report) for report in reports], indent=2))
-    sys.exit(1 if any(found.status == "failed" for report in reports for found in report.findings) else 0)
+        echo(json.dumps([report.as_json() for report in reports], indent=2))
+    sys.exit(1 if any(report.has_failed for report in reports) else 0)
+
+
+def _examined(operator: AzureMLStepOperator, cloud: str | None, *, as_json: bool) -> Report:
+    found = _findings(operator, cloud)
+    findings = list(found) if as_json else show_findings(operator, found)
+    return Report(operator.name, operator.config.workspace_name, tuple(findings))
 
 
 def _findings(operator: AzureMLStepOperator, cloud: str | None) -> Iterator[Finding]:
     from zenml_azureml.doctor.runner import NUMBER_OF_CHECKS, examine
 
     return counted("Checking", examine(operator, cloud, datetime.now(timezone.utc)), NUMBER_OF_CHECKS)
-
-
-def _shown(operator: AzureMLStepOperator, findings: Iterator[Finding]) -> list[Finding]:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-    place = safe_name(f"Step operator {operator.name}, workspace {operator.config.workspace_name}")
-    console.print(f"{place}\n", style="bold")
-    seen = []
-    for finding in findings:
-        _show(console, finding)
-        seen.append(finding)
-    console.print(f"\n{_summary(seen)}")
-    return seen
-
-
-def _show(console: Console, finding: Finding) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    mark, colour = _MARKS[finding.status.value]
-    said = safe_text(finding.found if not finding.hint else f"{finding.found}\n→ {finding.hint}")
-    if not sys.stdout.isatty():
-        # Whole lines, for tools that search in them.
-        console.print(f"{mark} {finding.check:<{_NAME_WIDTH}}  {said.replace(chr(10), ' ')}")
-        return
-    table = Table.grid(padding=(0, 1))
-    table.add_column()
-    table.add_column(min_width=_NAME_WIDTH)
-    table.add_column(overflow="fold")
-    table.add_row(Text(mark, style=colour), finding.check, said)
-    console.print(table)
-
-
-def _summary(findings: list[Finding]) -> str:
-    words = {"failed": "failed", "warning": "with a warning", "unknown": "could not run", "ok": "ok"}
-    counts = {status: sum(1 for found in findings if found.status == status) for status in words}
-    return ", ".join(f"{number} {words[status]}" for status, number in counts.items() if number)
-
-
-def _as_json(report: _Report) -> dict[str, object]:
-    return {
-        "operator": report.operator,
-        "workspace": report.workspace,
-        "checks": [
-            {
-                "check": found.check,
-                "status": found.status.value,
-                "found": found.found,
-                "do_next": found.hint or None,
-            }
-            for found in report.findings
-        ],
-    }

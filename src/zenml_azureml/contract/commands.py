@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from zenml_azureml.contract.checks import CHECKS
 from zenml_azureml.contract.mlflow import INJECTED, TRACKING_URI, named_by, own_name, workspace_of
 from zenml_azureml.contract.variables import RANKS, STOP_CHECK_SECONDS, VAULT_SECRET
 
@@ -82,6 +83,8 @@ def prepared(command: str, variables: Mapping[str, str]) -> str:
 
 
 def _preparation(command: str, variables: Mapping[str, str]) -> str:
+    if CHECKS in variables:  # the checks prepare the job themselves, to report what fails
+        return ""
     is_watched = STOP_CHECK_SECONDS in variables
     if variables.keys() & {VAULT_SECRET, RANKS}:
         return _PREPARE_AND_WATCH if is_watched else _PREPARE
