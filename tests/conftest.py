@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
+from zenml_azureml.emulator.services.entra import identity
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):  # as `nohup` and shells leave them
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_signing_keys() -> Iterator[None]:
+    """Let the emulators of this process sign with eight keys in turn: to make one takes longer than all else of a start.
+
+    Emulators of one test have different ones.
+    """
+    new_key = identity.new_key
+    keys = itertools.cycle(new_key() for _ in range(8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "new_key", lambda: next(keys))
+        yield
 
 
 @pytest.fixture
@@ -67,9 +82,12 @@ def proxied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulato
 
 
 def point_clients_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the environment variables with which Azure's clients find and trust the emulator."""
+    """Set the environment variables with which Azure's clients find and trust the emulator, and nothing else.
+
+    Each new connection reads the certificates: its CA alone takes a hundredth of the time that `ca_bundle` takes.
+    """
     monkeypatch.setenv("AZUREML_DEV_URL_MFE", emulator.base_url)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_file))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     # MLClient sets it for good; so it is gone after the test.
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")

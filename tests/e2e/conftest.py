@@ -156,7 +156,7 @@ def zenml_variables(folder: Path) -> dict[str, str]:
 
 
 def azure_variables(emulator: Emulator) -> dict[str, str]:
-    """What `zenml-azureml emulator env` exports."""
+    """What `zenml-azureml emulator env` exports, but with its CA alone: `ca_bundle` takes long to read."""
     proxy = {}
     if emulator.proxy_url is not None:
         proxy = {"HTTPS_PROXY": emulator.proxy_url, "https_proxy": emulator.proxy_url, "no_proxy": "127.0.0.1"}
@@ -167,7 +167,7 @@ def azure_variables(emulator: Emulator) -> dict[str, str]:
         "AZURE_TENANT_ID": emulator.tenant_id,
         "AZURE_CLIENT_ID": emulator.client_id,
         "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),
-        "REQUESTS_CA_BUNDLE": str(emulator.ca_bundle),
+        "REQUESTS_CA_BUNDLE": str(emulator.ca_file),
         "ZENML_AZUREML_EMULATOR_KEY": emulator.context.keys.admin,
         "ZENML_AZUREML_EMULATOR_CURL": str(curl_file(emulator.context.folder)),
     }
