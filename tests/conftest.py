@@ -18,6 +18,8 @@ from azure.identity import ClientSecretCredential
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.emulator.services.entra import identity
 
@@ -44,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_signing_keys() -> Iterator[None]:
-    """Let the emulators of this process sign with eight keys in turn: to make one takes longer than all else of a start.
+    """Let emulators sign with eight keys in turn: to make one takes longer than everything else of a start.
 
     Emulators of one test have different ones.
     """
@@ -70,14 +72,20 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
 
 
 @pytest.fixture
-def proxied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def runtime_of_jobs() -> Runtime:
+    """What executes jobs that are not simulated."""
+    return ProcessRuntime()
+
+
+@pytest.fixture
+def proxied(tmp_path: Path, runtime_of_jobs: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator that clients of Azure's own addresses reach through its proxy, and no other way."""
-    with Emulator(tmp_path / "proxied", proxy_port=0, environ={}) as emulator:
+    with Emulator(tmp_path / "proxied", runtime=runtime_of_jobs, proxy_port=0, environ={}) as emulator:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, str(emulator.proxy_url))
         for name in ("NO_PROXY", "no_proxy", "AZUREML_DEV_URL_MFE", "AZURE_AUTHORITY_HOST"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_file))
         yield emulator
 
 

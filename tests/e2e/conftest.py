@@ -16,10 +16,11 @@ from filelock import FileLock
 
 from tests.e2e import warm
 from tests.e2e.environments import build_wheel
+from tests.e2e.warm_jobs import WarmJobs
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.local.keys import curl_file
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.runtimes.base import Runtime
 
 #: Put before every script: what each of them needs.
 PRELUDE = """
@@ -113,10 +114,16 @@ class Project:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Emulator]:
+def runtime_of_jobs() -> Runtime:
+    """What executes jobs that are not simulated: processes, the Pythons of which are forked."""
+    return WarmJobs()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, runtime_of_jobs: Runtime) -> Iterator[Emulator]:
     """An emulator whose jobs are real processes."""
     settings = Settings(compute_provisioning=0.2, job_preparation=0, job_finalization=0)
-    with Emulator(tmp_path / "emulator", runtime=ProcessRuntime(), settings=settings) as emulator:
+    with Emulator(tmp_path / "emulator", runtime=runtime_of_jobs, settings=settings) as emulator:
         yield emulator
 
 
