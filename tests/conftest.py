@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -17,7 +18,10 @@ from azure.identity import ClientSecretCredential
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
+from zenml_azureml.emulator.services.entra import identity
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _few_signing_keys() -> Iterator[None]:
+    """Let emulators sign with eight keys in turn: to make one takes longer than everything else of a start.
+
+    Emulators of one test have different ones.
+    """
+    new_key = identity.new_key
+    keys = itertools.cycle(new_key() for _ in range(8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity, "new_key", lambda: next(keys))
+        yield
+
+
 @pytest.fixture
 def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator whose jobs are simulated and whose computes and jobs need no time to prepare.
@@ -55,21 +72,30 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
 
 
 @pytest.fixture
-def proxied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def runtime_of_jobs() -> Runtime:
+    """What executes jobs that are not simulated."""
+    return ProcessRuntime()
+
+
+@pytest.fixture
+def proxied(tmp_path: Path, runtime_of_jobs: Runtime, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator that clients of Azure's own addresses reach through its proxy, and no other way."""
-    with Emulator(tmp_path / "proxied", proxy_port=0, environ={}) as emulator:
+    with Emulator(tmp_path / "proxied", runtime=runtime_of_jobs, proxy_port=0, environ={}) as emulator:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, str(emulator.proxy_url))
         for name in ("NO_PROXY", "no_proxy", "AZUREML_DEV_URL_MFE", "AZURE_AUTHORITY_HOST"):
             monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_file))
         yield emulator
 
 
 def point_clients_at(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the environment variables with which Azure's clients find and trust the emulator."""
+    """Set the environment variables with which Azure's clients find and trust the emulator, and nothing else.
+
+    Each new connection reads the certificates: its CA alone takes a hundredth of the time that `ca_bundle` takes.
+    """
     monkeypatch.setenv("AZUREML_DEV_URL_MFE", emulator.base_url)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_file))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     # MLClient sets it for good; so it is gone after the test.
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")

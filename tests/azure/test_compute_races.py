@@ -140,7 +140,7 @@ def program(emulator: Emulator, home: Path) -> subprocess.Popen[str]:
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "NO_PROXY": "127.0.0.1",
         "AZUREML_DEV_URL_MFE": emulator.base_url,
-        "REQUESTS_CA_BUNDLE": str(emulator.ca_bundle),
+        "REQUESTS_CA_BUNDLE": str(emulator.ca_file),
         "AZURE_AUTHORITY_HOST": emulator.base_url,
         "AZURE_TENANT_ID": emulator.tenant_id,
         "AZURE_CLIENT_ID": emulator.client_id,

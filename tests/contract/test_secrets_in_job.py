@@ -45,7 +45,7 @@ class Machine:
             "MSI_ENDPOINT": f"{arm.emulator.base_url}{ENDPOINT}",
             "MSI_SECRET": running_job(arm, "gpus").machine_secret,
             "DEFAULT_IDENTITY_CLIENT_ID": self.identity.client_id,
-            "REQUESTS_CA_BUNDLE": str(arm.emulator.ca_bundle),
+            "REQUESTS_CA_BUNDLE": str(arm.emulator.ca_file),
             "TOKEN": "of the image",
         }
 

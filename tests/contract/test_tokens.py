@@ -83,7 +83,7 @@ def test_another_emulators_assertion_is_refused(
 ) -> None:
     workload_identity(emulator, monkeypatch)
     monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(slow.federated_token_file))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.ca_file))
 
     with pytest.raises(ClientAuthenticationError, match="AADSTS70021"):
         WorkloadIdentityCredential().get_token(ARM_SCOPE)

@@ -15,9 +15,9 @@ from tests.documents.markdown import ROOT, Block, blocks, documents
 from tests.documents.pages import Page, UnmarkedBlockError
 from tests.documents.warm_commands import warm_commands
 from tests.e2e.conftest import REGISTER_STACK, azure_variables, zenml_variables
+from tests.e2e.warm_jobs import WarmJobs
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 #: For an author: the only document to run, by a part of its name.
 CHOSEN = os.environ.get("DOCUMENT", "")
@@ -91,7 +91,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
     (folder / "warm").mkdir()
     with (
-        Emulator(folder / "emulator", runtime=ProcessRuntime(), settings=settings, proxy_port=0) as emulator,
+        Emulator(folder / "emulator", runtime=WarmJobs(), settings=settings, proxy_port=0) as emulator,
         warm_commands(folder / "warm") as commands,
     ):
         desk = Desk(folder, emulator, commands)

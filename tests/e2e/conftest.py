@@ -16,10 +16,11 @@ from filelock import FileLock
 
 from tests.e2e import warm
 from tests.e2e.environments import build_wheel
+from tests.e2e.warm_jobs import WarmJobs
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.local.keys import curl_file
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.runtimes.base import Runtime
 
 #: Put before every script: what each of them needs.
 PRELUDE = """
@@ -113,10 +114,16 @@ class Project:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Emulator]:
+def runtime_of_jobs() -> Runtime:
+    """What executes jobs that are not simulated: processes, the Pythons of which are forked."""
+    return WarmJobs()
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, runtime_of_jobs: Runtime) -> Iterator[Emulator]:
     """An emulator whose jobs are real processes."""
     settings = Settings(compute_provisioning=0.2, job_preparation=0, job_finalization=0)
-    with Emulator(tmp_path / "emulator", runtime=ProcessRuntime(), settings=settings) as emulator:
+    with Emulator(tmp_path / "emulator", runtime=runtime_of_jobs, settings=settings) as emulator:
         yield emulator
 
 
@@ -156,7 +163,7 @@ def zenml_variables(folder: Path) -> dict[str, str]:
 
 
 def azure_variables(emulator: Emulator) -> dict[str, str]:
-    """What `zenml-azureml emulator env` exports."""
+    """What `zenml-azureml emulator env` exports, but with its CA alone: `ca_bundle` takes long to read."""
     proxy = {}
     if emulator.proxy_url is not None:
         proxy = {"HTTPS_PROXY": emulator.proxy_url, "https_proxy": emulator.proxy_url, "no_proxy": "127.0.0.1"}
@@ -167,7 +174,7 @@ def azure_variables(emulator: Emulator) -> dict[str, str]:
         "AZURE_TENANT_ID": emulator.tenant_id,
         "AZURE_CLIENT_ID": emulator.client_id,
         "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),
-        "REQUESTS_CA_BUNDLE": str(emulator.ca_bundle),
+        "REQUESTS_CA_BUNDLE": str(emulator.ca_file),
         "ZENML_AZUREML_EMULATOR_KEY": emulator.context.keys.admin,
         "ZENML_AZUREML_EMULATOR_CURL": str(curl_file(emulator.context.folder)),
     }

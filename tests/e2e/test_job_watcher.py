@@ -23,9 +23,18 @@ from tests.e2e.test_secrets import every_log
 from tests.e2e.warm import Process
 from tests.e2e.zenml_server import ZenMLServer, zenml_server
 from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.state import Job
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def runtime_of_jobs() -> Runtime:
+    """The watcher, and what it watches, are those of a Python of its own."""
+    return ProcessRuntime()
+
 
 PIPELINE = """
 import os, sys, time

@@ -24,8 +24,17 @@ from tests.e2e.test_remote_server import REGISTER_STACK
 from tests.e2e.zenml_server import zenml_server
 from tests.vault_access import grant, own_vault, values_in
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.runtimes.base import Runtime
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def runtime_of_jobs() -> Runtime:
+    """What a secret is kept out of is that of a Python of its own."""
+    return ProcessRuntime()
+
 
 READ_THEM = """
 import os, sys

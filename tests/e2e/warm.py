@@ -14,36 +14,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Union
 
+from tests.e2e.warm_job import early_variables
+
 ROOT = Path(__file__).parents[2]
 
-#: Variables that ZenML reads when it is imported begin with this, but for the one that leads to its configuration and
-#: those of this package.
-_READ_WHEN_IMPORTED = "ZENML_"
-_READ_WHEN_NEEDED = ("ZENML_CONFIG_PATH", "ZENML_AZUREML_")
 
-
-class WarmProcess:
-    """What tests use of `subprocess.Popen`, for such a process.
+class ForkedProcess:
+    """What tests use of `subprocess.Popen`, for such a process that writes to a file.
 
     Args:
         arguments: The program, a Python file, and its arguments.
         environment: All of its environment variables.
         folder: Where it runs.
-        apart: Whether stderr is a pipe of its own.
+        stdout: File descriptor, which stays the caller's.
+        stderr: Likewise.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, apart: bool = False
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: int, stderr: int
     ) -> None:
-        out, out_end = os.pipe()
-        err, err_end = os.pipe() if apart else (None, out_end)
-        self._reports = fork(arguments, environment, folder, out_end, err_end)
-        for end in {out_end, err_end}:
-            os.close(end)
+        self._reports = fork(arguments, environment, folder, stdout, stderr)
         self.args = list(arguments)
         self.pid = int(next_report(self._reports))
-        self.stdout: IO[str] = os.fdopen(out)
-        self.stderr: IO[str] | None = None if err is None else os.fdopen(err)
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -67,6 +59,37 @@ class WarmProcess:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0) from None
             self._reports.close()
         return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
+class WarmProcess(ForkedProcess):
+    """The same for one whose output is read.
+
+    Args:
+        arguments: The program, a Python file, and its arguments.
+        environment: All of its environment variables.
+        folder: Where it runs.
+        apart: Whether stderr is a pipe of its own.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, apart: bool = False
+    ) -> None:
+        out, out_end = os.pipe()
+        err, err_end = os.pipe() if apart else (None, out_end)
+        super().__init__(arguments, environment, folder, out_end, err_end)
+        for end in {out_end, err_end}:
+            os.close(end)
+        self.stdout: IO[str] = os.fdopen(out)
+        self.stderr: IO[str] | None = None if err is None else os.fdopen(err)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What it prints until it ends.
@@ -92,15 +115,6 @@ class WarmProcess:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
         self.wait(timeout)
         return said["stdout"], said["stderr"]
-
-    def send_signal(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """Send it SIGKILL."""
-        self.send_signal(signal.SIGKILL)
 
 
 Process = Union[WarmProcess, "subprocess.Popen[str]"]
@@ -137,13 +151,9 @@ def fork(
 
 
 def _server_for(environment: Mapping[str, str]) -> socket.socket:
-    return _server(frozenset((name, value) for name, value in environment.items() if _is_read_early(name)))
-
-
-def _is_read_early(name: str) -> bool:
-    if name.startswith(_READ_WHEN_NEEDED):
-        return False
-    return name.startswith(_READ_WHEN_IMPORTED) or name in ("PATH", "COLUMNS")
+    early = early_variables(environment)
+    early |= {name: environment[name] for name in ("PATH", "COLUMNS") if name in environment}
+    return _server(frozenset(early.items()))
 
 
 @lru_cache

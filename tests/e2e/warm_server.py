@@ -53,8 +53,13 @@ _MODULES = (
 )
 
 
+#: What ZenML's server imports.
+_MODULES_OF_SERVER = ("uvicorn", "zenml.zen_server.zen_server_api")
+
+
 def _import_everything() -> None:
-    for module in _MODULES:
+    modules = _MODULES_OF_SERVER if "ZENML_SERVER" in os.environ else _MODULES
+    for module in modules:
         importlib.import_module(module)
     from zenml.config.global_config import GlobalConfiguration
     from zenml.environment import Environment
@@ -89,7 +94,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
                 process = os.fork()
                 if process == 0:
                     signal.set_wakeup_fd(-1)
-                    _take_over(descriptors, [control, woken, wake, *running.values()])
+                    take_over(descriptors, [control, woken, wake, *running.values()])
                     asked: dict[str, Any] = json.loads(request)
                     return asked
                 os.close(descriptors[0])
@@ -107,7 +112,7 @@ def _report_ends(running: dict[int, socket.socket]) -> None:
             report.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def _take_over(descriptors: list[int], sockets: list[socket.socket]) -> None:
+def take_over(descriptors: list[int], sockets: list[socket.socket]) -> None:
     """Be a process of one's own."""
     for each in sockets:
         if each.fileno() == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import requests
 
 from tests.contract.waiting import eventually
+from tests.e2e import warm
 
 PASSWORD = "not-a-secret"
+_PROGRAM = Path(__file__).with_name("serve_zenml.py")
 
 
 class ZenMLServer:
@@ -39,7 +42,7 @@ class ZenMLServer:
         self._folder = folder
         self._python = python
         self._variables = variables
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | warm.ForkedProcess | None = None
 
     def start(self) -> None:
         """Start it, also after it was killed, with the same database and address."""
@@ -54,12 +57,17 @@ class ZenMLServer:
             "ZENML_ANALYTICS_OPT_IN": "false",
             **self._variables,
         }
-        command = [str(self._python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(self._port)]
         with (self._folder / "log").open("a") as log:
-            process = subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
+            process = self._begin(environment, log.fileno())
         self._process = process
         eventually(lambda: self.answers() or process.poll() is not None, seconds=240)
         assert process.poll() is None, (self._folder / "log").read_text()
+
+    def _begin(self, environment: dict[str, str], log: int) -> subprocess.Popen[bytes] | warm.ForkedProcess:
+        if self._python == Path(sys.executable):
+            return warm.ForkedProcess([str(_PROGRAM), str(self._port)], environment, self._folder, log, log)
+        command = [str(self._python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(self._port)]
+        return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """Kill its process, so that connections are refused."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from zenml_azureml.demo.output_filter import worth_showing
 from zenml_azureml.demo.report import StepReport, links, metrics, table
-from zenml_azureml.demo.run import DemoError, Folders, child_environment, registration_commands, run_demo
+from zenml_azureml.demo.run import DemoError, Folders, child_environment, registration_commands, run_demo, run_zenml
 from zenml_azureml.emulator.local.instance import Options, Running
 
 
@@ -56,6 +57,18 @@ def test_neither_the_users_zenml_nor_their_azure_reaches_the_pipeline(emulator: 
     assert "AZURE_CLIENT_SECRET" not in variables
     assert variables["ZENML_CONFIG_PATH"] == str(tmp_path / "zenml")
     assert (variables["PATH"], variables["HOME"]) == ("/bin", "/home/me")
+
+
+def test_the_command_that_fails_is_named_with_what_it_says_and_none_follows(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ZENML_CONFIG_PATH": str(tmp_path / "zenml")}
+    commands = [["zenml", "--version"], ["zenml", "stack", "no-such"], ["zenml", "--help"]]
+
+    with pytest.raises(DemoError, match=r"(?s)^`zenml stack no-such` failed:\n(?!.*version ).*No such command"):
+        run_zenml(commands, {**variables, "ZENML_ANALYTICS_OPT_IN": "false"}, tmp_path)
+
+    assert capfd.readouterr().out == "  $ zenml --version\n  $ zenml stack no-such\n"
 
 
 def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:

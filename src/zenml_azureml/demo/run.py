@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +110,7 @@ def _run(folders: Folders, *, with_failure: bool) -> bool:
 
     _say("A ZenML stack that uses it")
     variables = child_environment(os.environ, emulator, folders)
-    for command in registration_commands(emulator, folders.artifacts):
-        _console.print(f"  $ {shlex.join(command)}", style="dim")
-        _program(command, variables, folders.root)
+    run_zenml(registration_commands(emulator, folders.artifacts), variables, folders.root)
 
     _say(f"A pipeline whose steps run there ({_PIPELINE.name})")
     folders.project.mkdir()
@@ -159,6 +158,43 @@ def registration_commands(emulator: instance.Running, artifacts: Path) -> list[l
             *("-i", "builder", "-c", "registry", "-s", STEP_OPERATOR, "--set"),
         ],
     ]
+
+
+def run_zenml(commands: Sequence[list[str]], variables: Mapping[str, str], folder: Path) -> None:
+    """Show and run `zenml` commands, one after the other in one process: each of its own would import ZenML again.
+
+    Args:
+        commands: The commands.
+        variables: Their environment.
+        folder: Their working directory.
+
+    Raises:
+        DemoError: If a command fails; those after it are not run.
+    """
+    program = [sys.executable, "-m", "zenml_azureml.demo.zenml_commands"]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        subprocess.Popen(
+            program,
+            env=variables,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        for command in commands:
+            _console.print(f"  $ {shlex.join(command)}", style="dim")
+            output.seek(0)
+            output.truncate()
+            process.stdin.write(json.dumps(command[1:]) + "\n")
+            process.stdin.flush()
+            if process.stdout.readline() != "0\n":
+                output.seek(0)
+                raise DemoError(f"`{shlex.join(command)}` failed:\n{output.read().strip()}")
 
 
 def child_environment(own: Mapping[str, str], emulator: instance.Running, folders: Folders) -> dict[str, str]:

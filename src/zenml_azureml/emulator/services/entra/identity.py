@@ -209,10 +209,11 @@ def identity(folder: Path) -> Identity:
     key_file, names_file = folder / "token.key", folder / _NAMES_FILE
     if not names_file.exists():
         made = {name: str(uuid.uuid4()) for name in ("tenant_id", "client_id", "object_id")}
-        write_private(key_file, _new_key())
+        key = new_key()
+        write_private(key_file, _as_pem(key))
         _write_names(folder, {**made, "client_secret": secrets.token_urlsafe(30)})
-    key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
-    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
+    else:
+        key = _stored_key(key_file)
     token_file = folder / "federated-token"
     names = {"expired_secrets": [], **stored_names(folder)}
     found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
@@ -237,9 +238,20 @@ def _write_names(folder: Path, names: Mapping[str, Any]) -> None:
     write_private(folder / _NAMES_FILE, json.dumps(names).encode())
 
 
-def _new_key() -> bytes:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+def new_key() -> rsa.RSAPrivateKey:
+    """Return a new key to sign tokens with, of the size that Microsoft Entra uses."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _as_pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def _stored_key(file: Path) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    assert isinstance(key, rsa.RSAPrivateKey)  # noqa: S101 - we wrote it
+    return key
