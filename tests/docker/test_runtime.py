@@ -29,6 +29,7 @@ from zenml_azureml.emulator.jobs.processes import job_processes
 from zenml_azureml.emulator.local.state_folder import claim
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
 
@@ -142,7 +143,8 @@ class TestWhatAJobSees:
             job = {"environmentId": f"{arm.workspace}/environments/plain/versions/1", "outputs": {"saved": SAVED}}
 
             submit(arm, "first", command='echo 20 > "$AZURE_ML_OUTPUT_saved/epoch"; sleep 600', **job)
-            saved = tmp_path / "datastores" / "workspaceblobstore" / "runs" / "1" / "saved" / "epoch"
+            workspace = emulator.context.store.workspaces[0]
+            saved = find_place(emulator.context.folder, workspace, SAVED["uri"]).file / "epoch"
             eventually(lambda: saved.exists() and saved.read_text(), seconds=120)
             arm_scenario(arm, "preempted", now=True)
             assert ended(arm, "first") == "Failed"

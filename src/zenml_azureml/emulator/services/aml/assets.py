@@ -51,6 +51,8 @@ class AssetKind(ABC):
         mutable: Properties of a version that a later PUT may change.
         repeat_status: Status of a PUT of a version that exists.
         has_own_modifier: True if a new version names who has last modified it.
+        default_version: Stands for the latest version in paths; empty if nothing does.
+        notes_every_put: True if a PUT that changes nothing counts as a change.
     """
 
     plural: ClassVar[str]
@@ -59,6 +61,8 @@ class AssetKind(ABC):
     mutable: ClassVar[frozenset[str]] = frozenset({"description", "tags", "properties", "isArchived"})
     repeat_status: ClassVar[int] = 200
     has_own_modifier: ClassVar[bool] = True
+    default_version: ClassVar[str] = ""
+    notes_every_put: ClassVar[bool] = False
 
     @abstractmethod
     def complete(self, sent: Json, workspace: Workspace, name: str, version: str) -> Json:
@@ -169,12 +173,15 @@ class AssetKind(ABC):
             found = container.versions[version] = AssetVersion(name, version, properties, now, now)
         elif self.fixed(found.properties) != self.fixed(properties):
             raise self.conflict(name, version)
-        elif found.properties != properties:  # one that changes nothing does not count as a change (recorded)
+        elif self.notes_every_put or found.properties != properties:  # recorded: it counts for components alone
             found.properties, found.modified_at = properties, now
         return found
 
     async def _get_version(self, request: web.Request) -> web.Response:
-        return aml_json(request, self._render(request, self._version_of(request), workspace_of(request)))
+        body = self._render(request, self._version_of(request), workspace_of(request))
+        if self.default_version and request.match_info["version"] == self.default_version:
+            body["id"] = f"{body['id'].rpartition('/versions/')[0]}/labels/default"  # recorded of a component
+        return aml_json(request, body)
 
     async def _delete_version(self, request: web.Request) -> web.Response:
         """Delete a version at once (recorded: environment_version_delete_2025.json)."""
@@ -250,16 +257,23 @@ class AssetKind(ABC):
     def next_version(self, container: AssetContainer, now: datetime) -> str:
         """Return the number after the latest version; 1 after a word (recorded: environments_list_2026.json)."""
         latest = container.latest
-        if latest is None:
-            return f"{now:%Y-%m-%d-%H-%M-%S-%f}"
+        if latest is None or not self.has_next_number(container):
+            return f"{now:%Y-%m-%d-%H-%M-%S-%f}0"  # recorded: seven digits
         version = self.latest_version(latest)
         return str(int(version) + 1) if version.isdecimal() and len(version) < _LONGEST_NUMBER else "1"
+
+    def has_next_number(self, container: AssetContainer) -> bool:
+        """True if the versions of an asset are counted; else the next one is the time."""
+        del container
+        return True
 
     def _version_of(self, request: web.Request) -> AssetVersion:
         name, version = request.match_info["asset"], request.match_info["version"]
         container = workspace_of(request).assets_of(self.plural).get(name)
-        found = container and container.versions.get(version)
-        if not found:
+        found = container.versions.get(version) if container else None
+        if container is not None and self.default_version and version == self.default_version:
+            found = container.latest
+        if found is None:
             raise self.missing(name, version)
         return found
 

@@ -19,7 +19,7 @@ from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, aml_json, json_body, workspace_of
 from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.services.aml.data import not_found
+from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
 from zenml_azureml.emulator.services.arm.other_resources import storage_account_id
 from zenml_azureml.emulator.services.storage.files import AccountFiles
 from zenml_azureml.emulator.services.storage.sas import account_of
@@ -66,6 +66,10 @@ class Codes(AssetKind):
             "codeUri": sent["codeUri"],
             "provisioningState": "Succeeded",
         }
+
+    def conflict(self, name: str, version: str) -> ServiceError:
+        """Return the refusal of a PUT with another path."""
+        return path_conflict(name, version)
 
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal."""

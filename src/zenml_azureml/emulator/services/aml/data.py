@@ -14,7 +14,7 @@ from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri
+from zenml_azureml.emulator.services.aml.output_uris import stored_uri
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -84,7 +84,7 @@ class Data(AssetKind):
             "isArchived": bool(sent.get("isArchived")),
             "isAnonymous": bool(sent.get("isAnonymous")),
             "autoDeleteSetting": sent.get("autoDeleteSetting"),
-            "dataUri": _answered_uri(uri, workspace),
+            "dataUri": stored_uri(uri, workspace),
             "stage": sent.get("stage"),
             "intellectualProperty": None,
         }
@@ -93,6 +93,10 @@ class Data(AssetKind):
             properties["referencedUris"] = sent.get("referencedUris")
         properties["dataType"] = kind
         return properties
+
+    def conflict(self, name: str, version: str) -> ServiceError:
+        """Return the refusal of a PUT with another path."""
+        return path_conflict(name, version)
 
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal."""
@@ -118,6 +122,18 @@ def routes() -> list[web.RouteDef]:
     return Data().routes()
 
 
+def path_conflict(name: str, version: str) -> ServiceError:
+    """Return the refusal of a PUT that gives an existing version another path.
+
+    Args:
+        name: Name of the asset.
+        version: The version.
+    """
+    del name, version
+    # The words are those that azure-ai-ml looks for (`ASSET_PATH_ERROR`). Guess: the status.
+    return ServiceError(400, "UserError", "Asset paths cannot be updated.")
+
+
 def not_found(code: str, message: str) -> ServiceError:
     """Return a refusal that has its words in a detail (recorded: model_versions_404_2026.json).
 
@@ -127,8 +143,3 @@ def not_found(code: str, message: str) -> ServiceError:
     """
     detail = {"code": code, "message": message, "details": [], "additionalInfo": []}
     return ServiceError(404, "UserError", "The specified resource was not found.", details=[detail])
-
-
-def _answered_uri(uri: str, workspace: Workspace) -> str:
-    found = parse_uri(uri)
-    return long_uri(workspace, *found) if found else uri

@@ -52,7 +52,7 @@ _OPERATIONS: dict[tuple[str, str, str], tuple[_Operation, str]] = {
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of this module; a key, a SAS or a token is checked here."""
-    return [web.route("*", _ADDRESS, serve), web.route("*", f"{_ADDRESS}/{{resource:.*}}", serve)]
+    return [web.route("*", _ADDRESS, serve), web.route("*", f"{_ADDRESS}/{{resource:(?s:.*)}}", serve)]
 
 
 def blob_service(context: Context) -> web.Application:
