@@ -100,6 +100,31 @@ class TestWhatAJobSees:
 
         assert "secret" not in log_source(job)
 
+    def test_an_image_of_its_build_context(self, plain_image: str, engine: DockerClient, tmp_path: Path) -> None:
+        settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
+        with Emulator(tmp_path, runtime=DockerRuntime(tmp_path, grace=0), settings=settings) as emulator:
+            arm = Arm(emulator)
+            place = find_place(
+                emulator.context.folder,
+                emulator.context.store.workspaces[0],
+                "azureml://datastores/workspaceblobstore/paths/context",
+            )
+            place.file.mkdir(parents=True)
+            (place.file / "own.Dockerfile").write_text(f"FROM {plain_image}\nCOPY said /said\nRUN cat /said > /built\n")
+            (place.file / "said").write_text("of the context\n")
+            for name, dockerfile in (("built", "own.Dockerfile"), ("broken", "none")):
+                build = {"contextUri": f"{emulator.base_url}/{place.container}/context/", "dockerfilePath": dockerfile}
+                sent = {"properties": {"build": build}}
+                assert arm.call("PUT", f"environments/{name}/versions/1", sent).status == 201
+
+            submit(arm, "job", command="cat /built", environmentId=f"{arm.workspace}/environments/built/versions/1")
+            submit(arm, "broken", command="true", environmentId=f"{arm.workspace}/environments/broken/versions/1")
+
+            assert (ended(arm, "job"), ended(arm, "broken")) == ("Completed", "Failed")
+            workspace = emulator.context.store.workspaces[0]
+            assert (workspace.jobs["job"].log_folder / "std_log.txt").read_text() == "of the context\n"
+            assert "Image build failed" in str(workspace.jobs["broken"].error)
+
     def test_a_working_directory_that_is_not_the_images(self, launch: Launch) -> None:
         job = launch("pwd; touch it-can-be-written-to")
 
