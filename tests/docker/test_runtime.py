@@ -120,8 +120,10 @@ class TestWhatAJobSees:
             submit(arm, "job", command="cat /built", environmentId=f"{arm.workspace}/environments/built/versions/1")
             submit(arm, "broken", command="true", environmentId=f"{arm.workspace}/environments/broken/versions/1")
 
-            assert (ended(arm, "job"), ended(arm, "broken")) == ("Completed", "Failed")
             workspace = emulator.context.store.workspaces[0]
+            for name in ("job", "broken"):
+                eventually(lambda name=name: workspace.jobs[name].is_terminal, seconds=240)  # type: ignore[misc]
+            assert [workspace.jobs[name].status for name in ("job", "broken")] == ["Completed", "Failed"]
             assert (workspace.jobs["job"].log_folder / "std_log.txt").read_text() == "of the context\n"
             assert "Image build failed" in str(workspace.jobs["broken"].error)
 

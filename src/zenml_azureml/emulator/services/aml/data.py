@@ -14,6 +14,7 @@ from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.services.aml.assets import AssetKind
+from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.aml.output_uris import stored_uri
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
@@ -84,7 +85,7 @@ class Data(AssetKind):
             "isArchived": bool(sent.get("isArchived")),
             "isAnonymous": bool(sent.get("isAnonymous")),
             "autoDeleteSetting": sent.get("autoDeleteSetting"),
-            "dataUri": stored_uri(uri, workspace),
+            "dataUri": _answered_uri(uri, kind, workspace),
             "stage": sent.get("stage"),
             "intellectualProperty": None,
         }
@@ -120,6 +121,17 @@ class Data(AssetKind):
 def routes() -> list[web.RouteDef]:
     """Return the routes of data assets."""
     return Data().routes()
+
+
+def _answered_uri(uri: str, kind: str, workspace: Workspace) -> str:
+    """Return the path of a data asset; that of a folder ends with a slash.
+
+    Recorded: azure-ai-ml's `test_create_uri_folder` of 2026-03-27. Guess: tables, as its `test_create_mltable` expects;
+    other addresses than paths of datastores stay as they are.
+    """
+    stored = stored_uri(uri, workspace)
+    is_folder = kind in ("uri_folder", "mltable") and parse_uri(stored) is not None
+    return f"{stored.rstrip('/')}/" if is_folder else stored
 
 
 def path_conflict(name: str, version: str) -> ServiceError:

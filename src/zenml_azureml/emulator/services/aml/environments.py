@@ -76,7 +76,11 @@ class Environments(AssetKind):
             properties["image"] = sent["image"]
         properties["condaFile"] = _conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
         if sent.get("build") is not None:
-            properties["build"] = sent["build"]
+            # Recorded with a Dockerfile that was named. Guess: the default, that of Microsoft's description of the API.
+            properties["build"] = {
+                **sent["build"],
+                "dockerfilePath": sent["build"].get("dockerfilePath") or "Dockerfile",
+            }
         properties["osType"] = sent.get("osType") or "Linux"
         stage = "Logged" if properties["isAnonymous"] else "Development"
         properties |= {"autoRebuild": "Disabled", "provisioningState": "Succeeded", "stage": sent.get("stage") or stage}
