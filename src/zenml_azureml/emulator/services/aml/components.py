@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import not_found
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
@@ -123,7 +124,7 @@ class Components(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of components."""
-    return Components().routes()
+    return AssetRoutes(Components()).routes()
 
 
 def answered_spec(sent: Json, name: str, version: str) -> Json:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.aml.output_uris import stored_uri
@@ -120,7 +121,7 @@ class Data(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of data assets."""
-    return Data().routes()
+    return AssetRoutes(Data()).routes()
 
 
 def _answered_uri(uri: str, kind: str, workspace: Workspace) -> str:

@@ -19,6 +19,7 @@ from aiohttp import web
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.http.schemas import EnvironmentSchema
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
@@ -130,7 +131,7 @@ class Environments(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of environments."""
-    return Environments().routes()
+    return AssetRoutes(Environments()).routes()
 
 
 def _conda_as_json(text: str) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
 from zenml_azureml.emulator.services.aml.output_uris import stored_uri
@@ -107,4 +108,4 @@ class Models(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of models."""
-    return Models().routes()
+    return AssetRoutes(Models()).routes()
