@@ -194,3 +194,22 @@ def test_a_build_context_is_kept(ml_client: MLClient, emulator: Emulator, tmp_pa
     workspace = emulator.context.store.workspaces[0]
     place = find_place(emulator.context.folder, workspace, str(found.build.path))
     assert [(name, path.read_text()) for name, path in place.files()] == [("Dockerfile", "FROM python:3.12\n")]
+
+
+def test_the_same_build_context_elsewhere_is_no_change(arm: Arm, emulator: Emulator) -> None:
+    workspace = emulator.context.store.workspaces[0]
+    container = f"azureml-blobstore-{workspace.workspace_id}"
+    for name, content in (("one", "FROM a"), ("same", "FROM a"), ("other", "FROM b")):
+        place = find_place(emulator.context.folder, workspace, f"azureml://datastores/workspaceblobstore/paths/{name}")
+        place.file.mkdir(parents=True)
+        (place.file / "Dockerfile").write_text(content)
+
+    def put(name: str) -> tuple[int, str]:
+        build = {"contextUri": f"{emulator.base_url}/{container}/{name}/"}
+        answer = arm.call("PUT", "environments/built/versions/1", {"properties": {"build": build}})
+        return answer.status, str(answer.body.get("properties", {}).get("build", {}).get("contextUri", ""))
+
+    first = put("one")
+    assert first == (201, f"{emulator.base_url}/{container}/one/")
+    assert put("same") == first
+    assert put("other")[0] == 409

@@ -67,7 +67,12 @@ class AssetRoutes:
         sent = (await json_body(request)).get("properties") or {}
         checked(self._kind.schema, sent)
         wanted = await asyncio.to_thread(self._kind.complete, sent, workspace, name, version)
-        is_new = version not in getattr(workspace.assets_of(self._kind.plural).get(name), "versions", {})
+        container = workspace.assets_of(self._kind.plural).get(name)
+        existing = container.versions.get(version) if container else None
+        is_new = existing is None
+        if existing is not None:
+            reconcile = self._kind.reconciled
+            wanted = await asyncio.to_thread(reconcile, existing.properties, wanted, workspace, context.folder)
         found = self._kind.put(workspace, name, version, wanted, context.clock.now())
         headers = {}
         if is_new or self._kind.repeat_status == 201:  # recorded: 200 and no `Location` for data that exists

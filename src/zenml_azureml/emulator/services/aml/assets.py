@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel
@@ -94,6 +95,18 @@ class AssetKind(ABC):
     def fixed(self, properties: Json) -> Json:
         """Return what a later PUT of the same version may not change."""
         return {key: value for key, value in properties.items() if key not in self.mutable}
+
+    def reconciled(self, existing: Json, wanted: Json, workspace: Workspace, state_folder: Path) -> Json:
+        """Return the properties of a PUT of a version that exists, without differences that are none.
+
+        Args:
+            existing: Properties of the version.
+            wanted: All properties that the PUT asks for.
+            workspace: The workspace.
+            state_folder: The emulator's state folder.
+        """
+        del existing, workspace, state_folder
+        return wanted
 
     def conflict(self, name: str, version: str) -> ServiceError:
         """Return the refusal of a PUT that changes what cannot change."""
