@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Data, Model
+from azure.ai.ml.entities import (
+    AccountKeyConfiguration,
+    AzureBlobDatastore,
+    AzureDataLakeGen2Datastore,
+    Data,
+    Model,
+    NoneCredentialConfiguration,
+    SasTokenConfiguration,
+)
 from azure.ai.ml.entities._assets import Code
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
+from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, Place, find_place
 
@@ -53,6 +62,7 @@ def test_what_a_job_would_read_is_what_was_uploaded(emulator: Emulator, ml_clien
     one = ml_client.data.create_or_update(Data(name="one", path=str(source / "train.py"), type="uri_file"))
     ml_client.models.create_or_update(Model(name="net", path=str(source), type="custom_model"))
 
+    assert str(data.path).endswith("/source/")
     everything = contents(source)
     for reference in (code.id, f"azureml:{code.id}", data.id, "azureml:ours:1", "azureml:ours@latest", data.path):
         assert contents_of(place(emulator, reference)) == everything
@@ -94,6 +104,85 @@ def test_models_are_registered_listed_and_downloaded(ml_client: MLClient, source
     assert [found.version for found in ml_client.models.list("net")] == ["1"]
     ml_client.models.restore("net", version="2")
     assert ml_client.models.get("net", label="latest").version == "2"
+
+
+def test_the_path_of_a_version_does_not_change(arm: Arm) -> None:
+    body = {"dataType": "uri_file", "dataUri": "azureml://datastores/workspaceblobstore/paths/a"}
+    assert arm.call("PUT", "data/ours/versions/1", {"properties": body}).status == 201
+
+    other = arm.call("PUT", "data/ours/versions/1", {"properties": {**body, "dataUri": f"{body['dataUri']}/b"}})
+    folder = arm.call("PUT", "data/ours/versions/2", {"properties": {**body, "dataType": "uri_folder"}})
+
+    assert (other.status, other.body["error"]["message"]) == (400, "Asset paths cannot be updated.")
+    assert folder.status == 400
+    assert arm.call("DELETE", "data/ours/versions/1").status == 200
+    assert arm.call("GET", "data/ours/versions/1").status == 404
+
+
+def test_outputs_of_jobs_become_models(arm: Arm, ml_client: MLClient, emulator: Emulator) -> None:
+    workspace = emulator.context.store.workspaces[0]
+    environment = {"properties": {"image": "image:1"}}
+    assert arm.call("PUT", "environments/e/versions/1", environment).status == 201
+    job = {"jobType": "Command", "command": "train", "environmentId": "azureml:e:1"}
+    own = {"uri": "azureml://datastores/workspaceblobstore/paths/mine/", "jobOutputType": "uri_folder"}
+    outputs = {"own": own, "other": {"jobOutputType": "uri_folder"}}
+    assert arm.call("PUT", "jobs/train", {"properties": {**job, "outputs": outputs}}).status == 201
+    start = f"{workspace.path}/datastores".removeprefix("/").replace("/providers/Microsoft.MachineLearningServices", "")
+
+    def path(sent: str) -> str:
+        model = ml_client.models.create_or_update(Model(name="net", path=sent, type="mlflow_model"))
+        return str(model.path).removeprefix(f"azureml://{start}/")
+
+    run = "workspaceartifactstore/paths/ExperimentRun/dcid.train/model"
+    assert path("azureml://jobs/train/outputs/artifacts/paths/model/") == run
+    assert path("runs:/train/model") == run
+    assert path("azureml://jobs/train/outputs/own/paths/model") == "workspaceblobstore/paths/mine/model"
+    assert path("azureml://jobs/train/outputs/other/") == "workspaceblobstore/paths/azureml/train/other"
+    for missing in ("azureml://jobs/none/outputs/artifacts/paths/model/", "azureml://jobs/train/outputs/none/paths/x"):
+        with pytest.raises(HttpResponseError):
+            path(missing)
+
+
+def test_datastores_are_made_changed_and_deleted(ml_client: MLClient) -> None:
+    default = ml_client.datastores.get_default()
+    assert isinstance(default, AzureBlobDatastore)
+    keyed = AccountKeyConfiguration(account_key="a2V5")
+    ml_client.datastores.create_or_update(
+        AzureBlobDatastore(name="keyed", account_name="other", container_name="c", credentials=keyed)
+    )
+    ml_client.datastores.create_or_update(
+        AzureBlobDatastore(name="bare", account_name=default.account_name, container_name=default.container_name)
+    )
+    ml_client.datastores.create_or_update(AzureDataLakeGen2Datastore(name="lake", account_name="a", filesystem="f"))
+
+    assert [found.name for found in ml_client.datastores.list()][:3] == ["lake", "bare", "keyed"]
+    # As on Azure: the SDK asks for a secret that expires, and gets a SAS for the key.
+    secret = ml_client.datastores.get("keyed", include_secrets=True).credentials
+    assert isinstance(secret, SasTokenConfiguration)
+    assert "sig=" in str(secret.sas_token)
+    assert isinstance(ml_client.datastores.get("keyed").credentials, AccountKeyConfiguration)
+    assert isinstance(ml_client.datastores.get("bare").credentials, NoneCredentialConfiguration)
+    ml_client.datastores.delete("keyed")
+    assert "keyed" not in [found.name for found in ml_client.datastores.list()]
+    with pytest.raises(ResourceNotFoundError):
+        ml_client.datastores.get("keyed")
+    with pytest.raises(HttpResponseError):
+        ml_client.datastores.delete("workspaceblobstore")
+
+
+def test_an_upload_without_a_key_uses_the_clients_own_credential(
+    ml_client: MLClient, emulator: Emulator, source: Path
+) -> None:
+    default = ml_client.datastores.get_default()
+    assert isinstance(default, AzureBlobDatastore)
+    ml_client.datastores.create_or_update(
+        AzureBlobDatastore(name="bare", account_name=default.account_name, container_name=default.container_name)
+    )
+
+    made = ml_client.data.create_or_update(Data(name="ours", path=str(source), type="uri_folder", datastore="bare"))
+
+    assert "/datastores/bare/paths/" in str(made.path)
+    assert contents_of(place(emulator, made.path)) == contents(source)
 
 
 def test_every_workspace_has_four_datastores(ml_client: MLClient) -> None:

@@ -50,7 +50,8 @@ def test_the_workspaces_storage_account_has_its_container(proxied: Emulator, sig
 
     assert account.id == workspace["properties"]["storageAccount"]
     service = BlobServiceClient(f"https://{account.name}.blob.core.windows.net/", credential=signed_in)
-    assert [container.name for container in service.list_containers()] == ["azureml"]
+    default = f"azureml-blobstore-{proxied.context.store.workspaces[0].workspace_id}"
+    assert [container.name for container in service.list_containers()] == ["azureml", default]
 
 
 def test_a_token_for_another_service_does_not_open_it(proxied: Emulator, signed_in: ClientSecretCredential) -> None:

@@ -17,6 +17,7 @@ from zenml_azureml.emulator.jobs.launch import build_launch
 from zenml_azureml.emulator.jobs.processes import Rendezvous
 from zenml_azureml.emulator.runtimes.docker.runtime import options_of
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 
 SAVED = {
     "jobOutputType": "uri_folder",
@@ -43,7 +44,8 @@ def end_of(arm: Arm, name: str) -> str:
 def test_a_job_finds_what_an_evicted_one_has_written(processes: Arm) -> None:
     write = 'echo 20 > "$AZURE_ML_OUTPUT_saved/epoch"; sleep 600'
     submit(processes, "first", command=write, outputs={"saved": SAVED})
-    folder = processes.emulator.context.folder / "datastores" / "workspaceblobstore" / "runs" / "1" / "saved"
+    context = processes.emulator.context
+    folder = find_place(context.folder, context.store.workspaces[0], SAVED["uri"]).file
     eventually(lambda: (folder / "epoch").exists() and (folder / "epoch").read_text())
     arm_scenario(processes, "preempted", now=True)
     assert end_of(processes, "first") == "Failed"

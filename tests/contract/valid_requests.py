@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
@@ -43,7 +43,7 @@ JOB: dict[str, Any] = {
     },
     "codeId": "code",
     "command": "echo ${{inputs.data}} ${{outputs.model}}",
-    "environmentId": "azureml:environment:1",
+    "environmentId": "azureml:asset:1",
     "inputs": {
         "data": {"jobInputType": "uri_folder", "uri": "azureml://datastores/d/paths/x", "mode": "ReadOnlyMount"},
         "rate": {"jobInputType": "literal", "value": "0.1"},
@@ -80,20 +80,38 @@ SECRET: dict[str, Any] = {
     "attributes": {"enabled": True, "exp": 2_000_000_000, "nbf": 0},
 }
 
+ASSETS: dict[str, dict[str, Any]] = {
+    "environments": {"image": "python", "condaFile": "name: x\nchannels: [a]\n", "tags": {"a": "b"}, "osType": "Linux"},
+    "data": {
+        "dataType": "uri_folder",
+        "dataUri": "azureml://datastores/workspaceblobstore/paths/x",
+        "tags": {"a": "b"},
+    },
+    "models": {
+        "modelType": "custom_model",
+        "modelUri": "azureml://jobs/job/outputs/artifacts/paths/x",
+        "jobName": "job",
+    },
+    "codes": {"codeUri": "https://x.blob.core.windows.net/y/z", "properties": {"hash_sha256": "a", "hash_version": 1}},
+    "components": {"componentSpec": {"type": "command", "command": "echo", "inputs": {"a": {"type": "number"}}}},
+}
+
 #: A variable of a route's path, with or without its regular expression.
 VARIABLE = re.compile(r"\{(?P<name>\w+)(?::(?:[^{}]|\{\d+\})*)?\}")
 
 #: The body of a route, by its method and the end of its path; every other one gets `{}`.
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/jobs/{job}"): {"properties": JOB},
-    ("PUT", "/versions/{version}"): {
+    **{("PUT", f"/{kind}/{{asset}}/versions/{{version}}"): {"properties": sent} for kind, sent in ASSETS.items()},
+    ("PUT", "/datastores/{datastore}"): {
         "properties": {
-            "image": "python",
-            "condaFile": "name: x\nchannels: [a]\n",
-            "tags": {"a": "b"},
-            "osType": "Linux",
+            "datastoreType": "AzureBlob",
+            "accountName": "x",
+            "containerName": "y",
+            "credentials": {"credentialsType": "AccountKey", "secrets": {"secretsType": "AccountKey", "key": "a2V5"}},
         }
     },
+    ("POST", "/listSecrets"): {"expirableSecret": True, "expireAfterHours": 1},
     ("PUT", "/computes/{compute}"): CLUSTER,
     ("PATCH", "/computes/{compute}"): {"properties": {"properties": {"scaleSettings": {"maxNodeCount": 5}}}},
     ("PUT", "/registries/{registry}"): {
@@ -203,7 +221,7 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         "job": "job",
         "run": "job",
         "experiment": "experiment",
-        "environment": "environment",
+        "asset": "asset",
         "version": "1",
         "compute": "cluster",
         "action": "start",
@@ -215,11 +233,11 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         "definition": "acdd72a7-3385-48ef-bd42-f606fba81ae7",
         "namespace": "Microsoft.X",
         "kind": "kinds",
-        "datastore": "workspaceblobstore",
+        "datastore": "made" if method in ("PUT", "DELETE") else "workspaceblobstore",
         "tenant": context.tenant_id,
         "account": account_folder(workspace),
         "suffix": "core.windows.net",
-        "container": CONTAINER,
+        "container": CONTAINER if "{blob" in template or method in ("GET", "HEAD") else "made",
         "blob": BLOB,
         "secret": context.keys.machine,
     }
@@ -235,11 +253,16 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         headers = lambda _path, _query: {"Authorization": f"Bearer {arm.token(audience='https://vault.azure.net')}"}  # noqa: E731
     elif template.startswith("/{account") and "blob" in names:
         account = account_of(workspace, emulator.base_url)
-        url = account.sas_url(BLOB, now=context.clock.now(), lifetime=timedelta(days=1))
+        names["blob"] = BLOB if method in ("GET", "HEAD") else "made"
+        url = account.sas_url(names["blob"], now=context.clock.now(), lifetime=timedelta(days=1), permissions="rcwd")
         query = dict(pair.split("=", 1) for pair in urlsplit(url).query.split("&"))
+        headers = lambda _path, _query: {"x-ms-blob-type": "BlockBlob"}  # noqa: E731
+    elif template.startswith("/{account") and method in ("PUT", "DELETE"):  # a key would sign the length of the body
+        sas = account_of(workspace, emulator.base_url).account_sas(now=context.clock.now(), lifetime=timedelta(days=1))
+        query = {"restype": "container", **dict(parse_qsl(sas.removeprefix("?")))}
         headers = lambda _path, _query: {}  # noqa: E731
     elif template.startswith("/{account"):
-        query = {"comp": "list"}
+        query = {"restype": "container", **({"comp": "list"} if method == "GET" else {})}
         headers = lambda path, sent: _shared_key(workspace.storage_key, method, path, sent)  # noqa: E731
     elif template.endswith("/token") and "{tenant}" in template:
         body = {
@@ -282,9 +305,9 @@ def prepare(emulator: Emulator) -> None:
     arm = Arm(emulator)
     emulator.context.settings.rate_limits = False
     assert arm.call("PUT", "computes/cluster", CLUSTER).status == 201
-    body = BODIES["PUT", "/versions/{version}"]
-    assert arm.call("PUT", "environments/environment/versions/1", body).status == 201
     assert arm.call("PUT", "jobs/job", {"properties": JOB}).status == 201
+    for kind, sent in ASSETS.items():
+        assert arm.call("PUT", f"{kind}/asset/versions/1", {"properties": sent}).status == 201
     emulator.run(_write_log(emulator))
 
 

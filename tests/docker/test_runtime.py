@@ -29,6 +29,7 @@ from zenml_azureml.emulator.jobs.processes import job_processes
 from zenml_azureml.emulator.local.state_folder import claim
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
 
@@ -99,6 +100,33 @@ class TestWhatAJobSees:
 
         assert "secret" not in log_source(job)
 
+    def test_an_image_of_its_build_context(self, plain_image: str, engine: DockerClient, tmp_path: Path) -> None:
+        settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
+        with Emulator(tmp_path, runtime=DockerRuntime(tmp_path, grace=0), settings=settings) as emulator:
+            arm = Arm(emulator)
+            place = find_place(
+                emulator.context.folder,
+                emulator.context.store.workspaces[0],
+                "azureml://datastores/workspaceblobstore/paths/context",
+            )
+            place.file.mkdir(parents=True)
+            (place.file / "own.Dockerfile").write_text(f"FROM {plain_image}\nCOPY said /said\nRUN cat /said > /built\n")
+            (place.file / "said").write_text("of the context\n")
+            for name, dockerfile in (("built", "own.Dockerfile"), ("broken", "none")):
+                build = {"contextUri": f"{emulator.base_url}/{place.container}/context/", "dockerfilePath": dockerfile}
+                sent = {"properties": {"build": build}}
+                assert arm.call("PUT", f"environments/{name}/versions/1", sent).status == 201
+
+            submit(arm, "job", command="cat /built", environmentId=f"{arm.workspace}/environments/built/versions/1")
+            submit(arm, "broken", command="true", environmentId=f"{arm.workspace}/environments/broken/versions/1")
+
+            workspace = emulator.context.store.workspaces[0]
+            for name in ("job", "broken"):
+                eventually(lambda name=name: workspace.jobs[name].is_terminal, seconds=240)  # type: ignore[misc]
+            assert [workspace.jobs[name].status for name in ("job", "broken")] == ["Completed", "Failed"]
+            assert (workspace.jobs["job"].log_folder / "std_log.txt").read_text() == "of the context\n"
+            assert "Image build failed" in str(workspace.jobs["broken"].error)
+
     def test_a_working_directory_that_is_not_the_images(self, launch: Launch) -> None:
         job = launch("pwd; touch it-can-be-written-to")
 
@@ -142,7 +170,8 @@ class TestWhatAJobSees:
             job = {"environmentId": f"{arm.workspace}/environments/plain/versions/1", "outputs": {"saved": SAVED}}
 
             submit(arm, "first", command='echo 20 > "$AZURE_ML_OUTPUT_saved/epoch"; sleep 600', **job)
-            saved = tmp_path / "datastores" / "workspaceblobstore" / "runs" / "1" / "saved" / "epoch"
+            workspace = emulator.context.store.workspaces[0]
+            saved = find_place(emulator.context.folder, workspace, SAVED["uri"]).file / "epoch"
             eventually(lambda: saved.exists() and saved.read_text(), seconds=120)
             arm_scenario(arm, "preempted", now=True)
             assert ended(arm, "first") == "Failed"

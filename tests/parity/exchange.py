@@ -184,6 +184,47 @@ _DIAGNOSE = {
     "body": {"value": {"applicationInsights": {"key1": "insights1"}}},
 }
 
+_CODE = {
+    "method": "PUT",
+    "path": "codes/another/versions/1",
+    "api_version": "2023-04-01",
+    "body": {
+        "properties": {
+            "codeUri": "https://storage1.blob.core.windows.net:443/uploads/python",
+            "isAnonymous": True,
+            "properties": {
+                "hash_sha256": "a4e91c079c2a271d699ffac5ca5441abc8034151356913e57bff8f483c3d3a3b",
+                "hash_version": 202208,
+            },
+        }
+    },
+}
+_DATA = {
+    "method": "PUT",
+    "path": "data/data1/versions/foo",
+    "api_version": "2023-04-01-preview",
+    "advance": 1,
+    "body": {
+        "properties": {"dataType": "uri_file", "dataUri": "azureml://datastores/workspaceblobstore/paths/sample1.csv"}
+    },
+}
+_DATASTORE = {
+    "method": "PUT",
+    "path": "datastores/store1",
+    "api_version": "2024-04-01",
+    "body": {
+        "properties": {
+            "datastoreType": "AzureBlob",
+            "accountName": "account1",
+            "containerName": "azureml-blobstore-1",
+            "credentials": {
+                "credentialsType": "AccountKey",
+                "secrets": {"secretsType": "AccountKey", "key": "a2V5"},
+            },
+        }
+    },
+}
+
 #: What the emulator needs before the requests of exchanges whose files do not have it.
 SETUPS: dict[str, list[dict[str, Any]]] = {
     "job_put_2026": [_CLUSTER, _ENVIRONMENT],
@@ -192,6 +233,10 @@ SETUPS: dict[str, list[dict[str, Any]]] = {
     "job_cancel_poll_202_2026": [_CLUSTER, _ENVIRONMENT, {**_JOB, "advance": 300}, _CANCEL],
     "job_cancel_poll_200_2026": [_CLUSTER, _ENVIRONMENT, _JOB, {**_CANCEL, "advance": 60}],
     "workspace_diagnose_poll_200": [_DIAGNOSE],
+    "code_versions_by_hash_2026": [_CODE],
+    "data_container_get_2026": [_DATA],
+    "data_version_get_2026": [_DATA],
+    "datastores_list_2025": [_DATASTORE],
 }
 
 #: Exchanges with a workspace that does not exist.

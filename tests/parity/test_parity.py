@@ -10,7 +10,9 @@ from tests.parity.comparison import compare
 from tests.parity.declared import DECLARED
 from tests.parity.exchange import HERE, Exchange, ask, exchanges_in
 
-EXCHANGES = [found for found in exchanges_in([HERE / "recordings", HERE / "more"]) if found.kind == "recording"]
+EXCHANGES = [
+    found for found in exchanges_in([HERE / "recordings", HERE / "more", HERE / "assets"]) if found.kind == "recording"
+]
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.name)

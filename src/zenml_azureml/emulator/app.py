@@ -20,6 +20,7 @@ from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, lim
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
 from zenml_azureml.emulator.services.aml import (
     codes,
+    components,
     computes,
     data,
     datastores,
@@ -61,6 +62,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     codes.routes,
     data.routes,
     models.routes,
+    components.routes,
     history.routes,
     blobs.routes,
     tokens.routes,

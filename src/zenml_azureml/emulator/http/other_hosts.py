@@ -19,7 +19,7 @@ def service_with(context: Context, answer: Callable[[web.Request], Awaitable[web
     """
     app = web.Application()
     app[CONTEXT] = context
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", "/{path:(?s:.*)}", answer)
     return app
 
 

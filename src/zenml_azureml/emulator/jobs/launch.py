@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
+from zenml_azureml.emulator.jobs.build_context import build_context
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.log_files import retry_folder
@@ -51,6 +52,7 @@ def build_launch(job: Job, workspace: Workspace, base_url: str, ca_bundle: Path 
         name=job.name,
         command=substitute_bindings(job.properties["command"], values),
         image=_image(job, workspace),
+        build=build_context(job, workspace, job.folder.parents[1]),
         environment={
             **azure_ml_variables(job, workspace, base_url),
             **_identity_variables(job, workspace, base_url),

@@ -11,6 +11,21 @@ from zenml_azureml.emulator.jobs.processes import JobProcess
 
 
 @dataclass(frozen=True)
+class BuildContext:
+    """A folder that an image is built from.
+
+    Attributes:
+        name: A name for the image: the environment's, and its version.
+        folder: The folder.
+        dockerfile: Path of the Dockerfile in it.
+    """
+
+    name: str
+    folder: Path
+    dockerfile: str
+
+
+@dataclass(frozen=True)
 class JobLaunch:
     """Everything a runtime needs to know to execute a job.
 
@@ -29,6 +44,7 @@ class JobLaunch:
         mounts: Folders outside of it that the job writes to under their own paths: outputs mounted from a datastore.
         docker_args: Further arguments for `docker run`, as one line; None for none.
         ca_bundle: A file that the environment names, and that the command must be able to read; None for none.
+        build: What the image is built from if the environment names none; None if it has no build context either.
     """
 
     name: str
@@ -43,6 +59,7 @@ class JobLaunch:
     docker_args: str | None = None
     ca_bundle: Path | None = None
     mounts: tuple[Path, ...] = ()
+    build: BuildContext | None = None
 
     @property
     def log_files(self) -> tuple[Path, ...]:

@@ -6,19 +6,25 @@ Thread-safe: of the `docker` package's client only its pool of connections is sh
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, BuildError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.utils import parse_repository_tag
 
 import docker
-from zenml_azureml.emulator.runtimes.base import EngineError
-from zenml_azureml.emulator.runtimes.docker.errors import architecture_mismatch, pull_failure, refused_container
+from zenml_azureml.emulator.runtimes.base import BuildContext, EngineError
+from zenml_azureml.emulator.runtimes.docker.errors import (
+    architecture_mismatch,
+    build_failure,
+    pull_failure,
+    refused_container,
+)
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
 
 #: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
@@ -82,6 +88,38 @@ class DockerEngine:
             raise pull_failure(image, str(error)) from error
         if found.attrs["Architecture"] not in {self._architecture, ""}:
             raise architecture_mismatch(job_name)
+
+    def build(self, context: BuildContext, network: str | None) -> str:
+        """Build an image of a folder. What the engine has built before it takes from its cache.
+
+        Args:
+            context: The folder.
+            network: Network for its commands; None for the engine's default.
+
+        Returns:
+            The reference of the image.
+
+        Raises:
+            FailedError: If the engine cannot build it.
+        """
+        image = f"zenml-azureml-emulator/{re.sub(r'[^a-z0-9]+', '-', context.name.lower()).strip('-') or 'image'}"
+        try:
+            built, _ = self._client.images.build(
+                path=str(context.folder),
+                dockerfile=context.dockerfile,
+                tag=image,
+                rm=True,
+                forcerm=True,
+                network_mode=network,
+                labels={_LABEL: str(self._state)},
+            )
+        except BuildError as error:
+            said = "".join(str(line.get("stream") or line.get("error") or "") for line in error.build_log)
+            raise build_failure(context.name, said) from error
+        except (DockerException, TypeError, OSError) as error:
+            raise build_failure(context.name, str(getattr(error, "explanation", None) or error)) from error
+        # Several emulators may build one of that name at the same time.
+        return str(built.id)
 
     def start(self, image: str, job_name: str, options: dict[str, Any]) -> Container:
         """Start a container that is found again by its labels.

@@ -6,6 +6,9 @@ import uuid
 
 from zenml_azureml.emulator.jobs.exits import FailedError
 
+#: Characters of the output of a build that are shown.
+_LONGEST_OUTPUT = 2_000
+
 
 def pull_failure(image: str, said: str) -> FailedError:
     """Return the failure if the registry or the Docker engine does not provide the image.
@@ -23,6 +26,18 @@ def pull_failure(image: str, said: str) -> FailedError:
         f"\terror: Run docker command to pull public image failed with error: Error response from daemon: {said}\n.\n"
         f"\tReason: Error response from daemon: {said}",
     )
+
+
+def build_failure(environment: str, said: str) -> FailedError:
+    """Return the failure if the image of an environment cannot be built.
+
+    Args:
+        environment: Name and version of the environment.
+        said: Output of the build, of which the last lines are shown.
+    """
+    last = "\n".join(line for line in said.splitlines() if line.strip())[-_LONGEST_OUTPUT:]
+    # Guess: the code and the message.
+    return FailedError("UserError", f"Image build failed for the environment {environment}.\n{last}")
 
 
 def architecture_mismatch(job_name: str) -> FailedError:

@@ -59,7 +59,7 @@ class DockerRuntime:
         self._running: set[_DockerJob] = set()
 
     async def start(self, launch: JobLaunch) -> _DockerJob:
-        """Pull the image and start the containers; their log files exist when this returns.
+        """Pull or build the image, and start the containers; their log files exist when this returns.
 
         Raises:
             FailedError: If the image cannot be had, or the engine refuses a container.
@@ -80,9 +80,17 @@ class DockerRuntime:
         return True
 
     async def _start(self, launch: JobLaunch) -> _DockerJob:
-        if launch.image is None:
-            raise FailedError("UserError", "The job's environment names no image, and this emulator builds none.")
-        await self.call(self._engine.pull, launch.image, launch.name)
+        image = launch.image
+        if image is not None:
+            await self.call(self._engine.pull, image, launch.name)
+        elif launch.build is not None:
+            image = await self.call(self._engine.build, launch.build, self._network)
+        else:
+            raise FailedError(
+                "UserError",
+                "The job's environment names no image and has no build context here, and this emulator builds no image "
+                "from a conda file.",
+            )
         nodes: list[_Node] = []
         # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other
         # in theirs; in a network of Docker's own they do not.
@@ -93,7 +101,7 @@ class DockerRuntime:
                 log_file.parent.mkdir(parents=True, exist_ok=True)
                 log_file.touch()
                 options = options_of(launch, process, meeting, self._network)
-                container = await self.call(self._engine.start, launch.image, launch.name, options)
+                container = await self.call(self._engine.start, image, launch.name, options)
                 nodes.append(_Node(container, log_file))
         except FailedError:
             for node in nodes:

@@ -18,8 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, aml_json, json_body, workspace_of
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.services.aml.data import not_found
+from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
 from zenml_azureml.emulator.services.arm.other_resources import storage_account_id
 from zenml_azureml.emulator.services.storage.files import AccountFiles
 from zenml_azureml.emulator.services.storage.sas import account_of
@@ -67,6 +68,10 @@ class Codes(AssetKind):
             "provisioningState": "Succeeded",
         }
 
+    def conflict(self, name: str, version: str) -> ServiceError:
+        """Return the refusal of a PUT with another path."""
+        return path_conflict(name, version)
+
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal."""
         what = f"name: {name} and version: {version}" if version else f"name: {name}"
@@ -82,15 +87,11 @@ class Codes(AssetKind):
         matching = [found for found in every if _hash_of(found, with_version="hashVersion" in query) == wanted]
         return sorted(matching, key=lambda found: found.created_at, reverse=True)
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes of code, with the one that the SDK asks for a place to upload to."""
-        start = f"{WORKSPACE}/{self.plural}/{{asset}}/versions/{{version}}/startPendingUpload"
-        return [*super().routes(), web.post(start, start_upload)]
-
 
 def routes() -> list[web.RouteDef]:
-    """Return the routes of code."""
-    return Codes().routes()
+    """Return the routes of code, with the one that the SDK asks for a place to upload to."""
+    start = f"{WORKSPACE}/{Codes.plural}/{{asset}}/versions/{{version}}/startPendingUpload"
+    return [*AssetRoutes(Codes()).routes(), web.post(start, start_upload)]
 
 
 async def start_upload(request: web.Request) -> web.Response:

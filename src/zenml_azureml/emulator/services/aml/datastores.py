@@ -143,7 +143,7 @@ async def list_secrets(request: web.Request) -> web.StreamResponse:
     """
     context, workspace = request.app[CONTEXT], workspace_of(request)
     name = _name_of(request)
-    sent = await json_body(request) if request.can_read_body and await request.read() else {}
+    sent = await json_body(request) if await request.read() else {}
     made = workspace.datastores.get(name)
     if made is not None and made.secrets is None:
         # Guess: the message.

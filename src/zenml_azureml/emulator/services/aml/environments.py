@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 
 import yaml
 from aiohttp import web
@@ -19,6 +20,8 @@ from aiohttp import web
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.http.schemas import EnvironmentSchema
+from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, find_place
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
@@ -76,12 +79,32 @@ class Environments(AssetKind):
             properties["image"] = sent["image"]
         properties["condaFile"] = _conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
         if sent.get("build") is not None:
-            properties["build"] = sent["build"]
+            # Recorded with a Dockerfile that was named. Guess: the default, that of Microsoft's description of the API.
+            properties["build"] = {
+                **sent["build"],
+                "dockerfilePath": sent["build"].get("dockerfilePath") or "Dockerfile",
+            }
         properties["osType"] = sent.get("osType") or "Linux"
         stage = "Logged" if properties["isAnonymous"] else "Development"
         properties |= {"autoRebuild": "Disabled", "provisioningState": "Succeeded", "stage": sent.get("stage") or stage}
         properties["intellectualProperty"] = None
         return properties
+
+    def reconciled(self, existing: Json, wanted: Json, workspace: Workspace, state_folder: Path) -> Json:
+        """Keep the build context of a version if another one with the same content is sent.
+
+        Guess: clients upload the same folder to another place, and azure-ai-ml's `test_environment_create_or_update_
+        docker_context` expects the first place in the answer.
+        """
+        old, new = existing.get("build"), wanted.get("build")
+        if not old or not new or old == new or old["dockerfilePath"] != new["dockerfilePath"]:
+            return wanted
+        try:
+            contexts = [find_place(state_folder, workspace, str(build.get("contextUri"))) for build in (old, new)]
+            first, second = ({name: file.read_bytes() for name, file in place.files()} for place in contexts)
+        except (AssetPathError, OSError):
+            return wanted
+        return {**wanted, "build": old} if first and first == second else wanted
 
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal; the trailing space is the service's."""
@@ -126,7 +149,7 @@ class Environments(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of environments."""
-    return Environments().routes()
+    return AssetRoutes(Environments()).routes()
 
 
 def _conda_as_json(text: str) -> str:

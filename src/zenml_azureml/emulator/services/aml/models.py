@@ -14,9 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.services.aml.data import not_found
-from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri
+from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
+from zenml_azureml.emulator.services.aml.output_uris import stored_uri
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -66,7 +67,6 @@ class Models(AssetKind):
         if not uri:
             # Guess: there is no recording of this message.
             raise ServiceError(400, "UserError", "The field modelUri is required.")
-        found = parse_uri(uri)
         return {
             "description": sent.get("description"),
             "tags": sent.get("tags") or {},
@@ -77,12 +77,16 @@ class Models(AssetKind):
             "flavors": sent.get("flavors") or {},
             "modelType": sent.get("modelType") or "custom_model",
             # Recorded: `resourcegroups` comes back as `resourceGroups`.
-            "modelUri": long_uri(workspace, *found, group_word="resourceGroups") if found else uri,
+            "modelUri": stored_uri(uri, workspace, group_word="resourceGroups"),
             "jobName": sent.get("jobName"),
             "provisioningState": "Succeeded",
             "stage": sent.get("stage") or "Development",
             "intellectualProperty": None,
         }
+
+    def conflict(self, name: str, version: str) -> ServiceError:
+        """Return the refusal of a PUT with another path."""
+        return path_conflict(name, version)
 
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal."""
@@ -104,4 +108,4 @@ class Models(AssetKind):
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of models."""
-    return Models().routes()
+    return AssetRoutes(Models()).routes()

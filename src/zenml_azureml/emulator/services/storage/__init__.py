@@ -1,1 +1,1 @@
-"""Azure Blob Storage: logs of jobs, by SAS URL."""
+"""Azure Blob Storage: uploads, data and logs of jobs as blobs, which are files of this machine."""

@@ -212,13 +212,13 @@ def files_in(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
     """
     parent, _, _ = prefix.rpartition("/")
     start = inside(folder, parent) if parent else folder
-    if start is not None and start.is_dir():
+    if start is not None and start.is_dir() and not folder.is_symlink():
         yield from _files(folder, start, f"{parent}/" if parent else "", prefix)
 
 
 def _files(root: Path, folder: Path, above: str, prefix: str) -> Iterator[tuple[str, Path]]:
     try:
-        entries = {f"{above}{entry.name}{'/' if entry.is_dir() else ''}": entry for entry in os.scandir(folder)}
+        entries = {f"{above}{entry.name}{_end_of(entry)}": entry for entry in os.scandir(folder)}
     except OSError:
         return
     for name in sorted(name for name in entries if name.startswith(prefix) or prefix.startswith(name)):
@@ -230,6 +230,14 @@ def _files(root: Path, folder: Path, above: str, prefix: str) -> Iterator[tuple[
                 yield from _files(root, path, name, prefix)
         elif path.is_file():
             yield name, path
+
+
+def _end_of(entry: os.DirEntry[str]) -> str:
+    """Return what the name of a folder ends with: so its files stand where their whole names stand."""
+    try:
+        return "/" if entry.is_dir() else ""
+    except OSError:  # a link to itself
+        return ""
 
 
 def _job_root(job: Job, part: str) -> _Root:

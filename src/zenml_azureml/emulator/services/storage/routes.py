@@ -22,6 +22,7 @@ from zenml_azureml.emulator.services.storage.targets import Target
 from zenml_azureml.emulator.state import Workspace
 
 _ADDRESS = "/{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}"
+_CONTAINER = f"{_ADDRESS}/{{container:[^/]+}}"
 _ACCOUNT_IN_PATH = re.compile(r"/st[0-9a-f]{12}\.blob\.core[.a-z]+")
 
 _Operation = Callable[[web.Request, Target], Awaitable[web.StreamResponse]]
@@ -52,7 +53,11 @@ _OPERATIONS: dict[tuple[str, str, str], tuple[_Operation, str]] = {
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of this module; a key, a SAS or a token is checked here."""
-    return [web.route("*", _ADDRESS, serve), web.route("*", f"{_ADDRESS}/{{resource:.*}}", serve)]
+    kinds = {"account": _ADDRESS, "container": _CONTAINER, "blob": f"{_CONTAINER}/{{blob:(?s:.+)}}"}
+    served = {(method, kind) for method, kind, _ in _OPERATIONS}
+    found = [web.route(method, kinds[kind], serve) for method, kind in sorted(served)]
+    # Clients put a slash behind the address.
+    return [*found, web.get(f"{_ADDRESS}/", serve)]
 
 
 def blob_service(context: Context) -> web.Application:
