@@ -20,7 +20,8 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, Place, find_place
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
+from zenml_azureml.emulator.services.aml.places import AssetPathError, Place
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ _NO_COUNTS: tuple[Any, ...] = (HUGE, 10**30, 2_000, 0, -1, True, 1.5, "2", [2], 
 
 def job(**changes: Any) -> dict[str, Any]:
     """The body of a serverless job, with changes to its properties."""
-    properties = {**copy.deepcopy(JOB), "computeId": None, "identity": None, "inputs": {}, "outputs": {}, **changes}
+    without: dict[str, Any] = {"codeId": None, "computeId": None, "identity": None, "inputs": {}, "outputs": {}}
+    properties = {**copy.deepcopy(JOB), **without, **changes}
     return {"properties": properties}
 
 
@@ -213,28 +214,29 @@ def test_a_conda_file_that_cannot_be_used_is_refused(served: Arm, conda: str) ->
     "uri",
     [
         "azureml://datastores/../paths/jobs",
-        "azureml://datastores/d/paths/../../../outside",
-        "azureml://datastores/d/paths/x/../../../outside",
-        "azureml://datastores/d/paths//etc/outside",
-        "azureml://datastores/d/paths/" + "x" * 5_000,
-        "azureml://datastores/d/paths/.",
+        "azureml://datastores/d/paths/y",
+        "azureml://datastores/workspaceblobstore/paths/../../../outside",
+        "azureml://datastores/workspaceblobstore/paths/x/../../../outside",
+        "azureml://datastores/workspaceblobstore/paths/" + "x" * 5_000,
+        "azureml://datastores/workspaceblobstore/paths/.",
     ],
+    ids=lambda uri: uri[-24:],
 )
-def test_an_output_outside_of_its_datastore_stays_in_the_folder_of_the_job(emulator: Emulator, uri: str) -> None:
+def test_a_job_with_an_output_outside_of_every_datastore_fails(emulator: Emulator, uri: str) -> None:
     arm = Arm(emulator)
     outputs = {"model": {"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": uri}}
     assert arm.call("PUT", "jobs/job", job(outputs=outputs)).status == 201
 
-    assert end_of(arm, "job")["status"] == "Completed"
-    assert (emulator.context.folder / "jobs" / "job" / "outputs" / "model").is_dir()
+    assert end_of(arm, "job")["status"] == "Failed"
     assert not list(emulator.context.folder.parent.rglob("outside"))
 
 
-def test_an_output_that_a_job_has_made_a_link_is_not_followed(emulator: Emulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["cap", "exe"])
+def test_a_folder_that_a_job_has_made_a_link_is_not_followed(emulator: Emulator, tmp_path: Path, name: str) -> None:
     arm = Arm(emulator)
     outside = tmp_path / "outside"
     outside.mkdir()
-    place = emulator.context.folder / "jobs" / "job" / "outputs"
+    place = emulator.context.folder / "jobs" / "job" / name
     assert arm.call("PUT", "jobs/first", job()).status == 201
     end_of(arm, "first")
     place.parent.mkdir()

@@ -13,6 +13,7 @@ from tests.contract.test_scenarios import arm_scenario, ready, submit
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.jobs.data import plan_data
 from zenml_azureml.emulator.jobs.launch import build_launch
 from zenml_azureml.emulator.jobs.processes import Rendezvous
 from zenml_azureml.emulator.runtimes.docker.runtime import options_of
@@ -44,8 +45,8 @@ def end_of(arm: Arm, name: str) -> str:
 def test_a_job_finds_what_an_evicted_one_has_written(processes: Arm) -> None:
     write = 'echo 20 > "$AZURE_ML_OUTPUT_saved/epoch"; sleep 600'
     submit(processes, "first", command=write, outputs={"saved": SAVED})
-    context = processes.emulator.context
-    folder = find_place(context.folder, context.store.workspaces[0], SAVED["uri"]).file
+    workspace = processes.emulator.context.store.workspaces[0]
+    folder = find_place(processes.emulator.context.folder, workspace, SAVED["uri"]).file
     eventually(lambda: (folder / "epoch").exists() and (folder / "epoch").read_text())
     arm_scenario(processes, "preempted", now=True)
     assert end_of(processes, "first") == "Failed"
@@ -57,7 +58,8 @@ def test_a_job_finds_what_an_evicted_one_has_written(processes: Arm) -> None:
     job = processes.emulator.context.store.workspaces[0].jobs["second"]
     assert job.properties["outputs"]["saved"]["uri"] == SAVED["uri"]
     # In containers it is the same folder, mounted at its own path.
-    launch = build_launch(job, processes.emulator.context.store.workspaces[0], "https://127.0.0.1:1")
+    data = plan_data(processes.emulator.context.folder, workspace, job, "https://127.0.0.1:1")
+    launch = build_launch(job, workspace, "https://127.0.0.1:1", data=data)
     options = options_of(launch, launch.processes[0], Rendezvous(("127.0.0.1",), (6105,)), None)
     mounts = [mount["Target"] for mount in options["mounts"]]
     assert str(folder) in mounts
@@ -67,7 +69,7 @@ def test_an_output_stays_within_its_datastore(processes: Arm) -> None:
     outside = {**SAVED, "uri": "azureml://datastores/workspaceblobstore/paths/../../../outside"}
     submit(processes, "job", command="touch ${{outputs.saved}}/file", outputs={"saved": outside})
 
-    assert end_of(processes, "job") == "Completed"
+    assert end_of(processes, "job") == "Failed"
     assert not list(processes.emulator.context.folder.parent.glob("outside*"))
 
 

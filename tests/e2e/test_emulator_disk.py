@@ -120,7 +120,7 @@ def test_a_job_that_fills_the_disk_and_those_after_it(tmp_path: Path, mount: Mou
         assert f"The emulator cannot use its state folder {state}" in second
         assert not before or "epoch 1" in first
         # With room again, all is well without a new start.
-        (state / "jobs" / "first" / "wd" / "fill").unlink()
+        (state / "jobs" / "first" / "exe" / "wd" / "fill").unlink()
         assert "status code 4" in message_of(arm, "third", "exit 4")
 
 

@@ -187,7 +187,9 @@ def test_steps_fall_back_to_the_next_target_and_report_all_attempts(
 def checkpoints(emulator: Emulator) -> list[Path]:
     """The files that jobs have saved to go on from."""
     return [
-        path for path in emulator.context.folder.glob("datastores/*/zenml/*/train/checkpoints/*") if path.read_text()
+        path
+        for path in emulator.context.folder.glob("datastores/*/containers/*/zenml/*/train/checkpoints/*")
+        if path.read_text()
     ]
 
 

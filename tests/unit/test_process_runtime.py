@@ -94,6 +94,8 @@ class TestWhatAJobSees:
 
         seen = dict(line.split("=", 1) for line in log_source(job).splitlines())
         assert set(seen) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
+            "AZUREML_CR_DISTRIBUTED_CONFIG",
+            "AZUREML_CR_EXECUTION_WORKING_DIR_PATH",
             "AZUREML_CR_NODE_RANK",
             "AZUREML_RUN_ID",
             "HOME",
@@ -119,7 +121,7 @@ class TestWhatAJobSees:
         run(job)
 
         folder = job.folder.resolve()
-        places = [folder / "home", folder / "tmp", folder / "wd"]
+        places = [folder / "home", folder / "tmp", folder / "exe" / "wd"]
         assert log_source(job).splitlines() == [str(place) for place in places]
 
     def test_python_is_the_emulators_own_with_its_virtual_environment(self, launch: Launch) -> None:

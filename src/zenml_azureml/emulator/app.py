@@ -26,6 +26,7 @@ from zenml_azureml.emulator.services.aml import (
     datastores,
     diagnoses,
     environments,
+    job_deletion,
     jobs,
     models,
     operations,
@@ -40,6 +41,7 @@ from zenml_azureml.emulator.services.entra.bearer import WITHOUT_TOKEN, demand_t
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
 from zenml_azureml.emulator.services.missing_hosts import missing_service
+from zenml_azureml.emulator.services.run_history import dataplane
 from zenml_azureml.emulator.services.run_history import routes as history
 from zenml_azureml.emulator.services.storage import routes as blobs
 from zenml_azureml.emulator.services.storage.routes import blob_service
@@ -47,6 +49,7 @@ from zenml_azureml.emulator.services.storage.routes import blob_service
 #: The `routes` of every module with handlers.
 _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     jobs.routes,
+    job_deletion.routes,
     environments.routes,
     computes.routes,
     diagnoses.routes,
@@ -64,6 +67,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     models.routes,
     components.routes,
     history.routes,
+    dataplane.routes,
     blobs.routes,
     tokens.routes,
     managed_identity.routes,

@@ -52,6 +52,7 @@ class Job:
         log_files: Time when each of its log files was first seen, by path and inode: a file that replaces another is
             a new one.
         number: Number of the job, in the order of creation.
+        output_assets: Kind, name and version of the assets that its outputs have become, by the names of the outputs.
         machine_secret: Secret with which the job gets tokens of its managed identity, until it ends.
     """
 
@@ -70,6 +71,7 @@ class Job:
     running: RunningJob | None = None
     log_files: dict[tuple[Path, int], datetime] = field(default_factory=dict)
     number: int = field(default_factory=count().__next__)
+    output_assets: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     machine_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @property
@@ -244,6 +246,12 @@ class Workspace:
         """Take in a new job."""
         self.jobs[job.name.lower()] = job
         self.note_tags(job)
+
+    def remove(self, job: Job) -> None:
+        """Remove a job."""
+        self.jobs.pop(job.name.lower(), None)
+        for jobs in self._by_tag.values():
+            jobs.pop(job.name, None)
 
     def note_tags(self, job: Job) -> None:
         """Add the tags of a job to the index; tags are never removed."""

@@ -27,6 +27,7 @@ def test_processes_of_pytorch_find_the_first_one_of_them() -> None:
         "NODE_RANK": "1",
         "LOCAL_RANK": "1",
         "AZUREML_CR_NODE_RANK": "1",
+        "AZUREML_CR_DISTRIBUTED_CONFIG": '{"rank":"AZUREML_CR_NODE_RANK","host_list":["10.0.0.4","10.0.0.5"]}',
         "AZ_BATCH_HOST_LIST": "10.0.0.4,10.0.0.5",
         "AZ_BATCH_MASTER_NODE": "10.0.0.4:6105",
         "AZ_BATCHAI_JOB_MASTER_NODE_IP": "10.0.0.4",
@@ -57,7 +58,9 @@ def test_processes_of_tensorflow_know_the_cluster_and_their_task() -> None:
 
 
 def test_one_process_alone_is_told_of_no_others() -> None:
-    assert told(None, 1) == [{"AZUREML_CR_NODE_RANK": "0"}]
+    config = '{"rank":"AZUREML_CR_NODE_RANK","host_list":["10.0.0.4"]}'
+
+    assert told(None, 1) == [{"AZUREML_CR_NODE_RANK": "0", "AZUREML_CR_DISTRIBUTED_CONFIG": config}]
 
 
 def test_a_job_of_ray_runs_its_command_on_the_head_node() -> None:

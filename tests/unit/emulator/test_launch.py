@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,10 @@ def test_a_job_is_told_where_it_runs_and_its_own_variables_win(workspace: Worksp
         "AZUREML_ARM_WORKSPACE_NAME": "ws",
         "AZUREML_ARM_PROJECT_NAME": "mine",
         "AZUREML_NODE_COUNT": "2",
-        "AZUREML_CR_COMPUTE_CONTEXT": '{"cluster_name": "cpu"}',
         "MINE": "1",
     }
     assert expected.items() <= launch.environment.items()
+    assert json.loads(launch.environment["AZUREML_CR_COMPUTE_CONTEXT"])["cluster_name"] == "cpu"
     assert launch.node_count == 2
     assert [process.node for process in launch.processes] == [0, 1]
 
@@ -123,22 +124,37 @@ def test_a_job_is_led_to_its_own_mlflow_run_whatever_its_own_variables_say(
     assert environment["MLFLOW_TRACKING_USERNAME"] == "me"
 
 
-def test_literals_are_put_in_as_they_are_and_data_as_folders_of_the_job(workspace: Workspace, tmp_path: Path) -> None:
-    job = make_job(
-        workspace,
-        tmp_path,
-        command="train ${{inputs.rate}} ${{inputs.data}} ${{outputs.model}}",
-        inputs={
-            "rate": {"jobInputType": "literal", "value": "0.1"},
-            "data": {"jobInputType": "uri_folder", "uri": "azureml://datastores/x/paths/y"},
-        },
-        outputs={"model": {"jobOutputType": "uri_folder"}},
-    )
+def test_the_variables_of_a_job_have_azures_names_and_forms(workspace: Workspace, tmp_path: Path) -> None:
+    # The names and the keys are those of a public dump of a job.
+    job = make_job(workspace, tmp_path, experimentName="digits", identity={"identityType": "UserIdentity"})
 
-    command = build_launch(job, workspace, "https://127.0.0.1:1").command
+    environment = build_launch(job, workspace, "https://127.0.0.1:1").environment
 
-    assert command == f"train 0.1 {tmp_path}/inputs/data {tmp_path}/outputs/model"
-    assert (tmp_path / "outputs" / "model").is_dir()
+    assert environment["AZUREML_ROOT_RUN_ID"] == environment["AZUREML_CR_CORRELATION_ID"] == "job"
+    assert environment["AZUREML_RUN_HISTORY_SERVICE_ENDPOINT"] == "https://127.0.0.1:1"
+    assert environment["AZUREML_RUN_TOKEN_EXPIRY"] == str(int((NOW + timedelta(days=21)).timestamp()))
+    assert environment["AZUREML_CR_DATA_CAPABILITY_PATH"] == f"{tmp_path}/cap/data-capability/wd"
+    common = json.loads(environment["AZUREML_CR_AZUREML_CONTEXT"])
+    assert common.keys() == {
+        *("subscription_id", "resource_group", "workspace_name", "workspace_id", "service_endpoint"),
+        *("discovery_endpoint", "experiment_name", "experiment_id", "root_run_id", "run_id", "run_token"),
+        *("run_history_service_endpoint", "data_container_id", "run_uuid"),
+    }
+    assert common["data_container_id"] == "dcid.job"
+    assert json.loads(environment["AZUREML_CR_COMPUTE_CONTEXT"]).keys() == {
+        *("cluster_name", "node_id", "vm_id", "run_attempt_count", "gpu_count", "vm_size", "readable_cluster_name"),
+        *("vm_priority", "use_vnet_or_private_link"),
+    }
+    assert environment["AZUREML_OBO_ENABLED"] == "True"
+    assert environment["OBO_ENDPOINT"].startswith("https://127.0.0.1:1/obo/")
+    assert "MSI_ENDPOINT" not in environment
+
+
+def test_the_clients_in_a_job_are_led_to_the_emulator(workspace: Workspace, tmp_path: Path) -> None:
+    environment = build_launch(make_job(workspace, tmp_path), workspace, "https://127.0.0.1:1").environment
+
+    assert environment["AZUREML_DEV_URL_MFE"] == environment["AZURE_AUTHORITY_HOST"] == "https://127.0.0.1:1"
+    assert "OBO_ENDPOINT" not in environment
 
 
 @pytest.mark.parametrize(

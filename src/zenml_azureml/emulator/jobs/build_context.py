@@ -7,7 +7,8 @@ from pathlib import Path
 
 from zenml_azureml.emulator.jobs.definition import environment_of
 from zenml_azureml.emulator.runtimes.base import BuildContext
-from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, find_place, version_of
+from zenml_azureml.emulator.services.aml.asset_paths import find_place, version_of
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.state import Job, Workspace
 
 #: Source: Microsoft's description of the API, `BuildContext.dockerfilePath`.

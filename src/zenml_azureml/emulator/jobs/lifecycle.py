@@ -11,13 +11,16 @@ import json
 import logging
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
+from zenml_azureml.emulator.jobs.data import JobData
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
 from zenml_azureml.emulator.jobs.launch import build_launch
+from zenml_azureml.emulator.jobs.registration import register_outputs
+from zenml_azureml.emulator.jobs.staging import finish, remove_inputs, stage
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
@@ -32,6 +35,8 @@ from zenml_azureml.emulator.types import Json
 _QUEUE_INTERVAL = 0.2
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 async def live(context: Context, workspace: Workspace, job: Job) -> None:
@@ -84,7 +89,16 @@ async def _live(
     job.status = "Preparing"
     await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
     await interrupt_waiting(context, workspace, job, rule, "preparing")
-    running = await context.runtime.start(build_launch(job, workspace, context.base_url, context.ca_bundle))
+    data = await _unless_canceled(job, stage(context, workspace, job))
+    try:
+        await _run(context, workspace, job, data, rule)
+    finally:
+        await remove_inputs(data)
+
+
+async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, rule: ScenarioRule | None) -> None:
+    launch = build_launch(job, workspace, context.base_url, context.ca_bundle, data)
+    running = await context.runtime.start(launch)
     job.running = running
     try:
         job.started_at = context.clock.now()
@@ -102,9 +116,11 @@ async def _live(
     finally:
         job.running = None
     job.status = "Finalizing"
-    await context.clock.sleep(settings.job_finalization)
+    await context.clock.sleep(context.settings.job_finalization)
     if not end.succeeded:
         raise FailedError(end.error_code or "UserError", end.message or "")
+    await finish(data)
+    register_outputs(context, workspace, job, data)
     _end(context, job, "Completed")
 
 
@@ -155,14 +171,15 @@ async def _until_end(
     return ended.result()
 
 
-async def _unless_canceled(job: Job, work: Awaitable[object]) -> None:
-    """Wait for `work`; raises `CanceledError` as soon as the job is to be canceled."""
+async def _unless_canceled(job: Job, work: Awaitable[T]) -> T:
+    """Return the result of `work`; raises `CanceledError` as soon as the job is to be canceled."""
     done = asyncio.ensure_future(work)
     stop = asyncio.ensure_future(job.cancel_requested.wait())
     try:
         await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():
             raise CanceledError
+        return done.result()
     finally:
         done.cancel()
         stop.cancel()

@@ -136,7 +136,12 @@ def variables_of(process: JobProcess, processes: Sequence[JobProcess], meeting: 
         processes: All of them.
         meeting: Their addresses.
     """
-    variables = {"AZUREML_CR_NODE_RANK": str(process.node)}
+    # The keys are those of a public dump of a job. Guess: `rank` is the name of a variable there, here of this one.
+    config = {"rank": "AZUREML_CR_NODE_RANK", "host_list": list(meeting.hosts)}
+    variables = {
+        "AZUREML_CR_NODE_RANK": str(process.node),
+        "AZUREML_CR_DISTRIBUTED_CONFIG": json.dumps(config, separators=(",", ":")),
+    }
     if len(meeting.hosts) == 1 and process.kind == "none":
         return variables
     master, port = meeting.hosts[0], str(meeting.ports[0])

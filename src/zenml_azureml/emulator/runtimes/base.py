@@ -42,6 +42,7 @@ class JobLaunch:
         memory_gb: Memory of one node, in GB; None for as much as this machine has.
         shm_size: Size of the containers' `/dev/shm`, e.g. `2g`; None for the engine's default.
         mounts: Folders outside of it that the job writes to under their own paths: outputs mounted from a datastore.
+        read_only: Folders in it that the job only reads: inputs that are mounted.
         docker_args: Further arguments for `docker run`, as one line; None for none.
         ca_bundle: A file that the environment names, and that the command must be able to read; None for none.
         build: What the image is built from if the environment names none; None if it has no build context either.
@@ -59,6 +60,7 @@ class JobLaunch:
     docker_args: str | None = None
     ca_bundle: Path | None = None
     mounts: tuple[Path, ...] = ()
+    read_only: tuple[Path, ...] = ()
     build: BuildContext | None = None
 
     @property

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from docker.models.containers import Container
 from docker.types import Mount
 
+from zenml_azureml.emulator.jobs import layout
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.processes import JobProcess, Rendezvous, variables_of
 from zenml_azureml.emulator.local.state_folder import claim
@@ -217,16 +218,29 @@ def options_of(launch: JobLaunch, process: JobProcess, meeting: Rendezvous, netw
             **asked["environment"],
             **variables_of(process, launch.processes, meeting),
             **launch.environment,
+            "AZUREML_CR_EXECUTION_WORKING_DIR_PATH": working_directory(launch.name),
         },
         # The first process of a container does not hear SIGTERM unless it listens for it, which shells do not.
         "init": True,
-        # The folders of inputs and outputs are mounted at the paths in the command.
-        "mounts": [
-            Mount(str(path), str(path), type="bind", read_only=path == launch.ca_bundle)
-            for path in (launch.folder / "inputs", launch.folder / "outputs", *launch.mounts, launch.ca_bundle)
-            if path is not None and path.exists()
-        ],
+        "mounts": _mounts(launch, process.node),
     }
+
+
+def _mounts(launch: JobLaunch, node: int) -> list[Mount]:
+    """Return the folders of the working directory, and those of inputs and outputs at the paths in the command."""
+    own, first = (layout.working_directory(layout.node_folder(launch.folder, number)) for number in (node, 0))
+    there = working_directory(launch.name)
+    places = {there: own}
+    if node > 0:  # a job has its artifacts once
+        places |= {f"{there}/{name}": first / name for name in layout.ARTIFACT_FOLDERS}
+    same = (layout.data_folder(launch.folder), *launch.read_only, *launch.mounts, launch.ca_bundle)
+    places |= {str(path): path for path in same if path is not None}
+    locked = {*launch.read_only, launch.ca_bundle}
+    return [
+        Mount(target, str(source), type="bind", read_only=source in locked)
+        for target, source in places.items()
+        if source.exists()
+    ]
 
 
 def working_directory(job_name: str) -> str:

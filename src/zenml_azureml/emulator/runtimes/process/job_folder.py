@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from zenml_azureml.emulator.jobs.layout import ARTIFACT_FOLDERS, working_directory
 from zenml_azureml.emulator.runtimes.process.app_shim import below
 
 _SHIM = Path(__file__).with_name("app_shim.py")
@@ -26,8 +27,8 @@ class JobFolder:
 
     @property
     def working_directory(self) -> Path:
-        """Working directory of the command: not the image's, as on Azure ML (`.../exe/wd` there)."""
-        return self.root / "wd"
+        """Working directory of the command: not the image's, as on Azure ML."""
+        return working_directory(self.root)
 
     @property
     def home(self) -> Path:
@@ -77,6 +78,17 @@ class JobFolder:
         self._add_program("python3", f"exec {shlex.quote(str(interpreter))}")
         self._add_program("pip", f"exec {shlex.quote(str(interpreter))} -m pip")
 
+    def share_artifacts(self, first: JobFolder) -> None:
+        """Make `./outputs` and `./logs` those of the first node: a job has each of them once.
+
+        Args:
+            first: The folder of the first node.
+        """
+        for name in ARTIFACT_FOLDERS:
+            link = self.working_directory / name
+            if not link.is_symlink() and not link.exists():
+                link.symlink_to(first.working_directory / name)
+
     def environment(self, interpreter: Path, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of the job's command.
 
@@ -97,6 +109,7 @@ class JobFolder:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             **variables,
+            "AZUREML_CR_EXECUTION_WORKING_DIR_PATH": str(self.working_directory),
             "PATH": f"{self.programs}:{interpreter.parent}:{_SYSTEM_PATH}",
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from zenml_azureml.emulator.jobs.layout import node_folder
 from zenml_azureml.emulator.jobs.processes import JobProcess, Rendezvous, variables_of
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
@@ -54,9 +55,11 @@ class ProcessRuntime:
         """
         interpreter = self._interpreters.get(launch.image or "", self._default_interpreter)
         root = launch.folder.resolve()
-        nodes = [JobFolder(root if node == 0 else root / f"node_{node}") for node in range(launch.node_count)]
+        nodes = [JobFolder(node_folder(root, node)) for node in range(launch.node_count)]
         for folder in nodes:
             folder.prepare(interpreter)
+        for folder in nodes[1:]:
+            folder.share_artifacts(nodes[0])
         meeting = Rendezvous((_LOOPBACK,) * launch.node_count, self._ports.give(len(launch.processes)))
         shells = []
         for process in launch.processes:

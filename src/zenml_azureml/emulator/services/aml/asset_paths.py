@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from zenml_azureml.emulator.context import Context
-from zenml_azureml.emulator.local.private_files import inside, shown
+from zenml_azureml.emulator.local.private_files import shown
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import Data
-from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri, short_uri, workspace_in
+from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, workspace_in
 from zenml_azureml.emulator.services.aml.datastores import properties_of
 from zenml_azureml.emulator.services.aml.models import Models
-from zenml_azureml.emulator.services.storage.files import AccountFiles, files_in, job_folder
+from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, OutputReference, output_reference
+from zenml_azureml.emulator.services.aml.places import AssetPathError, Place, place_in
+from zenml_azureml.emulator.services.storage.files import AccountFiles, job_folder
 from zenml_azureml.emulator.services.storage.sas import account_folder
-from zenml_azureml.emulator.state import AssetVersion, Workspace
+from zenml_azureml.emulator.state import AssetVersion, Job, Workspace
 
 _ID = re.compile(
     r"(?:azureml:)?/?(?P<scope>/subscriptions/.+/workspaces/[^/]+|/?locations/[^/]+/workspaces/[^/]+)"
@@ -33,52 +34,6 @@ _SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:@]+)(?::(?P<version>[^/:@]+)|@(?
 #: The key of a version's properties that has its place.
 _URI_KEYS = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
 _KINDS: dict[str, AssetKind] = {"data": Data(), "models": Models()}
-
-
-class AssetPathError(Exception):
-    """A reference that leads to nothing.
-
-    Attributes:
-        code: Code for the error of a job.
-        message: Message for it.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.code = "UserError"
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Place:
-    """A path in a datastore: a file, a folder, or nothing yet.
-
-    Attributes:
-        datastore: Name of the datastore; empty if the path is in a container that no datastore leads to.
-        container: Its container, or its file share.
-        path: Path in the container, without slashes at its ends; empty for the container.
-        file: Path on this machine.
-        uri: The short form of its URI.
-        long_uri: The long form of its URI.
-    """
-
-    datastore: str
-    container: str
-    path: str
-    file: Path
-    uri: str
-    long_uri: str
-
-    @property
-    def exists(self) -> bool:
-        """True if there is a file or a folder."""
-        return self.file.exists()
-
-    def files(self) -> list[tuple[str, Path]]:
-        """Return its files with their names in it; links that lead out of it are left out."""
-        if self.file.is_file():
-            return [(self.file.name, self.file)]
-        return list(files_in(self.file))
 
 
 def find_place(state_folder: Path, workspace: Workspace, reference: str, *, kind: str = "data") -> Place:
@@ -94,6 +49,9 @@ def find_place(state_folder: Path, workspace: Workspace, reference: str, *, kind
     Raises:
         AssetPathError: If the reference leads to no datastore, or the asset does not exist.
     """
+    output = output_reference(reference)
+    if output is not None:
+        return _of_output(state_folder, workspace, output)
     found = parse_uri(reference)
     if found is not None:
         _check_workspace(workspace, reference)
@@ -115,6 +73,29 @@ def job_place(state_folder: Path, workspace: Workspace, job_name: str) -> Place:
         job_name: Name of the job.
     """
     return _in_datastore(state_folder, workspace, "workspaceartifactstore", job_folder(job_name))
+
+
+def output_place(state_folder: Path, workspace: Workspace, job: Job, output: str) -> Place:
+    """Return the path of an output of a job.
+
+    Args:
+        state_folder: The emulator's state folder.
+        workspace: The workspace of the job.
+        job: The job.
+        output: Name of the output: one of the job's own, `artifacts` or `default`.
+
+    Raises:
+        AssetPathError: If the job has no such output, or its datastore does not exist.
+    """
+    sent = job.properties["outputs"].get(output)
+    if output in ARTIFACTS and (sent is None or not parse_uri(sent["uri"] or "")):
+        return job_place(state_folder, workspace, job.name)
+    if sent is None:
+        # Guess: the message.
+        raise AssetPathError(f"Job {job.name} has no output named {shown(output)}.")
+    if sent["uri"]:
+        return find_place(state_folder, workspace, sent["uri"])
+    return default_output(state_folder, workspace, job.name, output)
 
 
 def default_output(state_folder: Path, workspace: Workspace, job_name: str, output_name: str) -> Place:
@@ -193,6 +174,17 @@ def asset_id(workspace: Workspace, kind: str, name: str, version: str) -> str:
     return f"{workspace.path}/{kind}/{name}/versions/{version}"
 
 
+def _of_output(state_folder: Path, workspace: Workspace, reference: OutputReference) -> Place:
+    job = workspace.find_job(reference.job)
+    if job is None:
+        # Guess: the message for a missing job that a path names.
+        raise AssetPathError(f"Job {shown(reference.job)} not found.")
+    place = output_place(state_folder, workspace, job, reference.output)
+    if not reference.path:
+        return place
+    return find_place(state_folder, workspace, f"{place.uri.rstrip('/')}/{reference.path}")
+
+
 def _kind_in(reference: str, kind: str) -> str:
     found = _ID.fullmatch(reference)
     return found["kind"].lower() if found else kind
@@ -237,7 +229,7 @@ def _in_datastore(state_folder: Path, workspace: Workspace, datastore: str, path
     share = properties.get("fileShareName")
     container = str(share or properties.get("containerName") or properties.get("filesystem") or "")
     root = files.share(container) if share else files.container(container)
-    return _place(workspace, datastore, container, root, path)
+    return place_in(workspace, datastore, container, root, path)
 
 
 def _at_address(state_folder: Path, workspace: Workspace, address: str) -> Place:
@@ -253,12 +245,4 @@ def _at_address(state_folder: Path, workspace: Workspace, address: str) -> Place
     datastore = next(
         (name for name in datastores if (properties_of(workspace, name) or {}).get("containerName") == container), ""
     )
-    return _place(workspace, datastore, container, files.container(container), path)
-
-
-def _place(workspace: Workspace, datastore: str, container: str, root: Path, path: str) -> Place:
-    path = path.strip("/")
-    file = inside(root, path) if path else root
-    if file is None:
-        raise AssetPathError(f"The path {shown(path)} is not in the container {container}.")
-    return Place(datastore, container, path, file, short_uri(datastore, path), long_uri(workspace, datastore, path))
+    return place_in(workspace, datastore, container, files.container(container), path)

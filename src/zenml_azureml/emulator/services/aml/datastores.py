@@ -149,7 +149,8 @@ async def list_secrets(request: web.Request) -> web.StreamResponse:
         # Guess: the message.
         raise _refusal(f"The datastore {name} has no credentials.")
     secrets = made.secrets if made is not None and made.secrets is not None else _own_secrets(workspace)
-    if secrets["secretsType"] == "AccountKey" and sent.get("expirableSecret"):
+    # Guess: the key for the files of jobs, as the SDK signs addresses of their logs with it when it streams them.
+    if secrets["secretsType"] == "AccountKey" and sent.get("expirableSecret") and name != "workspaceartifactstore":
         own = account_of(workspace, context.base_url)
         account = own if made is None else _account(made, secrets)
         hours = sent.get("expireAfterHours") or _SAS_HOURS

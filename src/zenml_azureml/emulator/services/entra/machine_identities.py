@@ -19,6 +19,10 @@ ENDPOINT = "/msi/token"
 #: Path of the metadata service of virtual machines, below which clients ask: it has no header for a secret.
 METADATA_ENDPOINT = "/imds/{secret}"
 
+#: Path of the endpoint at which a job gets tokens of the user who submitted it. Its client,
+#: `azure.ai.ml.identity.AzureMLOnBehalfOfCredential`, sends no secret but the address itself.
+USER_ENDPOINT = "/obo/{secret}/token"
+
 
 @dataclass(frozen=True)
 class MachineIdentity:
@@ -66,6 +70,16 @@ def user_assigned(paths: Iterable[str]) -> Json:
         }
         for path in paths
     }
+
+
+def acts_as_user(job: Job) -> bool:
+    """True if a job acts as the user who submitted it."""
+    return str((job.properties.get("identity") or {}).get("identityType", "")) == "UserIdentity"
+
+
+def user_endpoint(job: Job) -> str:
+    """Return the path at which a job gets tokens of its user."""
+    return USER_ENDPOINT.format(secret=job.machine_secret)
 
 
 def identities_of(job: Job, workspace: Workspace, compute: str | None) -> list[MachineIdentity]:

@@ -21,9 +21,12 @@ from zenml_azureml.emulator.local.keys import is_same_secret
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,
     METADATA_ENDPOINT,
+    USER_ENDPOINT,
     MachineIdentity,
+    acts_as_user,
     identities_of,
 )
+from zenml_azureml.emulator.state import Job
 
 _RESOURCE = re.compile(r"[a-z]+://[^\s\x00]+|[0-9a-fA-F-]{36}")
 
@@ -35,6 +38,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get(ENDPOINT, _app_service),
         web.get(f"{METADATA_ENDPOINT}/metadata/identity/oauth2/token", _virtual_machine),
+        web.get(USER_ENDPOINT, _on_behalf_of_user),
     ]
 
 
@@ -93,6 +97,28 @@ async def _virtual_machine(request: web.Request) -> web.Response:
             "token_type": "Bearer",
         }
     )
+
+
+async def _on_behalf_of_user(request: web.Request) -> web.Response:
+    """Answer a job that acts as its user: a token of that user, here the emulator's one application.
+
+    Guess: the form of the answer; it is one that the credential reads.
+    """
+    context = request.app[CONTEXT]
+    secret = request.match_info["secret"]
+    if not any(acts_as_user(job) for job in _running_with(secret, context)):
+        # Guess: the status and the message.
+        return _app_service_error(401, "The job has ended, or does not act as its user.")
+    resource = request.query.get("resource", "")
+    if not context.cloud.knows(resource):
+        return _app_service_error(400, f"The resource principal named {resource} was not found in the tenant.")
+    token, expires_on, _ = _token(resource, context, _application(context))
+    return web.json_response({"token": token, "expires_on": expires_on, "resource": resource, "token_type": "Bearer"})
+
+
+def _running_with(secret: str, context: Context) -> list[Job]:
+    jobs = (job for workspace in context.store.workspaces for job in workspace.jobs.values())
+    return [job for job in jobs if not job.is_terminal and is_same_secret(secret, job.machine_secret)]
 
 
 def _machine_of(secret: str, context: Context) -> list[MachineIdentity]:

@@ -5,18 +5,17 @@ The SDK's way is workspace -> `discoveryUrl` -> `api` -> `/history/v1.0/...`: he
 
 from __future__ import annotations
 
-import json
-import time
 from datetime import timedelta
 from itertools import islice
 
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
-from zenml_azureml.emulator.http.responses import STARTED, WORKSPACE, json_body, workspace_of
+from zenml_azureml.emulator.http.responses import WORKSPACE, json_body, workspace_of
 from zenml_azureml.emulator.http.schemas import RunChangeSchema
-from zenml_azureml.emulator.jobs.launch import experiment_id
+from zenml_azureml.emulator.jobs.variables import experiment_id
 from zenml_azureml.emulator.services.aml.job_views import check_merged, update
+from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.views import (
     failure,
     job_specification,
@@ -46,6 +45,7 @@ def routes() -> list[web.RouteDef]:
         web.post(f"{_HISTORY}/rundata", get_run_data),
         *(web.get(f"{_HISTORY}{owner}{_RUN}", get_run) for owner in owners),
         *(web.get(f"{_HISTORY}{owner}{_RUN}/details", get_details) for owner in owners),
+        *(web.get(f"{_HISTORY}{owner}{_RUN}/children", get_children) for owner in owners),
         web.patch(f"{_HISTORY}/experiments/{{experiment}}{_RUN}", change_run),
     ]
 
@@ -60,7 +60,7 @@ async def discover(request: web.Request) -> web.StreamResponse:
         *("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling"),
         *("modelmanagement", "pipelines"),
     )
-    return _answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.cloud.studio})
+    return answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.cloud.studio})
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:
@@ -69,7 +69,7 @@ async def get_run(request: web.Request) -> web.StreamResponse:
     job = _find_run(request, workspace, request.match_info["run"])
     if job is None:
         return _not_found(request, workspace, request.match_info["run"])
-    return _answer(request, _metadata(request, job, workspace))
+    return answer(request, _metadata(request, job, workspace))
 
 
 async def change_run(request: web.Request) -> web.StreamResponse:
@@ -81,7 +81,7 @@ async def change_run(request: web.Request) -> web.StreamResponse:
     changes = await json_body(request, RunChangeSchema)
     check_merged(job, changes)
     update(job, {**changes, "isArchived": changes.get("hidden")})
-    return _answer(request, _metadata(request, job, workspace))
+    return answer(request, _metadata(request, job, workspace))
 
 
 async def get_details(request: web.Request) -> web.StreamResponse:
@@ -91,7 +91,20 @@ async def get_details(request: web.Request) -> web.StreamResponse:
     if job is None:
         return _not_found(request, workspace, request.match_info["run"])
     urls = _log_urls(request, job, workspace)
-    return _answer(request, run_details(job, workspace, log_urls=urls, submitted_by=_USER))
+    return answer(request, run_details(job, workspace, log_urls=urls, submitted_by=_USER))
+
+
+async def get_children(request: web.Request) -> web.StreamResponse:
+    """Answer the children of a run, the newest first (recorded: history_run_children_first.json).
+
+    Guess: all of them on one page, which the recorded fragment does not show.
+    """
+    workspace = workspace_of(request)
+    job = _find_run(request, workspace, request.match_info["run"])
+    if job is None:
+        return _not_found(request, workspace, request.match_info["run"])
+    children = [one for one in workspace.newest_jobs(None) if one.properties["parentJobName"] == job.name]
+    return answer(request, {"value": [_metadata(request, one, workspace) for one in children]})
 
 
 async def get_run_data(request: web.Request) -> web.StreamResponse:
@@ -106,7 +119,7 @@ async def get_run_data(request: web.Request) -> web.StreamResponse:
         "runDefinition": run_definition(job) if wanted.get("selectRunDefinition") else None,
         "jobSpecification": (job_specification(job) if wanted.get("selectJobSpecification") else None),
     }
-    return _answer(request, body)
+    return answer(request, body)
 
 
 def _find_run(request: web.Request, workspace: Workspace, run: str) -> Job | None:
@@ -146,7 +159,8 @@ def _metadata(request: web.Request, job: Job, workspace: Workspace) -> Json:
         "userName": _USER,
         "upn": None,
     }
-    return run_metadata(job, workspace, base_url=context.base_url, user=user)
+    client = request.headers.get("User-Agent", "")
+    return run_metadata(job, workspace, base_url=context.base_url, user=user, client=client)
 
 
 def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
@@ -158,27 +172,4 @@ def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Resp
         now=request.app[CONTEXT].clock.now(),
         component="run-history",
     )
-    return _answer(request, body, status=404)
-
-
-def _answer(request: web.Request, body: Json, *, status: int = 200) -> web.Response:
-    """Return an answer with the headers that these services send (recorded: discovery_get.json).
-
-    Guess: compact bodies; the recorded ones were compressed, and their layout is not known.
-    """
-    location = request.app[CONTEXT].store.workspaces[0].location
-    elapsed = time.monotonic() - request.get(STARTED, time.monotonic())
-    return web.Response(
-        status=status,
-        text=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
-        content_type="application/json",
-        charset="utf-8",
-        headers={
-            "Strict-Transport-Security": "max-age=15724800; includeSubDomains; preload",
-            "Vary": "Accept-Encoding",
-            "X-Content-Type-Options": "nosniff",
-            "x-aml-cluster": f"vienna-{location}-01",
-            "x-ms-response-type": "standard" if status < 400 else "error",
-            "x-request-time": f"{elapsed:.3f}",
-        },
-    )
+    return answer(request, body, status=404)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
-from zenml_azureml.emulator.jobs.launch import experiment_id
+from zenml_azureml.emulator.jobs.variables import experiment_id, run_uuid
+from zenml_azureml.emulator.services.run_history.outputs import run_outputs
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -43,7 +44,7 @@ def run_details(job: Job, workspace: Workspace, *, log_urls: dict[str, str], sub
     }
 
 
-def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -> Json:
+def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json, client: str = "") -> Json:
     """Return the `runMetadata` of a run in `rundata`, which is also the answer of the run itself.
 
     Args:
@@ -51,9 +52,10 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
         workspace: Its workspace.
         base_url: URL of the emulator.
         user: User who submitted it, in run history's form.
+        client: The client that asks, as it names itself.
     """
     properties = job.properties
-    run_uuid = _stable_id(workspace, f"runs/{job.name}")
+    own_uuid = run_uuid(workspace, job.name)
     modified = job.ended_at or job.started_at or job.created_at
     execution = f"{base_url}/execution/v1.0{workspace.path}/experiments/{properties['experimentName']}/runId/{job.name}"
     actions = {"Cancel": f"{execution}/cancel", "Diagnose": f"{execution}/diagnostics"}
@@ -70,9 +72,9 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
         "warnings": None,
         "revision": 3,
         "statusRevision": 1,
-        "runUuid": run_uuid,
+        "runUuid": own_uuid,
         "parentRunUuid": None,
-        "rootRunUuid": run_uuid,
+        "rootRunUuid": own_uuid,
         "lastStartTimeUtc": None,
         "currentComputeTime": None,
         "computeDuration": duration,
@@ -83,7 +85,7 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
         "cancelationReason": None,
         "currentAttemptId": job.attempt,
         "runId": job.name,
-        "parentRunId": None,
+        "parentRunId": properties["parentJobName"],
         "experimentId": experiment_id(workspace, properties["experimentName"]),
         "status": job.status,
         "startTimeUtc": _iso(job.started_at),
@@ -124,7 +126,7 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json) -
         "retainForLifetimeOfWorkspace": False,
         "queueingInfo": None,
         "inputs": {},
-        "outputs": {"default": {"assetId": _output_asset(job, workspace), "type": "UriFolder"}},
+        "outputs": run_outputs(job, workspace, client),
     }
 
 
@@ -237,13 +239,6 @@ def _compute(job: Job, workspace: Workspace) -> Json:
         "region": None,
         "armId": compute.body["id"] if compute else None,
     }
-
-
-def _output_asset(job: Job, workspace: Workspace) -> str:
-    return (
-        f"azureml://locations/{workspace.location}/workspaces/{workspace.workspace_id}"
-        f"/data/azureml_{job.name}_output_data_default/versions/1"
-    )
 
 
 def _duration(job: Job) -> str | None:

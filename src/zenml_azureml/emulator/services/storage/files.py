@@ -18,6 +18,7 @@ from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 
+from zenml_azureml.emulator.jobs.layout import ARTIFACT_FOLDERS, working_directory
 from zenml_azureml.emulator.local.private_files import inside
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.services.storage.errors import BlobError
@@ -232,6 +233,16 @@ def _files(root: Path, folder: Path, above: str, prefix: str) -> Iterator[tuple[
             yield name, path
 
 
+def part_of_job(job: Job, part: str) -> Path:
+    """Return the folder of one of `JOB_PARTS`: a job writes two of them in its working directory.
+
+    Args:
+        job: The job.
+        part: Name of the part.
+    """
+    return (working_directory(job.folder) if part in ARTIFACT_FOLDERS else job.folder) / part
+
+
 def _end_of(entry: os.DirEntry[str]) -> str:
     """Return what the name of a folder ends with: so its files stand where their whole names stand."""
     try:
@@ -241,7 +252,7 @@ def _end_of(entry: os.DirEntry[str]) -> str:
 
 
 def _job_root(job: Job, part: str) -> _Root:
-    return _Root(f"{job_folder(job.name)}/{part}/", job.folder / part, job)
+    return _Root(f"{job_folder(job.name)}/{part}/", part_of_job(job, part), job)
 
 
 def _is_inside(file: Path, folder: Path) -> bool:

@@ -1,0 +1,130 @@
+"""What clients do with jobs beside running them; and the clients that run in jobs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.ai.ml import AmlTokenConfiguration, MLClient, UserIdentityConfiguration, command
+from azure.ai.ml.entities import Environment, JupyterLabJobService
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from tests.conftest import credential_of, ml_client_of, point_clients_at
+from tests.contract.arm import Arm
+from tests.contract.test_job_data import error_of, folder_of, log_of, ran
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+
+ENVIRONMENT = Environment(name="ours", version="1", image="python:3.12")
+
+#: As people write it in a training script: by the variables that Azure ML sets.
+LISTS_ITS_DATASTORES = """
+import os
+from azure.ai.ml import MLClient
+from azure.ai.ml.identity import AzureMLOnBehalfOfCredential
+
+names = [os.environ[f"AZUREML_ARM_{name}"] for name in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
+client = MLClient(AzureMLOnBehalfOfCredential(), *names)
+print(client.jobs.get(os.environ["AZUREML_RUN_ID"]).status)
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0, rate_limits=False)
+    folder = tmp_path_factory.mktemp("bench")
+    with Emulator(folder / "emulator", runtime=ProcessRuntime(grace=0.1), settings=settings) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(bench: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+    point_clients_at(bench, monkeypatch)
+    return ml_client_of(bench, credential_of(bench))
+
+
+def test_a_job_is_deleted_with_its_files(client: MLClient, bench: Emulator) -> None:
+    job = ran(client, command(command="touch outputs/a", environment=ENVIRONMENT))
+    assert (folder_of(bench, job)).exists()
+
+    client.jobs.begin_delete(job.name).result()
+
+    with pytest.raises(ResourceNotFoundError):
+        client.jobs.get(job.name)
+    assert job.name not in [one.name for one in client.jobs.list()]
+    assert not (folder_of(bench, job)).exists()
+
+
+def test_a_job_that_runs_is_not_deleted(client: MLClient) -> None:
+    job = client.jobs.create_or_update(command(command="sleep 600", environment=ENVIRONMENT))
+
+    with pytest.raises(HttpResponseError, match="Cancel it before"):
+        client.jobs.begin_delete(job.name)
+
+    client.jobs.begin_cancel(job.name).result()
+    client.jobs.begin_delete(job.name).result()
+
+
+def test_an_archived_job_comes_back(client: MLClient) -> None:
+    job = ran(client, command(command="true", environment=ENVIRONMENT))
+
+    client.jobs.archive(job.name)
+    archived = [one.name for one in client.jobs.list()]
+    client.jobs.restore(job.name)
+
+    assert job.name not in archived
+    assert job.name in [one.name for one in client.jobs.list()]
+
+
+def test_children_are_listed_by_their_parent(client: MLClient, bench: Emulator) -> None:
+    arm = Arm(bench)
+    parent = ran(client, command(command="true", environment=ENVIRONMENT))
+    sent = {"jobType": "Command", "command": "true", "environmentId": "azureml:ours:1", "parentJobName": parent.name}
+    for name in ("child-1", "child-2"):
+        body: dict[str, Any] = {"properties": {**sent, "tags": {}, "properties": {}}}
+        assert arm.call("PUT", f"jobs/{name}", body, api_version="2025-01-01-preview").status == 201
+
+    assert [one.name for one in client.jobs.list(parent_job_name=parent.name)] == ["child-2", "child-1"]
+    assert list(client.jobs.list(parent_job_name="child-1")) == []
+
+
+def test_services_of_a_job(client: MLClient) -> None:
+    plain = ran(client, command(command="true", environment=ENVIRONMENT))
+    lab = JupyterLabJobService(nodes="all")
+    served = ran(client, command(command="true", environment=ENVIRONMENT, services={"lab": lab}))
+
+    shown = client.jobs.show_services(served.name)
+
+    assert client.jobs.show_services(plain.name) is None
+    assert shown is not None
+    assert [(name, one.type, one.status) for name, one in shown.items()] == [("lab", "JupyterLab", "Stopped")]
+
+
+def test_the_sdk_in_a_job_acts_as_its_user(client: MLClient, bench: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "who.py").write_text(LISTS_ITS_DATASTORES)
+    job = command(
+        code=str(tmp_path),
+        command=f"{sys.executable} who.py",
+        environment=ENVIRONMENT,
+        identity=UserIdentityConfiguration(),
+    )
+
+    done = ran(client, job)
+
+    assert done.status == "Completed", error_of(bench, done.name)
+    assert log_of(bench, done).splitlines()[-1].upper().endswith("RUNNING")
+
+
+def test_another_job_does_not_act_as_its_user(client: MLClient, bench: Emulator) -> None:
+    job = ran(
+        client, command(command="echo ${OBO_ENDPOINT:-none}", environment=ENVIRONMENT, identity=AmlTokenConfiguration())
+    )
+
+    assert log_of(bench, job) == "none\n"
+    secret = bench.context.store.workspaces[0].jobs[str(job.name)].machine_secret
+    answer = Arm(bench).call("GET", f"/obo/{secret}/token?resource=https://management.azure.com", api_version=None)
+    assert answer.status == 401
