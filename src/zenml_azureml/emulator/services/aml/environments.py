@@ -20,9 +20,10 @@ from aiohttp import web
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.http.schemas import EnvironmentSchema
-from zenml_azureml.emulator.services.aml.asset_paths import AssetPathError, find_place
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
 
