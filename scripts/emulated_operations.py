@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from zenml_azureml.emulator.app import all_routes
@@ -18,10 +19,11 @@ from zenml_azureml.emulator.app import all_routes
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "emulator.md"
 BEGIN = "<!-- made by scripts/emulated_operations.py -->\n"
+VERIFIED = ROOT / "tests" / "live" / "verified.json"
 END = "<!-- end of what scripts/emulated_operations.py makes -->\n"
 
 #: Folders of recordings, and the modules of routes that are Azure's.
-_RECORDINGS = (ROOT / "tests" / "contract" / "recorded", ROOT / "tests" / "parity")
+_RECORDINGS = tuple(ROOT / "tests" / folder for folder in ("contract/recorded", "parity", "live/recordings"))
 _SERVICES = re.compile(r"zenml_azureml\.emulator\.services\.(?P<service>\w+)\.")
 _PARTS = re.compile(r"(\{[^{}:]+(?::(?:[^{}]|\{[^{}]*\})*)?\})")
 _NAMES = {
@@ -48,6 +50,11 @@ class Operation:
     method: str
     path: str
     pattern: re.Pattern[str]
+
+    @property
+    def title(self) -> str:
+        """Method and path, as tests/live/verified.json names the operation."""
+        return f"{self.method} {self.path}"
 
     def serves(self, request: Recorded) -> bool:
         """True if a recorded request is one of this operation."""
@@ -87,14 +94,25 @@ def table() -> str:
     rows: dict[tuple[str, str], list[Operation]] = defaultdict(list)
     for operation in operations():
         rows[operation.service, operation.path].append(operation)
-    lines = ["| service | resource | operations | api-versions of recordings | recordings |", "|---|---|---|---|---|"]
+    verified = json.loads(VERIFIED.read_text(encoding="utf-8"))
+    dates = verified_dates(verified)
+    lines = [
+        f"{verified_sentence(verified)} [How to run it](live.md).",
+        "",
+        "| service | resource | operations | api-versions of recordings | recordings | verified on Azure |",
+        "|---|---|---|---|---|---|",
+    ]
     for (service, path), found in rows.items():
         compared = {one for one in requests for operation in found if operation.serves(one)}
         versions = ", ".join(sorted({one.version for one in compared if one.version}))
         newest = max((one.date for one in compared), default="")
         methods = ", ".join(sorted({operation.method for operation in found}))
         said = f"{len(compared)}, the newest of {newest}" if compared else "none"
-        lines.append(f"| {service} | `{path}` | {methods} | {versions} | {said} |")
+        on_azure = "; ".join(
+            f"{', '.join(sorted(one.method for one in found if dates.get(one.title) == date))}: {date}"
+            for date in sorted({dates[operation.title] for operation in found if operation.title in dates})
+        )
+        lines.append(f"| {service} | `{path}` | {methods} | {versions} | {said} | {on_azure or 'no'} |")
     return "\n".join(lines) + "\n"
 
 
@@ -125,6 +143,39 @@ def _shown(path: str) -> str:
     return names
 
 
+def operation_named(method: str, path: str) -> str | None:
+    """Return the operation of a request, as `PUT jobs/{job}`; None for a request of any other service.
+
+    Args:
+        method: HTTP method.
+        path: Path of the URL, without query.
+    """
+    request = Recorded("", method, path, "", "")
+    return next((one.title for one in operations() if one.serves(request)), None)
+
+
+def verified_sentence(verified: dict[str, dict[str, Any]]) -> str:
+    """Return how many operations tests have verified on Azure, and when.
+
+    Args:
+        verified: Date and operations by test, as in tests/live/verified.json.
+    """
+    all_operations = {one.title for one in operations()}
+    dates = verified_dates(verified)
+    count = f"{len(dates.keys() & all_operations)} of {len(all_operations)} operations verified on Azure"
+    newest = max((test["date"] for test in verified.values()), default="")
+    return f"**{count} on {newest}**." if newest else f"**{count}**: `make live` has not been run on Azure yet."
+
+
+def verified_dates(verified: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Return the newest date on which a test used each operation on Azure and passed."""
+    dates: dict[str, str] = {}
+    for test in verified.values():
+        for operation in test["operations"]:
+            dates[operation] = max(dates.get(operation, ""), test["date"])
+    return dates
+
+
 def recorded_requests() -> Iterator[Recorded]:
     """Yield the requests of all recordings."""
     for folder in _RECORDINGS:
@@ -134,9 +185,8 @@ def recorded_requests() -> Iterator[Recorded]:
                 continue
             url = urlsplit(exchange.get("path") or exchange.get("uri") or "")
             version = exchange.get("api_version") or parse_qs(url.query).get("api-version", [""])[0]
-            yield Recorded(
-                file.stem, exchange["method"], url.path, version, (exchange.get("source") or {}).get("date", "")
-            )
+            date = exchange.get("date") or (exchange.get("source") or {}).get("date", "")
+            yield Recorded(file.stem, exchange["method"], url.path, version, date)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,14 @@ def credential_of(emulator: Emulator, secret: str | None = None) -> ClientSecret
 
 
 @pytest.fixture
-def ml_client(emulator: Emulator, credential: ClientSecretCredential) -> MLClient:
-    """The real SDK, on the emulator's first workspace."""
-    return ml_client_of(emulator, credential)
+def ml_client(request: pytest.FixtureRequest) -> MLClient:
+    """The real SDK, on the emulator's first workspace; or on Azure, for a test that `make live` runs."""
+    from tests.live.arm import chosen_target
+
+    target = chosen_target(request)
+    if target is not None:
+        return target.ml_client()
+    return ml_client_of(request.getfixturevalue("emulator"), request.getfixturevalue("credential"))
 
 
 def ml_client_of(emulator: Emulator, credential: ClientSecretCredential) -> MLClient:

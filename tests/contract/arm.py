@@ -37,6 +37,33 @@ class Arm:
         self.workspace = emulator.context.store.workspaces[0].path
         self._tls = ssl.create_default_context(cafile=str(emulator.ca_file))
 
+    # What differs on Azure: see tests/live/arm.py.
+
+    #: Seconds to wait for what takes its time, and between two requests for it.
+    patience = 20.0
+    pause = 0.02
+
+    @property
+    def region(self) -> str:
+        """Region of the workspace."""
+        return self.emulator.context.store.workspaces[0].location
+
+    def name(self, short: str) -> str:
+        """A name for something that a test makes."""
+        return short
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that everything has that a test makes."""
+        return {}
+
+    def cheap_job(self, nodes: int = 1) -> dict[str, Any]:
+        """The properties that every job has: a limit of time, and a size."""
+        return {
+            "limits": {"jobLimitsType": "Command", "timeout": "PT5M"},
+            "resources": {"instanceCount": nodes, "instanceType": "Standard_DS2_v2"},
+        }
+
     def token(self, *, audience: str = "https://management.azure.com", lifetime: float = 3600) -> str:
         context = self.emulator.context
         now = context.clock.now()

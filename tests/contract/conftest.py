@@ -11,6 +11,7 @@ from azure.ai.ml import MLClient
 
 from tests.conftest import credential_of, ml_client_of, point_clients_at
 from tests.contract.arm import Arm
+from tests.live.arm import LiveArm, chosen_target
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
@@ -21,8 +22,10 @@ MASKED = WorkspaceName("00000000-0000-0000-0000-000000000", "00000", "00000", "e
 
 
 @pytest.fixture
-def arm(emulator: Emulator) -> Arm:
-    return Arm(emulator)
+def arm(request: pytest.FixtureRequest) -> Arm:
+    """The emulator; or Azure, for a test that `make live` runs."""
+    target = chosen_target(request)
+    return Arm(request.getfixturevalue("emulator")) if target is None else LiveArm(target)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.arm import Answer, Arm, recorded
 from tests.contract.recorded_answers import comparable
+from tests.live.arm import LiveArm, chosen_target
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
@@ -22,7 +23,11 @@ PROVISIONING = 60.0
 
 
 @pytest.fixture
-def arm(tmp_path: Path, clock: ManualClock) -> Iterator[Arm]:
+def arm(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Iterator[Arm]:
+    target = chosen_target(request)
+    if target is not None:
+        yield LiveArm(target)
+        return
     settings = Settings(compute_provisioning=PROVISIONING)
     runtime = SimulatedRuntime(clock, settings)
     workspaces = [WorkspaceName(location=LOCATION), WorkspaceName(name="other", location=LOCATION)]
@@ -146,6 +151,7 @@ def test_an_operation_is_found_by_one_header_alone(arm: Arm) -> None:
     assert "Retry-After" not in arm.call("GET", link).headers
 
 
+@pytest.mark.azure_verified
 def test_a_missing_compute_is_an_answer_without_a_body(arm: Arm) -> None:
     expected = recorded("compute_get_404_empty")
 

@@ -57,18 +57,22 @@ def test_the_newest_version_is_listed_first_and_top_hides_the_rest(masked: Arm) 
     assert [{**version, "systemData": None} for version in answer.body["value"]] == [{**theirs, "systemData": None}]
 
 
+@pytest.mark.azure_verified(environments=1)
 def test_a_version_can_be_put_again_but_not_with_another_image(arm: Arm) -> None:
+    version = f"environments/{arm.name('ours')}/versions/1"
+
     def put(**properties: Any) -> int:
-        return arm.call("PUT", "environments/ours/versions/1", {"properties": properties}).status
+        return arm.call("PUT", version, {"properties": properties}).status
 
     assert put(image="image:1") == 201
     assert put(image="image:1", description="better") == 201
     assert put(image="image:2") == 409
-    assert arm.call("GET", "environments/ours/versions/1").body["properties"]["image"] == "image:1"
+    assert arm.call("GET", version).body["properties"]["image"] == "image:1"
 
 
+@pytest.mark.azure_verified(environments=1)
 def test_a_conda_file_that_is_no_yaml_is_refused(arm: Arm) -> None:
-    refused = arm.call("PUT", "environments/ours/versions/1", {"properties": {"condaFile": "a: [b"}})
+    refused = arm.call("PUT", f"environments/{arm.name('conda')}/versions/1", {"properties": {"condaFile": "a: [b"}})
 
     assert (refused.status, refused.body["error"]["message"]) == (400, "The conda file is not valid YAML.")
 
@@ -116,27 +120,29 @@ def test_the_sdk_archives_an_environment_with_all_its_versions_and_restores_it(m
     assert "ours" in {found.name for found in ml_client.environments.list()}
 
 
+@pytest.mark.azure_verified(environments=1)
 def test_a_deleted_version_is_gone_and_its_environment_stays(arm: Arm) -> None:
-    arm.call("PUT", "environments/ours/versions/1", {"properties": {"image": "image:1"}})
+    environment = f"environments/{arm.name('gone')}"
+    arm.call("PUT", f"{environment}/versions/1", {"properties": {"image": "image:1"}})
 
-    assert (arm.call("DELETE", "environments/ours/versions/1").status) == 200
+    assert (arm.call("DELETE", f"{environment}/versions/1").status) == 200
 
-    assert arm.call("GET", "environments/ours/versions/1").status == 404
-    container = arm.call("GET", "environments/ours").body["properties"]
-    assert container["latestVersion"] is None
-    assert arm.call("DELETE", "environments/ours/versions/1").status == 404
+    assert arm.call("GET", f"{environment}/versions/1").status == 404
+    assert arm.call("GET", environment).body["properties"]["latestVersion"] is None
 
 
+@pytest.mark.azure_verified(environments=2)
 @pytest.mark.parametrize(
     ("versions", "following"),
     # Source: environments_list_2026.json: after 2 comes 3, after a word 1.
     [(["1"], "2"), (["1", "2"], "3"), (["bar"], "1"), (["7", "bar"], "1"), (["bar", "9"], "10"), (["1.0"], "1")],
 )
 def test_the_next_version_counts_on_from_the_latest(arm: Arm, versions: list[str], following: str) -> None:
+    environment = f"environments/{arm.name('count-' + '-'.join(versions).replace('.', '-'))}"
     for version in versions:
-        arm.call("PUT", f"environments/ours/versions/{version}", {"properties": {"image": "image:1"}})
+        arm.call("PUT", f"{environment}/versions/{version}", {"properties": {"image": "image:1"}})
 
-    assert arm.call("GET", "environments/ours").body["properties"]["nextVersion"] == following
+    assert arm.call("GET", environment).body["properties"]["nextVersion"] == following
 
 
 def test_the_sdk_archives_an_environment_version(ml_client: MLClient) -> None:
@@ -147,6 +153,7 @@ def test_the_sdk_archives_an_environment_version(ml_client: MLClient) -> None:
     assert list(ml_client.environments.list("ours")) == []
 
 
+@pytest.mark.azure_verified
 def test_the_sdk_tells_a_missing_environment(ml_client: MLClient) -> None:
     with pytest.raises(ResourceNotFoundError, match="No environment exists for name: nobody"):
         ml_client.environments.get("nobody", version="1")

@@ -52,6 +52,7 @@ def test_a_missing_workspace_is_the_gateways_404(arm: Arm, replaced: tuple[str, 
     assert not [name for name in AZURE_ML_HEADERS if name in answer.headers]
 
 
+@pytest.mark.azure_verified
 def test_the_sdk_tells_a_missing_workspace(ml_client: MLClient) -> None:
     with pytest.raises(ResourceNotFoundError, match=r"\(ResourceNotFound\) The Resource .* was not found"):
         ml_client.workspaces.get("nowhere")
@@ -65,6 +66,7 @@ def test_fixed_words_of_a_path_match_in_any_case(arm: Arm) -> None:
     assert arm.call("GET", path.replace("workspaces/emulator/jobs", "Workspaces/EMULATOR/Jobs")).status == 200
 
 
+@pytest.mark.azure_verified
 @pytest.mark.parametrize(
     ("api_version", "code"),
     [(None, "MissingApiVersionParameter"), ("tomorrow", "InvalidApiVersionParameter")],

@@ -156,27 +156,31 @@ def test_a_name_in_another_case_is_the_same_job(arm: Arm) -> None:
 # What is refused at once
 
 
+@pytest.mark.azure_verified
 def test_a_job_on_a_compute_that_does_not_exist_is_refused(arm: Arm) -> None:
-    job = {**JOB, "computeId": f"{arm.workspace}/computes/nowhere"}
+    job = {**JOB, **arm.cheap_job(), "computeId": f"{arm.workspace}/computes/does-not-exist"}
+    name = arm.name("lost")
 
-    refused = arm.call("PUT", "jobs/lost", {"properties": job})
+    refused = arm.call("PUT", f"jobs/{name}", {"properties": job})
 
-    assert (refused.status, refused.body["error"]["message"]) == (400, "Unknown compute target 'nowhere'.")
-    assert arm.call("GET", "jobs/lost").status == 404
+    assert (refused.status, refused.body["error"]["message"]) == (400, "Unknown compute target 'does-not-exist'.")
+    assert arm.call("GET", f"jobs/{name}").status == 404
 
 
+@pytest.mark.azure_verified
 def test_a_full_environment_id_must_exist(arm: Arm) -> None:
-    job = {**JOB, "environmentId": f"{arm.workspace}/environments/missing/versions/7"}
+    job = {**JOB, **arm.cheap_job(), "environmentId": f"{arm.workspace}/environments/missing/versions/7"}
 
-    refused = arm.call("PUT", "jobs/lost", {"properties": job})
+    refused = arm.call("PUT", f"jobs/{arm.name('lost')}", {"properties": job})
 
     assert refused.status == 404
     assert refused.body["error"]["message"] == "No environment exists for name: missing, version: 7, label: "
 
 
+@pytest.mark.azure_verified
 @pytest.mark.parametrize("name", ["-a", "a.b", "a" * 256, "%C3%A4"])
 def test_an_illegal_name_is_refused(arm: Arm, name: str) -> None:
-    refused = arm.call("PUT", f"jobs/{name}", {"properties": JOB})
+    refused = arm.call("PUT", f"jobs/{name}", {"properties": {**JOB, **arm.cheap_job()}})
 
     assert refused.status == 400
     assert "is invalid" in refused.body["error"]["message"]
@@ -185,14 +189,16 @@ def test_an_illegal_name_is_refused(arm: Arm, name: str) -> None:
 @pytest.mark.parametrize(
     ("properties", "complaint"),
     [
-        ({"command": ""}, "command"),
-        ({"environmentId": None}, "environmentId"),
+        pytest.param({"command": ""}, "command", marks=pytest.mark.azure_verified),
+        pytest.param({"environmentId": None}, "environmentId", marks=pytest.mark.azure_verified),
         ({"limits": {"jobLimitsType": "Command", "timeout": "an hour"}}, "limits.timeout"),
-        ({"jobType": None}, "jobType"),
+        pytest.param({"jobType": None}, "jobType", marks=pytest.mark.azure_verified),
     ],
 )
 def test_an_incomplete_job_is_refused(arm: Arm, properties: dict[str, Any], complaint: str) -> None:
-    refused = arm.call("PUT", "jobs/lost", {"properties": {**JOB, **properties}})
+    job = {**JOB, **arm.cheap_job(), **properties}
+
+    refused = arm.call("PUT", f"jobs/{arm.name('lost')}", {"properties": job})
 
     assert refused.status == 400
     assert complaint in refused.body["error"]["message"]

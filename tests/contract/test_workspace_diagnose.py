@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from azure.ai.ml import MLClient
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
 
 
+@pytest.mark.azure_verified
 def test_the_sdk_gets_a_result_without_faults(ml_client: MLClient) -> None:
     result = ml_client.workspaces.begin_diagnose(ml_client.workspace_name).result()
 

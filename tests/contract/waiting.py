@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(ask: Callable[[], T], seconds: float = 20) -> T:
+def eventually(ask: Callable[[], T], seconds: float = 20, *, pause: float = 0.02) -> T:
     """The first answer that is true, asked for again and again.
 
     Raises:
@@ -18,5 +18,5 @@ def eventually(ask: Callable[[], T], seconds: float = 20) -> T:
     end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, "nothing came of it"
-        time.sleep(0.02)
+        time.sleep(pause)
     return answer

@@ -1,0 +1,1 @@
+"""The same tests against a real workspace: `make live`. docs/live.md describes it."""
