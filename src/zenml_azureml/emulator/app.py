@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from zenml_azureml.emulator.admin import routes as admin
-from zenml_azureml.emulator.admin import status
+from zenml_azureml.emulator.admin import scenarios, status
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.access import ACCESS, Access, guard
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
@@ -40,6 +40,7 @@ from zenml_azureml.emulator.services.entra import routes as tokens
 from zenml_azureml.emulator.services.entra.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
+from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.services.missing_hosts import missing_service
 from zenml_azureml.emulator.services.run_history import dataplane
 from zenml_azureml.emulator.services.run_history import routes as history
@@ -72,11 +73,12 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     tokens.routes,
     managed_identity.routes,
     admin.routes,
+    scenarios.routes,
     status.routes,
 )
 
 #: Routes whose handlers authenticate their callers themselves: by a signature, a secret or the emulator's key.
-_WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
+_WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, scenarios.routes, status.routes)
 
 #: Middleware that a request passes on its way to its handler, in this order.
 # The first `answer_refusals` answers requests that cannot be read while they are recorded; faults see the answers of
@@ -113,6 +115,22 @@ def build_app(context: Context, access: Access, connections: Connections | None 
             app.add_domain(host, missing_service(context))
     for vault in context.store.vaults:
         app.add_domain(vault.address.removeprefix("https://"), vault_service(context))
+    app.on_response_prepare.append(_hide_server)
+    return app
+
+
+def build_vault_app(main: web.Application, vault: Vault) -> web.Application:
+    """Put the application of one more key vault together.
+
+    Args:
+        main: The emulator's application, with which it shares the record of requests, the faults and the limits.
+        vault: The vault.
+    """
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=MOST_BODY_BYTES)
+    app[ACCESS], app[CONNECTIONS], app[CONTEXT] = main[ACCESS], main[CONNECTIONS], main[CONTEXT]
+    app[RECORDER], app[FAULTS], app[RATE_LIMITS] = main[RECORDER], main[FAULTS], main[RATE_LIMITS]
+    app[WITHOUT_TOKEN] = main[WITHOUT_TOKEN]
+    app.add_domain(vault.address.removeprefix("https://"), vault_service(main[CONTEXT]))
     app.on_response_prepare.append(_hide_server)
     return app
 
