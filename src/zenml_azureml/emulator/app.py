@@ -18,6 +18,8 @@ from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_v
 from zenml_azureml.emulator.http.other_hosts import unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.page import routes as page
+from zenml_azureml.emulator.page.sessions import PAGE_SESSIONS, PageSessions
 from zenml_azureml.emulator.services.aml import (
     codes,
     components,
@@ -75,10 +77,19 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     admin.routes,
     scenarios.routes,
     status.routes,
+    page.routes,
 )
 
 #: Routes whose handlers authenticate their callers themselves: by a signature, a secret or the emulator's key.
-_WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, scenarios.routes, status.routes)
+_WITH_OWN_CHECK = (
+    blobs.routes,
+    tokens.routes,
+    managed_identity.routes,
+    admin.routes,
+    scenarios.routes,
+    status.routes,
+    page.routes,
+)
 
 #: Middleware that a request passes on its way to its handler, in this order.
 # The first `answer_refusals` answers requests that cannot be read while they are recorded; faults see the answers of
@@ -104,6 +115,7 @@ def build_app(context: Context, access: Access, connections: Connections | None 
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()
     app[RATE_LIMITS] = RateLimits()
+    app[PAGE_SESSIONS] = PageSessions()
     own_checks = {route.handler for routes in _WITH_OWN_CHECK for route in routes()}
     app[WITHOUT_TOKEN] = frozenset({*own_checks, history.discover})
     for route in all_routes():

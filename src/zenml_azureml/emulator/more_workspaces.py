@@ -16,6 +16,7 @@ from zenml_azureml.emulator.http.recorder import FinishRecord
 from zenml_azureml.emulator.local.address import listen_on, url_of
 from zenml_azureml.emulator.local.private_files import inside
 from zenml_azureml.emulator.services.keyvault.store import Vault
+from zenml_azureml.emulator.services.storage.sas import account_folder
 from zenml_azureml.emulator.state import Workspace
 
 #: Seconds between two checks if the jobs of a workspace have ended.
@@ -88,8 +89,8 @@ class MoreWorkspaces:
             await asyncio.sleep(_INTERVAL)
         context.store.forget(workspace)
         await service.aclose()
-        for job in jobs:
-            folder = inside(context.folder / "jobs", job.name)
+        folders = [inside(context.folder / "jobs", job.name) for job in jobs]
+        for folder in (*folders, inside(context.folder / "datastores", account_folder(workspace))):
             if folder is not None:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -60,7 +60,7 @@ class Emulator:
         runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
         settings: Its settings at first.
-        cloud: Name of the cloud that it shows: whose tokens it makes and takes, and whose Studio it links to.
+        cloud: Name of the cloud that it shows: whose tokens it makes and takes.
         proxy_port: Port of a proxy for Azure's public hosts; 0 for a free port, None for no
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
@@ -137,7 +137,7 @@ class Emulator:
             self._socket.close()
             raise
         self.proxy_url = self._proxy.url if self._proxy else None
-        made = [_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]
+        made = [_workspace(name, clock, self.base_url) for name in workspaces]
         names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
         # Like all key vaults, each has an address of its own.
         first = port + _FIRST_VAULT if port and advertised else 0
@@ -249,7 +249,7 @@ class Emulator:
         Raises:
             ValueError: If it exists.
         """
-        self.run(self._more.add(_workspace(name, self.context.clock, self.context.cloud.studio)))
+        self.run(self._more.add(_workspace(name, self.context.clock, self.base_url)))
 
     def remove_workspace(self, name: WorkspaceName) -> None:
         """End the jobs of a workspace that was added, and delete it with all that is in it.

@@ -208,7 +208,7 @@ class Workspace:
     """An Azure ML workspace.
 
     Attributes:
-        studio: Azure ML Studio in the cloud that it is in.
+        studio: Address that links to Azure ML Studio begin with.
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
         assets: Environments, data, models, code and components: by the kind in their ids, and by name.
         datastores: Those that users have made, by name, the oldest first.

@@ -26,7 +26,7 @@ def call(emulator: Emulator, method: str, path: str, body: dict[str, Any] | None
         session.trust_env = False  # no proxy, and no other certificates
         answer = session.request(
             method,
-            emulator.base_url + path,
+            emulator.local_url + path,
             json=body,
             headers=emulator.admin_headers,
             verify=str(emulator.ca_file),

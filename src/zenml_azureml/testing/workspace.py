@@ -122,6 +122,7 @@ def _running(emulator: Emulator, name: WorkspaceName) -> Running:
         state=context.folder,
         pid=os.getpid(),
         base_url=emulator.base_url,
+        local_url=emulator.local_url,
         proxy_url=emulator.proxy_url,
         started_at="",
         ca_file=emulator.ca_file,
