@@ -66,13 +66,13 @@ def test_inline_and_registered_components_hand_on_what_they_write(
     )
     registered = client.components.create_or_update(train.component)
 
-    @dsl.pipeline()
+    @dsl.pipeline
     def both(raw):  # type: ignore[no-untyped-def]  # the SDK reads annotations as types of inputs
         prepared = prepare(raw=raw)
         trained = registered(data=prepared.outputs.data)
         return {"model": trained.outputs.model}
 
-    wanted = both(raw=Input(type="uri_file", path=str(tmp_path / "raw.txt")))
+    wanted: Any = both(raw=Input(type="uri_file", path=str(tmp_path / "raw.txt")))
     wanted.settings.default_compute = "serverless"
     wanted.outputs.model = Output(type="uri_file", name="best")
 
@@ -105,11 +105,11 @@ def test_inline_and_registered_components_hand_on_what_they_write(
 def test_a_failed_node_fails_the_stream_with_its_name(client: MLClient, tmp_path: Path) -> None:
     broken = step(tmp_path, "broken", "raise SystemExit(3)", "")
 
-    @dsl.pipeline()
+    @dsl.pipeline
     def only() -> None:
         broken()
 
-    wanted = only()
+    wanted: Any = only()
     wanted.settings.default_compute = "serverless"
     job = client.jobs.create_or_update(wanted)
 

@@ -8,7 +8,14 @@ import pytest
 
 from zenml_azureml.emulator.jobs.pipelines.nodes import node_id, node_job
 
-PIPELINE = {"settings": None, "computeId": None, "identity": None, "experimentName": "e", "inputs": {}, "outputs": {}}
+PIPELINE: dict[str, Any] = {
+    "settings": None,
+    "computeId": None,
+    "identity": None,
+    "experimentName": "e",
+    "inputs": {},
+    "outputs": {},
+}
 
 
 def job(node: dict[str, Any], spec: dict[str, Any], **pipeline: Any) -> dict[str, Any]:
