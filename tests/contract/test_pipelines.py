@@ -91,9 +91,9 @@ def test_nodes_run_after_those_that_they_need(arm: Arm) -> None:
         assert source == f"azureml://datastores/workspaceblobstore/paths/azureml/{jobs[before].name}/out/"
 
 
-def test_nodes_find_their_data_by_variables_in_both_spellings(arm: Arm) -> None:
+def test_nodes_find_their_pipeline_and_their_data_by_variables(arm: Arm) -> None:
     writes = 'echo 1 > "$AZURE_ML_OUTPUT_OUT/data"; test "$AZURE_ML_OUTPUT_OUT" = "$AZURE_ML_OUTPUT_out"'
-    reads = 'test "$(cat "$AZURE_ML_INPUT_IN_FIRST/data")" = 1 && test -d "$AZURE_ML_INPUT_in_first"'
+    reads = 'test "$AZUREML_ROOT_RUN_ID" = pipeline && test "$(cat "$AZURE_ML_INPUT_IN_FIRST/data")" = 1'
     first = component(arm, "first", command=writes, outputs={"out": FOLDER})
     submit(arm, {"first": node(first), "second": node(component(arm, "second", command=reads), "first")})
 
