@@ -44,7 +44,7 @@ def test_a_job_is_shown_with_where_it_ran_and_whose_it_was(cli: Cli) -> None:
     assert (told["Job"], told["Status"], told["Run"], told["Step"]) == ("mine", "Completed", "training-1", "trainer")
     assert (told["Compute"], told["Environment"]) == ("serverless", "train:1")
     assert told["Started"].endswith(" UTC")
-    assert told["Studio"].startswith("https://ml.azure.com/runs/mine?wsid=/subscriptions/")
+    assert told["Studio"].startswith(f"{cli.emulator.base_url}/runs/mine?wsid=/subscriptions/")
 
 
 def test_a_table_shows_since_when_and_where_and_for_a_run_what_it_cost(cli: Cli) -> None:
@@ -213,7 +213,7 @@ def test_studio_is_opened_in_the_browser_unless_only_the_address_is_wanted(
     result = cli.run("jobs", "open", job.name)
 
     assert printed == result.stdout
-    assert printed.startswith("https://ml.azure.com/runs/mine?wsid=/subscriptions/")
+    assert printed.startswith(f"{cli.emulator.base_url}/runs/mine?wsid=/subscriptions/")
     assert told == {"job": "mine", "studio_url": printed.strip()}
     assert opened.read_text() == printed
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from azure.ai.ml import MLClient
+from azure.ai.ml import MLClient, Output
 from azure.ai.ml import command as command_job
 from azure.ai.ml.entities import Environment
 from azure.identity import DefaultAzureCredential
@@ -80,21 +80,22 @@ def free_ports() -> int:
             return port
 
 
-def test_a_job_runs_and_its_log_is_read_from_elsewhere(
+def test_a_job_runs_and_its_output_is_read_from_elsewhere(
     elsewhere: MLClient, advertised: Emulator, tmp_path: Path
 ) -> None:
     variables = ("AZUREML_SERVICE_ENDPOINT", "MLFLOW_TRACKING_URI")
     job = command_job(
-        command=" ".join(["echo", *(f"${name}" for name in variables)]),
+        command=" ".join(["echo", *(f"${name}" for name in variables), "> ${{outputs.result}}/said.txt"]),
+        outputs={"result": Output(type="uri_folder")},
         environment=Environment(image="python:3.12"),
         name="from-elsewhere",
     )
     elsewhere.jobs.create_or_update(job)
     eventually(lambda: elsewhere.jobs.get("from-elsewhere").status == "Completed")
-    elsewhere.jobs.download("from-elsewhere", download_path=tmp_path)
+    elsewhere.jobs.download("from-elsewhere", download_path=tmp_path, output_name="result")
 
-    log = (tmp_path / "artifacts" / "user_logs" / "std_log.txt").read_text()
-    assert log.count(f"{HOST}:{advertised.base_url.rpartition(':')[2]}") == len(variables)
+    said = (tmp_path / "named-outputs" / "result" / "said.txt").read_text()
+    assert said.count(f"{HOST}:{advertised.base_url.rpartition(':')[2]}") == len(variables)
 
 
 def test_every_address_in_an_answer_is_the_advertised_one(advertised: Emulator) -> None:

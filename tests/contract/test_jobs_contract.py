@@ -67,7 +67,7 @@ def _without_accidents(body: dict[str, Any]) -> dict[str, Any]:
     """Without who, when and in which region; without ids that the service draws by lot."""
     properties = dict(body["properties"])
     properties["services"] = {
-        key: {**service, "endpoint": re.sub(r"//[\w.-]+", "//HOST", service["endpoint"])}
+        key: {**service, "endpoint": re.sub(r"//[\w.:-]+", "//HOST", service["endpoint"])}
         for key, service in properties["services"].items()
     }
     own = {key: value for key, value in properties["properties"].items() if key != "ContentSnapshotId"}

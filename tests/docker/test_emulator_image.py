@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 import yaml
-from azure.ai.ml import MLClient
+from azure.ai.ml import MLClient, Output
 from azure.identity import DefaultAzureCredential
 from docker.models.containers import Container
 
@@ -103,11 +103,12 @@ def test_code_on_this_machine_uses_it(running: Container, tmp_path: Path, monkey
     names = (os.environ[f"AZUREML_ARM_{name}"] for name in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME"))
     client = MLClient(DefaultAzureCredential(), *names)
 
-    job = submit(client, "plain", "echo from the container")
+    said = "echo from the container > ${{outputs.result}}/said.txt"
+    job = submit(client, "plain", said, outputs={"result": Output(type="uri_folder")})
 
     assert ends(client, job) == "Completed"
-    client.jobs.download(job, download_path=tmp_path)
-    assert (tmp_path / "artifacts/user_logs/std_log.txt").read_text() == "from the container\n"
+    client.jobs.download(job, download_path=tmp_path, output_name="result")
+    assert (tmp_path / "named-outputs/result/said.txt").read_text() == "from the container\n"
 
 
 def test_code_in_another_container_uses_it(running: Container, engine: DockerClient, zenml_image: str) -> None:

@@ -60,7 +60,7 @@ def test_an_image_is_built_and_pushed_then_pulled_and_run(a_team: Team, engine: 
     # In the terminal, and on the server.
     assert "[train] trained on 3 numbers" in run.output
     assert "trained on 3 numbers" in a_team.step_log(train["id"])
-    assert train["metadata"]["azureml_studio_url"].startswith(f"https://ml.azure.com/runs/{run.job('train')}?")
+    assert f"/runs/{run.job('train')}?" in train["metadata"]["azureml_studio_url"]
 
 
 def test_a_dynamic_pipeline_with_20_mapped_steps(a_team: Team, ml_client: MLClient) -> None:

@@ -139,7 +139,7 @@ def test_a_step_that_fails_or_cannot_start_is_told_with_its_cause(dynamic_projec
     for teller in ("RAISED AzureMLError", "SERVER failing"):
         _, _, told = second.partition(teller)
         assert told.startswith(" The Azure ML job of step `failing` failed: its command ended with exit code 7.\nAzure")
-        assert "\n  it broke\nStudio: https://ml.azure.com/runs/" in told
+        assert f"\n  it broke\nStudio: {jobs.base_url}/runs/" in told
     assert "STATUSES failed [('failing', 'failed'), ('working', 'completed')]" in second
     assert {step: job.status for step, job in jobs_by_step(jobs).items()} == {
         "failing": "Failed",

@@ -196,7 +196,7 @@ def jobs_of(emulator: Emulator, step: str) -> list[Job]:
 
 def studio_url(emulator: Emulator, step: str) -> str:
     (job,) = jobs_of(emulator, step)
-    return f"Studio: https://ml.azure.com/runs/{job.name}?"
+    return f"Studio: {emulator.base_url}/runs/{job.name}?"
 
 
 def shown_for(step: str, output: str) -> str:

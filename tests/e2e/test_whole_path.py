@@ -49,7 +49,7 @@ def test_a_step_runs_as_a_job_and_its_result_comes_back(project: Project, jobs: 
     assert "STATUS completed completed" in output
     assert job.status == "Completed"
     assert f"'azureml_job_name': '{job.name}'" in output
-    assert "'azureml_studio_url': 'https://ml.azure.com/runs/" in output
+    assert f"'azureml_studio_url': '{jobs.base_url}/runs/" in output
     assert stored_type(project, "azureml_studio_url") == "Uri"  # which the dashboard shows as a link
     tags = job.properties["tags"]
     assert (tags["zenml_step"], tags["zenml_step_operator"]) == ("train", "azureml")

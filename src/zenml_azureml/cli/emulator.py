@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from zenml_azureml.cli.emulator_client import ask, running_in, state_option
 from zenml_azureml.cli.emulator_logs import logs
+from zenml_azureml.cli.emulator_page import open_page
 from zenml_azureml.cli.extras import require_extra
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
@@ -120,7 +121,7 @@ def emulator() -> None:
     type=click.Choice(["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"]),
     default="AzureCloud",
     show_default=True,
-    help="Azure cloud to emulate: its token issuer and its Studio.",
+    help="Azure cloud to emulate, which issues its tokens.",
 )
 @click.option("--foreground", is_flag=True, help="Serve in this process until Ctrl+C.")
 def start(
@@ -261,6 +262,7 @@ def env(state: Path, unset: bool, sign_in: Any, elsewhere: str | None) -> None:
 
 
 emulator.add_command(logs)
+emulator.add_command(open_page)
 emulator.add_command(scenario)
 
 
@@ -303,6 +305,7 @@ def _announce(running: Running) -> None:
     name = running.options.workspace_name
     echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
     echo(f'Use it in this shell: eval "$(zenml-azureml emulator env --state {running.state})"')
+    echo(f"Its page: zenml-azureml emulator open --state {running.state}")
 
 
 def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> None:

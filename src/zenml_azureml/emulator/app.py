@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from zenml_azureml.emulator.admin import routes as admin
-from zenml_azureml.emulator.admin import status
+from zenml_azureml.emulator.admin import scenarios, status
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.access import ACCESS, Access, guard
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
@@ -18,6 +18,8 @@ from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_v
 from zenml_azureml.emulator.http.other_hosts import unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.page import routes as page
+from zenml_azureml.emulator.page.sessions import PAGE_SESSIONS, PageSessions
 from zenml_azureml.emulator.services.aml import (
     codes,
     components,
@@ -40,6 +42,7 @@ from zenml_azureml.emulator.services.entra import routes as tokens
 from zenml_azureml.emulator.services.entra.bearer import WITHOUT_TOKEN, demand_token
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
+from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.services.missing_hosts import missing_service
 from zenml_azureml.emulator.services.run_history import dataplane
 from zenml_azureml.emulator.services.run_history import routes as history
@@ -72,11 +75,21 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     tokens.routes,
     managed_identity.routes,
     admin.routes,
+    scenarios.routes,
     status.routes,
+    page.routes,
 )
 
 #: Routes whose handlers authenticate their callers themselves: by a signature, a secret or the emulator's key.
-_WITH_OWN_CHECK = (blobs.routes, tokens.routes, managed_identity.routes, admin.routes, status.routes)
+_WITH_OWN_CHECK = (
+    blobs.routes,
+    tokens.routes,
+    managed_identity.routes,
+    admin.routes,
+    scenarios.routes,
+    status.routes,
+    page.routes,
+)
 
 #: Middleware that a request passes on its way to its handler, in this order.
 # The first `answer_refusals` answers requests that cannot be read while they are recorded; faults see the answers of
@@ -102,6 +115,7 @@ def build_app(context: Context, access: Access, connections: Connections | None 
     app[RECORDER] = Recorder()
     app[FAULTS] = Faults()
     app[RATE_LIMITS] = RateLimits()
+    app[PAGE_SESSIONS] = PageSessions()
     own_checks = {route.handler for routes in _WITH_OWN_CHECK for route in routes()}
     app[WITHOUT_TOKEN] = frozenset({*own_checks, history.discover})
     for route in all_routes():
@@ -113,6 +127,22 @@ def build_app(context: Context, access: Access, connections: Connections | None 
             app.add_domain(host, missing_service(context))
     for vault in context.store.vaults:
         app.add_domain(vault.address.removeprefix("https://"), vault_service(context))
+    app.on_response_prepare.append(_hide_server)
+    return app
+
+
+def build_vault_app(main: web.Application, vault: Vault) -> web.Application:
+    """Put the application of one more key vault together.
+
+    Args:
+        main: The emulator's application, with which it shares the record of requests, the faults and the limits.
+        vault: The vault.
+    """
+    app = web.Application(middlewares=_MIDDLEWARES, client_max_size=MOST_BODY_BYTES)
+    app[ACCESS], app[CONNECTIONS], app[CONTEXT] = main[ACCESS], main[CONNECTIONS], main[CONTEXT]
+    app[RECORDER], app[FAULTS], app[RATE_LIMITS] = main[RECORDER], main[FAULTS], main[RATE_LIMITS]
+    app[WITHOUT_TOKEN] = main[WITHOUT_TOKEN]
+    app.add_domain(vault.address.removeprefix("https://"), vault_service(main[CONTEXT]))
     app.on_response_prepare.append(_hide_server)
     return app
 

@@ -27,11 +27,11 @@ from zenml_azureml.emulator.local.keys import stored_keys, write_curl_file
 from zenml_azureml.emulator.local.proxy import Proxy
 from zenml_azureml.emulator.local.state_folder import claim, clear_jobs
 from zenml_azureml.emulator.local.tls import certificates
+from zenml_azureml.emulator.more_workspaces import MoreWorkspaces, vault_of
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
-from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Emulator:
         runtime: Executes the jobs; by default as processes of this machine.
         clock: The time.
         settings: Its settings at first.
-        cloud: Name of the cloud that it shows: whose tokens it makes and takes, and whose Studio it links to.
+        cloud: Name of the cloud that it shows: whose tokens it makes and takes.
         proxy_port: Port of a proxy for Azure's public hosts; 0 for a free port, None for no
             proxy.
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
@@ -137,7 +137,7 @@ class Emulator:
             self._socket.close()
             raise
         self.proxy_url = self._proxy.url if self._proxy else None
-        made = [_workspace(name, clock, CLOUDS[cloud].studio) for name in workspaces]
+        made = [_workspace(name, clock, self.base_url) for name in workspaces]
         names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
         # Like all key vaults, each has an address of its own.
         first = port + _FIRST_VAULT if port and advertised else 0
@@ -146,6 +146,7 @@ class Emulator:
         except OSError:
             self._socket.close()
             raise
+        self._listen, self._vault_host = listen, advertised.host if advertised else here
         self._hosts = AnsweredHosts(here, advertised, address[1])
         self.context = Context(
             folder=folder,
@@ -155,7 +156,7 @@ class Emulator:
             store=Store(
                 made,
                 vaults=[
-                    _vault(workspace, name, url_of(advertised.host if advertised else here, listening.getsockname()[1]))
+                    vault_of(workspace, name, url_of(self._vault_host, listening.getsockname()[1]))
                     for (workspace, name), listening in zip(names, self._vault_sockets, strict=True)
                 ],
             ),
@@ -182,8 +183,10 @@ class Emulator:
     async def serve(self) -> AsyncIterator[None]:
         """Serve on the running event loop for the length of an `async with`; then end every job."""
         connections = Connections(self._connection_limits)
+        app = build_app(self.context, Access(self._peers, self._hosts), connections)
+        self._more = MoreWorkspaces(app, self._certificates.server, listen=self._listen, host=self._vault_host)
         runner = web.AppRunner(
-            build_app(self.context, Access(self._peers, self._hosts), connections),
+            app,
             keepalive_timeout=self._connection_limits.idle,
             access_log=_log,
             access_log_class=FinishRecord,
@@ -200,6 +203,7 @@ class Emulator:
             async with connections.watch(runner.server), self._proxy.serve() if self._proxy else nullcontext():
                 yield
         finally:
+            await self._more.close()
             await runner.cleanup()
             await self.context.end_all()
             self._give_ports_back()
@@ -236,6 +240,34 @@ class Emulator:
         """
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def add_workspace(self, name: WorkspaceName) -> None:
+        """Add a workspace with a key vault of its own; only to an emulator that runs in a thread.
+
+        Args:
+            name: Its name and place.
+
+        Raises:
+            ValueError: If it exists.
+        """
+        self.run(self._more.add(_workspace(name, self.context.clock, self.base_url)))
+
+    def remove_workspace(self, name: WorkspaceName) -> None:
+        """End the jobs of a workspace that was added, and delete it with all that is in it.
+
+        Args:
+            name: Its name and place.
+
+        Raises:
+            KeyError: If no workspace of that name was added.
+        """
+        self.run(self._remove(name))
+
+    async def _remove(self, name: WorkspaceName) -> None:
+        found = self.context.store.find_workspace(name.subscription_id, name.resource_group, name.name)
+        if found is None:
+            raise KeyError(name.name)
+        await self._more.remove(found)
+
     def _give_ports_back(self) -> None:
         for listening in (self._socket, *self._vault_sockets):
             listening.close()
@@ -253,11 +285,6 @@ class Emulator:
             if ready.done():
                 raise
             ready.set_exception(error)
-
-
-def _vault(workspace: Workspace, name: str, address: str) -> Vault:
-    place = (workspace.subscription_id, workspace.resource_group, name, workspace.location)
-    return Vault(*place, created_at=workspace.created_at, address=address)
 
 
 def _workspace(name: WorkspaceName, clock: Clock, studio: str) -> Workspace:

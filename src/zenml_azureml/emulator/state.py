@@ -208,7 +208,7 @@ class Workspace:
     """An Azure ML workspace.
 
     Attributes:
-        studio: Azure ML Studio in the cloud that it is in.
+        studio: Address that links to Azure ML Studio begin with.
         jobs: By name in lower case, oldest first: `find_job` compares as ARM does.
         assets: Environments, data, models, code and components: by the kind in their ids, and by name.
         datastores: Those that users have made, by name, the oldest first.
@@ -340,6 +340,38 @@ class Store:
             RoleAssignment(str(uuid.uuid5(uuid.NAMESPACE_URL, scope)), scope, principal_id, owner) for scope in scopes
         ]
 
+    def add(self, workspace: Workspace, vault: Vault, owner: str) -> None:
+        """Take in a workspace with its key vault.
+
+        Args:
+            workspace: The workspace.
+            vault: Its key vault.
+            owner: Object id of the principal that becomes Owner of its subscription, if that is new here.
+        """
+        subscription = workspace.subscription_id.lower()
+        is_new = all(other.subscription_id.lower() != subscription for other in self.workspaces)
+        self.workspaces.append(workspace)
+        self.vaults.append(vault)
+        role = role_named("Owner")
+        if is_new and role is not None:
+            scope = f"/subscriptions/{workspace.subscription_id}"
+            self.role_assignments.append(RoleAssignment(str(uuid.uuid5(uuid.NAMESPACE_URL, scope)), scope, owner, role))
+
+    def forget(self, workspace: Workspace) -> None:
+        """Remove a workspace with its key vault, its container registry, and the roles in them."""
+        self.workspaces.remove(workspace)
+        vaults = [vault for vault in self.vaults if _is_of(vault, workspace)]
+        self.vaults[:] = [vault for vault in self.vaults if vault not in vaults]
+        gone = [workspace.path, *(vault.path for vault in vaults)]
+        if workspace.container_registry is not None:
+            self.registries.pop(workspace.container_registry.lower(), None)
+            gone.append(workspace.container_registry)
+        self.role_assignments[:] = [
+            each
+            for each in self.role_assignments
+            if not any(f"{each.scope.lower()}/".startswith(f"{path.lower()}/") for path in gone)
+        ]
+
     def find_workspace(self, subscription_id: str, resource_group: str, name: str) -> Workspace | None:
         """Return the workspace of that ARM id, or None."""
         wanted = (subscription_id.lower(), resource_group.lower(), name.lower())
@@ -348,3 +380,8 @@ class Store:
             if tuple(part.lower() for part in mine) == wanted:
                 return workspace
         return None
+
+
+def _is_of(vault: Vault, workspace: Workspace) -> bool:
+    wanted = (workspace.subscription_id, workspace.resource_group, workspace.vault_name)
+    return (vault.subscription_id, vault.resource_group, vault.name) == wanted

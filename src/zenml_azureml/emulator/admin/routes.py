@@ -6,26 +6,21 @@ It needs the key of the state folder, and takes no requests of pages of other or
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from zenml_azureml.emulator.admin.bodies import bad_request, body, json_of, refuse
 from zenml_azureml.emulator.context import CONTEXT, Settings
 from zenml_azureml.emulator.http.faults import FAULTS, ArmedFault, Fault
-from zenml_azureml.emulator.http.json_bodies import BodyError, parse_object, wrong_items
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS
 from zenml_azureml.emulator.http.recorder import RECORDER
 from zenml_azureml.emulator.jobs.launch import processes_of
 from zenml_azureml.emulator.local.state_folder import StateFolderError, clear_jobs
-from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
-from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.services.arm.rbac import BUILT_IN_ROLES, RoleAssignment, role_named
 from zenml_azureml.emulator.services.entra.identity import RevokedAnswer
 from zenml_azureml.emulator.services.entra.machine_identities import identities_in
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def routes() -> list[web.RouteDef]:
@@ -35,9 +30,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/_emulator/requests", _requests),
         web.get("/_emulator/faults", _list_faults),
         web.post("/_emulator/faults", _arm),
-        web.get("/_emulator/scenarios", _list_scenarios),
-        web.get("/_emulator/scenario", _list_armed_scenarios),
-        web.post("/_emulator/scenario", _arm_scenario),
         web.post("/_emulator/jobs/{job}/kill", _kill_rank),
         web.delete("/_emulator/faults", _disarm),
         web.get("/_emulator/settings", _get_settings),
@@ -125,41 +117,24 @@ async def _list_faults(request: web.Request) -> web.Response:
 
 
 async def _arm(request: web.Request) -> web.Response:
-    fault = await _body(request, Fault)
+    fault = await body(request, Fault)
     armed = ArmedFault(fault)
     request.app[FAULTS].armed.append(armed)
     return web.json_response(armed.as_json(), status=201)
 
 
-async def _list_scenarios(_request: web.Request) -> web.Response:
-    """Answer all scenarios, with their sources and guesses."""
-    return web.json_response([scenario.as_json() for scenario in SCENARIOS.values()])
-
-
-async def _list_armed_scenarios(request: web.Request) -> web.Response:
-    return web.json_response([armed.as_json() for armed in request.app[CONTEXT].scenarios.armed])
-
-
-async def _arm_scenario(request: web.Request) -> web.Response:
-    """Arm a scenario for the next jobs that match, or let it happen to those that run now."""
-    rule = await _body(request, ScenarioRule)
-    context = request.app[CONTEXT]
-    armed = context.scenarios.arm(rule, [job for place in context.store.workspaces for job in place.jobs.values()])
-    return web.json_response(armed.as_json(), status=201)
-
-
 async def _kill_rank(request: web.Request) -> web.Response:
     """Kill one process of a running job, as the kernel does if memory runs out. The rest follows as in Azure ML."""
-    wanted = await _body(request, _Killed)
+    wanted = await body(request, _Killed)
     places, name = request.app[CONTEXT].store.workspaces, request.match_info["job"]
     job = next((job for place in places if (job := place.find_job(name)) is not None), None)
     if job is None:
         raise web.HTTPNotFound
     ranks = len(processes_of(job))
     if wanted.rank >= ranks:
-        raise _refuse(f"There is no rank {wanted.rank} in job {job.name}: its last one is {ranks - 1}.")
+        raise refuse(f"There is no rank {wanted.rank} in job {job.name}: its last one is {ranks - 1}.")
     if job.running is None:
-        raise _refuse(f"Nothing of job {job.name} runs: it is {job.status}.")
+        raise refuse(f"Nothing of job {job.name} runs: it is {job.status}.")
     await job.running.kill(wanted.rank)
     return web.Response(status=204)
 
@@ -177,11 +152,11 @@ async def _get_settings(request: web.Request) -> web.Response:
 async def _set_settings(request: web.Request) -> web.Response:
     """Change the given settings: all, or none if one is invalid."""
     settings = request.app[CONTEXT].settings
-    changes = await _json(request)
+    changes = await json_of(request)
     try:
         wanted = Settings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
-        raise _bad_request(error) from error
+        raise bad_request(error) from error
     # In place: the parts of the emulator that read the settings hold this very object.
     for name in changes:
         setattr(settings, name, getattr(wanted, name))
@@ -191,14 +166,14 @@ async def _set_settings(request: web.Request) -> web.Response:
 async def _revoke_tokens(request: web.Request) -> web.Response:
     """Revoke all access tokens issued so far; new ones are valid."""
     context = request.app[CONTEXT]
-    wanted = await _body(request, _TokensRevoked)
+    wanted = await body(request, _TokensRevoked)
     revoked = context.identity.revoke_tokens(context.clock.now(), wanted.answer)
     return web.json_response({"revoked": revoked})
 
 
 async def _rotate_secret(request: web.Request) -> web.Response:
     """Give the application a new secret. It is not in the answer: it goes to the state folder, for its owner."""
-    wanted = await _body(request, _SecretRotated)
+    wanted = await body(request, _SecretRotated)
     request.app[CONTEXT].identity.rotate_secret(keep_expired=wanted.old == "expired")
     return web.Response(status=204)
 
@@ -213,7 +188,7 @@ async def _get_roles(request: web.Request) -> web.Response:
 async def _set_roles(request: web.Request) -> web.Response:
     """Assign these roles to the application, and remove its others."""
     context = request.app[CONTEXT]
-    wanted = await _body(request, _Roles)
+    wanted = await body(request, _Roles)
     me = context.identity.object_id
     scopes = [wanted.scope] if wanted.scope else [workspace.path for workspace in context.store.workspaces]
     others = [found for found in context.store.role_assignments if found.principal_id != me]
@@ -241,14 +216,14 @@ async def _vaults(request: web.Request) -> web.Response:
 async def _let_use_vaults(request: web.Request) -> web.Response:
     """Assign the roles with which the application writes secrets and computes read them; keep existing ones."""
     context = request.app[CONTEXT]
-    wanted = await _body(request, _VaultAccess)
+    wanted = await body(request, _VaultAccess)
     who = [(context.identity.object_id, "Key Vault Secrets Officer")]
     for name in wanted.computes:
         computes = [one.find_compute(name) for one in context.store.workspaces]
         bodies = [compute.body for compute in computes if compute is not None]
         identities = [one for body in bodies for one in identities_in(body.get("identity"), name)]
         if not identities:
-            raise _refuse(f"There is no compute {name} with a managed identity.")
+            raise refuse(f"There is no compute {name} with a managed identity.")
         who += [(one.object_id, "Key Vault Secrets User") for one in identities]
     for principal, role in who:
         context.store.role_assignments += [
@@ -273,33 +248,9 @@ async def _reset(request: web.Request) -> web.Response:
     try:
         clear_jobs(context.folder)
     except StateFolderError as error:
-        raise _refuse(str(error)) from error
+        raise refuse(str(error)) from error
     request.app[RECORDER].requests.clear()
     request.app[FAULTS].armed.clear()
     request.app[RATE_LIMITS].buckets.clear()
     context.scenarios.armed.clear()
     return web.Response(status=204)
-
-
-async def _body(request: web.Request, model: type[_Model]) -> _Model:
-    """Return the body of a request as a model; refuse an invalid one."""
-    try:
-        return model.model_validate(await _json(request))
-    except ValidationError as error:
-        raise _bad_request(error) from error
-
-
-async def _json(request: web.Request) -> Mapping[str, Any]:
-    try:
-        return parse_object(await request.read(), request.charset)
-    except BodyError as error:
-        raise _refuse(f"The body cannot be used: {error}.") from error
-
-
-def _bad_request(error: ValidationError) -> web.HTTPBadRequest:
-    """Return a refusal that names each invalid field and the reason."""
-    return _refuse(wrong_items(error))
-
-
-def _refuse(message: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=web.json_response({"error": message}).text, content_type="application/json")

@@ -24,7 +24,7 @@ async def get_status(request: web.Request) -> web.Response:
     """Answer `{"jobs": {STATE: NUMBER}, "computes": [{"name", "kind", "size", "state"}]}`."""
     workspaces = request.app[CONTEXT].store.workspaces
     jobs = Counter(job.status for workspace in workspaces for job in workspace.jobs.values())
-    computes = [_describe(compute) for workspace in workspaces for compute in workspace.computes.values()]
+    computes = [describe(compute) for workspace in workspaces for compute in workspace.computes.values()]
     return web.json_response({"jobs": dict(sorted(jobs.items())), "computes": computes})
 
 
@@ -54,7 +54,12 @@ async def get_job(request: web.Request) -> web.Response:
     raise web.HTTPNotFound
 
 
-def _describe(compute: Compute) -> dict[str, str]:
+def describe(compute: Compute) -> dict[str, str]:
+    """Return a compute for people: its name, kind, size and state.
+
+    Args:
+        compute: The compute.
+    """
     state = compute.inner.get("state") or compute.inner.get("allocationState") or compute.provisioning_state
     return {
         "name": compute.name,

@@ -22,8 +22,14 @@ from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
 #: Begins the paths of the emulator's own interface.
 OWN_PATHS = "/_emulator"
 
+#: Begins the paths of the page, whose handlers let in browsers with a session.
+PAGE_PATHS = f"{OWN_PATHS}/page"
+
 #: Values of a browser for requests by a page of another origin, or without an origin.
 _FOREIGN_SITES = ("cross-site", "same-site")
+
+#: Begins the paths of links to Studio, which lead to the page.
+_STUDIO_PATHS = "/runs/"
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -102,7 +108,9 @@ class Access:
         if any(origin.lower() != mine for origin in request.headers.getall("Origin", ())):
             raise AccessError(403, f"The emulator takes no requests of pages from {_shown(request, 'Origin')}.")
         if own:
-            _check_own(request)
+            _refuse_other_pages(request)
+            if not _is_page(request.path):
+                _check_key(request)
 
     def _check_user(self, request: web.Request) -> None:
         transport = request.transport
@@ -131,10 +139,24 @@ async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def _check_own(request: web.Request) -> None:
-    """Check what only the emulator's own interface needs: its key, no other page's wish, and JSON."""
-    if request.headers.get("Sec-Fetch-Site", "").lower() in _FOREIGN_SITES:
+def is_of_azure(path: str) -> bool:
+    """True if a path is none of the emulator's own interface or page."""
+    return path != "/" and not path.startswith((f"{OWN_PATHS}/", _STUDIO_PATHS)) and not _is_page(path)
+
+
+def _is_page(path: str) -> bool:
+    return path == PAGE_PATHS or path.startswith(f"{PAGE_PATHS}/")
+
+
+def _refuse_other_pages(request: web.Request) -> None:
+    """Refuse what a page of another origin asks for. A link may lead to the page."""
+    is_link = _is_page(request.path) and request.headers.get("Sec-Fetch-Mode", "").lower() == "navigate"
+    if request.headers.get("Sec-Fetch-Site", "").lower() in _FOREIGN_SITES and not is_link:
         raise AccessError(403, "The emulator's own interface takes no requests of other pages.")
+
+
+def _check_key(request: web.Request) -> None:
+    """Check what only the emulator's own interface needs: its key, and JSON."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     expected = request.app[CONTEXT].keys.admin
     if scheme.lower() != "bearer" or not is_same_secret(key.strip(), expected):

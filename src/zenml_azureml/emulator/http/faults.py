@@ -14,6 +14,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.access import is_of_azure
 from zenml_azureml.emulator.http.bounds import Pattern, Seconds, Times, without_control_characters
 from zenml_azureml.emulator.http.recorder import RESET
 
@@ -125,7 +126,7 @@ async def inject(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Delay each answer by the configured latency, and apply the armed faults."""
-    if request.path.startswith("/_emulator/"):
+    if not is_of_azure(request.path):
         return await handler(request)
     context = request.app[CONTEXT]
     if context.settings.latency:

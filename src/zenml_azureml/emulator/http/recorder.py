@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.access import is_of_azure
 from zenml_azureml.emulator.http.responses import REQUEST_ID, STARTED, timestamp
 
 #: Number of requests to keep; older ones are dropped.
@@ -89,7 +90,7 @@ async def record(
     """Note each request as it comes in; `FinishRecord` notes its end."""
     request[STARTED] = time.monotonic()
     request[REQUEST_ID] = str(uuid.uuid4())
-    if not request.path.startswith("/_emulator/"):
+    if is_of_azure(request.path):
         recorder = request.app[RECORDER]
         entry = RecordedRequest(
             id=request[REQUEST_ID],

@@ -109,6 +109,15 @@ class JobData:
         }
 
     @property
+    def upper_variables(self) -> dict[str, str]:
+        """The same variables with names in upper case, which nodes of pipelines have too.
+
+        Guess: that both are there. ZenML's Azure ML orchestrator reads `AZURE_ML_OUTPUT_COMPLETED` in its nodes, of an
+        output named `completed`; public scripts of command jobs read the name as it is written.
+        """
+        return {name.upper(): value for name, value in self.variables.items()}
+
+    @property
     def mounts(self) -> tuple[Path, ...]:
         """Folders outside of the job's own that it writes to."""
         return tuple(

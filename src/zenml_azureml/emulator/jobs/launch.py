@@ -52,6 +52,7 @@ def build_launch(
             **client_variables(base_url),
             **identity_variables(job, workspace, base_url, target),
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
+            **(data.upper_variables if job.properties["parentJobName"] else {}),
             **data.variables,
             **(job.properties["environmentVariables"] or {}),
             **mlflow_variables(job, workspace, base_url),

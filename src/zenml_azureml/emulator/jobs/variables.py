@@ -52,7 +52,7 @@ def azure_ml_variables(
         "discovery_endpoint": f"{base_url}/discovery",
         "experiment_name": experiment,
         "experiment_id": experiment_id(workspace, experiment),
-        "root_run_id": job.name,
+        "root_run_id": properties["parentJobName"] or job.name,
         "run_id": job.name,
         "run_token": token,
         "run_history_service_endpoint": base_url,
@@ -61,8 +61,8 @@ def azure_ml_variables(
     }
     return {
         "AZUREML_RUN_ID": job.name,
-        # Guess: the same as the run's, as no job here has a parent that it names.
-        "AZUREML_ROOT_RUN_ID": job.name,
+        # ZenML's Azure ML orchestrator identifies its pipelines by it. Guess: without a parent, the run's own.
+        "AZUREML_ROOT_RUN_ID": properties["parentJobName"] or job.name,
         "AZUREML_ARM_SUBSCRIPTION": workspace.subscription_id,
         "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
         "AZUREML_ARM_WORKSPACE_NAME": workspace.name,

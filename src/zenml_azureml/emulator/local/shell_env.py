@@ -155,8 +155,16 @@ def set_lines(values: Mapping[str, str], shell: Mapping[str, str]) -> list[str]:
     # Undone first: what an emulator has set that ran with other options would stay.
     keep = [f'export {_KEPT}{name}="${name}"' for name in own_variables(shell) if name in _TOUCHED]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    unset = [name for name in (*_SIGN_IN_VARIABLES, *_MISLEADING) if name not in values]
-    return [*unset_lines(shell), *keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(unset)}"]
+    return [*unset_lines(shell), *keep, *exports, f"export {_ACTIVE}=1", f"unset {' '.join(unset_names(values))}"]
+
+
+def unset_names(values: Mapping[str, str]) -> list[str]:
+    """Return the variables to unset, which clients would follow instead.
+
+    Args:
+        values: Result of `variables`.
+    """
+    return [name for name in (*_SIGN_IN_VARIABLES, *_MISLEADING) if name not in values]
 
 
 def unset_lines(shell: Mapping[str, str]) -> list[str]:

@@ -95,6 +95,8 @@ def output_place(state_folder: Path, workspace: Workspace, job: Job, output: str
         raise AssetPathError(f"Job {job.name} has no output named {shown(output)}.")
     if sent["uri"]:
         return find_place(state_folder, workspace, sent["uri"])
+    if output in job.output_assets:  # of a pipeline, whose output a node has written
+        return find_place(state_folder, workspace, asset_id(workspace, *job.output_assets[output]))
     return default_output(state_folder, workspace, job.name, output)
 
 

@@ -39,6 +39,13 @@ from zenml_azureml.emulator.services.aml.job_views import (
     render,
     update,
 )
+from zenml_azureml.emulator.services.aml.pipelines import (
+    check_pipeline,
+    complete_pipeline,
+    is_node,
+    known_pipeline_members,
+    start_pipeline,
+)
 from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -89,13 +96,20 @@ async def _put(request: web.Request) -> web.Response:
     if not isinstance(sent, dict):
         raise _user_error("The job has no properties.")
     kind = sent.get("jobType")
-    if isinstance(kind, str) and kind != "Command":
+    if isinstance(kind, str) and kind not in ("Command", "Pipeline"):
         raise not_emulated(f"A job of the type '{kind}'")
-    refuse_unknown(await request.text(), known_members(sent, ApiVersion.parse(request.query["api-version"])))
+    is_pipeline = kind == "Pipeline"
+    known = known_pipeline_members if is_pipeline else known_members
+    refuse_unknown(await request.text(), known(sent, ApiVersion.parse(request.query["api-version"])))
     checked(JobSchema, sent)
     existing = workspace.find_job(name)
-    _check(sent, name, workspace)
-    wanted = complete(sent, name if existing is None else existing.name, workspace)
+    _check_name(name)
+    if is_pipeline:
+        check_pipeline(sent, workspace)
+    else:
+        _check(sent, workspace)
+    completed = complete_pipeline if is_pipeline else complete
+    wanted = completed(sent, name if existing is None else existing.name, workspace)
     if existing is not None:
         changed = changed_immutables(existing, wanted)
         if changed:
@@ -111,7 +125,11 @@ async def _put(request: web.Request) -> web.Response:
         folder=context.folder / "jobs" / name,
     )
     workspace.add(job)
-    context.spawn(live(context, workspace, job))
+    if is_pipeline:
+        job.status = "NotStarted"
+        start_pipeline(context, workspace, job)
+    else:
+        context.spawn(live(context, workspace, job))
     location = f"{context.base_url}{workspace.path}/jobs/{name}?{_api_version_query(request)}"
     return aml_json(request, _rendered(request, job), status=201, headers={"Location": location})
 
@@ -125,7 +143,8 @@ async def _list(request: web.Request) -> web.Response:
     workspace = workspace_of(request)
     query = request.query
     is_shown = in_view(query.get("listViewType"))
-    tests: list[Callable[[Job], bool]] = [lambda job: is_shown(job.properties)]
+    # Guess: the jobs of a pipeline's nodes are listed with their parent only, in run history.
+    tests: list[Callable[[Job], bool]] = [lambda job: is_shown(job.properties) and not is_node(job)]
     if "jobType" in query:
         tests.append(lambda job: job.properties["jobType"] == query["jobType"])
     if "properties" in query:
@@ -185,14 +204,17 @@ def _is_answered_202(request: web.Request) -> bool:
     return request.query.get("api-version", "")[:10] >= "2023-04-01"
 
 
-def _check(sent: Json, name: str, workspace: Workspace) -> None:
-    """Refuse what the service refuses at once; all else is found out when the job runs."""
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         # Guess: the rule is documented, the message is not.
         raise _user_error(
             f"The job name '{name}' is invalid. It must start with a letter or a digit, followed by at "
             "most 254 letters, digits, hyphens or underscores."
         )
+
+
+def _check(sent: Json, workspace: Workspace) -> None:
+    """Refuse what the service refuses at once; all else is found out when the job runs."""
     if sent.get("jobType") is None:
         # Guess: there is no recording of this message.
         raise _user_error("The field jobType is required.")

@@ -53,14 +53,14 @@ def routes() -> list[web.RouteDef]:
 async def discover(request: web.Request) -> web.StreamResponse:
     """Answer the addresses of the other services; needs no token (recorded: discovery_get.json).
 
-    All but the portal is the emulator: a client must not carry its token to Microsoft.
+    All of them are the emulator: a client must not carry its token to Microsoft, and links open the emulator's page.
     """
     context = request.app[CONTEXT]
     names = (
         *("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling"),
         *("modelmanagement", "pipelines"),
     )
-    return answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.cloud.studio})
+    return answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.base_url})
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:
@@ -143,7 +143,8 @@ def _log_urls(request: web.Request, job: Job, workspace: Workspace) -> dict[str,
     folder, files = job_folder(job.name), AccountFiles(context.folder, workspace)
     return {
         blob.name.removeprefix(f"{folder}/"): account.sas_url(blob.name, now=now, lifetime=lifetime)
-        for blob in islice(files.blobs(CONTAINER, f"{folder}/user_logs/"), _MOST_FILES)
+        for part in ("user_logs/", "logs/azureml/")
+        for blob in islice(files.blobs(CONTAINER, f"{folder}/{part}"), _MOST_FILES)
     }
 
 

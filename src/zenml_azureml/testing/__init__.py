@@ -1,0 +1,1 @@
+"""A pytest plugin with fixtures for the emulator; pytest loads it by its entry point."""
