@@ -226,6 +226,7 @@ OLDER_SETUPS: dict[str, list[Step]] = {
         _DATA_FACTORY,
         _job("test_495987493621", compute="DataFactory", **_IMPORT_JOB, advance=300),
     ],
+    "history_run_children_first": [_job("test_259228612667")],
     "job_cancel_completed_2025": _INSTANCE_JOB,
     "job_cancel_running_202": _RUNNING,
     "job_cancel_starting_200": [_DATA_FACTORY, _job(_IMPORT, compute="DataFactory", **_IMPORT_JOB)],
