@@ -137,13 +137,19 @@ def state_of(arm: Arm, name: str) -> str:
     return str(body["properties"]["properties"]["state"])
 
 
-def test_an_operation_is_found_by_one_header_alone(arm: Arm) -> None:
-    answer = arm.call("PUT", "computes/cpu", body=cluster(), api_version="2022-10-01-preview")
+@pytest.mark.parametrize(
+    ("version", "signature"),
+    # Sources: compute_ci_put.json, compute_ci_stop_2024.json.
+    [("2022-10-01-preview", ""), ("2024-04-01", r"&t=[\w-]+&c=[\w-]+&s=[\w-]+&h=[\w-]+")],
+)
+def test_an_operation_is_found_by_one_header_alone(arm: Arm, version: str, signature: str) -> None:
+    answer = arm.call("PUT", "computes/cpu", body=cluster(), api_version=version)
 
     link = answer.headers["Azure-AsyncOperation"]
     path = (
         rf"/subscriptions/[^/]+/providers/Microsoft.MachineLearningServices/locations/{LOCATION}"
-        r"/computeOperationsStatus/[0-9a-f-]{36}\?api-version=2022-10-01-preview&service=new&t=[\w-]+&c=[\w-]+&s=[\w-]+&h=[\w-]+"
+        r"/computeOperationsStatus/[0-9a-f-]{36}\?api-version="
+        rf"{version}&service=new{signature}"
     )
     assert re.fullmatch(re.escape(arm.emulator.base_url) + path, link)
     assert "Location" not in answer.headers

@@ -99,7 +99,7 @@ def test_computes_are_listed_page_by_page(emulator: Emulator, ml_client: MLClien
             AmlCompute(name=name, size="Standard_DS2_v2", max_instances=1)
         ).result()
 
-    assert [compute.name for compute in ml_client.compute.list()] == list(reversed(names))
+    assert [compute.name for compute in ml_client.compute.list()] == names  # compute_list_2024.json
 
 
 @pytest.fixture

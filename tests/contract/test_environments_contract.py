@@ -10,7 +10,7 @@ from azure.ai.ml.entities import Environment
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.contract.arm import Arm, recorded, shape
-from zenml_azureml.emulator.services.aml.environments import CURATED
+from zenml_azureml.emulator.services.aml.curated import LISTED
 
 CONDA = {"name": "ours", "channels": ["conda-forge"], "dependencies": ["python=3.11"]}
 
@@ -70,6 +70,14 @@ def test_a_version_can_be_put_again_but_not_with_another_image(arm: Arm) -> None
     assert arm.call("GET", version).body["properties"]["image"] == "image:1"
 
 
+@pytest.mark.parametrize("name", ["AzureML-sklearn-1.0-ubuntu20.04-py38-cpu", "azureml-mine"])
+def test_a_name_of_microsofts_is_refused(arm: Arm, name: str) -> None:
+    refused = arm.call("PUT", f"environments/{name}/versions/1", {"properties": {"image": "image:1"}})
+
+    assert refused.status == 400
+    assert refused.body["error"]["message"].startswith("Environment name can not start with the prefix AzureML.")
+
+
 @pytest.mark.azure_verified(environments=1)
 def test_a_conda_file_that_is_no_yaml_is_refused(arm: Arm) -> None:
     refused = arm.call("PUT", f"environments/{arm.name('conda')}/versions/1", {"properties": {"condaFile": "a: [b"}})
@@ -98,7 +106,7 @@ def test_the_sdk_makes_and_finds_environments(ml_client: MLClient) -> None:
     latest = ml_client.environments.get("ours", label="latest")
     assert (latest.version, latest.image, latest.conda_file, latest.tags) == ("2", "image:2", CONDA, {"a": "b"})
     assert [found.version for found in ml_client.environments.list("ours")] == ["2", "1"]
-    assert [found.name for found in ml_client.environments.list()] == ["ours", CURATED[0].name]
+    assert [found.name for found in ml_client.environments.list()] == ["ours", LISTED[0].name]
 
 
 def test_the_sdk_gives_an_environment_without_version_one_of_its_own(ml_client: MLClient) -> None:

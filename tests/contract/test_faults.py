@@ -13,7 +13,7 @@ from azure.core.exceptions import HttpResponseError
 
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
-from zenml_azureml.emulator.services.aml.environments import CURATED
+from zenml_azureml.emulator.services.aml.curated import LISTED
 
 JOB = {"properties": {"jobType": "Command", "command": "echo", "environmentId": "azureml:some:1"}}
 
@@ -273,7 +273,7 @@ def test_a_reset_clears_everything_but_settings(arm: Arm) -> None:
     assert requests(arm) == []
     assert arm.call("GET", "/_emulator/faults").body == []
     assert arm.call("GET", "jobs").body == {"value": []}
-    assert [found["name"] for found in arm.call("GET", "environments").body["value"]] == [CURATED[0].name]
+    assert [found["name"] for found in arm.call("GET", "environments").body["value"]] == [LISTED[0].name]
     assert arm.call("GET", "/_emulator/settings").body["page_size"] == 7
     assert not (arm.emulator.context.folder / "jobs").exists()
     assert arm.call("PUT", "jobs/a", JOB).status == 201

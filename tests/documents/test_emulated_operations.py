@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts import emulated_operations
+from scripts import emulated_operations, parity_numbers
 
 from tests.parity.exchange import HERE, exchanges_in
 
@@ -18,3 +18,9 @@ def test_a_recorded_operation_that_is_emulated_is_found() -> None:
     (exchange,) = [one for one in exchanges_in([HERE / "more"]) if one.name == "job_put_2026"]
 
     assert operation.pattern.fullmatch(exchange.path.partition("?")[0])
+
+
+def test_the_numbers_of_parity_are_up_to_date() -> None:
+    page = parity_numbers.PAGE.read_text(encoding="utf-8")
+
+    assert parity_numbers.with_numbers(page) == page, "run: .venv/bin/python -m scripts.parity_numbers"

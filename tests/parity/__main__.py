@@ -49,7 +49,7 @@ def _show(exchange: Exchange, found: Comparison, *, values: bool) -> None:
     for line in [*(found.differences if found.is_emulated else ()), *(found.values if values else ())]:
         print(f"     {line}")
     if not found.is_same and exchange.name in DECLARED:
-        print(f"     declared: {DECLARED[exchange.name]}")
+        print(f"     declared: {DECLARED[exchange.name].reason}")
 
 
 if __name__ == "__main__":

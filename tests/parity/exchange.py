@@ -11,15 +11,31 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.arm import Answer, Arm
+from tests.parity.older_setups import OLDER_PLACES, OLDER_REQUESTS, OLDER_SENDS, OLDER_SETUPS
+from tests.parity.setups import SENDS, SETUPS, SUBSCRIPTION, WITHOUT_WORKSPACE
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 HERE = Path(__file__).parent
+#: Recordings of 2022 to 2026, with a choice of their headers; quotations; examples of Microsoft's description.
+OLDER = HERE.parent / "contract" / "recorded"
+#: The folders of all exchanges.
+FOLDERS = [*sorted({file.parent for file in HERE.rglob("*.json")}), OLDER]
+#: Recordings of which some items of a long list were kept.
+_EXCERPTS = {"usages_list_2025", "vmsizes_list_2025"}
+#: Exchanges with each header that the service has sent.
+_WITH_ALL_HEADERS = {"compute_op_inprogress_all_headers"}
 
-#: The subscription, resource group and workspace in the recordings.
-_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+#: The workspace that a path names.
+_WORKSPACE = re.compile(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/?]+)", re.I)
+#: Where paths are that name none, and the data plane's host.
+_ELSEWHERE = (SUBSCRIPTION, "rg", "ws")
+_SUBSCRIPTION = re.compile(r"^/subscriptions/([^/]+)/")
+_VERSION = re.compile(r"\d{4}-")
+_LATEST = "2024-04-01"
+_HOST = re.compile(r"https://[^/]+")
 
 
 class SetupError(Exception):
@@ -43,6 +59,10 @@ class Exchange:
         headers: Headers of the answer.
         body: Body of the answer.
         setup: Requests that prepare the emulator, oldest first, each with `advance`: seconds that pass after it.
+        are_headers_chosen: True if the recorded headers are a choice, so that an absent one shows nothing.
+        has_all_headers: True if each header is recorded that the service has sent.
+        sent_headers: Further headers of the request.
+        place: Where in an answer the body is, if it is a fragment.
         send: Header of the last of these answers that has the address to request; empty for `path`.
     """
 
@@ -59,25 +79,40 @@ class Exchange:
     body: Any
     setup: list[dict[str, Any]] = field(default_factory=list)
     send: str = ""
+    are_headers_chosen: bool = False
+    has_all_headers: bool = False
+    sent_headers: dict[str, str] = field(default_factory=dict)
+    place: tuple[str | int, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """True for what is not a whole recording: an excerpt, a quotation, an example of Microsoft's description."""
+        return self.kind != "recording"
 
     @classmethod
     def read(cls, file: Path) -> Exchange:
         """Read an exchange from its file."""
         found = json.loads(file.read_text(encoding="utf-8"))
+        found.update(OLDER_REQUESTS.get(file.stem, {}))
+        headers = found.get("response_headers") or found.get("response_headers_of_interest") or {}
         return cls(
             name=file.stem,
             number=found.get("number", 0),
-            kind=found["kind"],
-            api_version=found.get("api_version", ""),
-            region=found.get("region") or _region_in(found),
+            kind="partial recording" if file.stem in _EXCERPTS else found["kind"],
+            api_version=found.get("api_version") or "",
+            region=found.get("region") or _region_in(json.dumps(found)),
             method=found.get("method", "GET"),
-            path=found.get("path", ""),
+            path=_HOST.sub("", found.get("path") or found.get("uri") or "", count=1),
             request_body=found.get("request_body"),
-            status=found.get("status", 0),
-            headers=found.get("response_headers") or {},
+            status=found.get("status") or 0,
+            headers={name.lower(): value for name, value in headers.items()},
             body=found.get("response_body"),
-            setup=found.get("emulator_setup") or SETUPS.get(file.stem, []),
-            send=found.get("emulator_send", SENDS.get(file.stem, "")).strip("{}"),
+            setup=found.get("emulator_setup") or {**SETUPS, **OLDER_SETUPS}.get(file.stem, []),
+            send=found.get("emulator_send", {**SENDS, **OLDER_SENDS}.get(file.stem, "")).strip("{}"),
+            are_headers_chosen=file.resolve().parent == OLDER or "response_headers_of_interest" in found,
+            has_all_headers=file.stem in _WITH_ALL_HEADERS,
+            sent_headers=found.get("headers") or {},
+            place=OLDER_PLACES.get(file.stem, ()),
         )
 
 
@@ -94,11 +129,11 @@ class Asked:
     base_url: str
 
 
-def _region_in(found: dict[str, Any]) -> str:
-    """Return the region that the addresses of an exchange name; the emulator's own if they name none."""
-    addresses = (found.get("path", ""), *(found.get("response_headers") or {}).values())
-    named = (re.search(r"/locations/([a-z0-9]+)/", address) for address in addresses)
-    return next((one[1] for one in named if one), "eastus2")
+def _region_in(text: str) -> str:
+    """Return the region that an exchange names; the emulator's own if it names none."""
+    named = re.search(r"/locations/([a-z0-9]+)/", text) or re.search(r'"location": "([a-z0-9]+)"', text)
+    named = named or re.search(r"//([a-z0-9]+)\.api\.azureml", text)
+    return named[1] if named else "eastus2"
 
 
 def exchanges_in(folders: Iterable[Path]) -> list[Exchange]:
@@ -114,8 +149,13 @@ def ask(exchange: Exchange) -> Asked:
         SetupError: If a request of the setup fails.
     """
     clock, settings = ManualClock(), Settings(compute_provisioning=60, job_preparation=60, job_finalization=1)
-    workspace = "another" if exchange.name in WITHOUT_WORKSPACE else "ws"
-    place = WorkspaceName(_SUBSCRIPTION, "rg", workspace, exchange.region)
+    found = _WORKSPACE.search(exchange.path)
+    subscription, group, workspace = found.groups() if found else _ELSEWHERE
+    named = _SUBSCRIPTION.match(exchange.path)
+    subscription = named[1] if named else subscription
+    if exchange.name in WITHOUT_WORKSPACE:
+        workspace = "another"
+    place = WorkspaceName(subscription, group, workspace, exchange.region)
     with (
         tempfile.TemporaryDirectory(prefix="parity-") as folder,
         Emulator(
@@ -130,119 +170,18 @@ def ask(exchange: Exchange) -> Asked:
         path = exchange.path
         for step in exchange.setup:
             address = step["path"] or arm.workspace
-            answer = arm.call(step["method"], address, step.get("body"), api_version=step["api_version"])
+            body = json.loads(json.dumps(step.get("body")).replace("{workspace}", arm.workspace))
+            answer = arm.call(step["method"], address, body, api_version=step["api_version"])
             if answer.status >= 300:
                 raise SetupError(f"{step['method']} {step['path']}: {answer.status} {answer.text[:300]}")
             if exchange.send in answer.headers:
                 path = answer.headers[exchange.send]
             if step.get("advance"):
                 emulator.run(clock.advance(step["advance"]))
-        version = None if "api-version" in path else exchange.api_version
-        return Asked(arm.call(exchange.method, path, exchange.request_body, api_version=version), emulator.base_url)
-
-
-_VERSION = "2024-04-01"
-_CLUSTER = {
-    "method": "PUT",
-    "path": "computes/testCompute",
-    "api_version": _VERSION,
-    "advance": 120,
-    "body": {
-        "location": "eastus2",
-        "properties": {
-            "computeType": "AmlCompute",
-            "properties": {"vmSize": "Standard_DS3_v2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}},
-        },
-    },
-}
-_ENVIRONMENT = {
-    "method": "PUT",
-    "path": "environments/env1/versions/bar",
-    "api_version": _VERSION,
-    "body": {"properties": {"image": "image:1"}},
-}
-_JOB = {
-    "method": "PUT",
-    "path": "jobs/job1",
-    "api_version": "2025-01-01-preview",
-    "body": {
-        "properties": {
-            "jobType": "Command",
-            "command": "train",
-            "environmentId": "azureml:env1:bar",
-            "environmentVariables": {"SIMULATE_SECONDS": "1000"},
-            "computeId": f"/subscriptions/{_SUBSCRIPTION}/resourceGroups/rg/providers/"
-            "Microsoft.MachineLearningServices/workspaces/ws/computes/testCompute",
-        }
-    },
-}
-_CANCEL = {"method": "POST", "path": "jobs/job1/cancel", "api_version": "2023-04-01-preview"}
-_DIAGNOSE = {
-    "method": "POST",
-    "path": "diagnose",
-    "api_version": "2022-05-01",
-    "body": {"value": {"applicationInsights": {"key1": "insights1"}}},
-}
-
-_CODE = {
-    "method": "PUT",
-    "path": "codes/another/versions/1",
-    "api_version": "2023-04-01",
-    "body": {
-        "properties": {
-            "codeUri": "https://storage1.blob.core.windows.net:443/uploads/python",
-            "isAnonymous": True,
-            "properties": {
-                "hash_sha256": "a4e91c079c2a271d699ffac5ca5441abc8034151356913e57bff8f483c3d3a3b",
-                "hash_version": 202208,
-            },
-        }
-    },
-}
-_DATA = {
-    "method": "PUT",
-    "path": "data/data1/versions/foo",
-    "api_version": "2023-04-01-preview",
-    "advance": 1,
-    "body": {
-        "properties": {"dataType": "uri_file", "dataUri": "azureml://datastores/workspaceblobstore/paths/sample1.csv"}
-    },
-}
-_DATASTORE = {
-    "method": "PUT",
-    "path": "datastores/store1",
-    "api_version": "2024-04-01",
-    "body": {
-        "properties": {
-            "datastoreType": "AzureBlob",
-            "accountName": "account1",
-            "containerName": "azureml-blobstore-1",
-            "credentials": {
-                "credentialsType": "AccountKey",
-                "secrets": {"secretsType": "AccountKey", "key": "a2V5"},
-            },
-        }
-    },
-}
-
-#: What the emulator needs before the requests of exchanges whose files do not have it.
-SETUPS: dict[str, list[dict[str, Any]]] = {
-    "job_put_2026": [_CLUSTER, _ENVIRONMENT],
-    "job_put_unknown_member_400": [_CLUSTER],
-    "job_cancel_starting_202_2026": [_CLUSTER, _ENVIRONMENT, _JOB],
-    "job_cancel_poll_202_2026": [_CLUSTER, _ENVIRONMENT, {**_JOB, "advance": 300}, _CANCEL],
-    "job_cancel_poll_200_2026": [_CLUSTER, _ENVIRONMENT, _JOB, {**_CANCEL, "advance": 60}],
-    "workspace_diagnose_poll_200": [_DIAGNOSE],
-    "code_versions_by_hash_2026": [_CODE],
-    "data_container_get_2026": [_DATA],
-    "data_version_get_2026": [_DATA],
-    "datastores_list_2025": [_DATASTORE],
-}
-
-#: Exchanges with a workspace that does not exist.
-WITHOUT_WORKSPACE = {"job_put_no_workspace_404"}
-
-#: Headers with the address to request, of the same.
-SENDS = dict.fromkeys(
-    ("job_cancel_poll_202_2026", "job_cancel_poll_200_2026", "workspace_diagnose_poll_200"), "Location"
-)
+        path = path.replace("{workspace}", arm.workspace)
+        version = None if "api-version" in path or "/history/" in path else exchange.api_version or _LATEST
+        version = version if version and _VERSION.match(version) else None
+        answer = arm.call(
+            exchange.method, path, exchange.request_body, api_version=version, headers=exchange.sent_headers
+        )
+        return Asked(answer, emulator.base_url)

@@ -1,4 +1,4 @@
-"""The workspace that the SDK's tests expect: two clusters, and an environment of Microsoft's."""
+"""The workspace that the SDK's tests expect: it has two clusters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
 
 _CLUSTERS = ("testCompute", "cpu-cluster")
-_ENVIRONMENT = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
 
 
 def prepare(emulator: Emulator) -> None:
@@ -17,9 +16,6 @@ def prepare(emulator: Emulator) -> None:
         inner = {"vmSize": "STANDARD_DS2_V2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 2}}
         body = {"location": location, "properties": {"computeType": "AmlCompute", "properties": inner}}
         _put(arm, f"computes/{name}", body)
-    for version in ("1", "33"):
-        image = {"image": "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04"}
-        _put(arm, f"environments/{_ENVIRONMENT}/versions/{version}", {"properties": image})
 
 
 def _put(arm: Arm, path: str, body: object) -> None:

@@ -94,10 +94,7 @@ class JobSchema(_Schema):
     tags: _FewTags | None = None
     properties: _FewTags | None = None
     display_name: Annotated[_Text, Field(max_length=256)] | None = Field(None, alias="displayName")
-    # Guess: Microsoft does not document an underscore as the first character.
-    experiment_name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9_-]{0,255})?$")] | None = Field(
-        None, alias="experimentName"
-    )
+    experiment_name: str | None = Field(None, alias="experimentName")
     services: dict[str, _Service] | None = None
     compute_id: _Text | None = Field(None, alias="computeId")
     is_archived: bool | None = Field(None, alias="isArchived")

@@ -7,7 +7,6 @@ own (`Settings`).
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable
 from datetime import datetime
@@ -18,8 +17,9 @@ from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
 from zenml_azureml.emulator.jobs.data import JobData
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
-from zenml_azureml.emulator.jobs.launch import build_launch
+from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
 from zenml_azureml.emulator.jobs.registration import register_outputs
+from zenml_azureml.emulator.jobs.service_marks import show_running
 from zenml_azureml.emulator.jobs.staging import finish, remove_inputs, stage
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
@@ -27,7 +27,7 @@ from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.services.aml import kubernetes
+from zenml_azureml.emulator.services.aml import kubernetes, serverless
 from zenml_azureml.emulator.state import Compute, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -87,7 +87,10 @@ async def _live(
     if target is not None:
         await _wait_for_nodes(context, workspace, job, target)
     job.status = "Preparing"
-    await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
+    if target is None:
+        await _wait_for_serverless(context, workspace, job)
+    else:
+        await _unless_canceled(job, context.clock.sleep(settings.job_preparation / 2))
     await interrupt_waiting(context, workspace, job, rule, "preparing")
     data = await _unless_canceled(job, stage(context, workspace, job))
     try:
@@ -103,12 +106,8 @@ async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, 
     try:
         job.started_at = context.clock.now()
         job.status = "Running"
-        _tag_state_of_cluster(workspace, job)
-        job.properties["properties"].update(
-            ProcessInfoFile="azureml-logs/process_info.json",
-            ProcessStatusFile="azureml-logs/process_status.json",
-            StartTimeUtc=_utc(job.started_at),
-        )
+        show_running(workspace, job)
+        job.properties["properties"]["StartTimeUtc"] = _utc(job.started_at)
         end = await _until_end(context, workspace, job, running, rule)
     except BaseException:
         await running.terminate()
@@ -185,6 +184,20 @@ async def _unless_canceled(job: Job, work: Awaitable[T]) -> T:
         stop.cancel()
 
 
+async def _wait_for_serverless(context: Context, workspace: Workspace, job: Job) -> None:
+    """Let a serverless job be prepared and queued, in this order (recorded: job_get_cluster_preparing_2026.json).
+
+    Raises:
+        FailedError: If the quota can never hold it.
+    """
+    await _unless_canceled(job, context.clock.sleep(context.settings.job_preparation / 4))
+    job.status = "Queued"
+    refusal = serverless.refuse_quota(job.properties, vm_size_of(job, workspace))
+    if refusal is not None:
+        raise FailedError("UserError", refusal.message)
+    await _unless_canceled(job, context.clock.sleep(context.settings.job_preparation / 4))
+
+
 async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, target: str) -> None:
     """Wait in the compute's queue until it has room, then take the nodes."""
     while True:
@@ -202,16 +215,6 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
     compute.queue.remove(job.name)
     compute.busy_nodes[job.name] = _nodes(job)
     job.properties["properties"]["_azureml.ClusterName"] = compute.name
-
-
-def _tag_state_of_cluster(workspace: Workspace, job: Job) -> None:
-    """Add the service's own tag of a job on a cluster (recorded while it runs, not while it is prepared)."""
-    compute = workspace.find_compute(compute_name(job.properties["computeId"]) or "")
-    if compute is None or compute.kind != "AmlCompute":
-        return
-    state = {"AllocationState": "steady", "PreparingNodeCount": 0, "RunningNodeCount": 0, "CurrentNodeCount": 0}
-    job.properties["tags"]["_aml_system_ComputeTargetStatus"] = json.dumps(state, separators=(",", ":"))
-    workspace.note_tags(job)
 
 
 def _check_usable(compute: Compute, job: Job) -> None:

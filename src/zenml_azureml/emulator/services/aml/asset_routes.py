@@ -82,7 +82,9 @@ class AssetRoutes:
         return aml_json(request, self._render(request, found, workspace), status=status, headers=headers)
 
     async def _get_version(self, request: web.Request) -> web.Response:
-        body = self._render(request, self._version_of(request), workspace_of(request))
+        curated = self._kind.curated_version(request.match_info["asset"], request.match_info["version"])
+        container, found = curated or (None, self._version_of(request))
+        body = self._render(request, found, workspace_of(request), container)
         if self._kind.default_version and request.match_info["version"] == self._kind.default_version:
             body["id"] = f"{body['id'].rpartition('/versions/')[0]}/labels/default"  # recorded of a component
         return aml_json(request, body)
@@ -166,9 +168,11 @@ class AssetRoutes:
                 "underscores.",
             )
 
-    def _render(self, request: web.Request, found: AssetVersion, workspace: Workspace) -> Json:
+    def _render(
+        self, request: web.Request, found: AssetVersion, workspace: Workspace, container: AssetContainer | None = None
+    ) -> Json:
         version = ApiVersion.parse(request.query["api-version"])
-        container = workspace.assets_of(self._kind.plural)[found.name]
+        container = container or workspace.assets_of(self._kind.plural)[found.name]
         return {
             "id": self._kind.version_id(workspace, found.name, found.version),
             "name": found.version,

@@ -92,6 +92,11 @@ class AssetKind(ABC):
         """Return the assets that every workspace has."""
         return ()
 
+    def curated_version(self, name: str, version: str) -> tuple[AssetContainer, AssetVersion] | None:
+        """Return a version that every workspace has, with its asset; None if there is none."""
+        del name, version
+        return None
+
     def fixed(self, properties: Json) -> Json:
         """Return what a later PUT of the same version may not change."""
         return {key: value for key, value in properties.items() if key not in self.mutable}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from zenml_azureml.emulator.services.aml.compute_views import INSTANCE_DEFAULTS
 from zenml_azureml.emulator.types import Json
 
-# Guess: the first version with the keys below; recorded are 2022-10-01-preview without, 2024-04-01 with them.
+# Recorded: 2022-10-01-preview without the keys below, 2023-08-01-preview with them (compute_ci_get_running_2026.json).
+# Guess: no version between these two has them.
 _NEWER = "2023-08-01"
 _NEWER_KEYS = frozenset({"provisioningWarnings"})
 _NEWER_INNER_KEYS = {

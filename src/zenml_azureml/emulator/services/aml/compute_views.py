@@ -69,28 +69,6 @@ def accepted(workspace: Workspace, name: str, request: Json, *, tenant_id: str, 
     }
 
 
-def changed(answer: Json, existing: Json, workspace: Workspace) -> Json:
-    """Return the answer to a PUT of a compute that exists (recorded: compute_aml_put_update_2026.json).
-
-    Args:
-        answer: The answer to the PUT of a new one.
-        existing: The compute as it is.
-        workspace: Its workspace.
-    """
-    properties = {
-        **answer["properties"],
-        "createdOn": existing["properties"]["createdOn"],
-        "provisioningWarnings": {},
-    }
-    if properties["computeType"] == "AmlCompute":
-        properties["resourceId"] = (
-            f"/subscriptions/{workspace.subscription_id}/resourceGroups/{workspace.resource_group}"
-            f"/providers/Microsoft.BatchAI/workspaces/{workspace.name}/clusters/{existing['name']}"
-        )
-    properties = _insert(properties, "computeLocation", answer["location"], after="computeType")
-    return {**answer, "tags": answer["tags"] or {}, "properties": properties}
-
-
 def in_creation(answer: Json) -> Json:
     """Return the first answer to a GET, made from the answer to the PUT."""
     return {**copy.deepcopy(answer), "tags": answer["tags"] or {}}
@@ -109,7 +87,7 @@ def created(body: Json, request: Json, *, now: datetime) -> Json:
     properties.update(
         modifiedOn=timestamp(now), provisioningState="Succeeded", provisioningWarnings={}, properties=inner
     )
-    body["properties"] = _insert(properties, "computeLocation", body["location"], after="computeType")
+    body["properties"] = insert(properties, "computeLocation", body["location"], after="computeType")
     return body
 
 
@@ -118,25 +96,6 @@ def failed(body: Json, refusal: Refusal, *, now: datetime) -> Json:
     body = copy.deepcopy(body)
     cause = {"error": {"code": refusal.code, "message": refusal.message}}
     body["properties"].update(modifiedOn=timestamp(now), provisioningState="Failed", provisioningErrors=[cause])
-    return body
-
-
-def in_update(body: Json, answer: Json, *, state: str) -> Json:
-    """Return a cluster that is changing to the state in the answer to a PUT or PATCH."""
-    body = copy.deepcopy(body)
-    properties = body["properties"]
-    properties.update(
-        modifiedOn=answer["properties"]["modifiedOn"],
-        provisioningState=state,
-        provisioningErrors=None,
-        description=answer["properties"]["description"],
-    )
-    for key in ("scaleSettings", "idleTimeBeforeShutdown", "instanceTypes", "defaultInstanceType"):
-        if key in answer["properties"]["properties"]:
-            properties["properties"][key] = answer["properties"]["properties"][key]
-    body["tags"] = answer["tags"] or {}
-    if "identity" in answer:
-        body["identity"] = answer["identity"]
     return body
 
 
@@ -237,7 +196,7 @@ def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
         "allocationState": "Resizing",
         "propertyBag": {},
     }
-    inner = _insert(inner, "allocationStateTransitionTime", since, after="allocationState")
+    inner = insert(inner, "allocationStateTransitionTime", since, after="allocationState")
     if not credentials:
         return inner
     shown = {
@@ -245,7 +204,7 @@ def _created_cluster(inner: Json, sent: Json, since: str) -> Json:
         "adminUserPassword": None,
         "adminUserSshPublicKey": credentials.get("adminUserSshPublicKey"),
     }
-    return _insert(inner, "userAccountCredentials", shown, after="scaleSettings")
+    return insert(inner, "userAccountCredentials", shown, after="scaleSettings")
 
 
 def _accepted_instance(sent: Json, tenant_id: str) -> Json:
@@ -312,7 +271,7 @@ def _created_instance(inner: Json, sent: Json, name: str, location: str, now: da
         },
     }
     schedules = sent.get("schedules") or {"computeStartStop": []}
-    return _insert(inner, "schedules", schedules, after="setupScripts")
+    return insert(inner, "schedules", schedules, after="setupScripts")
 
 
 def _identity(sent: Json, tenant_id: str) -> Json:
@@ -328,7 +287,7 @@ def _identity(sent: Json, tenant_id: str) -> Json:
     }
 
 
-def _insert(body: Json, key: str, value: object, *, after: str) -> Json:
+def insert(body: Json, key: str, value: object, *, after: str) -> Json:
     """Return `body` with one more key, in the service's order."""
     result: Json = {}
     for name, old in body.items():

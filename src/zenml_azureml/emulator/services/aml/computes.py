@@ -19,7 +19,7 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import ComputeSchema
-from zenml_azureml.emulator.services.aml import compute_versions, compute_views, operations
+from zenml_azureml.emulator.services.aml import compute_updates, compute_versions, compute_views, operations
 from zenml_azureml.emulator.services.aml.compute_validation import (
     INSTANCE_ACTIONS,
     check_idle,
@@ -51,8 +51,8 @@ def routes() -> list[web.RouteDef]:
 
 
 async def list_computes(request: web.Request) -> web.StreamResponse:
-    """Answer the computes of a workspace, the newest first."""
-    computes = list(reversed(workspace_of(request).computes.values()))
+    """Answer the computes of a workspace, the oldest first (recorded: compute_list_2024.json)."""
+    computes = list(workspace_of(request).computes.values())
     return paged(request, computes, lambda compute: _shown(request, compute_views.with_nodes(compute)))
 
 
@@ -77,14 +77,14 @@ async def put_compute(request: web.Request) -> web.StreamResponse:
             check_name_free(context.store, workspace, name, answer["location"])
         operation = _create(context, workspace, answer, sent)
     else:
-        answer = compute_views.changed(answer, existing.body, workspace)
+        answer = compute_updates.changed(answer, existing.body, workspace)
         operation = _update(context, workspace, existing, answer, state="Creating")
     headers = operations.async_headers(request, workspace, operation)
     return aml_json(request, _shown(request, answer), status=201, headers=headers)
 
 
 async def patch_compute(request: web.Request) -> web.StreamResponse:
-    """Change the scale settings of a cluster (recorded: compute_aml_patch_2025.json, whose nulls are left out)."""
+    """Change the scale settings of a cluster (recorded: compute_aml_patch_2025.json)."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     compute = workspace.find_compute(request.match_info["compute"])
     sent = await json_body(request)
@@ -97,7 +97,7 @@ async def patch_compute(request: web.Request) -> web.StreamResponse:
     wanted["properties"]["properties"]["scaleSettings"].update(scale)
     operation = _update(context, workspace, compute, wanted, state="Updating")
     headers = operations.async_headers(request, workspace, operation)
-    body = _shown(request, compute_views.with_nodes(compute))
+    body = _shown(request, compute_updates.patched(compute_views.with_nodes(compute), scale, workspace))
     # Guess: 200 in older versions, of which Microsoft's description of the API knows no other.
     status = 202 if compute_versions.is_newer(request.query["api-version"]) else 200
     return aml_json(request, body, status=status, headers=headers)
@@ -176,7 +176,7 @@ def _create(context: Context, workspace: Workspace, answer: Json, sent: Json) ->
 def _update(context: Context, workspace: Workspace, compute: Compute, wanted: Json, *, state: str) -> Operation:
     refusal = refuse_compute(wanted, _other_uses(context, workspace, wanted))
     before = compute.body
-    compute.body = compute_views.in_update(before, wanted, state=state)
+    compute.body = compute_updates.in_update(before, wanted, state=state)
 
     def finish() -> Refusal | None:
         # Guess: a change that is refused leaves the compute as it was.

@@ -9,20 +9,19 @@ environment_version_delete_2025.json; and of a build context the recording of az
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
-import yaml
 from aiohttp import web
 
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.http.schemas import EnvironmentSchema
+from zenml_azureml.emulator.services.aml import curated
 from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
+from zenml_azureml.emulator.services.aml.conda import conda_as_json
 from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
 from zenml_azureml.emulator.types import Json
@@ -36,24 +35,6 @@ _WINDOWS = {
 }
 
 
-#: Of the environments that Microsoft curates and that are in every workspace, the one of the recorded list.
-CURATED = (
-    AssetContainer(
-        "AzureML-ACPT-pytorch-1.13-py38-cuda11.7-gpu",
-        datetime(2023, 1, 24, 4, 0, 54, tzinfo=timezone.utc),
-        {
-            "10": AssetVersion(
-                "AzureML-ACPT-pytorch-1.13-py38-cuda11.7-gpu",
-                "10",
-                {"isAnonymous": False},
-                datetime(2023, 1, 24, 4, 0, 54, tzinfo=timezone.utc),
-                datetime(2023, 1, 24, 4, 0, 54, tzinfo=timezone.utc),
-            )
-        },
-    ),
-)
-
-
 class Environments(AssetKind):
     """Environments."""
 
@@ -64,7 +45,15 @@ class Environments(AssetKind):
 
     def complete(self, sent: Json, workspace: Workspace, name: str, version: str) -> Json:
         """Return the properties of a version; `image` and `build` only if they were sent."""
-        del workspace, name, version
+        del workspace, version
+        if name.lower().startswith("azureml-"):
+            # Quoted (MicrosoftDocs/azure-docs#65770). Guess: the answer to a PUT has the same message.
+            raise ServiceError(
+                400,
+                "UserError",
+                "Environment name can not start with the prefix AzureML. To alter a curated environment first create a "
+                "copy of it.",
+            )
         properties: Json = {
             "description": sent.get("description"),
             "tags": sent.get("tags") or {},
@@ -78,7 +67,7 @@ class Environments(AssetKind):
         # (environment_versions_list_2024.json).
         if sent.get("image") is not None:
             properties["image"] = sent["image"]
-        properties["condaFile"] = _conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
+        properties["condaFile"] = conda_as_json(sent["condaFile"]) if sent.get("condaFile") else ""
         if sent.get("build") is not None:
             # Recorded with a Dockerfile that was named. Guess: the default, that of Microsoft's description of the API.
             properties["build"] = {
@@ -145,21 +134,13 @@ class Environments(AssetKind):
 
     def curated(self) -> Sequence[AssetContainer]:
         """Return Microsoft's environments."""
-        return CURATED
+        return curated.LISTED
+
+    def curated_version(self, name: str, version: str) -> tuple[AssetContainer, AssetVersion] | None:
+        """Return a version of one of Microsoft's environments."""
+        return curated.curated_version(name, version)
 
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of environments."""
     return AssetRoutes(Environments()).routes()
-
-
-def _conda_as_json(text: str) -> str:
-    """Return a conda file, which is sent as YAML, as indented JSON."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            # A few lines of aliases of aliases are gigabytes of JSON.
-            raise ValueError("it has aliases")
-        return json.dumps(yaml.safe_load(text), indent=2)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        # Guess: there is no recording of this message.
-        raise ServiceError(400, "UserError", "The conda file is not valid YAML.") from error

@@ -44,7 +44,7 @@ async def delete_job(request: web.Request) -> web.Response:
         job=job.name,
     )
     version = request.query["api-version"]
-    address = f"{request.app[CONTEXT].base_url}{path}?api-version={version}&{operations.signature()}"
+    address = f"{request.app[CONTEXT].base_url}{path}?api-version={version}{operations.signature(version)}"
     headers = {"Location": address, "x-ms-async-operation-timeout": "PT1H"}
     return aml_json(request, None, status=202, headers=headers)
 

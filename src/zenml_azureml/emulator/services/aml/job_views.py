@@ -14,6 +14,7 @@ from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError, timestamp
 from zenml_azureml.emulator.http.schemas import MOST_TAGS
 from zenml_azureml.emulator.jobs.definition import compute_name
+from zenml_azureml.emulator.services.aml.job_parts import distribution_of, input_of, limits_of, outputs_of, resources_of
 from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -67,15 +68,15 @@ def complete(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
         "notificationSetting": sent.get("notificationSetting"),
         "secretsConfiguration": sent.get("secretsConfiguration"),
         "jobType": "Command",
-        "resources": _resources(sent.get("resources") or {}),
+        "resources": resources_of(sent.get("resources") or {}),
         "codeId": sent.get("codeId"),
         "command": sent["command"],
         "environmentId": sent["environmentId"],
-        "inputs": {key: _input(value) for key, value in (sent.get("inputs") or {}).items()},
-        "outputs": _outputs(sent.get("outputs") or {}, name),
-        "distribution": sent.get("distribution"),
+        "inputs": {key: input_of(value) for key, value in (sent.get("inputs") or {}).items()},
+        "outputs": outputs_of(sent.get("outputs") or {}, name),
+        "distribution": distribution_of(sent.get("distribution")),
         "autologgerSettings": sent.get("autologgerSettings"),
-        "limits": _limits(sent.get("limits")),
+        "limits": limits_of(sent.get("limits")),
         "environmentVariables": sent.get("environmentVariables"),
         "parameters": {},
         "queueSettings": _without_null_tier(sent.get("queueSettings")),
@@ -154,6 +155,8 @@ def render(job: Job, workspace: Workspace, api_version: str, created_by: str) ->
     body["queueSettings"] = _queue_settings(body["queueSettings"], version)
     if body["jobType"] == "Pipeline":
         body = {key: body[key] for key in PIPELINE_KEYS} | {"inputs": body["inputs"] or None}
+    elif version.date < "2023-04-01":
+        body = _with_older_order(body)
     return {
         "id": f"{workspace.path}/jobs/{job.name}",
         "name": job.name,
@@ -174,6 +177,14 @@ PIPELINE_KEYS = (
     *("computeId", "isArchived", "identity", "componentId", "notificationSetting", "secretsConfiguration", "jobType"),
     *("settings", "jobs", "inputs", "outputs", "sourceJobId"),
 )
+
+
+def _with_older_order(body: Json) -> Json:
+    """Return a job with its queue after its resources (recorded at 2022-12-01-preview: job_put_serverless.json)."""
+    names = [name for name in body if name != "queueSettings"]
+    names.insert(names.index("resources") + 1, "queueSettings")
+    return {name: body[name] for name in names}
+
 
 # Recorded, but for what follows. Guess: the first stable version of `queueSettings` and `notificationSetting`, later
 # than 2023-04-01, which lacks them, is from Microsoft's API description; the end of keys is after 2024-01-01-preview.
@@ -241,20 +252,6 @@ def _service(sent: Mapping[str, Any]) -> Json:
     return {key: sent.get(key) for key in keys}
 
 
-def _resources(sent: Mapping[str, Any]) -> Json:
-    defaults: Json = {
-        "instanceCount": 1,
-        "maxInstanceCount": None,
-        "instanceType": None,
-        "locations": None,
-        "properties": None,
-        "shmSize": "2g",
-        "dockerArgs": None,
-        "dockerArgsList": None,
-    }
-    return {**defaults, **{key: value for key, value in sent.items() if value is not None}}
-
-
 def _queue_settings(sent: Json | None, version: ApiVersion) -> Json | None:
     if sent is None and version.date < _TIER_ANSWERED:
         return None
@@ -266,45 +263,3 @@ def _without_null_tier(sent: Mapping[str, Any] | None) -> Json | None:
     """Return what was requested: the tier `Null`, as the service answers none, can be sent back."""
     given = {key: value for key, value in (sent or {}).items() if value not in (None, "Null")}
     return given or None
-
-
-def _limits(sent: Mapping[str, Any] | None) -> Json | None:
-    return None if sent is None else {"timeout": None, **sent}
-
-
-def _input(sent: Mapping[str, Any]) -> Json:
-    kind = sent["jobInputType"]
-    if kind == "literal":
-        return {
-            "description": sent.get("description"),
-            "jobInputType": kind,
-            "value": sent.get("value"),
-        }
-    return {
-        "description": sent.get("description"),
-        "uri": sent.get("uri"),
-        "mode": sent.get("mode") or "ReadOnlyMount",
-        "pathOnCompute": sent.get("pathOnCompute"),
-        "jobInputType": kind,
-    }
-
-
-def _outputs(sent: Mapping[str, Any], name: str) -> Json:
-    default = {
-        "uri": f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{name}",
-        "jobOutputType": "uri_folder",
-    }
-    return {key: _output(value) for key, value in {**sent, "default": sent.get("default", default)}.items()}
-
-
-def _output(sent: Mapping[str, Any]) -> Json:
-    return {
-        "description": sent.get("description"),
-        "uri": sent.get("uri"),
-        "assetName": sent.get("assetName"),
-        "assetVersion": sent.get("assetVersion"),
-        "mode": sent.get("mode") or "ReadWriteMount",
-        "pathOnCompute": sent.get("pathOnCompute"),
-        "autoDeleteSetting": sent.get("autoDeleteSetting"),
-        "jobOutputType": sent["jobOutputType"],
-    }

@@ -29,7 +29,7 @@ from zenml_azureml.emulator.http.schemas import JobSchema
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.processes import process_count
-from zenml_azureml.emulator.services.aml import operations
+from zenml_azureml.emulator.services.aml import operations, serverless
 from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import (
     MUTABLE,
@@ -56,6 +56,13 @@ _NO_VIRTUAL_CLUSTER = (
 )
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
+_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
+_REGISTRY_ID = re.compile(
+    r"azureml://registries/(?P<registry>[^/]+)/environments/(?P<name>[^/]+)/(?:versions|labels)/(?P<version>[^/]+)$",
+    re.IGNORECASE,
+)
+#: Registries of Microsoft's, which all workspaces can use. No others exist here.
+_REGISTRIES = frozenset({"azureml", "azureml-meta", "azureml-msr", "huggingface", "nvidia-ai"})
 _RESULTS = (
     f"/subscriptions/{{subscription}}/providers/{PROVIDER}"
     "/locations/{location}/mfeOperationResults/jc:{workspace_id}:{job}"
@@ -174,7 +181,8 @@ async def _cancel(request: web.Request) -> web.Response:
     )
     base_url = request.app[CONTEXT].base_url
     headers = {
-        "Location": f"{base_url}{path}?{_api_version_query(request)}&{operations.signature()}",
+        "Location": f"{base_url}{path}?{_api_version_query(request)}"
+        f"{operations.signature(request.query['api-version'])}",
         "x-ms-async-operation-timeout": "PT1H",
     }
     return aml_json(request, None, status=202, headers=headers)
@@ -195,7 +203,8 @@ async def _cancel_result(request: web.Request) -> web.Response:
     if not _is_answered_202(request):
         return aml_json(request, {}, status=202, headers={"Location": f"{base_url}{request.path_qs}"})
     # Recorded: both headers, signed again (job_cancel_poll_202_2026.json).
-    again = f"{base_url}{request.path}?{_api_version_query(request)}&{operations.signature()}"
+    version = request.query["api-version"]
+    again = f"{base_url}{request.path}?{_api_version_query(request)}{operations.signature(version)}"
     return aml_json(request, {}, status=202, headers={"Location": again, "Azure-AsyncOperation": again})
 
 
@@ -218,6 +227,12 @@ def _check(sent: Json, workspace: Workspace) -> None:
     if sent.get("jobType") is None:
         # Guess: there is no recording of this message.
         raise _user_error("The field jobType is required.")
+    if not _EXPERIMENT.fullmatch(sent.get("experimentName") or "Default"):
+        # Quoted, with the status (dotnet/machinelearning-modelbuilder#1773, microsoft/dstoolkit-mlops-v2#180).
+        raise _user_error(
+            "Experiment name must be 1-256 characters, start with a letter or a number, and can only contain letters, "
+            "numbers, underscores, and dashes."
+        )
     for key in ("command", "environmentId"):
         if not sent.get(key):
             # Guess: there is no recording of this message.
@@ -234,7 +249,9 @@ def _check(sent: Json, workspace: Workspace) -> None:
         )
     _check_environment(sent["environmentId"], workspace)
     target = compute_name(sent.get("computeId"))
-    if target is not None and workspace.find_compute(target) is None:
+    if target is None:
+        serverless.check_size(sent, workspace.location)
+    elif workspace.find_compute(target) is None:
         if "/virtualclusters/" in sent["computeId"].lower():
             raise _user_error(_NO_VIRTUAL_CLUSTER)
         # Recorded: job_put_unknown_compute_400_2023.json.
@@ -248,6 +265,11 @@ def _check_environment(environment_id: str, workspace: Workspace) -> None:
     Recorded: job_put_serverless.json, job_put_minimal_fields.json.
     """
     found = environment_of(environment_id)
+    registry = _REGISTRY_ID.match(environment_id)
+    if registry is not None and registry["registry"].lower() not in _REGISTRIES:
+        # Guess: also of a registry that does not exist; the message is quoted of one whose environment is not found
+        # (Azure/azure-sdk-for-python#38594).
+        raise _no_environment(registry["name"], registry["version"])
     if found is None or not environment_id.lower().startswith(workspace.path.lower()):
         return
     name, version = found
@@ -256,13 +278,13 @@ def _check_environment(environment_id: str, workspace: Workspace) -> None:
         return
     container = workspace.environments.get(name)
     if container is None or version not in container.versions:
-        # Guess: the answer recorded for a GET of a missing environment.
-        raise ServiceError(
-            404,
-            "UserError",
-            f"No environment exists for name: {name}, version: {version}, label: ",
-            inner=["NotFoundError"],
-        )
+        raise _no_environment(name, version)
+
+
+def _no_environment(name: str, version: str) -> ServiceError:
+    """Return the refusal of a job (quoted in Azure/azure-sdk-for-python#38594). Guess: the status is that of a GET."""
+    message = f"No environment exists for name: {name}, version: {version}, label: "
+    return ServiceError(404, "UserError", message, inner=["NotFoundError"])
 
 
 def _immutable(changed: list[str]) -> ServiceError:

@@ -55,17 +55,23 @@ def async_headers(request: web.Request, workspace: Workspace, operation: Operati
         "Azure-AsyncOperation": (
             f"{base_url}/subscriptions/{workspace.subscription_id}/providers/{PROVIDER}"
             f"/locations/{workspace.location}/computeOperationsStatus/{operation.id}"
-            f"?api-version={version}&service=new&{signature()}"
+            f"?api-version={version}&service=new{signature(version)}"
         )
     }
 
 
-def signature() -> str:
-    """Return the parameters by which the service signs the address of an operation.
+def signature(api_version: str) -> str:
+    """Return the parameters by which the service signs the address of an operation, with an ampersand before them.
 
-    Whatever the values, a client must send them back as they are (recorded since 2024: compute_ci_stop_2024.json).
+    Whatever the values, a client must send them back as they are. Recorded: without them at 2023-02-01-preview and
+    before (job_cancel_lro.json, compute_ci_stop.json), with them since 2023-04-01 (job_cancel_running_202.json).
+
+    Args:
+        api_version: The version of the request.
     """
-    return urlencode({key: secrets.token_urlsafe(16) for key in ("t", "c", "s", "h")})
+    if api_version[:10] < "2023-04-01":
+        return ""
+    return "&" + urlencode({key: secrets.token_urlsafe(16) for key in ("t", "c", "s", "h")})
 
 
 def status_body(operation: Operation) -> Json:

@@ -1,6 +1,6 @@
 """Workspaces: they exist from the start; only their container registry and their identities can be changed.
 
-Sources: workspace_list_2026.json (the keys of today), workspace_get_200_2022.json.
+Sources: workspace_list_2026.json (at 2023-04-01, the keys of today), workspace_get_200_2022.json (2022-01-01-preview).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import uuid
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
     aml_json,
@@ -25,6 +26,13 @@ from zenml_azureml.emulator.services.arm.other_resources import storage_account_
 from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
+
+#: Guess: the versions between 2022-01-01-preview, which lacks these, and 2023-04-01, which has them.
+_SINCE_2023 = Window("2023-04-01", "2023-04-01")
+_WINDOWS = {
+    **dict.fromkeys(("kind", "managedNetwork", "allowRoleAssignmentOnRG", "v1LegacyMode"), _SINCE_2023),
+    **dict.fromkeys(("softDeleteEnabled", "creationTime", "enableDataIsolation"), _SINCE_2023),
+}
 
 #: Properties that an update sets, and that are shown; no more follows from them here.
 _UPDATED = ("friendlyName", "description", "imageBuildCompute", "applicationInsights", "publicNetworkAccess")
@@ -47,7 +55,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _get(request: web.Request) -> web.Response:
-    return aml_json(request, _render(workspace_of(request), request.app[CONTEXT]))
+    return aml_json(request, _shown(request, workspace_of(request)))
 
 
 async def _update(request: web.Request) -> web.Response:
@@ -75,7 +83,7 @@ async def _update(request: web.Request) -> web.Response:
     if "containerRegistry" in properties:
         workspace.container_registry = properties["containerRegistry"]
     # Guess: done at once, while the service answers 202 and takes some time.
-    return aml_json(request, _render(workspace, request.app[CONTEXT]))
+    return aml_json(request, _shown(request, workspace))
 
 
 def _is_unchanged(name: str, value: object, now: Json) -> bool:
@@ -97,7 +105,18 @@ async def _list(request: web.Request) -> web.Response:
     group = request.match_info.get("resource_group")
     if group is not None:
         found = [w for w in found if w.resource_group.lower() == group.lower()]
-    return gateway_json(request, {"value": [_render(w, context) for w in found]})
+    # The ids of the requests that ARM has sent to the regions (recorded: workspace_list_2026.json).
+    headers = {"x-ms-original-request-ids": str(uuid.uuid4())}
+    return gateway_json(request, {"value": [_shown(request, w) for w in found]}, headers=headers)
+
+
+def _shown(request: web.Request, workspace: Workspace) -> Json:
+    """Return a workspace as a client of that api-version sees it."""
+    version, body = ApiVersion.parse(request.query["api-version"]), _render(workspace, request.app[CONTEXT])
+    body["properties"] = version.select(body["properties"], _WINDOWS)
+    if not version.has(_SINCE_2023):
+        body["properties"]["sasGetterUri"] = ""
+    return version.select(body, _WINDOWS)
 
 
 def _render(workspace: Workspace, context: Context) -> Json:
@@ -116,12 +135,12 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "description": "",
             "storageAccount": storage_account_id(workspace),
             "keyVault": f"{group}/providers/Microsoft.Keyvault/vaults/{workspace.vault_name}",
-            **({"containerRegistry": workspace.container_registry} if workspace.container_registry else {}),
             "applicationInsights": f"{group}/providers/Microsoft.insights/components/{plain}",
             "hbiWorkspace": False,
             "tenantId": context.tenant_id,
             "imageBuildCompute": None,
             "provisioningState": "Succeeded",
+            **({"containerRegistry": workspace.container_registry} if workspace.container_registry else {}),
             "managedNetwork": {
                 "changeableIsolationModes": ["AllowInternetOutbound", "AllowOnlyApprovedOutbound"],
                 "isolationMode": "Disabled",

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
+from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import GatewayError
 from zenml_azureml.emulator.services.entra.identity import InvalidTokenError, Revocation
 
@@ -37,6 +38,8 @@ async def demand_token(
         GatewayError: 401, with Azure Resource Manager's message.
     """
     if _needs_token(request):
+        if "Authorization" not in request.headers and request.path.lower().startswith("/history/"):
+            return _without_token(request)
         claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
         request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
@@ -48,6 +51,20 @@ def _needs_token(request: web.Request) -> bool:
     if found.http_exception is not None:
         return request.path.lower().lstrip("/").startswith(("subscriptions", "tenants", "history/"))
     return found.handler not in request.app[WITHOUT_TOKEN]
+
+
+def _without_token(request: web.Request) -> web.Response:
+    """Return the refusal of the services beside Resource Manager (quoted_unauthorised_bearer_missing.json)."""
+    context = request.app[CONTEXT]
+    body = failure(
+        "UserError",
+        "Bearer token not provided.",
+        location=context.store.workspaces[0].location,
+        now=context.clock.now(),
+        component="run-history",
+        inner="AuthorizationError",
+    )
+    return web.json_response(body, status=401)
 
 
 def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -12,7 +13,9 @@ from zenml_azureml.emulator.http.responses import STARTED
 from zenml_azureml.emulator.types import Json
 
 
-def answer(request: web.Request, body: Json, *, status: int = 200) -> web.Response:
+def answer(
+    request: web.Request, body: Json, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
     """Return an answer with the headers that these services send (recorded: discovery_get.json).
 
     Guess: compact bodies; the recorded ones were compressed, and their layout is not known.
@@ -31,5 +34,6 @@ def answer(request: web.Request, body: Json, *, status: int = 200) -> web.Respon
             "x-aml-cluster": f"vienna-{location}-01",
             "x-ms-response-type": "standard" if status < 400 else "error",
             "x-request-time": f"{elapsed:.3f}",
+            **(headers or {}),
         },
     )

@@ -11,13 +11,13 @@ from itertools import islice
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import WORKSPACE, json_body, workspace_of
 from zenml_azureml.emulator.http.schemas import RunChangeSchema
 from zenml_azureml.emulator.jobs.variables import experiment_id
 from zenml_azureml.emulator.services.aml.job_views import check_merged, update
 from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.views import (
-    failure,
     job_specification,
     run_definition,
     run_details,
@@ -30,6 +30,14 @@ from zenml_azureml.emulator.types import Json
 
 _HISTORY = f"/history/v1.0{WORKSPACE}"
 _RUN = "/runs/{run}"
+#: Headers for web pages, recorded of the addresses of the other services (discovery_get.json).
+_FOR_PAGES = {
+    "Access-Control-Allow-Credentials": "false",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Content-Type, Retry-After, Location, "
+    "x-request-time, x-ms-client-request-id",
+    "Access-Control-Max-Age": "2520",
+}
 
 #: The name of the emulator's one user.
 _USER = "emulator"
@@ -60,7 +68,8 @@ async def discover(request: web.Request) -> web.StreamResponse:
         *("api", "catalog", "experimentation", "gallery", "history", "hyperdrive", "labeling"),
         *("modelmanagement", "pipelines"),
     )
-    return answer(request, {**dict.fromkeys(names, context.base_url), "studio": context.base_url})
+    body = {**dict.fromkeys(names, context.base_url), "studio": context.base_url}
+    return answer(request, body, headers=_FOR_PAGES)
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:

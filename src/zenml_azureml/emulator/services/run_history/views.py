@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.variables import experiment_id, run_uuid
@@ -88,7 +89,8 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json, c
         "parentRunId": properties["parentJobName"],
         "experimentId": experiment_id(workspace, properties["experimentName"]),
         "status": job.status,
-        "startTimeUtc": _iso(job.started_at),
+        # A job that never ran starts when it ends (recorded: history_rundata_failed_command.json).
+        "startTimeUtc": _iso(job.started_at or job.ended_at),
         "endTimeUtc": _iso(job.ended_at),
         "scheduleId": None,
         "displayName": properties["displayName"],
@@ -195,31 +197,6 @@ def error_body(job: Job, workspace: Workspace) -> Json | None:
             "operation": uuid.uuid5(uuid.NAMESPACE_URL, job.name).hex,
             "request": uuid.uuid5(uuid.NAMESPACE_OID, job.name).hex[:16],
         },
-    }
-
-
-def failure(code: str, message: str, *, location: str, now: datetime, component: str) -> Json:
-    """Return an error in the form of the services beside Resource Manager."""
-    return {
-        "error": {
-            "code": code,
-            "severity": None,
-            "message": message,
-            "messageFormat": None,
-            "messageParameters": None,
-            "referenceCode": None,
-            "detailsUri": None,
-            "target": None,
-            "details": [],
-            "innerError": None,
-            "debugInfo": None,
-            "additionalInfo": None,
-        },
-        "correlation": {"operation": uuid.uuid4().hex, "request": uuid.uuid4().hex[:16]},
-        "environment": location,
-        "location": location,
-        "time": timestamp(now),
-        "componentName": component,
     }
 
 
