@@ -37,7 +37,7 @@ async def demand_token(
         GatewayError: 401, with Azure Resource Manager's message.
     """
     if _needs_token(request):
-        claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
+        claims = checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
         request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
 
@@ -50,7 +50,16 @@ def _needs_token(request: web.Request) -> bool:
     return found.handler not in request.app[WITHOUT_TOKEN]
 
 
-def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
+def checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
+    """Return the claims of the token in a header.
+
+    Args:
+        authorization: The header; None if it is missing.
+        context: The emulator.
+
+    Raises:
+        GatewayError: 401, with Azure Resource Manager's message, unless it is valid here and now.
+    """
     if authorization is None:
         raise _unauthorized(
             context,
