@@ -18,7 +18,7 @@ import mlflow
 
 # Where the image has its packages.
 settings = {"step_operator": AzureMLStepOperatorSettings(
-    environment_variables={"PYTHONPATH": "%s"}, metrics_as_metadata=True
+    environment_variables={"PYTHONPATH": "%s"}, metrics_as_metadata=%s
 )}
 
 @step(step_operator="azureml", settings=settings)
@@ -51,7 +51,7 @@ def asked(jobs: Emulator) -> list[str]:
 def test_metrics_are_logged_to_the_jobs_own_run_and_read_there(
     jobs: Emulator, project: Project, asked: list[str]
 ) -> None:
-    output = project.succeed(LOG % PLUGIN)
+    output = project.succeed(LOG % (PLUGIN, True))
 
     assert "METRICS {'loss': 0.5}" in output
     # azureml-mlflow's version of the API; the path is the workspace's.
@@ -62,7 +62,7 @@ def test_metrics_are_logged_to_the_jobs_own_run_and_read_there(
 
 
 def test_without_the_plugin_one_line_says_what_to_install(project: Project, asked: list[str]) -> None:
-    code, output = project.run(LOG % "")
+    code, output = project.run(LOG % ("", False))
 
     assert code != 0
     streamed = [line for line in output.splitlines() if line.startswith("[train]")]
