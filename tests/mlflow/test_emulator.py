@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from azure.ai.ml import MLClient, command
 from azure.ai.ml.entities import Environment
@@ -89,6 +91,33 @@ found["texts"] = Path(mlflow.artifacts.download_artifacts(run_id=job, artifact_p
 print(json.dumps(found))
 """
 
+AUTOLOG = """python - <<'EOF'
+import os
+import mlflow
+from sklearn.linear_model import LogisticRegression
+
+mlflow.autolog()
+LogisticRegression(C=2.0).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+run = mlflow.get_run(os.environ["AZUREML_RUN_ID"])
+assert run.data.params["C"] == "2.0", run.data.params
+assert run.data.metrics["training_accuracy_score"] == 1.0, run.data.metrics
+model = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
+assert list(model.predict([[0.0], [3.0]])) == [0, 1]
+EOF
+"""
+
+SERVE = """
+import sys
+from pathlib import Path
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.services.mlflow.runs import runs_of
+
+with Emulator(Path(sys.argv[1])) as emulator:
+    context = emulator.context
+    print(emulator.run(runs_of(context, context.store.workspaces[0]).ask("GET", "/version")).status, flush=True)
+    sys.stdin.read()
+"""
+
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
@@ -111,6 +140,7 @@ def ml_client(serving: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
 
 def run_job(ml_client: MLClient, serving: Emulator, script: str) -> Any:
     """A job that has completed."""
+    ml_client.environments.create_or_update(Environment(name="train", image="example.azurecr.io/train:1"))
     sent = command(
         command=script,
         environment="train@latest",
@@ -150,7 +180,6 @@ def run_outside(serving: Emulator, folder: Path, script: str, *arguments: str) -
 def test_what_a_job_and_a_script_log_is_read_from_both_sides(
     serving: Emulator, ml_client: MLClient, tmp_path: Path
 ) -> None:
-    ml_client.environments.create_or_update(Environment(name="train", image="example.azurecr.io/train:1"))
     job = run_job(ml_client, serving, IN_JOB)
 
     found = run_outside(serving, tmp_path, OUTSIDE, job.name)
@@ -174,3 +203,22 @@ def test_what_a_job_and_a_script_log_is_read_from_both_sides(
     # The tags of a run are those of its job, and its artifacts are files of the job.
     assert ml_client.jobs.get(job.name).tags["colour"] == "green"
     assert (job.folder / "outputs" / "notes.txt").read_text() == "from the job"
+
+
+def test_a_model_that_autolog_logs_in_a_job_is_loaded_there(serving: Emulator, ml_client: MLClient) -> None:
+    run_job(ml_client, serving, AUTOLOG)
+
+
+def test_no_server_is_left_of_an_emulator_that_is_killed(tmp_path: Path) -> None:
+    # A path that is too long for a socket.
+    folder = tmp_path / ("x" * 40) / ("y" * 60)
+    command_line = [sys.executable, "-c", SERVE, str(folder)]
+    with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "200"
+        servers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+
+    assert len(servers) >= 2
+    _, alive = psutil.wait_procs(servers, timeout=60)
+    assert alive == []

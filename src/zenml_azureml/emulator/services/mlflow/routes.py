@@ -23,11 +23,12 @@ from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 # Azure ML's API for MLflow 1 differs in its version only, for what is served here.
-_ROOT = f"/mlflow/{{version:v[12]\\.0}}{WORKSPACE}"
+_ROOT = f"/mlflow/{{api_version:v[12]\\.0}}{WORKSPACE}"
 _API = f"{_ROOT}/api/{{api:[23]\\.0}}/{{preview:(?:preview/)?}}mlflow"
 
 _T = TypeVar("_T")
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: The API's operations that read although they are sent by POST.
 _READS = ("search", "batchGet", "query")
 #: What Azure ML keeps as models of the workspace, which the server knows nothing of.
@@ -40,7 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.get(f"{_ROOT}/version", _version),
         web.post(f"{_API}/runs/log-batch-async", _log_batch),
         web.get(f"{_API}/runs/get-run-data-status", _batch_status),
-        web.route("*", f"{_API}/{{operation:.+}}", _forward),
+        *(web.route(method, f"{_API}/{{operation:.+}}", _forward) for method in _METHODS),
     ]
 
 
