@@ -130,6 +130,9 @@ class MlflowServer:
         )
         try:
             await asyncio.wait_for(self._until_ready(session), _START_SECONDS)
+        except asyncio.CancelledError:
+            await session.close()
+            raise
         except (ServerError, asyncio.TimeoutError) as error:
             await session.close()
             await self.close()

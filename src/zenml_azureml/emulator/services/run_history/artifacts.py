@@ -11,10 +11,11 @@ from datetime import timedelta
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
-from zenml_azureml.emulator.http.responses import WORKSPACE, json_body, timestamp, workspace_of
+from zenml_azureml.emulator.http.responses import WORKSPACE, GatewayError, json_body, timestamp, workspace_of
 from zenml_azureml.emulator.http.schemas import ArtifactPathsSchema
 from zenml_azureml.emulator.services.mlflow.callers import check_caller
 from zenml_azureml.emulator.services.mlflow.runs import WorkspaceRuns
+from zenml_azureml.emulator.services.mlflow.server import ServerError
 from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.routes import find_run, run_not_found
 from zenml_azureml.emulator.services.run_history.views import failure
@@ -185,7 +186,10 @@ async def _is_on_server(request: web.Request, workspace: Workspace, name: str) -
     if found is None or not isinstance(runs, WorkspaceRuns):
         return False
     path = f"logged-models/{name}" if found["model"] else f"runs/get?run_id={name}"
-    return (await runs.ask("GET", f"/api/2.0/mlflow/{path}")).status == 200
+    try:
+        return (await runs.ask("GET", f"/api/2.0/mlflow/{path}")).status == 200
+    except ServerError as error:
+        raise GatewayError(500, "InternalServerError", str(error)) from error
 
 
 def _no_run(request: web.Request) -> web.Response:
