@@ -15,6 +15,7 @@ from tests.contract.arm import Arm
 from tests.contract.test_roles import restrict
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator.jobs.variables import run_token
+from zenml_azureml.emulator.services.storage.files import part_of_job
 from zenml_azureml.emulator.state import Job
 
 
@@ -52,7 +53,7 @@ def test_an_artifact_is_written_listed_and_read_by_urls_that_grant_no_more(arm: 
     below = arm.call("GET", f"{artifacts(arm)}/path?path=model/").body["value"]
     assert [one["path"] for one in below] == ["model/weights.txt"]
     # What a job logs below `outputs` is one of its files.
-    assert (job.folder / "outputs" / "plot.txt").read_text() == "this is outputs/plot.txt"
+    assert (part_of_job(job, "outputs") / "plot.txt").read_text() == "this is outputs/plot.txt"
 
     url = arm.call("GET", f"{artifacts(arm)}/contentinfo?path=model/weights.txt").body["contentUri"]
 
@@ -62,8 +63,8 @@ def test_an_artifact_is_written_listed_and_read_by_urls_that_grant_no_more(arm: 
 
 
 def test_an_artifact_that_exists_is_not_created_again(arm: Arm, job: Job) -> None:
-    (job.folder / "outputs").mkdir(exist_ok=True)
-    (job.folder / "outputs" / "model.txt").write_text("1")
+    part_of_job(job, "outputs").mkdir(parents=True, exist_ok=True)
+    (part_of_job(job, "outputs") / "model.txt").write_text("1")
 
     again = arm.call("POST", f"{artifacts(arm)}/batch/metadata", {"paths": [{"path": "outputs/model.txt"}]}).body
 

@@ -22,6 +22,7 @@ from tests.e2e.conftest import azure_variables
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.services.storage.files import part_of_job
 
 #: What an image has with azureml-mlflow installed.
 PLUGIN = Path(sys.prefix) / "azureml"
@@ -202,7 +203,7 @@ def test_what_a_job_and_a_script_log_is_read_from_both_sides(
     }
     # The tags of a run are those of its job, and its artifacts are files of the job.
     assert ml_client.jobs.get(job.name).tags["colour"] == "green"
-    assert (job.folder / "outputs" / "notes.txt").read_text() == "from the job"
+    assert (part_of_job(job, "outputs") / "notes.txt").read_text() == "from the job"
 
 
 def test_a_model_that_autolog_logs_in_a_job_is_loaded_there(serving: Emulator, ml_client: MLClient) -> None:
