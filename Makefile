@@ -41,7 +41,7 @@ compare-docker: setup ## Run the same pipelines with the built-in operator and w
 test-torch: setup ## Train on several nodes with torch, in an environment of its own, where pip finds a CPU build
 	tests/torch/run
 
-test-mlflow: setup ## Log to a real MLflow server, and to a stub of Azure ML's, in an environment of its own
+test-mlflow: setup ## Log to a real MLflow server, and to the emulator's, in an environment of its own
 	tests/mlflow/run
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own

@@ -30,6 +30,7 @@ _NAMES = {
     "aml": "Azure ML",
     "arm": "Resource Manager",
     "entra": "Microsoft Entra",
+    "mlflow": "MLflow",
     "run_history": "run history",
     "storage": "storage",
 }

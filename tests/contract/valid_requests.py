@@ -139,6 +139,7 @@ BODIES: dict[tuple[str, str], Any] = {
         }
     },
     ("PATCH", "/runs/{run}"): {"tags": {"a": "b"}, "displayName": "n", "description": "d", "hidden": False},
+    ("POST", "/artifacts/batch/metadata"): {"paths": [{"path": "outputs/new.txt"}]},
     ("POST", "/rundata"): {
         "runId": "job",
         "selectRunMetadata": True,
@@ -235,6 +236,9 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         "kind": "kinds",
         "datastore": "made" if method in ("PUT", "DELETE") else "workspaceblobstore",
         "tenant": context.tenant_id,
+        "api_version": "v2.0",
+        "api": "2.0",
+        "preview": "",
         "account": account_folder(workspace),
         "suffix": "core.windows.net",
         "container": CONTAINER if "{blob" in template or method in ("GET", "HEAD") else "made",
@@ -246,7 +250,7 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
     body: Any = ends[0] if ends else {}
     query: dict[str, str] = {"api-version": "2024-01-01-preview"}
     headers: Callable[[str, Mapping[str, str]], Mapping[str, str]]
-    if template.startswith(("/subscriptions", "/tenants", "/history")):
+    if template.startswith(("/subscriptions", "/tenants", "/history", "/mlflow")):
         headers = lambda _path, _query: {"Authorization": f"Bearer {arm.token()}"}  # noqa: E731
     elif address != emulator.base_url:
         query = {"api-version": "7.4"}

@@ -50,7 +50,7 @@ def with_metrics(
     def stub() -> list[web.RouteDef]:
         return [web.get("/mlflow/v2.0/{workspace:.*}/api/2.0/mlflow/runs/get", get_run)]
 
-    monkeypatch.setattr(app, "_MODULES", (*app._MODULES, stub))
+    monkeypatch.setattr(app, "_MODULES", (stub, *app._MODULES))
     with Emulator(tmp_path / "emulator") as emulator:
         yield project_at(tmp_path, zenml_with_stack, emulator)
 

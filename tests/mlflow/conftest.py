@@ -16,9 +16,8 @@ import pytest
 import requests
 
 from tests.e2e.conftest import jobs, project, zenml_with_stack
-from tests.mlflow.servers import RecordingProxy, StudioStub, recording_proxy
+from tests.mlflow.servers import RecordingProxy, recording_proxy
 from tests.summary_line import write_summary_line
-from zenml_azureml.emulator import app
 
 __all__ = ["jobs", "project", "zenml_with_stack"]
 
@@ -71,15 +70,6 @@ def team(mlflow_server: str) -> Iterator[RecordingProxy]:
     """The team's MLflow server, behind a proxy that records what it gets."""
     with recording_proxy(mlflow_server) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> StudioStub:
-    """The MLflow API of workspaces, which emulators that start after this serve: the emulator itself has none."""
-    stub = StudioStub()
-    monkeypatch.setattr(app, "_MODULES", (*app._MODULES, stub.routes))
-    monkeypatch.setattr(app, "_WITH_OWN_CHECK", (*app._WITH_OWN_CHECK, stub.routes))
-    return stub
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""Servers that record what MLflow sends: a proxy before a real MLflow server, and a stub of Azure ML's MLflow API."""
+"""A proxy before a real MLflow server, which records what MLflow sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
-from aiohttp import web
 
 
 @dataclass(frozen=True)
@@ -103,28 +102,3 @@ def recording_proxy(upstream: str) -> Iterator[RecordingProxy]:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy
         proxy.shutdown()
-
-
-class StudioStub:
-    """Answers as the MLflow API of workspaces, as far as a run that logs metrics needs it.
-
-    Attributes:
-        received: What it got, oldest first.
-    """
-
-    def __init__(self) -> None:
-        self.received: list[Received] = []
-
-    def routes(self) -> list[web.RouteDef]:
-        """The routes, for the emulator."""
-        return [web.route("*", "/mlflow/{rest:.*}", self._answer)]
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        body = await request.json() if request.method == "POST" else {}
-        self.received.append(Received(request.method, request.path_qs, request.headers.get("Authorization", ""), body))
-        wanted = request.query.get("run_id") or body.get("run_id")
-        run = {
-            "info": {"run_id": wanted, "experiment_id": "1", "status": "RUNNING", "lifecycle_stage": "active"},
-            "data": {},
-        }
-        return web.json_response({"run": run, "run_info": run["info"]})

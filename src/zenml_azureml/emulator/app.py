@@ -44,7 +44,8 @@ from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
 from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.services.missing_hosts import missing_service
-from zenml_azureml.emulator.services.run_history import dataplane
+from zenml_azureml.emulator.services.mlflow import routes as mlflow
+from zenml_azureml.emulator.services.run_history import artifacts, dataplane
 from zenml_azureml.emulator.services.run_history import routes as history
 from zenml_azureml.emulator.services.storage import routes as blobs
 from zenml_azureml.emulator.services.storage.routes import blob_service
@@ -71,6 +72,8 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     components.routes,
     history.routes,
     dataplane.routes,
+    artifacts.routes,
+    mlflow.routes,
     blobs.routes,
     tokens.routes,
     managed_identity.routes,
@@ -82,6 +85,8 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
 
 #: Routes whose handlers authenticate their callers themselves: by a signature, a secret or the emulator's key.
 _WITH_OWN_CHECK = (
+    artifacts.routes,
+    mlflow.routes,
     blobs.routes,
     tokens.routes,
     managed_identity.routes,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +53,13 @@ class Settings(BaseModel):
     simulated_exit_code: int = Field(0, ge=-64, le=255, strict=True)
 
 
+class Closing(Protocol):
+    """Something that has to be ended."""
+
+    async def close(self) -> None:
+        """End it."""
+
+
 @dataclass
 class Context:
     """Parts of the emulator that its handlers use.
@@ -72,6 +79,7 @@ class Context:
         on_request: Called with method, path and body of each request, for tests that check all that was sent. Bodies
             contain secrets, and are not stored here.
         tasks: Background tasks; cancelled when the emulator is closed or reset.
+        mlflow: The runs of each workspace on its MLflow server, by the workspace's id; made when they are first needed.
     """
 
     folder: Path
@@ -87,6 +95,7 @@ class Context:
     scenarios: Scenarios = field(default_factory=Scenarios)
     on_request: Callable[[str, str, bytes], None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    mlflow: dict[str, Closing] = field(default_factory=dict)
 
     @property
     def tenant_id(self) -> str:
@@ -106,12 +115,15 @@ class Context:
         return task
 
     async def end_all(self) -> None:
-        """Stop all background tasks and all jobs."""
+        """Stop all background tasks, all jobs and what they have logged to."""
         tasks = tuple(self.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.runtime.close()
+        servers = tuple(self.mlflow.values())
+        self.mlflow.clear()
+        await asyncio.gather(*(server.close() for server in servers))
 
 
 CONTEXT: web.AppKey[Context] = web.AppKey("context", Context)

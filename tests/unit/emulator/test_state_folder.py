@@ -187,7 +187,7 @@ def test_an_older_version_that_was_started_in_a_project_does_not_make_the_projec
     assert picture(folder) == before
 
 
-@pytest.mark.parametrize("name", ["jobs", "datastores"])
+@pytest.mark.parametrize("name", ["jobs", "datastores", "mlflow"])
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_files_that_a_user_adds_later_are_not_deleted(tmp_path: Path, name: str, kind: str) -> None:
     claim(tmp_path / "state")

@@ -125,6 +125,16 @@ class RunChangeSchema(_Schema):
     hidden: bool | None = None
 
 
+class _ArtifactPath(_Schema):
+    path: Annotated[_Text, Field(min_length=1, max_length=1_024)]
+
+
+class ArtifactPathsSchema(_Schema):
+    """The body of the request for new artifacts of a run."""
+
+    paths: Annotated[list[_ArtifactPath], Field(max_length=1_000)]
+
+
 class EnvironmentSchema(_Schema):
     """`properties` of an environment version's PUT."""
 

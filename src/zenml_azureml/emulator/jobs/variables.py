@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import jwt
 
@@ -22,6 +21,7 @@ from zenml_azureml.emulator.services.entra.machine_identities import (
     identities_of,
     user_endpoint,
 )
+from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
 from zenml_azureml.emulator.state import Job, Workspace
 
 #: Longest life of a job, and so of its token: Microsoft's "Manage and increase quotas and limits".
@@ -145,11 +145,11 @@ def mlflow_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str,
 
     Azure ML's runtime overwrites those of the job with them (reported in Azure/azure-sdk-for-python#38813, of the URI,
     the run and the experiment's id; Guess: of the other two as well). The URI leads to the service itself, here the
-    emulator, which does not serve MLflow. Nothing here accepts the token, which is the run's own.
+    emulator. The token is the run's own.
     """
     experiment = job.properties["experimentName"]
     return {
-        "MLFLOW_TRACKING_URI": f"azureml://{urlsplit(base_url).netloc}/mlflow/v1.0{workspace.path}",
+        "MLFLOW_TRACKING_URI": tracking_uri(workspace, base_url, "v1.0"),
         "MLFLOW_RUN_ID": job.name,
         "MLFLOW_EXPERIMENT_ID": experiment_id(workspace, experiment),
         "MLFLOW_EXPERIMENT_NAME": experiment,
@@ -160,7 +160,7 @@ def mlflow_variables(job: Job, workspace: Workspace, base_url: str) -> dict[str,
 
 def run_token(job: Job) -> str:
     """Return the token with which a job reports to its own run: a JWT, of which clients read when it expires."""
-    # Guess: all other claims of a run's token. Nothing here accepts it.
+    # Guess: all other claims of a run's token. MLflow's API and run history's artifacts take it.
     return jwt.encode({"runId": job.name, "exp": job.created_at + _LONGEST_LIFE}, job.machine_secret)
 
 

@@ -64,8 +64,8 @@ _EXPORTED = (
 )
 #: Comment for users of an emulator without a proxy.
 REACH_AZURE = (
-    "ZenML's Azure service connector, the azure-mgmt-* packages, the Azure CLI and MLflow follow none of these "
-    "variables: they reach Azure itself, unless the emulator is started with --proxy."
+    "ZenML's Azure service connector, the azure-mgmt-* packages, the Azure CLI and MLflow with a URI of Azure follow "
+    "none of these variables: they reach Azure itself, unless the emulator is started with --proxy."
 )
 _KEY_VARIABLES = (KEY_VARIABLE, CURL_VARIABLE)
 # requests and curl read the lower-case ones first, other clients read the upper-case ones only.

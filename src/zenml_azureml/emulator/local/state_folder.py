@@ -26,7 +26,7 @@ _OLDER_NAMES = frozenset({"tenant_id", "client_id", "object_id", "client_secret"
 #: All that an emulator writes at the top of its folder.
 _OWN_ENTRIES = re.compile(
     r"ca\.(key|pem)|ca-bundle(-[0-9a-f]{12})?\.pem|identity\.json|token\.key|federated-token|keys\.json|curl\.conf|"
-    r"emulator\.(json|log)|lock|docker-engine|jobs|datastores|azure-cli|\.gitignore|"
+    r"emulator\.(json|log)|lock|docker-engine|jobs|datastores|mlflow|azure-cli|\.gitignore|"
     r"\.(ca\.(key|pem)|ca-bundle(-[0-9a-f]{12})?\.pem|(identity|emulator|keys)\.json|token\.key|federated-token|"
     r"curl\.conf)\.\d+"
 )
@@ -34,7 +34,7 @@ _OWN_ENTRIES = re.compile(
 _FAILED_START = frozenset({"lock", "emulator.log"})
 
 #: What an emulator makes for its jobs, and deletes when it starts again. Each has a marker of its own.
-_OF_JOBS = ("jobs", "datastores")
+_OF_JOBS = ("jobs", "datastores", "mlflow")
 
 
 class StateFolderError(Exception):
@@ -108,7 +108,7 @@ def clear_jobs(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores"]) -> Path:
+def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores", "mlflow"]) -> Path:
     """Return a folder for what jobs make, which the next start deletes; it exists then.
 
     Args:

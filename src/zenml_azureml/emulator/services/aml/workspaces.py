@@ -24,6 +24,7 @@ from zenml_azureml.emulator.http.responses import (
 from zenml_azureml.emulator.http.schemas import WorkspaceSchema
 from zenml_azureml.emulator.services.arm.other_resources import storage_account_id
 from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
+from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -165,7 +166,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "privateLinkCount": 0,
             "publicNetworkAccess": "Enabled",
             "discoveryUrl": f"{context.base_url}/discovery",
-            "mlFlowTrackingUri": f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}",
+            "mlFlowTrackingUri": tracking_uri(workspace, context.base_url, "v1.0"),
             "sdkTelemetryAppInsightsKey": str(uuid.UUID(int=0)),
             "enableDataIsolation": False,
             **workspace.updated,

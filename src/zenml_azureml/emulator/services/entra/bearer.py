@@ -40,7 +40,7 @@ async def demand_token(
     if _needs_token(request):
         if "Authorization" not in request.headers and request.path.lower().startswith("/history/"):
             return _without_token(request)
-        claims = _checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
+        claims = checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
         request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
 
@@ -67,7 +67,16 @@ def _without_token(request: web.Request) -> web.Response:
     return web.json_response(body, status=401)
 
 
-def _checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
+def checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
+    """Return the claims of the token in a header.
+
+    Args:
+        authorization: The header; None if it is missing.
+        context: The emulator.
+
+    Raises:
+        GatewayError: 401, with Azure Resource Manager's message, unless it is valid here and now.
+    """
     if authorization is None:
         raise _unauthorized(
             context,

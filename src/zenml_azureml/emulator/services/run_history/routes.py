@@ -75,18 +75,18 @@ async def discover(request: web.Request) -> web.StreamResponse:
 async def get_run(request: web.Request) -> web.StreamResponse:
     """Answer a run."""
     workspace = workspace_of(request)
-    job = _find_run(request, workspace, request.match_info["run"])
+    job = find_run(request, workspace, request.match_info["run"])
     if job is None:
-        return _not_found(request, workspace, request.match_info["run"])
+        return run_not_found(request, workspace, request.match_info["run"])
     return answer(request, _metadata(request, job, workspace))
 
 
 async def change_run(request: web.Request) -> web.StreamResponse:
     """Archive, restore, tag or rename a job: the SDK's way since 1.35, instead of a PUT of the job."""
     workspace = workspace_of(request)
-    job = _find_run(request, workspace, request.match_info["run"])
+    job = find_run(request, workspace, request.match_info["run"])
     if job is None:
-        return _not_found(request, workspace, request.match_info["run"])
+        return run_not_found(request, workspace, request.match_info["run"])
     changes = await json_body(request, RunChangeSchema)
     check_merged(job, changes)
     update(job, {**changes, "isArchived": changes.get("hidden")})
@@ -96,9 +96,9 @@ async def change_run(request: web.Request) -> web.StreamResponse:
 async def get_details(request: web.Request) -> web.StreamResponse:
     """Answer a run with its error and the SAS URLs of its logs."""
     workspace = workspace_of(request)
-    job = _find_run(request, workspace, request.match_info["run"])
+    job = find_run(request, workspace, request.match_info["run"])
     if job is None:
-        return _not_found(request, workspace, request.match_info["run"])
+        return run_not_found(request, workspace, request.match_info["run"])
     urls = _log_urls(request, job, workspace)
     return answer(request, run_details(job, workspace, log_urls=urls, submitted_by=_USER))
 
@@ -109,9 +109,9 @@ async def get_children(request: web.Request) -> web.StreamResponse:
     Guess: all of them on one page, which the recorded fragment does not show.
     """
     workspace = workspace_of(request)
-    job = _find_run(request, workspace, request.match_info["run"])
+    job = find_run(request, workspace, request.match_info["run"])
     if job is None:
-        return _not_found(request, workspace, request.match_info["run"])
+        return run_not_found(request, workspace, request.match_info["run"])
     children = [one for one in workspace.newest_jobs(None) if one.properties["parentJobName"] == job.name]
     return answer(request, {"value": [_metadata(request, one, workspace) for one in children]})
 
@@ -119,9 +119,9 @@ async def get_children(request: web.Request) -> web.StreamResponse:
 async def get_run_data(request: web.Request) -> web.StreamResponse:
     """Answer a run and its definition, as far as the request selects it."""
     workspace, wanted = workspace_of(request), await json_body(request)
-    job = _find_run(request, workspace, str(wanted.get("runId")))
+    job = find_run(request, workspace, str(wanted.get("runId")))
     if job is None:
-        return _not_found(request, workspace, str(wanted.get("runId")))
+        return run_not_found(request, workspace, str(wanted.get("runId")))
     # Guess: what is not selected is null.
     body = {
         "runMetadata": (_metadata(request, job, workspace) if wanted.get("selectRunMetadata") else None),
@@ -131,7 +131,7 @@ async def get_run_data(request: web.Request) -> web.StreamResponse:
     return answer(request, body)
 
 
-def _find_run(request: web.Request, workspace: Workspace, run: str) -> Job | None:
+def find_run(request: web.Request, workspace: Workspace, run: str) -> Job | None:
     """Return the job of that name, if it is in the experiment that the path names."""
     job = workspace.find_job(run)
     if job is None:
@@ -173,7 +173,8 @@ def _metadata(request: web.Request, job: Job, workspace: Workspace) -> Json:
     return run_metadata(job, workspace, base_url=context.base_url, user=user, client=client)
 
 
-def _not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
+def run_not_found(request: web.Request, workspace: Workspace, run: str) -> web.Response:
+    """Answer that there is no run of a name."""
     # Guess: the answer for a run that does not exist was not recorded.
     body = failure(
         "UserError",

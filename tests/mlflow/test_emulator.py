@@ -1,0 +1,225 @@
+"""MLflow on the emulator: from jobs and from outside, with azureml-mlflow and a real MLflow server behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from azure.ai.ml import MLClient, command
+from azure.ai.ml.entities import Environment
+
+from tests.conftest import credential_of, ml_client_of
+from tests.contract.waiting import eventually
+from tests.e2e.conftest import azure_variables
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+from zenml_azureml.emulator.services.storage.files import part_of_job
+
+#: What an image has with azureml-mlflow installed.
+PLUGIN = Path(sys.prefix) / "azureml"
+
+IN_JOB = """python - <<'EOF'
+import mlflow
+from pathlib import Path
+
+mlflow.log_param("rate", 0.1)
+mlflow.log_metrics({"loss": 0.5, "nothing": float("nan")}, step=1)
+mlflow.log_metric("loss", 0.25, step=2)
+mlflow.log_metric("later", 1, synchronous=False).wait()
+mlflow.set_tag("colour", "green")
+Path("notes.txt").write_text("from the job")
+mlflow.log_artifact("notes.txt", "texts")
+mlflow.log_artifact("notes.txt", "outputs")
+with mlflow.start_run(nested=True, run_name="child") as child:
+    mlflow.log_metric("loss", 3)
+EOF
+"""
+
+OUTSIDE = """
+import json, sys
+from pathlib import Path
+import mlflow
+from azure.ai.ml import MLClient
+from azure.identity import ClientSecretCredential
+
+authority, tenant, client, secret, subscription, group, name, job = sys.argv[1:]
+credential = ClientSecretCredential(tenant, client, secret, authority=authority, disable_instance_discovery=True)
+ml_client = MLClient(credential, subscription, group, name, enable_telemetry=False)
+ws = ml_client.workspaces.get(name)
+mlflow.set_tracking_uri(ws.mlflow_tracking_uri)
+mlflow.set_experiment("from-outside")
+found = {}
+with mlflow.start_run(run_name="mine", tags={"team": "blue"}) as run:
+    mlflow.log_params({"depth": 3, "kind": "tree"})
+    mlflow.log_metric("accuracy", 0.75)
+    Path("model").mkdir()
+    Path("model/weights.txt").write_text("1 2 3")
+    Path("model/part").mkdir()
+    Path("model/part/more.txt").write_text("4")
+    mlflow.log_artifacts("model", "model")
+    try:
+        mlflow.log_artifacts("model", "model")
+    except Exception as error:
+        found["twice"] = str(error)
+again = mlflow.get_run(run.info.run_id)
+found["params"], found["metrics"], found["status"] = again.data.params, again.data.metrics, again.info.status
+found["tag"] = again.data.tags["team"]
+found["experiment"] = mlflow.get_experiment_by_name("from-outside").experiment_id == again.info.experiment_id
+client = mlflow.MlflowClient()
+found["artifacts"] = sorted(one.path for one in client.list_artifacts(run.info.run_id, "model"))
+path = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="model/part/more.txt")
+found["read"] = Path(path).read_text()
+listed = mlflow.search_runs(experiment_names=["from-outside"])
+found["listed"] = list(listed["run_id"]) == [run.info.run_id]
+of_job = mlflow.get_run(job)
+found["job"] = [of_job.info.run_id, of_job.info.status, of_job.data.metrics["loss"], of_job.data.params]
+found["history"] = [one.value for one in client.get_metric_history(job, "loss")]
+in_experiment = mlflow.search_runs(experiment_names=["in-jobs"], order_by=["start_time"])
+found["runs of jobs"] = list(in_experiment["tags.mlflow.runName"])
+child_of_job = f"tags.mlflow.parentRunId = '{job}'"
+children = mlflow.search_runs(experiment_names=["in-jobs"], filter_string=child_of_job)
+found["children"] = list(children["metrics.loss"])
+found["texts"] = Path(mlflow.artifacts.download_artifacts(run_id=job, artifact_path="texts/notes.txt")).read_text()
+print(json.dumps(found))
+"""
+
+AUTOLOG = """python - <<'EOF'
+import os
+import mlflow
+from sklearn.linear_model import LogisticRegression
+
+mlflow.autolog()
+LogisticRegression(C=2.0).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+run = mlflow.get_run(os.environ["AZUREML_RUN_ID"])
+assert run.data.params["C"] == "2.0", run.data.params
+assert run.data.metrics["training_accuracy_score"] == 1.0, run.data.metrics
+model = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
+assert list(model.predict([[0.0], [3.0]])) == [0, 1]
+EOF
+"""
+
+SERVE = """
+import sys
+from pathlib import Path
+from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.services.mlflow.runs import runs_of
+
+with Emulator(Path(sys.argv[1])) as emulator:
+    context = emulator.context
+    print(emulator.run(runs_of(context, context.store.workspaces[0]).ask("GET", "/version")).status, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator whose jobs are processes."""
+    settings = Settings(job_preparation=0, job_finalization=0)
+    folder = tmp_path_factory.mktemp("serving") / "emulator"
+    with Emulator(folder, runtime=ProcessRuntime(), settings=settings) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def ml_client(serving: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+    """The real SDK, on the emulator's first workspace."""
+    for name, value in azure_variables(serving).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")
+    return ml_client_of(serving, credential_of(serving))
+
+
+def run_job(ml_client: MLClient, serving: Emulator, script: str) -> Any:
+    """A job that has completed."""
+    ml_client.environments.create_or_update(Environment(name="train", image="example.azurecr.io/train:1"))
+    sent = command(
+        command=script,
+        environment="train@latest",
+        experiment_name="in-jobs",
+        display_name="training",
+        environment_variables={"PYTHONPATH": str(PLUGIN)},
+    )
+    name = ml_client.create_or_update(sent).name
+    job = serving.context.store.workspaces[0].find_job(str(name))
+    assert job is not None
+    eventually(lambda: job.is_terminal, 280)
+    assert job.status == "Completed", (job.error, (job.log_folder / "std_log.txt").read_text())
+    return job
+
+
+def run_outside(serving: Emulator, folder: Path, script: str, *arguments: str) -> dict[str, Any]:
+    """What a script says at its end that runs on this machine and knows the emulator as the SDK does."""
+    workspace = serving.context.store.workspaces[0]
+    variables = {**azure_variables(serving), "AZUREML_CURRENT_CLOUD": "AzureCloud"}
+    result = subprocess.run(
+        [
+            *(sys.executable, "-c", script, serving.base_url, serving.tenant_id, serving.client_id),
+            *(serving.client_secret, workspace.subscription_id, workspace.resource_group, workspace.name),
+            *arguments,
+        ],
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PLUGIN), **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
+
+
+def test_what_a_job_and_a_script_log_is_read_from_both_sides(
+    serving: Emulator, ml_client: MLClient, tmp_path: Path
+) -> None:
+    job = run_job(ml_client, serving, IN_JOB)
+
+    found = run_outside(serving, tmp_path, OUTSIDE, job.name)
+
+    assert "already exists" in found.pop("twice")
+    assert found == {
+        "params": {"depth": "3", "kind": "tree"},
+        "metrics": {"accuracy": 0.75},
+        "status": "FINISHED",
+        "tag": "blue",
+        "experiment": True,
+        "artifacts": ["model/part", "model/weights.txt"],
+        "read": "4",
+        "listed": True,
+        "job": [job.name, "FINISHED", 0.25, {"rate": "0.1"}],
+        "history": [0.5, 0.25],
+        "runs of jobs": ["training", "child"],
+        "children": [3.0],
+        "texts": "from the job",
+    }
+    # The tags of a run are those of its job, and its artifacts are files of the job.
+    assert ml_client.jobs.get(job.name).tags["colour"] == "green"
+    assert (part_of_job(job, "outputs") / "notes.txt").read_text() == "from the job"
+
+
+def test_a_model_that_autolog_logs_in_a_job_is_loaded_there(serving: Emulator, ml_client: MLClient) -> None:
+    run_job(ml_client, serving, AUTOLOG)
+
+
+def test_no_server_is_left_of_an_emulator_that_is_killed(tmp_path: Path) -> None:
+    # A path that is too long for a socket.
+    folder = tmp_path / ("x" * 40) / ("y" * 60)
+    command_line = [sys.executable, "-c", SERVE, str(folder)]
+    with subprocess.Popen(command_line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "200"
+        servers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+
+    assert len(servers) >= 2
+    _, alive = psutil.wait_procs(servers, timeout=60)
+    assert alive == []
