@@ -205,6 +205,11 @@ class _Client:
 _LAST = ("/_emulator/reset", "/_emulator/secret/rotate", "/_emulator/roles", "/_emulator/tokens/revoke")
 
 
+def _order(target: Target) -> tuple[bool, bool]:
+    """Return what sorts the requests that take away what others need behind them."""
+    return target.template.startswith(_LAST), target.method == "DELETE"
+
+
 @dataclass
 class _Seen:
     """What a fuzz has seen: requests by route, and those that were answered with a 5xx."""
@@ -253,7 +258,7 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
     client = _Client(emulator)
     answers: dict[str, int] = {}
 
-    for target in sorted(targets(emulator), key=lambda target: target.template.startswith(_LAST)):
+    for target in sorted(targets(emulator), key=_order):
         emulator.run(_restore(emulator))
         path = _path(target.template, target.names)
         body = json.dumps(target.body).encode()
@@ -263,7 +268,7 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
 
     client.close()
     refused = {route: status for route, status in answers.items() if status in (401, 403, 405)}
-    assert not refused
+    assert refused == {"GET /obo/{secret}/token": 401}  # the secret is that of a job with its user's identity
     assert answers["GET /{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container:[^/]+}/{blob:(?s:.+)}"] == 200
     # What is not there, and what the other requests have already changed.
     assert sum(status < 400 for status in answers.values()) > 0.8 * len(answers)
@@ -273,7 +278,7 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
 def test_no_malformed_request_is_an_error_of_the_emulator(emulator: Emulator) -> None:
     prepare(emulator)
     client, arm, seen = _Client(emulator), Arm(emulator), _Seen()
-    every = sorted(targets(emulator), key=lambda target: target.template.startswith(_LAST))
+    every = sorted(targets(emulator), key=_order)
 
     for target in every:
         emulator.run(_restore(emulator))

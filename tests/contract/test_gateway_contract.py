@@ -96,7 +96,7 @@ def test_what_is_not_emulated_has_one_answer_that_is_none_of_azures(
     assert "docs/emulator.md" in answer.body["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["Pipeline", "Sweep", "AutoML"])
+@pytest.mark.parametrize("kind", ["Sweep", "AutoML", "Spark"])
 def test_jobs_of_other_types_are_not_emulated(arm: Arm, kind: str) -> None:
     # With a member that command jobs do not have.
     answer = arm.call("PUT", "jobs/other", {"properties": {"jobType": kind, "trial": {}}})

@@ -144,13 +144,20 @@ def test_a_refusal_has_entras_form(arm: Arm) -> None:
     ],
 )
 def test_no_valid_token_no_answer(arm: Arm, header: str | None, code: str, message: str) -> None:
-    for path in ("jobs", f"/history/v1.0{arm.workspace}/rundata"):
-        refused = arm.call("GET", path, headers={"Authorization": header or ""})
+    refused = arm.call("GET", "jobs", headers={"Authorization": header or ""})
 
-        assert refused.status == 401
-        assert refused.body == {"error": {"code": code, "message": message}}
-        assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-        assert refused.headers["x-ms-failure-cause"] == "gateway"
+    assert refused.status == 401
+    assert refused.body == {"error": {"code": code, "message": message}}
+    assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
+    assert refused.headers["x-ms-failure-cause"] == "gateway"
+
+
+def test_run_history_refuses_a_request_without_a_token_in_its_own_words(arm: Arm) -> None:
+    refused = arm.call("POST", f"/history/v1.0{arm.workspace}/rundata", {}, headers={"Authorization": ""})
+
+    assert refused.status == 401
+    assert refused.body["error"]["message"] == "Bearer token not provided."
+    assert refused.body["componentName"] == "run-history"
 
 
 def test_a_token_signed_by_somebody_else_is_invalid(arm: Arm, slow: Emulator) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.contract.arm import Arm
+from tests.contract.test_page import cookie
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.app import all_routes
+from zenml_azureml.emulator.jobs.variables import experiment_id
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_folder, account_of
 
@@ -95,6 +97,12 @@ ASSETS: dict[str, dict[str, Any]] = {
     "codes": {"codeUri": "https://x.blob.core.windows.net/y/z", "properties": {"hash_sha256": "a", "hash_version": 1}},
     "components": {"componentSpec": {"type": "command", "command": "echo", "inputs": {"a": {"type": "number"}}}},
 }
+
+#: Begins the paths of services that take a token of Resource Manager.
+_WITH_TOKEN = ("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/")
+
+#: Begins the paths of the page, which takes the cookie of a browser.
+_WITH_COOKIE = ("/runs/", "/_emulator/page")
 
 #: A variable of a route's path, with or without its regular expression.
 VARIABLE = re.compile(r"\{(?P<name>\w+)(?::(?:[^{}]|\{\d+\})*)?\}")
@@ -195,13 +203,14 @@ def targets(emulator: Emulator) -> list[Target]:
     """Every route of the emulator, those of its key vaults too."""
     vault = emulator.context.store.vaults[0].address
     service = vault_service(emulator.context)
+    in_browser = cookie(Arm(emulator))
     own = [(route.method, route.path, emulator.base_url) for route in all_routes()]
     own += [
         (route.method, route.resource.canonical, vault)
         for route in service.router.routes()
         if route.resource is not None and route.method != "HEAD"
     ]
-    return [_target(emulator, *one) for one in own]
+    return [_target(emulator, *one, in_browser) for one in own]
 
 
 def admin_headers(emulator: Emulator) -> dict[str, str]:
@@ -209,7 +218,7 @@ def admin_headers(emulator: Emulator) -> dict[str, str]:
     return {**emulator.admin_headers, "Content-Type": "application/json"}
 
 
-def _target(emulator: Emulator, method: str, template: str, address: str) -> Target:
+def _target(emulator: Emulator, method: str, template: str, address: str, in_browser: Mapping[str, str]) -> Target:
     context = emulator.context
     workspace, arm = context.store.workspaces[0], Arm(emulator)
     known = {
@@ -222,6 +231,7 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         "job": "job",
         "run": "job",
         "experiment": "experiment",
+        "experiment_id": experiment_id(workspace, "experiment"),
         "asset": "asset",
         "version": "1",
         "compute": "cluster",
@@ -244,14 +254,19 @@ def _target(emulator: Emulator, method: str, template: str, address: str) -> Tar
         "container": CONTAINER if "{blob" in template or method in ("GET", "HEAD") else "made",
         "blob": BLOB,
         "secret": context.keys.machine,
+        "file": "page.js",
     }
     names = {name: known.get(name, "x") for name in web_names(template)}
     ends = [body for (verb, end), body in BODIES.items() if verb == method and template.endswith(end)]
     body: Any = ends[0] if ends else {}
     query: dict[str, str] = {"api-version": "2024-01-01-preview"}
     headers: Callable[[str, Mapping[str, str]], Mapping[str, str]]
-    if template.startswith(("/subscriptions", "/tenants", "/history", "/mlflow")):
+    if template.startswith(_WITH_TOKEN):
+        query |= {"path": "user_logs/std_log.txt"} if "/artifacts" in template else {}
         headers = lambda _path, _query: {"Authorization": f"Bearer {arm.token()}"}  # noqa: E731
+    elif template == "/" or template.startswith(_WITH_COOKIE):
+        names["workspace"] = workspace.workspace_id
+        headers = lambda _path, _query: in_browser  # noqa: E731
     elif address != emulator.base_url:
         query = {"api-version": "7.4"}
         headers = lambda _path, _query: {"Authorization": f"Bearer {arm.token(audience='https://vault.azure.net')}"}  # noqa: E731

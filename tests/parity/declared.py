@@ -47,8 +47,7 @@ DECLARED = {
     "history_run_children_first": Declared(
         "The emulator has no pipeline jobs, and only those have children.", ("length: .value has 2 recorded, 0 here",)
     ),
-    "job_put_component_not_found_404": Declared("The emulator runs command jobs only.", ("not emulated",)),
-    "job_put_sweep_2026": Declared("The emulator runs command jobs only.", ("not emulated",)),
+    "job_put_sweep_2026": Declared("The emulator has no sweeps.", ("not emulated",)),
     "workspace_diagnose_post_202": Declared(
         "In 2022 the service sent neither azureml-served-by-cluster nor the remaining reads of all principals; the "
         "emulator sends both, as in the recordings of 2026.",

@@ -110,7 +110,7 @@ def test_what_was_sent_is_what_the_job_has(emulator: Emulator, credential: Clien
     assert sent.properties["tags"] == {"zenml_step": "train"}
     assert sent.properties["environmentVariables"] == {"ZENML_STORE_API_TOKEN": "hunter2"}
     assert sent.properties["computeId"] is None
-    assert job.studio_url.startswith("https://ml.azure.com/runs/zenml-1?")
+    assert job.studio_url.startswith(f"{emulator.base_url}/runs/zenml-1?")
 
 
 def test_a_workspace_that_is_missing_is_not_taken_for_a_missing_environment(

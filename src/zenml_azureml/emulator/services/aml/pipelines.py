@@ -129,7 +129,9 @@ def spec_of(node: Mapping[str, Any], workspace: Workspace) -> Json:
     container = workspace.assets_of("components").get(name)
     version = container.versions.get(found["version"] or found["at"]) if container and found else None
     if version is None:
-        raise ServiceError(404, "UserError", f"Not found component {name}.", inner=["NotFound", "ComponentNotFound"])
+        at = (found["version"] or found["at"]) if found else ""
+        key = node.get("componentId")
+        raise ServiceError(404, "NotFound", f"key: {key}, Message: Not found component {name} (version: {at}).")
     spec: Json = version.properties["componentSpec"]
     if str(spec.get("type")) not in ("command", "CommandComponent"):
         raise not_emulated(f"A component of the type '{spec.get('type')}'")
