@@ -45,7 +45,7 @@ DECLARED = {
         ("a value recorded, absent here: .values.azureml://locations/*",),
     ),
     "history_run_children_first": Declared(
-        "The emulator has no pipeline jobs, and only those have children.", ("length: .value has 2 recorded, 0 here",)
+        "The definition of the recorded pipeline is not recorded.", ("length: .value has 2 recorded, 0 here",)
     ),
     "job_put_sweep_2026": Declared("The emulator has no sweeps.", ("not emulated",)),
     "workspace_diagnose_post_202": Declared(
