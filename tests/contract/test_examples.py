@@ -32,6 +32,7 @@ PRINTED = {
         r"DataAccessError\(NotFound\)",
         r"(?i)failed\n",
     ],
+    "two_step_pipeline.py": [r"\d+ \S+/part-aa\n", r"\d+ total", r"\['count', 'split'\]"],
     "user_identity.py": [r"knows \[.*'workspaceblobstore'"],
 }
 
