@@ -86,7 +86,9 @@ def test_a_static_pipeline_runs_with_a_step_of_our_operator_to_its_end(
     emulator = Emulator(tmp_path / "emulator", runtime=ProcessRuntime(default_interpreter=python), settings=settings)
     with emulator as jobs, zenml_server(tmp_path / "server", Path(sys.executable)) as server:
         azure = azure_variables(jobs)
-        exports = [f"export {name}='{value}'" for name, value in {**azure, "PYTHONPATH": folder}.items()]
+        exports = [f"export {name}='{value}'" for name, value in azure.items()]
+        # What is there gives the job an /app of its own.
+        exports.append(f"export PYTHONPATH='{folder}':$PYTHONPATH")
         python.write_text("\n".join(["#!/bin/sh", *exports, f'exec {sys.executable} "$@"', ""]))
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure, "PYTHONPATH": str(folder)}
         project = Project(folder, variables)
