@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -29,7 +31,9 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipelines]:
     folder, target = tmp_path_factory.mktemp("pipelines"), Target.from_environment()
     if target is not None:
         assert wire.is_installed(), "`make live` runs these tests: it guards what they cost."
-        yield at_target(folder, target)
+        # The folder's name is in variables of jobs, and pytest's has the user's name.
+        with TemporaryDirectory(prefix="live-") as plain:
+            yield at_target(Path(plain), target)
         return
     settings = Settings(compute_provisioning=0.2, job_preparation=0, job_finalization=0)
     with Emulator(folder / "emulator", runtime=ProcessRuntime(), settings=settings) as emulator:

@@ -28,8 +28,11 @@ _BEFORE = re.compile(
 _REFERENCE_OF_RUN = re.compile(r"<(\w+)-[0-9a-f]{8}>")
 #: Parts of a query that are different each time.
 _VOLATILE = re.compile(r"(?<=[?&])(?:t|c|s|h|se|st|ske|skt|sig|skoid|sktid|\$?skip(?:token)?)=[^&]*&?", re.IGNORECASE)
-#: Times in URLs and in names of versions, and durations.
-_MOMENTS = re.compile(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?Z|\d{4}(?:-\d\d){5}-\d+|\b\d\d:\d\d:\d\d\.\d+\b")
+#: Times in URLs, in names of versions and of ZenML's runs, durations, and folders of a run.
+_MOMENTS = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?Z|\d{4}(?:-\d\d){5}-\d+|\b\d\d:\d\d:\d\d\.\d+\b"
+    r"|\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d_\d+|/live-[a-z0-9_]{8}(?=/)"
+)
 #: Keys of numbers that count what the service has ever done.
 _COUNTED = frozenset({"runNumber", "rootRunNumber"})
 
@@ -79,7 +82,7 @@ def differences(azure: Mapping[str, list[Any]], emulator: Mapping[str, list[Any]
 def _steady(value: Any, key: str = "") -> Any:
     """Return a value without what is different in each answer of the same service: numbers, times, durations."""
     if isinstance(value, dict):
-        return {name: _steady(item, name) for name, item in value.items()}
+        return {_REFERENCE_OF_RUN.sub(r"<\1>", name): _steady(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_steady(item, key) for item in value]
     if key in _COUNTED and isinstance(value, int):
@@ -141,7 +144,7 @@ def _of_pair(recorded: Recorded, here: Recorded) -> Iterator[tuple[str, str]]:
         path=recorded["path"],
         request_body=recorded["request_body"],
         status=recorded["status"],
-        headers=dict(recorded["response_headers"]),
+        headers={name.lower(): value for name, value in recorded["response_headers"].items()},
         body=recorded["response_body"],
     )
     found = compare(exchange, Asked(Answer(here["status"], headers, text), "https://management.azure.com"))
@@ -221,9 +224,11 @@ def _paired_by_state(
         [state for state in one if state not in other and not _is_passing(state)]
         for one, other in ((theirs, mine), (mine, theirs))
     ]
-    for state in theirs.keys() & mine.keys():
+    both = theirs.keys() & mine.keys()
+    for state in both:
         yield theirs[state], mine[state]
-    for one, other in zip_longest(*lone):
+    # A further state that only one of the two has met depends on when they asked.
+    for one, other in zip(*lone, strict=False) if both else zip_longest(*lone):
         yield (theirs[one] if one else None, mine[other] if other else None)
 
 

@@ -204,8 +204,6 @@ def test_where_azure_is_an_emulator_nothing_differs_and_nothing_is_left(azure: A
         str(recordings),
         "--verified",
         str(verified),
-        "--tests",
-        f"not {OPERATOR}",
     )
 
     code, output = azure.run("run", *options)

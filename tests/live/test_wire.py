@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from tests.live.guard import Guard, RefusedError
 from tests.live.known import of_run
 from tests.live.ledger import Ledger
 from tests.live.sanitiser import Sanitiser
-from tests.live.target import TAG, Target
+from tests.live.target import FOLDER, RUN, TAG, WORKSPACE, Target
 from zenml_azureml.emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -107,3 +111,20 @@ def test_a_streamed_answer_can_still_be_read(emulator: Emulator, guarded: Target
 
 def test_the_wire_is_gone_afterwards(emulator: Emulator) -> None:
     assert not wire.is_installed()
+
+
+def test_a_script_passes_it_until_its_end(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"prices": {}, "most_jobs": 1, "region": "westeurope"}))
+    code = (
+        "import gc; from tests.live import wire; wire.install_for_script('x'); gc.collect(); print(wire.is_installed())"
+    )
+    environment = {
+        **{WORKSPACE: Arm(emulator).workspace, RUN: "ab12cd", FOLDER: str(tmp_path)},
+        "AZUREML_DEV_URL_MFE": emulator.base_url,
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout == "True\n", done.stderr

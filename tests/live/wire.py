@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,10 @@ class Wire:
                 stream.write(f"{label}: {request.method}: {error}\n")
 
 
+#: What nothing takes out again: the end of a context that nobody holds is its exit.
+_FOR_GOOD: list[AbstractContextManager[None]] = []
+
+
 @contextmanager
 def installed(wire: Wire) -> Iterator[None]:
     """Let all requests of this process pass it, for the length of a `with`."""
@@ -167,4 +171,6 @@ def install_for_script(label: str) -> None:
     """
     wire = from_environment()
     wire.label = lambda: label
-    installed(wire).__enter__()
+    for_good = installed(wire)
+    for_good.__enter__()
+    _FOR_GOOD.append(for_good)
