@@ -30,11 +30,11 @@ from zenml_azureml.specs.compute import ComputeSpec, ExistingCompute, Serverless
 from zenml_azureml.specs.job import JobOptions
 
 #: Images, by the Python that stands for each: with this package, without it, of another architecture, with a driver of
-#: two GPUs, and with one that fails.
+#: one GPU, and with one that fails.
 OURS, BARE, FOREIGN = "example.azurecr.io/train:1", "python:3", "arm64/python:3"
 CUDA, BROKEN_CUDA = "cuda:12", "cuda:broken"
 
-_TWO_GPUS = "echo 'GPU 0: Tesla V100 (UUID: GPU-1)'; echo 'GPU 1: Tesla V100 (UUID: GPU-2)'"
+_ONE_GPU = "echo 'GPU 0: NVIDIA A100 80GB PCIe (UUID: GPU-1)'"
 _NO_DRIVER = "echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9"
 
 
@@ -46,7 +46,7 @@ def interpreters(folder: Path) -> dict[str, Path]:
     # The header of an ELF program for AArch64 (`e_machine` 183), which no kernel of another architecture executes.
     foreign.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01\x00\x00\x00" + bytes(40))
     foreign.chmod(0o755)
-    with_driver = {CUDA: _TWO_GPUS, BROKEN_CUDA: _NO_DRIVER}
+    with_driver = {CUDA: _ONE_GPU, BROKEN_CUDA: _NO_DRIVER}
     for image, script in with_driver.items():
         programs = folder / image.replace(":", "-")
         programs.mkdir()

@@ -37,7 +37,7 @@ from zenml_azureml.specs.compute import ComputeCluster
 from zenml_azureml.specs.job import JobDistribution
 
 #: A size with two GPUs.
-TWO_GPUS = "Standard_NC48ads_A100_v4"
+ONE_GPU = "Standard_NC24ads_A100_v4"
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -189,17 +189,17 @@ def test_a_checkpoint_folder_that_cannot_be_written_fails(desk: Desk) -> None:
 
 
 def test_gpus_that_the_driver_does_not_show_fail(desk: Desk) -> None:
-    found = desk.run(image=BROKEN_CUDA, compute=SERVERLESS, instance_type=TWO_GPUS)
+    found = desk.run(image=BROKEN_CUDA, compute=SERVERLESS, instance_type=ONE_GPU)
 
     assert found[GPUS].status is Status.FAILED
-    assert found[GPUS].found.startswith(f"The driver shows 0 GPUs, and `{TWO_GPUS}` has 2 (nvidia-smi: NVIDIA-SMI has")
+    assert found[GPUS].found.startswith(f"The driver shows 0 GPUs, and `{ONE_GPU}` has 1 (nvidia-smi: NVIDIA-SMI has")
     assert "docs/gpu.md" in found[GPUS].hint
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("cuda = type('', (), {'device_count': lambda: 1}); __version__ = '2.9+cpu'", "torch 2.9+cpu shows 1 of the 2"),
+        ("cuda = type('', (), {'device_count': lambda: 0}); __version__ = '2.9+cpu'", "torch 2.9+cpu shows 0 of the 1"),
         (
             "raise OSError('libcudart.so.12: cannot open shared object file')",
             "torch cannot be imported: OSError: libcu",
@@ -212,7 +212,7 @@ def test_gpus_that_torch_does_not_show_fail(code: str, words: str, desk: Desk, t
     found = desk.run(
         image=CUDA,
         compute=SERVERLESS,
-        instance_type=TWO_GPUS,
+        instance_type=ONE_GPU,
         environment_variables={"PYTHONPATH": str(tmp_path)},
     )
 

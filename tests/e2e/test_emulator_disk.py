@@ -99,6 +99,7 @@ def message_of(arm: Arm, name: str, command: str) -> str:
     eventually(lambda: jobs[name].is_terminal, seconds=60)
     assert jobs[name].status == "Failed"
     details = arm.call("GET", f"/history/v1.0{arm.workspace}/runs/{name}/details", api_version=None)
+    assert details.status == 200, details.text
     return str(details.body["error"]["error"]["message"])
 
 

@@ -25,7 +25,7 @@ from zenml_azureml.emulator.http.recorder import FinishRecord
 from zenml_azureml.emulator.local.address import LOOPBACK, Advertised, listen_on, reachable_here, url_of
 from zenml_azureml.emulator.local.keys import stored_keys, write_curl_file
 from zenml_azureml.emulator.local.proxy import Proxy
-from zenml_azureml.emulator.local.state_folder import claim, clear_jobs
+from zenml_azureml.emulator.local.state_folder import claim, clear_jobs, folder_of_jobs
 from zenml_azureml.emulator.local.tls import certificates
 from zenml_azureml.emulator.more_workspaces import MoreWorkspaces, vault_of
 from zenml_azureml.emulator.runtimes.base import Runtime
@@ -104,6 +104,7 @@ class Emulator:
     ) -> None:
         folder = claim(folder)
         clear_jobs(folder)
+        folder_of_jobs(folder, "datastores")  # now: logs of jobs are read from it on a full disk too
         here = reachable_here(listen)
         advertised = None if advertise is None else Advertised.parse(advertise)
         hosts = [*dict.fromkeys(host.strip("[]") for host in (here, *((advertised.host,) if advertised else ())))]
