@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import trustme
@@ -124,14 +125,14 @@ PLANTS = (
         "PUT", _ECHO, r"recorded, .*\.properties\.isArchived", lambda r: _properties(r).__delitem__("isArchived"), 201
     ),
     Plant("PUT", _ECHO, r"absent here: \.properties\.novelty", _set("properties", "novelty", to=1), 201),
-    Plant("PUT", _ECHO, r"header Location: its query", _location, 201),
+    Plant("PUT", _ECHO, r"header location: its query", _location, 201),
     Plant("GET", _FAILS, r"type: \.properties\.isArchived is text", _set("properties", "isArchived", to="no")),
     Plant("GET", _FAILS, r"order: \.properties", _reversed),
     Plant("GET", _ECHO, r"identity: \.systemData", _set("systemData", "createdBy", to=_OTHER_PERSON)),
     Plant("POST", r"/rundata$", r"\.runMetadata\.planted", _set("runMetadata", "planted", to={})),
     Plant("GET", r"/details$", r"\.logFiles\.user_logs/extra", _set("logFiles", "user_logs/extra.txt", to="x")),
     Plant("GET", r"/vmSizes$", r"length: \.value", _without_last),
-    Plant("GET", r"/vmSizes$", r"header Content-Type", _other_type),
+    Plant("GET", r"/vmSizes$", r"header content-type", _other_type),
     Plant("PUT", _CPU, r"\| status \|", _status(200), 201, after=1),
     Plant("PUT", _OURS, r"header x-ms-response-type", _without_header("x-ms-response-type"), 201),
     Plant("GET", _GONE, r"type: \.properties\.isArchived is null", _set("properties", "isArchived", to=None)),
@@ -207,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in answer.headers.items()
             if name.lower() not in _OF_CONNECTION
         }
-        content = answer.content.replace(behind.encode(), here.encode())
+        # Without the scheme: MLflow's address has another one.
+        content = answer.content.replace(urlsplit(behind).netloc.encode(), urlsplit(here).netloc.encode())
         reply = Reply(answer.status_code, headers, None)
         try:
             reply.body = json.loads(content)
