@@ -24,6 +24,7 @@ from tests.contract.waiting import eventually
 from tests.docker.base_image import push
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.jobs import layout
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.processes import job_processes
 from zenml_azureml.emulator.local.state_folder import claim
@@ -152,7 +153,7 @@ class TestWhatAJobSees:
         assert log_source(job).split("\n") == [str(96 * 1024**2), "of the arguments", "512", "node", ""]
 
     def test_its_inputs_and_outputs_where_its_command_says(self, launch: Launch, tmp_path: Path) -> None:
-        output = tmp_path / "jobs" / "job" / "outputs" / "model"
+        output = layout.data_folder(tmp_path / "jobs" / "job") / "model"
         job = launch(f"echo trained > {output}/weights")
         output.mkdir(parents=True)
 
