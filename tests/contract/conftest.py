@@ -15,6 +15,7 @@ from tests.live.arm import LiveArm, chosen_target
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 
 #: The workspace of the recordings, whose names were masked before they were published.
@@ -41,6 +42,22 @@ def slow(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) ->
     with Emulator(tmp_path / "slow", runtime=runtime, clock=clock, settings=settings) as emulator:
         point_clients_at(emulator, monkeypatch)
         yield emulator
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator for all tests of a module, with processes; each test has jobs of its own."""
+    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0, rate_limits=False)
+    folder = tmp_path_factory.mktemp("bench")
+    with Emulator(folder / "emulator", runtime=ProcessRuntime(grace=0.1), settings=settings) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(bench: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
+    """The real SDK on it."""
+    point_clients_at(bench, monkeypatch)
+    return ml_client_of(bench, credential_of(bench))
 
 
 @pytest.fixture

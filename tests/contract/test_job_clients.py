@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,9 @@ from azure.ai.ml import AmlTokenConfiguration, MLClient, UserIdentityConfigurati
 from azure.ai.ml.entities import Environment, JupyterLabJobService
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from tests.conftest import credential_of, ml_client_of, point_clients_at
 from tests.contract.arm import Arm
 from tests.contract.test_job_data import error_of, folder_of, log_of, ran
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 ENVIRONMENT = Environment(name="ours", version="1", image="python:3.12")
 
@@ -31,20 +27,6 @@ names = [os.environ[f"AZUREML_ARM_{name}"] for name in ("SUBSCRIPTION", "RESOURC
 client = MLClient(AzureMLOnBehalfOfCredential(), *names)
 print(client.jobs.get(os.environ["AZUREML_RUN_ID"]).status)
 """
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0, rate_limits=False)
-    folder = tmp_path_factory.mktemp("bench")
-    with Emulator(folder / "emulator", runtime=ProcessRuntime(grace=0.1), settings=settings) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def client(bench: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
-    point_clients_at(bench, monkeypatch)
-    return ml_client_of(bench, credential_of(bench))
 
 
 def test_a_job_is_deleted_with_its_files(client: MLClient, bench: Emulator) -> None:

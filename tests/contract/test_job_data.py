@@ -12,31 +12,13 @@ from azure.ai.ml import Input, MLClient, Output, command
 from azure.ai.ml.constants import AssetTypes, InputOutputModes
 from azure.ai.ml.entities import Data, Environment, Job, Model
 
-from tests.conftest import credential_of, ml_client_of, point_clients_at
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.https_server import https_server
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.state import TERMINAL_STATES
 
 ENVIRONMENT = Environment(name="ours", version="1", image="python:3.12")
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """One emulator for all: each test has jobs of its own."""
-    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0, rate_limits=False)
-    folder = tmp_path_factory.mktemp("bench")
-    with Emulator(folder / "emulator", runtime=ProcessRuntime(grace=0.1), settings=settings) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def client(bench: Emulator, monkeypatch: pytest.MonkeyPatch) -> MLClient:
-    point_clients_at(bench, monkeypatch)
-    return ml_client_of(bench, credential_of(bench))
 
 
 def ran(client: MLClient, job: Any) -> Job:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.warm import ROOT
-from tests.e2e.warm_server import take_over
+from tests.e2e.warm_server import import_with_zenml, take_over
 from zenml_azureml.emulator.runtimes.process import app_shim
 
 #: What a step's entrypoint imports, and the materializers that the integrations bring.
@@ -46,26 +46,13 @@ def main() -> None:
     python_path = [entry for entry in sys.path if entry not in ("", str(ROOT))]
     # Modules keep `open` under names of their own, e.g. `tarfile`: so it is replaced before, and led on afterwards.
     app_shim.install("/nowhere")
-    _import_everything()
+    import_with_zenml(_MODULES)
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
     asked = _serve(listening)
     if asked is not None:
         _become(asked, python_path)
-
-
-def _import_everything() -> None:
-    for module in _MODULES:
-        importlib.import_module(module)
-    from zenml.config.global_config import GlobalConfiguration
-    from zenml.environment import Environment
-    from zenml.integrations.registry import integration_registry
-
-    integration_registry.activate_integrations()
-    packages = Environment.get_python_packages()  # `pip freeze`
-    Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
-    assert GlobalConfiguration.get_instance() is None
 
 
 def _serve(listening: socket.socket) -> dict[str, Any] | None:

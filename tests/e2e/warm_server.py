@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ REQUEST_BYTES = 1 << 20
 def main() -> None:
     """Serve the socket that is stdin. Returns in the forked processes, and there after the program."""
     control = socket.socket(fileno=0)
-    _import_everything()
+    import_with_zenml(_MODULES_OF_SERVER if "ZENML_SERVER" in os.environ else _MODULES)
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
@@ -57,8 +58,12 @@ _MODULES = (
 _MODULES_OF_SERVER = ("uvicorn", "zenml.zen_server.zen_server_api")
 
 
-def _import_everything() -> None:
-    modules = _MODULES_OF_SERVER if "ZENML_SERVER" in os.environ else _MODULES
+def import_with_zenml(modules: Iterable[str]) -> None:
+    """Import ZenML and further modules, and do once what each ZenML process does again.
+
+    Args:
+        modules: Their names.
+    """
     for module in modules:
         importlib.import_module(module)
     from zenml.config.global_config import GlobalConfiguration
