@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zenml.exceptions import RunInterruptedException
 
 from tests.azure.check_jobs import BARE, BROKEN_CUDA, CUDA, FOREIGN, OURS, SERVERLESS, Desk, interpreters
 from tests.conftest import point_clients_at
@@ -33,6 +36,7 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.exceptions import QueueTimeoutError
+from zenml_azureml.lifecycle.stop_signals import SIGNALS, STOP_SIGNALS
 from zenml_azureml.specs.compute import ComputeCluster
 from zenml_azureml.specs.job import JobDistribution
 
@@ -297,6 +301,29 @@ def test_a_signal_at_any_moment_cancels_the_job_or_says_how(signals: int, desk: 
     else:
         assert f"az ml job cancel --name {name}" in said[-1]
     assert desk.secrets() == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_exception_python_drops_cancels_the_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.emulator.context.settings, "job_preparation", 3600)
+    planned = desk.planned(image=BARE)
+    handlers = [(number, signal.getsignal(number)) for number in SIGNALS]
+    said: list[str] = []
+
+    def interrupted(sentence: str) -> None:
+        said.append(sentence)
+        if len(said) == 1:
+            weakref.finalize(Desk(desk.emulator, desk.workspace), signal.raise_signal, signal.SIGINT)
+
+    STOP_SIGNALS.notice()
+    try:
+        with pytest.raises(RunInterruptedException):
+            CheckRun(desk.workspace, planned, SYSTEM_TIME, interrupted).run()
+    finally:
+        for number, handler in handlers:
+            signal.signal(number, handler)
+
+    assert said[-1] == f"The job `{planned.spec.name}` has ended: Canceled."
 
 
 def test_a_job_that_is_queued_for_longer_than_the_settings_allow_is_cancelled(

@@ -193,7 +193,7 @@ def test_a_signal_cancels_the_job_and_waits_for_its_end(
 
     client.send_signal(number)
 
-    output, _ = client.communicate(timeout=60)
+    output, _ = client.communicate(timeout=120)
     assert client.wait() == code, output
     assert f"The job `{job.name}` has ended: Canceled." in output
     assert job.status == "Canceled"

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+from zenml.exceptions import RunInterruptedException
 
 from zenml_azureml.cli.findings import Report, show_findings
 from zenml_azureml.cli.output import echo
@@ -17,9 +18,6 @@ from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from zenml_azureml.step_operator import AzureMLStepOperator
-
-#: Exit code after Ctrl+C, as shells have it.
-_INTERRUPTED = 130
 
 
 def run_and_report(
@@ -56,8 +54,8 @@ def run_and_report(
     STOP_SIGNALS.notice()
     try:
         outcome = check.run()
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    except (KeyboardInterrupt, RunInterruptedException):
+        sys.exit(128 + STOP_SIGNALS.last)  # as shells have it
     findings = outcome.findings if as_json else show_findings(operator, outcome.findings)
     job = {"job": outcome.job, "studio_url": outcome.studio_url}
     return Report(operator.name, operator.config.workspace_name, tuple(findings), job)

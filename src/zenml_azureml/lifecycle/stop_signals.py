@@ -38,11 +38,13 @@ class StopSignals:
 
     Attributes:
         number: Number of signals so far.
+        last: The last of them; SIGINT if there was none.
         guards: The objects whose `busy` is True while they have jobs that must not outlive the process.
     """
 
     def __init__(self) -> None:
         self.number = 0
+        self.last: int = signal.SIGINT
         self.guards: WeakSet[Any] = WeakSet()
         self._noticed: set[signal.Signals] = set()
         self._searched_by: WeakSet[threading.Thread] = WeakSet()
@@ -140,6 +142,7 @@ class _Handler:
         self._previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._interruptions.last = number
         self._interruptions.number += 1
         if frame is not None and sys._getframe().f_back is not frame:
             return  # called by ZenML's handler, which has replaced this one and raises by itself

@@ -18,6 +18,7 @@ from zenml_azureml.doctor.run_job.verdicts import Expected, findings
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.canceller import CONFIRMATION, SUBMIT_LAG
 from zenml_azureml.lifecycle.outcome import job_failure, overdue
+from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import masked, remember
 from zenml_azureml.submission.exposure import refuse_public_secrets
@@ -120,6 +121,7 @@ class CheckRun:
 
         Raises:
             AzureMLError: If the job cannot be submitted or watched.
+            RunInterruptedException: If a signal came whose own exception was lost.
         """
         spec = self._planned.spec
         remember(secret_values(spec))
@@ -134,6 +136,7 @@ class CheckRun:
 
     def _submit_and_wait(self) -> tuple[SubmittedJob, JobHandle]:
         planned, submitted = self._planned, None
+        check_signals = STOP_SIGNALS.checker()
         try:
             submitted = self._workspace.submit(
                 planned.spec,
@@ -145,6 +148,7 @@ class CheckRun:
             self._say(f"Submitted the job `{submitted.name}`: {submitted.studio_url}")
             job = self._watch(submitted.studio_url)
             while not job.wait(_LOOK_AGAIN):
+                check_signals()
                 late = overdue(job, planned.queue_timeout)
                 if late is not None:
                     raise late
