@@ -16,7 +16,7 @@ from pathlib import Path
 LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 #: So many tests may fail and be repeated. More have a cause in common.
-MOST = 3
+MOST = 5
 
 
 def main() -> int:

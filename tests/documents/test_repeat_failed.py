@@ -54,7 +54,7 @@ def test_a_test_that_fails_twice_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "names.txt").exists()
 
 
-@pytest.mark.parametrize("failures", [0, 4])
+@pytest.mark.parametrize("failures", [0, 6])
 def test_none_and_many_failures_are_not_repeated(tmp_path: Path, failures: int) -> None:
     functions = [FAILS_ONCE.replace("fails_once", f"f{n}").replace("mark", f"mark{n}") for n in range(failures)]
     (tmp_path / "test_it.py").write_text("\n".join(functions) or "raise RuntimeError('cannot be imported')")
