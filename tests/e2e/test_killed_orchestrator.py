@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from pathlib import Path
 
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
@@ -11,6 +12,7 @@ from tests.e2e.conftest import Project
 from tests.e2e.killed import DYNAMIC, STATIC, ask, database, jobs_of, statuses
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.runtimes.process.job_folder import JobFolder
 from zenml_azureml.emulator.state import Job
 
 #: What a process that was started in the place of the killed one has to begin with, and its last words: it is killed
@@ -132,9 +134,15 @@ def restarted(project: Project) -> str:
     ids = ask(project, "run = last_run(); print(run.snapshot.id, run.id)").split()[-2:]
     source = "zenml.pipelines.dynamic.entrypoint_configuration.DynamicPipelineEntrypointConfiguration"
     arguments = ["--entrypoint_config_source", source, "--snapshot_id", ids[0], "--run_id", ids[1]]
+    pod = JobFolder(project.folder / "pod")
+    pod.prepare(Path(project.python))  # the entrypoint writes to `/app`, which is the pod's and not this machine's
     done = subprocess.run(
         [project.python, "-m", "zenml.entrypoints.entrypoint", *arguments],
-        env={**project.environment, "ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL": "0.5"},
+        env={
+            **project.environment,
+            "ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL": "0.5",
+            "PYTHONPATH": str(pod.shim),
+        },
         cwd=project.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -50,7 +50,10 @@ if __name__ == "__main__":
 
 #: What the container of a step runs, in time that passes 20 times as fast for the operator.
 STEP = """
-import sys, time
+import os, sys, time
+from zenml_azureml.emulator.runtimes.process import app_shim
+
+app_shim.install(os.path.abspath("app"))  # the entrypoint writes to `/app`, which is the container's
 from zenml.entrypoints.entrypoint import main
 from zenml_azureml.step_operator import AzureMLStepOperator
 
