@@ -30,8 +30,8 @@ test-long: setup ## Run the tests of many nodes, evictions and secrets in whole 
 test-documents: setup .venv-tools/.installed ## Run every code block of the documents, follow their links, try the benchmarks
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal tests/documents
 
-test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root)
-	tests/docker/run
+test-docker: setup ## Run the tests that need a Docker engine; installs and starts what they need (root, WEEKLY=1)
+	WEEKLY=$(WEEKLY) tests/docker/run
 
 compare-docker: setup ## Run the same pipelines with the built-in operator and with this one, in containers (root)
 	tests/docker/install engine

@@ -90,8 +90,8 @@ def square(number: int) -> int:
 
 
 @step
-def numbers() -> list[int]:
-    return list(range(20))
+def numbers(count: int) -> list[int]:
+    return list(range(count))
 
 
 @step
@@ -101,7 +101,12 @@ def total(squares: list[int]) -> int:
 
 @pipeline(dynamic=True, enable_cache=False, settings={"docker": DOCKER}, depends_on=[square])
 def mapped() -> None:
-    total(square.map(numbers()))
+    total(square.map(numbers(6)))
+
+
+@pipeline(dynamic=True, enable_cache=False, settings={"docker": DOCKER}, depends_on=[square])
+def mapped_to_20() -> None:
+    total(square.map(numbers(20)))
 
 
 @pipeline(enable_cache=False, settings={"docker": DOCKER})
