@@ -355,10 +355,16 @@ def test_an_identity_without_a_role_on_the_storage_is_named_with_the_role(bench:
     ],
 )
 def test_where_the_identity_is_not_known_the_job_decides(bench: Bench, private: str, settings: dict[str, Any]) -> None:
-    assert bench.prepare(StepData(uuid4()), inputs={"a": private}, **settings)
+    prepared = bench.prepare(StepData(uuid4()), inputs={"a": private}, **settings)
+
+    assert prepared.resolution.options.inputs[0].path == private
 
 
 def test_a_datastore_with_credentials_needs_no_identity(bench: Bench) -> None:
     cluster(bench, "any", identity=False)
 
-    assert bench.prepare(StepData(uuid4()), inputs={"a": f"{STORE}a/"}, outputs={"b": {}}, **on("any"))
+    bench.sent()
+
+    bench.prepare(StepData(uuid4()), inputs={"a": f"{STORE}a/"}, outputs={"b": {}}, **on("any"))
+
+    assert bench.sent() == ["GET datastores/workspaceblobstore", "GET datastores"]

@@ -63,7 +63,7 @@ def test_each_form_of_a_path_and_each_mode_reaches_the_job(path: str, mode: str 
     )
 
     assert options.inputs == (DataInput("a", path, "uri_file", mode),)
-    assert job.inputs["a"].path == path
+    assert job.inputs["a"].path == path.replace("azureml:/subscriptions", "/subscriptions")
     assert (job.inputs["a"].type, job.inputs["a"].mode) == ("uri_file", mode)
 
 

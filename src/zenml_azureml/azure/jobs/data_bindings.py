@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from azure.ai.ml import Input, Output
@@ -9,13 +10,19 @@ from azure.ai.ml import Input, Output
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.specs.data import DataInput, DataOutput
 
+_ID_PREFIX = re.compile(r"azureml:/(?!/)", re.IGNORECASE)
+
 #: The type of inputs without one, as the SDK has it.
 DEFAULT_TYPE = "uri_folder"
 
 
 def inputs_of(inputs: Iterable[DataInput]) -> dict[str, Input] | None:
     """Return the inputs of a job; None if it has none."""
-    return {one.name: Input(type=one.type or DEFAULT_TYPE, path=one.path, mode=one.mode) for one in inputs} or None
+    return {
+        # The SDK takes an ARM id only without its prefix.
+        one.name: Input(type=one.type or DEFAULT_TYPE, path=_ID_PREFIX.sub("/", one.path), mode=one.mode)
+        for one in inputs
+    } or None
 
 
 def outputs_of(outputs: Iterable[DataOutput], checkpoints: str | None) -> dict[str, Output] | None:
