@@ -28,10 +28,12 @@ from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.state import TERMINAL_STATES, Job
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.lifecycle.lineage import inputs_as_metadata, outputs_as_metadata
-from zenml_azureml.lifecycle.state import StepPhase, StepState
+from zenml_azureml.lifecycle.state import StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.step_data import PreparedData, StepData
+from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import run_data
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.step_plan import plan_of
@@ -368,3 +370,30 @@ def test_a_datastore_with_credentials_needs_no_identity(bench: Bench) -> None:
     bench.prepare(StepData(uuid4()), inputs={"a": f"{STORE}a/"}, outputs={"b": {}}, **on("any"))
 
     assert bench.sent() == ["GET datastores/workspaceblobstore", "GET datastores"]
+
+
+def test_a_submission_with_missing_data_creates_no_compute_and_no_job(bench: Bench) -> None:
+    step = bench.step(inputs={"a": "azureml:absent:1"}, size="Standard_DS3_v2", **on("never"))
+    jobs = AzureJobs(SimpleNamespace(workspace=lambda _settings: bench.workspace))
+
+    event = StepSubmitter(uuid4(), jobs).submit(step, 0, Request(no_job, lambda: None))
+
+    assert isinstance(event, SubmitFailed)
+    assert "no version `1` of the data asset `absent`" in str(event.error)
+    assert bench.sent() == ["GET data/absent/versions/1"]
+
+
+def no_job(_options: JobOptions, _target: int) -> JobSpec:
+    raise AssertionError("a job was built")
+
+
+def test_a_credential_that_may_not_read_data_gets_azures_message(bench: Bench) -> None:
+    bench.asset("hidden", "1")
+    assert bench.arm.call("POST", "/_emulator/roles", {"roles": []}).status == 200
+    try:
+        with pytest.raises(
+            AzureMLError, match=r"Failed to look up the data asset `hidden` of `inputs\['a'\]`(?s:.*)Azure: "
+        ):
+            bench.prepare(StepData(uuid4()), inputs={"a": "azureml:hidden:1"})
+    finally:
+        assert bench.arm.call("POST", "/_emulator/roles", {"roles": ["Owner"]}).status == 200
