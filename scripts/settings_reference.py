@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
 from zenml_azureml.settings.aliases import ALIASES
+from zenml_azureml.settings.data import AzureMLDataInput, AzureMLDataOutput
 from zenml_azureml.settings.distribution import AzureMLDistribution
 from zenml_azureml.settings.models import (
     AzureMLComputeMode,
@@ -38,7 +39,16 @@ _WAITING = (
 )
 _JOB = (
     *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),
-    *("environment_variables", "secrets_via", "key_vault", "identity", "identity_client_id", "services"),
+    *(
+        "environment_variables",
+        "secrets_via",
+        "key_vault",
+        "identity",
+        "identity_client_id",
+        "services",
+        "inputs",
+        "outputs",
+    ),
 )
 _MODES = {
     AzureMLComputeMode.SERVERLESS: "serverless",
@@ -54,6 +64,8 @@ _WORDS = {
     AzureMLComputeSchedule: "schedules",
     AzureMLJobService: "a service",
     AzureMLDistribution: "a distribution",
+    AzureMLDataInput: "an input",
+    AzureMLDataOutput: "an output",
 }
 
 
@@ -71,6 +83,8 @@ def tables() -> dict[str, str]:
         "cloud": _table(AzureMLStepOperatorSettings, _CLOUD),
         "config": _table(AzureMLStepOperatorConfig, own),
         "distribution": _table(AzureMLDistribution, AzureMLDistribution.model_fields),
+        "inputs": _table(AzureMLDataInput, AzureMLDataInput.model_fields),
+        "outputs": _table(AzureMLDataOutput, AzureMLDataOutput.model_fields),
         "services": _table(AzureMLJobService, AzureMLJobService.model_fields),
         "schedules": _table(AzureMLComputeSchedule, AzureMLComputeSchedule.model_fields),
     }

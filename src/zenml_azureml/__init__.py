@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zenml_azureml.checkpoints import checkpoint_dir
+    from zenml_azureml.data_paths import input_path, input_uri, output_path, output_uri
     from zenml_azureml.exceptions import (
         AuthenticationError,
         AzureMLError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         QueueTimeoutError,
     )
     from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
+    from zenml_azureml.plugin.data_options import azureml_data
     from zenml_azureml.plugin.flavor import AzureMLStepOperatorFlavor
     from zenml_azureml.run_store.server_retries import ServerUnavailableError
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
@@ -39,7 +41,12 @@ __all__ = [
     "NoCapacityError",
     "QueueTimeoutError",
     "ServerUnavailableError",
+    "azureml_data",
     "checkpoint_dir",
+    "input_path",
+    "input_uri",
+    "output_path",
+    "output_uri",
 ]
 
 _HOME_OF = {
@@ -55,7 +62,12 @@ _HOME_OF = {
     "AzureMLStepOperatorFlavor": "zenml_azureml.plugin.flavor",
     "AzureMLStepOperatorSettings": "zenml_azureml.settings.models",
     "ServerUnavailableError": "zenml_azureml.run_store.server_retries",
+    "azureml_data": "zenml_azureml.plugin.data_options",
     "checkpoint_dir": "zenml_azureml.checkpoints",
+    "input_path": "zenml_azureml.data_paths",
+    "input_uri": "zenml_azureml.data_paths",
+    "output_path": "zenml_azureml.data_paths",
+    "output_uri": "zenml_azureml.data_paths",
 }
 
 

@@ -16,6 +16,7 @@ from tests.contract.arm import Arm
 from zenml_azureml.azure.jobs.manifest import as_yaml, spec_of
 from zenml_azureml.azure.jobs.submitter import build_command_job, environment_name
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.specs.data import DataInput, DataOutput
 from zenml_azureml.specs.job import JobIdentity, JobOptions, JobService, JobSpec
 
 IMAGE = "example.azurecr.io/zenml:train-1"
@@ -29,6 +30,7 @@ REQUEST = JobSpec(
     tags={"zenml_step": "trainer", "zenml_run_1": "", "number": "1"},
     own_tag="zenml_step",
 )
+WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
 ALL = JobOptions(
     display_name="My job",
     description="What it is: a test # no comment",
@@ -50,6 +52,19 @@ ALL = JobOptions(
     job_tier="spot",
     priority="low",
     locations=("westeurope",),
+    inputs=(
+        DataInput("train", "azureml://datastores/workspaceblobstore/paths/a/", "uri_folder", "download"),
+        DataInput("words", "azureml:words:3", "uri_file"),
+        DataInput("by_id", f"{WORKSPACE}/data/words/versions/3", "uri_file"),
+        DataInput("by_prefixed_id", f"azureml:{WORKSPACE}/data/words/versions/3", "uri_file"),
+        DataInput("web", "https://example.com/a.csv", "uri_file", "direct"),
+        DataInput("blob", "wasbs://container@account.blob.core.windows.net/a"),
+        DataInput("shared", "azureml://registries/shared/data/images/versions/3", "uri_folder"),
+    ),
+    outputs=(
+        DataOutput("model", register_as="files"),
+        DataOutput("late", "uri_file", path="azureml://datastores/d/paths/a", mode="upload"),
+    ),
 )
 
 
@@ -58,11 +73,21 @@ def put(client: MLClient, emulator: Emulator, job: Any) -> dict[str, Any]:
     name = client.jobs.create_or_update(job).name
     properties = emulator.context.store.workspaces[0].jobs[name].properties
     sent = {"command", "computeId", "description", "displayName", "environmentId", "environmentVariables", "tags"}
-    sent |= {"experimentName", "identity", "limits", "queueSettings", "resources", "distribution", "isArchived"}
+    sent |= {
+        "inputs",
+        "experimentName",
+        "identity",
+        "limits",
+        "queueSettings",
+        "resources",
+        "distribution",
+        "isArchived",
+    }
     # What the service itself adds as a job goes on.
     properties = {**properties, "tags": {k: v for k, v in properties["tags"].items() if not k.startswith("_aml_")}}
     services = {key: value for key, value in properties["services"].items() if key not in ("Tracking", "Studio")}
-    return {**{key: properties[key] for key in sent if key in properties}, "services": services}
+    outputs = {key: value for key, value in properties["outputs"].items() if key != "default"}
+    return {**{key: properties[key] for key in sent if key in properties}, "services": services, "outputs": outputs}
 
 
 @pytest.mark.parametrize(

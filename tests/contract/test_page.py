@@ -47,6 +47,7 @@ def paths(arm: Arm) -> list[str]:
     return [
         "/",
         "/runs/job",
+        "/data/asset/1/details",
         PAGE,
         f"{PAGE}/page.js",
         f"{PAGE}/page.css",
@@ -139,6 +140,7 @@ def test_links_to_studio_lead_to_the_job(arm: Arm) -> None:
     assert (status, headers["location"]) == (303, f"{PAGE}#/jobs/{workspace.workspace_id}/job")
     link_of_another = get(arm, "/runs/none?wsid=/x", {**cookie(arm), "Sec-Fetch-Site": "cross-site"})
     assert link_of_another[2]["location"] == f"{PAGE}#/jobs"
+    assert get(arm, "/data/asset/1/details?wsid=/x", cookie(arm))[2]["location"] == f"{PAGE}#/jobs"
 
 
 def data_of(arm: Arm, path: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from zenml.config.source import Source, SourceType
 from zenml.config.step_configurations import Step, StepConfiguration, StepSpec
 from zenml.models import PipelineSnapshotBase
 
-from zenml_azureml import AzureMLStepOperatorSettings
+from zenml_azureml import AzureMLStepOperatorSettings, azureml_data
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.plugin.preflight import pipeline_warnings, refuse_images_without_package, steps_without_operator
 from zenml_azureml.settings.of_steps import SettingsOfSteps
@@ -107,6 +107,40 @@ def test_a_step_that_heartbeats_cannot_end_while_it_is_queued_is_not() -> None:
     assert len(heartbeat_warnings(remote, queue_timeout_minutes=30)) == 1
     own = with_heartbeats(compiled(step("remote", "azure", queue_timeout_minutes=10)))
     assert heartbeat_warnings(own, queue_timeout_minutes=60) == []
+
+
+def data_warnings(*steps: Step, enable_cache: bool | None = None) -> list[str]:
+    snapshot = compiled(*steps)
+    configuration = snapshot.pipeline_configuration.model_copy(update={"enable_cache": enable_cache})
+    changed = snapshot.model_copy(update={"pipeline_configuration": configuration})
+    return pipeline_warnings(changed, "azure", SettingsOfSteps("azure", {}), "local")
+
+
+def changed(step: Step, **values: Any) -> Step:
+    return step.model_copy(update={"config": step.config.model_copy(update=values)})
+
+
+INPUTS = {"train": "azureml:images:3"}
+
+
+def test_a_cached_step_with_data_outside_of_its_cache_key_is_named_with_the_helper() -> None:
+    reads = step("reads", "azure", inputs=INPUTS)
+    other = azureml_data(inputs={"train": "azureml:images:4"})["environment"]
+
+    for found in (data_warnings(reads), data_warnings(changed(reads, environment=other), enable_cache=True)):
+        (warning,) = found
+        assert warning.startswith("The step `reads` has `inputs`, which are not part of ZenML's cache key")
+        assert "`reads.with_options(**zenml_azureml.azureml_data(inputs=..., outputs=...))`" in warning
+
+
+def test_a_step_that_is_not_cached_or_has_its_data_in_its_cache_key_is_not() -> None:
+    reads = step("reads", "azure", inputs=INPUTS)
+
+    assert data_warnings(changed(reads, environment=azureml_data(inputs=INPUTS)["environment"])) == []
+    assert data_warnings(changed(reads, enable_cache=False), enable_cache=True) == []
+    assert data_warnings(reads, enable_cache=False) == []
+    assert len(data_warnings(changed(reads, enable_cache=True), enable_cache=False)) == 1
+    assert data_warnings(step("writes", "azure", outputs={"model": {}}), step("elsewhere", "b", inputs=INPUTS)) == []
 
 
 def build(**docker: Any) -> BuildConfiguration:

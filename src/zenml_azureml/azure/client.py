@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,9 @@ from zenml_azureml.azure.compute.estimate import Estimate, estimate
 from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
+from zenml_azureml.azure.data.assets import FoundAsset
+from zenml_azureml.azure.data.lookup import DataLookup
+from zenml_azureml.azure.data.written import written_data
 from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
 from zenml_azureml.azure.jobs.details import JobDetails, describe_job
 from zenml_azureml.azure.jobs.handle import JobHandle
@@ -66,6 +69,8 @@ class Workspace:
         self._monitor = JobMonitor(self._connection, time)
         self._leases = ComputeUsage()
         self._secrets = SecretDelivery(self._connection, time)
+        #: Look-ups of the data of jobs, without retries.
+        self.data = DataLookup(self._connection)
 
     def submit(
         self,
@@ -159,6 +164,16 @@ class Workspace:
             return fetch_metrics(self._connection, job_name)
         except AzureError as error:
             raise to_azureml_error(f"read the metrics of the job `{job_name}`", error, self.address) from error
+
+    def written_data(self, job_name: str, outputs: Iterable[str]) -> dict[str, FoundAsset]:
+        """Return what a job has written. See `data.written.written_data`."""
+        return written_data(self._connection, job_name, outputs)
+
+    def retrying(
+        self, action: str, work: Callable[[], T], *, patience: timedelta, check: Callable[[], None] = lambda: None
+    ) -> T:
+        """Call a function again while Azure is unreachable. See `retry.with_retries`."""
+        return with_retries(action, work, patience, self._time, check=check)
 
     def watch(self, job_name: str, options: WatchOptions) -> JobHandle:
         """Watch a job; a second call returns the same handle. See `JobMonitor.watch`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zenml.logger import get_logger
 
 from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import StepExecution
+from zenml_azureml.lifecycle.lineage import outputs_as_metadata
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
 
@@ -100,6 +101,19 @@ class AzureJobs:
         except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its metrics
             reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
             logger.warning("Could not read the metrics of step `%s`: %s", step.name, " ".join(reason.split()))
+            return {}
+
+    def written_data(self, step: StepExecution, job: JobHandle) -> dict[str, Any]:
+        """Return what a step's job has written, as metadata. Never raises: a failure is logged."""
+        outputs = step.plan.targets[step.state.attempt.target].resolution.options.outputs
+        if not outputs or job.phase.value != "completed":
+            return {}
+        try:
+            assets = self.workspace(step).written_data(job.name, [one.name for one in outputs])
+            return outputs_as_metadata(outputs, assets, job.studio_url)
+        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its outputs
+            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
+            logger.warning("Could not read the outputs of step `%s`: %s", step.name, " ".join(reason.split()))
             return {}
 
     def release(self, step: StepExecution) -> None:

@@ -64,7 +64,7 @@ class Publisher:
         """
         try:
             if job.error is None:
-                self._save_cost_and_metrics(step, job)
+                self._save_facts(step, job)
             because = self._executions.why_stopped(step)
             return conclude(job, step.step_run, because=because, history=history(step.state.attempts))
         except ServerUnavailableError as away:
@@ -140,16 +140,19 @@ class Publisher:
         UNCAUGHT.show(error)
         return error
 
-    def _save_cost_and_metrics(self, step: StepExecution, job: JobHandle) -> None:
+    def _save_facts(self, step: StepExecution, job: JobHandle) -> None:
         # If the process that submitted the job was killed before it could save it.
         is_known = step_runs.is_recorded(step.step_run)
         ahead = {} if is_known else {**step_runs.facts_of(job), **cost_ahead(step.state.attempt)}
         metrics = self._jobs.metrics(step)
         if metrics:
             ahead[METRICS_KEY] = metrics
+        ahead |= self._jobs.written_data(step, job)
         try:
             save(step.step_run, self._component_id, step.state.attempts, ahead)
         except ServerUnavailableError:
             raise  # the end of the step cannot be saved either
         except Exception as error:  # noqa: BLE001 - how the step ended is worth more than what it cost
-            logger.warning("Could not save the cost and the metrics of the step `%s`: %s", step.name, error)
+            logger.warning(
+                "Could not save the cost, the metrics and the outputs of the step `%s`: %s", step.name, error
+            )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zenml.logger import get_logger
@@ -16,6 +16,7 @@ from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_jobs, short
 from zenml_azureml.lifecycle.state import Event, JobAccepted, NoCapacity, SubmitFailed
 from zenml_azureml.lifecycle.step_checks import Check
+from zenml_azureml.lifecycle.step_data import StepData
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
@@ -69,7 +70,7 @@ def first_request(build: JobBuilder, checkpoints: str, check: Check, before: Che
 
 
 class StepSubmitter:
-    """Submits the steps of one operator. Thread-safe: it has no state.
+    """Submits the steps of one operator. Thread-safe, as its parts are.
 
     Args:
         component_id: Id of the operator on ZenML's server.
@@ -79,6 +80,7 @@ class StepSubmitter:
     def __init__(self, component_id: UUID, jobs: AzureJobs) -> None:
         self._component_id = component_id
         self._jobs = jobs
+        self._data = StepData(component_id)
 
     def next_request(self, step: StepExecution, check: Check) -> Request:
         """Return the request for a further job of a step, like its newest one, which has ended.
@@ -129,14 +131,16 @@ class StepSubmitter:
 
         here = step.plan.targets[target]
         try:
-            resolution = with_secrets(here.resolution)
+            workspace, resolution = self._jobs.workspace(step, target), with_secrets(here.resolution)
+            data = self._data.prepare(step, workspace, here.resolution.options, resolution, request.check)
+            resolution = data.resolution
             wanted = request.build(resolution.options, target)
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
             # From now on, stopping the step cancels this job, which may exist before Azure has answered.
             step.begin(Attempt(target, wanted.name))
             request.check()
-            job = self._jobs.workspace(step, target).submit(
+            job = workspace.submit(
                 wanted,
                 resolution.compute,
                 demands_of(step.step_run.config.resource_settings, here.settings),
@@ -153,10 +157,10 @@ class StepSubmitter:
             raise
         except AzureMLError as error:
             return SubmitFailed(error)
-        return JobAccepted(self._record(step, job, target))
+        return JobAccepted(self._record(step, job, target, data.lineage(job.studio_url)))
 
-    def _record(self, step: StepExecution, job: SubmittedJob, planned: int) -> Attempt:
-        """Save a job that Azure has accepted, and return its attempt."""
+    def _record(self, step: StepExecution, job: SubmittedJob, planned: int, lineage: Mapping[str, Any]) -> Attempt:
+        """Save a job that Azure has accepted, with its data, and return its attempt."""
         # A job that already existed may be at another target than the one that this process selected.
         target = target_from_tags(job.tags, step.plan, planned)
         if target != planned:
@@ -172,6 +176,6 @@ class StepSubmitter:
         )
         attempts = step.begin(attempt)
         # In one request: if the process is killed between two, the history lacks the jobs before this one.
-        more = {**cost_ahead(attempt), **history_as_metadata(attempts)}
+        more = {**cost_ahead(attempt), **history_as_metadata(attempts), **lineage}
         step_runs.record_job(step.step_run, self._component_id, job, more)
         return attempt

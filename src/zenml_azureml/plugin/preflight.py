@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.plugin.requirements import DISTRIBUTION_NAME, REQUIREMENT_VARIABLE, origin_of
+from zenml_azureml.settings.data import CACHE_VARIABLE, cache_text
 from zenml_azureml.settings.models import step_settings
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def pipeline_warnings(
         AzureMLSettingsError: If a step's settings are invalid.
     """
     found = steps_without_operator(snapshot, operator_name, settings.defaults)
+    found += cached_without_data(snapshot, operator_name, settings)
     if orchestrator != _ENDS_WITHOUT_HEARTBEAT or not getattr(
         snapshot.pipeline_configuration, "enable_heartbeat", None
     ):
@@ -71,6 +73,39 @@ def pipeline_warnings(
         if minutes and step.config.uses_step_operator(operator_name):
             found += heartbeat_warning(name, minutes, settings.of(step).queue_timeout_minutes)
     return found
+
+
+def cached_without_data(snapshot: PipelineSnapshotBase, operator_name: str, settings: SettingsOfSteps) -> list[str]:
+    """Return warnings about steps that ZenML may skip as cached although their data on Azure has changed.
+
+    Args:
+        snapshot: The compiled pipeline.
+        operator_name: The step operator.
+        settings: Its settings for steps.
+
+    Returns:
+        A warning for each step with data that is not part of its cache key.
+
+    Raises:
+        AzureMLSettingsError: If a step's settings are invalid.
+    """
+    warnings = []
+    for name, step in snapshot.step_configurations.items():
+        enabled = (step.config.enable_cache, snapshot.pipeline_configuration.enable_cache)
+        if (
+            not step.config.uses_step_operator(operator_name)
+            or next((one for one in enabled if one is not None), True) is False
+        ):
+            continue
+        own = settings.of(step)
+        if own.inputs and step.config.environment.get(CACHE_VARIABLE) != cache_text(own.inputs, own.outputs):
+            warnings.append(
+                f"The step `{name}` has `inputs`, which are not part of ZenML's cache key: with other data on Azure it "
+                "can be skipped as cached. Pass `inputs` and `outputs` by "
+                f"`{name}.with_options(**zenml_azureml.azureml_data(inputs=..., outputs=...))`, or set "
+                "`enable_cache=False`."
+            )
+    return warnings
 
 
 def heartbeat_warning(step: str, threshold: float, queue_timeout: float | None) -> list[str]:

@@ -23,6 +23,7 @@ from zenml.config.base_settings import BaseSettings
 from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.redacted_model import RedactedModel
 from zenml_azureml.settings.aliases import canonicalize, reject_unknown_keys
+from zenml_azureml.settings.data import AzureMLDataInput, AzureMLDataOutput, checked_inputs, checked_outputs
 from zenml_azureml.settings.distribution import AzureMLDistribution
 from zenml_azureml.settings.fallback import checked_fallback
 from zenml_azureml.settings.naming_rules import bare_compute_name
@@ -181,6 +182,10 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             ML token.
         identity_client_id: Client id of a user-assigned managed identity; the job finds it in AZURE_CLIENT_ID.
         services: Interactive services in the job, by a name of your choice.
+        inputs: Data on Azure that the job reads, by names of your choice, `zenml_azureml.input_path(name)`, e.g.
+            `{"train": "azureml:images:3"}`. A text is short for the `path` of an input.
+        outputs: Data on Azure that the job writes, by names of your choice, `zenml_azureml.output_path(name)`, e.g.
+            `{"model": {"register_as": "my-model-files"}}`.
         environment_variables: Environment variables of the step's process. A value can be a reference to a ZenML
             secret, `{{secret.key}}`, like any text in the settings.
         secrets_via: Source of secret values for the job: a key vault (`key-vault`), the job's definition, where they
@@ -231,6 +236,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     identity: Literal["managed", "user", "aml_token"] | None = None
     identity_client_id: str | None = None
     services: dict[str, AzureMLJobService] | None = None
+    inputs: dict[str, AzureMLDataInput] | None = None
+    outputs: dict[str, AzureMLDataOutput] | None = None
     environment_variables: dict[str, str] | None = None
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None
@@ -246,6 +253,9 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     @classmethod
     def _prepare(cls, data: dict[str, Any]) -> dict[str, Any]:
         data = super()._prepare(data)
+        for setting, check in (("inputs", checked_inputs), ("outputs", checked_outputs)):
+            if isinstance(data.get(setting), Mapping):
+                data[setting] = check(data[setting])
         if isinstance(data.get("fallback"), list):
             data["fallback"] = [
                 checked_fallback(entry, number, cls.model_fields, data.get("compute_name"), AzureMLStepOperatorSettings)

@@ -28,6 +28,7 @@ from zenml_azureml.specs.compute import (
     ExistingCompute,
     Serverless,
 )
+from zenml_azureml.specs.data import DataInput, DataOutput
 from zenml_azureml.specs.job import JobDistribution, JobIdentity, JobOptions, JobService
 from zenml_azureml.specs.limits import JOB_LIFETIME, LOW_PRIORITY_JOB_LIFETIME
 
@@ -161,6 +162,8 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         job_tier=unless_ignored("job_tier"),
         priority=unless_ignored("priority"),
         locations=tuple(unless_ignored("locations") or ()),
+        inputs=tuple(DataInput(name, **one.model_dump()) for name, one in (settings.inputs or {}).items()),
+        outputs=tuple(DataOutput(name, **one.model_dump()) for name, one in (settings.outputs or {}).items()),
         checkpoints=wants_checkpoints(settings),
         secrets_via=settings.secrets_via,
         stop_check_seconds=settings.stop_check_seconds,

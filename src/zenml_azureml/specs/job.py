@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from zenml_azureml.specs.data import DataInput, DataOutput
+
 
 @dataclass(frozen=True)
 class JobIdentity:
@@ -101,6 +103,8 @@ class JobOptions:
         job_tier: `spot`, `basic`, `standard` or `premium` serverless capacity.
         priority: `low`, `medium` or `high` among waiting serverless jobs.
         locations: Regions that serverless compute may be in.
+        inputs: Data on Azure that it reads.
+        outputs: Data on Azure that it writes.
         checkpoints: True for a folder that outlives it.
         secrets_via: The way to deliver the values of secrets: `auto`, `key-vault` or `environment`.
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
@@ -125,6 +129,8 @@ class JobOptions:
     job_tier: str | None = None
     priority: str | None = None
     locations: tuple[str, ...] = ()
+    inputs: tuple[DataInput, ...] = ()
+    outputs: tuple[DataOutput, ...] = ()
     checkpoints: bool = False
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None

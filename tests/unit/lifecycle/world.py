@@ -65,6 +65,9 @@ class Jobs:
     def metrics(self, _step: StepExecution) -> dict[str, float | str]:
         return {}
 
+    def written_data(self, _step: StepExecution, _job: JobHandle) -> dict[str, object]:
+        return {}
+
     def drop_secret(self, _step: StepExecution, *, in_background: bool = False) -> None:
         pass
 

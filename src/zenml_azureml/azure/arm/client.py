@@ -14,6 +14,8 @@ from zenml_azureml.azure.connection import WorkspaceConnection
 # API versions.
 WORKSPACES = "2024-10-01"
 COMPUTES = "2024-04-01"
+DATA = "2024-04-01"
+DATASTORES = "2024-04-01"
 AUTHORIZATION = "2022-04-01"
 REGISTRIES = "2023-07-01"
 VAULTS = "2023-07-01"

@@ -18,6 +18,9 @@ PULL = "Microsoft.ContainerRegistry/registries/pull/read"
 #: The action on data that writes to blob storage. Source: Microsoft's definition of Storage Blob Data Contributor.
 WRITE_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write"
 
+#: The action on data that reads from blob storage. Source: Microsoft's definition of Storage Blob Data Reader.
+READ_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"
+
 
 @dataclass(frozen=True)
 class Permission:

@@ -24,6 +24,11 @@ def spec_of(job: Command) -> dict[str, Any]:
     job.dump(stream)
     dumped: dict[str, Any] = yaml.safe_load(stream.getvalue())
     component = dumped.pop("component")
+    for kind, entries in (("inputs", job.inputs), ("outputs", job.outputs)):
+        for name, written in (dumped.get(kind) or {}).items():
+            # The SDK writes `azureml:` before each path that has no such prefix, which it then cannot read.
+            if "path" in written:
+                written["path"] = entries[name].path
     document = {
         "$schema": SCHEMA,
         "type": dumped.pop("type"),

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
-from azure.ai.ml import Output, command
+from azure.ai.ml import command
 from azure.ai.ml.entities import (
     AmlTokenConfiguration,
     Command,
@@ -30,12 +30,12 @@ from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.azure.compute.placement import Placement
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
+from zenml_azureml.azure.jobs.data_bindings import inputs_of, outputs_of
 from zenml_azureml.azure.jobs.distributions import distribution_of
 from zenml_azureml.azure.jobs.snapshot import studio_url_of_sdk
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.azure.single_flight import Once
-from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract.commands import prepared
 from zenml_azureml.contract.mlflow import marker, named_by, with_own_names
 from zenml_azureml.exceptions import AzureMLError
@@ -116,7 +116,8 @@ def build_command_job(request: JobSpec, compute: str | None) -> Command:
         docker_args=options.docker_args,
         identity=_identity(options.identity),
         services={service.name: _service(service) for service in options.services} or None,
-        outputs=_outputs(request.checkpoints),
+        inputs=inputs_of(options.inputs),
+        outputs=outputs_of(options.outputs, request.checkpoints),
         instance_type=options.instance_type,
         instance_count=options.instance_count,
         distribution=distribution_of(options.distribution),
@@ -135,11 +136,6 @@ def _environment_variables(request: JobSpec) -> dict[str, str]:
     # A fallback target may have further variables.
     named = marker([*named_by(variables), *request.options.environment_variables])
     return with_own_names({**variables, **named})
-
-
-def _outputs(checkpoints: str | None) -> dict[str, Output] | None:
-    # Mounted: what the step writes is in the storage at once, and outlives the node.
-    return (checkpoints and {OUTPUT: Output(type="uri_folder", mode="rw_mount", path=checkpoints)}) or None
 
 
 _Identity = ManagedIdentityConfiguration | UserIdentityConfiguration | AmlTokenConfiguration

@@ -44,6 +44,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/_emulator/open", _new_link),
         web.get("/", _enter),
         web.get("/runs/{run}", _open_run),
+        # Guess: the address of a data asset in Studio. This page has none for data.
+        web.get("/data/{asset}/{version}/details", _open_jobs),
         web.get(PAGE_PATHS, _page),
         web.get(f"{PAGE_PATHS}/{{file:page\\.(?:css|js)}}", _file),
         web.get(f"{PAGE_PATHS}/data", _overview),
@@ -93,6 +95,12 @@ async def _open_run(request: web.Request) -> web.StreamResponse:
     for workspace in request.app[CONTEXT].store.workspaces:
         if workspace.name.lower() == _workspace_in(request) and workspace.find_job(name) is not None:
             return _see_other(f"{PAGE_PATHS}#/jobs/{workspace.workspace_id}/{quote(name, safe='')}")
+    return _see_other(f"{PAGE_PATHS}#/jobs")
+
+
+@_for_sessions
+async def _open_jobs(_request: web.Request) -> web.StreamResponse:
+    """Go to the jobs, for a link to Studio that names something else."""
     return _see_other(f"{PAGE_PATHS}#/jobs")
 
 

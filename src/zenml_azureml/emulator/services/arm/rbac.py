@@ -129,6 +129,16 @@ BUILT_IN_ROLES = (
         ),
     ),
     Role(
+        "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+        "Storage Blob Data Reader",
+        "Allows for read access to Azure Storage blob containers and data",
+        (
+            f"{_CONTAINERS}/read",
+            "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+        ),
+        data_actions=(f"{_CONTAINERS}/blobs/read",),
+    ),
+    Role(
         "7f951dda-4ed3-4680-a7ca-43fe172d538d",
         "AcrPull",
         "acr pull",
