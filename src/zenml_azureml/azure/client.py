@@ -243,6 +243,11 @@ class Workspace:
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
 
+    def leave(self, job_name: str) -> None:
+        """Stop watching a job that is still unfinished. Its secrets and its compute stay."""
+        self._secrets.forget(job_name)
+        self._monitor.forget(job_name)
+
     def cancel(self, job_name: str) -> bool:
         """Request the cancellation of a job without waiting for it; a job that has ended does not change.
 

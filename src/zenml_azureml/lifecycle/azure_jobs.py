@@ -111,3 +111,13 @@ class AzureJobs:
         workspace = self.workspace(step)
         for name in {attempt.job for attempt in step.state.attempts if attempt.job} | {step.job_name}:
             workspace.release(name)
+
+    def leave(self, step: StepExecution) -> None:
+        """Stop watching the job of a step, which is held open, and release those before it. Never raises."""
+        workspace = self.workspace(step)
+        for name in {attempt.job for attempt in step.state.attempts if attempt.job} - {step.job_name}:
+            try:
+                workspace.release(name)
+            except AzureMLError as error:
+                logger.warning("%s", error)
+        workspace.leave(step.job_name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from zenml.enums import ExecutionMode, ExecutionStatus
 
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, entity, page
+from zenml_azureml.contract.hold import HELD_UNTIL
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
 from zenml_azureml.in_job.watcher.over import Decision, NoAnswerError, Poll, WatchedStep, poll
 
@@ -229,3 +231,28 @@ def test_a_step_that_was_submitted_in_a_failed_run_is_over_only_if_the_run_is_st
     over = why(Server("running", run, failed_steps), IN_FAILED_RUN)
 
     assert bool(over) is (run in ("stopping", "stopped"))
+
+
+@pytest.mark.parametrize("status", ALL)
+@pytest.mark.parametrize(("minutes", "is_saved"), [(5, True), (-5, True), (5, False)])
+@pytest.mark.parametrize("may_be_held", [True, False])
+def test_a_step_whose_job_is_held_is_not_over_until_its_hold_is(
+    status: str, minutes: int, is_saved: bool, may_be_held: bool
+) -> None:
+    server = Server(status)
+    until = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+    metadata = {"run_metadata": {HELD_UNTIL: until.isoformat()} if is_saved else {}}
+    server.answers[f"steps/{STEP_RUN}"]["metadata"] = metadata
+    step = WatchedStep(STEP_RUN, RUN, DYNAMIC, may_be_held=may_be_held)
+
+    answer = poll(step, server.get)
+
+    is_held = may_be_held and is_saved and minutes > 0 and status in {"failed", "retrying", "retried"}
+    assert answer == (Poll() if is_held else poll(WatchedStep(STEP_RUN, RUN, DYNAMIC), server.get))
+
+
+def test_a_step_run_without_metadata_is_not_held() -> None:
+    server = Server("retried")
+    server.answers[f"steps/{STEP_RUN}"]["metadata"] = None
+
+    assert poll(WatchedStep(STEP_RUN, RUN, DYNAMIC, may_be_held=True), server.get).over == "its step run is retried"
