@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tests.chaos.rules.statuses import CODE_FAILED
+from tests.chaos.rules.facts import CODE_FAILED
 from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
 from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
 

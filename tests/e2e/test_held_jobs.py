@@ -46,3 +46,16 @@ def test_a_failed_job_is_held_open_and_a_retry_runs_beside_it(project: Project, 
     assert (held.status, retried.status) == ("Running", "Completed")
     assert held.properties["limits"]["timeout"] == "PT50M", "Azure's own limit covers the hold"
     assert held.properties["tags"]["zenml_hold_on_failure_minutes"] == "20"
+
+    listed = {job["job"]: job for job in json.loads(project.azureml("jobs", "list", "--json").stdout)}
+    assert listed[held.name]["orphan"] is False
+    assert listed[held.name]["reason"].startswith("held open until ")
+    assert listed[held.name]["held_until"] is not None
+    assert project.azureml("jobs", "cancel", "--orphans", "--yes").returncode == 0
+    assert held.status == "Running"
+
+    released = project.azureml("jobs", "release", held.name)
+    assert released.returncode == 0, released.stderr
+    assert f"The Azure ML job `{held.name}` has ended: Canceled." in released.stdout
+    logs = [log.read_text() for log in (jobs.context.folder / "jobs").rglob("std_log.txt")]
+    assert any("is held open until" in log and "it was asked to end" in log for log in logs)

@@ -14,6 +14,7 @@ import click
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.cli.jobs_list import show_table
+from zenml_azureml.cli.jobs_release import delete_compute_of
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import counted, working
 from zenml_azureml.cli.secret_cleanup import delete_left, delete_secret_of
@@ -217,6 +218,7 @@ def _cancel(
         reporter.job(result)
         if not result.problem:
             delete_secret_of(result.place, result.job, reporter.secret)
+            delete_compute_of(result.place, result.job)
         # If a job has ended by itself in the meantime, the process that waits for it reports that. If this command
         # stops the run, there may be no such process.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):

@@ -37,6 +37,6 @@ class HoldingEntrypointConfiguration(StepOperatorEntrypointConfiguration):
             with hold.noting():
                 return call(instance, *args, **kwargs)
 
-        BaseStep.call_entrypoint = noted  # type: ignore[method-assign]  # this process runs no other step
+        BaseStep.call_entrypoint = noted  # type: ignore[assignment,method-assign]  # this process runs no other step
         with hold.after_report():
             super()._run_step(step, snapshot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.chaos.rules.facts import (
+    CODE_FAILED,
     UNFINISHED,
     disturbed,
     gave_up,
@@ -21,10 +22,6 @@ from tests.chaos.trial import JobRecord, StepRecord, Trial
 #: a job may end just before it is cancelled, and ZenML notes the retry that is then refused.
 _STATUSES = {"Completed": {"completed"}, "Failed": {"failed", "retried"}, "Canceled": {"stopped", "failed", "retried"}}
 _INTERRUPTED = {"Completed": {"stopped", "failed", "retried"}, "Failed": {"stopped"}, "Canceled": {"retried"}}
-
-
-#: What the code of a function step says of its own failure.
-CODE_FAILED = "The step's own code failed."
 
 
 def statuses(trial: Trial) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Held:
                         raise error
                 if error is not None:
                     raise error
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001 - what is raised is the result
             return raised
         finally:
             for number, handler in handlers:
