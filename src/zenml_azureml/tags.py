@@ -45,8 +45,9 @@ RESERVED: Final = frozenset(
     }
 )
 
-#: Largest number of tags that this package gives a job.
-MOST: Final = len(RESERVED) + 1
+#: Largest number of tags that this package gives a job, and with the tag of a hold.
+MOST: Final = len(RESERVED - {HOLD}) + 1
+MOST_WITH_HOLD: Final = MOST + 1
 
 
 def of_run(run_id: UUID) -> str:

@@ -13,8 +13,8 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
+from zenml_azureml.cli.compute_cleanup import delete_compute_of
 from zenml_azureml.cli.jobs_list import show_table
-from zenml_azureml.cli.jobs_release import delete_compute_of
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import counted, working
 from zenml_azureml.cli.secret_cleanup import delete_left, delete_secret_of
@@ -109,6 +109,7 @@ def cancel_named(
         elif job_at[1].phase.ended:
             reporter.job(Cancelled(*job_at))
             delete_secret_of(*job_at, reporter.secret)
+            delete_compute_of(*job_at)
         else:
             found.append(job_at)
     return _cancel(found, ServerView(), timeout, reporter, ask=ask) and not missing

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from zenml_azureml.cli.output import echo
+from zenml_azureml.cli.compute_cleanup import delete_compute_of
 from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.secret_cleanup import delete_secret_of
-from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.cancellation import Cancelled, cancel_all
-from zenml_azureml.job_admin.held import compute_left_by, held_until, may_be_held
+from zenml_azureml.job_admin.held import held_until, may_be_held
 from zenml_azureml.job_admin.inventory import find_job, job_name
 
 if TYPE_CHECKING:
@@ -57,21 +56,6 @@ def release(names: Sequence[str], places: list[Place], timeout: timedelta, repor
     return all_ended
 
 
-def delete_compute_of(place: Place, job: JobSnapshot) -> None:
-    """Delete the compute that was kept for a held job, which has ended. A failure is shown, with the command."""
-    if not may_be_held(job):
-        return
-    try:
-        target = compute_left_by(job)
-        if target is not None:
-            with working("Deleting the compute"):
-                place.workspace.delete_compute(target)
-    except AzureMLError as error:
-        echo(str(error), err=True)
-    except Exception as error:  # noqa: BLE001 - ZenML's server fails in as many ways as there are stores and networks
-        echo(f"Failed to look up the compute of the job `{job.name}` on the ZenML server: {error}", err=True)
-
-
 def _why_not(job: JobSnapshot) -> str:
     """Return why a job cannot be released, in a sentence with the next step; empty if it can."""
     cancel = f"To cancel it: zenml-azureml jobs cancel {job.name}"
@@ -79,6 +63,6 @@ def _why_not(job: JobSnapshot) -> str:
         return f"The Azure ML job `{job.name}` is not held open: `hold_on_failure_minutes` was not set. {cancel}"
     try:
         until = held_until(job)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
         return f"The ZenML server does not say whether the job `{job.name}` is held open: {error} {cancel}"
     return "" if until is not None else f"The Azure ML job `{job.name}` is not held open: its step runs. {cancel}"

@@ -144,6 +144,6 @@ def reported_before_a_hit(trial: Trial, job: JobRecord) -> bool:
 
 def is_held(trial: Trial, job: JobRecord) -> bool:
     """Whether a job is, or was, held open: the code of its step has reported its failure."""
-    run = final_run(trial)
-    steps = run.steps if run else ()
+    # As it was before the recovery, whose `jobs cancel --run` stops a step that ZenML has left to be retried.
+    steps = trial.run.steps if trial.run else ()
     return trial.schedule.holds and any(step.id == job.step_run_id and CODE_FAILED in step.cause for step in steps)
