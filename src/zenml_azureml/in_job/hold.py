@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta, timezone
 from types import FrameType
 from typing import NoReturn
@@ -34,6 +34,7 @@ class FailureHold:
         duration: The time of the hold; zero for none.
         announce: Saves the end of the hold on ZenML's server. If it raises, there is no hold: the client would not
             know of it.
+        during: What is kept during the hold; yields a sentence about it for the log. None for nothing.
         now: The time.
         sleep: Sleeps that many seconds.
     """
@@ -42,12 +43,14 @@ class FailureHold:
         self,
         duration: timedelta,
         announce: Callable[[datetime], None],
+        during: Callable[[], AbstractContextManager[str]] | None = None,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._duration = duration
         self._announce = announce
+        self._during = during or (lambda: nullcontext(""))
         self._now = now
         self._sleep = sleep
         self._until: datetime | None = None
@@ -84,7 +87,10 @@ class FailureHold:
 
     def _hold(self, error: BaseException, until: datetime) -> NoReturn:
         code = _show(error)
-        hold_until(until, now=self._now, sleep=self._sleep)
+        with self._during() as said:
+            if said:
+                _say(said)
+            hold_until(until, now=self._now, sleep=self._sleep)
         raise SystemExit(code) from None
 
 

@@ -15,6 +15,7 @@ from zenml.steps import BaseStep
 
 from zenml_azureml.contract.hold import HELD_UNTIL, hold_time
 from zenml_azureml.in_job.hold import FailureHold
+from zenml_azureml.in_job.rerun import FailedCall
 
 if TYPE_CHECKING:
     from zenml.config.step_configurations import Step
@@ -30,10 +31,12 @@ class HoldingEntrypointConfiguration(StepOperatorEntrypointConfiguration):
     """Runs a step, and holds its job if the function fails."""
 
     def _run_step(self, step: Step, snapshot: PipelineSnapshotResponse) -> None:
-        hold = FailureHold(hold_time(os.environ), announce)
+        failed = FailedCall(step.spec.source.import_path, os.environ)
+        hold = FailureHold(hold_time(os.environ), announce, failed.kept)
         call = BaseStep.call_entrypoint
 
         def noted(instance: BaseStep, *args: Any, **kwargs: Any) -> Any:
+            failed.note(args, kwargs)
             with hold.noting():
                 return call(instance, *args, **kwargs)
 

@@ -43,6 +43,7 @@ from zenml_azureml.in_job.rank_barrier import (
     wait_for_others,
 )
 from zenml_azureml.in_job.rank_zero_only import disable_publishing
+from zenml_azureml.in_job.rerun import FailedCall
 
 if TYPE_CHECKING:
     from zenml.artifact_stores import BaseArtifactStore
@@ -93,6 +94,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
 
     def _run_step(self, step: Step, snapshot: PipelineSnapshotResponse) -> None:
         folder = folder_of(Client().active_stack.artifact_store.path, os.environ.get(JOB_NAME) or str(self.step_run.id))
+        self._failed = FailedCall(step.spec.source.import_path, os.environ)
         hold = self._hold_in(folder)
         self._watch_function(folder, hold)
         if self._rank.number == 0:
@@ -120,7 +122,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
                 raise RuntimeError("only the failure of rank 0 is held, and rank 0 has not failed.")
 
         if self._rank.number == 0:
-            return FailureHold(self._hold_time, tell_others)
+            return FailureHold(self._hold_time, tell_others, self._failed.kept)
         return FailureHold(self._hold_time and self._hold_time + _LONGER, wait_for_rank_zero)
 
     def _watch_function(self, folder: str, hold: FailureHold) -> None:
@@ -129,12 +131,13 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         On rank 0 the function also returns only after the others have ended, because ZenML then reports that the step
         has completed.
         """
-        call, failures, rank = BaseStep.call_entrypoint, self._failures, self._rank
+        call, failures, rank, failed = BaseStep.call_entrypoint, self._failures, self._rank, self._failed
 
         def watched(step: BaseStep, *args: Any, **kwargs: Any) -> Any:
             if rank.number:
                 with failures.watching():
                     return call(step, *args, **kwargs)
+            failed.note(args, kwargs)
             with hold.noting():
                 with failures.watching():
                     returned = call(step, *args, **kwargs)

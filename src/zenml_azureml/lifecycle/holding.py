@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 HOLD_CHECK_INTERVAL = timedelta(seconds=4)
 
 #: Words for the kinds of services through which a user gets into a job.
+# Guess: they open a job on serverless compute as they do on clusters, also while its process only waits.
 _SERVICES = {"vs_code": "VS Code", "jupyter_lab": "JupyterLab", "ssh": "SSH", "tensor_board": ""}
 
 

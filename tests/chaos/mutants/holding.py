@@ -22,12 +22,6 @@ def _take_every_job_for_held() -> None:
     put(earlier_jobs, "hold_of", lambda *_arguments: datetime.now(timezone.utc) + timedelta(hours=1))
 
 
-def _take_no_job_for_held() -> None:
-    from zenml_azureml.lifecycle.holding import Holds
-
-    put(Holds, "until", nothing)
-
-
 MUTANTS = (
     Mutant("a retry ends a held job", _end_held_jobs_before_a_retry, "kept", ((f"{HOLD}job GET", "503"),), "retries"),
     Mutant(
@@ -38,5 +32,4 @@ MUTANTS = (
         "retries",
         {"events": (PlannedEvent("restarted", "job GET", 1, "after"),), "held": True},
     ),
-    Mutant("no hold noticed", _take_no_job_for_held, "ends by itself", ((f"{HOLD}job GET", "503"),), "static"),
 )
