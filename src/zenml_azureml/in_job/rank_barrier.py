@@ -104,6 +104,11 @@ def forget_failure(folder: str, rank: Rank) -> None:
     _write(_path(folder, rank.number), f"{_RUNS} 0")
 
 
+def remove_reports(folder: str) -> None:
+    """Remove the files of all ranks after a hold."""
+    _remove(folder)
+
+
 def rank_zero_fails(folder: str, *, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Return on another rank, which has failed, if rank 0 fails too; waits for that for some seconds."""
     for _ in range(_FAILING_LOOKS):

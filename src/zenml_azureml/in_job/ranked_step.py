@@ -12,6 +12,8 @@ the entrypoint classes. tests/unit/test_ranked_step.py fails if one of them chan
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +40,7 @@ from zenml_azureml.in_job.rank_barrier import (
     folder_of,
     forget_failure,
     rank_zero_fails,
+    remove_reports,
     report_end,
     report_failure,
     wait_for_others,
@@ -98,13 +101,23 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         hold = self._hold_in(folder)
         self._watch_function(folder, hold)
         if self._rank.number == 0:
-            if self._hold_time:
-                forget_failure(folder, self._rank)
-            with hold.after_report(), self._failures.watching():
+            with self._reports_for_hold(folder), hold.after_report(), self._failures.watching():
                 super()._run_step(step, snapshot)
         else:
             with hold.after_report(), hold.noting(), report_end(folder, self._rank), self._failures.watching():
                 self._run_function(step)
+
+    @contextmanager
+    def _reports_for_hold(self, folder: str) -> Iterator[None]:
+        """Keep the report of rank 0, which only a job with a hold has, for the length of a `with`."""
+        if not self._hold_time:
+            yield
+            return
+        forget_failure(folder, self._rank)
+        try:
+            yield
+        finally:
+            remove_reports(folder)
 
     def _hold_in(self, folder: str) -> FailureHold:
         """Return the hold of this process.
