@@ -145,17 +145,18 @@ def _about_recovery(draw: random.Random, name: str, phase: str, fault: str) -> S
     )
 
 
-def _about_hold(draw: random.Random, name: str, phase: str, trouble: str, shape: Shape | None) -> Schedule:
+def _about_hold(draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None) -> Schedule:
     """The code of a step fails, and its job is held open: with retries, each next job runs beside those before."""
     shapes: tuple[Shape, ...] = ("retries",) if trouble == "restarted" else ("static", "retries", "retries", "dynamic")
     faults = (replace(_planned(draw, phase, trouble), after=0),) if trouble in FAULTS else ()
+    shape: Shape = draw.choice(shapes) if wanted is None else wanted
     number = draw.randint(1, 8) if phase == "job GET" else draw.randint(1, 3)
     events = () if faults else (PlannedEvent(trouble, phase, number, _moment(draw)),)
     return Schedule(
         name=name,
         part="simulated",
         number=0,
-        shape=shape or draw.choice(shapes),
+        shape=shape,
         steps=(PlannedStep("step0", draw.choice((0.5, 1, 3)), draw.choice((1, 2, 5)), exit_code=1, kind="function"),),
         holds=True,
         faults=faults,

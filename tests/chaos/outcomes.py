@@ -159,6 +159,16 @@ def retried(tries: int) -> Trial:
     return trial(planned(FAILS, shape="retries"), "failed", steps, jobs, output=lines(*range(tries)))
 
 
+def held(first: str = "Running", cause: str = CODE_FAILED, *, holds: bool = True) -> Trial:
+    """A step that fails at each of its tries, and whose jobs are held open; the first one has this status."""
+    causes = [f"{words} The job job{n} failed." for n, words in enumerate((cause, CODE_FAILED, CODE_FAILED))]
+    steps = [ran(n, "retried" if n < 2 else "failed", cause=causes[n], version=n + 1) for n in range(3)]
+    schedule = planned(replace(FAILS, kind="function"), shape="retries", holds=holds)
+    return trial(
+        schedule, "failed", steps, [job(0, first), job(1, "Running"), job(2, "Running")], output=lines(0, 1, 2)
+    )
+
+
 def failed(**more: object) -> Trial:
     """A run whose step fails, as planned."""
     made = trial(planned(FAILS), "failed", [ran(0, "failed")], [job(0, "Failed")], output=lines(0) + FAILURE)

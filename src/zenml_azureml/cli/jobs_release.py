@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def release(names: Sequence[str], places: list[Place], timeout: timedelta, reporter: Reporter) -> bool:
     """End jobs that are held open, and delete their secrets and computes; only delete these for a job that has ended.
 
-    ZenML's server is told nothing: the step has reported its failure before.
+    The command reports nothing to ZenML's server: the step has reported its failure before.
 
     Args:
         names: Names of jobs, and ids of step runs.
@@ -65,4 +65,8 @@ def _why_not(job: JobSnapshot) -> str:
         until = held_until(job)
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
         return f"The ZenML server does not say whether the job `{job.name}` is held open: {error} {cancel}"
-    return "" if until is not None else f"The Azure ML job `{job.name}` is not held open: its step runs. {cancel}"
+    return (
+        ""
+        if until is not None
+        else f"The Azure ML job `{job.name}` is not held open (any more), or its step runs. {cancel}"
+    )

@@ -66,7 +66,7 @@ class FailureHold:
                 try:
                     self._announce(until)
                 except Exception as reason:  # noqa: BLE001 - the failure itself is worth more
-                    _say(f"The job is not held open, because its user could not be told: {reason}")
+                    _say(f"The job is not held open: {reason}")
                 else:
                     self._until = until
             raise

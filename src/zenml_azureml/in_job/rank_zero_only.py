@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import zenml
@@ -58,7 +59,7 @@ def disable_publishing(rank: Rank) -> None:
     for name in SILENT:
         _replace(name, _silent(f"Skipped `{name}`: rank 0 publishes it, and this is {rank}"))
     for name in REFUSED:
-        _replace(name, _refused(lambda name=name: NotOnThisRankError(name, rank)))
+        _replace(name, _refused(partial(NotOnThisRankError, name, rank)))
 
 
 def disable_publishing_again() -> None:
@@ -66,7 +67,7 @@ def disable_publishing_again() -> None:
     for name in SILENT:
         _replace(name, _silent(f"Skipped `{name}`: nothing is published when a function is run again"))
     for name in REFUSED:
-        _replace(name, _refused(lambda name=name: NotInRerunError(name)))
+        _replace(name, _refused(partial(NotInRerunError, name)))
 
 
 def _replace(name: str, replacement: Callable[..., Any]) -> None:
