@@ -12,6 +12,7 @@ from zenml.enums import ExecutionMode, ExecutionStatus
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, entity, page
 from zenml_azureml.contract.hold import HELD_UNTIL
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
+from zenml_azureml.in_job.watcher.loop import watched_step
 from zenml_azureml.in_job.watcher.over import Decision, NoAnswerError, Poll, WatchedStep, poll
 
 GRANDPARENT = "44444444-4444-4444-8444-444444444444"
@@ -256,3 +257,18 @@ def test_a_step_run_without_metadata_is_not_held() -> None:
     server.answers[f"steps/{STEP_RUN}"]["metadata"] = None
 
     assert poll(WatchedStep(STEP_RUN, RUN, DYNAMIC, may_be_held=True), server.get).over == "its step run is retried"
+
+
+@pytest.mark.parametrize(("minutes", "may_be_held"), [("30", True), ("0", False), ("soon", False), (None, False)])
+def test_the_watcher_knows_from_the_variables_of_the_job_if_it_may_be_held(
+    minutes: str | None, may_be_held: bool
+) -> None:
+    variables = {
+        "ZENML_STORE_URL": "https://zenml.example",
+        "ZENML_AZUREML_JOB_STOP_CHECK_SECONDS": "60",
+        "ZENML_AZUREML_JOB_STEP_RUN_ID": STEP_RUN,
+        "ZENML_AZUREML_JOB_RUN_ID": RUN,
+        **({} if minutes is None else {"ZENML_AZUREML_HOLD_MINUTES": minutes}),
+    }
+
+    assert watched_step(variables) == WatchedStep(STEP_RUN, RUN, may_be_held=may_be_held)
