@@ -87,7 +87,7 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:  # noqa: 
     if prepared:
         return _run(Path(prepared))
     job = arguments[0] if arguments else environment.get(JOB_NAME, "")
-    held = [(folder, facts) for folder, facts in _held() if job in ("", facts["job"])]
+    held = [(folder, facts) for folder, facts in held_calls() if job in ("", facts["job"])]
     if len(held) != 1:
         names = ", ".join(facts["job"] for _, facts in held)
         return _tell(f"Several jobs are held here: {names}. Name one." if held else "No job is held here.")
@@ -107,10 +107,13 @@ def _become_rerun(folder: Path, facts: Mapping[str, Any]) -> NoReturn:
     os.execve(command[0], command, {**variables, _PREPARED: str(folder)})  # noqa: S606 - no shell is wanted
 
 
-def _held() -> Iterator[tuple[Path, dict[str, Any]]]:
+def held_calls() -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield the calls that are kept on this machine by processes of this user that still run."""
     for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/call.json"):
         try:
+            folder = file.parent.lstat()
+            if folder.st_uid != os.getuid() or folder.st_mode & 0o077:
+                continue  # another user could have put it there, and what it holds is executed
             facts = json.loads(file.read_text())
             os.kill(facts["process"], 0)
         except (OSError, ValueError, KeyError):

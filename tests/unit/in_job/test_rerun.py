@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from zenml_azureml.in_job.rerun import held_calls
 
 TRAINING = """
 import os
@@ -94,3 +98,16 @@ def test_the_function_runs_again_with_its_inputs_its_variables_its_folder_and_th
 
     assert list(temporary.iterdir()) == [], "nothing is left of it"
     assert "No job is held here." in rerun(shell, elsewhere).stderr
+
+
+@pytest.mark.parametrize(("mode", "found"), [(0o700, True), (0o755, False), (0o770, False)])
+def test_nothing_is_run_from_a_folder_that_another_user_may_have_made(
+    mode: int, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "zenml-azureml-held-x"
+    folder.mkdir()
+    folder.chmod(mode)
+    (folder / "call.json").write_text(json.dumps({"job": "zenml-1", "process": os.getpid()}))
+
+    assert [path for path, _ in held_calls()] == ([folder] if found else [])
