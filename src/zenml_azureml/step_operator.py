@@ -160,7 +160,13 @@ class AzureMLStepOperator(BaseStepOperator):
         builds = []
         for name, step in snapshot.step_configurations.items():
             if step.config.uses_step_operator(self.name):
-                self._warn_about(self._settings.plan(step), name)
+                plan = self._settings.plan(step)
+                self._warn_about(plan, name)
+                if plan.settings.hold_on_failure_minutes and getattr(step.config, "command", None) is not None:
+                    self._warn_once(
+                        f"Step `{name}`: `hold_on_failure_minutes` is ignored: a command step has no function whose "
+                        "failure could be held."
+                    )
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )

@@ -34,16 +34,20 @@ USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
 #: Number of the target, from 0, of a job on a fallback target or one that replaces another job.
 TARGET: Final = "zenml_target"
 
+#: Minutes for which the job is held open if its step's function fails.
+HOLD: Final = "zenml_hold_on_failure_minutes"
+
 #: The keys of this package's tags of jobs, except for that of their run.
 RESERVED: Final = frozenset(
     {
         *(PIPELINE, RUN, RUN_ID, RUN_URL, STEP, STEP_RUN_ID, SERVER_ID, VAULT_SECRET),
-        *(OPERATOR, ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET),
+        *(OPERATOR, ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET, HOLD),
     }
 )
 
-#: Largest number of tags that this package gives a job.
-MOST: Final = len(RESERVED) + 1
+#: Largest number of tags that this package gives a job, and with the tag of a hold.
+MOST: Final = len(RESERVED - {HOLD}) + 1
+MOST_WITH_HOLD: Final = MOST + 1
 
 
 def of_run(run_id: UUID) -> str:

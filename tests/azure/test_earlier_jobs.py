@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +24,7 @@ from tests.vault_access import values_in
 from zenml_azureml import tags
 from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.contract.hold import HELD_UNTIL
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
@@ -441,3 +442,24 @@ def test_no_checkpoint_folder_is_known_if_no_earlier_job_had_one(world: World) -
     world.submit(job_name_of(world.first.id))
 
     assert world.earlier_jobs.end(world.step(world.second), lambda: None).checkpoints == ""
+
+
+@pytest.mark.parametrize(
+    ("minutes", "report", "wants_hold"),
+    [(20, BY_CODE, True), (-1, BY_CODE, True), (20, BY_OPERATOR, True), (20, None, True), (20, BY_CODE, False)],
+    ids=["held", "its hold is over", "reported by the operator", "not reported", "no hold was asked for"],
+)
+def test_only_a_job_that_is_held_open_may_run_beside_the_next_one(
+    world: World, minutes: int, report: Any, wants_hold: bool
+) -> None:
+    world.first.exception_info = report
+    world.first.run_metadata[HELD_UNTIL] = (datetime.now(timezone.utc) + timedelta(minutes=minutes)).isoformat()
+    name = job_name_of(world.first.id)
+    job_tags = {tags.STEP: "train", tags.STEP_RUN_ID: str(world.first.id), tags.RUN_ID: str(RUN), tags.of_run(RUN): ""}
+    submit(world.arm, name, tags={**job_tags, **({tags.HOLD: "20"} if wants_hold else {})})
+    eventually(lambda: status(world.arm, name) == "Running")
+
+    world.earlier_jobs.end(world.step(world.second), lambda: None)
+
+    is_held = minutes > 0 and report is BY_CODE and wants_hold
+    assert status(world.arm, name) == ("Running" if is_held else "Canceled")

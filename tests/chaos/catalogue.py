@@ -262,4 +262,13 @@ RECOVERY_PAIRS: tuple[tuple[str, str], ...] = tuple(
     for phase in ("token", "job listing", "job GET", "cancel")
     if fault.passes and not fault.on_client and not (name == "401 challenge" and phase == "token")
 )
-PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS
+#: A step fails, its job is held open, and the orchestrator is interrupted before, while or after it notices.
+HOLD = "held open: "
+HOLD_EVENTS = (
+    *("SIGINT", "SIGTERM", "SIGKILL", "exception", "restarted", "runs stop", "forced runs stop"),
+    "ended on the server",
+)
+HOLD_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (f"{HOLD}{phase}", trouble) for trouble in (*HOLD_EVENTS, "503", "reset") for phase in ("job GET", "details", "log")
+)
+PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS + HOLD_PAIRS

@@ -33,11 +33,12 @@ class Desk:
         """Let the jobs come to their ends, those that are made from now on too."""
         self.release_file.touch()
 
-    def reports(self) -> Iterator[tuple[str, int]]:
-        """The steps whose ends are to be reported, and the exit codes of their code; each until `reported`."""
+    def reports(self) -> Iterator[tuple[str, int, bool]]:
+        """The steps whose ends are to be reported, each until `reported`: exit code, and whether a failure is held."""
         for report in self.folder.glob("report-*"):
             if text := report.read_text():
-                yield report.name.removeprefix("report-"), int(text)
+                exit_code, _, held = text.partition(" ")
+                yield report.name.removeprefix("report-"), int(exit_code), held == "held"
 
     def reported(self, step_run_id: str) -> None:
         """Let the job of a step go on whose end was reported."""

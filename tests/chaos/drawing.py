@@ -12,6 +12,7 @@ from tests.chaos.catalogue import (
     ENDING_PHASES,
     FAULTS,
     FOR_EVER,
+    HOLD,
     LOG_PHASES,
     PHASES,
     RECOVERY,
@@ -56,6 +57,9 @@ def schedule_about(
     if phase.startswith(RECOVERY):
         made = _about_recovery(draw, name, phase.removeprefix(RECOVERY), trouble)
         return replace(made, part=part, **options)
+    if phase.startswith(HOLD):
+        made = _about_hold(draw, name, phase.removeprefix(HOLD), trouble, shape)
+        return replace(made, part=part, number=number, **options)
     shape = shape or _shape_for(draw, phase, trouble)
     make = _about_fault if trouble in FAULTS else _about_event
     made = make(draw, name, phase, trouble, shape, alone)
@@ -138,6 +142,25 @@ def _about_recovery(draw: random.Random, name: str, phase: str, fault: str) -> S
         held=True,
         faults=(replace(_planned(draw, phase, fault), after=0, recovery=True),),
         events=(PlannedEvent("SIGKILL", "job GET", draw.randint(1, 3), _moment(draw)),),
+    )
+
+
+def _about_hold(draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None) -> Schedule:
+    """The code of a step fails, and its job is held open: with retries, each next job runs beside those before."""
+    shapes: tuple[Shape, ...] = ("retries",) if trouble == "restarted" else ("static", "retries", "retries", "dynamic")
+    faults = (replace(_planned(draw, phase, trouble), after=0),) if trouble in FAULTS else ()
+    shape: Shape = draw.choice(shapes) if wanted is None else wanted
+    number = draw.randint(1, 8) if phase == "job GET" else draw.randint(1, 3)
+    events = () if faults else (PlannedEvent(trouble, phase, number, _moment(draw)),)
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=shape,
+        steps=(PlannedStep("step0", draw.choice((0.5, 1, 3)), draw.choice((1, 2, 5)), exit_code=1, kind="function"),),
+        holds=True,
+        faults=faults,
+        events=events,
     )
 
 

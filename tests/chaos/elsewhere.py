@@ -27,16 +27,24 @@ def end_run(run_id: str) -> None:
         publish_pipeline_run_status_update(run.id, ExecutionStatus.STOPPED)
 
 
-def report_end(step_run_id: str, exit_code: int) -> None:
-    """Report the end of a step that is a function, as its own code does in a real job."""
+def report_end(step_run_id: str, exit_code: int, *, held: bool = False) -> None:
+    """Report the end of a step that is a function, as its own code does in a real job; before, that its job is held."""
+    from datetime import datetime, timedelta, timezone
+
+    from zenml import log_metadata
     from zenml.enums import ExecutionStatus
     from zenml.models import ExceptionInfo
     from zenml.orchestrators.publish_utils import publish_step_run_status_update
 
-    from tests.chaos.rules.statuses import CODE_FAILED
+    from tests.chaos.rules.facts import CODE_FAILED
+    from tests.chaos.schedule import HOLD_MINUTES
+    from zenml_azureml.contract.hold import HELD_UNTIL
 
     if exit_code == 0:
         publish_step_run_status_update(UUID(step_run_id), ExecutionStatus.COMPLETED)
     else:
+        if held:
+            until = datetime.now(timezone.utc) + timedelta(minutes=HOLD_MINUTES)
+            log_metadata(metadata={HELD_UNTIL: until.isoformat()}, step_id=UUID(step_run_id))
         broken = ExceptionInfo(traceback="", source="tests.chaos.orchestrator.StepFailedError", message=CODE_FAILED)
         publish_step_run_status_update(UUID(step_run_id), ExecutionStatus.FAILED, exception_info=broken)

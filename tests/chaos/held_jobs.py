@@ -105,10 +105,13 @@ class HeldJob:
         found = _STEP_RUN.search(self._launch.command)
         if found and self._launch.environment.get("CHAOS_REPORTS") == "1":
             await self._report(found[1])
+            if self._exit_code and self._launch.environment.get("CHAOS_HOLDS") == "1":
+                await asyncio.Event().wait()  # until it is cancelled
         return self._exit_code
 
     async def _report(self, step_run_id: str) -> None:
         report = self._desk / f"report-{step_run_id}"
-        report.write_text(str(self._exit_code))
+        holds = self._launch.environment.get("CHAOS_HOLDS") == "1"
+        report.write_text(f"{self._exit_code} {'held' if holds else ''}")
         while report.exists():
             await asyncio.sleep(_LOOK)

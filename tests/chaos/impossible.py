@@ -14,6 +14,7 @@ from tests.chaos.outcomes import (
     event,
     evicted,
     failed,
+    held,
     interrupted,
     job,
     killed,
@@ -43,6 +44,10 @@ _LATER = {
 
 #: What must not be: the outcome, and the rule that it breaks.
 IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
+    "a held job that a retry has ended": ("kept", held("Canceled")),
+    "a job beside the next one whose code has not failed": ("one job", held(cause="")),
+    "jobs beside each other without a hold": ("one job", held(holds=False)),
+    "a job left whose code has not failed": ("no job left", held(cause="")),
     "one try of a step with two retries": ("tries", retried(1)),
     "two tries of a step with two retries": ("tries", retried(2)),
     "seven tries of a step with two retries": ("tries", retried(7)),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tests.chaos.rules.statuses import CODE_FAILED
+from tests.chaos.rules.facts import CODE_FAILED
 from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
 from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
 
@@ -157,6 +157,16 @@ def retried(tries: int) -> Trial:
     steps = [ran(n, "retried" if n < tries - 1 else "failed", version=n + 1) for n in range(tries)]
     jobs = [job(n, "Failed") for n in range(tries)]
     return trial(planned(FAILS, shape="retries"), "failed", steps, jobs, output=lines(*range(tries)))
+
+
+def held(first: str = "Running", cause: str = CODE_FAILED, *, holds: bool = True) -> Trial:
+    """A step that fails at each of its tries, and whose jobs are held open; the first one has this status."""
+    causes = [f"{words} The job job{n} failed." for n, words in enumerate((cause, CODE_FAILED, CODE_FAILED))]
+    steps = [ran(n, "retried" if n < 2 else "failed", cause=causes[n], version=n + 1) for n in range(3)]
+    schedule = planned(replace(FAILS, kind="function"), shape="retries", holds=holds)
+    return trial(
+        schedule, "failed", steps, [job(0, first), job(1, "Running"), job(2, "Running")], output=lines(0, 1, 2)
+    )
 
 
 def failed(**more: object) -> Trial:

@@ -11,7 +11,7 @@ from zenml.config import DockerSettings, ResourceSettings
 from zenml.config.retry_config import StepRetryConfig
 
 from tests.chaos.catalogue import SECRET, VAULT_CLUSTER
-from tests.chaos.schedule import NODES, PROCESSES_PER_NODE, TRIES, PlannedStep, Schedule, Shape
+from tests.chaos.schedule import HOLD_MINUTES, NODES, PROCESSES_PER_NODE, TRIES, PlannedStep, Schedule, Shape
 
 IMAGE = DockerSettings(
     skip_build=True,
@@ -119,6 +119,9 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
             "CHAOS_REPORTS": str(int("CHAOS_DESK" in os.environ)),
         },
     }
+    if schedule.holds:
+        settings["hold_on_failure_minutes"] = HOLD_MINUTES
+        settings["environment_variables"]["CHAOS_HOLDS"] = "1"
     if schedule.part == "server":
         settings["stop_check_seconds"] = 1
     if schedule.via_vault:

@@ -17,6 +17,9 @@ PARTS: tuple[Part, ...] = ("simulated", "real", "server")
 NODES = 2
 PROCESSES_PER_NODE = 2
 
+#: Minutes for which a job is held open: longer than any schedule lasts.
+HOLD_MINUTES = 60
+
 #: Tries of a step in a pipeline of the shape `retries`.
 TRIES = 3
 
@@ -77,6 +80,7 @@ class Schedule:
         shape: What kind of pipeline runs.
         steps: Its steps.
         held: Whether its jobs last until they are ended, or everything planned has happened.
+        holds: Whether a job whose step's code fails is held open, for longer than the run lasts.
         on_cluster: Whether they run on a cluster that has to be created.
         asks_resources: Whether they ask for CPUs, so that sizes and quota are looked at.
         via_vault: Whether their secrets travel by the key vault, to jobs on a cluster that is there.
@@ -96,6 +100,7 @@ class Schedule:
     shape: Shape
     steps: tuple[PlannedStep, ...]
     held: bool = False
+    holds: bool = False
     on_cluster: bool = False
     asks_resources: bool = False
     via_vault: bool = False
@@ -142,7 +147,7 @@ class Schedule:
             f"{e.event}{f' ({e.rank})' * bool(e.rank)} {e.moment} {e.phase} {e.number}{' then' * e.follows}"
             for e in self.events
         ]
-        names = ("held", "on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
+        names = ("held", "holds", "on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
         options = [name for name in names if getattr(self, name)]
         options += [] if self.stream_logs else ["no logs"]
         options += [] if self.fallback else ["no fallback"]

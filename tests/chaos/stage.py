@@ -197,11 +197,11 @@ class Stage:
 
     def _report_ends(self) -> None:
         """Report the ends of function steps, as their own code does in real jobs."""
-        for step_run_id, exit_code in list(self._desk.reports()):
+        for step_run_id, exit_code, held in list(self._desk.reports()):
             output = self._folder / "report.txt"
 
-            def work(step_run_id: str = step_run_id, exit_code: int = exit_code) -> None:
-                elsewhere.report_end(step_run_id, exit_code)
+            def work(step_run_id: str = step_run_id, exit_code: int = exit_code, held: bool = held) -> None:
+                elsewhere.report_end(step_run_id, exit_code, held=held)
 
             os.waitpid(orchestrator.fork(output, work), 0)
             self._desk.reported(step_run_id)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tests.chaos.catalogue import RECOVERY
+from tests.chaos.catalogue import HOLD, RECOVERY
 from tests.chaos.emulated import EmulatorProcess
 from tests.chaos.home import Home
 from tests.chaos.mutants import MUTANTS
@@ -89,12 +89,13 @@ def _carry_out(task: Task, stages: Mapping[Part, Stage]) -> Result:
     except Exception:  # noqa: BLE001 - of the suite itself: no trial, and no finding
         return Result(task.name, planned.describe(), crashed=traceback.format_exc())
     found = broken(trial)
+    prefix = HOLD if planned.holds else ""
     happened = [
-        (f"{RECOVERY}{f.phase}" if f.recovery else f.phase, f.fault)
+        (f"{RECOVERY if f.recovery else prefix}{f.phase}", f.fault)
         for index, f in enumerate(planned.faults)
         if trial.fired[index] and not f.trap
     ]
-    happened += [(e.phase, e.event) for index, e in enumerate(planned.events) if trial.has_happened(index)]
+    happened += [(f"{prefix}{e.phase}", e.event) for index, e in enumerate(planned.events) if trial.has_happened(index)]
     return Result(
         name=task.name,
         description=planned.describe(),

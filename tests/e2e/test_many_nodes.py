@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
 
@@ -173,3 +174,32 @@ def test_the_rank_that_failed_first_is_named_with_its_own_traceback(project: Pro
     # A rank that was killed has said nothing itself.
     assert "The Azure ML job of step `late` failed on node 1 rank 1: it was killed (SIGKILL)" in of_killed_late
     assert of_killed.startswith("The Azure ML job of step `command` failed on node 1 rank 3: it was killed (SIGKILL)")
+
+
+HELD = """
+@step(step_operator="azureml", settings={"step_operator": AzureMLStepOperatorSettings(
+    instance_count=2, distribution={"type": "pytorch", "process_count_per_instance": 1}, hold_on_failure_minutes=20)})
+def same_mistake() -> None:
+    raise ValueError("a shape does not fit")
+
+@pipeline(enable_cache=False, settings=NO_BUILD)
+def training():
+    same_mistake()
+
+if __name__ == "__main__":
+    try:
+        training()
+    except RuntimeError:
+        print("THE PIPELINE HAS ENDED")
+"""
+
+
+def test_a_mistake_on_all_ranks_is_held_open_by_all_of_them(project: Project, jobs: Emulator) -> None:
+    output = project.succeed(TWO_NODES + HELD)
+
+    (job,) = jobs.context.store.workspaces[0].jobs.values()
+    assert f"The job `{job.name}` is held open until " in output
+    assert "THE PIPELINE HAS ENDED" in output
+    assert job.status == "Running"
+    logs = list((jobs.context.folder / "jobs").rglob("std_log_process_*.txt"))
+    assert eventually(lambda: sum("is held open until" in log.read_text() for log in logs) == 2, 60)

@@ -94,6 +94,20 @@ def test_a_job_that_is_cancelled(arm: Arm) -> None:
     assert end_of(arm, name) == "Canceled"
 
 
+@pytest.mark.azure_verified(jobs=1, environments=1)
+def test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled(arm: Arm) -> None:
+    """What a held job needs of Azure: services on serverless compute, and a cancel that ends a process which waits."""
+    name, kinds = arm.name("held"), ("VSCode", "JupyterLab")
+    properties = job(arm, "trap 'exit 7' TERM; echo it has failed; sleep 280 & wait", SIMULATE_SECONDS="280")
+    submit(arm, name, {**properties, "services": {kind.lower(): {"jobServiceType": kind} for kind in kinds}})
+
+    eventually(lambda: status(arm, name) == "Running", arm.patience, pause=arm.pause)
+    services = arm.call("GET", f"jobs/{name}").body["properties"]["services"]
+    assert {kind: services[kind.lower()]["jobServiceType"] for kind in kinds} == dict(zip(kinds, kinds, strict=True))
+    assert arm.call("POST", f"jobs/{name}/cancel").status in (200, 202)
+    assert end_of(arm, name) == "Canceled"
+
+
 @pytest.mark.azure_verified(clusters=1)
 def test_a_cluster_without_nodes_is_made_changed_and_deleted(arm: Arm) -> None:
     path = f"computes/{arm.name('cpu')}"

@@ -8,6 +8,7 @@ or 7 on low priority.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -77,11 +78,39 @@ def test_a_value_within_a_limit_is_accepted(setting: str, value: Any) -> None:
 
 def test_a_job_never_has_more_tags_of_ours_than_the_limit_leaves_room_for() -> None:
     request = request_for(FACTS, ["train"], {}, JobOptions())
+    held = request_for(FACTS, ["train"], {}, JobOptions(hold=timedelta(minutes=30)))
 
     # The others are of jobs after the first one, of the price and of a vault.
     later = {tags.ATTEMPT, tags.PREVIOUS_JOB, tags.TARGET, tags.USD_PER_HOUR, tags.VAULT_SECRET}
-    assert set(request.tags) | later == {*tags.RESERVED, FACTS.run_tag}
+    assert set(held.tags) | later == {*tags.RESERVED, FACTS.run_tag}
+    assert set(held.tags) - set(request.tags) == {tags.HOLD}
     assert len(request.tags) + len(later) == tags.MOST
+    assert len(held.tags) + len(later) == tags.MOST_WITH_HOLD
+
+
+def test_a_hold_leaves_room_for_one_tag_less() -> None:
+    own = {str(n): "" for n in range(36)}
+    AzureMLStepOperatorSettings(tags=own)
+
+    with pytest.raises(AzureMLSettingsError, match="needs up to 15, so 35 are left"):
+        AzureMLStepOperatorSettings(tags=own, hold_on_failure_minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("hold", "timeout", "seconds"), [(None, 10, 600), (20, 10, 1800), (0.001, 10, 601), (20, None, None)]
+)
+def test_the_limit_of_azure_covers_the_hold(hold: float | None, timeout: int | None, seconds: int | None) -> None:
+    options = resolve(AzureMLStepOperatorSettings(hold_on_failure_minutes=hold, timeout_minutes=timeout)).options
+
+    assert options.timeout == (None if seconds is None else timedelta(seconds=seconds))
+
+
+def test_a_hold_into_which_nothing_leads_is_warned_of() -> None:
+    held = {"hold_on_failure_minutes": 30}
+
+    (warning,) = resolve(AzureMLStepOperatorSettings(**held)).warnings
+    assert "no `services`" in warning
+    assert resolve(AzureMLStepOperatorSettings(**held, services={"x": {"type": "vs_code"}})).warnings == ()
 
 
 @given(st.text(min_size=1, max_size=600), st.text(min_size=1, max_size=600))

@@ -13,7 +13,7 @@ from zenml_azureml.azure.jobs.status import JobPhase
 
 
 def watch(name: str, phase: JobPhase, read: Any) -> Any:
-    return cast("Any", SimpleNamespace(job=SimpleNamespace(name=name, phase=phase), read_log=read))
+    return cast("Any", SimpleNamespace(job=SimpleNamespace(name=name, phase=phase, is_over=phase.ended), read_log=read))
 
 
 def test_the_log_of_a_job_that_has_ended_is_read_before_those_that_are_followed(

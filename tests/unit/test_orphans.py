@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -85,3 +86,14 @@ def test_a_job_may_outlive_its_success_for_a_moment(ago: timedelta, orphan: bool
     for status, expected in (("completed", orphan), ("failed", True)):
         step_run = StepRunFacts(status, finished=True, successful=status == "completed", ended_at=NOW - ago)
         assert judge(running, SERVER, step_run, NOW).orphan is expected
+
+
+@given(jobs, server_ids, step_runs.filter(lambda step_run: isinstance(step_run, StepRunFacts) and step_run.finished))
+def test_a_job_that_is_held_open_is_no_orphan_and_says_until_when(
+    job: JobFacts, server_id: str | None, step_run: StepRunFacts
+) -> None:
+    held = judge(job, server_id, replace(step_run, held_until=NOW), NOW)
+
+    assert held.orphan is not True
+    if server_id is not None and job.server_id == server_id and not job.ended and job.status != "Finalizing":
+        assert held.reason == "held open until 2026-01-01 00:00:00 UTC"

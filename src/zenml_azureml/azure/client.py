@@ -15,6 +15,7 @@ from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.deletion import delete_compute
 from zenml_azureml.azure.compute.estimate import Estimate, estimate
 from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
+from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.data.assets import FoundAsset
@@ -257,6 +258,19 @@ class Workspace:
         target = self._leases.release(job_name)
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
+
+    def compute_to_delete(self, job_name: str) -> ComputeTarget | None:
+        """Return the compute that was created for a job, to be deleted after it; None if there is none."""
+        return self._leases.to_delete(job_name)
+
+    def delete_compute(self, target: ComputeTarget) -> bool:
+        """Delete a compute that was created for a step. See `compute.deletion.delete_compute`."""
+        return delete_compute(self._connection, target, clock=self._time.monotonic)
+
+    def leave(self, job_name: str) -> None:
+        """Stop watching a job that is still unfinished. Its secrets and its compute stay."""
+        self._secrets.forget(job_name)
+        self._monitor.forget(job_name)
 
     def cancel(self, job_name: str) -> bool:
         """Request the cancellation of a job without waiting for it; a job that has ended does not change.

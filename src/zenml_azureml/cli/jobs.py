@@ -210,6 +210,37 @@ def cancel(
     sys.exit(0 if all_ended else 1)
 
 
+@jobs.command(short_help="End jobs that are held open.")
+@click.argument("names", metavar="JOB...", nargs=-1, required=True)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to wait for jobs to stop.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@place_options
+def release(*, names: tuple[str, ...], timeout: float, as_json: bool, **where: str | None) -> None:
+    """End jobs that are held open after the failure of their steps.
+
+    Cancels them in Azure ML, and deletes their secrets and the computes that were kept for them. The steps have failed
+    before, and stay so. For a held job that has ended by itself, only deletes what was kept for it. Exit code 1 if a
+    job is not held open, or may still be running.
+    """
+    log_to_stderr()
+    from zenml_azureml.cli import jobs_release
+    from zenml_azureml.cli.jobs_cancel import Reporter
+
+    reporter = Reporter(as_json=as_json)
+    with click_errors():
+        places = chosen_places(**where)
+        all_ended = jobs_release.release(names, places, timedelta(seconds=timeout), reporter)
+    reporter.close()
+    sys.exit(0 if all_ended else 1)
+
+
 @jobs.command(short_help="Reattach to a job without orchestrator.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
 @click.option(

@@ -13,6 +13,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
+from zenml_azureml.cli.compute_cleanup import delete_compute_of
 from zenml_azureml.cli.jobs_list import show_table
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import counted, working
@@ -108,6 +109,7 @@ def cancel_named(
         elif job_at[1].phase.ended:
             reporter.job(Cancelled(*job_at))
             delete_secret_of(*job_at, reporter.secret)
+            delete_compute_of(*job_at)
         else:
             found.append(job_at)
     return _cancel(found, ServerView(), timeout, reporter, ask=ask) and not missing
@@ -217,6 +219,7 @@ def _cancel(
         reporter.job(result)
         if not result.problem:
             delete_secret_of(result.place, result.job, reporter.secret)
+            delete_compute_of(result.place, result.job)
         # If a job has ended by itself in the meantime, the process that waits for it reports that. If this command
         # stops the run, there may be no such process.
         if not result.problem and (run is not None or result.job.phase is JobPhase.CANCELED):

@@ -90,10 +90,16 @@ def job_as_json(found: FoundJob) -> dict[str, Any]:
         "step": found.tag(tags.STEP) or None,
         "step_run_id": found.tag(tags.STEP_RUN_ID) or None,
         "server_id": found.tag(tags.SERVER_ID) or None,
+        "held_until": _held_until(found),
         "step_run_status": _step_run_status(found),
         "orphan": found.judgement.orphan,
         "reason": found.judgement.reason or None,
     }
+
+
+def _held_until(found: FoundJob) -> str | None:
+    until = None if isinstance(found.step_run, NoStepRun) else found.step_run.held_until
+    return None if until is None else until.isoformat()
 
 
 def _step_run_status(job: FoundJob) -> str | None:

@@ -46,6 +46,9 @@ IN_FAILED_RUN: Final = "in_failed_run"
 #: variables end with the preparation.
 SUBMITTED: Final = "ZENML_AZUREML_SUBMITTED"
 
+#: Minutes for which a job is held if its step's function fails. The step's own process reads it too.
+HOLD_MINUTES: Final = "ZENML_AZUREML_HOLD_MINUTES"
+
 #: A variable that jobs of versions before `SUBMITTED` have by default.
 _EARLIER_MARK: Final = "ZENML_ENABLE_RICH_TRACEBACK"
 

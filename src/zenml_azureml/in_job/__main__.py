@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Final
 
 from zenml_azureml.contract import variables
+from zenml_azureml.contract.hold import holding_command
 from zenml_azureml.in_job.exceptions import BootstrapError
 
 #: Changes the environment of the step, or raises `BootstrapError`.
@@ -47,6 +48,7 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
     except BootstrapError as error:
         return _tell(str(error), 1)
     _start_watcher(environment)
+    command = holding_command(command, environment)
     for variable in [name for name in environment if name.startswith(variables.PREFIX)]:
         del environment[variable]
     sys.stdout.flush()

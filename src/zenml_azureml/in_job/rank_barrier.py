@@ -38,6 +38,9 @@ _TOLD_AFTER_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
 _WRITING_PAUSES_SECONDS: tuple[int, ...] = (1, 2, 4, 8)
 
+#: Number of looks if rank 0 fails too, and the time between two. Ranks with the same fault fail within seconds.
+_FAILING_LOOKS, _FAILING_LOOK_SECONDS = 20, 1.0
+
 _MOST_WORDS = 500
 
 
@@ -89,6 +92,30 @@ def report_end(
         while not _write(path, words) and pauses:
             sleep(pauses[0])
             pauses = pauses[1:]
+
+
+def report_failure(folder: str, rank: Rank) -> None:
+    """Report on rank 0 that its part of the step has failed, for the ranks that wait during the hold of the job."""
+    _write(_path(folder, rank.number), f"{_FAILED} on node {rank.node}")
+
+
+def forget_failure(folder: str, rank: Rank) -> None:
+    """Replace on rank 0 the report of an earlier attempt of the same job."""
+    _write(_path(folder, rank.number), f"{_RUNS} 0")
+
+
+def remove_reports(folder: str) -> None:
+    """Remove the files of all ranks after a hold."""
+    _remove(folder)
+
+
+def rank_zero_fails(folder: str, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Return on another rank, which has failed, if rank 0 fails too; waits for that for some seconds."""
+    for _ in range(_FAILING_LOOKS):
+        if _read(_path(folder, 0)).startswith(_FAILED):
+            return True
+        sleep(_FAILING_LOOK_SECONDS)
+    return False
 
 
 def wait_for_others(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import zenml
@@ -20,6 +21,17 @@ SILENT = (
 )
 #: Public functions of ZenML whose results the step's code uses.
 REFUSED = ("get_step_context", "save_artifact", "register_artifact")
+
+
+class NotInRerunError(RuntimeError):
+    """A call of a function that needs a step context, while the function of a failed step is run again.
+
+    Args:
+        what: Name of the function.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"`{what}` is not available here: the function of the step is run again, without a server.")
 
 
 class NotOnThisRankError(RuntimeError):
@@ -45,9 +57,17 @@ def disable_publishing(rank: Rank) -> None:
         rank: The rank of this process; not 0.
     """
     for name in SILENT:
-        _replace(name, _silent(name, rank))
+        _replace(name, _silent(f"Skipped `{name}`: rank 0 publishes it, and this is {rank}"))
     for name in REFUSED:
-        _replace(name, _refused(name, rank))
+        _replace(name, _refused(partial(NotOnThisRankError, name, rank)))
+
+
+def disable_publishing_again() -> None:
+    """Do the same in a process that runs the function of a failed step again."""
+    for name in SILENT:
+        _replace(name, _silent(f"Skipped `{name}`: nothing is published when a function is run again"))
+    for name in REFUSED:
+        _replace(name, _refused(partial(NotInRerunError, name)))
 
 
 def _replace(name: str, replacement: Callable[..., Any]) -> None:
@@ -60,15 +80,15 @@ def _replace(name: str, replacement: Callable[..., Any]) -> None:
             setattr(module, name, replacement)
 
 
-def _silent(name: str, rank: Rank) -> Callable[..., None]:
+def _silent(words: str) -> Callable[..., None]:
     def left_out(*_args: Any, **_kwargs: Any) -> None:
-        logger.info("Skipped `%s`: rank 0 publishes it, and this is %s", name, rank)
+        logger.info(words)
 
     return left_out
 
 
-def _refused(name: str, rank: Rank) -> Callable[..., NoReturn]:
+def _refused(error: Callable[[], RuntimeError]) -> Callable[..., NoReturn]:
     def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
-        raise NotOnThisRankError(name, rank)
+        raise error()
 
     return refuse

@@ -12,6 +12,9 @@ the entrypoint classes. tests/unit/test_ranked_step.py fails if one of them chan
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +32,21 @@ from zenml.steps import BaseStep
 from zenml.steps.utils import get_resolved_signature
 from zenml.utils import env_utils
 
+from zenml_azureml.contract.hold import hold_time
+from zenml_azureml.in_job.hold import FailureHold
+from zenml_azureml.in_job.holding_step import announce
 from zenml_azureml.in_job.rank import JOB_NAME, FailureReporter, rank_from_env
-from zenml_azureml.in_job.rank_barrier import folder_of, report_end, wait_for_others
+from zenml_azureml.in_job.rank_barrier import (
+    folder_of,
+    forget_failure,
+    rank_zero_fails,
+    remove_reports,
+    report_end,
+    report_failure,
+    wait_for_others,
+)
 from zenml_azureml.in_job.rank_zero_only import disable_publishing
+from zenml_azureml.in_job.rerun import FailedCall
 
 if TYPE_CHECKING:
     from zenml.artifact_stores import BaseArtifactStore
@@ -39,6 +54,9 @@ if TYPE_CHECKING:
     from zenml.models import CodeReferenceResponse, PipelineSnapshotResponse, StepRunResponse
 
 logger = get_logger(__name__)
+
+#: Time by which the other ranks wait longer than rank 0 holds the job, whose end ends them.
+_LONGER = timedelta(minutes=5)
 
 
 class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
@@ -48,6 +66,7 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
         super().__init__(*args, **kwargs)
         self._rank = rank_from_env(os.environ)
         self._failures = FailureReporter(self._rank)
+        self._hold_time = hold_time(os.environ)
         logger.info("This is %s", self._rank)
 
     @property
@@ -78,28 +97,65 @@ class RankedEntrypointConfiguration(StepOperatorEntrypointConfiguration):
 
     def _run_step(self, step: Step, snapshot: PipelineSnapshotResponse) -> None:
         folder = folder_of(Client().active_stack.artifact_store.path, os.environ.get(JOB_NAME) or str(self.step_run.id))
-        self._watch_function(folder)
+        self._failed = FailedCall(step.spec.source.import_path, os.environ)
+        hold = self._hold_in(folder)
+        self._watch_function(folder, hold)
         if self._rank.number == 0:
-            with self._failures.watching():
+            with self._reports_for_hold(folder), hold.after_report(), self._failures.watching():
                 super()._run_step(step, snapshot)
         else:
-            with report_end(folder, self._rank), self._failures.watching():
+            with hold.after_report(), hold.noting(), report_end(folder, self._rank), self._failures.watching():
                 self._run_function(step)
 
-    def _watch_function(self, folder: str) -> None:
+    @contextmanager
+    def _reports_for_hold(self, folder: str) -> Iterator[None]:
+        """Keep the report of rank 0, which only a job with a hold has, for the length of a `with`."""
+        if not self._hold_time:
+            yield
+            return
+        forget_failure(folder, self._rank)
+        try:
+            yield
+        finally:
+            remove_reports(folder)
+
+    def _hold_in(self, folder: str) -> FailureHold:
+        """Return the hold of this process.
+
+        If rank 0 holds the job, ranks that fail wait for it, because Azure ML ends a job whose ranks fail. A failure of
+        another rank alone ends the job at once, because rank 0 would wait for that rank.
+        """
+
+        def tell_others(until: datetime) -> None:
+            announce(until)
+            report_failure(folder, self._rank)
+
+        def wait_for_rank_zero(_until: datetime) -> None:
+            if not rank_zero_fails(folder):
+                raise RuntimeError("only the failure of rank 0 is held, and rank 0 has not failed.")
+
+        if self._rank.number == 0:
+            return FailureHold(self._hold_time, tell_others, self._failed.kept)
+        return FailureHold(self._hold_time and self._hold_time + _LONGER, wait_for_rank_zero)
+
+    def _watch_function(self, folder: str, hold: FailureHold) -> None:
         """Log a failure of the step's function at once: on rank 0, ZenML would first report it to the server.
 
         On rank 0 the function also returns only after the others have ended, because ZenML then reports that the step
         has completed.
         """
-        call, failures, rank = BaseStep.call_entrypoint, self._failures, self._rank
+        call, failures, rank, failed = BaseStep.call_entrypoint, self._failures, self._rank, self._failed
 
         def watched(step: BaseStep, *args: Any, **kwargs: Any) -> Any:
-            with failures.watching():
-                returned = call(step, *args, **kwargs)
-            if rank.number == 0:
+            if rank.number:
+                with failures.watching():
+                    return call(step, *args, **kwargs)
+            failed.note(args, kwargs)
+            with hold.noting():
+                with failures.watching():
+                    returned = call(step, *args, **kwargs)
                 wait_for_others(folder, rank)
-            return returned
+                return returned
 
         BaseStep.call_entrypoint = watched  # type: ignore[assignment,method-assign]  # this process runs no other step
 

@@ -140,7 +140,9 @@ def judged(found: Iterable[FoundAt], server: ServerView, unknown_ends: Collectio
         facts = JobFacts(job.status, job.phase.ended, job.tags.get(tags.SERVER_ID, ""), end_is_known)
         step_run: StepRunFacts | NoStepRun = NoStepRun.NOT_TOLD
         if not (facts.ended and end_is_known) and facts.server_id and facts.server_id == server_id:
-            step_run = server.step_run(job.tags.get(tags.STEP_RUN_ID, ""), job.tags.get(tags.RUN_ID, ""))
+            step_run = server.step_run(
+                job.tags.get(tags.STEP_RUN_ID, ""), job.tags.get(tags.RUN_ID, ""), may_be_held=tags.HOLD in job.tags
+            )
         return FoundJob(place, job, step_run, judge(facts, server_id, step_run, datetime.now(timezone.utc)))
 
     with ThreadPoolExecutor(_THREADS) as threads:

@@ -44,6 +44,7 @@ class StepRunFacts:
         successful: True if it is finished and succeeded.
         ended_at: When it ended; None if it did not, or the time is unknown.
         over: Reason why its job is not needed although it is not finished, as a phrase; empty if it is needed.
+        held_until: The end of the hold of its job, which is held open after the step has failed; None if it is not.
     """
 
     status: str
@@ -51,6 +52,7 @@ class StepRunFacts:
     successful: bool
     ended_at: datetime | None
     over: str = ""
+    held_until: datetime | None = None
 
 
 class NoStepRun(Enum):
@@ -112,6 +114,8 @@ def _why_unknown(job: JobFacts, server_id: str | None, step_run: StepRunFacts | 
 def _why_ending(job: JobFacts, step_run: StepRunFacts | NoStepRun, now: datetime) -> str:
     if job.status == _FINALIZING:
         return "it is ending by itself"
+    if isinstance(step_run, StepRunFacts) and step_run.held_until is not None:
+        return f"held open until {step_run.held_until:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(step_run, StepRunFacts) and step_run.successful and step_run.ended_at is not None:
         return "its step has just completed" if now - step_run.ended_at < LEAVING_TIME else ""
     return ""

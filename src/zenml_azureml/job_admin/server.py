@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timezone
+from datetime import datetime, timezone
 from functools import cached_property
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.orphans import NoStepRun, StepRunFacts
 from zenml_azureml.job_admin.over import RunFacts, why_run_is_over, why_step_run_is_over
+from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.run_store import step_runs
 
 logger = get_logger(__name__)
@@ -42,7 +43,7 @@ class ServerView:
             self._warn(error)
             return None
 
-    def step_run(self, step_run_id: str, run_id: str = "") -> StepRunFacts | NoStepRun:
+    def step_run(self, step_run_id: str, run_id: str = "", *, may_be_held: bool = False) -> StepRunFacts | NoStepRun:
         """Return the state of a step run on the server.
 
         Requests it by its id, because a listing covers one project only.
@@ -50,9 +51,10 @@ class ServerView:
         Args:
             step_run_id: Its id, as in the tag of a job.
             run_id: The id of its run, from the tag too, to check if the run has ended; empty to skip that.
+            may_be_held: True if its job is held open in case that the step fails.
         """
         try:
-            found = Client().get_run_step(UUID(step_run_id), hydrate=False)
+            found = Client().get_run_step(UUID(step_run_id), hydrate=may_be_held)
             over = "" if found.status.is_finished else why_step_run_is_over(found.status)
             if not over and not found.status.is_finished and run_id:
                 run = self._facts_of_run(UUID(run_id))
@@ -69,6 +71,7 @@ class ServerView:
             successful=found.status.is_successful,
             ended_at=ended_at if ended_at is None else ended_at.replace(tzinfo=timezone.utc),
             over=over,
+            held_until=hold_of(found, datetime.now(timezone.utc)) if may_be_held else None,
         )
 
     def _facts_of_run(self, run_id: UUID) -> RunFacts | None:

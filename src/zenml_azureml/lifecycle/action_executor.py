@@ -142,9 +142,12 @@ class ActionExecutor:
         """
         if step.guard is not Guard.EXIT:
             step.guard = Guard.NONE
-        self._jobs.drop_secret(step)
         try:
-            self._jobs.release(step)
+            if step.is_held:  # its secret and its compute are kept until it ends
+                self._jobs.leave(step)
+            else:
+                self._jobs.drop_secret(step)
+                self._jobs.release(step)
         finally:
             if step.guard is Guard.NONE:  # otherwise the name of its job is needed at exit
                 self._executions.forget(step.id)
@@ -192,14 +195,16 @@ class ActionExecutor:
     def _conclude(self, step: StepExecution, polled: bool) -> None:
         """Save the cost of a step whose last job has ended, and publish its end."""
         job = self._jobs.watch(step)
-        self._jobs.drop_secret(step, in_background=polled)
+        if job.held_until is None:
+            self._jobs.drop_secret(step, in_background=polled)
         if not polled:
             step.guard = Guard.NONE
         error = self._publisher.conclude(step, job)
         if error is not None and job.error is not None and polled:
             logger.error("%s", error)  # its job may still run, and ZenML shows the error of one step only
         step.guard = Guard.NONE
-        if job.error is None and job.phase.ended:  # one that was given up may still run
+        if job.error is None and job.is_over:  # one that was given up may still run
+            step.is_held = step.is_held and not job.phase.ended
             self._earlier_jobs.note_end(step.step_run)
         self._set_error(step, error)
 

@@ -14,6 +14,7 @@ from zenml_azureml.azure.jobs.status import FINALIZING
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import Guard
+from zenml_azureml.lifecycle.holding import is_held
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Canceller:
         """Cancel the jobs of steps whose runs are over, as `end` does.
 
         The job of a step that has reported its end to the server gets some time to end by itself. Otherwise a completed
-        step would have a canceled job.
+        step would have a canceled job. A job that is held open after the failure of its step counts as ended.
 
         Args:
             steps: The steps.
@@ -108,8 +109,11 @@ class Canceller:
         steps, then = list(steps), Guard.EXIT if interrupted else Guard.NONE
         reported = set() if interrupted else _reported({step.run_id for step in steps})
         deadline = self._time.monotonic() + FINISHING.total_seconds()
-        self.end([step for step in steps if step.id not in reported], then=then)
-        finishing = [step for step in steps if step.id in reported]
+        self.end([step for step in steps if step.id not in reported and not step.is_held], then=then)
+        for step in steps:
+            step.is_held = step.is_held or (step.id in reported and is_held(step))
+            step.guard = Guard.NONE if step.is_held else step.guard
+        finishing = [step for step in steps if step.id in reported and not step.is_held]
         going_on = [step for step in finishing if not self._ends_by_itself(step, deadline)]
         self.end(going_on, then=then)
         for step in finishing:

@@ -7,18 +7,20 @@ does. That is the only difference between the two.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 
-from zenml_azureml.azure.jobs.status import FINALIZING
+from zenml_azureml.azure.jobs.status import FINALIZING, JobPhase
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import PROCESS_ENDED, Canceller
 from zenml_azureml.lifecycle.execution import INTERRUPTED, Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.holding import Holds
 from zenml_azureml.lifecycle.observation import event_of, event_of_end
 from zenml_azureml.lifecycle.outcome import StoppedStepError, status_of
 from zenml_azureml.lifecycle.publisher import Publisher
@@ -39,6 +41,9 @@ from zenml_azureml.lifecycle.transitions import transition
 from zenml_azureml.lifecycle.worker_pool import WorkerPool
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerRetries, ServerUnavailableError, retrying
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.handle import JobHandle
 
 logger = get_logger(__name__)
 
@@ -83,6 +88,7 @@ class StepController:
         self._checks = checks
         self._time = time
         self._pool = WorkerPool(time)
+        self._holds = Holds(time)
 
     def wait(self, step: StepExecution) -> ExecutionStatus:
         """Wait for the end of a step and return its status; cancel its job if the wait is interrupted.
@@ -158,6 +164,8 @@ class StepController:
             self._carry_out(step, None, polled=False)
             return
         check_signals()
+        if self._is_held(step, job):
+            return
         event = event_of(step, job, self._time.monotonic())
         if event is not None:
             self._carry_out(step, event, polled=False)
@@ -177,6 +185,8 @@ class StepController:
             return self._start(step, None, ExecutionStatus.RUNNING)
         # Only runners of dynamic pipelines poll; this one may continue a run that another process started.
         step.guard = Guard.RUN
+        if self._is_held(step, job):
+            return ExecutionStatus.RUNNING
         event = event_of(step, job, self._time.monotonic())
         if step.is_refused and step.run_id in self._executions.stopped_runs:
             event = CancelRefused(
@@ -188,6 +198,13 @@ class StepController:
         if event is not None:
             self._executor.apply(step, event)
         return status_of(job)
+
+    def _is_held(self, step: StepExecution, job: JobHandle) -> bool:
+        """True if the job of a step is held open, so that it counts as ended as soon as its log is read."""
+        if job.held_until is None and job.phase is JobPhase.RUNNING and step.cancelling is None:
+            job.held_until = self._holds.until(step)
+            step.is_held = job.held_until is not None
+        return job.held_until is not None
 
     def _start(self, step: StepExecution, event: Event | None, meanwhile: ExecutionStatus) -> ExecutionStatus:
         """Carry out what follows from an event on another thread; return the step's status."""
@@ -226,7 +243,8 @@ class StepController:
     def _abort_wait(self, step: StepExecution, interruption: BaseException, retries: ServerRetries) -> None:
         """Cancel the job of a step because an exception ends the wait; raise a better exception if there is one."""
         # During a submission, the newest job may be the one before, which has ended.
-        is_over = step.state.phase is not StepPhase.SUBMITTING and self._jobs.watch(step, quietly=True).settled
+        job = self._jobs.watch(step, quietly=True)
+        is_over = step.state.phase is not StepPhase.SUBMITTING and (job.settled or step.is_held)
         if not is_over:
             self._executor.abort(step, interruption)
         if isinstance(interruption, ServerUnavailableError):

@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from zenml.exceptions import RunStoppedException
 from zenml_azureml.azure.failures.rules import ENDED_ITSELF
 from zenml_azureml.clock import Time
 from zenml_azureml.lifecycle.attempts import recorded
+from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.lifecycle.predecessor_search import Search, Trace
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.lifecycle.recovery import number_of_jobs
@@ -129,6 +131,7 @@ class EarlierJobs:
                 number_of_jobs(recorded(each)) if step_runs.is_recorded(each) else 0,
                 reported=each.exception_info is not None,
                 reported_by_code=step_runs.is_reported_by_code(each),
+                is_held=hold_of(each, datetime.now(timezone.utc)) is not None,
             )
             age = superseded_for(step.step_run.start_time, following.start_time)
             until = now + (IN_FLIGHT - age).total_seconds()

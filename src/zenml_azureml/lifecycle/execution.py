@@ -53,6 +53,7 @@ class StepExecution:
         cancelling: Set when the thread that cancels its job is done; None if there is none.
         cancelled_at: Time when a cancel for its queue timeout was requested.
         is_refused: True if Azure did not cancel its job.
+        is_held: True if the step has failed, and its job is held open.
         has_warned: True if a log line says that its end could not be published.
     """
 
@@ -64,6 +65,7 @@ class StepExecution:
     cancelling: threading.Event | None = None
     cancelled_at: float = -math.inf
     is_refused: bool = False
+    is_held: bool = False
     has_warned: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 

@@ -16,6 +16,7 @@ from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,
     Event,
     JobEnded,
+    JobHeld,
     JobLost,
     JobOver,
     JobQueued,
@@ -79,6 +80,8 @@ def event_of_end(step: StepExecution, job: JobHandle, *, is_stopped: bool) -> Ev
     attempts = with_facts(step, job)
     if job.error is not None:
         return JobLost(job.error)
+    if job.held_until is not None and not job.phase.ended:
+        return JobHeld(attempts[-1])
     reason = reason_of_end(job, attempts[-1])
     details = job.details
     ended = replace(attempts[-1], reason=reason)

@@ -46,8 +46,10 @@ def status_of(job: JobHandle) -> ExecutionStatus:
     """
     if job.error is not None:
         return ExecutionStatus.FAILED
-    if job.phase.ended and not job.settled:
+    if job.is_over and not job.settled:
         return ExecutionStatus.RUNNING
+    if job.held_until is not None:
+        return ExecutionStatus.FAILED
     if _time_used_up(job):
         return ExecutionStatus.FAILED
     if ended_itself(job):
@@ -60,7 +62,9 @@ def ended_itself(job: JobHandle) -> bool:
     return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
 
 
-def conclude(job: JobHandle, step_run: StepRunResponse, because: str = "", history: str = "") -> AzureMLError | None:
+def conclude(
+    job: JobHandle, step_run: StepRunResponse, because: str = "", history: str = "", hold: str = ""
+) -> AzureMLError | None:
     """Compare the end of a job with what the step reported, and publish what the server does not know.
 
     Args:
@@ -68,6 +72,7 @@ def conclude(job: JobHandle, step_run: StepRunResponse, because: str = "", histo
         step_run: Its step run.
         because: The reason why the operator cancelled it, as a clause; empty if it did not.
         history: The attempts to run the step, one line each; empty if there was only one.
+        hold: The account of the hold of the job, or of the reason why there is none; empty if none was wanted.
 
     Returns:
         The reason why the step did not succeed; None if it did.
@@ -75,7 +80,7 @@ def conclude(job: JobHandle, step_run: StepRunResponse, because: str = "", histo
     error = _failure(job, step_run, because)
     if error is None:
         return None
-    error = error.with_history(history)
+    error = error.with_history(history).with_history(hold)
     if step_runs.has_reported(step_run):
         # If the operator cancelled the job after the report, its end does not explain the end of the step.
         if not because or status_of(job) is not ExecutionStatus.STOPPED:

@@ -175,6 +175,9 @@ class Search:
         if job.phase.ended:
             self._drop_secret(trace, job)
             return []
+        if trace.predecessor.is_held and tags.HOLD in job.tags:
+            logger.info("The Azure ML job `%s` of an earlier step run is held open for its user.", job.name)
+            return []
         return [_Unfinished(trace, job, self._time.monotonic())]
 
     def _end(self, unfinished: list[_Unfinished], check: Check) -> None:

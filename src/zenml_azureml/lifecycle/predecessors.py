@@ -26,12 +26,14 @@ class Predecessor:
         jobs: Number of its jobs that ZenML's server has recorded.
         reported: True if its end was reported, by its own code or by the operator.
         reported_by_code: True if its own code reported it.
+        is_held: True if its job is held open after that report, and so counts as ended.
     """
 
     id: UUID
     jobs: int
     reported: bool
     reported_by_code: bool
+    is_held: bool = False
 
 
 def may_appear(predecessor: Predecessor, status: str | None, *, cancelled: bool) -> bool:

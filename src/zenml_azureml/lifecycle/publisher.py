@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.attempts import cost_ahead, save
-from zenml_azureml.lifecycle.outcome import account_without_server, conclude
+from zenml_azureml.lifecycle.attempts import COMPUTE_LEFT_KEY, cost_ahead, left_compute_as_metadata, save
+from zenml_azureml.lifecycle.holding import NOT_HELD, account_of_hold
+from zenml_azureml.lifecycle.outcome import account_without_server, conclude, status_of
 from zenml_azureml.lifecycle.recovery import history
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
@@ -66,7 +68,8 @@ class Publisher:
             if job.error is None:
                 self._save_facts(step, job)
             because = self._executions.why_stopped(step)
-            return conclude(job, step.step_run, because=because, history=history(step.state.attempts))
+            hold = _account_of_hold(step, job)
+            return conclude(job, step.step_run, because=because, history=history(step.state.attempts), hold=hold)
         except ServerUnavailableError as away:
             raise self.unreported(step, away) from None
 
@@ -148,6 +151,8 @@ class Publisher:
         if metrics:
             ahead[METRICS_KEY] = metrics
         ahead |= self._jobs.written_data(step, job)
+        if step.is_held and (kept := self._jobs.compute_kept(step)) is not None:
+            ahead[COMPUTE_LEFT_KEY] = left_compute_as_metadata(kept)
         try:
             save(step.step_run, self._component_id, step.state.attempts, ahead)
         except ServerUnavailableError:
@@ -156,3 +161,16 @@ class Publisher:
             logger.warning(
                 "Could not save the cost, the metrics and the outputs of the step `%s`: %s", step.name, error
             )
+
+
+def _account_of_hold(step: StepExecution, job: JobHandle) -> str:
+    """Return the lines about the hold of a job; empty if the step has none, or has not failed."""
+    target = step.plan.targets[step.state.attempt.target]
+    if not step.plan.settings.hold_on_failure_minutes or status_of(job) is not ExecutionStatus.FAILED:
+        return ""
+    if job.error is not None or (job.held_until is not None and job.phase.ended):
+        return ""  # nothing is known of it, or it was held and released
+    if job.held_until is None:
+        return NOT_HELD
+    services = target.resolution.options.services
+    return account_of_hold(job.name, job.held_until, step.state.attempt.usd_per_hour, services)

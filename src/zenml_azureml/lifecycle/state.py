@@ -141,6 +141,17 @@ class JobEnded(Event):
 
 
 @dataclass(frozen=True)
+class JobHeld(Event):
+    """The step has reported its failure, and its job is held open: it counts as ended. Its log has been read.
+
+    Attributes:
+        attempt: The attempt, which has no end yet.
+    """
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
 class JobLost(Event):
     """The job can no longer be watched; it may still run.
 

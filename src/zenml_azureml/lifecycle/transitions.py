@@ -17,6 +17,7 @@ from zenml_azureml.lifecycle.state import (
     GiveUp,
     JobAccepted,
     JobEnded,
+    JobHeld,
     JobLost,
     JobOver,
     JobQueued,
@@ -98,9 +99,11 @@ TABLE = (
     Row((_P.MOVING,), CancelHadNoEffect, next=_P.MOVING, actions=(_A.CANCEL,)),
     Row((_P.GIVING_UP,), JobOver, next=_P.FAILED, actions=(_A.FAIL,)),
     Row((_P.GIVING_UP,), JobEnded, next=_P.FAILED, actions=(_A.FAIL,)),
+    Row((_P.GIVING_UP,), JobHeld, next=_P.FAILED, actions=(_A.FAIL,)),
     Row((_P.GIVING_UP,), JobLost, next=_P.FAILED, actions=(_A.FAIL,)),
     Row(_OPEN, JobEnded, may_resubmit, _P.SUBMITTING, (_A.SUBMIT, _A.RELEASE_PREVIOUS)),
     Row((*_OPEN, _P.CANCELLING), JobEnded, actions=(_A.CONCLUDE,)),
+    Row((*_OPEN, _P.CANCELLING), JobHeld, next=_P.FAILED, actions=(_A.CONCLUDE,)),
     Row((*_OPEN, _P.CANCELLING), JobLost, next=_P.FAILED, actions=(_A.CONCLUDE,)),
     Row((_P.CANCELLING,), CancelRefused, next=_P.STOPPED, actions=(_A.PUBLISH_STOPPED,)),
     Row(_OPEN, StopRequested, next=_P.CANCELLING, actions=(_A.END_JOB,)),
@@ -125,7 +128,7 @@ def transition(state: StepState, event: Event, limits: Limits) -> tuple[StepStat
 
 def _with_facts(state: StepState, event: Event) -> StepState:
     """Return the state with what an event says about the attempts, the error and the reason to stop."""
-    if isinstance(event, (JobAccepted, JobEnded)):
+    if isinstance(event, (JobAccepted, JobEnded, JobHeld)):
         error = None if isinstance(event, JobAccepted) else state.error
         return replace(state.with_attempt(event.attempt), error=error)
     if isinstance(event, NoCapacity):

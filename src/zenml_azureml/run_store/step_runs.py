@@ -235,6 +235,11 @@ def earlier(step_run: StepRunResponse) -> list[StepRunResponse]:
     return sorted((each for each in found if each.version < step_run.version), key=lambda each: each.version)
 
 
+def with_metadata(step_run_id: UUID) -> StepRunResponse:
+    """Return a step run with its metadata and its error, as the server has it now."""
+    return Client().get_run_step(step_run_id)
+
+
 def reported_status(step_run: StepRunResponse) -> ExecutionStatus:
     """Return the step run's status as its container or ZenML reported it."""
     return ask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,6 +90,11 @@ def _without_effect(settings: AzureMLStepOperatorSettings, ignored: set[str]) ->
             f"`job_tier={settings.job_tier!r}`: Azure ML's serverless compute has the tiers `standard` and `spot`; the "
             "others belong to its virtual clusters."
         )
+    if settings.hold_on_failure_minutes and not settings.services:
+        yield (
+            "`hold_on_failure_minutes` holds a failed job open, but the job has no `services`, so nothing leads into "
+            "its container. Add one, e.g. `services={'code': {'type': 'vs_code'}}`."
+        )
     # Guess: spot capacity of serverless compute counts as low priority.
     low_priority = settings.tier == "low_priority" or settings.job_tier == "spot"
     lifetime = LOW_PRIORITY_JOB_LIFETIME if low_priority else JOB_LIFETIME
@@ -148,7 +154,8 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         description=settings.description,
         tags=settings.tags or {},
         experiment=settings.experiment_name,
-        timeout=_span(minutes=settings.timeout_minutes),
+        timeout=_timeout(settings),
+        hold=timedelta(minutes=settings.hold_on_failure_minutes or 0),
         shm_size=settings.shm_size,
         docker_args=docker_args,
         docker_variables=docker_variables,
@@ -169,6 +176,14 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         stop_check_seconds=settings.stop_check_seconds,
         key_vault=settings.key_vault,
     )
+
+
+def _timeout(settings: AzureMLStepOperatorSettings) -> timedelta | None:
+    """Return the limit of Azure for a job: its own time, and that of its hold."""
+    if settings.timeout_minutes is None:
+        return None
+    # Azure's limit is in whole seconds; a hold that is a fraction of one longer would be cut.
+    return timedelta(minutes=settings.timeout_minutes, seconds=math.ceil((settings.hold_on_failure_minutes or 0) * 60))
 
 
 def _docker_args(arguments: str | Sequence[str] | None) -> tuple[str | None, dict[str, str]]:

@@ -29,9 +29,6 @@ _NAMES: Mapping[str, Callable[[str], None]] = {
 
 _LENGTHS = {"display_name": limits.DISPLAY_NAME_LENGTH, "description": limits.DESCRIPTION_LENGTH}
 
-#: Number of tags that are left for users.
-USERS_TAGS = limits.TAGS - tag_keys.MOST
-
 
 def check_values(values: Mapping[str, Any]) -> None:
     """Check the values of settings. References to secrets are not checked, since their values are unknown.
@@ -48,7 +45,8 @@ def check_values(values: Mapping[str, Any]) -> None:
         _check_length(f"`{field}`", values.get(field) or "", longest)
     for name in values.get("environment_variables") or {}:
         _check_name("environment_variables", name, check_variable_name)
-    _check_tags(values.get("tags") or {})
+    most = tag_keys.MOST_WITH_HOLD if values.get("hold_on_failure_minutes") else tag_keys.MOST
+    _check_tags(values.get("tags") or {}, most)
 
 
 def _check_name(field: str, value: str | None, check: Callable[[str], None]) -> None:
@@ -67,12 +65,12 @@ def _check_length(what: str, text: str, longest: int) -> None:
         )
 
 
-def _check_tags(tags: Mapping[str, str]) -> None:
+def _check_tags(tags: Mapping[str, str], most: int) -> None:
     own = {key for key in tags if key not in tag_keys.RESERVED}
-    if len(own) > USERS_TAGS:
+    if len(own) > limits.TAGS - most:
         raise AzureMLSettingsError(
             f"`tags` has {len(own)} tags. Azure ML accepts {limits.TAGS} for each job, of which this step operator "
-            f"needs up to {tag_keys.MOST}, so {USERS_TAGS} are left.",
+            f"needs up to {most}, so {limits.TAGS - most} are left.",
             hint="Remove some of them.",
         )
     for key, value in tags.items():

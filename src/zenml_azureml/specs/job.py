@@ -108,6 +108,7 @@ class JobOptions:
         checkpoints: True for a folder that outlives it.
         secrets_via: The way to deliver the values of secrets: `auto`, `key-vault` or `environment`.
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
+        hold: Time for which it keeps its container after a failure of its step's function; zero for no hold.
         stop_check_seconds: Average seconds between two checks of the job for whether its step is over; 0 for none.
     """
 
@@ -134,6 +135,7 @@ class JobOptions:
     checkpoints: bool = False
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None
+    hold: timedelta = timedelta()
     stop_check_seconds: float = 0
 
     @property

@@ -6,6 +6,7 @@ import hashlib
 import re
 import shlex
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,7 +18,7 @@ from zenml_azureml import tags
 from zenml_azureml.checkpoints import OUTPUT
 from zenml_azureml.contract import mlflow
 from zenml_azureml.contract.commands import rank_command
-from zenml_azureml.contract.variables import RANKS, SUBMITTED
+from zenml_azureml.contract.variables import HOLD_MINUTES, RANKS, SUBMITTED
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.run_store.step_runs import job_name_of, server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
@@ -130,12 +131,17 @@ def request_for(
         job_tags[tags.OPERATOR] = shortened(facts.operator, TAG_VALUE_LENGTH)
     if facts.run_url and len(facts.run_url) <= TAG_VALUE_LENGTH:  # a part of an address leads nowhere
         job_tags[tags.RUN_URL] = facts.run_url
+    hold_minutes = f"{options.hold / timedelta(minutes=1):.10g}"
+    if options.hold:
+        job_tags[tags.HOLD] = hold_minutes
     of_image = _mlflow_variables(facts.docker_settings)
     variables = {**of_image, **options.docker_variables, **default_variables(facts.docker_settings), **environment}
     command = rank_command(entrypoint_command) if options.has_ranks else entrypoint_command
     if command != entrypoint_command:
         variables[RANKS] = "1"
     variables[SUBMITTED] = "1"
+    if options.hold:
+        variables[HOLD_MINUTES] = hold_minutes
     all_variables = {**variables, **options.environment_variables}
     variables |= mlflow.marker(all_variables)
     variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)

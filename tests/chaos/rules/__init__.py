@@ -20,6 +20,7 @@ RULES: dict[str, Rule] = {
     "no job left": jobs.no_job_left,
     "no job after an interruption": jobs.none_after_interruption,
     "watched": jobs.watched,
+    "kept": jobs.kept,
     "tries": tries.tries,
     "outcome": tries.outcome,
     "exit code": tries.exit_code,

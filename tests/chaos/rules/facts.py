@@ -10,6 +10,9 @@ from tests.chaos.trial import JobRecord, Moment, RunRecord, Trial
 
 UNFINISHED = frozenset({"running", "initializing", "provisioning", "queued", "stopping", "cancelling", "retrying"})
 
+#: What the code of a function step says of its own failure.
+CODE_FAILED = "The step's own code failed."
+
 #: States of a job whose command has come to its end.
 OVER = frozenset({"Completed", "Failed", "Finalizing"})
 
@@ -137,3 +140,10 @@ def reported_before_a_hit(trial: Trial, job: JobRecord) -> bool:
     steps = trial.run.steps if trial.run else ()
     completed = any(step.id == job.step_run_id and step.status == "completed" for step in steps)
     return reports_itself(trial, job) and job.name in hit and completed
+
+
+def is_held(trial: Trial, job: JobRecord) -> bool:
+    """Whether a job is, or was, held open: the code of its step has reported its failure."""
+    # As it was before the recovery, whose `jobs cancel --run` stops a step that ZenML has left to be retried.
+    steps = trial.run.steps if trial.run else ()
+    return trial.schedule.holds and any(step.id == job.step_run_id and CODE_FAILED in step.cause for step in steps)

@@ -7,11 +7,13 @@ from itertools import pairwise
 
 from tests.chaos.rules.facts import (
     by_step_run,
+    disturbed,
     final_jobs,
     final_run,
     happened,
     hits,
     interruptions,
+    is_held,
     jobs_of,
     may_be_out_of_reach,
     told_how_to_cancel,
@@ -25,6 +27,8 @@ def one_job(trial: Trial) -> Iterator[str]:
     """Of a step of a run, never two unfinished jobs: not of one step run, and not of several."""
     for step in trial.schedule.steps:
         for job, following in pairwise(jobs_of(final_jobs(trial), step)):
+            if is_held(trial, job):
+                continue
             if job.ended_at is None or job.ended_at > following.created_at:
                 yield f"job {following.name} of {step.name} was made before {job.name} had ended"
     if trial.schedule.is_dynamic:
@@ -57,7 +61,7 @@ def no_job_left(trial: Trial) -> Iterator[str]:
     if was_killed(trial) or (was_restarted(trial) and _zenml_refused(trial)):
         return
     for job in trial.jobs:
-        if job.ended:
+        if job.ended or is_held(trial, job):
             continue
         if not may_be_out_of_reach(trial):
             yield f"job {job.name} is {job.status} and no process waits for it"
@@ -96,3 +100,12 @@ def watched(trial: Trial) -> Iterator[str]:
             yield f"job {job.name} is {job.status}, though its run was stopped and its orchestrator is gone"
         if not stopped and job.status != "Running":
             yield f"job {job.name} is {job.status}, though its step is not over"
+
+
+def kept(trial: Trial) -> Iterator[str]:
+    """A job that is held open is ended by no process: not by a retry, not by the end of the run."""
+    if disturbed(trial) or was_killed(trial):
+        return  # it may have been ended before its step had failed
+    for job in trial.jobs:
+        if is_held(trial, job) and job.status != "Running":
+            yield f"job {job.name} is {job.status}, though it is held open"

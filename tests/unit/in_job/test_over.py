@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from zenml.enums import ExecutionMode, ExecutionStatus
 
 from tests.unit.in_job.answering import PARENT, RUN, STEP_RUN, entity, page
+from zenml_azureml.contract.hold import HELD_UNTIL
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
+from zenml_azureml.in_job.watcher.loop import watched_step
 from zenml_azureml.in_job.watcher.over import Decision, NoAnswerError, Poll, WatchedStep, poll
 
 GRANDPARENT = "44444444-4444-4444-8444-444444444444"
@@ -229,3 +232,43 @@ def test_a_step_that_was_submitted_in_a_failed_run_is_over_only_if_the_run_is_st
     over = why(Server("running", run, failed_steps), IN_FAILED_RUN)
 
     assert bool(over) is (run in ("stopping", "stopped"))
+
+
+@pytest.mark.parametrize("status", ALL)
+@pytest.mark.parametrize(("minutes", "is_saved"), [(5, True), (-5, True), (5, False)])
+@pytest.mark.parametrize("may_be_held", [True, False])
+def test_a_step_whose_job_is_held_is_not_over_until_its_hold_is(
+    status: str, minutes: int, is_saved: bool, may_be_held: bool
+) -> None:
+    server = Server(status)
+    until = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+    metadata = {"run_metadata": {HELD_UNTIL: until.isoformat()} if is_saved else {}}
+    server.answers[f"steps/{STEP_RUN}"]["metadata"] = metadata
+    step = WatchedStep(STEP_RUN, RUN, DYNAMIC, may_be_held=may_be_held)
+
+    answer = poll(step, server.get)
+
+    is_held = may_be_held and is_saved and minutes > 0 and status in {"failed", "retrying", "retried"}
+    assert answer == (Poll() if is_held else poll(WatchedStep(STEP_RUN, RUN, DYNAMIC), server.get))
+
+
+def test_a_step_run_without_metadata_is_not_held() -> None:
+    server = Server("retried")
+    server.answers[f"steps/{STEP_RUN}"]["metadata"] = None
+
+    assert poll(WatchedStep(STEP_RUN, RUN, DYNAMIC, may_be_held=True), server.get).over == "its step run is retried"
+
+
+@pytest.mark.parametrize(("minutes", "may_be_held"), [("30", True), ("0", False), ("soon", False), (None, False)])
+def test_the_watcher_knows_from_the_variables_of_the_job_if_it_may_be_held(
+    minutes: str | None, may_be_held: bool
+) -> None:
+    variables = {
+        "ZENML_STORE_URL": "https://zenml.example",
+        "ZENML_AZUREML_JOB_STOP_CHECK_SECONDS": "60",
+        "ZENML_AZUREML_JOB_STEP_RUN_ID": STEP_RUN,
+        "ZENML_AZUREML_JOB_RUN_ID": RUN,
+        **({} if minutes is None else {"ZENML_AZUREML_HOLD_MINUTES": minutes}),
+    }
+
+    assert watched_step(variables) == WatchedStep(STEP_RUN, RUN, may_be_held=may_be_held)

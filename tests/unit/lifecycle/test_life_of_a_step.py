@@ -17,6 +17,7 @@ from zenml_azureml.lifecycle.state import (
     Event,
     JobAccepted,
     JobEnded,
+    JobHeld,
     JobLost,
     JobOver,
     JobQueued,
@@ -50,6 +51,7 @@ class Life(RuleBasedStateMachine):
         self.target: int | None = 0
         self.conclusions = 0
         self.was_stopped = False
+        self.held = ""
 
     def apply(self, event: Event) -> None:
         REACHED.add(self.state.phase)
@@ -124,6 +126,19 @@ class Life(RuleBasedStateMachine):
         ended = replace(self.state.attempt, reason=None if status == "Completed" else reason)
         self.apply(JobEnded(ended, _ENDS[status], may_resubmit=not reported and not self.was_stopped))
 
+    @precondition(lambda self: self.jobs.get(self.name) == "Running" and not self.state.phase.is_final)
+    @rule()
+    def the_step_fails_and_its_job_is_held_open(self) -> None:
+        self.held = self.name
+        self.apply(JobHeld(self.state.attempt))
+        assert self.state.phase is StepPhase.FAILED, "it counts as ended, in every phase"
+
+    @precondition(lambda self: self.held in self.jobs)
+    @rule(status=st.sampled_from(["Failed", "Canceled"]))
+    def the_hold_ends(self, status: str) -> None:
+        self.jobs[self.held] = status
+        self.apply(JobEnded(self.state.attempt, _ENDS[status]))
+
     @precondition(lambda self: self.name in self.jobs)
     @rule()
     def the_job_is_lost(self) -> None:
@@ -145,6 +160,12 @@ class Life(RuleBasedStateMachine):
     def one_job(self) -> None:
         unfinished = [name for name, status in getattr(self, "jobs", {}).items() if status not in _ENDS]
         assert len(unfinished) <= 1
+
+    @invariant()
+    def no_further_job_of_a_step_that_is_held(self) -> None:
+        if getattr(self, "held", ""):
+            assert self.state.phase is StepPhase.FAILED
+            assert list(self.jobs)[-1] == self.held
 
     @invariant()
     def one_conclusion(self) -> None:

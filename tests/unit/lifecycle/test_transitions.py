@@ -16,6 +16,7 @@ from zenml_azureml.lifecycle.state import (
     GiveUp,
     JobAccepted,
     JobEnded,
+    JobHeld,
     JobLost,
     JobOver,
     JobQueued,
@@ -72,6 +73,11 @@ ROWS = [
     (P.RUNNING, replace(PREEMPTED, may_resubmit=False), TWO, P.FAILED, (A.CONCLUDE,)),
     *((phase, ended(end), TWO, end, (A.CONCLUDE,)) for phase in (P.QUEUED, P.RUNNING, P.CANCELLING) for end in ENDS),
     *((phase, JobLost(ERROR), TWO, P.FAILED, (A.CONCLUDE,)) for phase in (P.QUEUED, P.RUNNING, P.CANCELLING)),
+    *(
+        (phase, JobHeld(FIRST), TWO, P.FAILED, (A.CONCLUDE,))
+        for phase in (P.SUBMITTING, P.QUEUED, P.RUNNING, P.MOVING, P.CANCELLING)
+    ),
+    (P.GIVING_UP, JobHeld(FIRST), TWO, P.FAILED, (A.FAIL,)),
     (P.CANCELLING, CancelRefused(ERROR), ONE, P.STOPPED, (A.PUBLISH_STOPPED,)),
     *(
         (phase, StopRequested("the run was stopped"), TWO, P.CANCELLING, (A.END_JOB,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from zenml_azureml import tags
 from zenml_azureml.azure.cli_hints import Address
@@ -37,6 +37,8 @@ class JobHandle:
         log_shown: True if this process has shown the whole log.
         waited: Time for which it has been seen waiting for its compute.
         error: The reason why it can no longer be watched.
+        held_until: The end of its hold, if its step has failed and it is held open; it is settled then, although it has
+            not ended.
         address: Its workspace; None if unknown.
         time: Source of time and of pauses.
     """
@@ -51,6 +53,7 @@ class JobHandle:
     log_shown: bool = False
     waited: timedelta = timedelta()
     error: AzureMLError | None = None
+    held_until: datetime | None = None
     address: Address | None = None
     time: Time = field(default=SYSTEM_TIME, repr=False)
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -59,6 +62,11 @@ class JobHandle:
     def phase(self) -> JobPhase:
         """Its phase; waiting while its status is unknown."""
         return phase_of(self.status) if self.status else JobPhase.WAITING
+
+    @property
+    def is_over(self) -> bool:
+        """True if nothing of its step happens in it any more: it has ended, or it is held open."""
+        return self.phase.ended or self.held_until is not None
 
     @property
     def vault_secret(self) -> str:

@@ -154,7 +154,7 @@ class JobMonitor:
         followed = sum(watch.follows_log for watch in watches)
         interval = max(self._poll_interval, followed * LOG_PACE)
         # First the jobs that have ended: threads wait for them.
-        for watch in sorted(watches, key=lambda watch: not watch.job.phase.ended):
+        for watch in sorted(watches, key=lambda watch: not watch.job.is_over):
             if watch.wants_log(interval):
                 self._readers.read(watch)
 
@@ -178,7 +178,7 @@ class _LogReaders:
             if watch.job.name in self._reading:
                 return
             self._reading.add(watch.job.name)
-            (self._ended if watch.job.phase.ended else self._followed).append(watch)
+            (self._ended if watch.job.is_over else self._followed).append(watch)
             if self._threads < min(LOG_READERS, len(self._reading)):
                 self._threads += 1
                 threading.Thread(target=self._run, name="zenml-azureml-log-reader", daemon=True).start()
@@ -190,10 +190,10 @@ class _LogReaders:
                     self._threads -= 1
                     return
                 watch = waiting.popleft()
-            ran = not watch.job.phase.ended
+            ran = not watch.job.is_over
             try:
                 watch.read_log()
-                if ran and watch.job.phase.ended:  # ended in the meantime
+                if ran and watch.job.is_over:  # ended in the meantime
                     watch.read_log()
             finally:
                 with self._lock:

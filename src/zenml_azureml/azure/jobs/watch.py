@@ -126,7 +126,7 @@ class Watch:
         """
         if self.job.settled or not self._log_failures.may_try:
             return False
-        if self.job.phase.ended:
+        if self.job.is_over:
             return True
         due = self._time.monotonic() - self._log_read_at >= interval.total_seconds()
         return self.follows_log and due
@@ -172,7 +172,7 @@ class Watch:
 
     def read_log(self) -> None:
         """Read new lines of the log; if the job has ended, read the rest and settle. Never raises."""
-        ended = self.job.phase.ended
+        ended = self.job.is_over
         self._log_read_at = self._time.monotonic()
         try:
             if not ended:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from zenml_azureml.contract import variables
+from zenml_azureml.contract.hold import hold_time
 from zenml_azureml.contract.own_end import line_for
 from zenml_azureml.contract.variables import is_rest
 from zenml_azureml.in_job.watcher.node import Node
@@ -51,6 +52,7 @@ def watched_step(environment: Mapping[str, str]) -> WatchedStep | None:
         run_id,
         environment.get(variables.RUN_MODE, "").lower(),
         tuple(parent.strip() for parent in parents.split(",") if parent.strip()),
+        may_be_held=bool(hold_time(environment)),
     )
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Final
 
+from zenml_azureml.contract.hold import held_until
 from zenml_azureml.contract.variables import DYNAMIC, IN_FAILED_RUN
 
 FAIL_FAST: Final = "fail_fast"
@@ -21,6 +23,9 @@ _OVER: Final = frozenset({"retried", "stopping", "stopped", "cancelling", "cance
 
 #: Statuses that the job itself reports, before its hooks, its log upload and the wait for other ranks are done.
 _REPORTED: Final = frozenset({"completed", "failed", "retrying"})
+
+#: Statuses of a step run whose function has failed. ZenML sets the last one when it retries the step.
+_MAY_BE_HELD: Final = frozenset({"failed", "retrying", "retried"})
 
 _STOPPED: Final = frozenset({"stopping", "stopped"})
 
@@ -54,12 +59,14 @@ class WatchedStep:
         run_id: Id of its run.
         mode: `dynamic`, `in_failed_run`, or the execution mode of a static run; empty if unknown.
         parent_run_ids: Ids of the run's parent, of that one's parent and so on.
+        may_be_held: True if its job is held after a failure of its function.
     """
 
     step_run_id: str
     run_id: str
     mode: str = ""
     parent_run_ids: tuple[str, ...] = ()
+    may_be_held: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ def poll(step: WatchedStep, ask: Ask) -> Poll:
         NoAnswerError: If one of the requests has no answer that counts.
     """
     status = _status(_entity(ask, "steps", step.step_run_id))
+    if step.may_be_held and status in _MAY_BE_HELD and _is_held(step, ask):
+        return Poll()
     if status in _OVER:
         return Poll(over=f"its step run is {status}")
     if status in _REPORTED:
@@ -99,6 +108,15 @@ def poll(step: WatchedStep, ask: Ask) -> Poll:
         if parent in _STOPPED:
             return Poll(over=f"the parent of its run is {parent}")
     return Poll()
+
+
+def _is_held(step: WatchedStep, ask: Ask) -> bool:
+    """True if the job has saved the end of its hold, and that has not come yet."""
+    entity = ask(f"steps/{step.step_run_id}", {"hydrate": "true"})
+    metadata = entity.get("metadata")
+    values = metadata.get("run_metadata") if isinstance(metadata, dict) else None
+    until = held_until(values) if isinstance(values, dict) else None
+    return until is not None and datetime.now(timezone.utc) < until
 
 
 def _why_run_is_over(step: WatchedStep, run: Json, ask: Ask) -> str:
