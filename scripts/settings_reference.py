@@ -34,7 +34,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 _CLOUD = ("cloud", "arm_endpoint")
 _WAITING = (
     *("quota_check", "queue_timeout_minutes", "fallback", "max_preemptions", "checkpoints"),
-    *("max_unreachable_minutes", "max_cancel_minutes", "stop_check_seconds", "stream_logs", "metrics_as_metadata"),
+    *("max_unreachable_minutes", "max_cancel_minutes", "stop_check_seconds", "sampling", "stream_logs"),
+    "metrics_as_metadata",
 )
 _JOB = (
     *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),

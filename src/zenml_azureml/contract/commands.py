@@ -8,7 +8,7 @@ from typing import Final
 
 from zenml_azureml.contract.checks import CHECKS
 from zenml_azureml.contract.mlflow import INJECTED, TRACKING_URI, named_by, own_name, workspace_of
-from zenml_azureml.contract.variables import RANKS, STOP_CHECK_SECONDS, VAULT_SECRET
+from zenml_azureml.contract.variables import RANKS, SAMPLING, STOP_CHECK_SECONDS, VAULT_SECRET
 
 #: The entrypoint of a step's process in a job with several: `ranked_step.py`, by its path, because it imports ZenML.
 ENTRYPOINT = "zenml_azureml.in_job.ranked_step.RankedEntrypointConfiguration"
@@ -54,6 +54,9 @@ _PREPARE_IF_POSSIBLE: Final = (
 #: output, and is no command of its own: so the shell still becomes the step.
 _PREPARE_AND_WATCH: Final = f"$({_HAS_WATCHER} || {_SAY_NO_WATCHER}){_PREPARE}"
 
+#: The prefix of a job that is only sampled. If the image lacks this package, it is silent: the step needs no sampler.
+_SAMPLE_IF_POSSIBLE: Final = f"$(python -c 'import zenml_azureml.in_job.sampler' >/dev/null 2>&1 && echo {_PREPARE}) "
+
 #: The prefix for possible watchers of earlier versions, in the definitions of their jobs.
 _EARLIER: Final = "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
 
@@ -88,7 +91,9 @@ def _preparation(command: str, variables: Mapping[str, str]) -> str:
     is_watched = STOP_CHECK_SECONDS in variables
     if variables.keys() & {VAULT_SECRET, RANKS}:
         return _PREPARE_AND_WATCH if is_watched else _PREPARE
-    return _PREPARE_IF_POSSIBLE if is_watched and _is_of_program(command) else ""
+    if not _is_of_program(command):
+        return ""
+    return _PREPARE_IF_POSSIBLE if is_watched else _SAMPLE_IF_POSSIBLE if SAMPLING in variables else ""
 
 
 def _mlflow_prefix(command: str, variables: Mapping[str, str]) -> str:
@@ -111,7 +116,7 @@ def unprepared(command: str) -> str:
     """Return the step's own command again."""
     found = _MLFLOW.match(command)
     command = command[found.end() :] if found else command
-    for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _EARLIER):
+    for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _SAMPLE_IF_POSSIBLE, _EARLIER):
         if command.startswith(prefix):
             return command.removeprefix(prefix)
     return command

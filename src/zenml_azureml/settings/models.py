@@ -167,6 +167,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             orchestrator. If the job is still unfinished, the step fails rather than run beside it.
         stop_check_seconds: Average interval in seconds at which the running job checks if its step is over on the ZenML
             server, so that it stops itself; 0 for no checks.
+        sampling: True to sample the use of CPU, memory, disk, network and GPUs in the job, for the step's metadata and
+            for advice on its VM size.
         stream_logs: True to show the job's log, and its status while it is queued, during the step.
         metrics_as_metadata: True to copy the last value of each MLflow metric of the job's run in Azure ML to the
             step's metadata, when the job has ended.
@@ -219,6 +221,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     max_unreachable_minutes: float = Field(default=30, gt=0)
     max_cancel_minutes: float = Field(default=10, gt=0)
     stop_check_seconds: float = Field(default=60, ge=0)
+    sampling: bool = True
     stream_logs: bool = True
     metrics_as_metadata: bool = False
 

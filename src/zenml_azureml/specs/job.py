@@ -105,6 +105,7 @@ class JobOptions:
         secrets_via: The way to deliver the values of secrets: `auto`, `key-vault` or `environment`.
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
         stop_check_seconds: Average seconds between two checks of the job for whether its step is over; 0 for none.
+        sampling: True to sample the use of its nodes.
     """
 
     display_name: str | None = None
@@ -129,6 +130,7 @@ class JobOptions:
     secrets_via: Literal["auto", "key-vault", "environment"] = "auto"
     key_vault: str | None = None
     stop_check_seconds: float = 0
+    sampling: bool = False
 
     @property
     def processes_per_node(self) -> int | None:
