@@ -23,6 +23,7 @@ from zenml_azureml.azure.logs.streamer import (
     fetch_run_details,
 )
 from zenml_azureml.azure.logs.tail import LogEnd
+from zenml_azureml.contract.usage import MARK, MEMORY, Metric, Usage, line_of
 from zenml_azureml.emulator.state import Job
 
 
@@ -108,6 +109,19 @@ class TestOneLog:
         replace(job, b"second attempt\nwhich has come further\n", seconds_later=60)
 
         assert follower.read_new() == ["second attempt", "which has come further"]
+
+    def test_reports_of_the_sampler_are_read_and_not_shown(self, follower: LogFollower, job: Job) -> None:
+        report = line_of(Usage(60, {MEMORY: Metric(3, 2, 16)})).encode()
+        write(job, b"one\n" + report + b"\ntwo" + report + b"\n\nthree\n")
+        assert follower.read_new() == ["one", "two", "", "three"]
+        write(job, report.replace(b'"peak":3', b'"peak":5') + b"\n" + MARK.encode() + b"what?\n")
+        assert follower.read_new() == []
+        write(job, report[:-40])  # the job was killed meanwhile
+
+        assert follower.read_rest()[0] == []
+        end = follower.end
+        assert end.lines == ("one", "two", "", "three")
+        assert [usage.metrics[MEMORY].peak for usage in end.usages] == [5]
 
 
 class TestSeveralLogs:

@@ -118,8 +118,7 @@ class Sampler:
         if elapsed >= max(self._reported_after * _GROWTH, self._reported_after + _FIRST_REPORT_SECONDS):
             return True
         return any(
-            metric.limit is not None
-            and metric.peak - self._reported_peaks.get(name, 0.0) >= _RISE * metric.limit
+            metric.limit is not None and metric.peak - self._reported_peaks.get(name, 0.0) >= _RISE * metric.limit
             for name in _WATCHED_FOR_RISES
             if (metric := usage.metrics.get(name)) is not None
         )
