@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -139,3 +141,17 @@ def test_a_driver_that_fails_gives_no_readings(tmp_path: Path, code: str) -> Non
 
 def test_a_node_without_gpus_starts_no_program(tmp_path: Path) -> None:
     assert Gpus(5, {"PATH": str(tmp_path)}).latest == []
+
+
+def test_the_script_for_a_machine_with_a_gpu_reads_as_the_sampler_does(tmp_path: Path) -> None:
+    program(tmp_path, "nvidia-smi", "echo '0, Tesla T4, 23, 5120, 15360'; exec sleep 600")
+    script = Path(__file__).parents[3] / "scripts" / "gpu_check"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, script, "20"], env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "GPU 0: GpuReading(name='Tesla T4', percent=23.0, used_gb=5.0, total_gb=15.0)" in done.stdout
+    assert (
+        subprocess.run([sys.executable, script, "0"], env={"PATH": ""}, capture_output=True, check=False).returncode
+        == 1
+    )
