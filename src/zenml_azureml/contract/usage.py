@@ -24,6 +24,11 @@ AT_LIMIT: Final = 0.95
 #: Bytes of such a line that a pipe takes at once or not at all (PIPE_BUF).
 LONGEST_LINE: Final = 4096
 
+#: Bounds of what is read: a log may contain anything.
+_MOST_POINTS: Final = 200
+_LONGEST_NAME: Final = 100
+_MOST: Final = 1_000_000
+
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 SHARED_MEMORY: Final = "shm"
@@ -121,17 +126,17 @@ def usage_from(values: object) -> Usage | None:
         return None
     listed = values.get("series")
     series = {
-        name: tuple(_number(point) for point in points)
+        name: tuple(_number(point) for point in points[:_MOST_POINTS])
         for name, points in (listed.items() if isinstance(listed, Mapping) else ())
         if name in UNITS and isinstance(points, list)
     }
     return Usage(
         seconds,
         metrics,
-        gpus=int(_number(values.get("gpus")) or 0),
-        gpu_name=str(values.get("gpu_name") or ""),
-        node=int(_number(values.get("node")) or 0),
-        nodes=max(1, int(_number(values.get("nodes")) or 1)),
+        gpus=_count(values.get("gpus")),
+        gpu_name=str(values.get("gpu_name") or "")[:_LONGEST_NAME],
+        node=_count(values.get("node")),
+        nodes=max(1, _count(values.get("nodes"))),
         bucket_seconds=_number(values.get("bucket_seconds")) or 1.0,
         series=series,
     )
@@ -230,6 +235,10 @@ def _metric(values: object) -> Metric | None:
     if peak is None or mean is None:
         return None
     return Metric(peak, mean, _number(values.get("limit")), _number(values.get("seconds_at_limit")) or 0.0)
+
+
+def _count(value: object) -> int:
+    return int(min(_number(value) or 0, _MOST))
 
 
 def _number(value: object) -> float | None:
