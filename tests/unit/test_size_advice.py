@@ -146,6 +146,21 @@ def test_what_is_needed_is_kept(memory: float, cpu: float, gpu: float, gpu_memor
     assert advice is None or advice.size != T4
 
 
+def test_a_step_that_hardly_used_anything_can_have_the_cheapest_size() -> None:
+    size = SIZES["Standard_E16s_v3"]
+    cheapest = min(
+        (one for one in SIZES.values() if not one.gpus and one.supports("serverless")),
+        key=lambda one: one.price_per_hour or float("inf"),
+    )
+    for idle in (0.0, 0.001):
+        advice = cheaper_size(used(0.01, idle, of=size), Ran(size, "serverless"), tuple(SIZES.values()), NO_LIMITS)
+        assert advice is not None
+        assert advice.size.price_per_hour == cheapest.price_per_hour
+    unknown = Usage(60, {MEMORY: Metric(0.01, 0.01, size.memory_gb)})
+    advice = cheaper_size(unknown, Ran(size, "serverless"), tuple(SIZES.values()), NO_LIMITS)
+    assert advice is None or advice.size.vcpus >= size.vcpus
+
+
 def test_without_readings_the_gpu_counts_as_used() -> None:
     advice = cheaper_size(used(11, of=V100), Ran(V100, "serverless"), ALL, NO_LIMITS)
     assert advice is None or advice.size.gpus

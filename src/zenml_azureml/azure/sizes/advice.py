@@ -142,7 +142,8 @@ def _priced(sizes: Sequence[VmSize], ran: Ran) -> Iterator[tuple[float, VmSize]]
 
 def _has_room(size: VmSize, usage: Usage, ran: Ran) -> bool:
     # A step that used all cores may have wanted more, but then no smaller size has as many.
-    cores = min((usage.peak(CPU) or ran.size.vcpus) * MARGIN, ran.size.vcpus)
+    used = usage.peak(CPU)
+    cores = ran.size.vcpus if used is None else min(used * MARGIN, ran.size.vcpus)
     if size.memory_gb < (usage.peak(MEMORY) or 0.0) * MARGIN or size.vcpus < cores:
         return False
     if not ran.size.gpus or not gpu_was_used(usage):
