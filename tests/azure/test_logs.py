@@ -164,6 +164,19 @@ class TestSeveralLogs:
         assert follower.read_new() == ["[process 0] one"]
         assert follower.read_new() == ["[process 1] two"]
 
+    def test_each_node_has_a_report_and_those_of_an_earlier_attempt_do_not_count(
+        self, follower: LogFollower, job: Job, world: World
+    ) -> None:
+        def report(node: int, peak: float) -> bytes:
+            return line_of(Usage(60, {MEMORY: Metric(peak, 1, 16)}, node=node, nodes=2)).encode() + b"\n"
+
+        for node in (0, 1):
+            write(job, b"one\n" + report(node, 9), f"std_log_process_{node}.txt")
+            write(job, b"two\n" + report(node, 3 + node), f"retry_001/std_log_process_{node}.txt")
+        follower.read_end()
+
+        assert [(usage.node, usage.metrics[MEMORY].peak) for usage in follower.end.usages] == [(0, 3), (1, 4)]
+
 
 class TestRequestsThatFail:
     def test_what_was_not_read_is_read_by_the_next_call(self, follower: LogFollower, job: Job, world: World) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +227,7 @@ def test_a_job_that_is_only_sampled_has_the_prefix_and_its_own_command_is_found_
 
 
 @pytest.fixture(scope="module")
-def older_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def older_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a `python` that has the package as it was at an older commit."""
     folder = tmp_path_factory.mktemp("image")
     extract_older_version(folder)
