@@ -102,3 +102,6 @@ def test_without_sampling_there_is_nothing_of_it(project: Project, jobs: Emulato
     assert MARK not in "".join(log.read_text() for log in (jobs.context.folder / "jobs").rglob("std_log*.txt"))
     (job,) = jobs_of(jobs)
     assert "in_job" not in job.properties["command"]
+    plot = project.azureml("jobs", "show", job.name, "--plot")
+    assert (plot.returncode, plot.stdout) == (1, "")
+    assert "has not reported what it uses" in plot.stderr

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zenml_azureml.cli.jobs_show import saved_plot
 from zenml_azureml.contract.usage import MEMORY, UNITS, Metric, Usage
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.usage_plot import duration, usage_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,6 +57,14 @@ def test_each_node_has_a_line_of_its_own_colour_and_a_name() -> None:
     assert len({line.attrib["stroke"] for line in lines}) == 2
     texts = {text.text for text in root.iter(f"{SVG}text")}
     assert {"train", "Memory", "node 0", "node 1", "60 s on 2 nodes", "peak 3 of 16 GB, mean 2"} <= texts
+
+
+def test_a_plot_never_replaces_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert saved_plot("<svg/>", "zenml-1") == Path("zenml-1.svg")
+    with pytest.raises(AzureMLError, match=r"There is a file `zenml-1.svg`.\n.*\n.*jobs show zenml-1 --plot > FILE"):
+        saved_plot("<svg>another</svg>", "zenml-1")
+    assert (tmp_path / "zenml-1.svg").read_text() == "<svg/>"
 
 
 @pytest.mark.parametrize(

@@ -83,14 +83,27 @@ def plot(job_or_step_run: str, places: list[Place]) -> None:
     if not sys.stdout.isatty():
         echo(svg, nl=False)
         return
-    path = Path(f"{account.job.name}.svg")
+    echo(str(saved_plot(svg, account.job.name)))
+
+
+def saved_plot(svg: str, job_name: str) -> Path:
+    """Save a plot in the current folder, and return its path.
+
+    Args:
+        svg: The plot.
+        job_name: The job.
+
+    Raises:
+        AzureMLError: If there is such a file.
+    """
+    path = Path(f"{job_name}.svg")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(svg)
     except FileExistsError:
-        command = f"zenml-azureml jobs show {account.job.name} --plot > FILE"
+        command = f"zenml-azureml jobs show {job_name} --plot > FILE"
         raise AzureMLError(f"There is a file `{path}`.", hint=f"To write another file:\n{command}") from None
-    echo(str(path))
+    return path
 
 
 def _usages(account: JobDetails, server: ServerView) -> list[Usage]:
