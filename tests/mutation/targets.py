@@ -1,4 +1,4 @@
-"""What is mutated: what decides about a step's life, about the delivery of its secrets, and about advice on its size."""
+"""What is mutated: what decides about the life of a step, the delivery of its secrets, and the advice on its size."""
 
 from __future__ import annotations
 
