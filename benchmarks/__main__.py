@@ -57,13 +57,25 @@ def _options() -> argparse.Namespace:
 
 def _measure(bench: Bench, only: str) -> list[Row]:
     # Imported now: ZenML reads its environment when it is imported.
-    from benchmarks.rows import cancel, dynamic, emulator_speed, imports, logs, noticing, polling, submit, waiting
+    from benchmarks.rows import (
+        cancel,
+        dynamic,
+        emulator_speed,
+        imports,
+        logs,
+        noticing,
+        polling,
+        sampler,
+        submit,
+        waiting,
+    )
 
     quiet: list[tuple[str, Measure]] = [
         ("emulator", emulator_speed.measure),
         ("imports", imports.measure),
         ("submit", submit.measure),
         ("polling", polling.measure),
+        ("sampler", sampler.measure),
     ]
     # Those of the second list spend their time waiting, as those of the first do.
     side_by_side: tuple[list[tuple[str, Measure]], list[tuple[str, Measure]]] = (

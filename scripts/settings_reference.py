@@ -35,7 +35,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 _CLOUD = ("cloud", "arm_endpoint")
 _WAITING = (
     *("quota_check", "queue_timeout_minutes", "fallback", "max_preemptions", "checkpoints"),
-    *("max_unreachable_minutes", "max_cancel_minutes", "stop_check_seconds", "hold_on_failure_minutes", "stream_logs"),
+    *("max_unreachable_minutes", "max_cancel_minutes", "stop_check_seconds", "hold_on_failure_minutes", "sampling"),
+    "stream_logs",
     "metrics_as_metadata",
 )
 _JOB = (

@@ -23,6 +23,7 @@ from zenml_azureml.azure.logs.streamer import (
     fetch_run_details,
 )
 from zenml_azureml.azure.logs.tail import LogEnd
+from zenml_azureml.contract.usage import MARK, MEMORY, Metric, Usage, line_of
 from zenml_azureml.emulator.state import Job
 
 
@@ -109,6 +110,19 @@ class TestOneLog:
 
         assert follower.read_new() == ["second attempt", "which has come further"]
 
+    def test_reports_of_the_sampler_are_read_and_not_shown(self, follower: LogFollower, job: Job) -> None:
+        report = line_of(Usage(60, {MEMORY: Metric(3, 2, 16)})).encode()
+        write(job, b"one\n" + report + b"\ntwo" + report + b"\n\nthree\n")
+        assert follower.read_new() == ["one", "two", "", "three"]
+        write(job, report.replace(b'"peak":3', b'"peak":5') + b"\n" + MARK.encode() + b"what?\n")
+        assert follower.read_new() == []
+        write(job, report[:-40])  # the job was killed meanwhile
+
+        assert follower.read_rest()[0] == []
+        end = follower.end
+        assert end.lines == ("one", "two", "", "three")
+        assert [usage.metrics[MEMORY].peak for usage in end.usages] == [5]
+
 
 class TestSeveralLogs:
     def test_every_process_is_heard_by_its_name_and_nothing_else_in_its_folder(
@@ -149,6 +163,19 @@ class TestSeveralLogs:
 
         assert follower.read_new() == ["[process 0] one"]
         assert follower.read_new() == ["[process 1] two"]
+
+    def test_each_node_has_a_report_and_those_of_an_earlier_attempt_do_not_count(
+        self, follower: LogFollower, job: Job, world: World
+    ) -> None:
+        def report(node: int, peak: float) -> bytes:
+            return line_of(Usage(60, {MEMORY: Metric(peak, 1, 16)}, node=node, nodes=2)).encode() + b"\n"
+
+        for node in (0, 1):
+            write(job, b"one\n" + report(node, 9), f"std_log_process_{node}.txt")
+            write(job, b"two\n" + report(node, 3 + node), f"retry_001/std_log_process_{node}.txt")
+        follower.read_end()
+
+        assert [(usage.node, usage.metrics[MEMORY].peak) for usage in follower.end.usages] == [(0, 3), (1, 4)]
 
 
 class TestRequestsThatFail:

@@ -16,12 +16,14 @@ from typing import Any
 
 import pytest
 
+import zenml_azureml
 from docker import DockerClient
 from tests.contract.arm import Arm
 from tests.contract.test_outputs import SAVED
 from tests.contract.test_scenarios import arm_scenario, ended, submit
 from tests.contract.waiting import eventually
 from tests.docker.base_image import push
+from zenml_azureml.contract.usage import CPU, MEMORY, Usage, without_report
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.jobs import layout
@@ -49,6 +51,19 @@ while os.environ["RANK"] == "1":
     except ConnectionRefusedError:
         time.sleep(0.1)
 """
+
+#: A step that takes 150 MB, and everything when it may.
+FILL = """
+import pathlib, time
+block = bytearray(150_000_000)
+block[::4096] = b"x" * len(block[::4096])
+while not pathlib.Path("/signals/go").exists():
+    time.sleep(0.1)
+rest = bytearray(1_000_000_000)
+rest[::4096] = b"x" * len(rest[::4096])
+"""
+
+SOURCES = Path(zenml_azureml.__file__).parents[1]
 
 Launch = Callable[..., JobLaunch]
 
@@ -279,6 +294,43 @@ class TestHowAJobEnds:
 
         assert end.exit_code == 137
         assert "exited with status code 137" in (end.message or "")
+
+    def test_one_that_runs_out_of_memory_has_reported_its_use_of_the_containers_limits(
+        self, launch: Launch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "signals").mkdir()
+        command = ["python", "-m", "zenml_azureml.in_job", "python", "-c", FILL]
+        job = launch(
+            shlex.join(command),
+            memory_gb=0.25,
+            environment={"ZENML_AZUREML_JOB_SAMPLING": "1", "PYTHONPATH": "/package"},
+            docker_args=f"-v {SOURCES}:/package:ro -v {tmp_path / 'signals'}:/signals --cpus 0.5",
+        )
+
+        def usages() -> list[Usage]:
+            lines = log_source(job).splitlines() if job.log_file.exists() else []
+            return [usage for line in lines if (usage := without_report(line)[1])]
+
+        async def fill_when_it_was_sampled() -> JobEnd:
+            runtime = DockerRuntime(job.folder.parents[1])
+            try:
+                running = await runtime.start(job)
+                for _ in range(600):
+                    if any((usage.peak(MEMORY) or 0) > 0.13 and CPU in usage.metrics for usage in usages()):
+                        break
+                    await asyncio.sleep(0.1)
+                (tmp_path / "signals" / "go").touch()
+                return await running.wait()
+            finally:
+                await runtime.close()
+
+        end = asyncio.run(fill_when_it_was_sampled())
+
+        assert end.exit_code == 137
+        last = usages()[-1]
+        assert last.metrics[MEMORY].limit == 0.25
+        assert last.metrics[CPU].limit == 0.5
+        assert 0.13 < last.metrics[MEMORY].peak <= 0.25
 
     def test_what_runs_in_the_background_ends_with_the_command(self, launch: Launch) -> None:
         assert run(launch("sleep 600 & setsid sleep 600 & echo started")) == JobEnd(exit_code=0)

@@ -176,6 +176,12 @@ class Team:
     def status(self, path: str) -> str:
         return str(self.server.get(path, hydrate="false")["body"]["status"])
 
+    def usage(self, job: Job) -> dict[str, Any]:
+        """What the server knows of the use of a job."""
+        step_run = self.server.get(f"steps/{self.step_run(job)}", hydrate="true")
+        found: dict[str, Any] = step_run["metadata"]["run_metadata"].get("azureml_usage", {})
+        return found
+
     def go(self) -> None:
         """Let the step return."""
         (self.project.folder / "go").touch()
@@ -306,6 +312,7 @@ def test_a_job_that_has_merely_lost_its_orchestrator_runs_on_and_can_be_taken_ov
     job = team.killed(STATIC)
     team.polled(job, 6)
     assert job.status == "Running"
+    eventually(lambda: "memory" in team.usage(job), seconds=60)  # posted by the job, since no client is left
     team.go()
 
     waited = azureml(team.project, "jobs", "wait", job.name)

@@ -1,4 +1,4 @@
-"""What is mutated: everything that decides about a step's life, the delivery of its secrets included."""
+"""What is mutated: what decides about the life of a step, the delivery of its secrets, and the advice on its size."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ TARGETS = (
     "azure/keyvault/delivery.py",
     "azure/jobs/watch.py",
     "azure/jobs/handle.py",
+    "azure/sizes/advice.py",
+    "in_job/sampler/recorder.py",
 )
 
 #: Tests that execute them. Those of the documents, of containers and of whole demos are too slow for what they add.

@@ -61,7 +61,7 @@ def test_a_cancel_from_here_adds_nothing_to_what_the_step_has_reported(
     job.settle()
     step_run = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=None)))
 
-    error = conclude(job, step_run, because)
+    error = conclude(job, step_run, because=because)
 
     assert error is not None
     assert added == ([] if because else [str(error)])

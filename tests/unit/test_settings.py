@@ -305,6 +305,7 @@ def test_everything_a_job_can_carry_reaches_the_request() -> None:
         priority="high",
         locations=("westeurope", "northeurope"),
         stop_check_seconds=60,  # the default
+        sampling=True,  # the default
         checkpoints=True,  # spot capacity is taken away
     )
 

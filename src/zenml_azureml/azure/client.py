@@ -35,6 +35,9 @@ from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.keyvault.delivery import SecretDelivery
 from zenml_azureml.azure.logs.streamer import LogFollower, RunDetails
 from zenml_azureml.azure.retry import DEFAULT_PATIENCE, is_transient, with_retries
+from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
+from zenml_azureml.azure.sizes.quota import Quota
+from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import ComputeSpec
@@ -154,6 +157,10 @@ class Workspace:
     def estimate(self, compute: ComputeSpec, options: JobOptions, demands: Demands) -> Estimate:
         """Return the likely placement of a job, with its price. See `compute.estimate.estimate`."""
         return estimate(self._connection, compute, options, demands)
+
+    def offer(self, location: str | None) -> tuple[tuple[VmSize, ...], Quota] | None:
+        """Return the VM sizes and the quota of a region; None if they are not known. See `SizeCatalogue.offer`."""
+        return SizeCatalogue(self._connection, location).offer()
 
     def metrics(self, job_name: str) -> dict[str, float | str]:
         """Return the metrics of a job. See `jobs.metrics.fetch_metrics`.

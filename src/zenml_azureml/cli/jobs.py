@@ -81,20 +81,27 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
 
 @jobs.command(short_help="Show one job, and why it failed.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
+@click.option("--plot", is_flag=True, help="Print an SVG of what it has used over time; at a terminal, save it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
-def show(*, job_or_step_run: str, as_json: bool, **where: str | None) -> None:
+def show(*, job_or_step_run: str, plot: bool, as_json: bool, **where: str | None) -> None:
     """Show one job, and why it failed.
 
-    Prints its status, times, compute, run and step. If the job failed, also the cause, the end of its log and the next
-    steps.
+    Prints its status, times, compute, run, step and use of resources. If the job failed, also the cause, the end of its
+    log and the next steps. `--plot` prints only a plot of its use, e.g. `jobs show JOB --plot > use.svg`. At a terminal
+    it saves JOB.svg in the current folder.
     """
+    if plot and as_json:
+        raise click.UsageError("--plot and --json cannot be combined.")
     log_to_stderr()
     from zenml_azureml.cli import jobs_show
 
     with click_errors():
         places = chosen_places(**where)
-        jobs_show.show(job_or_step_run, places, as_json=as_json)
+        if plot:
+            jobs_show.plot(job_or_step_run, places)
+        else:
+            jobs_show.show(job_or_step_run, places, as_json=as_json)
 
 
 @jobs.command(short_help="Print the log of a job.")

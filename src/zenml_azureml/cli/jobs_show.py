@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
+from zenml_azureml.azure.sizes.advice import Ran, in_words
 from zenml_azureml.cli.jobs_list import job_as_json, moment
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
 from zenml_azureml.cli.tables import show_facts
-from zenml_azureml.exceptions import JobFailedError
+from zenml_azureml.contract.usage import Usage, merged, usages_in
+from zenml_azureml.exceptions import AzureMLError, JobFailedError
 from zenml_azureml.job_admin.inventory import FoundJob, find_job, is_id, job_name, judged
 from zenml_azureml.job_admin.orphans import NoStepRun
 from zenml_azureml.job_admin.server import ServerView
 from zenml_azureml.job_admin.takeover import no_such_job
+from zenml_azureml.job_admin.usage_plot import usage_svg
 from zenml_azureml.lifecycle.cost import in_usd, usd_of
 from zenml_azureml.lifecycle.outcome import job_failure
+from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, Offer, advice_on_memory
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.connection import WorkspaceAddress
     from zenml_azureml.azure.jobs.details import JobDetails
     from zenml_azureml.azure.jobs.snapshot import JobSnapshot
     from zenml_azureml.job_admin.workspaces import Place
@@ -44,14 +49,74 @@ def show(job_or_step_run: str, places: list[Place], *, as_json: bool) -> None:
         place, account = _described(job_or_step_run, places)
         server = ServerView()
         (found,) = judged([(place, account.job)], server)
-        failure = _failure(account, server, place.workspace.address)
+        failure = _failure(account, server, place)
+        usage = merged(_usages(account, server))
     if as_json:
-        echo(json.dumps(_as_json(found, account, failure), indent=2))
+        echo(json.dumps(_as_json(found, account, failure, usage), indent=2))
         return
-    show_facts(_facts(found, account))
+    show_facts([*_facts(found, account), *([("Use", in_words(usage))] if usage else [])])
     if failure is not None:
         echo()
         echo(str(failure))
+
+
+def plot(job_or_step_run: str, places: list[Place]) -> None:
+    """Print a plot of what a job has used, or save it if there is a terminal.
+
+    Args:
+        job_or_step_run: Name of the job, or id of its step run.
+        places: The workspaces to search.
+
+    Raises:
+        AzureMLError: If there is no such job, it has not reported its use, or there is such a file.
+    """
+    with working("Reading the job"):
+        _, account = _described(job_or_step_run, places)
+        usages = _usages(account, ServerView())
+    if not usages:
+        raise AzureMLError(
+            f"The job `{account.job.name}` has not reported what it uses.",
+            hint="Jobs report it from their first seconds on, unless `sampling=False` is set or their image has no "
+            "zenml-azureml that can.",
+        )
+    svg = usage_svg(account.display_name or account.job.name, usages)
+    if not sys.stdout.isatty():
+        echo(svg, nl=False)
+        return
+    echo(str(saved_plot(svg, account.job.name)))
+
+
+def saved_plot(svg: str, job_name: str) -> Path:
+    """Save a plot in the current folder, and return its path.
+
+    Args:
+        svg: The plot.
+        job_name: The job.
+
+    Raises:
+        AzureMLError: If there is such a file.
+    """
+    path = Path(f"{job_name}.svg")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(svg)
+    except FileExistsError:
+        command = f"zenml-azureml jobs show {job_name} --plot > FILE"
+        raise AzureMLError(f"There is a file `{path}`.", hint=f"To write another file:\n{command}") from None
+    return path
+
+
+def _usages(account: JobDetails, server: ServerView) -> list[Usage]:
+    """Return what the nodes of a job have used, from its log or else from ZenML's server; empty if unknown."""
+    if account.log_end.usages:
+        return sorted(account.log_end.usages, key=lambda usage: usage.node)
+    step_run_id = account.job.tags.get(tags.STEP_RUN_ID, "")
+    if not is_id(step_run_id) or server.id is None or account.job.tags.get(tags.SERVER_ID) != server.id:
+        return []
+    try:
+        return usages_in(step_runs.metadata_of(UUID(step_run_id)))
+    except Exception:  # noqa: BLE001 - a job is shown without its use
+        return []
 
 
 def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDetails]:
@@ -67,7 +132,7 @@ def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDet
     return found[0], account
 
 
-def _failure(account: JobDetails, server: ServerView, address: WorkspaceAddress) -> JobFailedError | None:
+def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailedError | None:
     """Return the failure of the job; None if it did not fail."""
     job = account.job
     time_used_up = account.details and account.details.time_used_up
@@ -86,8 +151,18 @@ def _failure(account: JobDetails, server: ServerView, address: WorkspaceAddress)
         account.log_end,
         reported,
         job.studio_url,
-        address=address,
+        address=place.workspace.address,
+        advise=lambda cause, usages: advice_on_memory(cause, usages, *_ran_on(account, place, cause)),
     )
+
+
+def _ran_on(account: JobDetails, place: Place, cause: str) -> tuple[Ran | None, Offer | None]:
+    """Return what a job on serverless compute ran on, with the sizes and quota of its region; of others None."""
+    if cause not in OUT_OF_MEMORY or not account.size or account.job.compute:
+        return None, None
+    offer = place.workspace.offer(None)
+    sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == account.size.lower()]
+    return (Ran(sizes[0], "serverless", account.nodes), offer) if sizes else (None, None)
 
 
 def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:
@@ -140,7 +215,9 @@ def _cost(job: JobSnapshot) -> str:
     return f"about {in_usd(usd)} USD{f' ({per_hour} per hour, all nodes)' if per_hour else ''}"
 
 
-def _as_json(found: FoundJob, account: JobDetails, failure: JobFailedError | None) -> dict[str, Any]:
+def _as_json(
+    found: FoundJob, account: JobDetails, failure: JobFailedError | None, usage: Usage | None
+) -> dict[str, Any]:
     details = account.details
     started, ended = (details.started, details.ended) if details else (None, None)
     return {
@@ -153,6 +230,7 @@ def _as_json(found: FoundJob, account: JobDetails, failure: JobFailedError | Non
         "started_at": started and started.isoformat(),
         "ended_at": ended and ended.isoformat(),
         "tags": dict(account.job.tags),
+        "usage": usage and usage.as_json(),
         "failure": failure
         and {
             "what": failure.summary,

@@ -34,6 +34,7 @@ _KINDS = ("serverless", "compute-cluster", "compute-instance")
 @click.option("--mode", type=click.Choice(_KINDS), help="Only sizes that this kind of compute supports.")
 @click.option("--available", is_flag=True, help="Only sizes with enough quota left for a node.")
 @click.option("--location", metavar="REGION", help="Azure region.  [default: the region of the workspace]")
+@click.option("--for", "step", metavar="STEP", help="Advise on the size of a step from its last runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def sizes(
@@ -49,6 +50,7 @@ def sizes(
     mode: Any,
     available: bool,
     location: str | None,
+    step: str | None,
     as_json: bool,
     **where: str | None,
 ) -> None:
@@ -57,8 +59,20 @@ def sizes(
     Shows Azure's estimated price in US dollars per hour and node, the quota that a size counts against, and the number
     of further nodes that the quota allows. A size with a part of a GPU matches only with `--gpu-memory`, or without
     filters for GPUs.
+
+    With --for STEP or --for PIPELINE.STEP, shows what the last runs of a step have used, and a size that would do.
     """
     log_to_stderr()
+    if step is not None:
+        given = (name, cpus, gpus, gpu_class, gpu_memory, memory, max_price, available)
+        if any(value not in ("", None, False) for value in given):
+            raise click.UsageError("--for cannot be combined with filters.")
+        from zenml_azureml.cli.sizes_for import show_advice
+
+        with click_errors():
+            place, *_ = chosen_places(**where)
+            show_advice(place, step, location=location, kind=mode, low_priority=low_priority, as_json=as_json)
+        return
     from zenml_azureml.azure.sizes.retired import retirement_of
     from zenml_azureml.azure.sizes.search import Search, search_sizes
     from zenml_azureml.azure.sizes.vm_size import ResourceRequest

@@ -8,7 +8,7 @@ from typing import Final
 
 from zenml_azureml.contract.checks import CHECKS
 from zenml_azureml.contract.mlflow import INJECTED, TRACKING_URI, named_by, own_name, workspace_of
-from zenml_azureml.contract.variables import HOLD_MINUTES, RANKS, STOP_CHECK_SECONDS, VAULT_SECRET
+from zenml_azureml.contract.variables import HOLD_MINUTES, RANKS, SAMPLING, STOP_CHECK_SECONDS, VAULT_SECRET
 
 #: The entrypoint of a step's process in a job with several: `ranked_step.py`, by its path, because it imports ZenML.
 ENTRYPOINT = "zenml_azureml.in_job.ranked_step.RankedEntrypointConfiguration"
@@ -54,6 +54,9 @@ _PREPARE_IF_POSSIBLE: Final = (
 #: output, and is no command of its own: so the shell still becomes the step.
 _PREPARE_AND_WATCH: Final = f"$({_HAS_WATCHER} || {_SAY_NO_WATCHER}){_PREPARE}"
 
+#: The prefix of a job that is only sampled. If the image lacks this package, it is silent: the step needs no sampler.
+_SAMPLE_IF_POSSIBLE: Final = f"$(python -c 'import zenml_azureml.in_job.sampler' >/dev/null 2>&1 && echo {_PREPARE}) "
+
 #: The prefix for a hold without a watcher. Earlier versions have used it for possible watchers, too.
 _PREPARE_TO_HOLD: Final = (
     "$(python -c 'import zenml_azureml.in_job' >/dev/null 2>&1 && echo python -m zenml_azureml.in_job) "
@@ -92,7 +95,11 @@ def _preparation(command: str, variables: Mapping[str, str]) -> str:
         return _PREPARE_AND_WATCH if is_watched else _PREPARE
     if not _is_of_program(command):
         return ""
-    return _PREPARE_IF_POSSIBLE if is_watched else _PREPARE_TO_HOLD if HOLD_MINUTES in variables else ""
+    if is_watched:
+        return _PREPARE_IF_POSSIBLE
+    if HOLD_MINUTES in variables:
+        return _PREPARE_TO_HOLD
+    return _SAMPLE_IF_POSSIBLE if SAMPLING in variables else ""
 
 
 def _mlflow_prefix(command: str, variables: Mapping[str, str]) -> str:
@@ -115,7 +122,7 @@ def unprepared(command: str) -> str:
     """Return the step's own command again."""
     found = _MLFLOW.match(command)
     command = command[found.end() :] if found else command
-    for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _PREPARE_TO_HOLD):
+    for prefix in (_PREPARE, _PREPARE_AND_WATCH, _PREPARE_IF_POSSIBLE, _SAMPLE_IF_POSSIBLE, _PREPARE_TO_HOLD):
         if command.startswith(prefix):
             return command.removeprefix(prefix)
     return command

@@ -32,6 +32,9 @@ RUN_MODE: Final = f"{PREFIX}RUN_MODE"
 #: Set if several processes of a node may run the step, each with a watcher.
 SHARED_NODE: Final = f"{PREFIX}SHARED_NODE"
 
+#: Set if the job samples the use of its nodes.
+SAMPLING: Final = f"{PREFIX}SAMPLING"
+
 
 #: Name of a dynamic run among the execution modes, which only matter for static ones.
 DYNAMIC: Final = "dynamic"

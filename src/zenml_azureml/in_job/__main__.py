@@ -61,15 +61,15 @@ def main(command: list[str], environment: MutableMapping[str, str]) -> int:
 
 
 def _start_watcher(environment: Mapping[str, str]) -> None:
-    """Start a watcher, if the environment requests one. Never fails: a step runs without a watcher, too."""
-    if not environment.get(variables.STOP_CHECK_SECONDS):
+    """Start a watcher or sampler, if the environment requests one. Never fails: a step runs without them, too."""
+    if not (environment.get(variables.STOP_CHECK_SECONDS) or environment.get(variables.SAMPLING)):
         return
     sys.stdout.flush()
     sys.stderr.flush()
     try:
         import_module("zenml_azureml.in_job.watcher.start").start(environment)
     except Exception as error:  # noqa: BLE001 - see above
-        _tell(f"This job cannot check whether its step is over: {error!r}.", 0)
+        _tell(f"This job cannot check whether its step is over, or sample its use: {error!r}.", 0)
 
 
 def _tell(words: str, exit_code: int) -> int:

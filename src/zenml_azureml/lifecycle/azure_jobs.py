@@ -10,6 +10,7 @@ from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.lifecycle.lineage import outputs_as_metadata
+from zenml_azureml.lifecycle.right_size import Offer, ran_on
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zenml_azureml.azure.client import Workspace
     from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.azure.sizes.advice import Ran
     from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 
 logger = get_logger(__name__)
@@ -116,6 +118,15 @@ class AzureJobs:
             reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
             logger.warning("Could not read the outputs of step `%s`: %s", step.name, " ".join(reason.split()))
             return {}
+
+    def ran_on(self, step: StepExecution) -> tuple[Ran | None, Offer | None]:
+        """Return what the newest job of a step ran on, with the sizes and quota of its region. Never raises."""
+        attempt = step.state.attempt
+        try:
+            return ran_on(self.workspace(step), step.plan.targets[attempt.target].resolution, attempt)
+        except Exception as error:  # noqa: BLE001 - advice is worth no failure
+            logger.debug("The VM size of the step `%s` is not known: %s", step.name, error)
+            return None, None
 
     def release(self, step: StepExecution) -> None:
         """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.

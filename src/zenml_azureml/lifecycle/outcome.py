@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_co
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.contract.own_end import EXIT_CODES
+from zenml_azureml.contract.usage import Usage
 from zenml_azureml.exceptions import AzureMLError, JobCancelledError, JobFailedError, QueueTimeoutError
+from zenml_azureml.lifecycle.right_size import advice_on_memory
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -62,8 +65,22 @@ def ended_itself(job: JobHandle) -> bool:
     return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
 
 
+def _peaks_alone(cause: str, usages: Sequence[Usage]) -> str:
+    return advice_on_memory(cause, usages, None, None)
+
+
+#: Return sentences to add to the next steps after a cause, from what the nodes of the job have used.
+Advise = Callable[[str, Sequence[Usage]], str]
+
+
 def conclude(
-    job: JobHandle, step_run: StepRunResponse, because: str = "", history: str = "", hold: str = ""
+    job: JobHandle,
+    step_run: StepRunResponse,
+    *,
+    because: str = "",
+    history: str = "",
+    hold: str = "",
+    advise: Advise = _peaks_alone,
 ) -> AzureMLError | None:
     """Compare the end of a job with what the step reported, and publish what the server does not know.
 
@@ -73,11 +90,12 @@ def conclude(
         because: The reason why the operator cancelled it, as a clause; empty if it did not.
         history: The attempts to run the step, one line each; empty if there was only one.
         hold: The account of the hold of the job, or of the reason why there is none; empty if none was wanted.
+        advise: See `Advise`.
 
     Returns:
         The reason why the step did not succeed; None if it did.
     """
-    error = _failure(job, step_run, because)
+    error = _failure(job, step_run, because, advise)
     if error is None:
         return None
     error = error.with_history(history).with_history(hold)
@@ -128,6 +146,7 @@ def job_failure(
     job_name: str = "",
     log_shown: bool = False,
     address: Address | None = None,
+    advise: Advise = _peaks_alone,
 ) -> JobFailedError:
     """Return why a job failed.
 
@@ -141,6 +160,7 @@ def job_failure(
         job_name: Name of the Azure ML job.
         log_shown: True if the user has seen its log.
         address: Its workspace; None if unknown.
+        advise: See `Advise`.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -168,7 +188,7 @@ def job_failure(
         log_tail=rest_of_log,
         log_source=log_end.label,
         studio_url=studio_url,
-        hint=cause.advice(address),
+        hint=" ".join(filter(None, [advise(cause.name, log_end.usages), cause.advice(address)])),
         log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,
@@ -195,7 +215,7 @@ def overdue(job: JobHandle, queue_timeout: timedelta | None) -> AzureMLError | N
     )
 
 
-def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureMLError | None:
+def _failure(job: JobHandle, step_run: StepRunResponse, because: str, advise: Advise) -> AzureMLError | None:
     if job.error is not None:
         return job.error
     step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
@@ -203,9 +223,9 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
     is_command = step_run.config.command is not None
     status = status_of(job)
     if status is ExecutionStatus.FAILED:
-        return _explain(job, step, step_runs.reported_failure(step_run.id), is_command)
+        return _explain(job, step, step_runs.reported_failure(step_run.id), is_command, advise)
     if status is ExecutionStatus.STOPPED and ended_itself(job):
-        return _explain(job, step, "", is_command)
+        return _explain(job, step, "", is_command, advise)
     if status is ExecutionStatus.STOPPED:
         return _cancelled(job, step, because)
     # For a command step too: ZenML publishes its end right after this, and does not wait for an unavailable server.
@@ -225,7 +245,13 @@ def _failure(job: JobHandle, step_run: StepRunResponse, because: str) -> AzureML
     return None
 
 
-def _explain(job: JobHandle, step: str, reported: str, is_command: bool) -> AzureMLError:
+def _explain(
+    job: JobHandle,
+    step: str,
+    reported: str,
+    is_command: bool,
+    advise: Advise = _peaks_alone,
+) -> AzureMLError:
     return job_failure(
         step,
         job.details,
@@ -236,6 +262,7 @@ def _explain(job: JobHandle, step: str, reported: str, is_command: bool) -> Azur
         job_name=job.name,
         log_shown=job.log_shown,
         address=job.address,
+        advise=advise,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,11 +10,13 @@ from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
+from zenml_azureml.contract.usage import USAGE_KEY, Usage, merged
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.attempts import COMPUTE_LEFT_KEY, cost_ahead, left_compute_as_metadata, save
 from zenml_azureml.lifecycle.holding import NOT_HELD, account_of_hold
 from zenml_azureml.lifecycle.outcome import account_without_server, conclude, status_of
 from zenml_azureml.lifecycle.recovery import history
+from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, advice_on_memory, last_line
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
 from zenml_azureml.run_store import step_runs
@@ -69,9 +71,19 @@ class Publisher:
                 self._save_facts(step, job)
             because = self._executions.why_stopped(step)
             hold = _account_of_hold(step, job)
-            return conclude(job, step.step_run, because=because, history=history(step.state.attempts), hold=hold)
+            error = conclude(
+                job,
+                step.step_run,
+                because=because,
+                history=history(step.state.attempts),
+                hold=hold,
+                advise=lambda cause, usages: self._advice_on_memory(step, cause, usages),
+            )
         except ServerUnavailableError as away:
             raise self.unreported(step, away) from None
+        if job.error is None:
+            self._show_use(step, job)
+        return error
 
     def failure(self, step: StepExecution, error: AzureMLError) -> AzureMLError:
         """Publish why a step failed.
@@ -153,6 +165,9 @@ class Publisher:
         ahead |= self._jobs.written_data(step, job)
         if step.is_held and (kept := self._jobs.compute_kept(step)) is not None:
             ahead[COMPUTE_LEFT_KEY] = left_compute_as_metadata(kept)
+        usage = merged(job.log_end.usages)
+        if usage is not None:
+            ahead[USAGE_KEY] = usage.as_json()
         try:
             save(step.step_run, self._component_id, step.state.attempts, ahead)
         except ServerUnavailableError:
@@ -161,6 +176,22 @@ class Publisher:
             logger.warning(
                 "Could not save the cost, the metrics and the outputs of the step `%s`: %s", step.name, error
             )
+
+    def _advice_on_memory(self, step: StepExecution, cause: str, usages: Sequence[Usage]) -> str:
+        ran, offer = self._jobs.ran_on(step) if cause in OUT_OF_MEMORY else (None, None)
+        return advice_on_memory(cause, usages, ran, offer)
+
+    def _show_use(self, step: StepExecution, job: JobHandle) -> None:
+        """Log what the use of a job says about its VM size."""
+        usage = merged(job.log_end.usages)
+        if usage is None:
+            return
+        ran, offer = self._jobs.ran_on(step)
+        attempt = step.state.attempt
+        hours = None
+        if attempt.started is not None and attempt.ended is not None:
+            hours = max(0.0, (attempt.ended - attempt.started).total_seconds()) / 3600
+        logger.info("Use of step `%s`: %s.", step.name, last_line(usage, ran, offer, hours))
 
 
 def _account_of_hold(step: StepExecution, job: JobHandle) -> str:

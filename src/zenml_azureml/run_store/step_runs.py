@@ -102,6 +102,11 @@ def recorded_vault_secret(step_run: StepRunResponse) -> str:
     return str(step_run.run_metadata.get(VAULT_SECRET_KEY) or "")
 
 
+def metadata_of(step_run_id: UUID) -> Mapping[str, Any]:
+    """Return the metadata of a step run on the server."""
+    return Client().get_run_step(step_run_id).run_metadata
+
+
 def is_recorded(step_run: StepRunResponse) -> bool:
     """True if Azure has created a job of a step run, as far as this process knows."""
     return JOB_NAME_KEY in step_run.run_metadata

@@ -170,6 +170,8 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
             server, so that it stops itself; 0 for no checks.
         hold_on_failure_minutes: Minutes for which the job keeps its container after the step's function has failed, so
             that you can look into it. The step fails at once, and retries do not wait.
+        sampling: True to sample the use of CPU, memory, disk, network and GPUs in the job, for the step's metadata and
+            for advice on its VM size.
         stream_logs: True to show the job's log, and its status while it is queued, during the step.
         metrics_as_metadata: True to copy the last value of each MLflow metric of the job's run in Azure ML to the
             step's metadata, when the job has ended.
@@ -227,6 +229,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     max_cancel_minutes: float = Field(default=10, gt=0)
     stop_check_seconds: float = Field(default=60, ge=0)
     hold_on_failure_minutes: float | None = Field(default=None, gt=0, le=10_080)
+    sampling: bool = True
     stream_logs: bool = True
     metrics_as_metadata: bool = False
 

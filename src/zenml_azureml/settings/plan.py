@@ -174,6 +174,7 @@ def _job_options(settings: AzureMLStepOperatorSettings, ignored: set[str]) -> Jo
         checkpoints=wants_checkpoints(settings),
         secrets_via=settings.secrets_via,
         stop_check_seconds=settings.stop_check_seconds,
+        sampling=settings.sampling,
         key_vault=settings.key_vault,
     )
 

@@ -110,6 +110,7 @@ class JobOptions:
         key_vault: Name, URL or ARM id of the key vault for that; None for the workspace's own.
         hold: Time for which it keeps its container after a failure of its step's function; zero for no hold.
         stop_check_seconds: Average seconds between two checks of the job for whether its step is over; 0 for none.
+        sampling: True to sample the use of its nodes.
     """
 
     display_name: str | None = None
@@ -137,6 +138,7 @@ class JobOptions:
     key_vault: str | None = None
     hold: timedelta = timedelta()
     stop_check_seconds: float = 0
+    sampling: bool = False
 
     @property
     def processes_per_node(self) -> int | None:

@@ -24,7 +24,7 @@ from zenml_azureml.run_store.step_runs import job_name_of, server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.specs.limits import DISPLAY_NAME_LENGTH, TAG_VALUE_LENGTH, shortened
-from zenml_azureml.submission.stop_variables import run_mode_for, stop_variables
+from zenml_azureml.submission.stop_variables import run_mode_for, sampling_variables, stop_variables
 
 if TYPE_CHECKING:
     from zenml.config import DockerSettings
@@ -144,6 +144,7 @@ def request_for(
         variables[HOLD_MINUTES] = hold_minutes
     all_variables = {**variables, **options.environment_variables}
     variables |= mlflow.marker(all_variables)
+    variables |= sampling_variables(facts.step_run_id, options)
     variables |= stop_variables(facts.step_run_id, facts.run_id, facts.run_mode, all_variables, options)
     return JobSpec(
         name=facts.job_name,

@@ -1,4 +1,4 @@
-"""The environment variables that a job needs to check by itself if its step is over."""
+"""The environment variables that a job needs to check by itself if its step is over, and to sample its use."""
 
 from __future__ import annotations
 
@@ -77,6 +77,19 @@ def stop_variables(
         variables.SHARED_NODE: "1" if options.has_ranks else "",
     }
     return {name: value for name, value in wanted.items() if value}
+
+
+def sampling_variables(step_run_id: str, options: JobOptions) -> dict[str, str]:
+    """Return the variables of a job that samples the use of its nodes; empty without sampling.
+
+    Args:
+        step_run_id: Id of the step run, to whose metadata the job posts.
+        options: Options of the job.
+    """
+    if not options.sampling:
+        return {}
+    shared = {variables.SHARED_NODE: "1"} if options.has_ranks else {}
+    return {variables.SAMPLING: "1", variables.STEP_RUN_ID: step_run_id, **shared}
 
 
 @lru_cache(maxsize=16)

@@ -32,12 +32,14 @@ class Answering:
         url: Its address.
         answers: What it answers, by path below `/api/v1/`: status and body; a text is sent as HTML.
         asked: Method, path, query and headers of the requests so far.
+        posted: Path below `/api/v1/` and JSON body of what was posted.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: dict[str, tuple[int, Any]] = {}
         self.asked: list[tuple[str, str, str, dict[str, str]]] = []
+        self.posted: list[tuple[str, dict[str, Any]]] = []
         self.arrived = threading.Condition()
 
     def step_is(self, status: str, run: str = "running") -> None:
@@ -80,6 +82,21 @@ def answering() -> Iterator[Answering]:
             self.send_header("Content-Length", str(len(content)))
             if status in (302, 307):
                 self.send_header("Location", body if isinstance(body, str) else "")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            path = self.path.partition("/api/v1/")[2]
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with server.arrived:
+                server.posted.append((path, body))
+                server.asked.append(("POST", self.path, "", dict(self.headers)))
+                server.arrived.notify_all()
+            status, answer = server.answers.get(path, (200, None))
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 

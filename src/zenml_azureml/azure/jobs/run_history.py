@@ -14,6 +14,7 @@ from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.logs.files import user_logs
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
 from zenml_azureml.azure.refusals.answers import said_in_json
+from zenml_azureml.contract.usage import without_reports
 from zenml_azureml.safe_text import safe_name
 
 #: Run history writes times with up to seven decimals of a second (recorded: history_rundata_failed_command.json).
@@ -110,5 +111,5 @@ def _failure(error: Any) -> tuple[str, str]:
     if not isinstance(error, dict):
         return "", ""
     # Azure puts the end of the log into the message, including terminal colours.
-    message = without_terminal_codes(str(error.get("message") or ""))
+    message = without_reports(without_terminal_codes(str(error.get("message") or "")))
     return safe_name(str(error.get("code") or "")), message.strip()

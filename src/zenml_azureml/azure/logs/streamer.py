@@ -18,6 +18,7 @@ from zenml_azureml.azure.logs.line_decoder import LineReader
 from zenml_azureml.azure.logs.tail import LogEnd, LogTail, explaining_tail
 from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.refusals.table import NETWORK_RULES
+from zenml_azureml.contract.usage import without_report
 from zenml_azureml.safe_text import one_line, safe_name, safe_text
 
 __all__ = ["LogFollower", "RunDetails", "fetch_run_details"]
@@ -98,6 +99,7 @@ class LogFollower:
         labels = {id(file.tail): file.label for file in files}
         first = next((file.tail for file in files if file.tail.attempt == explaining.attempt), explaining)
         label = labels.get(id(explaining), "") if len(files) > 1 else ""
+        last_attempt = next((tail.attempt for tail in reversed(tails) if tail.usage), "")
         return LogEnd(
             explaining.lines,
             label,
@@ -109,6 +111,7 @@ class LogFollower:
             ended_itself=next(
                 (tail.ended_itself for tail in tails if tail.attempt == explaining.attempt and tail.ended_itself), ""
             ),
+            usages=tuple(usage for tail in tails if tail.attempt == last_attempt and (usage := tail.usage) is not None),
         )
 
     def read_new(self) -> list[str]:
@@ -281,7 +284,11 @@ class LogFollower:
 
     def _add(self, file: _FollowedFile, lines: list[str]) -> None:
         label = f"[{file.label}] " if len(self._files) > 1 else ""
-        for line in lines:
+        for written in lines:
+            line, usage = without_report(written)
+            file.tail.usage = usage or file.tail.usage
+            if line is None:
+                continue
             file.tail.add(line)
             self._untold.append(label + line)
 

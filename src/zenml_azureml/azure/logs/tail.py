@@ -12,6 +12,7 @@ from zenml_azureml.azure.failures.survived_errors import EXCEPTION, TRACEBACK, S
 from zenml_azureml.azure.logs.frames import with_users_frames
 from zenml_azureml.azure.logs.line_decoder import without_terminal_codes
 from zenml_azureml.contract.own_end import reason_in
+from zenml_azureml.contract.usage import Usage
 
 #: Number of lines that are kept for the error.
 TAIL_LINES = 20
@@ -47,6 +48,7 @@ class LogEnd:
         is_blamed: True if its process is known to have failed: from Azure's message, its own log or a traceback.
         exception: Last line of the last traceback near its end, e.g. `ValueError: no such thing`; empty for none.
         ended_itself: The reason why the job ended itself, from the log of any process; empty if it did not.
+        usages: The last report of each process that sampled its node, of the last attempt.
     """
 
     lines: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class LogEnd:
     is_blamed: bool = False
     exception: str = ""
     ended_itself: str = ""
+    usages: tuple[Usage, ...] = ()
 
 
 class LogTail:
@@ -65,6 +68,7 @@ class LogTail:
         attempt: The attempt of the job that the log belongs to.
         failed_at: Time at which the step failed in that process, from its own line; empty if it has none.
         ended_itself: The reason why the job ended itself, from its watcher's line; empty if it did not.
+        usage: The last report of its sampler; None if it has none.
     """
 
     def __init__(self, attempt: str = "") -> None:
@@ -72,6 +76,7 @@ class LogTail:
         self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
         self.failed_at = ""
         self.ended_itself = ""
+        self.usage: Usage | None = None
         self._traceback_at = 0
         self._lines_since = _NEAR_THE_END + 1
         self._exception = ""

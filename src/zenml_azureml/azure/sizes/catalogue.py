@@ -27,6 +27,7 @@ class _Region:
     sizes: Once[tuple[VmSize, ...] | None] = field(default_factory=Once)
     quota: Once[Quota] = field(default_factory=Once)
     sizes_for_prices: Once[tuple[VmSize, ...]] = field(default_factory=Once)
+    quota_for_advice: Once[Quota | None] = field(default_factory=Once)
 
 
 #: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
@@ -110,6 +111,22 @@ class SizeCatalogue:
         prices = [listed.price(low_priority=low_priority) for listed in sizes if listed.name.lower() == size.lower()]
         return prices[0] if prices else None
 
+    def offer(self) -> tuple[tuple[VmSize, ...], Quota] | None:
+        """Return sizes and quota for advice, if both can be read at once: no step waits for advice.
+
+        Returns:
+            Both; None if one is not known.
+        """
+        try:
+            region = self._region()
+            known = region.sizes.results
+            sizes = (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
+            quota = region.quota.results or (region.quota_for_advice.get(self._try_to_list_quota),)
+        except AzureMLError as error:
+            logger.debug("Sizes and quota are not known: %s", error)
+            return None
+        return (sizes, quota[0]) if sizes and quota[0] is not None else None
+
     def _region(self) -> _Region:
         address = self._connection.address
         key = (self._connection.cloud.resource_manager, address.subscription_id.lower(), self.region.lower())
@@ -136,6 +153,16 @@ class SizeCatalogue:
         except AzureError as error:
             logger.info("Prices of VM sizes in `%s` are not known: %s", self.region, error_message(error))
             return ()
+
+    def _try_to_list_quota(self) -> Quota | None:
+        try:
+            with self._connection.reading():
+                usages = self._connection.one_try_client.compute.list_usage(location=self.region)
+                rows = tuple(row for one in usages for row in quota_rows(one))
+        except AzureError as error:
+            logger.info("Quota in `%s` is not known: %s", self.region, error_message(error))
+            return None
+        return Quota(self.region, rows, f"{self._connection.cloud.studio}/quota")
 
     def _list_quota(self) -> Quota:
         compute = self._connection.client.compute

@@ -59,7 +59,8 @@ def options_of(options: JobOptions) -> JobOptions:
     Args:
         options: The options of the step.
     """
-    return replace(options, display_name=None, description=None, services=(), timeout=LONGEST, stop_check_seconds=0)
+    short = replace(options, display_name=None, description=None, services=(), timeout=LONGEST)
+    return replace(short, stop_check_seconds=0, sampling=False)
 
 
 def check_job(

@@ -18,6 +18,7 @@ from zenml_azureml.contract import variables
 from zenml_azureml.contract.hold import hold_time
 from zenml_azureml.contract.own_end import line_for
 from zenml_azureml.contract.variables import is_rest
+from zenml_azureml.in_job.sampler.start import is_wanted, sample
 from zenml_azureml.in_job.watcher.node import Node
 from zenml_azureml.in_job.watcher.over import MOST_UNANSWERED, Ask, Decision, NoAnswerError, WatchedStep, poll
 from zenml_azureml.in_job.watcher.step_process import Process
@@ -34,6 +35,9 @@ _NODE_SECONDS: Final = 1.0
 
 #: Time that the descendants of a step may take to end after it.
 _TREE_SECONDS: Final = 5.0
+
+#: Time that the sampler may take for its last report.
+_SAMPLER_SECONDS: Final = 30.0
 
 #: Bytes that a pipe takes at once or not at all (PIPE_BUF).
 _MOST_BYTES: Final = 4096
@@ -64,16 +68,18 @@ def interval_seconds(environment: Mapping[str, str]) -> float:
         return 0.0
 
 
-def watch(process: Process, step: WatchedStep, environment: Mapping[str, str], log: int) -> None:
+def watch(process: Process, step: WatchedStep | None, environment: Mapping[str, str], log: int, output: int) -> None:
     """Watch a step until its process has ended.
 
     Args:
         process: The step's process.
-        step: The step run.
+        step: The step run; None if no server is to be polled.
         environment: Environment variables of the job.
         log: Descriptor of the job's log.
+        output: Descriptor of the step's output, for the reports of the sampler: Azure repeats the end of the errors
+            of a job in its message, where they would be in the way.
     """
-    ending = threading.Event()
+    ending, over = threading.Event(), threading.Event()
 
     def write(line: str) -> None:
         _write(log, line)
@@ -87,7 +93,7 @@ def watch(process: Process, step: WatchedStep, environment: Mapping[str, str], l
                 "from signals that it does not handle. Cancel the job in Azure ML Studio."
             )
 
-    def ask() -> None:
+    def ask(step: WatchedStep) -> None:
         with suppress(Exception):  # whatever fails in the watcher, the job keeps running
             server = ZenMLServer(environment)
             node = Node(step.step_run_id, environment) if environment.get(variables.SHARED_NODE) else None
@@ -95,11 +101,25 @@ def watch(process: Process, step: WatchedStep, environment: Mapping[str, str], l
             if reason:
                 end(reason)
 
-    asking = threading.Thread(target=ask, name="zenml-azureml-watcher", daemon=True)
-    asking.start()
+    threads = []
+    if step is not None:
+        threads.append(threading.Thread(target=ask, args=(step,), name="zenml-azureml-watcher", daemon=True))
+    sampling = threading.Thread(
+        target=sample,
+        args=(process, environment, over, lambda line: _write(output, line, begin="")),
+        name="zenml-azureml-sampler",
+        daemon=True,
+    )
+    if is_wanted(environment):
+        threads.append(sampling)
+    for thread in threads:
+        thread.start()
     process.wait()
+    over.set()
     if ending.is_set():
-        asking.join(_TREE_SECONDS)
+        threads[0].join(_TREE_SECONDS)
+    if sampling in threads:
+        sampling.join(_SAMPLER_SECONDS)
 
 
 def watch_server(
@@ -154,9 +174,15 @@ def watch_server(
             return reason
 
 
-def _write(log: int, line: str) -> None:
-    """Write a line to the log of the job, but never wait for its reader: a step must not live longer for that."""
-    content = f"\n{' '.join(line.split())}\n".encode(errors="replace")[:_MOST_BYTES]
+def _write(log: int, line: str, begin: str = "\n") -> None:
+    """Write a line to the log of the job, but never wait for its reader: a step must not live longer for that.
+
+    Args:
+        log: Descriptor of the log.
+        line: The line.
+        begin: Written before it: a line of the step may be unfinished.
+    """
+    content = f"{begin}{' '.join(line.split())}\n".encode(errors="replace")[:_MOST_BYTES]
     with suppress(OSError):
         poller = select.poll()
         poller.register(log, select.POLLOUT)

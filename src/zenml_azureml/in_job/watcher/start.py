@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from zenml_azureml.in_job.sampler.start import is_wanted
 from zenml_azureml.in_job.watcher.loop import watch, watched_step
 from zenml_azureml.in_job.watcher.step_process import Process, process_with
 
@@ -25,7 +26,7 @@ _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Start a watcher of this process, if the environment asks for one.
+    """Start a watcher of this process, or a sampler, if the environment asks for one.
 
     Args:
         environment: Of the job, with its secrets.
@@ -33,9 +34,8 @@ def start(environment: Mapping[str, str]) -> None:
     Raises:
         OSError: If it cannot be started.
     """
-    step = watched_step(environment)
     process = process_with(os.getpid())
-    if step is None or process is None:
+    if process is None or not (is_wanted(environment) or watched_step(environment)):
         return
     if _takes_over_orphans():
         if _hidden_child() == 0:
@@ -61,31 +61,37 @@ def _become_watcher(process: Process, environment: Mapping[str, str]) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        log = _let_go_of_descriptors()
+        log, output = _let_go_of_descriptors()
         with suppress(OSError):
             os.chdir("/")
             Path("/proc/self/comm").write_text("zenml-watcher")
-        step = watched_step(environment)
-        if step is not None:
-            watch(process, step, environment, log)
+        watch(process, watched_step(environment), environment, log, output)
     finally:
         os._exit(0)
 
 
-def _let_go_of_descriptors() -> int:
-    """Close all descriptors but that of the job's log, whose number is returned: another one would keep a pipe open."""
+def _let_go_of_descriptors() -> tuple[int, int]:
+    """Close all descriptors but those of the job's log and output: another one would keep a pipe open.
+
+    Returns:
+        The descriptors of errors, and of output.
+    """
     nothing = os.open(os.devnull, os.O_RDWR)
-    try:
-        log = os.dup(2)
-    except OSError:
-        log = os.dup(nothing)
+    log, output = _duplicate(2, nothing), _duplicate(1, nothing)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if number > 2 and number != log:
+        if number > 2 and number not in (log, output):
             with suppress(OSError):
                 os.close(number)
-    return log
+    return log, output
+
+
+def _duplicate(number: int, otherwise: int) -> int:
+    try:
+        return os.dup(number)
+    except OSError:  # it is closed
+        return os.dup(otherwise)
 
 
 def _takes_over_orphans() -> bool:

@@ -1,4 +1,4 @@
-"""A client for GET requests to the ZenML server of a job, equal to those of ZenML's own client. Standard library only.
+"""A client for requests to the ZenML server of a job, equal to those of ZenML's own client. Standard library only.
 
 The server's address, the token, and the proxy and certificate settings are those of the job's environment variables.
 Sources for what they mean: ZenML's `RestZenStoreConfiguration` and `RestZenStore`, and `requests`, which it uses.
@@ -70,11 +70,34 @@ class ZenMLServer:
         Raises:
             NoAnswerError: For everything but a 200 with a JSON object.
         """
-        url = f"{self._url}/{path}?{urlencode(parameters)}"
+        content = self._answer(f"{path}?{urlencode(parameters)}")
         try:
-            request = Request(url, headers=self._headers)  # noqa: S310 - http or https: see `is_rest`
+            body = json.loads(content)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise NoAnswerError("it answered 200 without a JSON object")
+        return body
+
+    def post(self, path: str, body: Mapping[str, object]) -> None:
+        """Send a JSON object.
+
+        Args:
+            path: The path below `/api/v1/`.
+            body: The object.
+
+        Raises:
+            NoAnswerError: For everything but a 200.
+        """
+        self._answer(path, json.dumps(body).encode())
+
+    def _answer(self, address: str, content: bytes | None = None) -> bytes:
+        headers = self._headers if content is None else {**self._headers, "Content-Type": "application/json"}
+        try:
+            request = Request(f"{self._url}/{address}", content, headers)  # noqa: S310 - http or https: see `is_rest`
             with self._opener().open(request, timeout=_TIMEOUT_SECONDS) as answer:
-                status, content = answer.status, answer.read(_MOST_BYTES)
+                status: int = answer.status
+                answered: bytes = answer.read(_MOST_BYTES)
         except HTTPError as error:
             error.close()
             raise NoAnswerError(f"it answered {error.code}") from None
@@ -83,13 +106,7 @@ class ZenMLServer:
             raise NoAnswerError(str(reason) or type(reason).__name__) from None
         if status != 200:
             raise NoAnswerError(f"it answered {status}")
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            raise NoAnswerError("it answered 200 without a JSON object")
-        return body
+        return answered
 
     def _opener(self) -> OpenerDirector:
         # Made for each request: certificate files may be replaced while a job runs for weeks.

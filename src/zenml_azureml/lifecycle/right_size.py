@@ -1,0 +1,113 @@
+"""What the use of a job says about its VM size: the last line of a step, and the next steps after it ran out of memory.
+
+Nothing here fails a step, or waits: without the sizes and the quota of the region, the use is shown without advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from zenml.logger import get_logger
+
+from zenml_azureml.azure.sizes.advice import Ran, amount, cheaper_size, in_words, larger_size
+from zenml_azureml.azure.sizes.quota import Quota
+from zenml_azureml.azure.sizes.vm_size import ComputeKind, VmSize
+from zenml_azureml.contract.usage import GPU_MEMORY, MEMORY, Usage, merged
+from zenml_azureml.lifecycle.cost import in_usd
+from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec, Serverless
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.lifecycle.recovery import Attempt
+    from zenml_azureml.settings.plan import Resolution
+
+logger = get_logger(__name__)
+
+#: The causes of failures that more memory solves, and whether it is that of a GPU.
+OUT_OF_MEMORY = {"out-of-memory": False, "gpu-out-of-memory": True}
+
+Offer = tuple[Sequence[VmSize], Quota]
+
+
+def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float | None) -> str:
+    """Return what the use of a job means, as a phrase.
+
+    Args:
+        usage: What each node has used.
+        ran: What it ran on; None if unknown.
+        offer: Sizes and quota of the region; None if unknown.
+        hours: Time for which the job ran; None if unknown.
+    """
+    facts = in_words(usage)
+    if ran is None or offer is None:
+        return facts
+    advice = cheaper_size(usage, ran, *offer)
+    if advice is None:
+        return f"{facts}: no cheaper VM size with quota would do"
+    if hours is None:
+        saves = f"{in_usd(advice.saves_per_hour * ran.nodes)} USD less per hour"
+    else:
+        saves = f"{in_usd(advice.saves_per_hour * ran.nodes * hours)} USD less for this run"
+    gpu = ", without the GPU that was not used" if advice.without_gpu else ""
+    return f"{facts}: {advice.size.name} would do{gpu}, about {saves}"
+
+
+def advice_on_memory(cause: str, usages: Sequence[Usage], ran: Ran | None, offer: Offer | None) -> str:
+    """Return the peak of a job that ran out of memory, and the next size up, as sentences; empty for other causes.
+
+    Args:
+        cause: Name of the cause of its failure.
+        usages: What its nodes have used; none if that is unknown.
+        ran: What it ran on; None if unknown.
+        offer: Sizes and quota of the region; None if unknown.
+    """
+    if cause not in OUT_OF_MEMORY:
+        return ""
+    of_gpu, usage = OUT_OF_MEMORY[cause], merged(usages)
+    metric = usage.metrics.get(GPU_MEMORY if of_gpu else MEMORY) if usage else None
+    parts = []
+    if metric is not None:
+        limit = f" of {amount(metric.limit)}" if metric.limit else ""
+        parts.append(f"The highest sample of its {'GPU ' if of_gpu else ''}memory was {amount(metric.peak)}{limit} GB.")
+    if ran is not None and offer is not None:
+        larger = larger_size(ran, *offer, usage=usage, of_gpu=of_gpu)
+        if larger is None:
+            parts.append(f"No size with more {'GPU ' if of_gpu else ''}memory than {ran.size.name} has quota left.")
+        else:
+            price = larger.price(low_priority=ran.low_priority)
+            cost = f", about {in_usd(price)} USD per hour and node" if price is not None else ""
+            parts.append(f"The next size up from {ran.size.name} that has quota is {larger.describe()}{cost}.")
+    return " ".join(parts)
+
+
+def kind_of(compute: ComputeSpec) -> ComputeKind | None:
+    """Return the kind of a requested compute; None for an existing one of any kind."""
+    if isinstance(compute, Serverless):
+        return "serverless"
+    if isinstance(compute, ComputeInstance):
+        return "compute-instance"
+    return "compute-cluster" if isinstance(compute, ComputeCluster) else None
+
+
+def ran_on(workspace: Workspace, resolution: Resolution, attempt: Attempt) -> tuple[Ran | None, Offer | None]:
+    """Return what the job of an attempt ran on, with the sizes and quota of its region. Never raises.
+
+    Args:
+        workspace: The workspace of the job.
+        resolution: The compute and job that were requested.
+        attempt: The attempt.
+    """
+    kind, options = kind_of(resolution.compute), resolution.options
+    if kind is None or not attempt.size:
+        return None, None
+    cluster = resolution.compute if isinstance(resolution.compute, ComputeCluster) else None
+    location = cluster.location if cluster else next(iter(options.locations), None)
+    try:
+        offer = workspace.offer(location)
+    except Exception as error:  # noqa: BLE001 - advice is worth no failure
+        logger.debug("Sizes and quota are not known: %s", error)
+        return None, None
+    low_priority = options.job_tier == "spot" or (cluster is not None and cluster.tier == "low_priority")
+    sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == attempt.size.lower()]
+    return (Ran(sizes[0], kind, options.instance_count or 1, low_priority), offer) if sizes else (None, None)
