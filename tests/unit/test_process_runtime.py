@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
 import sys
 import textwrap
 import time
@@ -16,7 +18,7 @@ import pytest
 from tests.escaping import assert_gone, escape
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.runtimes.process.tree import end_processes, is_keeper, processes_of
+from zenml_azureml.emulator.runtimes.process.tree import KEEPER, end_processes, is_keeper, processes_of
 
 Launch = Callable[..., JobLaunch]
 
@@ -536,3 +538,19 @@ def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch
 
     assert processes_of(tmp_path.resolve()) == []
     assert_gone(pid_file)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has subreapers")
+def test_a_keeper_of_a_job_that_leaves_nothing_says_so(tmp_path: Path) -> None:
+    shell = {"command": "(setsid sleep 0.2 &)", "cwd": str(tmp_path), "environment": {}, "log": str(tmp_path / "log")}
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(KEEPER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert keeper.stdin is not None
+    assert keeper.stderr is not None
+
+    keeper.stdin.write(json.dumps([shell]).encode() + b"\n")
+    keeper.stdin.flush()  # and open: the emulator lives
+
+    assert (keeper.wait(), keeper.stderr.read()) == (0, b"")
+    keeper.communicate()

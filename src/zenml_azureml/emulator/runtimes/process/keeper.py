@@ -10,7 +10,7 @@ happens. Then the keeper kills all processes of the job.
 
 It reads one line of JSON from stdin: a list of `{"command", "cwd", "environment", "log"}`. It writes lines of JSON to
 stdout: `{"started": [PID, ...]}` or `{"failed": [ERRNO, MESSAGE]}`, then `{"ended": INDEX, "code": EXIT_CODE}` for each
-shell, a negative code for a signal.
+shell, a negative code for a signal. Its own exit code is 0 if certainly nothing of the job is left.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def _children() -> Iterator[int]:
 
 def _end_with_emulator(pids: list[int]) -> None:
     """Kill everything when stdin ends. What a killed child has started becomes a child, and is killed too."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # and not of its buffer, which Python wants to itself when it ends
+        pass
     for pid in filter(None, pids):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -111,7 +112,7 @@ def _end_with_emulator(pids: list[int]) -> None:
 
 def main() -> None:
     """Start the shells that stdin asks for, and wait for every process that comes of them."""
-    become_subreaper()
+    adopts = become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A handler and not `SIG_IGN`, which programs inherit and shells cannot trap.
         signal.signal(number, lambda _number, _frame: None)
@@ -120,6 +121,7 @@ def main() -> None:
     _say({"started": pids})
     threading.Thread(target=_end_with_emulator, args=(pids,), daemon=True).start()
     _reap_all(pids)
+    os._exit(0 if adopts else 3)  # which the other thread does not delay
 
 
 if __name__ == "__main__":
