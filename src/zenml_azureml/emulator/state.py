@@ -234,7 +234,8 @@ class Workspace:
         tags: Its tags.
         updated: Properties that an update has set.
         on_change: Called when its jobs have changed; None if its state does not last.
-        looked_up: Names in lower case of jobs that a request may have changed since they were saved.
+        looked_up: Names in lower case of jobs that may have changed since they were saved.
+        removed: Names of jobs that were removed since then.
     """
 
     subscription_id: str
@@ -257,6 +258,7 @@ class Workspace:
     computes: dict[str, Compute] = field(default_factory=dict)
     on_change: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     looked_up: set[str] = field(default_factory=set, repr=False, compare=False)
+    removed: set[str] = field(default_factory=set, repr=False, compare=False)
     _by_tag: dict[str, dict[str, Job]] = field(default_factory=dict, repr=False)
 
     def add(self, job: Job) -> None:
@@ -271,6 +273,7 @@ class Workspace:
         for jobs in self._by_tag.values():
             jobs.pop(job.name, None)
         if self.on_change is not None:
+            self.removed.add(job.name)
             self.on_change()
 
     def note(self, job: Job) -> None:
@@ -292,6 +295,8 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete all resources of the workspace."""
+        if self.on_change is not None:
+            self.removed.update(job.name for job in self.jobs.values())
         for made in (self.jobs, self.assets, self.datastores, self.computes, self.user_assigned, self._by_tag):
             made.clear()
         self.default_datastore = "workspaceblobstore"

@@ -63,7 +63,17 @@ def opened(folder: Path, store: Store, now: datetime = NOW, address: str = ADDRE
 def picture(found: Any) -> Any:
     """All that two stores must have in common, with the order of what they hold."""
     if isinstance(found, (Store, Workspace, Job, AssetContainer, AssetVersion, Datastore, Compute, Operation, Vault)):
-        own = {"on_change", "looked_up", "_by_tag", "number", "machine_secret", "busy_nodes", "queue", "address"}
+        own = {
+            "on_change",
+            "looked_up",
+            "removed",
+            "_by_tag",
+            "number",
+            "machine_secret",
+            "busy_nodes",
+            "queue",
+            "address",
+        }
         own |= {"cancel_requested", "struck", "struck_by", "running"}
         shown = {one.name: picture(getattr(found, one.name)) for one in fields(found) if one.name not in own}
         if isinstance(found, Workspace):  # whose kinds of assets have no order
@@ -95,7 +105,11 @@ def _job(name: str, sent: Any, time: datetime, folder: Path) -> Job:
 def changes(draw: st.DrawFn) -> Change:
     """One change of what an emulator holds."""
     name, sent, time, kind = draw(NAMES), draw(JSON), draw(TIMES), draw(KINDS)
-    which = draw(st.sampled_from(["job", "tag", "asset", "archive", "datastore", "compute", "vault", "rest", "delete"]))
+    which = draw(
+        st.sampled_from(
+            ["job", "job", "tag", "end", "asset", "archive", "datastore", "compute", "vault", "rest", "delete"]
+        )
+    )
 
     def change(workspace: Workspace, store: Store) -> None:
         if which == "job" and workspace.find_job(name) is None:
@@ -106,6 +120,9 @@ def changes(draw: st.DrawFn) -> Change:
             job.status, job.error, job.mlflow_run = "Failed", {"code": "UserError", "message": str(sent)}, name
         elif which == "tag" and (found := workspace.find_job(name)) is not None:
             found.properties["tags"] = {"k": sent}
+        elif which == "end" and (ended := workspace.jobs.get(name.lower())) is not None:
+            ended.status = "Completed"
+            ended.properties["properties"]["EndTimeUtc"] = str(sent)
         elif which == "asset":
             container = workspace.assets_of(kind).setdefault(name, AssetContainer(name, time))
             container.versions[str(sent)] = AssetVersion(name, str(sent), {"sent": sent}, time, time)

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from zenml_azureml.emulator.state import Store, Workspace
 
 #: Seconds after which a save that has failed is tried again.
 _RETRY_SECONDS = 2.0
+
+_WORKSPACE, _JOB = "workspace", "job"
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Journal:
         self._database = database
         self._store = store
         self._saved: dict[Key, _Saved] = {}
+        self._saved_jobs: dict[Key, bytes] = {}
         self._facts: dict[str, str] = {}
         self._is_marked = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +79,7 @@ class Journal:
         self.failure = ""
 
     def begin(self, restored: Iterable[tuple[Key, str]], facts: Mapping[str, str]) -> None:
-        """Save what the emulator holds now, and note changes from now on.
+        """Save what the emulator holds now, and save each change from now on.
 
         Args:
             restored: The rows of the database that are objects of this emulator, in their order.
@@ -84,14 +88,16 @@ class Journal:
         Raises:
             OSError: If it cannot be saved.
         """
-        self._saved = {key: _Saved(None, None, _digest(text)) for key, text in restored}
+        for key, text in restored:
+            if key.kind == _JOB:
+                self._saved_jobs[key] = _digest(text)
+            else:
+                self._saved[key] = _Saved(None, None, _digest(text))
         self._facts = dict(facts)
-        for workspace in self._store.workspaces:
-            self.watch(workspace)
         self._save()
 
     def watch(self, workspace: Workspace) -> None:
-        """Note the changes of a workspace's jobs."""
+        """Note the changes of a workspace's jobs, all of which may differ from what was saved."""
         workspace.on_change = self.mark
         for job in workspace.jobs.values():
             job.on_change = workspace.note
@@ -138,9 +144,27 @@ class Journal:
 
     def _save(self) -> None:
         held = dict(_held(self._store))
-        changes = Changes([], [key for key in self._saved if key not in held], facts=self._facts)
+        changes = Changes(facts=self._facts)
+        changes.emptied = [key.place for key in held if key.kind == _WORKSPACE and key not in self._saved]
+        changed = self._compare(held, changes)
+        changed_jobs = self._compare_jobs(changes)
+        if changes:
+            self._database.write(changes)
+        self._facts = {}
+        for key in changes.deleted:
+            self._saved.pop(key, None)
+            self._saved_jobs.pop(key, None)
+        self._saved.update(changed)
+        self._saved_jobs.update(changed_jobs)
+        for workspace in self._store.workspaces:
+            workspace.looked_up.clear()
+            workspace.removed.clear()
+
+    def _compare(self, held: Mapping[Key, _Held], changes: Changes) -> dict[Key, _Saved]:
+        """Add to the changes what differs from what was saved; return what will be saved then."""
+        changes.deleted += [key for key in self._saved if key not in held]
         moved = _moved([key for key in self._saved if key in held], [key for key in held if key in self._saved])
-        changes.deleted.extend(moved)
+        changes.deleted += moved
         changed: dict[Key, _Saved] = {}
         for key, (found, sign) in held.items():
             before = self._saved.get(key)
@@ -151,17 +175,27 @@ class Journal:
             digest = _digest(text)
             if before is None or before.digest != digest or key in moved:
                 changes.written.append((key, text))
-            if before is None and key.kind == "workspace":
-                changes.emptied.append(key.place)  # the database may have one of that name that was not restored
             changed[key] = _Saved(found, sign, digest)
-        if changes:
-            self._database.write(changes)
-        self._facts = {}
-        for key in changes.deleted:
-            del self._saved[key]
-        self._saved.update(changed)
+        return changed
+
+    def _compare_jobs(self, changes: Changes) -> dict[Key, bytes]:
+        """Do the same with the jobs that were looked up: there may be thousands of others."""
+        changed: dict[Key, bytes] = {}
         for workspace in self._store.workspaces:
-            workspace.looked_up.clear()
+            place = workspace.path.lower()
+            gone = {key for name in workspace.removed if (key := Key(place, _JOB, name)) in self._saved_jobs}
+            changes.deleted += gone
+            found = [job for name in workspace.looked_up if (job := workspace.jobs.get(name)) is not None]
+            for job in sorted(found, key=attrgetter("number")):
+                key, text = Key(place, _JOB, job.name), text_of(job)
+                digest = _digest(text)
+                if key in gone or self._saved_jobs.get(key) != digest:
+                    changes.written.append((key, text))
+                    changed[key] = digest
+        # Jobs of workspaces that were removed while the emulator runs.
+        places = {key.place for key in changes.deleted if key.kind == _WORKSPACE}
+        changes.deleted += [key for key in self._saved_jobs if key.place in places] if places else []
+        return changed
 
 
 def _digest(text: str) -> bytes:
@@ -185,7 +219,7 @@ def _moved(before: Iterable[Key], now: Iterable[Key]) -> list[Key]:
 
 
 def _held(store: Store) -> Iterator[tuple[Key, _Held]]:
-    """Yield what the emulator holds: of each kind the oldest first."""
+    """Yield what the emulator holds beside jobs: of each kind the oldest first."""
     for workspace in store.workspaces:
         yield from _in_workspace(workspace)
     for vault in store.vaults:
@@ -200,10 +234,7 @@ def _held(store: Store) -> Iterator[tuple[Key, _Held]]:
 
 def _in_workspace(workspace: Workspace) -> Iterator[tuple[Key, _Held]]:
     place = workspace.path.lower()
-    yield Key(place, "workspace"), _Held(workspace)
-    for job in workspace.jobs.values():
-        has_settled = job.is_terminal and job.name.lower() not in workspace.looked_up
-        yield Key(place, "job", job.name), _Held(job, "settled" if has_settled else None)
+    yield Key(place, _WORKSPACE), _Held(workspace)
     for kind, containers in workspace.assets.items():
         for one in containers.values():
             sign = (one.description, one.tags, one.properties, one.is_archived)

@@ -82,8 +82,10 @@ class Kept:
                 what = " ".join(filter(None, key))
                 raise self._database.damaged(f"the row `{what}` is {type(error).__name__}: {error}") from error
         restored.finish()
-        end_interrupted(store, now, KILLED)
         journal = Journal(self._folder, self._database, store)
+        for workspace in store.workspaces:
+            journal.watch(workspace)
+        end_interrupted(store, now, KILLED)
         journal.begin(known, {_ADDRESS: address, _PORT: str(port)})
         return journal
 
@@ -134,6 +136,8 @@ class _Restored:
             records.fill_workspace(workspace, text)
             self._subscriptions.add(workspace.subscription_id.lower())
         elif key.kind == "job":
+            if self._changes:
+                workspace.looked_up.add(key.name.lower())
             workspace.add(records.job_from(text, key.name, self._folder / "jobs" / key.name))
         elif key.kind == "datastore":
             workspace.datastores[key.name] = records.datastore_from(text, key.name)
