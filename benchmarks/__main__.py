@@ -57,10 +57,26 @@ def _options() -> argparse.Namespace:
 
 def _measure(bench: Bench, only: str) -> list[Row]:
     # Imported now: ZenML reads its environment when it is imported.
-    from benchmarks.rows import cancel, dynamic, emulator_speed, imports, logs, noticing, polling, submit, waiting
+    from benchmarks.rows import (
+        cancel,
+        dynamic,
+        emulator_speed,
+        emulator_work,
+        imports,
+        logs,
+        noticing,
+        polling,
+        submit,
+        waiting,
+    )
 
     quiet: list[tuple[str, Measure]] = [
         ("emulator", emulator_speed.measure),
+        ("emulator-start", emulator_work.measure_start),
+        ("emulator-job", emulator_work.measure_job),
+        ("emulator-many", emulator_work.measure_many),
+        ("emulator-transfer", emulator_work.measure_transfer),
+        ("emulator-memory", emulator_work.measure_memory),
         ("imports", imports.measure),
         ("submit", submit.measure),
         ("polling", polling.measure),
