@@ -172,6 +172,7 @@ class Compute:
         busy_nodes: Nodes that run a job now, by job name.
         queue: Names of the jobs that wait for nodes, the longest waiting first.
         requested: Body of the PUT that creates it; None once it is created.
+        turns: Set for a job that waits for nodes when it is to look for them.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Compute:
     busy_nodes: dict[str, int] = field(default_factory=dict)
     queue: list[str] = field(default_factory=list)
     requested: Json | None = None
+    turns: dict[str, asyncio.Event] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def kind(self) -> str:

@@ -31,6 +31,8 @@ from zenml_azureml.emulator.state import Compute, Job, Workspace
 
 #: Seconds between two checks for a free node.
 _QUEUE_INTERVAL = 0.2
+#: So many jobs at the head of a queue look that often; those far behind up to so many times more rarely.
+_OFTEN, _RARELY = 8, 10
 
 _log = logging.getLogger(__name__)
 
@@ -208,13 +210,36 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
         _check_usable(compute, job)
         if job.name not in compute.queue:
             compute.queue.append(job.name)
-        if compute.queue[0] == job.name and _free_nodes(compute) >= _nodes(job):
+        place = compute.queue.index(job.name)
+        if place == 0 and _free_nodes(compute) >= _nodes(job):
             break
-        job.status = "Queued"
-        await _unless_canceled(job, context.clock.sleep(_QUEUE_INTERVAL))
+        if job.status != "Queued":
+            job.status = "Queued"
+        # Nodes that are given back wake the first in the queue; the rest is for computes that change.
+        seconds = _QUEUE_INTERVAL * min(1 + place // _OFTEN, _RARELY)
+        turn = compute.turns.setdefault(job.name, asyncio.Event())
+        turn.clear()
+        await _unless_canceled(job, _either(context.clock.sleep(seconds), turn.wait()))
     compute.queue.remove(job.name)
     compute.busy_nodes[job.name] = _nodes(job)
+    _wake_first(compute)
     job.properties["properties"]["_azureml.ClusterName"] = compute.name
+
+
+async def _either(*waits: Awaitable[object]) -> None:
+    """Wait for the first of several."""
+    tasks = [asyncio.ensure_future(one) for one in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _wake_first(compute: Compute) -> None:
+    """Have the first job in the queue of a compute look for nodes now."""
+    if compute.queue and compute.queue[0] in compute.turns:
+        compute.turns[compute.queue[0]].set()
 
 
 def _check_usable(compute: Compute, job: Job) -> None:
@@ -262,5 +287,7 @@ def _give_back(workspace: Workspace, job: Job, target: str | None) -> None:
     compute = workspace.find_compute(target) if target else None
     if compute is not None:
         compute.busy_nodes.pop(job.name, None)
+        compute.turns.pop(job.name, None)
         if job.name in compute.queue:
             compute.queue.remove(job.name)
+        _wake_first(compute)
