@@ -61,6 +61,7 @@ def _measure(bench: Bench, only: str) -> list[Row]:
         cancel,
         dynamic,
         emulator_speed,
+        emulator_work,
         imports,
         logs,
         noticing,
@@ -72,6 +73,11 @@ def _measure(bench: Bench, only: str) -> list[Row]:
 
     quiet: list[tuple[str, Measure]] = [
         ("emulator", emulator_speed.measure),
+        ("emulator-start", emulator_work.measure_start),
+        ("emulator-job", emulator_work.measure_job),
+        ("emulator-many", emulator_work.measure_many),
+        ("emulator-transfer", emulator_work.measure_transfer),
+        ("emulator-memory", emulator_work.measure_memory),
         ("imports", imports.measure),
         ("submit", submit.measure),
         ("polling", polling.measure),

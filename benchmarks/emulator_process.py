@@ -156,6 +156,16 @@ def _seed(context: Any, workspace: Any, *, prefix: str, number: int, status: str
         workspace.add(job)
 
 
+def seed(folder: Path, number: int) -> None:
+    """Leave the state of so many finished jobs in a folder, for an emulator that starts there."""
+    from zenml_azureml.emulator import Emulator
+
+    emulator = Emulator(folder, keep_state=True)
+    (place,) = emulator.context.store.workspaces
+    _seed(emulator.context, place, prefix="finished-", number=number, status="Completed", tag="old")
+    emulator.close()
+
+
 def _print(answer: object) -> None:
     print(json.dumps(answer), flush=True)
 

@@ -23,7 +23,7 @@ from tests.https_server import https_server
 from zenml_azureml.cli.emulator import start
 from zenml_azureml.emulator import WorkspaceName
 from zenml_azureml.emulator.local import daemon, instance, shell_env
-from zenml_azureml.emulator.runtimes.process.tree import processes_of
+from zenml_azureml.emulator.runtimes.process.tree import is_keeper, processes_of
 
 #: The environment of commands: the test's own, without what other tests or the machine may have set.
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("ZENML_", "AZURE", "REQUESTS_"))}
@@ -336,6 +336,8 @@ class TestJobs:
         pid_file = state.parent / "pid"
         submit(running, f"{escape(pid_file)}; touch {state.parent}/on; sleep 600")
         wait_until((state.parent / "on").exists)
+        for process in filter(is_keeper, processes_of(state)):
+            process.suspend()  # which else ends them itself
         psutil.Process(running.pid).kill()
         wait_until(lambda: daemon.find(state) is None)
         assert processes_of(state)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from azure.ai.ml import MLClient, command
 from azure.ai.ml.entities import Environment
 
 from tests.conftest import credential_of, ml_client_of
+from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import azure_variables
 from zenml_azureml.emulator import Emulator
@@ -223,3 +225,36 @@ def test_no_server_is_left_of_an_emulator_that_is_killed(tmp_path: Path) -> None
     assert len(servers) >= 2
     _, alive = psutil.wait_procs(servers, timeout=60)
     assert alive == []
+
+
+def test_runs_and_their_metrics_last(tmp_path: Path) -> None:
+    settings = Settings(job_preparation=0, job_finalization=0)
+    with Emulator(tmp_path / "state", settings=settings, keep_state=True) as emulator:
+        arm = Arm(emulator)
+        environment = f"{arm.workspace}/environments/env/versions/1"
+        arm.call("PUT", environment, {"properties": {"image": "ubuntu"}})
+        body = {"jobType": "Command", "command": "true", "environmentId": environment, "experimentName": "trial"}
+        arm.call("PUT", "jobs/train", {"properties": body})
+        eventually(lambda: emulator.context.store.workspaces[0].jobs["train"].is_terminal, seconds=60)
+        metric = {"run_id": "train", "key": "loss", "value": 0.25, "timestamp": 1, "step": 1}
+        assert asked(arm, "runs/log-metric", metric) == {}
+
+    with Emulator(tmp_path / "state", settings=settings, keep_state=True) as emulator:
+        arm = Arm(emulator)
+        experiment = asked(arm, "runs/get", {"run_id": "train"}, method="GET")["run"]["info"]["experiment_id"]
+        found = asked(arm, "runs/search", {"experiment_ids": [experiment]})["runs"]
+
+    assert [run["info"]["run_id"] for run in found] == ["train"]
+    assert [(one["key"], one["value"]) for one in found[0]["data"]["metrics"]] == [("loss", 0.25)]
+    assert found[0]["info"]["status"] == "FINISHED"
+
+
+def asked(arm: Arm, path: str, body: dict[str, Any], method: str = "POST") -> Any:
+    """The answer of MLflow's interface of a workspace."""
+    url = f"/mlflow/v1.0{arm.workspace}/api/2.0/mlflow/{path}"
+    if method == "GET":
+        answer = arm.call("GET", f"{url}?{urlencode(body)}", api_version=None)
+    else:
+        answer = arm.call(method, url, body, api_version=None)
+    assert answer.status == 200, answer.text
+    return answer.body

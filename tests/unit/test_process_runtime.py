@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import subprocess
 import sys
 import textwrap
 import time
@@ -16,7 +18,7 @@ import pytest
 from tests.escaping import assert_gone, escape
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.runtimes.process.tree import end_processes, processes_of
+from zenml_azureml.emulator.runtimes.process.tree import KEEPER, end_processes, is_keeper, processes_of
 
 Launch = Callable[..., JobLaunch]
 
@@ -494,9 +496,8 @@ def archive(folder: Path, files: Mapping[str, str]) -> Path:
     return Path(shutil.make_archive(str(folder), "gztar", folder))
 
 
-def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch: Launch, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    job = launch(f"{escape(pid_file)}; echo ready; sleep 600")
+def emulator_of(job: JobLaunch) -> psutil.Popen:
+    """A process that runs a job, as an emulator does, once the job runs."""
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
@@ -509,6 +510,26 @@ def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch
     )
     emulator = psutil.Popen([sys.executable, "-c", program])
     wait_until(lambda: job.log_file.exists() and "ready" in log_source(job))
+    return emulator
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has subreapers")
+def test_the_processes_of_a_job_end_with_a_killed_emulator(launch: Launch, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    emulator = emulator_of(launch(f"{escape(pid_file)}; (setsid sleep 600 &); echo ready; sleep 600"))
+
+    emulator.kill()
+    emulator.wait()
+
+    wait_until(lambda: processes_of(tmp_path.resolve()) == [])
+    assert_gone(pid_file)
+
+
+def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch: Launch, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    emulator = emulator_of(launch(f"{escape(pid_file)}; echo ready; sleep 600"))
+    (keeper,) = filter(is_keeper, processes_of(tmp_path.resolve()))
+    keeper.suspend()  # which else ends them itself
     emulator.kill()
     emulator.wait()
     assert {int(pid_file.read_text())} < {process.pid for process in processes_of(tmp_path.resolve())}
@@ -517,3 +538,19 @@ def test_processes_that_a_killed_emulator_left_behind_are_found_and_ended(launch
 
     assert processes_of(tmp_path.resolve()) == []
     assert_gone(pid_file)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has subreapers")
+def test_a_keeper_of_a_job_that_leaves_nothing_says_so(tmp_path: Path) -> None:
+    shell = {"command": "(setsid sleep 0.2 &)", "cwd": str(tmp_path), "environment": {}, "log": str(tmp_path / "log")}
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(KEEPER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert keeper.stdin is not None
+    assert keeper.stderr is not None
+
+    keeper.stdin.write(json.dumps([shell]).encode() + b"\n")
+    keeper.stdin.flush()  # and open: the emulator lives
+
+    assert (keeper.wait(), keeper.stderr.read()) == (0, b"")
+    keeper.communicate()

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ _FIELDS = {
     "location": ("location",),
     "cloud": ("cloud",),
 }
+#: Options of `start` that a running emulator always ignores.
+_OF_A_START = ("foreground", "fresh")
 
 
 @click.group(short_help="Run an Azure ML emulator on this machine.")
@@ -123,6 +126,7 @@ def emulator() -> None:
     show_default=True,
     help="Azure cloud to emulate, which issues its tokens.",
 )
+@click.option("--fresh", is_flag=True, help="Delete the jobs, assets and outputs in the state folder first.")
 @click.option("--foreground", is_flag=True, help="Serve in this process until Ctrl+C.")
 def start(
     *,
@@ -139,9 +143,13 @@ def start(
     workspace: str,
     location: str,
     cloud: str,
+    fresh: bool,
     foreground: bool,
 ) -> None:
-    """Start the emulator in the background; returns when it accepts requests."""
+    """Start the emulator in the background; returns when it accepts requests.
+
+    It has the jobs, assets and outputs of the last emulator of its state folder.
+    """
     from zenml_azureml.emulator.local import daemon, instance
 
     if runtime == "docker":
@@ -161,6 +169,7 @@ def start(
         workspace_name=workspace,
         location=location,
         cloud=cloud,
+        fresh=fresh,
     )
     if (running := daemon.find(state)) is not None:
         echo(f"The emulator is already running: {running.base_url} (process {running.pid}).")
@@ -173,7 +182,7 @@ def start(
             with working("Starting the emulator"):
                 started = daemon.start(state, options)
             _announce(started)
-            if started.options != options:  # another process has started it at the same moment
+            if replace(started.options, fresh=fresh) != options:  # another process has started it at the same moment
                 _report_ignored(started, options)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
@@ -290,7 +299,7 @@ def _report_ignored(running: Running, wanted: Options) -> None:
         if context.get_parameter_source(parameter.name or "") is not ParameterSource.COMMANDLINE:
             continue
         fields = _FIELDS.get(parameter.name or "", ())
-        if parameter.name == "foreground" or any(
+        if parameter.name in _OF_A_START or any(
             getattr(running.options, field) != getattr(wanted, field) for field in fields
         ):
             ignored.append(parameter.opts[0])

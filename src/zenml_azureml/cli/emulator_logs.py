@@ -21,7 +21,7 @@ _FOLLOW_SECONDS = 0.2
 def logs(state: Path, job: str, follow: bool) -> None:
     """Print the log of a job.
 
-    A stopped emulator keeps the logs of its jobs until its next start.
+    A stopped emulator keeps the logs of its jobs.
     """
     from zenml_azureml.emulator.local import daemon
 
@@ -70,9 +70,7 @@ def _log_folder(state: Path, job: str, *, runs: bool) -> Path:
                 f"No emulator runs in {state}, and its last run left no job `{job}`. Start one: "
                 f"zenml-azureml emulator start --state {state}"
             )
-        raise click.ClickException(
-            f"There is no job `{job}` in {state}. An emulator keeps its jobs until its next start."
-        )
+        raise click.ClickException(f"There is no job `{job}` in {state}.")
     return folder / "user_logs"
 
 

@@ -18,6 +18,7 @@ from zenml_azureml.emulator.http.middleware import answer_refusals, demand_api_v
 from zenml_azureml.emulator.http.other_hosts import unless_other_host
 from zenml_azureml.emulator.http.rate_limits import RATE_LIMITS, RateLimits, limit_rate
 from zenml_azureml.emulator.http.recorder import RECORDER, Recorder, record
+from zenml_azureml.emulator.http.saving import save_changes
 from zenml_azureml.emulator.page import routes as page
 from zenml_azureml.emulator.page.sessions import PAGE_SESSIONS, PageSessions
 from zenml_azureml.emulator.services.aml import (
@@ -101,7 +102,11 @@ _WITH_OWN_CHECK = (
 # the second one.
 _MIDDLEWARES = (
     *(note_connection, guard, answer_refusals, record, inject),
-    *(answer_refusals, *map(unless_other_host, (demand_token, limit_rate, demand_role, demand_api_version))),
+    *(
+        answer_refusals,
+        *map(unless_other_host, (demand_token, limit_rate, demand_role, demand_api_version)),
+        save_changes,
+    ),
 )
 
 

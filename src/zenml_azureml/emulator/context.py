@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.clock import Clock, SystemClock
 from zenml_azureml.emulator.http.bounds import MOST_LINES, PositiveSeconds, Seconds
 from zenml_azureml.emulator.local.keys import Keys
+from zenml_azureml.emulator.persistence.journal import Journal
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.scenarios.armed import Scenarios
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS, EmulatedCloud
@@ -79,6 +80,7 @@ class Context:
         on_request: Called with method, path and body of each request, for tests that check all that was sent. Bodies
             contain secrets, and are not stored here.
         tasks: Background tasks; cancelled when the emulator is closed or reset.
+        journal: Saves changes of the state; None if the state does not last.
         mlflow: The runs of each workspace on its MLflow server, by the workspace's id; made when they are first needed.
     """
 
@@ -96,6 +98,7 @@ class Context:
     on_request: Callable[[str, str, bytes], None] | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     mlflow: dict[str, Closing] = field(default_factory=dict)
+    journal: Journal | None = None
 
     @property
     def tenant_id(self) -> str:
@@ -111,8 +114,13 @@ class Context:
         """Run `work` in the background, until it is done or the emulator ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if self.journal is not None:
+            self.journal.mark()
 
     async def end_all(self) -> None:
         """Stop all background tasks, all jobs and what they have logged to."""

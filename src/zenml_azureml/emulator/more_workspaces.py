@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from zenml_azureml.emulator.app import build_vault_app
+from zenml_azureml.emulator.clock import Clock
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.connections import CONNECTIONS
 from zenml_azureml.emulator.http.recorder import FinishRecord
@@ -17,7 +18,7 @@ from zenml_azureml.emulator.local.address import listen_on, url_of
 from zenml_azureml.emulator.local.private_files import inside
 from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.services.storage.sas import account_folder
-from zenml_azureml.emulator.state import Workspace
+from zenml_azureml.emulator.state import Workspace, WorkspaceName
 
 #: Seconds between two checks if the jobs of a workspace have ended.
 _INTERVAL = 0.02
@@ -33,6 +34,24 @@ def vault_of(workspace: Workspace, name: str, address: str) -> Vault:
     """
     place = (workspace.subscription_id, workspace.resource_group, name, workspace.location)
     return Vault(*place, created_at=workspace.created_at, address=address)
+
+
+def new_workspace(name: WorkspaceName, clock: Clock, studio: str) -> Workspace:
+    """Return a new workspace.
+
+    Args:
+        name: Its name and place.
+        clock: The emulator's clock.
+        studio: Address that links to Azure ML Studio begin with.
+    """
+    return Workspace(
+        subscription_id=name.subscription_id,
+        resource_group=name.resource_group,
+        name=name.name,
+        location=name.location,
+        created_at=clock.now(),
+        studio=studio,
+    )
 
 
 class MoreWorkspaces:
@@ -72,7 +91,11 @@ class MoreWorkspaces:
             assert runner.server is not None  # noqa: S101 - it was set up above
             await stack.enter_async_context(self._app[CONNECTIONS].watch(runner.server))
             self._services[workspace.path.lower()] = stack.pop_all()
-        store.add(workspace, vault, owner=self._app[CONTEXT].identity.object_id)
+        context = self._app[CONTEXT]
+        context.store.add(workspace, vault, owner=context.identity.object_id)
+        if context.journal is not None:
+            context.journal.watch(workspace)
+            context.journal.mark()
 
     async def remove(self, workspace: Workspace) -> None:
         """End the jobs of a workspace that was added, and forget it with all that is in it.

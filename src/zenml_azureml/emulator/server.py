@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -25,14 +25,16 @@ from zenml_azureml.emulator.http.recorder import FinishRecord
 from zenml_azureml.emulator.local.address import LOOPBACK, Advertised, listen_on, reachable_here, url_of
 from zenml_azureml.emulator.local.keys import stored_keys, write_curl_file
 from zenml_azureml.emulator.local.proxy import Proxy
-from zenml_azureml.emulator.local.state_folder import claim, clear_jobs, folder_of_jobs
+from zenml_azureml.emulator.local.state_folder import claim, folder_of_jobs
 from zenml_azureml.emulator.local.tls import certificates
-from zenml_azureml.emulator.more_workspaces import MoreWorkspaces, vault_of
+from zenml_azureml.emulator.more_workspaces import MoreWorkspaces, new_workspace, vault_of
+from zenml_azureml.emulator.persistence import restore
+from zenml_azureml.emulator.persistence.interrupted import STOPPED, end_interrupted
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
-from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
+from zenml_azureml.emulator.state import Store, WorkspaceName
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ class Emulator:
 
     Args:
         folder: The state folder: everything it writes goes there. Its certificates and credentials
-            are kept for the next start, its jobs are not.
+            are kept for the next start.
         port: To listen on; 0 takes a free one.
         listen: IP address to listen on; only this machine reaches the default.
         advertise: URL at which clients reach it, for all addresses in its answers; by default where it listens. Its
@@ -66,6 +68,8 @@ class Emulator:
         environ: The variables that say how the proxy reaches other hosts; those of this process by default.
         peers: Decides which users of this machine may connect; by default the one that starts it.
         connection_limits: Times after which idle connections are closed.
+        keep_state: True to begin with the jobs, assets and outputs of the one before, and to save each change; False
+            to begin empty, and to leave nothing for the next one.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`, or the advertised URL.
@@ -81,7 +85,8 @@ class Emulator:
     Raises:
         AddressError: If `listen` is no IP address, or `advertise` no URL of a host.
         OSError: If the port is taken, or the folder cannot be written.
-        StateFolderError: If the folder is not an emulator's, and not empty.
+        StateFolderError: If the folder is not an emulator's, and not empty; if another emulator uses it; or if its
+            state cannot be read.
     """
 
     def __init__(
@@ -101,10 +106,11 @@ class Emulator:
         environ: Mapping[str, str] | None = None,
         peers: Peers | None = None,
         connection_limits: ConnectionLimits = DEFAULT_LIMITS,
+        keep_state: bool = False,
     ) -> None:
         folder = claim(folder)
-        clear_jobs(folder)
-        folder_of_jobs(folder, "datastores")  # now: logs of jobs are read from it on a full disk too
+        if not keep_state:
+            restore.start_empty(folder)
         here = reachable_here(listen)
         advertised = None if advertise is None else Advertised.parse(advertise)
         hosts = [*dict.fromkeys(host.strip("[]") for host in (here, *((advertised.host,) if advertised else ())))]
@@ -124,50 +130,55 @@ class Emulator:
         self._peers = peers or Peers(runtime.may_own_socket)
         clock = clock or SystemClock()
         settings = settings or Settings()
-        self._socket = listen_on(listen, port)
-        address = here.strip("[]"), self._socket.getsockname()[1]
-        self.local_url = url_of(here, address[1])
-        self.base_url = advertised.url if advertised else self.local_url
-        try:
+        with ExitStack() as opened:
+            kept = restore.Kept(folder) if keep_state else None
+            if kept is not None:
+                opened.callback(kept.close)
+            self._socket = opened.enter_context(listen_on(listen, port, prefer=kept.port if kept else 0))
+            address = here.strip("[]"), self._socket.getsockname()[1]
+            self.local_url = url_of(here, address[1])
+            self.base_url = advertised.url if advertised else self.local_url
             self._proxy = (
                 None
                 if proxy_port is None
                 else Proxy(address, proxy_port, environ or os.environ, key=keys.proxy, peers=self._peers)
             )
-        except OSError:
-            self._socket.close()
-            raise
-        self.proxy_url = self._proxy.url if self._proxy else None
-        made = [_workspace(name, clock, self.base_url) for name in workspaces]
-        names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
-        # Like all key vaults, each has an address of its own.
-        first = port + _FIRST_VAULT if port and advertised else 0
-        try:
-            self._vault_sockets = [listen_on(listen, first and first + number) for number in range(len(names))]
-        except OSError:
-            self._socket.close()
-            raise
-        self._listen, self._vault_host = listen, advertised.host if advertised else here
-        self._hosts = AnsweredHosts(here, advertised, address[1])
+            if self._proxy is not None:
+                opened.callback(self._proxy.close)
+            self.proxy_url = self._proxy.url if self._proxy else None
+            made = [new_workspace(name, clock, self.base_url) for name in workspaces]
+            names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
+            # Like all key vaults, each has an address of its own.
+            first = port + _FIRST_VAULT if port and advertised else 0
+            self._vault_sockets = [
+                opened.enter_context(listen_on(listen, first and first + number)) for number in range(len(names))
+            ]
+            self._listen, self._vault_host = listen, advertised.host if advertised else here
+            self._hosts = AnsweredHosts(here, advertised, address[1])
+            addresses = [url_of(self._vault_host, one.getsockname()[1]) for one in self._vault_sockets]
+            store = Store(
+                made,
+                vaults=[vault_of(*owner, url) for owner, url in zip(names, addresses, strict=True)],
+            )
+            store.make_owner(found.object_id)
+            journal = None if kept is None else kept.give(store, self.base_url, address[1], clock.now())
+            if journal is not None:
+                opened.callback(journal.close)
+            folder_of_jobs(folder, "datastores")  # now: logs of jobs are read from it on a full disk too
+            self._opened = opened.pop_all()
         self.context = Context(
             folder=folder,
             base_url=self.base_url,
             identity=found,
             keys=keys,
-            store=Store(
-                made,
-                vaults=[
-                    vault_of(workspace, name, url_of(self._vault_host, listening.getsockname()[1]))
-                    for (workspace, name), listening in zip(names, self._vault_sockets, strict=True)
-                ],
-            ),
+            store=store,
+            journal=journal,
             runtime=runtime,
             clock=clock,
             settings=settings,
             ca_bundle=self.ca_bundle,
             cloud=CLOUDS[cloud],
         )
-        self.context.store.make_owner(found.object_id)
         self._thread: threading.Thread | None = None
 
     @property
@@ -197,6 +208,8 @@ class Emulator:
             auto_decompress=False,
         )
         await runner.setup()
+        if self.context.journal is not None:
+            self.context.journal.set_loop(asyncio.get_running_loop())
         try:
             for listening in (self._socket, *self._vault_sockets):
                 await web.SockSite(runner, listening, ssl_context=self._certificates.server).start()
@@ -207,7 +220,9 @@ class Emulator:
             await self._more.close()
             await runner.cleanup()
             await self.context.end_all()
-            self._give_ports_back()
+            if self.context.journal is not None:
+                end_interrupted(self.context.store, self.context.clock.now(), STOPPED)
+            self._opened.close()
 
     def __enter__(self) -> Emulator:
         ready: Future[None] = Future()
@@ -227,7 +242,7 @@ class Emulator:
     def close(self) -> None:
         """Stop every job and the server if it runs in a thread; else only release the port."""
         if self._thread is None:
-            self._give_ports_back()
+            self._opened.close()
             return
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
@@ -250,7 +265,7 @@ class Emulator:
         Raises:
             ValueError: If it exists.
         """
-        self.run(self._more.add(_workspace(name, self.context.clock, self.base_url)))
+        self.run(self._more.add(new_workspace(name, self.context.clock, self.base_url)))
 
     def remove_workspace(self, name: WorkspaceName) -> None:
         """End the jobs of a workspace that was added, and delete it with all that is in it.
@@ -269,12 +284,6 @@ class Emulator:
             raise KeyError(name.name)
         await self._more.remove(found)
 
-    def _give_ports_back(self) -> None:
-        for listening in (self._socket, *self._vault_sockets):
-            listening.close()
-        if self._proxy is not None:
-            self._proxy.close()
-
     async def _serve_until_closed(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._closing = asyncio.Event()
@@ -286,14 +295,3 @@ class Emulator:
             if ready.done():
                 raise
             ready.set_exception(error)
-
-
-def _workspace(name: WorkspaceName, clock: Clock, studio: str) -> Workspace:
-    return Workspace(
-        subscription_id=name.subscription_id,
-        resource_group=name.resource_group,
-        name=name.name,
-        location=name.location,
-        created_at=clock.now(),
-        studio=studio,
-    )

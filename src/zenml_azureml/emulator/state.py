@@ -1,8 +1,8 @@
 """State of the emulated workspaces.
 
-Everything lives in memory, on the event loop's one thread: handlers change these objects between
-two `await`s and need no lock. What a job writes lives in its folder below the emulator's state
-folder.
+These objects live on the event loop's one thread: handlers change them between two `await`s and need no lock. What a
+job writes lives in its folder below the emulator's state folder. An emulator whose state lasts saves each change
+(`persistence/journal.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -54,6 +55,8 @@ class Job:
         number: Number of the job, in the order of creation.
         output_assets: Kind, name and version of the assets that its outputs have become, by the names of the outputs.
         machine_secret: Secret with which the job gets tokens of its managed identity, until it ends.
+        mlflow_run: Id of its run on the MLflow server; None if the server does not know it.
+        on_change: Called with the job when it has changed; None if its state does not last.
     """
 
     name: str
@@ -73,6 +76,14 @@ class Job:
     number: int = field(default_factory=count().__next__)
     output_assets: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     machine_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    mlflow_run: str | None = None
+    on_change: Callable[[Job], None] | None = field(default=None, repr=False, compare=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; changes that others do not note are noted here."""
+        object.__setattr__(self, name, value)
+        if name in ("status", "mlflow_run") and (note := self.__dict__.get("on_change")) is not None:
+            note(self)
 
     @property
     def is_terminal(self) -> bool:
@@ -160,12 +171,16 @@ class Compute:
         body: Resource body as the service answers it: `location`, `tags`, `properties` and so on.
         busy_nodes: Nodes that run a job now, by job name.
         queue: Names of the jobs that wait for nodes, the longest waiting first.
+        requested: Body of the PUT that creates it; None once it is created.
+        turns: Set for a job that waits for nodes when it is to look for them.
     """
 
     name: str
     body: Json
     busy_nodes: dict[str, int] = field(default_factory=dict)
     queue: list[str] = field(default_factory=list)
+    requested: Json | None = None
+    turns: dict[str, asyncio.Event] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def kind(self) -> str:
@@ -220,6 +235,9 @@ class Workspace:
         primary_identity: ARM id of that one of them which it uses; None for its own.
         tags: Its tags.
         updated: Properties that an update has set.
+        on_change: Called when its jobs have changed; None if its state does not last.
+        looked_up: Names in lower case of jobs that may have changed since they were saved.
+        removed: Names of jobs that were removed since then.
     """
 
     subscription_id: str
@@ -240,11 +258,15 @@ class Workspace:
     datastores: dict[str, Datastore] = field(default_factory=dict)
     default_datastore: str = "workspaceblobstore"
     computes: dict[str, Compute] = field(default_factory=dict)
+    on_change: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+    looked_up: set[str] = field(default_factory=set, repr=False, compare=False)
+    removed: set[str] = field(default_factory=set, repr=False, compare=False)
     _by_tag: dict[str, dict[str, Job]] = field(default_factory=dict, repr=False)
 
     def add(self, job: Job) -> None:
         """Take in a new job."""
         self.jobs[job.name.lower()] = job
+        job.on_change = None if self.on_change is None else self.note
         self.note_tags(job)
 
     def remove(self, job: Job) -> None:
@@ -252,11 +274,21 @@ class Workspace:
         self.jobs.pop(job.name.lower(), None)
         for jobs in self._by_tag.values():
             jobs.pop(job.name, None)
+        if self.on_change is not None:
+            self.removed.add(job.name)
+            self.on_change()
+
+    def note(self, job: Job) -> None:
+        """Note that a job has changed."""
+        if self.on_change is not None:
+            self.looked_up.add(job.name.lower())
+            self.on_change()
 
     def note_tags(self, job: Job) -> None:
         """Add the tags of a job to the index; tags are never removed."""
         for tag in job.properties["tags"]:
             self._by_tag.setdefault(tag, {})[job.name] = job
+        self.note(job)
 
     def newest_jobs(self, tag: str | None) -> list[Job]:
         """Return the jobs, or those with a tag, the newest first."""
@@ -265,6 +297,8 @@ class Workspace:
 
     def clear(self) -> None:
         """Delete all resources of the workspace."""
+        if self.on_change is not None:
+            self.removed.update(job.name for job in self.jobs.values())
         for made in (self.jobs, self.assets, self.datastores, self.computes, self.user_assigned, self._by_tag):
             made.clear()
         self.default_datastore = "workspaceblobstore"
@@ -303,7 +337,10 @@ class Workspace:
 
     def find_job(self, name: str) -> Job | None:
         """Return the job of that name in any case, or None."""
-        return self.jobs.get(name.lower())
+        job = self.jobs.get(name.lower())
+        if job is not None and self.on_change is not None:
+            self.looked_up.add(name.lower())
+        return job
 
     def find_compute(self, name: str) -> Compute | None:
         """Return the compute of that name in any case, or None."""

@@ -245,6 +245,9 @@ async def _reset(request: web.Request) -> web.Response:
     context.store.registries.clear()
     context.store.make_owner(context.identity.object_id)
     context.store.operations.clear()
+    if context.journal is not None:  # before the files: no job is left without its own
+        context.journal.mark()
+        context.journal.save()
     try:
         clear_jobs(context.folder)
     except StateFolderError as error:

@@ -47,7 +47,7 @@ class Fault(BaseModel):
         truncated: True to process the request, and to reset the connection in the middle of the answer's body.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     method: Pattern = ".*"
     path: Pattern = ".*"

@@ -25,7 +25,8 @@ _Count = Annotated[int, Field(ge=1, le=MOST_NODES)]
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    # Built when they are first used, and not while the emulator starts.
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
 
 class _Input(_Schema):

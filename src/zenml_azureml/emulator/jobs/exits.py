@@ -1,6 +1,11 @@
-"""Exceptions that end a job early; `lifecycle.py` handles them in one place."""
+"""Ends of jobs, and the exceptions that end one early: `lifecycle.py` handles them in one place."""
 
 from __future__ import annotations
+
+from datetime import datetime
+
+from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.types import Json
 
 
 class CanceledError(Exception):
@@ -25,3 +30,25 @@ class FailedError(Exception):
 
 class RestartedError(Exception):
     """The job lost its nodes, and restarts."""
+
+
+def end_job(job: Job, now: datetime, status: str, error: Json | None = None) -> None:
+    """Set the end of a job.
+
+    Args:
+        job: The job.
+        now: The time.
+        status: `Completed`, `Failed` or `Canceled`.
+        error: Failure in run history.
+    """
+    job.ended_at = now
+    job.status = status
+    job.error = error
+    if job.started_at is not None:
+        job.properties["properties"]["StartTimeUtc"] = utc(job.started_at)
+        job.properties["properties"]["EndTimeUtc"] = utc(job.ended_at)
+
+
+def utc(moment: datetime) -> str:
+    """Return a time as `2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
+    return f"{moment:%Y-%m-%d %H:%M:%S}"

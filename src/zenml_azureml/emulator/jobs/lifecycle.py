@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from datetime import datetime
 from typing import Any, TypeVar
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
 from zenml_azureml.emulator.jobs.data import JobData
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
-from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
+from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError, end_job, utc
 from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
 from zenml_azureml.emulator.jobs.registration import register_outputs
 from zenml_azureml.emulator.jobs.service_marks import show_running
@@ -29,10 +28,11 @@ from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrup
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.services.aml import kubernetes, serverless
 from zenml_azureml.emulator.state import Compute, Job, Workspace
-from zenml_azureml.emulator.types import Json
 
 #: Seconds between two checks for a free node.
 _QUEUE_INTERVAL = 0.2
+#: So many jobs at the head of a queue look that often; those far behind up to so many times more rarely.
+_OFTEN, _RARELY = 8, 10
 
 _log = logging.getLogger(__name__)
 
@@ -63,19 +63,21 @@ async def live(context: Context, workspace: Workspace, job: Job) -> None:
             finally:
                 _give_back(workspace, job, name)
     except CanceledError:
-        _end(context, job, "Canceled")
+        end_job(job, context.clock.now(), "Canceled")
     except FailedError as failure:
         error = {"code": failure.code, "message": failure.message, "component": failure.component}
-        _end(context, job, "Failed", error)
+        end_job(job, context.clock.now(), "Failed", error)
     except OSError as error:
         words = in_words(error, context.folder)
         _log.warning("Job %s could not be run: %s", job.name, words)
-        _end(context, job, "Failed", {"code": "SystemError", "message": words})
+        end_job(job, context.clock.now(), "Failed", {"code": "SystemError", "message": words})
     except ValueError as error:
-        _end(context, job, "Failed", {"code": "UserError", "message": f"The job cannot be run: {error}"})
+        end_job(job, context.clock.now(), "Failed", {"code": "UserError", "message": f"The job cannot be run: {error}"})
     except Exception as error:  # noqa: BLE001 - a job that cannot be run is a failed job
         _log.exception("Job %s could not be run", job.name)
-        _end(context, job, "Failed", {"code": "SystemError", "message": f"{type(error).__name__}: {error}"})
+        end_job(
+            job, context.clock.now(), "Failed", {"code": "SystemError", "message": f"{type(error).__name__}: {error}"}
+        )
 
 
 async def _live(
@@ -107,7 +109,7 @@ async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, 
         job.started_at = context.clock.now()
         job.status = "Running"
         show_running(workspace, job)
-        job.properties["properties"]["StartTimeUtc"] = _utc(job.started_at)
+        job.properties["properties"]["StartTimeUtc"] = utc(job.started_at)
         end = await _until_end(context, workspace, job, running, rule)
     except BaseException:
         await running.terminate()
@@ -120,7 +122,7 @@ async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, 
         raise FailedError(end.error_code or "UserError", end.message or "")
     await finish(data)
     register_outputs(context, workspace, job, data)
-    _end(context, job, "Completed")
+    end_job(job, context.clock.now(), "Completed")
 
 
 async def _until_end(
@@ -208,13 +210,36 @@ async def _wait_for_nodes(context: Context, workspace: Workspace, job: Job, targ
         _check_usable(compute, job)
         if job.name not in compute.queue:
             compute.queue.append(job.name)
-        if compute.queue[0] == job.name and _free_nodes(compute) >= _nodes(job):
+        place = compute.queue.index(job.name)
+        if place == 0 and _free_nodes(compute) >= _nodes(job):
             break
-        job.status = "Queued"
-        await _unless_canceled(job, context.clock.sleep(_QUEUE_INTERVAL))
+        if job.status != "Queued":
+            job.status = "Queued"
+        # Nodes that are given back wake the first in the queue; the rest is for computes that change.
+        seconds = _QUEUE_INTERVAL * min(1 + place // _OFTEN, _RARELY)
+        turn = compute.turns.setdefault(job.name, asyncio.Event())
+        turn.clear()
+        await _unless_canceled(job, _either(context.clock.sleep(seconds), turn.wait()))
     compute.queue.remove(job.name)
     compute.busy_nodes[job.name] = _nodes(job)
+    _wake_first(compute)
     job.properties["properties"]["_azureml.ClusterName"] = compute.name
+
+
+async def _either(*waits: Awaitable[object]) -> None:
+    """Wait for the first of several."""
+    tasks = [asyncio.ensure_future(one) for one in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _wake_first(compute: Compute) -> None:
+    """Have the first job in the queue of a compute look for nodes now."""
+    if compute.queue and compute.queue[0] in compute.turns:
+        compute.turns[compute.queue[0]].set()
 
 
 def _check_usable(compute: Compute, job: Job) -> None:
@@ -262,19 +287,7 @@ def _give_back(workspace: Workspace, job: Job, target: str | None) -> None:
     compute = workspace.find_compute(target) if target else None
     if compute is not None:
         compute.busy_nodes.pop(job.name, None)
+        compute.turns.pop(job.name, None)
         if job.name in compute.queue:
             compute.queue.remove(job.name)
-
-
-def _end(context: Context, job: Job, status: str, error: Json | None = None) -> None:
-    job.ended_at = context.clock.now()
-    job.status = status
-    job.error = error
-    if job.started_at is not None:
-        job.properties["properties"]["StartTimeUtc"] = _utc(job.started_at)
-        job.properties["properties"]["EndTimeUtc"] = _utc(job.ended_at)
-
-
-def _utc(moment: datetime) -> str:
-    """Return a time as `2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+        _wake_first(compute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -68,18 +69,22 @@ def url_of(host: str, port: int) -> str:
     return f"https://{host}" if port == _HTTPS else f"https://{host}:{port}"
 
 
-def listen_on(host: str, port: int) -> socket.socket:
+def listen_on(host: str, port: int, *, prefer: int = 0) -> socket.socket:
     """Return a socket that listens.
 
     Args:
         host: An IP address; `0.0.0.0` and `::` are all of this machine.
         port: The port; 0 for a free one.
+        prefer: The one to take of the free ones, if it is free.
 
     Raises:
         AddressError: If the host is no IP address.
         OSError: If the port is taken, or the address is not this machine's.
     """
     family = socket.AF_INET6 if _ip_address(host).version == 6 else socket.AF_INET
+    if prefer and not port:
+        with suppress(OSError):
+            return socket.create_server((host, prefer), family=family)
     return socket.create_server((host, port), family=family)
 
 

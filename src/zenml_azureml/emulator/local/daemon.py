@@ -230,11 +230,14 @@ def _emulator(state: Path, options: Options) -> Emulator:
     from zenml_azureml.emulator.clock import SystemClock
     from zenml_azureml.emulator.context import Settings
     from zenml_azureml.emulator.local.shell_env import own_variables
+    from zenml_azureml.emulator.persistence.restore import start_empty
 
     _check(options)
     clock, settings = SystemClock(), Settings()
     workspace = WorkspaceName(options.subscription_id, options.resource_group, options.workspace_name, options.location)
     try:
+        if options.fresh:
+            start_empty(state)
         return Emulator(
             state,
             port=options.port,
@@ -248,6 +251,7 @@ def _emulator(state: Path, options: Options) -> Emulator:
             proxy_port=(options.port and options.port + 1) if options.proxy else None,
             # The shell that starts it may be using another emulator's proxy, or this one's of yesterday.
             environ=own_variables(os.environ),
+            keep_state=True,
         )
     except StateFolderError as error:
         raise DaemonError(str(error)) from error

@@ -32,6 +32,7 @@ class Options:
         workspace_name: Of the one workspace.
         location: Of the one workspace.
         cloud: Name of the cloud that it shows.
+        fresh: True to begin without the jobs, assets and outputs of the one before.
     """
 
     port: int = 0
@@ -47,6 +48,7 @@ class Options:
     cloud: str = "AzureCloud"
     listen: str = LOOPBACK
     advertise: str | None = None
+    fresh: bool = False
 
 
 @dataclass(frozen=True)

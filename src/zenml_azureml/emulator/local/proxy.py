@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from requests.utils import should_bypass_proxies
-
 from zenml_azureml.emulator.http.peers import Peers
 from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
 
@@ -148,6 +146,8 @@ class Proxy:
         if port == 443 and any(fnmatchcase(host.lower(), pattern) for pattern in AZURE_HOSTS):
             return await asyncio.open_connection(*self._emulator)
         upstream = self._upstream
+        from requests.utils import should_bypass_proxies  # slow to import, and most emulators have no proxy
+
         if upstream and should_bypass_proxies(f"https://{host}:{port}", self._directly):
             upstream = None
         reached = _through(upstream, host, port) if upstream else asyncio.open_connection(host, port)

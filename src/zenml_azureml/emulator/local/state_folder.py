@@ -16,7 +16,7 @@ from zenml_azureml.emulator.local.private_files import in_words
 #: Makes a folder an emulator's; its name alone counts.
 MARKER = ".zenml-azureml-emulator"
 
-_MARKER_TEXT = "The state folder of a zenml-azureml emulator. It holds secrets, and jobs that the next start deletes.\n"
+_MARKER_TEXT = "The state folder of a zenml-azureml emulator. It holds secrets, and jobs.\n"
 _GITIGNORE = "# Made by zenml-azureml: this folder holds secrets.\n*\n"
 
 #: Contents of state folders of older versions, which had no marker.
@@ -26,14 +26,14 @@ _OLDER_NAMES = frozenset({"tenant_id", "client_id", "object_id", "client_secret"
 #: All that an emulator writes at the top of its folder.
 _OWN_ENTRIES = re.compile(
     r"ca\.(key|pem)|ca-bundle(-[0-9a-f]{12})?\.pem|identity\.json|token\.key|federated-token|keys\.json|curl\.conf|"
-    r"emulator\.(json|log)|lock|docker-engine|jobs|datastores|mlflow|azure-cli|\.gitignore|"
+    r"emulator\.(json|log)|state\.db(-wal|-shm|-journal)?|lock|docker-engine|jobs|datastores|mlflow|azure-cli|\.gitignore|"
     r"\.(ca\.(key|pem)|ca-bundle(-[0-9a-f]{12})?\.pem|(identity|emulator|keys)\.json|token\.key|federated-token|"
     r"curl\.conf)\.\d+"
 )
 #: All that a start of an older version has left that failed at once.
 _FAILED_START = frozenset({"lock", "emulator.log"})
 
-#: What an emulator makes for its jobs, and deletes when it starts again. Each has a marker of its own.
+#: What an emulator makes for its jobs, and deletes when it starts empty. Each has a marker of its own.
 _OF_JOBS = ("jobs", "datastores", "mlflow")
 
 
@@ -109,7 +109,7 @@ def clear_jobs(folder: Path) -> None:
 
 
 def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores", "mlflow"]) -> Path:
-    """Return a folder for what jobs make, which the next start deletes; it exists then.
+    """Return a folder for what jobs make, which an empty start deletes; it exists then.
 
     Args:
         folder: A state folder.

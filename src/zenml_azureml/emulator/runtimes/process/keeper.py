@@ -5,9 +5,12 @@ descendant whose own parent ends becomes its child, also one with a session of i
 processes of a job are descendants of its keeper for as long as they live, and the keeper ends when none is left. On
 other systems it is an ordinary parent.
 
+The emulator holds the other end of stdin. The system closes it at the latest when the emulator ends, however that
+happens. Then the keeper kills all processes of the job.
+
 It reads one line of JSON from stdin: a list of `{"command", "cwd", "environment", "log"}`. It writes lines of JSON to
 stdout: `{"started": [PID, ...]}` or `{"failed": [ERRNO, MESSAGE]}`, then `{"ended": INDEX, "code": EXIT_CODE}` for each
-shell, a negative code for a signal.
+shell, a negative code for a signal. Its own exit code is 0 if certainly nothing of the job is left.
 """
 
 from __future__ import annotations
@@ -18,11 +21,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 #: `PR_SET_CHILD_SUBREAPER` of `linux/prctl.h`.
 _SET_CHILD_SUBREAPER = 36
+_KILL_SECONDS = 0.05
 
 
 def become_subreaper() -> bool:
@@ -36,7 +44,7 @@ def _say(message: dict[str, Any]) -> None:
     try:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
-    except OSError:  # the emulator was killed; the processes stay until its next start ends them
+    except OSError:  # the emulator was killed
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of this process
 
 
@@ -80,16 +88,40 @@ def _reap_all(pids: list[int]) -> None:
             pids[pids.index(pid)] = 0  # the number may be given to another process
 
 
+def _children() -> Iterator[int]:
+    """Yield the children of this process, adopted ones too. Linux alone has these files."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError, IndexError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(folder.name)
+
+
+def _end_with_emulator(pids: list[int]) -> None:
+    """Kill everything when stdin ends. What a killed child has started becomes a child, and is killed too."""
+    while os.read(sys.stdin.fileno(), 1):  # and not of its buffer, which Python wants to itself when it ends
+        pass
+    for pid in filter(None, pids):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+    while True:  # until `_reap_all` finds nothing more, which ends this process
+        for child in _children():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        time.sleep(_KILL_SECONDS)
+
+
 def main() -> None:
     """Start the shells that stdin asks for, and wait for every process that comes of them."""
-    become_subreaper()
+    adopts = become_subreaper()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A handler and not `SIG_IGN`, which programs inherit and shells cannot trap.
         signal.signal(number, lambda _number, _frame: None)
     shells = json.loads(sys.stdin.buffer.readline() or b"[]")
     pids = _start_all(shells)
     _say({"started": pids})
+    threading.Thread(target=_end_with_emulator, args=(pids,), daemon=True).start()
     _reap_all(pids)
+    os._exit(0 if adopts else 3)  # which the other thread does not delay
 
 
 if __name__ == "__main__":

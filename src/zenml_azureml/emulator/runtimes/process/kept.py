@@ -8,11 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from zenml_azureml.emulator.runtimes.process.tree import KEEPER
+
+#: Seconds to wait for a keeper to end by itself, which spares a search among all processes of the machine.
+_KEEPER_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,12 @@ class KeptShells:
     async def end_of(self, index: int) -> int:
         """Wait for the end of a shell; return its exit code, negative for a signal."""
         return await asyncio.shield(self._ends[index])
+
+    async def left_nothing(self) -> bool:
+        """True if nothing of the job is left: its keeper has ended, as it does then. Waits for that a moment."""
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._watching), _KEEPER_SECONDS)
+        return self._keeper.returncode == 0
 
     def kill(self, index: int) -> None:
         """Kill a shell and its process group; does nothing if it has ended."""

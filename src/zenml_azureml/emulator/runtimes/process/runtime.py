@@ -130,7 +130,8 @@ class _ProcessJob:
         ends = await self._until_over()
         # The end of a container's command is the end of the container, whatever else runs in it.
         async with self._ending:
-            await self._end_processes(0)
+            if not await self._shells.left_nothing():
+                await self._end_processes(0)
         return next((end for end in ends if not end.succeeded), JobEnd(exit_code=0))
 
     async def _until_over(self) -> list[JobEnd]:

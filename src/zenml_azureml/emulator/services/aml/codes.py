@@ -33,7 +33,7 @@ _IN_CONTAINER_NAMES = string.ascii_lowercase + string.digits
 
 
 class _CodeSchema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
     description: _Text | None = None
     tags: dict[_Text, _Text | None] | None = None

@@ -46,7 +46,7 @@ _WINDOWS = {"autoDeleteSetting": Window(None, "2023-02-01"), "provisioningState"
 
 
 class _ComponentSchema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
     description: _Text | None = None
     tags: _Tags | None = None

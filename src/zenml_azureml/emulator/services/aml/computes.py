@@ -156,12 +156,12 @@ def _shown(request: web.Request, body: Json) -> Json:
 def _create(context: Context, workspace: Workspace, answer: Json, sent: Json) -> Operation:
     others = _other_uses(context, workspace, answer)
     refusal = refuse_compute(answer, others)
-    compute = Compute(name=answer["name"], body=compute_views.in_creation(answer))
+    compute = Compute(name=answer["name"], body=compute_views.in_creation(answer), requested=sent)
     workspace.computes.pop(compute.name, None)
     workspace.computes[compute.name] = compute
 
     def finish() -> Refusal | None:
-        now = context.clock.now()
+        now, compute.requested = context.clock.now(), None
         if refusal is not None:
             compute.body = compute_views.failed(compute.body, refusal, now=now)
         else:

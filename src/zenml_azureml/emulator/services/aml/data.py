@@ -36,7 +36,7 @@ _WINDOWS = {
 
 
 class _DataSchema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True)
 
     description: _Text | None = None
     tags: _Tags | None = None

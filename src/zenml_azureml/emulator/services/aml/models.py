@@ -36,7 +36,7 @@ _WINDOWS = {
 
 
 class _ModelSchema(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(strict=True, extra="ignore", defer_build=True, protected_namespaces=())
 
     description: _Text | None = None
     tags: _Tags | None = None

@@ -1,4 +1,4 @@
-"""Contents of a key vault. In memory only, like all state of the emulator: a secret is never written to disk."""
+"""Contents of a key vault. An emulator whose state lasts saves them in its state folder, for its owner alone."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ class WorkspaceRuns:
             name = job.properties["displayName"] or job.name
             body = {"experiment_id": experiment, "run_name": name, "start_time": _milliseconds(job.created_at)}
             created = await self._call("POST", "runs/create", body)
-            self.ids.runs[job.name] = created["run"]["info"]["run_id"]
+            self.ids.runs[job.name] = job.mlflow_run = created["run"]["info"]["run_id"]
         run = self.ids.runs[job.name]
         state = _STATES.get(job.status, "SCHEDULED")
         if self._states.get(job.name) != state:
@@ -160,6 +160,7 @@ def runs_of(context: Context, workspace: Workspace) -> WorkspaceRuns:
         folder = folder_of_jobs(context.folder, "mlflow") / workspace.workspace_id
         folder.mkdir(mode=0o700, exist_ok=True)
         ids = Ids(lambda name: experiment_id(workspace, name), tracking_uri(workspace, context.base_url, "v2.0"))
+        ids.runs.update({job.name: job.mlflow_run for job in workspace.jobs.values() if job.mlflow_run})
         context.mlflow[workspace.workspace_id] = WorkspaceRuns(MlflowServer(folder), workspace, ids)
     found = context.mlflow[workspace.workspace_id]
     assert isinstance(found, WorkspaceRuns)  # noqa: S101 - nothing else is put there
