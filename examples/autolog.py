@@ -1,4 +1,4 @@
-"""Train with MLflow's autolog in a job, then read the run's parameters, metrics and model outside of it."""
+"""Train with MLflow's autolog in a job, read what it has logged, and register the model."""
 
 import os
 
@@ -23,6 +23,7 @@ ml_client.jobs.stream(job.name)
 mlflow.set_tracking_uri(ml_client.workspaces.get(ml_client.workspace_name).mlflow_tracking_uri)
 run = mlflow.get_run(job.name)
 print(run.info.status, run.data.params["max_depth"], run.data.metrics["training_accuracy_score"])
-model = mlflow.sklearn.load_model(f"runs:/{job.name}/model")
+version = mlflow.register_model(f"runs:/{job.name}/model", "flower-model").version
+model = mlflow.sklearn.load_model(f"models:/flower-model/{version}")
 print(model.predict([[1.4, 0.2], [6.0, 2.0]]))
-print(mlflow.search_runs(experiment_names=["flowers"])[["run_id", "status", "metrics.training_accuracy_score"]])
+print(ml_client.models.get("flower-model", version=version).type)
