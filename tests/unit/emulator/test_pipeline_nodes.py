@@ -12,6 +12,7 @@ PIPELINE: dict[str, Any] = {
     "settings": None,
     "computeId": None,
     "identity": None,
+    "properties": {},
     "experimentName": "e",
     "inputs": {},
     "outputs": {},

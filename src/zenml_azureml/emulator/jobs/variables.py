@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import jwt
 
+from zenml_azureml.emulator.jobs.definition import root_run
 from zenml_azureml.emulator.jobs.layout import data_folder
 from zenml_azureml.emulator.services.aml.catalogue import VmSize
 from zenml_azureml.emulator.services.entra.machine_identities import (
@@ -52,7 +53,7 @@ def azure_ml_variables(
         "discovery_endpoint": f"{base_url}/discovery",
         "experiment_name": experiment,
         "experiment_id": experiment_id(workspace, experiment),
-        "root_run_id": properties["parentJobName"] or job.name,
+        "root_run_id": root_run(properties, job.name),
         "run_id": job.name,
         "run_token": token,
         "run_history_service_endpoint": base_url,
@@ -62,7 +63,7 @@ def azure_ml_variables(
     return {
         "AZUREML_RUN_ID": job.name,
         # ZenML's Azure ML orchestrator identifies its pipelines by it. Guess: without a parent, the run's own.
-        "AZUREML_ROOT_RUN_ID": properties["parentJobName"] or job.name,
+        "AZUREML_ROOT_RUN_ID": root_run(properties, job.name),
         "AZUREML_ARM_SUBSCRIPTION": workspace.subscription_id,
         "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
         "AZUREML_ARM_WORKSPACE_NAME": workspace.name,

@@ -1,4 +1,4 @@
-"""The command job of a pipeline's node: from the node and its component to `properties` of a job: pure.
+"""The job of a pipeline's node, a command or a pipeline: from node and component to `properties` of a job: pure.
 
 A component's specification has the form in which azure-ai-ml sends it, and the service returns it with all values as
 text (recorded in its tests: component, pipeline_job).
@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from zenml_azureml.emulator.jobs.definition import root_run
 from zenml_azureml.emulator.jobs.pipelines.bindings import OutputOf, bound_input, bound_output, with_given_options
 from zenml_azureml.emulator.types import Json
 
@@ -58,7 +59,7 @@ def node_job(
             "azureml.nodeid": node_id(node_name),
             "azureml.pipelinerunid": pipeline_name,
             "azureml.pipeline": pipeline_name,
-            "azureml.rootpipelinerunid": pipeline_name,
+            "azureml.rootpipelinerunid": root_run(pipeline, pipeline_name),
             "azureml.pipelineComponent": "masterescloud",
             **(node.get("properties") or {}),
         },
@@ -76,6 +77,19 @@ def node_job(
         "limits": _limits(node.get("limits") or spec.get("limits")),
         "queueSettings": _camel(node.get("queue_settings")) or None,
     }
+
+
+def nested_pipeline(job: Json, nodes: Mapping[str, Any], pipeline: Mapping[str, Any]) -> Json:
+    """Return `properties` of the job of a node that is a pipeline.
+
+    Args:
+        job: What `node_job` returns for the node.
+        nodes: Its own nodes, as its component has them.
+        pipeline: `properties` of the pipeline that it is a node of.
+    """
+    # Guess: of the pipeline's settings, all count for the pipelines in it.
+    settings = {**(pipeline["settings"] or {}), "default_compute": job["computeId"]}
+    return {**job, "jobType": "Pipeline", "settings": settings, "jobs": nodes}
 
 
 def node_id(node_name: str) -> str:
