@@ -239,6 +239,15 @@ def test_the_nodes_of_a_pipeline_in_a_pipeline_are_cancelled_with_it(arm: Arm) -
     assert leaf.properties["properties"]["azureml.rootpipelinerunid"] == "pipeline"
 
 
+@pytest.mark.parametrize("label", ["/labels/default", "/labels/latest", "/versions/1"])
+def test_a_component_is_named_by_a_label_or_a_version(arm: Arm, label: str) -> None:
+    step = component(arm).removesuffix("/versions/1")
+
+    submit(arm, {"a": node(f"{step}{label}"), "b": node("azureml:step@latest"), "c": node("azureml:step:1")})
+
+    assert end_of(arm) == "Completed"
+
+
 def test_what_cannot_be_a_pipeline_is_refused(arm: Arm) -> None:
     step = component(arm, outputs={"out": FOLDER})
     own = f"{arm.workspace}/components/own/versions/1"

@@ -26,7 +26,8 @@ _MEMBERS = frozenset({*PIPELINE_KEYS, "schedule"})
 _TYPES_OF_COMPONENTS = {"command": ("command", "CommandComponent"), "pipeline": ("pipeline", "PipelineComponent")}
 # azure-ai-ml sends `NAME:VERSION` of a pipeline that is a component. Guess: the service takes it as with `azureml:`.
 _COMPONENT = re.compile(
-    r".*/components/(?P<name>[^/]+)/versions/(?P<version>[^/]+)|(?:azureml:)?(?P<short>[^/:]+):(?P<at>[^/:]+)"
+    r".*/components/(?P<name>[^/]+)/(?:versions/(?P<version>[^/]+)|labels/(?P<label>default|latest))"
+    r"|(?:azureml:)?(?P<short>[^/:@]+)(?::(?P<at>[^/:@]+)|@(?P<short_label>default|latest))"
 )
 
 
@@ -184,14 +185,17 @@ def spec_of(node: Mapping[str, Any], workspace: Workspace) -> Json:
         ServiceError: 404, if there is no such component (recorded in `pipeline_job`); 501, if it is neither a command
             nor a pipeline.
     """
-    found = _COMPONENT.fullmatch(str(node.get("componentId")))
-    name = (found["name"] or found["short"]) if found else str(node.get("componentId"))
-    container = workspace.assets_of("components").get(name)
-    version = container.versions.get(found["version"] or found["at"]) if container and found else None
+    key = str(node.get("componentId"))
+    found = _COMPONENT.fullmatch(key)
+    name = (found["name"] or found["short"]) if found else key
+    at = (found["version"] or found["at"]) if found else None
+    container = workspace.assets_of("components").get(name) if found else None
+    version = None
+    if container is not None:
+        # azure-ai-ml names the label of a component that it got without a version.
+        version = container.versions.get(at) if at else container.latest
     if version is None:
-        at = (found["version"] or found["at"]) if found else ""
-        key = node.get("componentId")
-        raise ServiceError(404, "NotFound", f"key: {key}, Message: Not found component {name} (version: {at}).")
+        raise ServiceError(404, "NotFound", f"key: {key}, Message: Not found component {name} (version: {at or ''}).")
     spec: Json = version.properties["componentSpec"]
     if not any(spec.get("type") in types for types in _TYPES_OF_COMPONENTS.values()):
         raise not_emulated(f"A component of the type '{spec.get('type')}'")
