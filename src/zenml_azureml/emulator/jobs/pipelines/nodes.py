@@ -11,9 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from zenml_azureml.emulator.jobs.definition import root_run
-from zenml_azureml.emulator.jobs.pipelines.bindings import OutputOf, bound_input, bound_output, with_given_options
+from zenml_azureml.emulator.jobs.pipelines.bindings import (
+    OutputOf,
+    bound_input,
+    bound_output,
+    settled,
+    with_given_options,
+)
 from zenml_azureml.emulator.types import Json
 
+#: What of a node can be bound to inputs of the pipeline, beside its inputs and outputs.
+_SETTINGS = ("computeId", "resources", "limits", "distribution", "environment_variables", "environmentVariables")
 _DISTRIBUTIONS = {"mpi": "Mpi", "pytorch": "PyTorch", "tensorflow": "TensorFlow", "ray": "Ray"}
 
 
@@ -43,6 +51,8 @@ def node_job(
     Raises:
         BindingError: If a binding leads to nothing.
     """
+    # Source: Microsoft, "CLI (v2) pipeline job YAML schema"; azure-ai-ml's tests bind the compute and limits.
+    node = {**node, **{key: settled(node[key], pipeline["inputs"]) for key in _SETTINGS if key in node}}
     inputs = _inputs(node, spec, pipeline, output_of)
     settings = pipeline["settings"] or {}
     default = settings.get("default_compute") or pipeline["computeId"]
@@ -63,7 +73,7 @@ def node_job(
             "azureml.pipelineComponent": "masterescloud",
             **(node.get("properties") or {}),
         },
-        "computeId": node.get("computeId") or default,
+        "computeId": str(node["computeId"]).removeprefix("azureml:") if node.get("computeId") else default,
         "componentId": node.get("componentId"),
         "identity": _camel(identity) if identity else None,
         "command": with_given_options(str(spec.get("command") or ""), set(inputs)),

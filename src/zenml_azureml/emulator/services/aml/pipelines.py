@@ -174,7 +174,8 @@ def _defaults(sent: Mapping[str, Any], workspace: Workspace) -> Json:
 
 def _computes_of(nodes: Mapping[str, Node]) -> Iterator[Any]:
     for node in nodes.values():
-        yield node.sent.get("computeId")
+        if "${{" not in str(node.sent.get("computeId")):  # a binding, whose value only the inputs have
+            yield node.sent.get("computeId")
         yield from _computes_of(node.nodes)
 
 
