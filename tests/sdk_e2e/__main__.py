@@ -29,13 +29,14 @@ FOLDERS = (
     "datastore",
     "dsl",
     "model",
+    "pipeline_job",
     "schedule",
     "sweep_job",
     "virtual_cluster",
     "workspace",
 )
 #: The file of a folder whose tests count: the others are about AutoML, control flow, federated learning and registries.
-_FILES = {"dsl": "test_dsl_pipeline.py"}
+_FILES = {"dsl": "test_dsl_pipeline.py", "pipeline_job": "test_pipeline_job.py"}
 #: Tests that have to pass.
 _AT_LEAST = {"compute": 3, "command_job": 4, "environment": 8}
 _HERE = Path(__file__).parent
