@@ -18,6 +18,7 @@ from zenml_azureml.emulator.jobs.layout import data_folder
 from zenml_azureml.emulator.services.aml.catalogue import VmSize
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,
+    METADATA_ENDPOINT,
     acts_as_user,
     identities_of,
     user_endpoint,
@@ -104,15 +105,21 @@ def _compute_context(job: Job, target: str | None, size: VmSize | None) -> dict[
     }
 
 
-def client_variables(base_url: str) -> dict[str, str]:
+def client_variables(job: Job, base_url: str) -> dict[str, str]:
     """Return the variables by which the Azure ML SDK and azure-identity in a job reach the emulator.
 
-    Azure ML does not set them: there, the clients' own defaults lead to Azure.
+    Azure ML does not set them: there, the clients' own defaults lead to Azure. Without the last one, azure-identity
+    asks the metadata service of the machine that the emulator runs on, which may be one of Azure.
 
     Args:
+        job: The job.
         base_url: URL of the emulator.
     """
-    return {"AZUREML_DEV_URL_MFE": base_url, "AZURE_AUTHORITY_HOST": base_url}
+    return {
+        "AZUREML_DEV_URL_MFE": base_url,
+        "AZURE_AUTHORITY_HOST": base_url,
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{base_url}{METADATA_ENDPOINT.format(secret=job.machine_secret)}",
+    }
 
 
 def identity_variables(job: Job, workspace: Workspace, base_url: str, target: str | None) -> dict[str, str]:
