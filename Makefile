@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
 
-test: setup ## Run the tests that need nothing installed: about a quarter of an hour on two cores
+test: setup .venv-mlflow/.installed ## Run the tests that need nothing installed: about a quarter of an hour on two cores
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not long"
 
 test-long: setup ## Run the tests of many nodes, evictions and secrets in whole pipelines, and of `make live`
@@ -43,6 +43,9 @@ test-torch: setup ## Train on several nodes with torch, in an environment of its
 
 test-mlflow: setup ## Log to a real MLflow server, and to the emulator's, in an environment of its own
 	tests/mlflow/run
+
+.venv-mlflow/.installed: $(VENV)/.installed tests/mlflow/install
+	tests/mlflow/install
 
 test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions \

@@ -79,6 +79,28 @@ def test_a_component_is_loaded_from_yaml_and_downloaded(ml_client: MLClient, sou
     assert "azureml://registries/azureml/environments/AzureML-sklearn-1.0-ubuntu20.04-py38-cpu/versions/33" in spec
 
 
+def test_what_is_downloaded_is_created_again(ml_client: MLClient, source: Path, tmp_path: Path) -> None:
+    created = ml_client.components.create_or_update(component(source))
+    ml_client.components.download("ours", download_path=tmp_path / "downloaded", version="1")
+
+    again = load_component(tmp_path / "downloaded" / "component_spec.yaml", params_override=[{"name": "again"}])
+
+    # Its environment, which names the system in other letters, is the same.
+    assert ml_client.components.create_or_update(again).environment == created.environment
+
+
+def test_a_component_that_is_not_registered_keeps_its_own_name(ml_client: MLClient, source: Path) -> None:
+    sent = component(source, version="0.0.1")
+
+    found = ml_client.components.create_or_update(sent, is_anonymous=True)
+
+    assert found.id.split("/")[-3] == "azureml_anonymous"
+    again = ml_client.components.get("azureml_anonymous", found.id.split("/")[-1])
+    assert [(one.name, one.version) for one in (found, again)] == [("ours", "0.0.1")] * 2
+    # Another one that differs in its name alone has the same id.
+    assert ml_client.components.create_or_update(component(source, "other"), is_anonymous=True).id == found.id
+
+
 def test_a_component_is_archived_and_restored(ml_client: MLClient, source: Path) -> None:
     ml_client.components.create_or_update(component(source))
     ml_client.components.create_or_update(component(source, version="2"))

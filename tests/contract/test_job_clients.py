@@ -28,6 +28,21 @@ client = MLClient(AzureMLOnBehalfOfCredential(), *names)
 print(client.jobs.get(os.environ["AZUREML_RUN_ID"]).status)
 """
 
+SIGNS_IN = """
+import sys
+
+hosts = set()
+sys.addaudithook(lambda event, found: hosts.add(found[1][0]) if event == "socket.connect" else None)
+
+from azure.identity import DefaultAzureCredential
+
+try:
+    DefaultAzureCredential().get_token("https://management.azure.com/.default")
+except Exception as error:
+    print(type(error).__name__)
+print(sorted(hosts))
+"""
+
 
 def test_a_job_is_deleted_with_its_files(client: MLClient, bench: Emulator) -> None:
     job = ran(client, command(command="touch outputs/a", environment=ENVIRONMENT))
@@ -110,3 +125,13 @@ def test_another_job_does_not_act_as_its_user(client: MLClient, bench: Emulator)
     secret = bench.context.store.workspaces[0].jobs[str(job.name)].machine_secret
     answer = Arm(bench).call("GET", f"/obo/{secret}/token?resource=https://management.azure.com", api_version=None)
     assert answer.status == 401
+
+
+def test_a_job_without_an_identity_gets_none_from_the_machine_of_the_emulator(
+    client: MLClient, bench: Emulator, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text(SIGNS_IN)
+
+    job = ran(client, command(code=str(tmp_path), command=f"{sys.executable} main.py", environment=ENVIRONMENT))
+
+    assert log_of(bench, job).splitlines()[-2:] == ["ClientAuthenticationError", "['127.0.0.1']"]

@@ -224,8 +224,33 @@ def test_lists_have_pipelines_and_not_their_nodes(arm: Arm) -> None:
     assert arm.call("GET", f"/history/v1.0{arm.workspace}/runs/pipeline").body["runType"] == "azureml.PipelineRun"
 
 
+def test_the_nodes_of_a_pipeline_in_a_pipeline_are_cancelled_with_it(arm: Arm) -> None:
+    inner = {"a": node(component(arm), environment_variables=FOREVER)}
+    submit(arm, {"nested": node(component(arm, "inner", type="pipeline", jobs=inner), type="pipeline")})
+    eventually(lambda: "nested" in children(arm) and bool(children(arm, children(arm)["nested"].name)))
+    nested = children(arm)["nested"]
+    leaf = children(arm, nested.name)["a"]
+    eventually(lambda: leaf.status == "Running")
+
+    arm.call("POST", "jobs/pipeline/cancel")
+
+    assert end_of(arm) == "Canceled"
+    assert (nested.status, leaf.status) == ("Canceled", "Canceled")
+    assert leaf.properties["properties"]["azureml.rootpipelinerunid"] == "pipeline"
+
+
+@pytest.mark.parametrize("label", ["/labels/default", "/labels/latest", "/versions/1"])
+def test_a_component_is_named_by_a_label_or_a_version(arm: Arm, label: str) -> None:
+    step = component(arm).removesuffix("/versions/1")
+
+    submit(arm, {"a": node(f"{step}{label}"), "b": node("azureml:step@latest"), "c": node("azureml:step:1")})
+
+    assert end_of(arm) == "Completed"
+
+
 def test_what_cannot_be_a_pipeline_is_refused(arm: Arm) -> None:
     step = component(arm, outputs={"out": FOLDER})
+    own = f"{arm.workspace}/components/own/versions/1"
     cases: list[tuple[dict[str, Any], int, str]] = [
         ({}, 400, "at least one job"),
         ({"a": node(f"{arm.workspace}/components/none/versions/1")}, 404, "Not found component none (version: "),
@@ -233,7 +258,9 @@ def test_what_cannot_be_a_pipeline_is_refused(arm: Arm) -> None:
         ({"a": node(step, "b"), "b": node(step, "a")}, 400, "need each other"),
         ({"a": node(step, computeId=f"{arm.workspace}/computes/none")}, 400, "Unknown compute target 'none'"),
         ({"a": node(step, type="sweep")}, 501, "sweep"),
-        ({"a": node(component(arm, "inner", type="pipeline"))}, 501, "pipeline"),
+        ({"a": node(component(arm, "inner", type="spark"))}, 501, "spark"),
+        ({"a": node(component(arm, "empty", type="pipeline"))}, 400, "at least one job"),
+        ({"a": node(component(arm, "own", type="pipeline", jobs={"b": node(own)}))}, 400, "contains itself"),
     ]
     for nodes, code, words in cases:
         sent = {"jobType": "Pipeline", "jobs": nodes}

@@ -109,6 +109,24 @@ assert list(model.predict([[0.0], [3.0]])) == [0, 1]
 EOF
 """
 
+REGISTERED = """python - <<'EOF'
+import mlflow
+
+class Twice(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input):
+        return [2 * one for one in model_input]
+
+mlflow.pyfunc.log_model(name="model", python_model=Twice(), registered_model_name="twice")
+again = mlflow.pyfunc.load_model("models:/twice/1")
+assert list(again.predict([1, 2])) == [2, 4]
+client = mlflow.MlflowClient()
+client.set_model_version_tag("twice", "1", "colour", "green")
+assert [one.version for one in mlflow.search_model_versions(filter_string="name = 'twice'")] == ["1"]
+assert [one.name for one in mlflow.search_registered_models(filter_string="name LIKE 'tw%'")] == ["twice"]
+assert client.transition_model_version_stage("twice", "1", "Production").current_stage == "Production"
+EOF
+"""
+
 SERVE = """
 import sys
 from pathlib import Path
@@ -210,6 +228,18 @@ def test_what_a_job_and_a_script_log_is_read_from_both_sides(
 
 def test_a_model_that_autolog_logs_in_a_job_is_loaded_there(serving: Emulator, ml_client: MLClient) -> None:
     run_job(ml_client, serving, AUTOLOG)
+
+
+def test_a_model_that_a_job_registers_is_one_of_the_workspace(
+    serving: Emulator, ml_client: MLClient, tmp_path: Path
+) -> None:
+    run_job(ml_client, serving, REGISTERED)
+
+    model = ml_client.models.get("twice", version="1")
+
+    assert (model.type, model.tags, model.stage) == ("mlflow_model", {"colour": "green"}, "Production")
+    ml_client.models.download("twice", version="1", download_path=tmp_path)
+    assert [file.name for file in tmp_path.rglob("MLmodel")] == ["MLmodel"]
 
 
 def test_no_server_is_left_of_an_emulator_that_is_killed(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""The workspace that the SDK's tests expect: it has two clusters."""
+"""The workspace that the SDK's tests expect: it has three clusters."""
 
 from __future__ import annotations
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
 
-_CLUSTERS = ("testCompute", "cpu-cluster")
+_CLUSTERS = ("testCompute", "cpu-cluster", "gpu-cluster")
 
 
 def prepare(emulator: Emulator) -> None:

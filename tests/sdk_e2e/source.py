@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".sdk-tests"
 FILES = Path(__file__).parent / "files"
 
-_PACKAGES = ("pytest-mock==3.15.1", "azure-mgmt-msi==7.1.0")
+_PACKAGES = ("pytest-mock==3.15.1", "azure-mgmt-msi==7.1.0", "mock==5.2.0")
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 
 
@@ -38,8 +38,11 @@ def prepared() -> Path:
 def packages() -> Path:
     """Return the folder of the packages that only the SDK's tests need."""
     folder = CACHE / "packages"
-    if not folder.exists():
+    installed = folder / "installed.txt"
+    if not installed.exists() or installed.read_text(encoding="utf-8").split() != list(_PACKAGES):
+        shutil.rmtree(folder, ignore_errors=True)
         _run("install", "--no-deps", "--target", str(folder), *_PACKAGES)
+        installed.write_text("\n".join(_PACKAGES), encoding="utf-8")
     return folder
 
 

@@ -154,6 +154,7 @@ def test_the_clients_in_a_job_are_led_to_the_emulator(workspace: Workspace, tmp_
     environment = build_launch(make_job(workspace, tmp_path), workspace, "https://127.0.0.1:1").environment
 
     assert environment["AZUREML_DEV_URL_MFE"] == environment["AZURE_AUTHORITY_HOST"] == "https://127.0.0.1:1"
+    assert environment["AZURE_POD_IDENTITY_AUTHORITY_HOST"].startswith("https://127.0.0.1:1/imds/")
     assert "OBO_ENDPOINT" not in environment
 
 

@@ -12,6 +12,7 @@ PIPELINE: dict[str, Any] = {
     "settings": None,
     "computeId": None,
     "identity": None,
+    "properties": {},
     "experimentName": "e",
     "inputs": {},
     "outputs": {},
@@ -53,6 +54,20 @@ def test_the_compute_is_the_nodes_then_the_default_then_the_pipelines() -> None:
     assert job({"computeId": "own"}, {}, settings={"default_compute": "default"}, computeId="all")["computeId"] == "own"
     assert job({}, {}, settings={"default_compute": "default"}, computeId="all")["computeId"] == "default"
     assert job({}, {}, computeId="all")["computeId"] == "all"
+
+
+def test_settings_of_a_node_are_those_of_the_pipelines_inputs_that_they_are_bound_to() -> None:
+    inputs = {name: {"jobInputType": "literal", "value": value} for name, value in (("where", "cpu"), ("long", "60"))}
+    sent = {
+        "computeId": "${{parent.inputs.where}}",
+        "limits": {"timeout": "${{parent.inputs.long}}"},
+        "environment_variables": {"A": "at ${{parent.inputs.where}}"},
+    }
+
+    made = job(sent, {}, inputs=inputs)
+
+    assert (made["computeId"], made["limits"]["timeout"]) == ("cpu", "PT60S")
+    assert made["environmentVariables"] == {"A": "at cpu"}
 
 
 @pytest.mark.parametrize(("kind", "end"), [("uri_file", "model"), ("uri_folder", "model/"), ("mlflow_model", "model/")])

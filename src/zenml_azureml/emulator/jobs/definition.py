@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
@@ -46,3 +47,13 @@ def compute_name(compute_id: str | None) -> str | None:
     """Return the name of a job's compute; None if it is serverless."""
     name = (compute_id or "serverless").rsplit("/", 1)[-1]
     return None if name.lower() == "serverless" else name
+
+
+def root_run(properties: Mapping[str, Any], name: str) -> str:
+    """Return the name of the outermost pipeline that a job belongs to; its own if there is none.
+
+    Args:
+        properties: `properties` of the job.
+        name: Its name.
+    """
+    return str(properties["properties"].get("azureml.rootpipelinerunid") or properties.get("parentJobName") or name)

@@ -49,7 +49,7 @@ def build_launch(
         build=build_context(job, workspace, job.folder.parents[1]),
         environment={
             **azure_ml_variables(job, workspace, base_url, target, _size_on_azure(job, workspace)),
-            **client_variables(base_url),
+            **client_variables(job, base_url),
             **identity_variables(job, workspace, base_url, target),
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
             **(data.upper_variables if job.properties["parentJobName"] else {}),

@@ -13,10 +13,12 @@ from datetime import timedelta
 
 import jwt
 
+from zenml_azureml.emulator.jobs.definition import root_run
 from zenml_azureml.emulator.jobs.layout import data_folder
 from zenml_azureml.emulator.services.aml.catalogue import VmSize
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,
+    METADATA_ENDPOINT,
     acts_as_user,
     identities_of,
     user_endpoint,
@@ -52,7 +54,7 @@ def azure_ml_variables(
         "discovery_endpoint": f"{base_url}/discovery",
         "experiment_name": experiment,
         "experiment_id": experiment_id(workspace, experiment),
-        "root_run_id": properties["parentJobName"] or job.name,
+        "root_run_id": root_run(properties, job.name),
         "run_id": job.name,
         "run_token": token,
         "run_history_service_endpoint": base_url,
@@ -62,7 +64,7 @@ def azure_ml_variables(
     return {
         "AZUREML_RUN_ID": job.name,
         # ZenML's Azure ML orchestrator identifies its pipelines by it. Guess: without a parent, the run's own.
-        "AZUREML_ROOT_RUN_ID": properties["parentJobName"] or job.name,
+        "AZUREML_ROOT_RUN_ID": root_run(properties, job.name),
         "AZUREML_ARM_SUBSCRIPTION": workspace.subscription_id,
         "AZUREML_ARM_RESOURCEGROUP": workspace.resource_group,
         "AZUREML_ARM_WORKSPACE_NAME": workspace.name,
@@ -103,15 +105,21 @@ def _compute_context(job: Job, target: str | None, size: VmSize | None) -> dict[
     }
 
 
-def client_variables(base_url: str) -> dict[str, str]:
+def client_variables(job: Job, base_url: str) -> dict[str, str]:
     """Return the variables by which the Azure ML SDK and azure-identity in a job reach the emulator.
 
-    Azure ML does not set them: there, the clients' own defaults lead to Azure.
+    Azure ML does not set them: there, the clients' own defaults lead to Azure. Without the last one, azure-identity
+    asks the metadata service of the machine that the emulator runs on, which may be one of Azure.
 
     Args:
+        job: The job.
         base_url: URL of the emulator.
     """
-    return {"AZUREML_DEV_URL_MFE": base_url, "AZURE_AUTHORITY_HOST": base_url}
+    return {
+        "AZUREML_DEV_URL_MFE": base_url,
+        "AZURE_AUTHORITY_HOST": base_url,
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{base_url}{METADATA_ENDPOINT.format(secret=job.machine_secret)}",
+    }
 
 
 def identity_variables(job: Job, workspace: Workspace, base_url: str, target: str | None) -> dict[str, str]:

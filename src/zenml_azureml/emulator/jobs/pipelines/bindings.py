@@ -110,6 +110,22 @@ def bound_input(sent: Any, kind: str | None, pipeline_inputs: Mapping[str, Json]
     }
 
 
+def settled(sent: Any, pipeline_inputs: Mapping[str, Json]) -> Any:
+    """Return a setting of a node with the values of the pipeline's inputs that it is bound to.
+
+    Args:
+        sent: The setting as it was sent: a text, or an object or a list of such.
+        pipeline_inputs: Inputs of the pipeline by name, as Resource Manager has them.
+    """
+    if isinstance(sent, Mapping):
+        return {key: settled(value, pipeline_inputs) for key, value in sent.items()}
+    if isinstance(sent, list):
+        return [settled(value, pipeline_inputs) for value in sent]
+    if not isinstance(sent, str):
+        return sent
+    return _BINDING.sub(lambda match: _text(match, pipeline_inputs, lambda _node, _output: None), sent)
+
+
 def with_given_options(command: str, given: set[str]) -> str:
     """Return a component's command without the optional parts whose inputs have no value.
 

@@ -1,4 +1,4 @@
-"""The command job of a pipeline's node: from the node and its component to `properties` of a job: pure.
+"""The job of a pipeline's node, a command or a pipeline: from node and component to `properties` of a job: pure.
 
 A component's specification has the form in which azure-ai-ml sends it, and the service returns it with all values as
 text (recorded in its tests: component, pipeline_job).
@@ -10,9 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from zenml_azureml.emulator.jobs.pipelines.bindings import OutputOf, bound_input, bound_output, with_given_options
+from zenml_azureml.emulator.jobs.definition import root_run
+from zenml_azureml.emulator.jobs.pipelines.bindings import (
+    OutputOf,
+    bound_input,
+    bound_output,
+    settled,
+    with_given_options,
+)
 from zenml_azureml.emulator.types import Json
 
+#: What of a node can be bound to inputs of the pipeline, beside its inputs and outputs.
+_SETTINGS = ("computeId", "resources", "limits", "distribution", "environment_variables", "environmentVariables")
 _DISTRIBUTIONS = {"mpi": "Mpi", "pytorch": "PyTorch", "tensorflow": "TensorFlow", "ray": "Ray"}
 
 
@@ -42,6 +51,8 @@ def node_job(
     Raises:
         BindingError: If a binding leads to nothing.
     """
+    # Source: Microsoft, "CLI (v2) pipeline job YAML schema"; azure-ai-ml's tests bind the compute and limits.
+    node = {**node, **{key: settled(node[key], pipeline["inputs"]) for key in _SETTINGS if key in node}}
     inputs = _inputs(node, spec, pipeline, output_of)
     settings = pipeline["settings"] or {}
     default = settings.get("default_compute") or pipeline["computeId"]
@@ -58,11 +69,11 @@ def node_job(
             "azureml.nodeid": node_id(node_name),
             "azureml.pipelinerunid": pipeline_name,
             "azureml.pipeline": pipeline_name,
-            "azureml.rootpipelinerunid": pipeline_name,
+            "azureml.rootpipelinerunid": root_run(pipeline, pipeline_name),
             "azureml.pipelineComponent": "masterescloud",
             **(node.get("properties") or {}),
         },
-        "computeId": node.get("computeId") or default,
+        "computeId": str(node["computeId"]).removeprefix("azureml:") if node.get("computeId") else default,
         "componentId": node.get("componentId"),
         "identity": _camel(identity) if identity else None,
         "command": with_given_options(str(spec.get("command") or ""), set(inputs)),
@@ -76,6 +87,19 @@ def node_job(
         "limits": _limits(node.get("limits") or spec.get("limits")),
         "queueSettings": _camel(node.get("queue_settings")) or None,
     }
+
+
+def nested_pipeline(job: Json, nodes: Mapping[str, Any], pipeline: Mapping[str, Any]) -> Json:
+    """Return `properties` of the job of a node that is a pipeline.
+
+    Args:
+        job: What `node_job` returns for the node.
+        nodes: Its own nodes, as its component has them.
+        pipeline: `properties` of the pipeline that it is a node of.
+    """
+    # Guess: of the pipeline's settings, all count for the pipelines in it.
+    settings = {**(pipeline["settings"] or {}), "default_compute": job["computeId"]}
+    return {**job, "jobType": "Pipeline", "settings": settings, "jobs": nodes}
 
 
 def node_id(node_name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.pipelines.bindings import BindingError, bound_output, order, upstream
-from zenml_azureml.emulator.jobs.pipelines.nodes import node_id, node_job
+from zenml_azureml.emulator.jobs.pipelines.nodes import nested_pipeline, node_id, node_job
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.services.storage.files import part_of_job
 from zenml_azureml.emulator.state import Job, Workspace
@@ -27,6 +27,21 @@ EXECUTION_LOG = "azureml/executionlogs.txt"
 Accept = Callable[[str, Json], Job]
 
 
+@dataclass(frozen=True)
+class Node:
+    """A node of a pipeline.
+
+    Attributes:
+        sent: The node as it was sent, or as the component has it whose node it is.
+        spec: Specification of its component.
+        nodes: Its own nodes by name, if it is a pipeline; else empty.
+    """
+
+    sent: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+
+
 @dataclass
 class PipelineRun:
     """A pipeline that runs.
@@ -35,14 +50,14 @@ class PipelineRun:
         context: The emulator.
         workspace: The workspace of the pipeline.
         job: The pipeline's job.
-        specs: Specifications of the components of its nodes, by the names of the nodes.
+        nodes: Its nodes by name.
         accept: Makes the jobs of nodes.
     """
 
     context: Context
     workspace: Workspace
     job: Job
-    specs: Mapping[str, Mapping[str, Any]]
+    nodes: Mapping[str, Node]
     accept: Accept
     _jobs: dict[str, Job] = field(default_factory=dict)
     _tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)
@@ -68,7 +83,7 @@ class PipelineRun:
                 job.cancel_requested.set()
 
     async def _run(self) -> None:
-        waiting = order(self._nodes)
+        waiting = order({name: node.sent for name, node in self.nodes.items()})
         stop = asyncio.ensure_future(self.job.cancel_requested.wait())
         try:
             while True:
@@ -99,14 +114,9 @@ class PipelineRun:
             for wait in waits:
                 wait.cancel()
 
-    @property
-    def _nodes(self) -> Mapping[str, Mapping[str, Any]]:
-        nodes: Mapping[str, Mapping[str, Any]] = self.job.properties["jobs"]
-        return nodes
-
     def _is_ready(self, name: str) -> bool:
         return all(
-            other in self._jobs and self._jobs[other].status == "Completed" for other in upstream(self._nodes[name])
+            other in self._jobs and self._jobs[other].status == "Completed" for other in upstream(self.nodes[name].sent)
         )
 
     def _is_stopping(self) -> bool:
@@ -118,10 +128,10 @@ class PipelineRun:
         return [name for name, job in self._jobs.items() if job.is_terminal and job.status != "Completed"]
 
     def _start(self, name: str) -> None:
-        job_name = str(uuid.uuid4())
+        job_name, node = str(uuid.uuid4()), self.nodes[name]
         sent = node_job(
-            self._nodes[name],
-            self.specs[name],
+            node.sent,
+            node.spec,
             node_name=name,
             job_name=job_name,
             pipeline=self.job.properties,
@@ -130,15 +140,21 @@ class PipelineRun:
             output_of=self._output_of,
         )
         self._note(f"Submitting 1 runs, first five are: {node_id(name)}:{job_name}")
+        if node.nodes:
+            sent = nested_pipeline(sent, {inner: one.sent for inner, one in node.nodes.items()}, self.job.properties)
         self._jobs[name] = job = self.accept(job_name, sent)
-        self._tasks[self.context.spawn(live(self.context, self.workspace, job))] = name
+        if node.nodes:
+            life = PipelineRun(self.context, self.workspace, job, node.nodes, self.accept).live()
+        else:
+            life = live(self.context, self.workspace, job)
+        self._tasks[self.context.spawn(life)] = name
 
     def _complete(self, name: str) -> None:
         """Note the end of a node; what it has written for the pipeline is an output of the pipeline."""
         job = self._jobs[name]
         self._note(f"Completing processing run id {job.name}.")
         for output, asset in job.output_assets.items():
-            result = bound_output(self._nodes[name], output)
+            result = bound_output(self.nodes[name].sent, output)
             if result is not None and result in self.job.properties["outputs"]:
                 self.job.output_assets[result] = asset
 

@@ -34,6 +34,8 @@ _WINDOWS = {
     **dict.fromkeys(("autoDeleteSetting", "intellectualProperty"), _PREVIEW),
 }
 
+_SYSTEMS = {"linux": "Linux", "windows": "Windows"}
+
 
 class Environments(AssetKind):
     """Environments."""
@@ -74,7 +76,8 @@ class Environments(AssetKind):
                 **sent["build"],
                 "dockerfilePath": sent["build"].get("dockerfilePath") or "Dockerfile",
             }
-        properties["osType"] = sent.get("osType") or "Linux"
+        # azure-ai-ml's `test_component_download` expects the same environment of `linux` and of no system.
+        properties["osType"] = _SYSTEMS.get(str(sent.get("osType") or "linux").lower(), sent.get("osType"))
         stage = "Logged" if properties["isAnonymous"] else "Development"
         properties |= {"autoRebuild": "Disabled", "provisioningState": "Succeeded", "stage": sent.get("stage") or stage}
         properties["intellectualProperty"] = None

@@ -6,7 +6,7 @@ Source: recordings of azure-ai-ml's tests of 2026 (Azure/azure-sdk-assets, `pipe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zenml_azureml.emulator.context import Context
@@ -15,15 +15,19 @@ from zenml_azureml.emulator.http.members import KnownMembers, Place
 from zenml_azureml.emulator.http.responses import ServiceError, not_emulated
 from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.jobs.pipelines.bindings import BindingError, order
-from zenml_azureml.emulator.jobs.pipelines.run import PipelineRun, continues, default_datastore
+from zenml_azureml.emulator.jobs.pipelines.run import Node, PipelineRun, continues, default_datastore
 from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import PIPELINE_KEYS, complete
 from zenml_azureml.emulator.state import Job, Workspace
 from zenml_azureml.emulator.types import Json
 
 _MEMBERS = frozenset({*PIPELINE_KEYS, "schedule"})
+#: The types of nodes, and those of their components.
+_TYPES_OF_COMPONENTS = {"command": ("command", "CommandComponent"), "pipeline": ("pipeline", "PipelineComponent")}
+# azure-ai-ml sends `NAME:VERSION` of a pipeline that is a component. Guess: the service takes it as with `azureml:`.
 _COMPONENT = re.compile(
-    r".*/components/(?P<name>[^/]+)/versions/(?P<version>[^/]+)|azureml:(?P<short>[^/:]+):(?P<at>[^/:]+)"
+    r".*/components/(?P<name>[^/]+)/(?:versions/(?P<version>[^/]+)|labels/(?P<label>default|latest))"
+    r"|(?:azureml:)?(?P<short>[^/:@]+)(?::(?P<at>[^/:@]+)|@(?P<short_label>default|latest))"
 )
 
 
@@ -41,23 +45,8 @@ def check_pipeline(sent: Json, workspace: Workspace) -> None:
         sent: `properties` of the PUT's body.
         workspace: The workspace.
     """
-    nodes = sent.get("jobs")
-    if not isinstance(nodes, dict) or not nodes:
-        if sent.get("componentId"):
-            raise not_emulated("A pipeline that is a component")
-        # Guess: the message.
-        raise ServiceError(400, "UserError", "A pipeline job must have at least one job.")
-    for name, node in nodes.items():
-        kind = str(node.get("type") or "command") if isinstance(node, dict) else "unknown"
-        if kind != "command":
-            raise not_emulated(f"A node of the type '{kind}' (node '{name}')")
-        spec_of(node, workspace)
-    try:
-        order(nodes)
-    except BindingError as error:
-        # Guess: the message.
-        raise ServiceError(400, "UserError", str(error)) from error
-    for compute_id in (sent.get("computeId"), *(node.get("computeId") for node in nodes.values())):
+    found = nodes_of(_sent_nodes(sent, workspace), workspace)
+    for compute_id in (sent.get("computeId"), *_computes_of(found)):
         target = compute_name(compute_id)
         if target is not None and workspace.find_compute(target) is None:
             # Guess: as for a command job.
@@ -73,7 +62,9 @@ def complete_pipeline(sent: Mapping[str, Any], name: str, workspace: Workspace) 
         name: The job's name.
         workspace: Its workspace.
     """
-    common = complete({**sent, "command": "", "environmentId": "", "codeId": None}, name, workspace)
+    inputs = {**_defaults(sent, workspace), **(sent.get("inputs") or {})}
+    sent = {**sent, "command": "", "environmentId": "", "codeId": None, "inputs": inputs}
+    common = complete(sent, name, workspace)
     common["outputs"].pop("default", None)
     settings = sent.get("settings")
     target = compute_name(sent.get("computeId"))
@@ -93,7 +84,7 @@ def complete_pipeline(sent: Mapping[str, Any], name: str, workspace: Workspace) 
         "azureml.defaultDataStoreName": default_datastore({"settings": settings}),
         "azureml.pipelineComponent": "pipelinerun",
     }
-    return {**common, "jobType": "Pipeline", "settings": settings, "jobs": sent["jobs"], "sourceJobId": None}
+    return {**common, "jobType": "Pipeline", "settings": settings, "jobs": sent.get("jobs") or {}, "sourceJobId": None}
 
 
 def is_node(job: Job) -> bool:
@@ -103,36 +94,110 @@ def is_node(job: Job) -> bool:
 
 def start_pipeline(context: Context, workspace: Workspace, job: Job) -> None:
     """Let a pipeline run that was accepted."""
-    specs = {name: spec_of(node, workspace) for name, node in job.properties["jobs"].items()}
 
     def accept(name: str, sent: Json) -> Job:
+        if sent["jobType"] == "Pipeline":
+            completed = complete_pipeline(sent, name, workspace)
+            completed["properties"] |= sent["properties"]  # it is a node, too
+        else:
+            completed = complete(sent, name, workspace)
         made = Job(
             name=name,
-            properties=complete(sent, name, workspace),
+            properties=completed,
             created_at=context.clock.now(),
             folder=context.folder / "jobs" / name,
         )
         workspace.add(made)
         return made
 
-    context.spawn(PipelineRun(context, workspace, job, specs, accept).live())
+    nodes = nodes_of(_sent_nodes(job.properties, workspace), workspace)
+    context.spawn(PipelineRun(context, workspace, job, nodes, accept).live())
+
+
+def nodes_of(sent: Mapping[str, Any], workspace: Workspace, within: frozenset[str] = frozenset()) -> dict[str, Node]:
+    """Return the nodes of a pipeline, with those of the pipelines among them.
+
+    Args:
+        sent: The nodes by name, as they were sent.
+        workspace: The workspace of their components.
+        within: Ids of the components that they are in.
+
+    Raises:
+        ServiceError: If a component or a node that another one needs does not exist, or the emulator does not have
+            nodes of the type.
+    """
+    nodes = {}
+    for name, node in sent.items():
+        kind = str(node.get("type") or "command") if isinstance(node, dict) else "unknown"
+        if kind not in _TYPES_OF_COMPONENTS:
+            raise not_emulated(f"A node of the type '{kind}' (node '{name}')")
+        spec = spec_of(node, workspace)
+        inner = _checked_nodes(spec.get("jobs")) if spec["type"] in _TYPES_OF_COMPONENTS["pipeline"] else {}
+        own = within | {str(node.get("componentId"))}
+        if own == within:
+            # Guess: the message. The service may refuse the component already.
+            raise ServiceError(400, "UserError", f"The component of the node '{name}' contains itself.")
+        nodes[name] = Node(node, spec, nodes_of(inner, workspace, own))
+    try:
+        order(sent)
+    except BindingError as error:
+        # Guess: the message.
+        raise ServiceError(400, "UserError", str(error)) from error
+    return nodes
+
+
+def _sent_nodes(sent: Mapping[str, Any], workspace: Workspace) -> Json:
+    """Return the nodes of a pipeline's job: its own, or those of the component that it is."""
+    if not sent.get("jobs") and sent.get("componentId"):
+        return _checked_nodes(spec_of(sent, workspace).get("jobs"))
+    return _checked_nodes(sent.get("jobs"))
+
+
+def _checked_nodes(nodes: Any) -> Json:
+    if not isinstance(nodes, dict) or not nodes:
+        # Guess: the message.
+        raise ServiceError(400, "UserError", "A pipeline job must have at least one job.")
+    return nodes
+
+
+def _defaults(sent: Mapping[str, Any], workspace: Workspace) -> Json:
+    """Return the default inputs of a pipeline's job that is a component. Guess: the job has them."""
+    if sent.get("jobs") or not sent.get("componentId"):
+        return {}
+    declared: Json = spec_of(sent, workspace).get("inputs") or {}
+    return {
+        name: {"jobInputType": "literal", "value": str(one["default"])}
+        for name, one in declared.items()
+        if isinstance(one, dict) and one.get("default") is not None
+    }
+
+
+def _computes_of(nodes: Mapping[str, Node]) -> Iterator[Any]:
+    for node in nodes.values():
+        if "${{" not in str(node.sent.get("computeId")):  # a binding, whose value only the inputs have
+            yield node.sent.get("computeId")
+        yield from _computes_of(node.nodes)
 
 
 def spec_of(node: Mapping[str, Any], workspace: Workspace) -> Json:
     """Return the specification of a node's component.
 
     Raises:
-        ServiceError: 404, if there is no such component (recorded in `pipeline_job`); 501, if it is no command.
+        ServiceError: 404, if there is no such component (recorded in `pipeline_job`); 501, if it is neither a command
+            nor a pipeline.
     """
-    found = _COMPONENT.fullmatch(str(node.get("componentId")))
-    name = (found["name"] or found["short"]) if found else str(node.get("componentId"))
-    container = workspace.assets_of("components").get(name)
-    version = container.versions.get(found["version"] or found["at"]) if container and found else None
+    key = str(node.get("componentId"))
+    found = _COMPONENT.fullmatch(key)
+    name = (found["name"] or found["short"]) if found else key
+    at = (found["version"] or found["at"]) if found else None
+    container = workspace.assets_of("components").get(name) if found else None
+    version = None
+    if container is not None:
+        # azure-ai-ml names the label of a component that it got without a version.
+        version = container.versions.get(at) if at else container.latest
     if version is None:
-        at = (found["version"] or found["at"]) if found else ""
-        key = node.get("componentId")
-        raise ServiceError(404, "NotFound", f"key: {key}, Message: Not found component {name} (version: {at}).")
+        raise ServiceError(404, "NotFound", f"key: {key}, Message: Not found component {name} (version: {at or ''}).")
     spec: Json = version.properties["componentSpec"]
-    if str(spec.get("type")) not in ("command", "CommandComponent"):
+    if not any(spec.get("type") in types for types in _TYPES_OF_COMPONENTS.values()):
         raise not_emulated(f"A component of the type '{spec.get('type')}'")
     return spec

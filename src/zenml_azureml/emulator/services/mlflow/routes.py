@@ -17,8 +17,10 @@ from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import WORKSPACE, GatewayError, not_emulated, workspace_of
 from zenml_azureml.emulator.services.mlflow.callers import check_caller
 from zenml_azureml.emulator.services.mlflow.ids import experiments_in, runs_in
+from zenml_azureml.emulator.services.mlflow.registry import OPERATIONS, ModelRegistry, NotServedError, RegistryError
 from zenml_azureml.emulator.services.mlflow.runs import WorkspaceRuns, runs_of
 from zenml_azureml.emulator.services.mlflow.server import Answer, ServerError, missing_packages
+from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -31,8 +33,6 @@ _T = TypeVar("_T")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: The API's operations that read although they are sent by POST.
 _READS = ("search", "batchGet", "query")
-#: What Azure ML keeps as models of the workspace, which the server knows nothing of.
-_MODELS = ("registered-models", "model-versions")
 
 
 def routes() -> list[web.RouteDef]:
@@ -73,11 +73,29 @@ async def _forward(request: web.Request) -> web.Response:
     operation = request.match_info["operation"]
     last = operation.rpartition("/")[2]
     runs = _runs(request, writes=request.method != "GET" and not last.startswith(_READS))
-    if operation.startswith(_MODELS):
-        raise not_emulated("MLflow's registry of models")
     sent = await _sent(request) if request.method != "GET" else {}
+    if operation.startswith(OPERATIONS):
+        return _of_models(request, operation, sent)
     path = f"/api/{request.match_info['api']}/{request.match_info['preview']}mlflow/{operation}"
     return _response(await _exchange(request, runs, path, sent))
+
+
+def _of_models(request: web.Request, operation: str, sent: Json) -> web.Response:
+    """Answer from the models of the workspace, of which the server knows nothing."""
+    context, workspace = request.app[CONTEXT], workspace_of(request)
+    uri = tracking_uri(workspace, context.base_url, "v2.0")
+    registry = ModelRegistry(workspace, uri, context.clock.now, context.client_id)
+    query = {name: _one_or_all(request.query.getall(name)) for name in request.query}
+    try:
+        return web.json_response(registry.answer(request.method, operation, {**query, **sent}))
+    except RegistryError as error:
+        return web.json_response({"error_code": error.code, "message": str(error)}, status=error.status)
+    except NotServedError as error:
+        raise not_emulated(str(error)) from error
+
+
+def _one_or_all(values: list[str]) -> str | list[str]:
+    return values[0] if len(values) == 1 else values
 
 
 async def _exchange(request: web.Request, runs: WorkspaceRuns, path: str, sent: Json) -> Answer:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import timestamp
-from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
+from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, root_run, timeout_of
 from zenml_azureml.emulator.jobs.variables import experiment_id, run_uuid
 from zenml_azureml.emulator.services.run_history.outputs import run_outputs
 from zenml_azureml.emulator.state import Job, Workspace
@@ -63,7 +63,7 @@ def run_metadata(job: Job, workspace: Workspace, *, base_url: str, user: Json, c
     duration = _duration(job)
     return {
         "runNumber": int(job.created_at.timestamp()),
-        "rootRunId": properties["parentJobName"] or job.name,
+        "rootRunId": root_run(properties, job.name),
         "createdUtc": timestamp(job.created_at),
         "createdBy": user,
         "userId": user["userObjectId"],

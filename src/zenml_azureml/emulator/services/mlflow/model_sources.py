@@ -1,0 +1,50 @@
+"""Places of models: as MLflow names them, and as Azure ML's model assets do. Pure.
+
+A model that MLflow logs is among the artifacts of a run, and so in the datastore `workspaceartifactstore`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, short_uri
+from zenml_azureml.emulator.services.aml.output_references import output_reference
+
+_ARTIFACT_STORE = "workspaceartifactstore"
+#: Artifacts of a run, as clients get them from the tracking server.
+_OF_RUN = re.compile(r"azureml://.+/experiments/[^/]+/runs/(?P<run>[^/?]+)/artifacts(?:/(?P<path>[^?]*))?(?:\?.*)?")
+#: A model of MLflow 3, whose artifacts are those of a run with the model's id (see `ids.py`).
+_LOGGED_MODEL = re.compile(r"models:/+(?P<run>m-[0-9a-f]{32})/?(?P<path>)")
+_RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
+_STORED = re.compile(r"ExperimentRun/dcid\.(?P<run>[^/]+)(?:/(?P<path>.*))?")
+
+
+def asset_uri(source: str) -> str | None:
+    """Return the URI of a model asset for the source of a model version; None if the source is of no known form.
+
+    Args:
+        source: As MLflow's client sends it.
+    """
+    found = _OF_RUN.fullmatch(source) or _LOGGED_MODEL.fullmatch(source) or _RUNS.fullmatch(source)
+    if found is not None:
+        path = "/".join(
+            part for part in (f"ExperimentRun/dcid.{found['run']}", (found["path"] or "").strip("/")) if part
+        )
+        return short_uri(_ARTIFACT_STORE, path)
+    return source if parse_uri(source) or output_reference(source) else None
+
+
+def download_uri(model_uri: str, tracking_uri: str) -> str | None:
+    """Return the URI from which azureml-mlflow downloads a model; None if its files are not the artifacts of a run.
+
+    Args:
+        model_uri: Of the model asset.
+        tracking_uri: The workspace's, without a slash at the end.
+    """
+    place = parse_uri(model_uri)
+    found = _STORED.fullmatch(place[1].strip("/")) if place and place[0] == _ARTIFACT_STORE else None
+    if found is None:
+        return None
+    path = f"/{found['path']}" if found["path"] else ""
+    # The client reads run and path of it, and no experiment: any name is as good.
+    return f"{tracking_uri}/experiments/models/runs/{found['run']}/artifacts{path}"
