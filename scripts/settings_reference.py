@@ -37,7 +37,8 @@ _WAITING = (
     *("max_unreachable_minutes", "max_cancel_minutes", "stop_check_seconds", "stream_logs", "metrics_as_metadata"),
 )
 _JOB = (
-    *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),
+    *("display_name", "description", "experiment_name", "tags", "timeout_minutes"),
+    *("max_usd", "max_usd_per_run", "unknown_price", "shm_size", "docker_args"),
     *("environment_variables", "secrets_via", "key_vault", "identity", "identity_client_id", "services"),
 )
 _MODES = {

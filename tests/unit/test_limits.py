@@ -47,7 +47,7 @@ FACTS = StepFacts(
         ("tags", {"k" * 101: "v"}, "has 101 characters, and Azure ML accepts at most 100."),
         ("tags", {"team": "v" * 1001}, "The value of the tag `team` has 1001 characters, and Azure ML accepts at"),
         ("tags", {"": "v"}, "`tags` has a tag without a key."),
-        ("tags", {str(n): "" for n in range(37)}, "needs up to 14, so 36 are left."),
+        ("tags", {str(n): "" for n in range(35)}, "needs up to 16, so 34 are left."),
         ("experiment_name", "team/model", "an experiment's name has 1 to 256 letters, digits"),
         ("environment_variables", {"MY VAR": "x"}, "`environment_variables='MY VAR'`: the name of an environment"),
     ],
@@ -64,8 +64,8 @@ def test_a_value_beyond_a_limit_is_refused_with_the_limit(setting: str, value: A
     [
         ("display_name", "x" * 256),
         ("description", "x" * 5000),
-        ("tags", {**{str(n): "" for n in range(35)}, "k" * 100: "v" * 1000}),
-        ("tags", {**{str(n): "" for n in range(36)}, tags.STEP: "overridden"}),
+        ("tags", {**{str(n): "" for n in range(33)}, "k" * 100: "v" * 1000}),
+        ("tags", {**{str(n): "" for n in range(34)}, tags.STEP: "overridden"}),
         ("experiment_name", "team-model_2"),
         ("experiment_name", "{{secret.name}}"),
         ("display_name", "{{secret." + "x" * 300 + ".key}}"),
@@ -78,8 +78,9 @@ def test_a_value_within_a_limit_is_accepted(setting: str, value: Any) -> None:
 def test_a_job_never_has_more_tags_of_ours_than_the_limit_leaves_room_for() -> None:
     request = request_for(FACTS, ["train"], {}, JobOptions())
 
-    # The others are of jobs after the first one, of the price and of a vault.
+    # The others are of jobs after the first one, of the price, of limits of cost and of a vault.
     later = {tags.ATTEMPT, tags.PREVIOUS_JOB, tags.TARGET, tags.USD_PER_HOUR, tags.VAULT_SECRET}
+    later |= {tags.RESERVED_USD, tags.COST_LIMIT}
     assert set(request.tags) | later == {*tags.RESERVED, FACTS.run_tag}
     assert len(request.tags) + len(later) == tags.MOST
 

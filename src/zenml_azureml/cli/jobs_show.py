@@ -87,6 +87,7 @@ def _failure(account: JobDetails, server: ServerView, address: WorkspaceAddress)
         reported,
         job.studio_url,
         address=address,
+        cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
 
 

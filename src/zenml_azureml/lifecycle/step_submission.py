@@ -7,7 +7,7 @@ from dataclasses import replace
 from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 
-from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.exceptions import AzureMLError, CostLimitError
 from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.attempts import has_moved
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
@@ -106,6 +106,8 @@ class StepSubmission:
             is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
             if is_failure or getattr(interruption, "explained", False):  # the step has no job
                 step.guard = Guard.NONE
+                if step.reservation is not None and step.state.phase is StepPhase.FAILED:
+                    self._clean_up(step)  # its job was accepted, and cancelled for a limit of cost
                 raise
             # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
             self._executor.abort(step, interruption, look_for=SUBMIT_LAG)
@@ -116,6 +118,12 @@ class StepSubmission:
             if unreported is not None:
                 raise unreported from None
             raise
+
+    def _clean_up(self, step: StepExecution) -> None:
+        try:
+            self._executor.clean_up(step)
+        except AzureMLError as error:
+            logger.warning("%s", error)
 
     def _submit_first(self, step: StepExecution, build: JobBuilder, check: Check, earlier: Ended) -> None:
         with step.lock:
@@ -129,7 +137,10 @@ class StepSubmission:
         except AzureMLError as error:
             from zenml_azureml.azure.retry import is_transient
 
-            if not is_transient(error):  # Azure has refused the job, so a retry of the step finds no earlier job
+            # After a limit of cost, the job may have been accepted and cancelled.
+            if not is_transient(error) and not isinstance(
+                error, CostLimitError
+            ):  # Azure has refused the job, so a retry of the step finds no earlier job
                 self._earlier_jobs.note_end(step.step_run)
             raise
 
