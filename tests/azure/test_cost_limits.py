@@ -25,12 +25,18 @@ from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.jobs.definition import timeout_of
 from zenml_azureml.emulator.state import Job
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
+from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.cost_guard import CostGuard
+from zenml_azureml.lifecycle.earlier_jobs import Ended
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
+from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, StepPhase, SubmitFailed
-from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
+from zenml_azureml.lifecycle.step_checks import StepChecks
+from zenml_azureml.lifecycle.step_submission import StepSubmission
+from zenml_azureml.lifecycle.submitter import JobBuilder, Request, StepSubmitter
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.step_runs import job_name_of
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
@@ -76,11 +82,20 @@ class Process:
         step.state = step.state.with_attempt(Attempt(0, job_name_of(step_run.id)))
         return step
 
-    def submit(self, step: StepExecution, check: Any = lambda: None) -> Event:
-        """Submit its next job."""
-        number = len(step.state.attempts) + (step.state.attempts[-1].reason is not None)
+    def submission(self, note_end: Any) -> StepSubmission:
+        """What submits the first jobs of steps, with everything that follows."""
+        executions, time = self.executions, FastTime()
+        jobs, checks = AzureJobs(self), StepChecks(executions, time)
+        canceller, publisher = Canceller(jobs, time), Publisher(uuid4(), executions, jobs, time)
+        earlier: Any = SimpleNamespace(end=lambda *_: Ended(), note_end=note_end)
+        executor = ActionExecutor(executions, jobs, self.submitter, canceller, publisher, earlier, checks, time)
+        supervisor: Any = SimpleNamespace(watch=lambda: None)
+        return StepSubmission(executions, jobs, executor, self.submitter, publisher, earlier, supervisor, checks)
 
-        def build(options: JobOptions, _target: int) -> JobSpec:
+    def builder(self, step: StepExecution, number: int = 1) -> JobBuilder:
+        """What builds its jobs."""
+
+        def build(options: JobOptions, _checkpoints: object) -> JobSpec:
             name = job_name_of(step.id, number)
             own = {tags.STEP: step.name, tags.STEP_RUN_ID: str(step.id), tags.of_run(RUN): ""}
             return JobSpec(
@@ -92,6 +107,12 @@ class Process:
                 price_tag=tags.USD_PER_HOUR,
             )
 
+        return build
+
+    def submit(self, step: StepExecution, check: Any = lambda: None) -> Event:
+        """Submit its next job."""
+        number = len(step.state.attempts) + (step.state.attempts[-1].reason is not None)
+        build: Any = self.builder(step, number)
         return self.submitter.submit(step, 0, Request(build, check))
 
 
@@ -280,6 +301,34 @@ def test_of_processes_that_submit_at_the_same_time_the_later_job_gives_way(
 
     assert isinstance(given_up, GiveUp)  # which cancels its job
     assert "another process submitted a job of the run at the same time" in str(refusal(given_up))
+
+
+def test_a_job_that_gives_way_is_cancelled_and_its_step_fails(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: list[Any] = []
+    monkeypatch.setattr(step_runs, "publish_failure", lambda _step_run, error: published.append(error))
+    first, second = world.another_process(), world.process
+    earlier: list[Any] = []
+    step = second.step("second", max_usd_per_run=PRICE)
+    spendings = second.submitter._costs.spendings
+
+    def listed_before_the_other_one(*arguments: Any) -> Any:
+        found = spendings(*arguments)
+        first.submit(first.step("first", max_usd_per_run=PRICE))
+        return found
+
+    monkeypatch.setattr(second.submitter._costs, "spendings", listed_before_the_other_one)
+
+    with pytest.raises(CostLimitError, match="another process submitted a job of the run"):
+        second.submission(earlier.append).submit(step, second.builder(step), is_dynamic=True)
+
+    jobs = world.emulator.context.store.workspaces[0].jobs.values()
+    assert {job.properties["tags"][tags.STEP]: job.status == "Canceled" for job in jobs} == {
+        "first": False,
+        "second": True,
+    }
+    assert [type(error) for error in published] == [CostLimitError]
+    assert second.executions.of_run(RUN) == []  # nothing is kept of it
+    assert earlier == []  # a retry looks for its job
 
 
 def test_a_stop_during_the_second_look_leaves_the_job_to_be_cancelled(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 
-from zenml_azureml.exceptions import AzureMLError, CostLimitError
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.attempts import has_moved
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
@@ -137,10 +137,8 @@ class StepSubmission:
         except AzureMLError as error:
             from zenml_azureml.azure.retry import is_transient
 
-            # After a limit of cost, the job may have been accepted and cancelled.
-            if not is_transient(error) and not isinstance(
-                error, CostLimitError
-            ):  # Azure has refused the job, so a retry of the step finds no earlier job
+            # With a reservation, the job was accepted. Otherwise Azure refused it, and a retry finds no earlier job.
+            if step.reservation is None and not is_transient(error):
                 self._earlier_jobs.note_end(step.step_run)
             raise
 

@@ -8,9 +8,9 @@ from tests.chaos.mutants.mutant import Mutant, put
 
 
 def _take_it_for_a_time_limit() -> None:
+    from zenml_azureml.azure.failures.rules import timeout
     from zenml_azureml.lifecycle import outcome
 
-    timeout: Any = outcome.timeout
     put(outcome, "timeout", lambda limit, _cost_limit="": timeout(limit))
 
 
