@@ -40,17 +40,10 @@ _WAITING = (
     "metrics_as_metadata",
 )
 _JOB = (
-    *("display_name", "description", "experiment_name", "tags", "timeout_minutes", "shm_size", "docker_args"),
-    *(
-        "environment_variables",
-        "secrets_via",
-        "key_vault",
-        "identity",
-        "identity_client_id",
-        "services",
-        "inputs",
-        "outputs",
-    ),
+    *("display_name", "description", "experiment_name", "tags", "timeout_minutes"),
+    *("max_usd", "max_usd_per_run", "unknown_price", "shm_size", "docker_args"),
+    *("environment_variables", "secrets_via", "key_vault", "identity", "identity_client_id", "services"),
+    *("inputs", "outputs"),
 )
 _MODES = {
     AzureMLComputeMode.SERVERLESS: "serverless",

@@ -27,6 +27,7 @@ from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
+from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
 from zenml_azureml.lifecycle.execution import Executions, Guard
 from zenml_azureml.lifecycle.publisher import Publisher
@@ -99,7 +100,8 @@ class AzureMLStepOperator(BaseStepOperator):
         self.workspaces = OperatorWorkspaces(self, self._settings, self.time)
         executions, time = self._executions, self.time
         self._jobs = jobs = AzureJobs(self.workspaces)
-        checks, submitter, canceller = StepChecks(executions, time), StepSubmitter(self.id, jobs), Canceller(jobs, time)
+        checks, canceller = StepChecks(executions, time), Canceller(jobs, time)
+        submitter = StepSubmitter(self.id, jobs, CostGuard(executions, jobs, time))
         publisher, earlier_jobs = Publisher(self.id, executions, jobs, time), EarlierJobs(self.workspaces, time)
         self._executor = executor = ActionExecutor(
             executions, jobs, submitter, canceller, publisher, earlier_jobs, checks, time

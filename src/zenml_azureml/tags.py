@@ -31,6 +31,10 @@ ATTEMPT: Final = "zenml_attempt"
 PREVIOUS_JOB: Final = "zenml_previous_job"
 #: Estimated US dollars per hour of all nodes of the job, if the price is known.
 USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
+#: Largest number of US dollars that the job can cost, if its settings limit that.
+RESERVED_USD: Final = "zenml_reserved_usd"
+#: The limit of cost that has shortened the time limit of the job, e.g. `max_usd=5`.
+COST_LIMIT: Final = "zenml_cost_limit"
 #: Number of the target, from 0, of a job on a fallback target or one that replaces another job.
 TARGET: Final = "zenml_target"
 
@@ -41,13 +45,15 @@ HOLD: Final = "zenml_hold_on_failure_minutes"
 RESERVED: Final = frozenset(
     {
         *(PIPELINE, RUN, RUN_ID, RUN_URL, STEP, STEP_RUN_ID, SERVER_ID, VAULT_SECRET),
-        *(OPERATOR, ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET, HOLD),
+        *(OPERATOR, ATTEMPT, PREVIOUS_JOB, USD_PER_HOUR, TARGET, HOLD, RESERVED_USD, COST_LIMIT),
     }
 )
 
-#: Largest number of tags that this package gives a job, and with the tag of a hold.
-MOST: Final = len(RESERVED - {HOLD}) + 1
-MOST_WITH_HOLD: Final = MOST + 1
+#: The tags of jobs whose settings limit the cost.
+OF_COST: Final = frozenset({RESERVED_USD, COST_LIMIT})
+
+#: Largest number of tags that this package gives a job without a hold and a limit of cost.
+MOST: Final = len(RESERVED - {HOLD} - OF_COST) + 1
 
 
 def of_run(run_id: UUID) -> str:

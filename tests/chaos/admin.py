@@ -113,17 +113,17 @@ class Admin:
         """Have no node be free for the next job."""
         self._call("POST", "/_emulator/scenario", {"name": "never-started"})
 
-    def evict_all_jobs(self) -> tuple[str, ...]:
-        """Take the nodes of the jobs that run away, or of the first that runs soon; names of the jobs that it hit."""
+    def strike_all_jobs(self, scenario: str) -> tuple[str, ...]:
+        """Have a scenario happen to the jobs that run, or to the first that runs soon; names of those that it hit."""
         deadline = time.monotonic() + _RUNS_WITHIN
         while (jobs := self._unfinished()) and time.monotonic() < deadline:
             # One by one, so that those are known which it happens to.
             hit = tuple(
                 job.name
                 for job in jobs
-                if self._call(
-                    "POST", "/_emulator/scenario", {"name": "preempted", "now": True, "jobs": f"^{job.name}$"}
-                )["fired"]
+                if self._call("POST", "/_emulator/scenario", {"name": scenario, "now": True, "jobs": f"^{job.name}$"})[
+                    "fired"
+                ]
             )
             if hit:
                 return hit

@@ -111,18 +111,22 @@ def _about_event(draw: random.Random, name: str, phase: str, event: str, shape: 
         second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop"))
         events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
     faults = [] if alone or draw.random() < 0.5 else _further(draw, phase, shape, first=True)
+    steps = _steps(draw, shape, ends_well=True)
+    if event == "limit reached":  # a function may report its end at the same moment
+        steps = tuple(replace(step, kind="command") for step in steps)
     return Schedule(
         name=name,
         part="simulated",
         number=0,
         shape=shape,
-        steps=_steps(draw, shape, ends_well=True),
+        steps=steps,
         # A secret is deleted when its job has ended: by itself, if not by an interruption.
         held=phase != "secret DELETE" or event == "second SIGINT",
         on_cluster=phase in COMPUTE_PHASES,
         asks_resources=phase in SIZE_PHASES,
         via_vault=phase in VAULT_PHASES,
         many_nodes=event == "rank killed",
+        max_usd=5 if event == "limit reached" else None,
         waits_in_vain=phase == "moving",
         stream_logs=phase in LOG_PHASES or any(f.phase in LOG_PHASES for f in faults) or draw.random() < 0.8,
         faults=tuple(faults),

@@ -10,6 +10,7 @@ from tests.chaos.outcomes import (
     FAILS,
     FAILURE,
     TWO,
+    at_its_limit,
     both_failed,
     event,
     evicted,
@@ -84,6 +85,14 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a step that the recovery calls stopped, its job completed": (
         "recovery",
         killed("running", "Completed", recovered("stopped", "retrying", "Completed")),
+    ),
+    "a limit of cost that is taken for a time limit": (
+        "limit of cost",
+        at_its_limit(job(0, "Canceled"), cause="it ran for longer than its `timeout_minutes` of 90 ("),
+    ),
+    "a further job after a limit of cost": (
+        "limit of cost",
+        at_its_limit(job(0, "Canceled"), job(1, "Canceled", of=0)),
     ),
     "a recovery that fails": (
         "recovery",

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from tests.chaos.rules.facts import CODE_FAILED
+from tests.chaos.rules.limits import REACHED
 from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
 from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
 
@@ -209,6 +210,17 @@ def studio(run: str, step: str, exit_code: int, status: str = "Canceled") -> Tri
         [job(0, status)],
         moments={0: while_running(job(0), hit=["job0"])},
         exit_code=exit_code,
+    )
+
+
+def at_its_limit(*jobs: JobRecord, cause: str = REACHED, **options: Any) -> Trial:
+    """A run of one step whose first job Azure ended at its limit of cost."""
+    return trial(
+        planned(events=(event("limit reached"),), max_usd=5, **options),
+        "failed",
+        [ran(0, "failed", cause=f"job0: {cause}5`)")],
+        jobs,
+        moments={0: while_running(job(0), hit=["job0"])},
     )
 
 

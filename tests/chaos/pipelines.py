@@ -134,6 +134,8 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
         settings["queue_timeout_minutes"] = 0.2
         if schedule.fallback:
             settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 300}]
+    if schedule.max_usd:
+        settings |= {"max_usd": schedule.max_usd, "instance_type": "STANDARD_DS3_V2"}
     if schedule.on_cluster:
         settings |= {"mode": "compute-cluster", "compute_name": "a-cluster", "size": "STANDARD_DS3_V2"}
     everything: dict[str, Any] = {"step_operator": settings}

@@ -88,6 +88,7 @@ class Schedule:
         waits_in_vain: Whether the first job never gets a node.
         fallback: Whether there is another place for a job that waits in vain.
         max_preemptions: How often a job that was evicted is submitted again.
+        max_usd: The limit of cost of each step; None for none.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
         faults: What goes wrong.
@@ -108,6 +109,7 @@ class Schedule:
     waits_in_vain: bool = False
     fallback: bool = True
     max_preemptions: int = 3
+    max_usd: float | None = None
     stream_logs: bool = True
     patience_minutes: float = 30
     faults: tuple[PlannedFault, ...] = ()

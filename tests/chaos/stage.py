@@ -17,7 +17,7 @@ from tests.chaos.catalogue import FAULTS, SECRET
 from tests.chaos.desk import Desk
 from tests.chaos.emulated import Address
 from tests.chaos.home import Home
-from tests.chaos.schedule import Schedule
+from tests.chaos.schedule import PlannedFault, Schedule
 from tests.chaos.shared_clock import SharedClock
 from tests.chaos.trial import JobRecord, Moment, Recovery, Trial
 
@@ -167,7 +167,11 @@ class Stage:
             run_id = self._home.run_id(schedule.run_name)
             self._elsewhere(lambda: elsewhere.end_run(run_id))
         elif planned.event == "evicted":
-            hit = self._admin.evict_all_jobs()
+            hit = self._admin.strike_all_jobs("preempted")
+        elif planned.event == "limit reached":
+            for phase in ("job GET", "job listing"):
+                self._admin.arm(PlannedFault(phase, "503", times=3))
+            hit = self._admin.strike_all_jobs("timeout")
         elif planned.event == "rank killed":
             hit = self._admin.kill_rank(planned.rank)
             trial.killed_ranks = dict.fromkeys(hit, planned.rank)
@@ -209,7 +213,8 @@ class Stage:
     def _note_fired(self, trial: Trial, *, recovery_too: bool) -> None:
         """Take in which of the armed faults have met a request."""
         armed = [index for index, p in enumerate(trial.schedule.faults) if not FAULTS[p.fault].on_client]
-        for index, fired in zip(armed, self._admin.fired(), strict=True):
+        # Events may have armed more since.
+        for index, fired in zip(armed, self._admin.fired()[: len(armed)], strict=True):
             if trial.schedule.faults[index].recovery is recovery_too:
                 trial.fired[index] += fired
 

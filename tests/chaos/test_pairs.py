@@ -39,6 +39,7 @@ _PHASES_OF_EVENTS = {
     "cancelled in Studio": 7,
     "evicted": 7,
     "rank killed": 7,
+    "limit reached": 6,
 }
 
 

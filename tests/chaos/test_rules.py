@@ -11,6 +11,7 @@ from tests.chaos.impossible import IMPOSSIBLE
 from tests.chaos.outcomes import (
     FAILURE,
     TWO,
+    at_its_limit,
     both_failed,
     event,
     evicted,
@@ -93,6 +94,7 @@ WELL: dict[str, Trial] = {
     "exit 0 of a run that was stopped when its last job had completed": interrupted(
         "forced runs stop", "stopped", "completed", "Completed", output=lines(0), exit_code=0
     ),
+    "a job at its limit of cost": at_its_limit(job(0, "Canceled")),
     "a killed rank": rank_killed("node 1 rank 3 failed"),
     "a job that waited in vain": waited(job(0, "Canceled"), job(1, of=0)),
     "killed, and recovered": killed("running", "Running", recovered("stopped", "stopped")),

@@ -11,6 +11,9 @@ PACKAGE = ROOT / "src" / "zenml_azureml"
 TARGETS = (
     "lifecycle/action_executor.py",
     "lifecycle/attempts.py",
+    "lifecycle/cost.py",
+    "lifecycle/cost_guard.py",
+    "lifecycle/cost_limit.py",
     "lifecycle/azure_jobs.py",
     "lifecycle/execution.py",
     "lifecycle/observation.py",

@@ -12,6 +12,7 @@ from zenml_azureml import (
     AuthenticationError,
     AzureMLError,
     AzureMLSettingsError,
+    CostLimitError,
     JobCancelledError,
     JobFailedError,
     NoCapacityError,
@@ -23,6 +24,7 @@ from zenml_azureml import (
 KINDS = (
     AuthenticationError,
     AzureMLSettingsError,
+    CostLimitError,
     JobCancelledError,
     JobFailedError,
     NoCapacityError,

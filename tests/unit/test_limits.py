@@ -80,20 +80,22 @@ def test_a_job_never_has_more_tags_of_ours_than_the_limit_leaves_room_for() -> N
     request = request_for(FACTS, ["train"], {}, JobOptions())
     held = request_for(FACTS, ["train"], {}, JobOptions(hold=timedelta(minutes=30)))
 
-    # The others are of jobs after the first one, of the price and of a vault.
+    # The others are of jobs after the first one, of the price, and of a vault.
     later = {tags.ATTEMPT, tags.PREVIOUS_JOB, tags.TARGET, tags.USD_PER_HOUR, tags.VAULT_SECRET}
-    assert set(held.tags) | later == {*tags.RESERVED, FACTS.run_tag}
+    assert set(held.tags) | later | tags.OF_COST == {*tags.RESERVED, FACTS.run_tag}
     assert set(held.tags) - set(request.tags) == {tags.HOLD}
     assert len(request.tags) + len(later) == tags.MOST
-    assert len(held.tags) + len(later) == tags.MOST_WITH_HOLD
 
 
-def test_a_hold_leaves_room_for_one_tag_less() -> None:
+@pytest.mark.parametrize(
+    ("setting", "most"), [({"hold_on_failure_minutes": 30}, 15), ({"max_usd": 1}, 16), ({"max_usd_per_run": 1}, 16)]
+)
+def test_a_hold_and_a_limit_of_cost_leave_room_for_fewer_tags(setting: dict[str, float], most: int) -> None:
     own = {str(n): "" for n in range(36)}
     AzureMLStepOperatorSettings(tags=own)
 
-    with pytest.raises(AzureMLSettingsError, match="needs up to 15, so 35 are left"):
-        AzureMLStepOperatorSettings(tags=own, hold_on_failure_minutes=30)
+    with pytest.raises(AzureMLSettingsError, match=f"needs up to {most}, so {50 - most} are left"):
+        AzureMLStepOperatorSettings(tags=own, **setting)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ class Workspace:
         patience: timedelta = DEFAULT_PATIENCE,
         check: Callable[[], None] = lambda: None,
         before: Callable[[], None] = lambda: None,
+        bounded: Callable[[JobSpec, Placement], JobSpec] = lambda request, _placement: request,
     ) -> SubmittedJob:
         """Submit a job to the requested compute, which is created if necessary.
 
@@ -97,6 +98,8 @@ class Workspace:
             patience: Longest time for which Azure may be unreachable.
             check: Called before each retry; stops it by raising.
             before: Called when everything is prepared, right before the job is sent; stops the submit by raising.
+            bounded: Returns the job within its limits of cost, when its placement is known; stops the submit by
+                raising.
 
         Returns:
             The job as Azure ML accepted it.
@@ -112,12 +115,10 @@ class Workspace:
         placement, options = try_on(
             "prepare the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
         )
-        priced = {**request.tags, **_price(request, placement)}
+        priced = replace(request, options=options, tags={**request.tags, **_price(request, placement)})
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
-            complete = self._secrets.deliver(
-                replace(request, options=options, tags=priced), placement.target, patience, check
-            )
+            complete = self._secrets.deliver(bounded(priced, placement), placement.target, patience, check)
             before()
             return try_on("submit the job", lambda: self._submitter.submit(complete, placement))
         except BaseException:

@@ -10,7 +10,7 @@ from zenml_azureml import tags
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.tables import show_rows
 from zenml_azureml.job_admin.orphans import END_UNKNOWN, NoStepRun
-from zenml_azureml.lifecycle.cost import in_usd, usd_of
+from zenml_azureml.lifecycle.cost import in_usd, reserved_usd, usd_of
 
 if TYPE_CHECKING:
     from zenml_azureml.job_admin.inventory import FoundJob
@@ -78,6 +78,7 @@ def job_as_json(found: FoundJob) -> dict[str, Any]:
         "started_at": job.started and job.started.isoformat(),
         "ended_at": job.ended and job.ended.isoformat(),
         "usd": usd_of(job, datetime.now(timezone.utc)),
+        "reserved_usd": None if job.phase.ended else reserved_usd(job.tags),
         "compute": job.compute or None,
         "studio_url": job.studio_url or None,
         "subscription_id": address.subscription_id,

@@ -153,6 +153,7 @@ def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailed
         job.studio_url,
         address=place.workspace.address,
         advise=lambda cause, usages: advice_on_memory(cause, usages, *_ran_on(account, place, cause)),
+        cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from zenml_azureml import tags
@@ -21,10 +22,20 @@ def in_usd(usd: float) -> str:
 
 def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
     """Return the estimated US dollars per hour of all nodes of a job, by its tags; None if unknown."""
+    return _amount(job_tags.get(tags.USD_PER_HOUR))
+
+
+def reserved_usd(job_tags: Mapping[str, str]) -> float | None:
+    """Return what a job can cost at most in US dollars, by its tags; None if it has no limit of cost."""
+    return _amount(job_tags.get(tags.RESERVED_USD))
+
+
+def _amount(text: str | None) -> float | None:
     try:
-        return float(job_tags[tags.USD_PER_HOUR])
-    except (KeyError, ValueError):  # the tag is missing, or a user has edited it
+        amount = float(text or "")
+    except ValueError:  # the tag is missing, or a user has edited it
         return None
+    return amount if isfinite(amount) and amount >= 0 else None
 
 
 def usd_of(job: JobSnapshot, now: datetime) -> float | None:
@@ -53,11 +64,13 @@ class Total:
         usd: Estimated US dollars of the jobs whose cost is known.
         jobs: Number of all jobs.
         unknown: Number of jobs whose cost is not known.
+        reserved: US dollars that its unfinished jobs with a limit of cost can cost at most.
     """
 
     usd: float
     jobs: int
     unknown: int
+    reserved: float = 0.0
 
     def describe(self) -> str:
         """Return the total as a sentence."""
@@ -65,7 +78,10 @@ class Total:
         if self.unknown == self.jobs:
             return f"Estimated cost of the run so far: unknown ({jobs}, none with a known price)."
         without = f", without {self.unknown} whose price is unknown" if self.unknown else ""
-        return f"Estimated cost of the run so far: {in_usd(self.usd)} USD ({jobs}{without})."
+        said = f"Estimated cost of the run so far: {in_usd(self.usd)} USD ({jobs}{without})."
+        if self.reserved:
+            said += f" Limits of cost reserve {in_usd(self.reserved)} USD for its unfinished jobs."
+        return said
 
 
 def total_of(jobs: Sequence[JobSnapshot], now: datetime) -> Total:
@@ -77,4 +93,5 @@ def total_of(jobs: Sequence[JobSnapshot], now: datetime) -> Total:
     """
     costs = [usd_of(job, now) for job in jobs]
     known = [cost for cost in costs if cost is not None]
-    return Total(sum(known), len(costs), len(costs) - len(known))
+    reserved = sum(reserved_usd(job.tags) or 0.0 for job in jobs if not job.phase.ended)
+    return Total(sum(known), len(costs), len(costs) - len(known), reserved)

@@ -13,6 +13,7 @@ from uuid import UUID
 from zenml.exceptions import RunInterruptedException
 
 from zenml_azureml.lifecycle.attempts import recorded
+from zenml_azureml.lifecycle.cost_limit import Spending
 from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.worker_pool import Work
@@ -38,6 +39,21 @@ class Guard(Enum):
     EXIT = "a caller waits for the step; if the process ends before it, so must the job"
 
 
+@dataclass(frozen=True)
+class Reservation:
+    """What a job can cost at most, within the limits of cost of its step.
+
+    Attributes:
+        job: The job.
+        usd: US dollars.
+        spending: What counted against the limit of its run at its submit; None if the run has no limit.
+    """
+
+    job: str
+    usd: float
+    spending: Spending | None = None
+
+
 @dataclass(eq=False)
 class StepExecution:
     """One step run.
@@ -55,6 +71,7 @@ class StepExecution:
         is_refused: True if Azure did not cancel its job.
         is_held: True if the step has failed, and its job is held open.
         has_warned: True if a log line says that its end could not be published.
+        reservation: What its newest job can cost at most; None without limits of cost.
     """
 
     step_run: StepRunResponse
@@ -67,6 +84,7 @@ class StepExecution:
     is_refused: bool = False
     is_held: bool = False
     has_warned: bool = False
+    reservation: Reservation | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
@@ -134,6 +152,11 @@ class Executions:
             with self._lock:
                 step = self._steps.setdefault(step_run.id, new)
         return step
+
+    def of_run(self, run_id: UUID) -> list[StepExecution]:
+        """Return the steps of a run that are not forgotten yet."""
+        with self._lock:
+            return [step for step in self._steps.values() if step.run_id == run_id]
 
     def forget(self, step_run_id: UUID) -> None:
         """Forget a step run that is over."""

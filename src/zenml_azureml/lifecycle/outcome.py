@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 
+from zenml_azureml import tags
 from zenml_azureml.azure.cli_hints import Address
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_code_of, without_repetition
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.contract.own_end import EXIT_CODES
 from zenml_azureml.contract.usage import Usage
-from zenml_azureml.exceptions import AzureMLError, JobCancelledError, JobFailedError, QueueTimeoutError
+from zenml_azureml.exceptions import AzureMLError, CostLimitError, JobCancelledError, JobFailedError, QueueTimeoutError
 from zenml_azureml.lifecycle.right_size import advice_on_memory
 from zenml_azureml.run_store import step_runs
 
@@ -147,6 +148,7 @@ def job_failure(
     log_shown: bool = False,
     address: Address | None = None,
     advise: Advise = _peaks_alone,
+    cost_limit: str = "",
 ) -> JobFailedError:
     """Return why a job failed.
 
@@ -161,6 +163,7 @@ def job_failure(
         log_shown: True if the user has seen its log.
         address: Its workspace; None if unknown.
         advise: See `Advise`.
+        cost_limit: The limit of cost that has shortened its time limit, e.g. `max_usd=5`; empty if none has.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -179,10 +182,11 @@ def job_failure(
         ended_itself=log_end.ended_itself,
         further=details.error_details if details else "",
     )
-    cause = timeout(limit) if limit else cause_of(failed)
+    cause = timeout(limit, cost_limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
-    return JobFailedError(
+    kind = CostLimitError if limit and cost_limit else JobFailedError
+    return kind(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
         azure_message=azure_message,
         log_tail=rest_of_log,
@@ -263,6 +267,7 @@ def _explain(
         log_shown=job.log_shown,
         address=job.address,
         advise=advise,
+        cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
 
 

@@ -106,6 +106,8 @@ class StepSubmission:
             is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
             if is_failure or getattr(interruption, "explained", False):  # the step has no job
                 step.guard = Guard.NONE
+                if step.reservation is not None and step.state.phase is StepPhase.FAILED:
+                    self._clean_up(step)  # its job was accepted, and cancelled for a limit of cost
                 raise
             # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
             self._executor.abort(step, interruption, look_for=SUBMIT_LAG)
@@ -116,6 +118,12 @@ class StepSubmission:
             if unreported is not None:
                 raise unreported from None
             raise
+
+    def _clean_up(self, step: StepExecution) -> None:
+        try:
+            self._executor.clean_up(step)
+        except AzureMLError as error:
+            logger.warning("%s", error)
 
     def _submit_first(self, step: StepExecution, build: JobBuilder, check: Check, earlier: Ended) -> None:
         with step.lock:
@@ -129,7 +137,8 @@ class StepSubmission:
         except AzureMLError as error:
             from zenml_azureml.azure.retry import is_transient
 
-            if not is_transient(error):  # Azure has refused the job, so a retry of the step finds no earlier job
+            # With a reservation, the job was accepted. Otherwise Azure refused it, and a retry finds no earlier job.
+            if step.reservation is None and not is_transient(error):
                 self._earlier_jobs.note_end(step.step_run)
             raise
 

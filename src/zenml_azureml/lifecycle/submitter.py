@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 
 from zenml_azureml import tags
@@ -14,7 +16,7 @@ from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.lifecycle.adoption import placement_from_tags, target_from_tags
 from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_jobs, short
-from zenml_azureml.lifecycle.state import Event, JobAccepted, NoCapacity, SubmitFailed
+from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, NoCapacity, StepPhase, SubmitFailed
 from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.lifecycle.step_data import StepData
 from zenml_azureml.run_store import step_runs
@@ -27,11 +29,16 @@ from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.secret_references import with_secrets
 
 if TYPE_CHECKING:
+    from zenml_azureml.azure.compute.placement import Placement
     from zenml_azureml.azure.jobs.submitter import SubmittedJob
     from zenml_azureml.lifecycle.azure_jobs import AzureJobs
+    from zenml_azureml.lifecycle.cost_guard import CostGuard
     from zenml_azureml.lifecycle.execution import StepExecution
 
 logger = get_logger(__name__)
+
+#: Tags that a further job of a step does not take over.
+_OF_ONE_JOB = frozenset({tags.USD_PER_HOUR, tags.RESERVED_USD, tags.COST_LIMIT})
 
 #: Returns a step's job with the options of a target, and the checkpoint folder of its earlier jobs; empty if unknown.
 JobBuilder = Callable[[JobOptions, str], JobSpec]
@@ -69,18 +76,24 @@ def first_request(build: JobBuilder, checkpoints: str, check: Check, before: Che
     return Request(at, check, before)
 
 
+def _unbounded(request: JobSpec, _placement: Placement) -> JobSpec:
+    return request
+
+
 class StepSubmitter:
     """Submits the steps of one operator. Thread-safe, as its parts are.
 
     Args:
         component_id: Id of the operator on ZenML's server.
         jobs: The jobs of its steps.
+        costs: Their limits of cost.
     """
 
-    def __init__(self, component_id: UUID, jobs: AzureJobs) -> None:
+    def __init__(self, component_id: UUID, jobs: AzureJobs, costs: CostGuard) -> None:
         self._component_id = component_id
         self._jobs = jobs
         self._data = StepData(component_id)
+        self._costs = costs
 
     def next_request(self, step: StepExecution, check: Check) -> Request:
         """Return the request for a further job of a step, like its newest one, which has ended.
@@ -103,7 +116,7 @@ class StepSubmitter:
 
         def build(options: JobOptions, target: int) -> JobSpec:
             linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: previous_name, tags.TARGET: str(target)}
-            kept = {key: value for key, value in previous.tags.items() if key != tags.USD_PER_HOUR}
+            kept = {key: value for key, value in previous.tags.items() if key not in _OF_ONE_JOB}
             return replace(
                 previous,
                 name=step_runs.job_name_of(step.id, number),
@@ -130,6 +143,7 @@ class StepSubmitter:
         from zenml_azureml.azure.compute.placement import supposed
 
         here = step.plan.targets[target]
+        step.reservation = None
         try:
             workspace, resolution = self._jobs.workspace(step, target), with_secrets(here.resolution)
             data = self._data.prepare(step, workspace, here.resolution.options, resolution, request.check)
@@ -140,6 +154,7 @@ class StepSubmitter:
             # From now on, stopping the step cancels this job, which may exist before Azure has answered.
             step.begin(Attempt(target, wanted.name))
             request.check()
+            spendings = self._costs.spendings(step, target, wanted.name, request.check)
             job = workspace.submit(
                 wanted,
                 resolution.compute,
@@ -148,16 +163,28 @@ class StepSubmitter:
                 patience=step.plan.unreachable_timeout,
                 check=request.check,
                 before=request.before,
+                bounded=partial(self._costs.bounded, step, spendings) if spendings else _unbounded,
             )
         except NoCapacityError as error:
+            step.reservation = None
             says = short(error.azure_message or error.summary)
             where = supposed(here.resolution.compute, here.resolution.options, None).where()
             return NoCapacity(Attempt(target, "", where, reason=RetryReason.NO_CAPACITY, says=says), error)
         except ServerUnavailableError:
             raise
         except AzureMLError as error:
+            step.reservation = None
             return SubmitFailed(error)
-        return JobAccepted(self._record(step, job, target, data.lineage(job.studio_url)))
+        accepted = JobAccepted(self._record(step, job, target, data.lineage(job.studio_url)))
+        if step.state.phase is StepPhase.CANCELLING:
+            return accepted
+        try:
+            self._costs.check_again(step, target, request.check)
+        except AzureMLError as error:
+            return GiveUp(error)  # which cancels the job
+        except (RunInterruptedException, RunStoppedException) as stop:
+            logger.debug("The step `%s` is stopped: %s", step.name, stop)  # its job exists, so it is cancelled
+        return accepted
 
     def _record(self, step: StepExecution, job: SubmittedJob, planned: int, lineage: Mapping[str, Any]) -> Attempt:
         """Save a job that Azure has accepted, with its data, and return its attempt."""

@@ -180,6 +180,11 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         tags: Tags of the job, in addition to those with pipeline, run and step.
         experiment_name: Experiment of the job; by default the pipeline.
         timeout_minutes: Minutes after which Azure cancels the running job.
+        max_usd: Limit of the step's cost in US dollars, over all jobs of the step in its run. Azure ends a job that
+            reaches it, and the operator submits no job for which less than five minutes are left.
+        max_usd_per_run: The same for all jobs of the run in the workspace. Set it for the pipeline, not for one step.
+        unknown_price: What to do about a job with a limit of cost whose price is unknown: `warn` and submit it without
+            the limit, or `fail` the step.
         docker_args: Further arguments of `docker run`, e.g. `--ipc=host`, as a text or a list. Environment variables
             among them are added to `environment_variables`, which take precedence.
         identity: Identity the job runs as: the compute's managed identity, the submitting user, or the job's own Azure
@@ -238,6 +243,9 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
     tags: dict[str, str] | None = None
     experiment_name: str | None = None
     timeout_minutes: int | None = Field(default=None, gt=0)
+    max_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_usd_per_run: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    unknown_price: Literal["warn", "fail"] = "warn"
     docker_args: str | list[str] | None = None
     identity: Literal["managed", "user", "aml_token"] | None = None
     identity_client_id: str | None = None

@@ -44,7 +44,8 @@ def demands_of(resources: ResourceSettings, settings: AzureMLStepOperatorSetting
         memory_gb=resources.get_memory(unit="GiB"),  # Azure's GB
         gpu_memory_gb=settings.gpu_memory_gb,
     )
-    return Demands(request, settings.quota_check, size)
+    has_limit = settings.max_usd is not None or settings.max_usd_per_run is not None
+    return Demands(request, settings.quota_check, size, price_matters=has_limit)
 
 
 def _size_of(gpu_class: str | None, sizes: dict[str, str]) -> str | None:

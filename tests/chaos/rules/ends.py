@@ -18,6 +18,7 @@ _EXPECTED = frozenset(
         "AzureMLError",
         "AzureMLSettingsError",
         "AuthenticationError",
+        "CostLimitError",
         "NoCapacityError",
         "JobFailedError",
         "JobCancelledError",

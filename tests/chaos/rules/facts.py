@@ -112,7 +112,7 @@ def gave_up(trial: Trial, job: JobRecord) -> bool:
 def fails(trial: Trial, step: PlannedStep) -> bool:
     """Whether a step has to fail at its last try, with nothing but what is planned for its job."""
     names = {job.name for job in trial.jobs if job.step == step.name}
-    if step.exit_code or cancelled_by_a_user(trial, step):
+    if step.exit_code or cancelled_by_a_user(trial, step) or ended_at_its_limit(trial, step):
         return True
     if trial.schedule.waits_in_vain and not trial.schedule.fallback and step is trial.schedule.steps[0]:
         return trial.schedule.shape != "retries"  # of which only the first job waits in vain
@@ -124,7 +124,16 @@ def fails(trial: Trial, step: PlannedStep) -> bool:
 
 def cancelled_by_a_user(trial: Trial, step: PlannedStep) -> str:
     """The step run whose job a user cancelled before the step had reported its end: it is not tried again; or empty."""
-    hit = hits(trial, "cancelled in Studio")
+    return _hit_before_its_report(trial, step, "cancelled in Studio")
+
+
+def ended_at_its_limit(trial: Trial, step: PlannedStep) -> str:
+    """The step run whose job Azure ended at its limit of cost, likewise: nothing is left for another; or empty."""
+    return _hit_before_its_report(trial, step, "limit reached")
+
+
+def _hit_before_its_report(trial: Trial, step: PlannedStep, event: str) -> str:
+    hit = hits(trial, event)
     jobs = [job for job in jobs_of(trial.jobs, step) if job.name in hit and not reported_before_a_hit(trial, job)]
     return jobs[0].step_run_id if jobs else ""
 
@@ -136,7 +145,8 @@ def reports_itself(trial: Trial, job: JobRecord) -> bool:
 
 def reported_before_a_hit(trial: Trial, job: JobRecord) -> bool:
     """Whether something happened to a job whose step had already reported that it has completed."""
-    hit = {*hits(trial, "evicted"), *hits(trial, "cancelled in Studio"), *trial.killed_ranks}
+    events = ("evicted", "cancelled in Studio", "limit reached")
+    hit = {*(name for event in events for name in hits(trial, event)), *trial.killed_ranks}
     steps = trial.run.steps if trial.run else ()
     completed = any(step.id == job.step_run_id and step.status == "completed" for step in steps)
     return reports_itself(trial, job) and job.name in hit and completed

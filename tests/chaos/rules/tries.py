@@ -9,6 +9,7 @@ from tests.chaos.rules.facts import (
     by_step_run,
     cancelled_by_a_user,
     disturbed,
+    ended_at_its_limit,
     fails,
     gave_up,
     happened,
@@ -117,7 +118,7 @@ def _tried(trial: Trial, step: PlannedStep) -> list[str]:
 def _wanted(trial: Trial, step: PlannedStep) -> int:
     if trial.schedule.shape != "retries":
         return 1
-    if last := cancelled_by_a_user(trial, step):
+    if last := cancelled_by_a_user(trial, step) or ended_at_its_limit(trial, step):
         return _tried(trial, step).index(last) + 1
     if step.exit_code:
         return TRIES

@@ -95,11 +95,13 @@ class Demands:
         resources: The resources of one node.
         quota_check: `fail`, `warn` or `off`: the reaction to missing quota.
         size: The size for the step's capacity class, unless the settings name another; None for none.
+        price_matters: True if the price is more than display: then Azure's failure to return it is an error.
     """
 
     resources: ResourceRequest = field(default_factory=ResourceRequest)
     quota_check: QuotaCheck = "fail"
     size: str | None = None
+    price_matters: bool = False
 
 
 def place(
@@ -133,7 +135,7 @@ def place(
     if isinstance(compute, Serverless):
         found, options = _place_serverless(connection, options, demands)
         if found.size and found.price_per_hour is None:
-            found = replace(found, price_per_hour=_price_of_serverless(connection, options, found.size))
+            found = replace(found, price_per_hour=_price_of_serverless(connection, options, demands, found.size))
     else:
         found = _place_on(connection, compute, options, demands, time)
         if isinstance(compute, ExistingCompute):
@@ -175,7 +177,8 @@ def _place_on(
         _compare_with_existing(connection, target.size, demands.resources)
     # Prices of the region of its nodes, which is known from the compute.
     catalogue = SizeCatalogue(connection, target.location)
-    return Placement(target, target.size, catalogue.price_of(target.size, low_priority=target.low_priority))
+    price = catalogue.price_of(target.size, low_priority=target.low_priority, required=demands.price_matters)
+    return Placement(target, target.size, price)
 
 
 def supposed(compute: ComputeSpec, options: JobOptions, usd_per_hour: float | None) -> Placement:
@@ -277,8 +280,11 @@ def _place_serverless(
     return placement, replace(options, instance_type=choice.size.name)
 
 
-def _price_of_serverless(connection: WorkspaceConnection, options: JobOptions, size: str) -> float | None:
-    return _sizes_of_serverless(connection, options).price_of(size, low_priority=bool(_spot(options)))
+def _price_of_serverless(
+    connection: WorkspaceConnection, options: JobOptions, demands: Demands, size: str
+) -> float | None:
+    catalogue = _sizes_of_serverless(connection, options)
+    return catalogue.price_of(size, low_priority=bool(_spot(options)), required=demands.price_matters)
 
 
 def _sizes_of_serverless(connection: WorkspaceConnection, options: JobOptions) -> SizeCatalogue:

@@ -62,12 +62,21 @@ from zenml_azureml.azure.refusals.refusal import Refusal
 ENDED_ITSELF = "it ended itself, because its step was over on the ZenML server"
 
 
-def timeout(limit: timedelta) -> Cause:
+def timeout(limit: timedelta, cost_limit: str = "") -> Cause:
     """Return the cause of a job that ran until its time limit.
 
     Args:
         limit: The time limit.
+        cost_limit: The limit of cost that the time limit comes from, e.g. `max_usd=5`; empty for none.
     """
+    if cost_limit:
+        return Cause(
+            "cost-limit",
+            f"it reached its limit of cost (`{cost_limit}`) after {limit.total_seconds() / 60:.1f} minutes, and Azure "
+            "cancelled it",
+            f"Raise `{cost_limit.partition('=')[0]}`, or make the step cheaper, e.g. with spot capacity. To resume, "
+            "the step must save its state in `zenml_azureml.checkpoint_dir()`.",
+        )
     return Cause(
         "timeout",
         f"it ran for longer than its `timeout_minutes` of {limit.total_seconds() / 60:g}, and Azure cancelled it",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from azure.ai.ml.entities import Job
@@ -30,6 +30,7 @@ class JobSnapshot:
         ended: Time of its end; None if it has not ended, never ran, or if unknown.
         processes_per_node: Number of processes on each of its nodes; None if unknown.
         checkpoints: Address of its checkpoint folder; empty if it has none, or if unknown.
+        timeout: Longest time that Azure lets it run; None if it has no such limit, or if unknown.
     """
 
     name: str
@@ -42,6 +43,7 @@ class JobSnapshot:
     ended: datetime | None = None
     processes_per_node: int | None = None
     checkpoints: str = ""
+    timeout: timedelta | None = None
 
     @property
     def phase(self) -> JobPhase:
@@ -63,6 +65,7 @@ class JobSnapshot:
             ended=_moment(job, "EndTimeUtc"),
             processes_per_node=processes_per_node(getattr(job, "distribution", None)),
             checkpoints=str(getattr(output, "path", None) or ""),
+            timeout=_timeout(job),
         )
 
     @classmethod
@@ -92,6 +95,11 @@ def studio_url_of_sdk(job: Job) -> str:
 
 def _name_of(compute: object) -> str:
     return safe_name(str(compute or "").rpartition("/")[2])
+
+
+def _timeout(job: Job) -> timedelta | None:
+    seconds = getattr(getattr(job, "limits", None), "timeout", None)
+    return timedelta(seconds=seconds) if isinstance(seconds, (int, float)) else None
 
 
 def _moment(job: Job, name: str) -> datetime | None:

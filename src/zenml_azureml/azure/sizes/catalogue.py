@@ -91,21 +91,25 @@ class SizeCatalogue:
         """
         return self._region().quota.get(self._list_quota)
 
-    def price_of(self, size: str, *, low_priority: bool) -> float | None:
-        """Return the price of a node. It is only for display: the list is read once, and failures are ignored.
+    def price_of(self, size: str, *, low_priority: bool, required: bool = False) -> float | None:
+        """Return the price of a node. If it is only for display, the list is read once, and failures are ignored.
 
         Args:
             size: Name of its size, in any case.
             low_priority: True for a low-priority node.
+            required: True if it is more than display.
 
         Returns:
             US dollars per hour, by Azure's estimate; None if it gives none, or cannot be reached.
+
+        Raises:
+            AzureMLError: If it is required, and the sizes cannot be listed for another reason than a missing role.
         """
         try:
-            region = self._region()
-            known = region.sizes.results
-            sizes = (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
+            sizes = self._sizes_with_prices(required=required)
         except AzureMLError as error:
+            if required:
+                raise
             logger.debug("Prices are not known: %s", error)
             return None
         prices = [listed.price(low_priority=low_priority) for listed in sizes if listed.name.lower() == size.lower()]
@@ -126,6 +130,13 @@ class SizeCatalogue:
             logger.debug("Sizes and quota are not known: %s", error)
             return None
         return (sizes, quota[0]) if sizes and quota[0] is not None else None
+
+    def _sizes_with_prices(self, *, required: bool) -> tuple[VmSize, ...]:
+        if required:
+            return self.sizes() or ()
+        region = self._region()
+        known = region.sizes.results
+        return (known[0] or ()) if known else region.sizes_for_prices.get(self._try_to_list_sizes)
 
     def _region(self) -> _Region:
         address = self._connection.address
