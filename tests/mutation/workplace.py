@@ -27,8 +27,8 @@ TEST_TIMEOUT = 60
 #: Seconds that starting takes, and how many times as long as recorded the tests may take, on a busy machine.
 _STARTING, _SLOWER = 120.0, 5.0
 
-#: What pytest prints of a test that has taken too long.
-_TIMED_OUT = "Timeout"
+#: What pytest prints of a test that has taken too long: in the main thread, and beside it.
+_TIMED_OUT = ("from pytest-timeout", "+ Timeout +")
 
 
 class Workplace:
@@ -89,7 +89,7 @@ class Workplace:
             raise LookupError(f"The recording names tests that do not exist:\n{said}")
         if code == pytest.ExitCode.OK:
             return "survived"
-        return "timeout" if _TIMED_OUT in said else "killed"
+        return "timeout" if any(words in said for words in _TIMED_OUT) else "killed"
 
     def _fork(self, asked: dict[str, object], seconds: float) -> int | None:
         """Have pytest run in a process of its own; return its exit code, None if it took too long."""

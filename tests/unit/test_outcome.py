@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -13,7 +13,7 @@ from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.outcome import account_without_server, conclude, job_failure
+from zenml_azureml.lifecycle.outcome import account_without_server, conclude, job_failure, overdue
 from zenml_azureml.run_store import step_runs
 
 KILLED = (
@@ -140,3 +140,19 @@ def test_a_completed_job_is_a_success_unless_its_function_never_reported_it(
 
     assert (error is None) is (command is not None or has_reported)
     assert published == ([] if error is None else [error.summary])
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "is_late"),
+    [
+        ("Queued", 60, True),
+        ("Queued", 61, False),
+        ("Queued", None, False),
+        ("Preparing", 59, True),
+        ("Running", 1, False),
+    ],
+)
+def test_a_job_is_overdue_when_it_has_waited_for_its_limit(status: str, limit: int | None, is_late: bool) -> None:
+    job = JobHandle("job", status=status, waited=timedelta(seconds=60))
+
+    assert (overdue(job, None if limit is None else timedelta(seconds=limit)) is not None) is is_late

@@ -366,20 +366,20 @@ class Read:
             self.job.phase.ended = self.ended.pop(0)
 
 
-def join_readers() -> None:
-    for thread in threading.enumerate():
+def join_readers(before: set[threading.Thread]) -> None:
+    for thread in set(threading.enumerate()) - before:
         if thread.name == "zenml-azureml-log-reader":
             thread.join(60)
 
 
 @pytest.mark.parametrize(("ended", "reads"), [(True, 2), (False, 1)])
 def test_a_job_that_ends_while_its_log_is_read_has_the_rest_read_at_once(ended: bool, reads: int) -> None:
-    readers, watch = _LogReaders(), Read("one", ended)
+    readers, watch, before = _LogReaders(), Read("one", ended), set(threading.enumerate())
     readers.read(cast("Any", watch))
-    join_readers()
+    join_readers(before)
 
     assert watch.reads == reads
     assert readers._threads == 0
     readers.read(cast("Any", watch))
-    join_readers()
+    join_readers(before)
     assert watch.reads > reads, "it may be read again"

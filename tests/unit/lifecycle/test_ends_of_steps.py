@@ -187,8 +187,8 @@ def test_a_run_that_is_stopped_on_the_server_cancels_the_job_and_publishes_the_s
     assert world.happened == ["cancel zenml-1", "drop the secret", "publish the stop"]
 
 
-def test_a_stop_after_the_end_of_the_job_cancels_and_publishes_nothing(
-    world: Ending, monkeypatch: pytest.MonkeyPatch
+def test_a_stop_after_the_end_of_the_job_cancels_publishes_and_says_nothing(
+    world: Ending, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.jobs.end("Completed")
 
@@ -200,6 +200,7 @@ def test_a_stop_after_the_end_of_the_job_cancels_and_publishes_nothing(
         world.wait()
 
     assert world.happened == []
+    assert caplog.messages == []
 
 
 def test_ctrl_c_cancels_the_job_and_publishes_nothing_by_itself(world: Ending, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,24 +112,16 @@ def test_the_event_loop_of_another_thread_cannot_set_them(
     assert signals.unnoticed == ["SIGINT", "SIGTERM"]
 
 
-def test_an_event_loop_that_does_not_run_is_left_alone(signals: StopSignals, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading.Event, "wait", lambda *_: pytest.fail("it waits for nobody"))
-    loop = asyncio.new_event_loop()
-    try:
-        signals._have_event_loop_set_handlers()
-        assert not loop._ready  # type: ignore[attr-defined]
-    finally:
-        loop.close()
-
-
 def test_a_signal_is_counted_and_goes_to_the_handler_before(signals: StopSignals) -> None:
     received: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
     signals.notice()
+    before = signals.last
     signal.raise_signal(signal.SIGTERM)
 
     assert signals.number == 1
     assert received == [signal.SIGTERM]
+    assert (before, signals.last) == (signal.SIGINT, signal.SIGTERM)
 
 
 def test_a_signal_that_a_replacing_handler_passes_on_is_counted_only(signals: StopSignals) -> None:
@@ -152,7 +144,6 @@ def test_without_a_handler_before_the_process_ends_with_its_jobs_or_at_once(
     busy: list[bool], signals: StopSignals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda *arguments: killed.append(arguments))
     guards = [Guard(each) for each in busy]
     signals.guards.update(guards)
     handler = _Handler(signals, signal.SIG_DFL)
@@ -161,9 +152,10 @@ def test_without_a_handler_before_the_process_ends_with_its_jobs_or_at_once(
         with pytest.raises(SystemExit) as ended:
             handler(signal.SIGTERM, None)
         assert ended.value.code == 143
-        assert killed == []
     else:
-        handler(signal.SIGTERM, None)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "kill", lambda *arguments: killed.append(arguments))
+            handler(signal.SIGTERM, None)
         assert killed == [(os.getpid(), signal.SIGTERM)]
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -184,10 +176,12 @@ def test_a_check_raises_when_ctrl_c_has_ended_the_main_thread(
     last: Any, lives: bool, signals: StopSignals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "last_type", last, raising=False)
-    monkeypatch.setattr(threading, "main_thread", lambda: SimpleNamespace(is_alive=lambda: lives))
-    check = signals.checker()
-    if last is KeyboardInterrupt and not lives:
-        with pytest.raises(RunInterruptedException):
+    check, raised = signals.checker(), False
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "main_thread", lambda: SimpleNamespace(is_alive=lambda: lives))
+        try:
             check()
-    else:
-        check()
+        except RunInterruptedException:
+            raised = True
+
+    assert raised is (last is KeyboardInterrupt and not lives)

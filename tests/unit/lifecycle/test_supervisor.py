@@ -27,6 +27,7 @@ class Guarded:
     """A step of each guard, and what becomes of them."""
 
     def __init__(self) -> None:
+        self.before = set(threading.enumerate())
         self.clock = Clock()
         self.world = World(self.clock)
         self.steps = {guard: self.step(guard) for guard in Guard}
@@ -54,7 +55,8 @@ class Guarded:
             assert not thread.is_alive()
 
     def threads(self) -> list[threading.Thread]:
-        return [thread for thread in threading.enumerate() if thread.name == "zenml-azureml-supervisor"]
+        new = set(threading.enumerate()) - self.before
+        return [thread for thread in new if thread.name == "zenml-azureml-supervisor"]
 
     def release(self) -> None:
         for step in self.world.executions.guarded():

@@ -20,7 +20,6 @@ from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.settings.step_plan import plan_of
 
-
 #: So many pauses are a wait without an end.
 MOST_PAUSES = 100_000
 
