@@ -301,7 +301,7 @@ def test_a_line_stands_alone_and_is_no_longer_than_a_pipe_takes_at_once(log: Pat
     assert len(log.read_bytes()) == loop._MOST_BYTES
 
 
-def test_a_pipe_that_nobody_reads_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_without_a_reader_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     while True:
@@ -309,7 +309,7 @@ def test_a_pipe_that_nobody_reads_is_not_waited_for(monkeypatch: pytest.MonkeyPa
             os.write(writer, b"x" * 65_536)
         except BlockingIOError:
             break
-    os.set_blocking(writer, True)  # a write would now wait for ever
+    os.set_blocking(writer, True)  # a write would now wait without an end
     waited: list[int] = []
 
     class Poll:

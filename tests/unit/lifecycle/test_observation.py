@@ -101,7 +101,7 @@ def test_an_end_that_is_no_reason_to_submit_again_costs_no_question(monkeypatch:
     ("seconds", "reason"),
     [(None, RetryReason.QUEUE_TIMEOUT), (119, RetryReason.QUEUE_TIMEOUT), (120, None), (3600, None)],
 )
-def test_a_job_that_ran_for_long_before_it_was_cancelled_was_cancelled_by_somebody_else(
+def test_a_job_that_ran_for_long_before_it_was_cancelled_was_cancelled_by_another_client(
     seconds: int | None, reason: RetryReason | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: False)

@@ -1,4 +1,4 @@
-"""The submission of a step: what is sent, what is published, and what becomes of a job that nobody would wait for."""
+"""The submission of a step: what is sent and published, and what becomes of a job that no caller would wait for."""
 
 from __future__ import annotations
 
