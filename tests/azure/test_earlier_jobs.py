@@ -171,11 +171,14 @@ def test_a_retry_whose_earlier_job_this_process_has_seen_end_costs_no_request(wo
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_an_unfinished_job_is_cancelled_and_has_ended_before_the_step_is_submitted(world: World, listed: bool) -> None:
+def test_an_unfinished_job_is_cancelled_and_has_ended_before_the_step_is_submitted(
+    world: World, listed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     name = world.submit(job_name_of(world.first.id), listed=listed)
 
     world.end()()
 
+    assert f"The Azure ML job `{name}` has ended: Canceled." in caplog.messages
     assert status(world.arm, name) == "Canceled"
     assert world.clock.now < IN_FLIGHT.total_seconds()  # a step that has an unfinished job submits no further one
 
@@ -463,3 +466,15 @@ def test_only_a_job_that_is_held_open_may_run_beside_the_next_one(
 
     is_held = minutes > 0 and report is BY_CODE and wants_hold
     assert status(world.arm, name) == ("Running" if is_held else "Canceled")
+
+
+def test_the_ends_of_so_many_steps_are_remembered_and_no_more(world: World) -> None:
+    first = [
+        SimpleNamespace(id=uuid4(), name=f"step-{number}", pipeline_run_id=RUN, version=1) for number in range(300)
+    ]
+    for step_run in first:
+        world.earlier_jobs.note_end(step_run)  # type: ignore[arg-type]
+
+    remembered = world.earlier_jobs._ended
+    assert list(remembered) == [(RUN, step_run.name) for step_run in first[-256:]]
+    assert remembered[RUN, "step-299"] == {first[-1].id}

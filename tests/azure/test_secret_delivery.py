@@ -513,3 +513,61 @@ def test_the_secrets_that_are_left_are_those_of_the_workspaces_jobs(bench: Bench
     assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"one", "two"}
     bench.workspace.drop_secret("one")
     assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"two"}
+
+
+def test_a_further_job_has_the_secrets_of_the_one_before_again(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit(environment_variables={"MY_PASSWORD": "swordfish", "EPOCHS": "3"})
+    spec = bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+    variables = {**VARIABLES, "MY_PASSWORD": "swordfish", "EPOCHS": "3"}
+    assert spec.environment_variables == variables, "and nothing of the vault"
+    assert spec.command == "python train.py"
+    assert spec.tags["zenml_step_run_id"] == "job"
+    assert "zenml_vault_secret" not in spec.tags
+    assert spec.secret_names == {"ZENML_STORE_API_TOKEN", "MY_PASSWORD"}
+    assert spec.certain_secret_names == {"ZENML_STORE_API_TOKEN", "MY_PASSWORD"}
+    assert spec.secret_tags == {"zenml_step_run_id": "job"}
+
+
+def test_a_variable_that_was_in_a_vault_goes_to_a_vault_again_whatever_its_name(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit(variables={"ZENML_STORE_API_TOKEN": "hush-hush"})
+    bench.vault.secrets["job"][0].value = json.dumps({"COLOUR": "blue"})
+    spec = bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+    assert spec.environment_variables == {"COLOUR": "blue"}
+    assert spec.secret_names == {"COLOUR"}
+    assert spec.certain_secret_names == frozenset()
+
+
+def test_a_job_without_secrets_is_restored_without_a_question(bench: Bench) -> None:
+    bench.submit(variables={"EPOCHS": "3"})
+    before = len(requests_of(bench.emulator))
+    spec = bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+    assert spec.environment_variables == {"EPOCHS": "3"}
+    assert bench.asked(before) == []
+
+
+def test_secrets_that_cannot_be_read_again_are_an_error(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit()
+    bench.vault.secrets["job"][0].value = "no JSON"
+    with pytest.raises(AzureMLError, match="does not contain environment variables"):
+        bench.workspace.spec_from_job("job", "zenml_step_run_id")
+    del bench.vault.secrets["job"]
+    with pytest.raises(AzureMLError, match="read the job's secrets"):
+        bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+
+def test_a_secret_of_a_job_is_read_from_key_vaults_only(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit()
+    job = bench.job()
+    job["environmentVariables"]["ZENML_AZUREML_JOB_VAULT_SECRET"] = f"{bench.emulator.base_url}/secrets/job"
+    before = len(requests_of(bench.emulator))
+    with pytest.raises(AzureMLError, match="not in a known key vault"):
+        bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+    assert ("GET", "job") not in bench.asked(before)

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.mutation.accepted import ACCEPTED
 from tests.mutation.lines import FOLDER
 from tests.mutation.mutate import Mutation, mutations
 from tests.mutation.record import lines_of_tests
-from tests.mutation.targets import PACKAGE, ROOT, TARGETS, TESTS
+from tests.mutation.targets import IN_PROCESSES, PACKAGE, ROOT, TARGETS, TESTS
 from tests.mutation.workplace import Workplace
 
 #: Of the mutants, so many have to be noticed.
@@ -57,7 +57,12 @@ def main() -> int:
         if not recorded.exists():
             _record(recorded, options.workers)
         executed, durations = lines_of_tests(recorded), _durations(recorded)
-        drawn = [mutant for seed in options.seeds for mutant in _draw(seed, options.number, executed, durations)]
+        every = [(module, each) for module in TARGETS for each in mutations((PACKAGE / module).read_text())]
+        drawn = [
+            Mutant(module, mutation, *_tests(module, executed[module], mutation, durations))
+            for seed in options.seeds
+            for module, mutation in _draw(seed, options.number, every)
+        ]
         mutants = list({str(mutant): mutant for mutant in drawn}.values())
         results = _try_all(mutants, Path(folder), options.workers, options.results and Path(options.results))
     return _report(results, options.seeds)
@@ -87,25 +92,30 @@ def _durations(folder: Path) -> dict[str, float]:
     durations = {}
     for case in Tree.parse(folder / "durations.xml").iter("testcase"):
         if not len(case) and "classname" in case.attrib:  # an interrupted run has some without
-            path = case.attrib["classname"].replace(".", "/") + ".py"
-            durations[f"{path}::{case.attrib['name']}"] = float(case.attrib["time"])
+            durations[f"{_file_of(case.attrib['classname'])}::{case.attrib['name']}"] = float(case.attrib["time"])
     return durations
 
 
-def _draw(
-    seed: str, number: int, executed: Mapping[str, Mapping[int, set[str]]], durations: Mapping[str, float]
-) -> list[Mutant]:
-    """Draw mutants by a seed: of all lines alike, whatever module they are in."""
-    every = [(module, mutation) for module in TARGETS for mutation in mutations((PACKAGE / module).read_text())]
-    drawn = random.Random(seed).sample(every, min(number, len(every)))
-    return [Mutant(module, mutation, *_tests(executed[module], mutation, durations)) for module, mutation in drawn]
+def _file_of(names: str) -> str:
+    """Return the file, and the class if there is one, of dotted names, as ids of tests have them."""
+    path, classes = names.replace(".", "/"), ""
+    while path and not (ROOT / f"{path}.py").exists():
+        path, _, name = path.rpartition("/")
+        classes = f"::{name}{classes}"
+    return f"{path}.py{classes}"
+
+
+def _draw(seed: str, number: int, every: Sequence[tuple[str, Mutation]]) -> list[tuple[str, Mutation]]:
+    """Draw mutations by a seed: of all lines alike, whatever module they are in."""
+    return random.Random(seed).sample(every, min(number, len(every)))
 
 
 def _tests(
-    executed: Mapping[int, set[str]], mutation: Mutation, durations: Mapping[str, float]
+    module: str, executed: Mapping[int, set[str]], mutation: Mutation, durations: Mapping[str, float]
 ) -> tuple[tuple[str, ...], float]:
     """Return the tests that execute the lines of a mutation, the quickest first, and how long they take."""
     found = {test for line in mutation.lines for test in executed.get(line, ()) if test in durations}
+    found |= {test for test in durations if test.startswith(IN_PROCESSES.get(module, ()))}
     tests: list[str] = []
     seconds = 0.0
     for test in sorted(found, key=lambda test: durations[test]):
@@ -129,6 +139,7 @@ def _try_all(mutants: list[Mutant], folder: Path, workers: int, kept: Path | Non
         while True:
             with lock:
                 if not waiting:
+                    workplace.close()
                     return
                 mutant = waiting.pop()
             began = time.monotonic()

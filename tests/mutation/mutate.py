@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Change = Callable[[], None]
@@ -43,15 +43,25 @@ class Mutation:
         line: Where it is, from 1.
         function: The innermost function there.
         what: What is changed, for a report.
-        source: The whole module with it.
         lines: The lines that a test has to execute to notice it.
+        number: Its number among the module's, from 0.
+        original: The module without it.
     """
 
     line: int
     function: str
     what: str
-    source: str
     lines: range
+    number: int
+    original: str = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """The whole module with it."""
+        tree = ast.parse(self.original)
+        *_, change = list(_sites(tree))[self.number]
+        change()
+        return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def mutations(source: str) -> Iterator[Mutation]:
@@ -60,17 +70,9 @@ def mutations(source: str) -> Iterator[Mutation]:
     Args:
         source: The module.
     """
-    number = 0
-    while True:
-        tree = ast.parse(source)
-        sites = list(_sites(tree))
-        if number >= len(sites):
-            return
-        function, node, what, change = sites[number]
+    for number, (function, node, what, _) in enumerate(_sites(ast.parse(source))):
         first, last = node.lineno, getattr(node, "end_lineno", node.lineno) or node.lineno
-        change()
-        number += 1
-        yield Mutation(first, function, what, ast.unparse(ast.fix_missing_locations(tree)), range(first, last + 1))
+        yield Mutation(first, function, what, range(first, last + 1), number, source)
 
 
 def _sites(tree: ast.Module) -> Iterator[Found]:

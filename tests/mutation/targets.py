@@ -58,3 +58,10 @@ TARGETS = (
 
 #: Tests that execute them. Those of the documents, of containers and of whole demos are too slow for what they add.
 TESTS = ("tests/unit", "tests/azure", "tests/cli", "tests/e2e")
+
+#: Tests that run modules in a Python of their own, where no line is noted: they count for all lines of those modules.
+IN_PROCESSES = {
+    "lifecycle/stop_signals.py": ("tests/unit/lifecycle/test_stop_signals.py",),
+    "lifecycle/supervisor.py": ("tests/unit/lifecycle/test_supervisor_at_exit.py",),
+    "in_job/watcher/loop.py": ("tests/unit/in_job/test_watcher.py", "tests/unit/in_job/test_watched_step.py"),
+}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.mutation.mutate import Mutation
 from tests.mutation.targets import ROOT
@@ -23,8 +27,8 @@ TEST_TIMEOUT = 60
 #: Seconds that starting takes, and how many times as long as recorded the tests may take, on a busy machine.
 _STARTING, _SLOWER = 120.0, 5.0
 
-#: What pytest prints of a test that has taken too long.
-_TIMED_OUT = "Timeout"
+#: What pytest prints of a test that has taken too long: in the main thread, and beside it.
+_TIMED_OUT = ("from pytest-timeout", "+ Timeout +")
 
 
 class Workplace:
@@ -44,6 +48,9 @@ class Workplace:
             else:
                 shutil.copy2(source, folder / name)
         self._python = _environment(folder)
+        # The runs write no compiled code: that of one mutant could be taken for another's.
+        subprocess.run([self._python, "-m", "compileall", "-q", "src", "tests"], cwd=folder, check=False)
+        self._warm: subprocess.Popen[str] | None = None
 
     def notices(self, module: str, mutation: Mutation, tests: Sequence[str], seconds: float) -> str:
         """Run tests with a mutation; return `killed`, `survived` or `timeout`.
@@ -55,37 +62,69 @@ class Workplace:
             seconds: What they take without it.
         """
         path = self.folder / "src" / "zenml_azureml" / module
-        original = path.read_bytes()
+        original, times = path.read_bytes(), path.stat()
         path.write_text(mutation.source)
         try:
             return self._run(tests, _STARTING + _SLOWER * seconds)
         finally:
             path.write_bytes(original)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what is compiled of it is valid again
+
+    def close(self) -> None:
+        """End the process that forks the runs."""
+        if self._warm is not None:
+            self._warm.kill()
+            self._warm.communicate()
+            self._warm = None
 
     def _run(self, tests: Sequence[str], seconds: float) -> str:
         names, printed = self.folder / "tests.txt", self.folder / "printed.txt"
         names.write_text("\n".join(tests))
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout", str(TEST_TIMEOUT)]
-        with printed.open("wb") as output:
-            process = subprocess.Popen(
-                [self._python, "-B", "-m", "pytest", *options, f"@{names}"],
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout", str(TEST_TIMEOUT), f"@{names}"]
+        code = self._fork({"arguments": options, "printed": str(printed)}, seconds)
+        if code is None:
+            return "timeout"
+        said = printed.read_text(errors="replace")
+        if code == pytest.ExitCode.USAGE_ERROR and "not found" in said:
+            raise LookupError(f"The recording names tests that do not exist:\n{said}")
+        if code == pytest.ExitCode.OK:
+            return "survived"
+        return "timeout" if any(words in said for words in _TIMED_OUT) else "killed"
+
+    def _fork(self, asked: dict[str, object], seconds: float) -> int | None:
+        """Have pytest run in a process of its own; return its exit code, None if it took too long."""
+        if self._warm is None:
+            self._warm = subprocess.Popen(
+                [self._python, "-B", "-m", "tests.mutation.warm"],
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
                 start_new_session=True,
             )
-            try:
-                code = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                return "timeout"
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # also what a mutant has left running
-                process.wait()
-        if code == 0:
-            return "survived"
-        return "timeout" if _TIMED_OUT in printed.read_text(errors="replace") else "killed"
+        assert self._warm.stdin is not None
+        assert self._warm.stdout is not None
+        self._warm.stdin.write(json.dumps(asked) + "\n")
+        self._warm.stdin.flush()
+        process, late = int(self._warm.stdout.readline()), threading.Event()
+
+        def kill() -> None:
+            late.set()
+            _kill(process)
+
+        timer = threading.Timer(seconds, kill)
+        timer.start()
+        code = int(self._warm.stdout.readline())
+        timer.cancel()
+        timer.join()
+        if not late.is_set():
+            _kill(process)  # also what a mutant has left running
+        return None if late.is_set() else code
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _environment(folder: Path) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from zenml_azureml.lifecycle.latest_answers import LatestAnswers
 from zenml_azureml.run_store.fork_gate import ForkGate
 from zenml_azureml.run_store.server_retries import ServerRetries
 
+T = TypeVar("T")
 Request = Callable[[Callable[[], bool]], object]
 
 
@@ -99,3 +101,57 @@ def test_no_request_begins_while_a_fork_waits_for_another() -> None:
         thread.join(60)
 
     assert order == ["first", "fork", "second"]
+
+
+class Noted(threading.Condition):
+    """A condition that notes whether it is met when it is waited for, and waits for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met: list[bool] = []
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        found = predicate()
+        self.met.append(bool(found))
+        return found
+
+
+@pytest.fixture
+def gate() -> tuple[ForkGate, list[bool]]:
+    gate = ForkGate()
+    gate._condition = noted = Noted()
+    return gate, noted.met
+
+
+def test_a_fork_waits_for_the_requests_inside_and_for_no_others(gate: tuple[ForkGate, list[bool]]) -> None:
+    one, met = gate
+    with one.request(), one.request():
+        one.close()
+    one.close()
+
+    assert met == [True, True, False, True]
+
+
+def test_a_request_waits_while_the_gate_is_closed(gate: tuple[ForkGate, list[bool]]) -> None:
+    one, met = gate
+    one.close()
+    with one.request():
+        pass
+    one.open()
+    with one.request():
+        pass
+
+    assert met == [True, False, True]
+
+
+def test_a_forked_child_has_an_open_gate_and_no_requests(gate: tuple[ForkGate, list[bool]]) -> None:
+    one, _ = gate
+    with one.request():
+        one.close()
+        one.renew()
+        one._condition = noted = Noted()
+        with one.request():
+            pass
+        one.close()
+
+    assert noted.met == [True, True]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from textwrap import dedent
 
+import pytest
+
+from tests.mutation.__main__ import _file_of, _tests
 from tests.mutation.mutate import mutations
 
 SOURCE = dedent(
@@ -50,3 +53,24 @@ def test_a_mutation_changes_one_thing_and_names_its_lines() -> None:
         assert mutation.line in mutation.lines
     (removed,) = [mutation for mutation in mutations(SOURCE) if mutation.what == "removes `cancel(job)`"]
     assert removed.source == ast.unparse(ast.parse(SOURCE)).replace("cancel(job)", "pass")
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ("tests.unit.test_mutations", "tests/unit/test_mutations.py"),
+        ("tests.unit.lifecycle.test_life_of_a_step.TestLife", "tests/unit/lifecycle/test_life_of_a_step.py::TestLife"),
+    ],
+)
+def test_a_recorded_test_has_the_id_that_pytest_knows_it_by(names: str, found: str) -> None:
+    assert _file_of(names) == found
+
+
+def test_the_tests_of_a_module_in_processes_of_their_own_meet_each_of_its_mutants() -> None:
+    module, quick = "lifecycle/stop_signals.py", "tests/unit/lifecycle/test_stop_signals.py::test_one"
+    mutation = next(mutations(SOURCE))
+    durations = {quick: 2.0, "tests/unit/test_a.py::test_line": 1.0, "tests/unit/test_b.py::test_other": 1.0}
+    executed = {mutation.line: {"tests/unit/test_a.py::test_line", "tests/unit/test_c.py::test_that_failed"}}
+
+    assert _tests(module, executed, mutation, durations) == (("tests/unit/test_a.py::test_line", quick), 3.0)
+    assert _tests("lifecycle/other.py", executed, mutation, durations) == (("tests/unit/test_a.py::test_line",), 1.0)

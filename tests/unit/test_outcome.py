@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -11,7 +12,8 @@ import pytest
 from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
-from zenml_azureml.lifecycle.outcome import conclude, job_failure
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.outcome import account_without_server, conclude, job_failure, overdue
 from zenml_azureml.run_store import step_runs
 
 KILLED = (
@@ -65,3 +67,92 @@ def test_a_cancel_from_here_adds_nothing_to_what_the_step_has_reported(
 
     assert error is not None
     assert added == ([] if because else [str(error)])
+
+
+BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+STEP_RUN = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=None)))
+
+
+def job_with(status: str, details: RunDetails | None = None, error: AzureMLError | None = None) -> JobHandle:
+    job = JobHandle("job", status=status, details=details)
+    job.settle(error)
+    return job
+
+
+@pytest.mark.parametrize(
+    ("job", "account"),
+    [
+        (job_with("Failed", RunDetails("Failed", {}, error="no disk")), "The Azure ML job of step `train` failed"),
+        (job_with("Canceled"), "The Azure ML job of step `train` was cancelled."),
+        (job_with("Completed"), "The Azure ML job of step `train` has completed."),
+        (job_with("Running"), "The Azure ML job of step `train` has the status Running."),
+        (job_with(""), "The Azure ML job of step `train` has the status unknown."),
+        (job_with("Completed", error=AzureMLError("It is gone.")), "It is gone."),
+    ],
+)
+def test_the_account_of_an_end_needs_no_server(job: JobHandle, account: str) -> None:
+    error = account_without_server(job, STEP_RUN, "", "1. preempted")
+
+    assert str(error).startswith(account)
+    assert str(error).endswith("\n1. preempted")
+
+
+@pytest.mark.parametrize(
+    ("details", "because", "account"),
+    [
+        (RunDetails("Canceled", {}), "", "was cancelled before it started."),
+        (RunDetails("Canceled", {}, started=BEGAN), "", "was cancelled."),
+        (None, "", "was cancelled."),
+        (RunDetails("Canceled", {}), "the run was stopped", "was cancelled: the run was stopped."),
+    ],
+)
+def test_a_cancelled_job_says_whether_it_had_started(details: RunDetails | None, because: str, account: str) -> None:
+    error = account_without_server(job_with("Canceled", details), STEP_RUN, because)
+
+    assert str(error).splitlines()[0] == f"The Azure ML job of step `train` {account}"
+
+
+@pytest.mark.parametrize("has_reported", [True, False])
+@pytest.mark.parametrize(("status", "published"), [("Failed", "failure"), ("Canceled", "stop")])
+def test_an_end_is_published_unless_the_step_has_reported_its_own(
+    has_reported: bool, status: str, published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[tuple[str, str]] = []
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step: has_reported)
+    monkeypatch.setattr(step_runs, "reported_failure", lambda _id: "")
+    for name, what in (("publish_failure", "failure"), ("publish_stopped", "stop"), ("add_to_report", "addition")):
+        monkeypatch.setattr(step_runs, name, lambda _step, error, what=what: happened.append((what, str(error))))
+    error = conclude(job_with(status), STEP_RUN)
+
+    assert happened == [("addition" if has_reported else published, str(error))]
+
+
+@pytest.mark.parametrize("command", [None, ["true"]])
+@pytest.mark.parametrize("has_reported", [True, False])
+def test_a_completed_job_is_a_success_unless_its_function_never_reported_it(
+    command: Any, has_reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[str] = []
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step: has_reported)
+    monkeypatch.setattr(step_runs, "publish_failure", lambda _step, error: published.append(error.summary))
+    step_run = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=command)))
+    error = conclude(job_with("Completed"), step_run)
+
+    assert (error is None) is (command is not None or has_reported)
+    assert published == ([] if error is None else [error.summary])
+
+
+@pytest.mark.parametrize(
+    ("status", "limit", "is_late"),
+    [
+        ("Queued", 60, True),
+        ("Queued", 61, False),
+        ("Queued", None, False),
+        ("Preparing", 59, True),
+        ("Running", 1, False),
+    ],
+)
+def test_a_job_is_overdue_when_it_has_waited_for_its_limit(status: str, limit: int | None, is_late: bool) -> None:
+    job = JobHandle("job", status=status, waited=timedelta(seconds=60))
+
+    assert (overdue(job, None if limit is None else timedelta(seconds=limit)) is not None) is is_late

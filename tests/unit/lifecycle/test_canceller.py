@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests.unit.lifecycle.world import Clock, World
-from zenml_azureml.lifecycle.canceller import FINISHING
+from zenml_azureml.lifecycle.canceller import FINISHING, SUBMIT_LAG
 from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.run_store import step_runs
 
@@ -205,3 +205,32 @@ def test_the_log_of_a_job_that_is_being_cancelled_is_not_shown(monkeypatch: pyte
 
     assert len(watched) > 1
     assert all(watched)
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_cancellation_that_is_not_confirmed_is_said_with_the_command_that_repeats_it(
+    is_confirmed: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = world_with(monkeypatch, lambda _: set())
+    if not is_confirmed:
+        monkeypatch.setattr(world.jobs, "cancel", lambda _step: True)  # accepted, and the job runs on
+    world.canceller.end([world.step])
+
+    said = [message for message in caplog.messages if "az ml job cancel --name zenml-1" in message]
+    assert len(said) == (0 if is_confirmed else 1)
+    assert ("The Azure ML job `zenml-1` has ended: Canceled." in caplog.messages) is is_confirmed
+
+
+@pytest.mark.parametrize("was_made", [True, False])
+def test_a_job_that_azure_does_not_know_is_looked_for_and_said_if_it_was_made(
+    was_made: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = world_with(monkeypatch, lambda _: set())
+    monkeypatch.setattr(world.jobs, "cancel", lambda _step: False)
+    if was_made:
+        world.step_run.run_metadata[step_runs.JOB_NAME_KEY] = "zenml-1"
+    world.canceller.end([world.step])
+
+    assert world.time.now == (SUBMIT_LAG.total_seconds() if was_made else 0)
+    assert ["does not exist" in message for message in caplog.messages] == ([True] if was_made else [])
+    assert world.step.cancelling is None, "so that another caller tries again"

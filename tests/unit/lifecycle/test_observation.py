@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from tests.unit.lifecycle.world import Clock, World
-from zenml_azureml.lifecycle.observation import event_of
-from zenml_azureml.lifecycle.state import Event, JobOver, JobQueued, JobRuns, StepPhase, StepState
+from zenml_azureml.azure.jobs.run_history import RunDetails
+from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.observation import CANCEL_AGAIN, event_of, event_of_end
+from zenml_azureml.lifecycle.recovery import RetryReason
+from zenml_azureml.lifecycle.state import (
+    CancelHadNoEffect,
+    Event,
+    JobEnded,
+    JobLost,
+    JobOver,
+    JobQueued,
+    JobRuns,
+    StepPhase,
+    StepState,
+)
+from zenml_azureml.run_store import step_runs
+
+BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +49,82 @@ def test_an_unfinished_job_means_for_its_step(phase: StepPhase, status: str, eve
     world.jobs.job.status = status
 
     assert event_of(world.step, world.jobs.job, 0.0) == event
+
+
+@pytest.mark.parametrize(("waited", "event"), [(-0.001, None), (0.0, CancelHadNoEffect()), (1.0, CancelHadNoEffect())])
+def test_a_cancel_is_without_effect_after_a_minute(waited: float, event: Event | None) -> None:
+    world = World(Clock())
+    world.step.state = StepState(StepPhase.MOVING, world.step.state.attempts)
+    world.step.cancelled_at = 1000.0
+    world.jobs.job.status = "Queued"
+
+    assert event_of(world.step, world.jobs.job, 1000.0 + CANCEL_AGAIN.total_seconds() + waited) == event
+
+
+def end_of(world: World, details: RunDetails | None, status: str = "Failed", *, is_stopped: bool = False) -> JobEnded:
+    world.jobs.job.details = details
+    world.jobs.end(status)
+    event = event_of_end(world.step, world.jobs.job, is_stopped=is_stopped)
+    assert isinstance(event, JobEnded)
+    return event
+
+
+PREEMPTED = RunDetails("Failed", {}, error="The node was preempted.", started=BEGAN, ended=BEGAN + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("max_preemptions", [0, 1])
+@pytest.mark.parametrize("is_stopped", [True, False])
+@pytest.mark.parametrize("has_reported", [True, False])
+def test_a_preempted_step_may_be_submitted_again_unless_it_is_stopped_or_has_reported_its_end(
+    max_preemptions: int, is_stopped: bool, has_reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: has_reported)
+    event = end_of(World(Clock(), max_preemptions=max_preemptions), PREEMPTED, is_stopped=is_stopped)
+
+    assert event.may_resubmit is (max_preemptions > 0 and not is_stopped and not has_reported)
+    assert event.attempt.reason is RetryReason.PREEMPTED
+    assert event.attempt.says == "The node was preempted."
+    assert (event.attempt.started, event.attempt.ended) == (PREEMPTED.started, PREEMPTED.ended)
+    assert event.phase is StepPhase.FAILED
+
+
+def test_an_end_that_is_no_reason_to_submit_again_costs_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: pytest.fail("the server is asked"))
+
+    event = end_of(World(Clock()), RunDetails("Failed", {}, error="ValueError: no number"))
+    assert (event.attempt.reason, event.may_resubmit) == (None, False)
+    event = end_of(World(Clock()), None, "Completed")
+    assert (event.phase, event.attempt.ended) == (StepPhase.SUCCEEDED, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [(None, RetryReason.QUEUE_TIMEOUT), (119, RetryReason.QUEUE_TIMEOUT), (120, None), (3600, None)],
+)
+def test_a_job_that_ran_for_long_before_it_was_cancelled_was_cancelled_by_another_client(
+    seconds: int | None, reason: RetryReason | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: False)
+    world = World(Clock())
+    world.step.state = replace(
+        world.step.state, attempts=(replace(world.step.state.attempt, reason=RetryReason.QUEUE_TIMEOUT),)
+    )
+    began = None if seconds is None else BEGAN
+    ended = BEGAN + timedelta(seconds=seconds or 0)
+    event = end_of(world, RunDetails("Canceled", {}, started=began, ended=ended), "Canceled")
+
+    assert event.attempt.reason is reason
+    assert event.phase is StepPhase.STOPPED
+
+
+def test_a_cancelled_job_that_was_not_late_is_no_reason_to_submit_again() -> None:
+    event = end_of(World(Clock()), RunDetails("Canceled", {}), "Canceled")
+
+    assert event.attempt.reason is None
+
+
+def test_a_job_that_can_no_longer_be_watched_is_lost() -> None:
+    world, error = World(Clock()), AzureMLError("It is gone.")
+    world.jobs.job.settle(error)
+
+    assert event_of_end(world.step, world.jobs.job, is_stopped=False) == JobLost(error)

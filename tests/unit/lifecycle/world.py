@@ -20,25 +20,35 @@ from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.settings.step_plan import plan_of
 
+#: So many pauses are a wait without an end.
+MOST_PAUSES = 100_000
+
 
 class Clock:
     """Time that passes only where it is waited for; `happens` is what happens meanwhile."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.pauses = 0
         self.happens: Callable[[float], None] = lambda now: None
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        self._count()
         self.now += seconds
         self.happens(self.now)
 
     def wait(self, event: threading.Event, seconds: float | None) -> bool:
+        self._count()
         if not event.is_set():
             self.sleep(seconds or 0)
         return event.is_set()
+
+    def _count(self) -> None:
+        self.pauses += 1
+        assert self.pauses < MOST_PAUSES, "it waits without an end"
 
 
 class Jobs:
@@ -106,7 +116,8 @@ class World:
         self.step.state = StepState(StepPhase.QUEUED, (Attempt(0, "zenml-1", place="serverless compute"),))
         jobs = cast("Any", self.jobs)
         self.canceller = Canceller(jobs, time)
-        publisher, checks = Publisher(uuid4(), self.executions, jobs, time), StepChecks(self.executions, time)
+        self.publisher = publisher = Publisher(uuid4(), self.executions, jobs, time)
+        self.checks = checks = StepChecks(self.executions, time)
         self.executor = ActionExecutor(
             self.executions,
             jobs,
