@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -22,6 +22,7 @@ from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.client import Workspace
 from zenml_azureml.azure.compute.placement import Demands
 from zenml_azureml.azure.connection import WorkspaceAddress
+from zenml_azureml.clock import SYSTEM_TIME
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
@@ -29,7 +30,8 @@ from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.state import TERMINAL_STATES, Job
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
-from zenml_azureml.lifecycle.execution import StepExecution
+from zenml_azureml.lifecycle.cost_guard import CostGuard
+from zenml_azureml.lifecycle.execution import Executions, StepExecution
 from zenml_azureml.lifecycle.lineage import inputs_as_metadata, outputs_as_metadata
 from zenml_azureml.lifecycle.state import StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.step_data import PreparedData, StepData
@@ -376,7 +378,8 @@ def test_a_submission_with_missing_data_creates_no_compute_and_no_job(bench: Ben
     step = bench.step(inputs={"a": "azureml:absent:1"}, size="Standard_DS3_v2", **on("never"))
     jobs = AzureJobs(SimpleNamespace(workspace=lambda _settings: bench.workspace))
 
-    event = StepSubmitter(uuid4(), jobs).submit(step, 0, Request(no_job, lambda: None))
+    costs = CostGuard(Executions(cast("Any", None)), jobs, SYSTEM_TIME)
+    event = StepSubmitter(uuid4(), jobs, costs).submit(step, 0, Request(no_job, lambda: None))
 
     assert isinstance(event, SubmitFailed)
     assert "no version `1` of the data asset `absent`" in str(event.error)

@@ -45,7 +45,11 @@ def check_values(values: Mapping[str, Any]) -> None:
         _check_length(f"`{field}`", values.get(field) or "", longest)
     for name in values.get("environment_variables") or {}:
         _check_name("environment_variables", name, check_variable_name)
-    most = tag_keys.MOST_WITH_HOLD if values.get("hold_on_failure_minutes") else tag_keys.MOST
+    most = tag_keys.MOST
+    if values.get("hold_on_failure_minutes"):
+        most += 1
+    if values.get("max_usd") or values.get("max_usd_per_run"):
+        most += len(tag_keys.OF_COST)
     _check_tags(values.get("tags") or {}, most)
 
 
