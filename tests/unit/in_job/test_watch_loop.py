@@ -226,7 +226,7 @@ def watched(step: Step, log: Path, environment: Mapping[str, str] | None = None)
     """What a watcher writes to the log of the job."""
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
     try:
-        watch(cast("Process", step), WatchedStep(STEP_RUN, RUN), environment or ENVIRONMENT, descriptor)
+        watch(cast("Process", step), WatchedStep(STEP_RUN, RUN), environment or ENVIRONMENT, descriptor, descriptor)
     finally:
         os.close(descriptor)
     return log.read_text()

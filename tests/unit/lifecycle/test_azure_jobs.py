@@ -17,6 +17,7 @@ from zenml_azureml.azure.compute.placement import ANYWHERE, Placement
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
+from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
@@ -83,7 +84,8 @@ class Azure:
         )
         self.first, self.second = Workspace(), Workspace()
         self.jobs = AzureJobs(cast("Any", SimpleNamespace(workspace=self._workspace)))
-        self.submitter = StepSubmitter(uuid4(), self.jobs)
+        costs = CostGuard(cast("Any", None), self.jobs, Clock())
+        self.submitter = StepSubmitter(uuid4(), self.jobs, costs)
 
     def _workspace(self, settings: Any) -> Workspace:
         return self.second if settings.instance_type == "Standard_NC8as_T4_v3" else self.first
