@@ -67,7 +67,7 @@ def test_the_use_of_a_step_is_in_its_metadata_and_the_last_line_names_a_cheaper_
     (line,) = [line for line in output.splitlines() if "Use of step `train`: " in line]
     assert "peak 0.3" in line or "peak 0.4" in line or "peak 0.5" in line, line
     assert " would do, about " in line
-    assert " USD less for this run." in line
+    assert " USD less per hour." in line
     assert output.index(line) > output.index("[train] trained")
     usage = json.loads(next(line for line in output.splitlines() if line.startswith("USAGE ")).removeprefix("USAGE "))
     assert usage["memory"]["peak"] > 0.28

@@ -196,6 +196,8 @@ def test_the_words() -> None:
     line = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.8)
     saved = 0.8 * ((V100.price_per_hour or 0) - (T4.price_per_hour or 0))
     assert line.endswith(f": Standard_NC4as_T4_v3 would do, about {saved:.2f} USD less for this run")
+    short = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.001)
+    assert short.endswith(f"about {saved / 0.8:.2f} USD less per hour")
     assert last_line(usage, None, None, 1.0) == in_words(usage)
     busy = used(100, 6, of=V100, gpu=95, gpu_memory=15)
     assert last_line(busy, Ran(V100, "serverless"), (ALL, NO_LIMITS), 1.0).endswith(

@@ -27,6 +27,9 @@ logger = get_logger(__name__)
 #: The causes of failures that more memory solves, and whether it is that of a GPU.
 OUT_OF_MEMORY = {"out-of-memory": False, "gpu-out-of-memory": True}
 
+#: What a run saves is named from so many US dollars; below that, what an hour saves.
+_CENT = 0.01
+
 Offer = tuple[Sequence[VmSize], Quota]
 
 
@@ -45,10 +48,11 @@ def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float |
     advice = cheaper_size(usage, ran, *offer)
     if advice is None:
         return f"{facts}: no cheaper VM size with quota would do"
-    if hours is None:
-        saves = f"{in_usd(advice.saves_per_hour * ran.nodes)} USD less per hour"
+    per_hour = advice.saves_per_hour * ran.nodes
+    if hours is None or per_hour * hours < _CENT:
+        saves = f"{in_usd(per_hour)} USD less per hour"
     else:
-        saves = f"{in_usd(advice.saves_per_hour * ran.nodes * hours)} USD less for this run"
+        saves = f"{in_usd(per_hour * hours)} USD less for this run"
     gpu = ", without the GPU that was not used" if advice.without_gpu else ""
     return f"{facts}: {advice.size.name} would do{gpu}, about {saves}"
 
