@@ -102,7 +102,7 @@ ASSETS: dict[str, dict[str, Any]] = {
 _WITH_TOKEN = ("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/")
 
 #: Begins the paths of the page, which takes the cookie of a browser.
-_WITH_COOKIE = ("/runs/", "/_emulator/page")
+_WITH_COOKIE = ("/runs/", "/data/{asset}/", "/_emulator/page")
 
 #: A variable of a route's path, with or without its regular expression.
 VARIABLE = re.compile(r"\{(?P<name>\w+)(?::(?:[^{}]|\{\d+\})*)?\}")
@@ -261,10 +261,11 @@ def _target(emulator: Emulator, method: str, template: str, address: str, in_bro
     body: Any = ends[0] if ends else {}
     query: dict[str, str] = {"api-version": "2024-01-01-preview"}
     headers: Callable[[str, Mapping[str, str]], Mapping[str, str]]
-    if template.startswith(_WITH_TOKEN):
+    is_page = template == "/" or template.startswith(_WITH_COOKIE)
+    if template.startswith(_WITH_TOKEN) and not is_page:
         query |= {"path": "user_logs/std_log.txt"} if "/artifacts" in template else {}
         headers = lambda _path, _query: {"Authorization": f"Bearer {arm.token()}"}  # noqa: E731
-    elif template == "/" or template.startswith(_WITH_COOKIE):
+    elif is_page:
         names["workspace"] = workspace.workspace_id
         headers = lambda _path, _query: in_browser  # noqa: E731
     elif address != emulator.base_url:

@@ -86,7 +86,7 @@ def test_each_way_to_fail_is_told_with_its_cause_in_the_output_and_on_the_server
     with subtests.test("the user's exception"):
         shown = shown_for("raises", output)
         assert "The Azure ML job of step `raises` failed: ZeroDivisionError: division by zero." in shown
-        assert "Azure: Execution failed. User process 'python' exited with status code 1." in shown
+        assert "Azure: Execution failed. User process '/bin/bash' exited with status code 1." in shown
         assert "Traceback" not in shown, "the log was streamed"
         assert studio_url(jobs, "raises") in shown
         assert "Next steps: Fix the error shown in the log" in shown

@@ -82,7 +82,7 @@ def test_the_job_of_a_killed_process_is_an_orphan_once_its_step_run_is_over(
         *("job", "status", "ended", "created_at", "started_at", "ended_at", "compute", "studio_url"),
         *("subscription_id", "resource_group", "workspace", "operator"),
         *("pipeline", "run", "run_id", "step", "step_run_id", "server_id", "step_run_status"),
-        *("usd", "reserved_usd", "orphan", "reason"),
+        *("usd", "reserved_usd", "orphan", "reason", "held_until"),
     }
     (job,) = jobs_of(emulator)
     assert (left["job"], left["status"], left["ended"], left["operator"]) == (job.name, "Running", False, "azureml")

@@ -19,6 +19,7 @@ ABOUT_RETIRED_SIZES = {
     "src/zenml_azureml/emulator/services/aml/catalogue.json",
     "docs/sizes.md",
     "tests/unit/test_retired_sizes.py",
+    "tests/unit/test_size_advice.py",
     "tests/unit/test_size_choice.py",
     "tests/azure/test_placement.py",
     "tests/azure/test_sizes.py",

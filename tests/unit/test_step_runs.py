@@ -77,7 +77,7 @@ def submitted(placement: Placement, vault: str = "", studio_url: str = "") -> Su
 
 
 def test_everything_that_is_known_of_a_job_is_recorded_in_one_request(published: list[Any]) -> None:
-    cluster = Placement(ComputeTarget("gpus", "compute-cluster"), "Standard_NC6", price_per_hour=0.9)
+    cluster = Placement(ComputeTarget("gpus", "compute-cluster"), "Standard_NC4as_T4_v3", price_per_hour=0.9)
     job, step = submitted(cluster, "https://vault/secrets/one", "https://studio/1"), step_run()
     step_runs.record_job(step, COMPONENT, job, {"more": 1})
 
@@ -85,7 +85,7 @@ def test_everything_that_is_known_of_a_job_is_recorded_in_one_request(published:
         "azureml_job_name": "zenml-1",
         "azureml_job_id": "/jobs/zenml-1",
         "azureml_compute": "gpus",
-        "azureml_vm_size": "Standard_NC6",
+        "azureml_vm_size": "Standard_NC4as_T4_v3",
         "azureml_usd_per_hour_and_node": 0.9,
         "azureml_vault_secret": "https://vault/secrets/one",
         "azureml_studio_url": Uri("https://studio/1"),

@@ -356,14 +356,14 @@ class Read:
     """A watch whose log is read; what happens meanwhile is for the test."""
 
     def __init__(self, name: str, *ended: bool) -> None:
-        self.job = SimpleNamespace(name=name, phase=SimpleNamespace(ended=False), settled=False)
+        self.job = SimpleNamespace(name=name, is_over=False, settled=False)
         self.ended = list(ended)
         self.reads = 0
 
     def read_log(self) -> None:
         self.reads += 1
         if self.ended:
-            self.job.phase.ended = self.ended.pop(0)
+            self.job.is_over = self.ended.pop(0)
 
 
 def join_readers(before: set[threading.Thread]) -> None:

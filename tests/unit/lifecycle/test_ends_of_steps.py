@@ -502,7 +502,7 @@ def test_a_cost_that_cannot_be_saved_is_said_unless_the_server_is_away(
     monkeypatch.setattr(step_runs, "save_metadata", fail)
     world.jobs.end("Completed")
     assert world.publisher.conclude(world.step, world.jobs.job) is None
-    assert caplog.messages == ["Could not save the cost and the metrics of the step `train`: no JSON"]
+    assert caplog.messages == ["Could not save the cost, the metrics and the outputs of the step `train`: no JSON"]
     with pytest.raises(ServerUnavailableError, match="zenml-azureml jobs wait"):
         world.publisher.conclude(world.step, world.jobs.job)
 
