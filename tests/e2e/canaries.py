@@ -26,7 +26,7 @@ DOCKER_FORMS = (
 )
 
 #: What the required fields of the models are given, so that only the text under test is wrong.
-_REQUIRED = {"action": "stop", "cron": "0 18 * * 1-5"}
+_REQUIRED = {"action": "stop", "cron": "0 18 * * 1-5", "path": "azureml:images:1"}
 _TYPES = {AzureMLJobService: "ssh", AzureMLDistribution: "ray"}
 
 
