@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -118,7 +119,18 @@ def comparable(svg: str) -> list[str]:
     lines = ["".join(parts[x] for x in sorted(parts)).replace("\xa0", " ").strip() for _, parts in sorted(rows.items())]
     for pattern, replacement in _VARYING:
         lines = [pattern.sub(replacement, line) for line in lines]
-    return [line for line in lines if not _OF_TIMING.match(line)]
+    return [line for line in _without_use(lines) if not _OF_TIMING.match(line)]
+
+
+def _without_use(lines: Iterable[str]) -> Iterator[str]:
+    """Leave out what steps have used, which differs from machine to machine, as does the number of its lines."""
+    is_use = False
+    for line in lines:
+        is_use = is_use or line.startswith("Use of step ")
+        if not is_use:
+            yield line
+        elif line.endswith("."):
+            is_use = False
 
 
 def draw_demo() -> str:
