@@ -15,6 +15,7 @@ from tests.e2e.environments import environment_without_plugin
 pytestmark = pytest.mark.timeout(900)
 
 
+@pytest.mark.weekly
 def test_an_image_gets_the_very_commit_from_version_control(a_team: Team, tmp_path: Path) -> None:
     commit = a_team.index.commit_source()
     client = environment_without_plugin(tmp_path / "client")
