@@ -141,7 +141,7 @@ def test_the_other_views_show_computes_requests_and_faults(running: Running, pag
     views = {
         "Faults": ["status: 503", "0 of 7", "preempted", "never-matches"],
         "Computes": ["There is no compute"],
-        "Requests": ["PUT", "/jobs/"],
+        "Requests": ["PUT", "jobs/"],
         "Jobs": ["Created"],
     }
     for name, words in views.items():
