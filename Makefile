@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
 
-test: setup .venv-mlflow/.installed ## Run the tests that need nothing installed: about a quarter of an hour on two cores
+test: setup .venv-mlflow/.installed ## Run the tests that need nothing installed: about twenty minutes on two cores
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not long"
 
 test-long: setup ## Run the tests of many nodes, evictions and secrets in whole pipelines, and of `make live`

@@ -139,8 +139,8 @@ def _do(emulator: Any, what: str, workspace: str = "", **options: Any) -> object
 
 def _seed(context: Any, workspace: Any, *, prefix: str, number: int, status: str, tag: str) -> None:
     """Put in jobs as they are after a PUT, without the life that would follow."""
+    from zenml_azureml.emulator.resources import Job
     from zenml_azureml.emulator.services.aml.job_views import complete
-    from zenml_azureml.emulator.state import Job
 
     sent = {
         "command": "python -m zenml.entrypoints.entrypoint",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.arm import Arm
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 
 def running_job(arm: Arm, compute: str, name: str = "with-identity") -> Job:

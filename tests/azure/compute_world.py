@@ -17,7 +17,7 @@ from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.transport import WorkspaceTransport
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
-from zenml_azureml.emulator.state import Compute
+from zenml_azureml.emulator.resources import Compute
 from zenml_azureml.emulator.types import Json
 from zenml_azureml.specs.compute import ComputeSpec
 

@@ -20,8 +20,8 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.http.bounds import LONGEST_SECONDS
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
-from zenml_azureml.emulator.state import Job
 from zenml_azureml.specs.job import JobSpec
 
 

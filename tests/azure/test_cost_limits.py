@@ -24,7 +24,7 @@ from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.jobs.definition import timeout_of
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller

@@ -25,9 +25,9 @@ from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.clock import SYSTEM_TIME
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.resources import TERMINAL_STATES, Job
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.aml.asset_paths import find_place
-from zenml_azureml.emulator.state import TERMINAL_STATES, Job
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.cost_guard import CostGuard

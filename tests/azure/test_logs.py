@@ -24,7 +24,7 @@ from zenml_azureml.azure.logs.streamer import (
 )
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.contract.usage import MARK, MEMORY, Metric, Usage, line_of
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.azure.compute_world import World
 from zenml_azureml.azure.logs.streamer import LONGEST_LISTING_INTERVAL, LogFollower
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.safe_text import safe_log_line
 
 NAMES = ("std_log.txt", "std_log_process_1.txt", "retry_001/std_log.txt")

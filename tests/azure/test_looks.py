@@ -11,8 +11,8 @@ from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.poller import get_status_of_one, list_statuses
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.job_views import complete
-from zenml_azureml.emulator.state import Job
 
 PAGE = 20
 

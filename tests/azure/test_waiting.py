@@ -20,7 +20,7 @@ from zenml_azureml.azure.jobs.submitter import JobSubmitter
 from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.clock import SystemTime
 from zenml_azureml.emulator import Emulator, WorkspaceName
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.specs.job import JobSpec
 
 A_LONG_TIME = timedelta(seconds=30)

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from tests.contract.waiting import eventually
 from zenml_azureml.cli import main
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
+from zenml_azureml.emulator.resources import TERMINAL_STATES
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.emulator.services.storage.sas import account_of
-from zenml_azureml.emulator.state import TERMINAL_STATES
 
 HUGE = 10**9
 _NO_COUNTS: tuple[Any, ...] = (HUGE, 10**30, 2_000, 0, -1, True, 1.5, "2", [2], {})

@@ -16,7 +16,7 @@ from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.https_server import https_server
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.state import TERMINAL_STATES
+from zenml_azureml.emulator.resources import TERMINAL_STATES
 
 ENVIRONMENT = Environment(name="ours", version="1", image="python:3.12")
 

@@ -12,8 +12,8 @@ from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Job
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Job
 
 ENDS = ("Completed", "Failed", "Canceled")
 FOLDER = {"type": "uri_folder"}

@@ -15,8 +15,8 @@ from tests.contract.arm import Arm
 from tests.contract.test_roles import restrict
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator.jobs.variables import run_token
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.storage.files import part_of_job
-from zenml_azureml.emulator.state import Job
 
 
 @pytest.fixture

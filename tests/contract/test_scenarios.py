@@ -16,10 +16,10 @@ from tests.contract.waiting import eventually
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import ManualClock, SystemClock
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.resources import TERMINAL_STATES
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
-from zenml_azureml.emulator.state import TERMINAL_STATES
 
 CLUSTER = {"vmSize": "Standard_DS3_v2", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 4}}
 

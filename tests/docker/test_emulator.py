@@ -20,7 +20,7 @@ from docker import DockerClient
 from tests.contract.waiting import eventually
 from tests.docker.services import free_port
 from zenml_azureml.emulator.local import daemon, instance, shell_env
-from zenml_azureml.emulator.state import TERMINAL_STATES
+from zenml_azureml.emulator.resources import TERMINAL_STATES
 
 
 def emulator(verb: str, state: Path, *arguments: str) -> str:

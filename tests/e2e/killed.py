@@ -13,7 +13,7 @@ from uuid import UUID
 from tests.e2e.conftest import Project
 from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 STATIC = """
 from zenml.config.retry_config import StepRetryConfig

@@ -15,8 +15,8 @@ from tests.e2e.every_key import AS_DOCUMENTED, EVERY_KEY
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.state import Job
 
 REGISTER = """
 import sys

@@ -11,9 +11,9 @@ from tests.e2e.conftest import Project
 from tests.e2e.killed import jobs_of
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.jobs.definition import timeout_of
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.scenarios.armed import Armed
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job
 
 PIPELINE = """
 import json

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 
 @pytest.fixture

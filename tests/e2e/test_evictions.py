@@ -15,9 +15,9 @@ from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from tests.e2e.killed import jobs_of
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.scenarios.armed import Armed
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job
 
 pytestmark = pytest.mark.long
 

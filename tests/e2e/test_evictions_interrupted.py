@@ -14,9 +14,9 @@ from tests.e2e.killed import ask, azureml, jobs_of, statuses
 from tests.e2e.test_killed_orchestrator import restarted
 from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.scenarios.armed import Armed
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job
 
 pytestmark = pytest.mark.long
 

@@ -15,9 +15,9 @@ from tests.conftest import point_clients_at
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.scenarios.armed import Armed
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job
 
 FAILING = """
 import json, os

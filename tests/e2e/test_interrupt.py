@@ -14,7 +14,7 @@ from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
 from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 
 LONG = """
 from zenml.config.retry_config import StepRetryConfig

@@ -23,9 +23,9 @@ from tests.e2e.test_secrets import every_log
 from tests.e2e.warm import Process
 from tests.e2e.zenml_server import ZenMLServer, zenml_server
 from zenml_azureml.emulator import Emulator, WorkspaceName
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
-from zenml_azureml.emulator.state import Job
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -12,8 +12,8 @@ from tests.e2e.conftest import Project
 from tests.e2e.killed import DYNAMIC, STATIC, ask, database, jobs_of, statuses
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.process.job_folder import JobFolder
-from zenml_azureml.emulator.state import Job
 
 #: What a process that was started in the place of the killed one has to begin with, and its last words: it is killed
 #: too, so that it does not end the job when it exits.

@@ -78,7 +78,7 @@ def _has_ended(state: Path, job: str) -> bool:
     import requests
 
     from zenml_azureml.emulator.local import daemon
-    from zenml_azureml.emulator.state import TERMINAL_STATES
+    from zenml_azureml.emulator.resources import TERMINAL_STATES
 
     running = daemon.find(state)
     if running is None:

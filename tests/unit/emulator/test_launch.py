@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.launch import build_launch, substitute_bindings
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Job
 from zenml_azureml.emulator.services.aml.job_views import complete
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

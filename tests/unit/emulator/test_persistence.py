@@ -21,18 +21,10 @@ from zenml_azureml.emulator.local.state_folder import StateFolderError, claim
 from zenml_azureml.emulator.persistence.database import FILE
 from zenml_azureml.emulator.persistence.journal import Journal
 from zenml_azureml.emulator.persistence.restore import Kept, start_empty
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Compute, Datastore, Job, Operation
 from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
-from zenml_azureml.emulator.state import (
-    AssetContainer,
-    AssetVersion,
-    Compute,
-    Datastore,
-    Job,
-    Operation,
-    Store,
-    Workspace,
-)
+from zenml_azureml.emulator.state import Store, Workspace
 
 #: A disk in memory, if there is one: a test makes hundreds of databases.
 MEMORY = next((path for path in ("/dev/shm",) if os.access(path, os.W_OK)), None)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import timestamp
-from zenml_azureml.emulator.state import Compute
+from zenml_azureml.emulator.resources import Compute
 
 
 def routes() -> list[web.RouteDef]:

@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from zenml_azureml.emulator.jobs.definition import environment_of
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.base import BuildContext
 from zenml_azureml.emulator.services.aml.asset_paths import find_place, version_of
 from zenml_azureml.emulator.services.aml.places import AssetPathError
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: Source: Microsoft's description of the API, `BuildContext.dockerfilePath`.
 _DOCKERFILE = "Dockerfile"

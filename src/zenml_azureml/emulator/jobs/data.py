@@ -11,10 +11,11 @@ from zenml_azureml.emulator.jobs.data_errors import DataAccessError, data_failur
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.layout import data_folder
 from zenml_azureml.emulator.local.private_files import inside, shown
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.asset_paths import find_place, output_place
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.aml.places import AssetPathError, Place
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Types of inputs and outputs that are models.

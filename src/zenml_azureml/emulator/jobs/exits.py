@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from zenml_azureml.emulator.state import Job
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.types import Json
 
 

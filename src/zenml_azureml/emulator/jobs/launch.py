@@ -17,10 +17,11 @@ from zenml_azureml.emulator.jobs.variables import (
     identity_variables,
     mlflow_variables,
 )
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.services.aml import kubernetes
 from zenml_azureml.emulator.services.aml.catalogue import VmSize, catalogue
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: VM size of a serverless job that names none. Guess: it was not recorded.
 _SERVERLESS_SIZE = "Standard_DS3_v2"

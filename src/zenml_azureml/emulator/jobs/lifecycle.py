@@ -22,12 +22,13 @@ from zenml_azureml.emulator.jobs.service_marks import show_running
 from zenml_azureml.emulator.jobs.staging import finish, remove_inputs, stage
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
+from zenml_azureml.emulator.resources import Compute, Job
 from zenml_azureml.emulator.runtimes.base import JobEnd, RunningJob
 from zenml_azureml.emulator.scenarios.catalogue import SCENARIOS
 from zenml_azureml.emulator.scenarios.effects import interrupt_running, interrupt_waiting
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
 from zenml_azureml.emulator.services.aml import kubernetes, serverless
-from zenml_azureml.emulator.state import Compute, Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: Seconds between two checks for a free node.
 _QUEUE_INTERVAL = 0.2

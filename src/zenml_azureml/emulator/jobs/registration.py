@@ -6,8 +6,9 @@ from typing import Literal
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.jobs.data import MODELS, JobData
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.asset_paths import register
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 
 def register_outputs(context: Context, workspace: Workspace, job: Job, data: JobData) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from zenml_azureml.emulator.jobs.definition import compute_name
-from zenml_azureml.emulator.state import Compute, Job, Workspace
+from zenml_azureml.emulator.resources import Compute, Job
+from zenml_azureml.emulator.state import Workspace
 
 _TAG = "_aml_system_ComputeTargetStatus"
 _FILES = {

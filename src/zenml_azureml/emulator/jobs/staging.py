@@ -13,8 +13,9 @@ from zenml_azureml.emulator.jobs.data import DataInput, JobData, is_within, plan
 from zenml_azureml.emulator.jobs.data_errors import DataAccessError, data_failure
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.layout import ARTIFACT_FOLDERS, data_folder, node_folder, working_directory
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.places import Place
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 _READ_ONLY, _WRITABLE, _EXECUTABLE = 0o444, 0o644, 0o755
 

@@ -15,6 +15,7 @@ import jwt
 
 from zenml_azureml.emulator.jobs.definition import root_run
 from zenml_azureml.emulator.jobs.layout import data_folder
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.catalogue import VmSize
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,
@@ -24,7 +25,7 @@ from zenml_azureml.emulator.services.entra.machine_identities import (
     user_endpoint,
 )
 from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: Longest life of a job, and so of its token: Microsoft's "Manage and increase quotas and limits".
 _LONGEST_LIFE = timedelta(days=21)

@@ -16,7 +16,8 @@ from zenml_azureml.emulator.http.faults import FAULTS
 from zenml_azureml.emulator.http.recorder import RECORDER
 from zenml_azureml.emulator.page.sessions import COOKIE, PAGE_SESSIONS
 from zenml_azureml.emulator.page.views import detail, log_files, overview
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.resources import Job
+from zenml_azureml.emulator.state import Workspace
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

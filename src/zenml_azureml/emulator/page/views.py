@@ -13,7 +13,8 @@ from zenml_azureml.emulator.http.faults import Faults
 from zenml_azureml.emulator.http.recorder import Recorder
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.jobs.definition import compute_name
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.resources import Job
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Jobs and requests that are shown, the newest first.

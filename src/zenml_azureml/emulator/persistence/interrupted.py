@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from zenml_azureml.emulator.jobs.exits import end_job
+from zenml_azureml.emulator.resources import Compute, Job, Operation
 from zenml_azureml.emulator.services.aml import compute_views
-from zenml_azureml.emulator.state import Compute, Job, Operation, Store
+from zenml_azureml.emulator.state import Store
 
 #: States that a compute passes through, and those that they lead to.
 _AFTERWARDS = {"Starting": "Running", "Restarting": "Running", "Stopping": "Stopped"}

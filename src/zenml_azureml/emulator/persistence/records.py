@@ -11,17 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Compute, Datastore, Job, Operation
 from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
-from zenml_azureml.emulator.state import (
-    AssetContainer,
-    AssetVersion,
-    Compute,
-    Datastore,
-    Job,
-    Operation,
-    Workspace,
-)
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Attributes of a workspace that are saved beside its key and the time of its creation.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job
 
 
 @dataclass

@@ -10,11 +10,12 @@ from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
 from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError
 from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.base import JobEnd
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.scenarios.catalogue import Scenario, Stage
 from zenml_azureml.emulator.scenarios.rules import ScenarioRule
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: Seconds that a job is in each of the states that it passes through on the way to its end.
 _STATUS_SECONDS = 0.2

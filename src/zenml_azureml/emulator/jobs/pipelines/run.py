@@ -14,8 +14,9 @@ from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.pipelines.bindings import BindingError, bound_output, order, upstream
 from zenml_azureml.emulator.jobs.pipelines.nodes import nested_pipeline, node_id, node_job
 from zenml_azureml.emulator.local.private_files import in_words
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.storage.files import part_of_job
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _log = logging.getLogger(__name__)

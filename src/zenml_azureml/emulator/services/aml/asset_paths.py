@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.local.private_files import shown
+from zenml_azureml.emulator.resources import AssetVersion, Job
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import Data
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, workspace_in
@@ -23,7 +24,7 @@ from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, Out
 from zenml_azureml.emulator.services.aml.places import AssetPathError, Place, place_in
 from zenml_azureml.emulator.services.storage.files import AccountFiles, job_folder
 from zenml_azureml.emulator.services.storage.sas import account_folder
-from zenml_azureml.emulator.state import AssetVersion, Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 _ID = re.compile(
     r"(?:azureml:)?/?(?P<scope>/subscriptions/.+/workspaces/[^/]+|/?locations/[^/]+/workspaces/[^/]+)"

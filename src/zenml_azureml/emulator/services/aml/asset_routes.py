@@ -28,8 +28,9 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import ContainerSchema
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.state import PROVIDER, AssetContainer, AssetVersion, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,254}")

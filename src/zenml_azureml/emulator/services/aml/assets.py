@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from zenml_azureml.emulator.http.api_versions import ApiVersion
 from zenml_azureml.emulator.http.responses import ServiceError
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Digits up to which a version counts as a number.

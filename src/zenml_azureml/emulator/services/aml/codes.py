@@ -18,13 +18,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, aml_json, json_body, workspace_of
+from zenml_azureml.emulator.resources import AssetVersion
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
 from zenml_azureml.emulator.services.arm.other_resources import storage_account_id
 from zenml_azureml.emulator.services.storage.files import AccountFiles
 from zenml_azureml.emulator.services.storage.sas import account_of
-from zenml_azureml.emulator.state import AssetVersion, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _Text = Annotated[str, AfterValidator(without_nul)]

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 
 from zenml_azureml.emulator.http.responses import ServiceError, not_emulated
+from zenml_azureml.emulator.resources import Compute
 from zenml_azureml.emulator.services.aml.catalogue import catalogue
 from zenml_azureml.emulator.services.aml.quota import Refusal, Use, priority_of, refuse_nodes
-from zenml_azureml.emulator.state import Compute, Store, Workspace
+from zenml_azureml.emulator.state import Store, Workspace
 from zenml_azureml.emulator.types import Json
 
 _log = logging.getLogger(__name__)

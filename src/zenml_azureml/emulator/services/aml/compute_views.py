@@ -10,10 +10,11 @@ import uuid
 from datetime import datetime
 
 from zenml_azureml.emulator.http.responses import timestamp
+from zenml_azureml.emulator.resources import Compute
 from zenml_azureml.emulator.services.aml import kubernetes
 from zenml_azureml.emulator.services.aml.quota import Refusal, node_count
 from zenml_azureml.emulator.services.entra.machine_identities import user_assigned
-from zenml_azureml.emulator.state import PROVIDER, Compute, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Properties of an instance with a default (recorded: compute_list_2024.json).

@@ -19,6 +19,7 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import ComputeSchema
+from zenml_azureml.emulator.resources import Compute, Operation
 from zenml_azureml.emulator.services.aml import compute_updates, compute_versions, compute_views, operations
 from zenml_azureml.emulator.services.aml.compute_validation import (
     INSTANCE_ACTIONS,
@@ -31,7 +32,7 @@ from zenml_azureml.emulator.services.aml.compute_validation import (
     refuse_compute,
 )
 from zenml_azureml.emulator.services.aml.quota import Refusal, Use, uses
-from zenml_azureml.emulator.state import Compute, Operation, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _COMPUTE = f"{WORKSPACE}/computes/{{compute}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 
 _PYTORCH, _PYTORCH_MADE = (
     "AzureML-ACPT-pytorch-1.13-py38-cuda11.7-gpu",

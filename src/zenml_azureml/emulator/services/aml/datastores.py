@@ -27,8 +27,9 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import DatastoreSchema
+from zenml_azureml.emulator.resources import Datastore
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, StorageAccount, account_of
-from zenml_azureml.emulator.state import PROVIDER, Datastore, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 _DATASTORE = f"{WORKSPACE}/datastores/{{datastore}}"

@@ -17,13 +17,14 @@ from aiohttp import web
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.http.schemas import EnvironmentSchema
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 from zenml_azureml.emulator.services.aml import curated
 from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.conda import conda_as_json
 from zenml_azureml.emulator.services.aml.places import AssetPathError
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 # Recorded in 2023-04-01-preview and 2024-04-01, and not in 2022-05-01. Guess: 2024-04-01 is the first stable version.

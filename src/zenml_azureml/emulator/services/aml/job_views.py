@@ -14,8 +14,9 @@ from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.responses import ServiceError, timestamp
 from zenml_azureml.emulator.http.schemas import MOST_TAGS
 from zenml_azureml.emulator.jobs.definition import compute_name
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.job_parts import distribution_of, input_of, limits_of, outputs_of, resources_of
-from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Properties that can change after a job exists, according to the service's refusal.

@@ -29,6 +29,7 @@ from zenml_azureml.emulator.http.schemas import JobSchema
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.lifecycle import live
 from zenml_azureml.emulator.jobs.processes import process_count
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml import operations, serverless
 from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import (
@@ -46,7 +47,7 @@ from zenml_azureml.emulator.services.aml.pipelines import (
     known_pipeline_members,
     start_pipeline,
 )
-from zenml_azureml.emulator.state import PROVIDER, Job, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Recorded: job_put_virtual_cluster_missing_400.json.

@@ -14,11 +14,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
 from zenml_azureml.emulator.services.aml.output_uris import stored_uri
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _Text = Annotated[str, AfterValidator(without_nul)]

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.responses import ServiceError, aml_json
+from zenml_azureml.emulator.resources import Operation
 from zenml_azureml.emulator.services.aml.quota import Refusal
 from zenml_azureml.emulator.services.aml.sizes import LOCATION
-from zenml_azureml.emulator.state import PROVIDER, Operation, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
 

@@ -16,9 +16,10 @@ from zenml_azureml.emulator.http.responses import ServiceError, not_emulated
 from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.jobs.pipelines.bindings import BindingError, order
 from zenml_azureml.emulator.jobs.pipelines.run import Node, PipelineRun, continues, default_datastore
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import PIPELINE_KEYS, complete
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _MEMBERS = frozenset({*PIPELINE_KEYS, "schedule"})

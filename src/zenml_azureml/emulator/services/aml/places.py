@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zenml_azureml.emulator.local.private_files import inside, shown
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, short_uri
 from zenml_azureml.emulator.services.storage.files import JOB_PARTS, files_in, part_of_job
 from zenml_azureml.emulator.services.storage.sas import CONTAINER
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 _OF_A_JOB = re.compile(r"ExperimentRun/dcid\.(?P<job>[^/]+)(?:/(?P<part>[^/]+)(?:/(?P<rest>.+))?)?", re.DOTALL)
 

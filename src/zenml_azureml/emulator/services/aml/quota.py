@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from zenml_azureml.emulator.resources import Compute
 from zenml_azureml.emulator.services.aml.catalogue import VmSize, catalogue
-from zenml_azureml.emulator.state import PROVIDER, Compute, Store, Workspace
+from zenml_azureml.emulator.state import PROVIDER, Store, Workspace
 from zenml_azureml.emulator.types import Json
 
 Priority = Literal["Dedicated", "LowPriority"]

@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.resources import Job
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Path of the endpoint for IDENTITY_ENDPOINT (App Service) and MSI_ENDPOINT (Azure ML), which differ by a header.

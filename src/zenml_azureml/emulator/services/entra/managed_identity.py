@@ -18,6 +18,7 @@ from aiohttp import web
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.local.keys import is_same_secret
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.entra.machine_identities import (
     ENDPOINT,
     METADATA_ENDPOINT,
@@ -26,7 +27,6 @@ from zenml_azureml.emulator.services.entra.machine_identities import (
     acts_as_user,
     identities_of,
 )
-from zenml_azureml.emulator.state import Job
 
 _RESOURCE = re.compile(r"[a-z]+://[^\s\x00]+|[0-9a-fA-F-]{36}")
 

@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from zenml_azureml.emulator.http.responses import ServiceError
+from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 from zenml_azureml.emulator.services.aml.models import Models
 from zenml_azureml.emulator.services.mlflow.model_filters import FilterError, matches, page
 from zenml_azureml.emulator.services.mlflow.model_sources import asset_uri, download_uri
-from zenml_azureml.emulator.state import AssetContainer, AssetVersion, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 #: Operations of this API begin with one of these words.

@@ -12,10 +12,11 @@ from typing import Any
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.jobs.variables import experiment_id
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.mlflow.ids import DEFAULT_EXPERIMENT, Ids, experiments_in
 from zenml_azureml.emulator.services.mlflow.server import Answer, MlflowServer
 from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _API = "/api/2.0/mlflow"

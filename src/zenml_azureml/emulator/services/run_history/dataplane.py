@@ -6,9 +6,9 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, json_body, workspace_of
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.outputs import resolved
-from zenml_azureml.emulator.state import Job
 from zenml_azureml.emulator.types import Json
 
 _RUN = f"/history/v1.0{WORKSPACE}/runs/{{run}}"

@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 
 from zenml_azureml.emulator.jobs.registration import anonymous_name
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.asset_paths import find_place, job_place
 from zenml_azureml.emulator.services.aml.places import AssetPathError, Place
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _TYPES = {

@@ -15,6 +15,7 @@ from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import WORKSPACE, json_body, workspace_of
 from zenml_azureml.emulator.http.schemas import RunChangeSchema
 from zenml_azureml.emulator.jobs.variables import experiment_id
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.job_views import check_merged, update
 from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.views import (
@@ -25,7 +26,7 @@ from zenml_azureml.emulator.services.run_history.views import (
 )
 from zenml_azureml.emulator.services.storage.files import AccountFiles, job_folder
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_of
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 _HISTORY = f"/history/v1.0{WORKSPACE}"

@@ -9,8 +9,9 @@ from zenml_azureml.emulator.http.data_plane import failure
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, root_run, timeout_of
 from zenml_azureml.emulator.jobs.variables import experiment_id, run_uuid
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.run_history.outputs import run_outputs
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
 

@@ -21,10 +21,11 @@ from pathlib import Path
 from zenml_azureml.emulator.jobs.layout import ARTIFACT_FOLDERS, working_directory
 from zenml_azureml.emulator.local.private_files import inside
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.storage.errors import BlobError
 from zenml_azureml.emulator.services.storage.properties import BlobProperties, read_properties
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_folder
-from zenml_azureml.emulator.state import Job, Workspace
+from zenml_azureml.emulator.state import Workspace
 
 #: Folders of a job whose files are blobs. Source: Microsoft, "How to save and write files for experiments".
 JOB_PARTS = ("logs", "outputs", "system_logs", "user_logs")
