@@ -16,8 +16,9 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
+from zenml_azureml.emulator.http.headers import REQUEST_ID
 from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
-from zenml_azureml.emulator.http.responses import REQUEST_ID, gateway_error, not_emulated
+from zenml_azureml.emulator.http.responses import gateway_error, not_emulated
 from zenml_azureml.emulator.http.schemas import SecretSchema
 from zenml_azureml.emulator.services.keyvault.access import VaultError, demand
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
