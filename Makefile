@@ -47,7 +47,9 @@ test-mlflow: setup ## Log to a real MLflow server, and to the emulator's, in an 
 .venv-mlflow/.installed: $(VENV)/.installed tests/mlflow/install
 	tests/mlflow/install
 
-test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own
+test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the Azure CLI, in an environment of its own (ML=wheel of its extension)
+	$(if $(ML),AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions AZURE_CONFIG_DIR=$(CURDIR)/.venv-azure-cli/config \
+		.venv-azure-cli/bin/az extension add --source "$(ML)" --yes)
 	AZ=$(CURDIR)/.venv-azure-cli/bin/az AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions \
 		$(RUN) -m pytest tests/e2e/test_azure_cli.py
 
@@ -56,7 +58,7 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
 	AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions AZURE_CONFIG_DIR=$(CURDIR)/.venv-azure-cli/config \
 		.venv-azure-cli/bin/az extension add --name ml --yes \
-		|| echo "The extension ml cannot be installed here: its commands are not checked."
+		|| echo "The extension ml cannot be installed here. Its commands are checked by the options in tests/azure_ml_cli.json only."
 	@touch $@
 
 test-site: docs .venv-site/.installed ## Look at the built documentation in a headless Chromium, if there is one (BROWSER=)

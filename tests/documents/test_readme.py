@@ -53,6 +53,26 @@ def test_the_first_screen_has_no_table_and_fits_100_columns() -> None:
     assert [line for line in screen if len(line) > COLUMNS or line.startswith("|")] == []
 
 
+def test_no_line_is_wider_than_100_columns() -> None:
+    assert [line for line in README.splitlines() if len(line) > COLUMNS] == []
+
+
+def test_no_topic_is_listed_twice() -> None:
+    topics = re.findall(r"^- \*\*(.+?)[.:]\*\*", README, re.MULTILINE)
+
+    assert len(topics) > 8
+    assert sorted(set(topics)) == sorted(topics)
+
+
+def test_every_page_of_the_documents_is_linked_from_the_readme_or_a_page_that_it_links() -> None:
+    linked = {"index.md"}  # the first page of the site, as the README is of the repository
+    linked |= set(re.findall(r"\(docs/([\w-]+\.md)", README))
+    for name in list(linked):
+        linked |= set(re.findall(r"\(([\w-]+\.md)", (ROOT / "docs" / name).read_text(encoding="utf-8")))
+
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - linked == set()
+
+
 def test_the_install_command_works_in_a_checkout(tmp_path: Path) -> None:
     environment = environment_without_plugin(tmp_path / "environment")
     (block,) = [block for block in blocks(ROOT / "README.md") if block.text == "pip install .\n"]

@@ -15,6 +15,7 @@ from azure.core.credentials import TokenCredential
 from azure.identity import AzureCliCredential, CredentialUnavailableError, DefaultAzureCredential
 
 from tests.azure_commands import commands
+from tests.azure_ml_cli import samples
 from tests.contract.test_implicit_sign_in import running
 from zenml_azureml.azure.auth.identity import credential_for
 from zenml_azureml.clouds import CLOUDS, cloud_of
@@ -105,12 +106,22 @@ def test_each_command_of_a_message_parses() -> None:
     assert complaints([f"{found[0]} --unheard-of"])  # it is really parsed
 
 
-def test_each_command_of_a_message_about_a_workspace_parses() -> None:
-    """Needs the extension `ml`, which `make test-azure-cli` installs where Microsoft's index of them is reached."""
+@pytest.fixture
+def _extension() -> None:
+    """The extension `ml`, which `make test-azure-cli` installs where Microsoft's index of extensions is reached."""
     extensions = {extension["name"] for extension in json.loads(az("extension", "list", "--output", "json"))}
     if "ml" not in extensions:
-        pytest.skip("the Azure CLI has no extension `ml` here")
+        pytest.skip("the Azure CLI has no extension `ml` here; tests/unit/test_cli_hints.py has the rest")
+
+
+@pytest.mark.usefixtures("_extension")
+def test_each_command_of_a_message_about_a_workspace_parses() -> None:
     found = [command for command in commands_of_messages() if command.startswith("az ml ")]
 
     assert len(found) > 8
     assert complaints(found) == {}
+
+
+@pytest.mark.usefixtures("_extension")
+def test_the_extension_has_the_options_that_the_unit_tests_suppose() -> None:
+    assert complaints(samples()) == {}

@@ -13,9 +13,9 @@ from zenml_azureml.azure.failures.classifier import exit_code_of, signal_of
 from zenml_azureml.azure.hosts import ForeignHostError
 from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
 from zenml_azureml.azure.logs.blob_reader import LARGEST_PART, BlobPart, storage_error_message
-from zenml_azureml.azure.logs.files import attempt_of, label_of, order
-from zenml_azureml.azure.logs.line_decoder import LineReader
-from zenml_azureml.azure.logs.tail import LogEnd, LogTail, explaining_tail
+from zenml_azureml.azure.logs.files import label_of, order
+from zenml_azureml.azure.logs.followed_file import FollowedFile
+from zenml_azureml.azure.logs.tail import LogEnd, explaining_tail
 from zenml_azureml.azure.refusals.recognition import refusal_of
 from zenml_azureml.azure.refusals.table import NETWORK_RULES
 from zenml_azureml.contract.usage import without_report
@@ -75,7 +75,7 @@ class LogFollower:
         self._clock = clock
         self._processes_per_node = processes_per_node
         self._named, self._named_was_killed = "", False
-        self._files: dict[str, _FollowedFile] = {}
+        self._files: dict[str, FollowedFile] = {}
         self._untold: list[str] = []
         self._turn = 0
         self._listing_interval = FIRST_LISTING_INTERVAL
@@ -217,7 +217,7 @@ class LogFollower:
         longer = min(self._listing_interval * 2, LONGEST_LISTING_INTERVAL)
         self._listing_interval = FIRST_LISTING_INTERVAL if added else longer
         for path in [path for path in details.log_urls if path in added][: MOST_FILES - len(self._files)]:
-            self._files[path] = _FollowedFile(path, label_of(path, self._processes_per_node), self._clock)
+            self._files[path] = FollowedFile(path, label_of(path, self._processes_per_node), self._clock)
         for path, url in details.log_urls.items():
             if path in self._files:
                 self._files[path].url = url
@@ -230,7 +230,7 @@ class LogFollower:
         self._files = {path: self._files[path] for path in sorted(self._files, key=order)}
         return details
 
-    def _read(self, file: _FollowedFile, most_bytes: int) -> int:
+    def _read(self, file: FollowedFile, most_bytes: int) -> int:
         """Read new bytes of a file; return their number."""
         part = self._part_of(file, most_bytes)
         if part is None:
@@ -243,7 +243,7 @@ class LogFollower:
         self._add(file, file.take(part))
         return len(part.data)
 
-    def _part_of(self, file: _FollowedFile, most_bytes: int) -> BlobPart | None:
+    def _part_of(self, file: FollowedFile, most_bytes: int) -> BlobPart | None:
         """Return the next part; None if the file was listed before it was written, or storage refuses it."""
         while not file.refused:
             try:
@@ -272,7 +272,7 @@ class LogFollower:
                 return part
         return None
 
-    def _refused(self, file: _FollowedFile, why: str) -> None:
+    def _refused(self, file: FollowedFile, why: str) -> None:
         file.refused = True
         if not file.refusal_was_told:
             file.refusal_was_told = True
@@ -282,7 +282,7 @@ class LogFollower:
         for file in self._files.values():
             self._add(file, file.lines.flush())
 
-    def _add(self, file: _FollowedFile, lines: list[str]) -> None:
+    def _add(self, file: FollowedFile, lines: list[str]) -> None:
         label = f"[{file.label}] " if len(self._files) > 1 else ""
         for written in lines:
             line, usage = without_report(written)
@@ -295,54 +295,3 @@ class LogFollower:
     def _tell(self) -> list[str]:
         lines, self._untold = self._untold, []
         return lines
-
-
-class _FollowedFile:
-    """The progress of reading one file.
-
-    Args:
-        path: Its path, e.g. `user_logs/std_log.txt`.
-        label: Its label.
-        clock: Seconds since some fixed moment.
-
-    Attributes:
-        url: SAS URL.
-        offset: Bytes that have been read.
-        has_more: True if the last read did not reach the end.
-        refused: True if storage has refused a new URL.
-        refusal_was_told: True if the refusal has been reported since the last successful read.
-        lines: Splits its bytes into lines.
-        tail: Its last lines.
-    """
-
-    def __init__(self, path: str, label: str, clock: Callable[[], float]) -> None:
-        self.path = path
-        self.label = label
-        self.url = ""
-        self.offset = 0
-        self.has_more = False
-        self.refused = False
-        self.refusal_was_told = False
-        self.lines = LineReader(clock)
-        self.tail = LogTail(attempt_of(path))
-        self._created = ""
-
-    def was_replaced(self, part: BlobPart) -> bool:
-        """Return True if this is a part of another file than before: a job that is restarted may write a new log."""
-        return part.size < self.offset or ("" not in (part.created, self._created) and part.created != self._created)
-
-    def start_again(self) -> list[str]:
-        """Begin with the file that has replaced the one before; return the last line of the old one."""
-        self.offset, self._created = 0, ""
-        return self.lines.flush()
-
-    def skip_to(self, offset: int) -> None:
-        """Skip the bytes before an offset."""
-        self.offset = offset
-
-    def take(self, part: BlobPart) -> list[str]:
-        """Process the next part; return the lines that it completes."""
-        self.offset += len(part.data)
-        self.has_more = self.offset < part.size
-        self._created = part.created or self._created
-        return self.lines.feed(part.data)

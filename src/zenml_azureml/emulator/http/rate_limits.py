@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
-from zenml_azureml.emulator.http.responses import REMAINING, GatewayError
+from zenml_azureml.emulator.http.headers import REMAINING
+from zenml_azureml.emulator.http.responses import GatewayError
 from zenml_azureml.emulator.services.entra.bearer import PRINCIPAL
 
 #: Ratio of the limits of all principals together to those of one.

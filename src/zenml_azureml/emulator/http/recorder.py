@@ -17,7 +17,8 @@ from aiohttp.abc import AbstractAccessLogger
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.access import is_of_azure
-from zenml_azureml.emulator.http.responses import REQUEST_ID, STARTED, timestamp
+from zenml_azureml.emulator.http.headers import REQUEST_ID, STARTED
+from zenml_azureml.emulator.http.responses import timestamp
 
 #: Number of requests to keep; older ones are dropped.
 _LIMIT = 200_000

@@ -8,10 +8,7 @@ here, because clients distinguish them.
 from __future__ import annotations
 
 import json
-import re
 import secrets
-import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -21,6 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.http.headers import aml_headers, gateway_headers, location_of
 from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
@@ -30,16 +28,7 @@ WORKSPACE = (
     f"/subscriptions/{{subscription}}/resourceGroups/{{resource_group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 )
 
-#: The monotonic second at which a request came in.
-STARTED: web.RequestKey[float] = web.RequestKey("started", float)
-#: A request's `x-ms-request-id`.
-REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
-#: The headers with the remaining requests, if Resource Manager has counted the request.
-REMAINING: web.RequestKey[dict[str, str]] = web.RequestKey("remaining", dict)
-
 T = TypeVar("T")
-
-_LOCATION = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
 class ServiceError(Exception):
@@ -183,11 +172,7 @@ def checked(schema: type[BaseModel], sent: object) -> None:
 
 
 def aml_json(
-    request: web.Request,
-    body: object,
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
+    request: web.Request, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return Azure ML's answer with a body: JSON indented by 2 spaces, lines ended by LF."""
     return web.Response(
@@ -195,19 +180,19 @@ def aml_json(
         text=json.dumps(body, indent=2, ensure_ascii=False),
         content_type="application/json",
         charset="utf-8",
-        headers={**_aml_headers(request, "standard"), **(headers or {})},
+        headers={**aml_headers(request, "standard"), **(headers or {})},
     )
 
 
 def aml_empty(request: web.Request, *, status: int, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return Azure ML's answer without a body: Content-Length 0, no Content-Type."""
-    return web.Response(status=status, headers={**_aml_headers(request, "standard"), **(headers or {})})
+    return web.Response(status=status, headers={**aml_headers(request, "standard"), **(headers or {})})
 
 
 def aml_error(request: web.Request, error: ServiceError) -> web.Response:
     """Return a refusal in the form of Azure ML."""
     context = request.app[CONTEXT]
-    location = _location_of(request)
+    location = location_of(request)
     additional: list[Json] = [
         {"type": "ComponentName", "info": {"value": "managementfrontend"}},
         {
@@ -235,11 +220,7 @@ def aml_error(request: web.Request, error: ServiceError) -> web.Response:
 
 
 def gateway_json(
-    request: web.Request,
-    body: object,
-    *,
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
+    request: web.Request, body: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return ARM's own answer: compact JSON and only the gateway's headers."""
     return web.Response(
@@ -247,7 +228,7 @@ def gateway_json(
         text=json.dumps(body, separators=(",", ":"), ensure_ascii=False),
         content_type="application/json",
         charset="utf-8",
-        headers={**_gateway_headers(request), **(headers or {})},
+        headers={**gateway_headers(request), **(headers or {})},
     )
 
 
@@ -304,64 +285,6 @@ def in_view(list_view_type: str | None) -> Callable[[Mapping[str, Any]], bool]:
         return lambda _properties: True
     archived = list_view_type == "ArchivedOnly"
     return lambda properties: properties["isArchived"] is archived
-
-
-def _location_of(request: web.Request) -> str:
-    """Return the region of a request: that in its path, its workspace's, or the emulator's first."""
-    asked = request.match_info.get("location", "")
-    if _LOCATION.fullmatch(asked):  # it is in headers
-        return asked
-    store = request.app[CONTEXT].store
-    if "workspace" in request.match_info:
-        info = request.match_info
-        found = store.find_workspace(info["subscription"], info["resource_group"], info["workspace"])
-        if found is not None:
-            return found.location
-    return store.workspaces[0].location
-
-
-def _aml_headers(request: web.Request, response_type: str) -> dict[str, str]:
-    """Return Azure ML's usual headers.
-
-    Recorded: compute_op_inprogress_all_headers.json (2022), job_get_completed.json (2026).
-    """
-    context = request.app[CONTEXT]
-    location = _location_of(request)
-    elapsed = time.monotonic() - request.get(STARTED, time.monotonic())
-    trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
-    return {
-        **_gateway_headers(request),
-        "Request-Context": "appId=cid-v1:2d2e8e63-272e-4b3c-8598-4ee570a0e70d",
-        "Server-Timing": f'traceparent;desc="{trace}"',
-        "Vary": "Accept-Encoding",
-        "azureml-served-by-cluster": f"vienna-{location}-01",
-        "x-ms-operation-identifier": f"tenantId={context.tenant_id},"
-        f"objectId={context.identity.object_id}/{location}/{uuid.uuid4()}",
-        "x-ms-response-type": response_type,
-        "x-request-time": f"{elapsed:.3f}",
-    }
-
-
-def _gateway_headers(request: web.Request) -> dict[str, str]:
-    """Return the headers that ARM adds to every answer."""
-    context = request.app[CONTEXT]
-    request_id = request.get(REQUEST_ID) or str(uuid.uuid4())
-    now = context.clock.now()
-    reference = f"Ref A: {secrets.token_hex(16).upper()} Ref B: EMULATOR Ref C: {now:%Y-%m-%dT%H:%M:%SZ}"
-    routed = f"{_location_of(request).upper()}:{now:%Y%m%dT%H%M%SZ}:{request_id}"
-    return {
-        "Cache-Control": "no-cache",
-        "Expires": "-1",
-        "Pragma": "no-cache",
-        "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-        "X-Cache": "CONFIG_NOCACHE",
-        "X-Content-Type-Options": "nosniff",
-        "X-MSEdge-Ref": reference,
-        "x-ms-correlation-request-id": request_id,
-        "x-ms-request-id": request_id,
-        "x-ms-routing-request-id": routed,
-        **request.get(REMAINING, {}),
-    }
 
 
 def _nested(codes: Sequence[str]) -> Json | None:

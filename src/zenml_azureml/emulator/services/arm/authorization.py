@@ -18,8 +18,8 @@ from zenml_azureml.emulator.http.responses import (
     subscription_not_found,
     timestamp,
 )
-from zenml_azureml.emulator.http.schemas import RoleAssignmentSchema
 from zenml_azureml.emulator.services.arm.rbac import BUILT_IN_ROLES, Role, RoleAssignment, held, role_named
+from zenml_azureml.emulator.services.arm.schemas import RoleAssignmentSchema
 from zenml_azureml.emulator.services.entra.bearer import PRINCIPAL
 from zenml_azureml.emulator.types import Json
 

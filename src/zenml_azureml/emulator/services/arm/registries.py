@@ -15,7 +15,7 @@ from zenml_azureml.emulator.http.responses import (
     subscription_not_found,
     timestamp,
 )
-from zenml_azureml.emulator.http.schemas import RegistrySchema
+from zenml_azureml.emulator.services.arm.schemas import RegistrySchema
 from zenml_azureml.emulator.types import Json
 
 _KIND = "Microsoft.ContainerRegistry/registries"

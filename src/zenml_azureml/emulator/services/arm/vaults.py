@@ -16,8 +16,8 @@ from zenml_azureml.emulator.http.responses import (
     subscription_not_found,
     timestamp,
 )
-from zenml_azureml.emulator.http.schemas import VaultSchema
 from zenml_azureml.emulator.services.arm.rbac import PROVIDER_OF_VAULTS
+from zenml_azureml.emulator.services.arm.schemas import VaultSchema
 from zenml_azureml.emulator.services.keyvault.store import Vault
 from zenml_azureml.emulator.types import Json
 

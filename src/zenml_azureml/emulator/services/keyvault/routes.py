@@ -6,30 +6,33 @@ the refusals. Not emulated: backups, keys, certificates.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import uuid4
 
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.bounds import MOST_BODY_BYTES
 from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
-from zenml_azureml.emulator.http.responses import REQUEST_ID, gateway_error, not_emulated
+from zenml_azureml.emulator.http.responses import gateway_error, not_emulated
 from zenml_azureml.emulator.http.schemas import SecretSchema
 from zenml_azureml.emulator.services.keyvault.access import VaultError, demand
+from zenml_azureml.emulator.services.keyvault.answers import (
+    bundle,
+    deleted_bundle,
+    item,
+    paged,
+    vault_headers,
+    vault_json,
+)
 from zenml_azureml.emulator.services.keyvault.store import DeletedSecret, SecretVersion, Vault
 
-#: Days for which a deleted secret can be recovered, by default.
-_RECOVERABLE_DAYS = 90
 #: Characters of the longest value. Source: Microsoft's "Azure Key Vault service limits" and "About secrets": 25 KB.
 MOST_CHARACTERS = 25_600
 #: Source: "Set Secret", and "About secrets": 15 tags of 512 and 256 characters.
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 _MOST_TAGS, _TAG_NAME, _TAG_VALUE = 15, 512, 256
-_PAGE_SIZE = 25
 
 Json = dict[str, Any]
 
@@ -71,12 +74,12 @@ async def _answer_refusals(
     except VaultError as error:
         inner = {"innererror": {"code": error.inner}} if error.inner else {}
         body = {"error": {"code": error.code, "message": error.message, **inner}}
-        return _json(request, body, status=error.status, headers=error.headers)
+        return vault_json(request, body, status=error.status, headers=error.headers)
     except (web.HTTPRequestEntityTooLarge, web.RequestPayloadError) as error:
         # Guess: the message.
         status = error.status if isinstance(error, web.HTTPException) else 400
         body = {"error": {"code": "BadParameter", "message": f"The body of the request cannot be read: {error}"}}
-        return _json(request, body, status=status)
+        return vault_json(request, body, status=status)
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return gateway_error(request, not_emulated(f"The operation {request.method} {request.path} of key vaults"))
 
@@ -105,7 +108,7 @@ async def _set(request: web.Request) -> web.Response:
     _take_attributes(made, sent)
     vault.names.setdefault(name.lower(), name)
     vault.secrets.setdefault(name.lower(), []).append(made)
-    return _json(request, _bundle(request, vault, name, made))
+    return vault_json(request, bundle(request, vault, name, made))
 
 
 async def _get(request: web.Request) -> web.Response:
@@ -114,7 +117,7 @@ async def _get(request: web.Request) -> web.Response:
     found = _version(request, vault)
     if not found.enabled:
         raise VaultError(403, "Forbidden", "Operation get is not allowed on a disabled secret.", inner="SecretDisabled")
-    return _json(request, _bundle(request, vault, name, found))
+    return vault_json(request, bundle(request, vault, name, found))
 
 
 async def _update(request: web.Request) -> web.Response:
@@ -128,7 +131,7 @@ async def _update(request: web.Request) -> web.Response:
     found.content_type = found.content_type if content_type is None else content_type
     _take_attributes(found, sent)
     found.updated = _now(request)
-    return _json(request, _item(request, vault, name, found, version=True))
+    return vault_json(request, item(request, vault, name, found, version=True))
 
 
 async def _delete(request: web.Request) -> web.Response:
@@ -139,27 +142,27 @@ async def _delete(request: web.Request) -> web.Response:
     if versions is None:
         raise _not_found(name)
     vault.deleted[name.lower()] = DeletedSecret(versions, _now(request))
-    return _json(request, _deleted_bundle(request, vault, name.lower()))
+    return vault_json(request, deleted_bundle(request, vault, name.lower()))
 
 
 async def _list(request: web.Request) -> web.Response:
     vault = _vault(request)
     demand(request, vault, "list")
-    items = [_item(request, vault, vault.names[key], versions[-1]) for key, versions in sorted(vault.secrets.items())]
-    return _paged(request, items)
+    items = [item(request, vault, vault.names[key], versions[-1]) for key, versions in sorted(vault.secrets.items())]
+    return paged(request, items)
 
 
 async def _list_versions(request: web.Request) -> web.Response:
     vault, name = _vault(request), request.match_info["name"]
     demand(request, vault, "list", name)
     versions = vault.secrets.get(name.lower(), [])
-    return _paged(request, [_item(request, vault, name, version, version=True) for version in versions])
+    return paged(request, [item(request, vault, name, version, version=True) for version in versions])
 
 
 async def _list_deleted(request: web.Request) -> web.Response:
     vault = _vault(request)
     demand(request, vault, "list")
-    return _paged(request, [_deleted_bundle(request, vault, key) for key in sorted(vault.deleted)])
+    return paged(request, [deleted_bundle(request, vault, key) for key in sorted(vault.deleted)])
 
 
 async def _get_deleted(request: web.Request) -> web.Response:
@@ -167,7 +170,7 @@ async def _get_deleted(request: web.Request) -> web.Response:
     demand(request, vault, "get", name)
     if name.lower() not in vault.deleted:
         raise _not_found(name, deleted=True)
-    return _json(request, _deleted_bundle(request, vault, name.lower()))
+    return vault_json(request, deleted_bundle(request, vault, name.lower()))
 
 
 async def _purge(request: web.Request) -> web.Response:
@@ -175,7 +178,7 @@ async def _purge(request: web.Request) -> web.Response:
     demand(request, vault, "purge", name)
     if vault.deleted.pop(name.lower(), None) is None:
         raise _not_found(name, deleted=True)
-    return web.Response(status=204, headers=_headers(request))
+    return web.Response(status=204, headers=vault_headers(request))
 
 
 async def _recover(request: web.Request) -> web.Response:
@@ -185,7 +188,7 @@ async def _recover(request: web.Request) -> web.Response:
     if found is None:
         raise _not_found(name, deleted=True)
     vault.secrets[name.lower()] = found.versions
-    return _json(request, _item(request, vault, name, found.versions[-1], version=True))
+    return vault_json(request, item(request, vault, name, found.versions[-1], version=True))
 
 
 def _vault(request: web.Request) -> Vault:
@@ -233,49 +236,6 @@ def _not_found(name: str, *, deleted: bool = False) -> VaultError:
     )
 
 
-def _item(request: web.Request, vault: Vault, name: str, secret: SecretVersion, *, version: bool = False) -> Json:
-    """Return a secret without its value; in listings also without its version."""
-    attributes: Json = {"enabled": secret.enabled}
-    attributes |= {"nbf": secret.not_before} if secret.not_before is not None else {}
-    attributes |= {"exp": secret.expires} if secret.expires is not None else {}
-    attributes |= {"created": secret.created, "updated": secret.updated}
-    attributes |= {"recoveryLevel": "Recoverable+Purgeable", "recoverableDays": _RECOVERABLE_DAYS}
-    body: Json = {} if secret.content_type is None else {"contentType": secret.content_type}
-    id_ = f"https://{request.host}/secrets/{name}" + (f"/{secret.version}" if version else "")
-    return {**body, "id": id_, "attributes": attributes, "tags": secret.tags}
-
-
-def _bundle(request: web.Request, vault: Vault, name: str, secret: SecretVersion) -> Json:
-    return {"value": secret.value, **_item(request, vault, name, secret, version=True)}
-
-
-def _deleted_bundle(request: web.Request, vault: Vault, key: str) -> Json:
-    found, name = vault.deleted[key], vault.names[key]
-    return {
-        "recoveryId": f"https://{request.host}/deletedsecrets/{name}",
-        "deletedDate": found.deleted,
-        "scheduledPurgeDate": found.deleted + _RECOVERABLE_DAYS * 24 * 3600,
-        **_item(request, vault, name, found.versions[-1], version=True),
-    }
-
-
-def _paged(request: web.Request, items: list[Json]) -> web.Response:
-    size = min(_number(request, "maxresults", _PAGE_SIZE, least=1), _PAGE_SIZE)
-    begin = _number(request, "$skiptoken", 0)
-    page = items[begin : begin + size]
-    more = begin + size < len(items)
-    link = f"https://{request.host}{request.path}?api-version={request.query['api-version']}&$skiptoken={begin + size}"
-    return _json(request, {"value": page, "nextLink": f"{link}&maxresults={size}" if more else None})
-
-
-def _number(request: web.Request, name: str, default: int, *, least: int = 0) -> int:
-    text = request.query.get(name, str(default))
-    if not text.isdecimal() or len(text) > 9 or int(text) < least:
-        # Guess: the message.
-        raise VaultError(400, "BadParameter", f"Invalid value of the query parameter {name}.")
-    return int(text)
-
-
 async def _body(request: web.Request) -> Json:
     try:
         body = parse_object(await request.read(), request.charset)
@@ -288,27 +248,3 @@ async def _body(request: web.Request) -> Json:
 
 def _now(request: web.Request) -> int:
     return int(request.app[CONTEXT].clock.now().timestamp())
-
-
-def _json(
-    request: web.Request, body: Json, *, status: int = 200, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(
-        status=status,
-        text=json.dumps(body, separators=(",", ":")),
-        content_type="application/json",
-        charset="utf-8",
-        headers={**_headers(request), **(headers or {})},
-    )
-
-
-def _headers(request: web.Request) -> dict[str, str]:
-    return {
-        "Cache-Control": "no-cache",
-        "Pragma": "no-cache",
-        "Expires": "-1",
-        "x-ms-keyvault-region": request.app[CONTEXT].store.workspaces[0].location,
-        "x-ms-request-id": request.get(REQUEST_ID) or str(uuid4()),
-        "X-Content-Type-Options": "nosniff",
-        "Strict-Transport-Security": "max-age=31536000;includeSubDomains",
-    }

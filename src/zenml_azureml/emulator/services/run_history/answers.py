@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
-from zenml_azureml.emulator.http.responses import STARTED
+from zenml_azureml.emulator.http.headers import STARTED
 from zenml_azureml.emulator.types import Json
 
 
