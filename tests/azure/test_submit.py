@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.ai.ml._utils import _experimental
-from azure.ai.ml.entities import QueueSettings
 from azure.ai.ml.operations import _job_operations
 from azure.core.credentials import TokenCredential
 
@@ -18,7 +15,6 @@ from tests.e2e.requests_of import requests_of
 from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.submitter import JobSubmitter
-from zenml_azureml.azure.sdk.experimental import check_callers_cheaply
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.specs.job import JobSpec
@@ -94,36 +90,3 @@ def test_the_emulated_job_has_the_git_properties(emulator: Emulator, submit: Cal
     find: Any = _job_operations.get_git_properties  # type: ignore[attr-defined]
     assert first == second == find()
     assert bool(first) is (SOURCE / ".git").exists()
-
-
-def test_a_further_job_reads_no_source_of_its_callers(
-    submit: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fails where the SDK's private name has moved: `inspect.stack` takes an eighth of a submit's processor time."""
-    looks: list[Any] = []
-    original = inspect.getframeinfo
-
-    def recorded(frame: Any, *rest: Any, **options: Any) -> Any:
-        looks.append(frame.f_code.co_name)
-        return original(frame, *rest, **options)
-
-    monkeypatch.setattr(inspect, "getframeinfo", recorded)
-    submit("second")
-    assert "_from_rest_object" not in looks
-
-    inspect.stack()  # what it would have noticed
-    assert looks
-
-
-def test_the_sdk_warns_of_an_experimental_class_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_callers_cheaply()
-    warnings: set[str] = set()
-    monkeypatch.setattr(_experimental, "_warning_cache", warnings)
-
-    def _from_rest_object() -> QueueSettings:
-        return QueueSettings(job_tier="Spot")
-
-    _from_rest_object()
-    assert warnings == set()
-    QueueSettings(job_tier="Spot")
-    assert [warning.split(":")[0] for warning in warnings] == ["Class QueueSettings"]

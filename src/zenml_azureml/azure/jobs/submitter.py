@@ -34,7 +34,6 @@ from zenml_azureml.azure.jobs.data_bindings import inputs_of, outputs_of
 from zenml_azureml.azure.jobs.distributions import distribution_of
 from zenml_azureml.azure.jobs.snapshot import studio_url_of_sdk
 from zenml_azureml.azure.retry import is_transient
-from zenml_azureml.azure.sdk.experimental import check_callers_cheaply
 from zenml_azureml.azure.sdk.git_properties import cache_git_properties
 from zenml_azureml.azure.single_flight import Once
 from zenml_azureml.contract.commands import prepared
@@ -177,7 +176,6 @@ class JobSubmitter:
 
     def __init__(self, connection: WorkspaceConnection) -> None:
         cache_git_properties()
-        check_callers_cheaply()
         self._connection = connection
         self._environments: dict[str, Once[None]] = {}
 
