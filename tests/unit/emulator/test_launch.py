@@ -13,7 +13,10 @@ from pydantic import ValidationError
 
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.launch import build_launch, substitute_bindings
+from zenml_azureml.emulator.jobs.processes import Rendezvous
+from zenml_azureml.emulator.jobs.variables import JobProxy
 from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Job
+from zenml_azureml.emulator.runtimes.docker.runtime import options_of
 from zenml_azureml.emulator.services.aml.job_views import complete
 from zenml_azureml.emulator.state import Workspace
 
@@ -176,3 +179,32 @@ def test_the_image_is_that_of_the_environment(
     launch = build_launch(make_job(workspace, tmp_path, environmentId=environment_id), workspace, "")
 
     assert launch.image == image
+
+
+@pytest.mark.parametrize(
+    ("base_url", "directly"),
+    [("https://127.0.0.1:1", "127.0.0.1,localhost"), ("https://a:1", "a,127.0.0.1,localhost")],
+)
+def test_a_job_behind_the_proxy_reaches_azures_hosts_through_it(
+    workspace: Workspace, tmp_path: Path, base_url: str, directly: str
+) -> None:
+    proxy = JobProxy("http://emulator:key@127.0.0.1:2", "login.chinacloudapi.cn")
+
+    launch = build_launch(make_job(workspace, tmp_path), workspace, base_url, proxy=proxy)
+
+    in_container = options_of(launch, launch.processes[0], Rendezvous(("127.0.0.1",), (1,)), None)["environment"]
+    for environment in (launch.environment, in_container):
+        assert {environment[name] for name in ("HTTPS_PROXY", "https_proxy")} == {proxy.url}
+        assert {environment[name] for name in ("NO_PROXY", "no_proxy")} == {directly}
+        assert environment["AZURE_AUTHORITY_HOST"] == "https://login.chinacloudapi.cn"
+    assert "key" not in repr(proxy)
+
+
+def test_a_job_can_have_a_proxy_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
+    job = make_job(workspace, tmp_path, environmentVariables={"HTTPS_PROXY": "http://mine"})
+    proxy = JobProxy("http://127.0.0.1:2", "login.microsoftonline.com")
+
+    environment = build_launch(job, workspace, "https://127.0.0.1:1", proxy=proxy).environment
+
+    assert environment["HTTPS_PROXY"] == "http://mine"
+    assert "https_proxy" not in environment  # which many clients read first

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -121,6 +124,42 @@ def client_variables(job: Job, base_url: str) -> dict[str, str]:
         "AZURE_AUTHORITY_HOST": base_url,
         "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{base_url}{METADATA_ENDPOINT.format(secret=job.machine_secret)}",
     }
+
+
+@dataclass(frozen=True)
+class JobProxy:
+    """The proxy through which jobs reach the emulator at Azure's public hosts.
+
+    Attributes:
+        url: URL of the proxy, with its password.
+        login_host: The first host of Microsoft Entra in the emulated cloud.
+    """
+
+    url: str = field(repr=False)
+    login_host: str
+
+
+def proxy_variables(proxy: JobProxy, base_url: str, own: Collection[str]) -> dict[str, str]:
+    """Return the variables by which requests of a job to Azure's public hosts reach the emulator.
+
+    Programs of a job also reach each other and the emulator itself, without the proxy.
+
+    Args:
+        proxy: The proxy.
+        base_url: URL of the emulator.
+        own: Names of the job's own variables, which count in either case.
+    """
+    directly = ",".join(dict.fromkeys((str(urlsplit(base_url).hostname), "127.0.0.1", "localhost")))
+    variables = {
+        "HTTPS_PROXY": proxy.url,
+        "https_proxy": proxy.url,
+        "NO_PROXY": directly,
+        "no_proxy": directly,
+        # The only address that azure-identity accepts without asking Microsoft about it.
+        "AZURE_AUTHORITY_HOST": f"https://{proxy.login_host}",
+    }
+    taken = {name.lower() for name in own}
+    return {name: value for name, value in variables.items() if name.lower() not in taken}
 
 
 def identity_variables(job: Job, workspace: Workspace, base_url: str, target: str | None) -> dict[str, str]:
