@@ -18,6 +18,7 @@ from zenml_azureml.emulator.jobs.variables import JobProxy
 from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Job
 from zenml_azureml.emulator.runtimes.docker.runtime import options_of
 from zenml_azureml.emulator.services.aml.job_views import complete
+from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.state import Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -126,6 +127,13 @@ def test_a_job_is_led_to_its_own_mlflow_run_whatever_its_own_variables_say(
     claims = jwt.decode(environment["MLFLOW_TRACKING_TOKEN"], options={"verify_signature": False})
     assert claims["exp"] == (NOW + timedelta(days=21)).timestamp()
     assert environment["MLFLOW_TRACKING_USERNAME"] == "me"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_job_knows_its_cloud_without_asking_azure(workspace: Workspace, tmp_path: Path, cloud: str) -> None:
+    launch = build_launch(make_job(workspace, tmp_path), workspace, "https://127.0.0.1:1", cloud=CLOUDS[cloud].name)
+
+    assert launch.environment["AZUREML_CURRENT_CLOUD"] == cloud
 
 
 def test_the_variables_of_a_job_have_azures_names_and_forms(workspace: Workspace, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def build_launch(
     data: JobData = NO_DATA,
     *,
     proxy: JobProxy | None = None,
+    cloud: str = "AzureCloud",
 ) -> JobLaunch:
     """Input of a runtime for a job.
 
@@ -49,6 +50,7 @@ def build_launch(
         ca_bundle: Certificates by which the job trusts the emulator; None if the job does not need them.
         data: Its code, inputs and outputs.
         proxy: The emulator's proxy for Azure's public hosts; None if it has none.
+        cloud: Name of the emulated cloud.
     """
     resources = job.properties["resources"]
     own = job.properties["environmentVariables"] or {}
@@ -60,7 +62,7 @@ def build_launch(
         build=build_context(job, workspace, job.folder.parents[1]),
         environment={
             **azure_ml_variables(job, workspace, base_url, target, _size_on_azure(job, workspace)),
-            **client_variables(job, base_url),
+            **client_variables(job, base_url, cloud),
             **(proxy_variables(proxy, base_url, own) if proxy else {}),
             **identity_variables(job, workspace, base_url, target),
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),

@@ -105,7 +105,9 @@ async def _live(
 
 async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, rule: ScenarioRule | None) -> None:
     proxy = JobProxy(context.proxy_url, context.cloud.login_hosts[0]) if context.proxy_url else None
-    launch = build_launch(job, workspace, context.base_url, context.ca_bundle, data, proxy=proxy)
+    launch = build_launch(
+        job, workspace, context.base_url, context.ca_bundle, data, proxy=proxy, cloud=context.cloud.name
+    )
     running = await context.runtime.start(launch)
     job.running = running
     try:

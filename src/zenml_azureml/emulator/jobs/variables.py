@@ -109,17 +109,20 @@ def _compute_context(job: Job, target: str | None, size: VmSize | None) -> dict[
     }
 
 
-def client_variables(job: Job, base_url: str) -> dict[str, str]:
+def client_variables(job: Job, base_url: str, cloud: str) -> dict[str, str]:
     """Return the variables by which the Azure ML SDK and azure-identity in a job reach the emulator.
 
     Azure ML does not set them: there, the clients' own defaults lead to Azure. Without the last one, azure-identity
-    asks the metadata service of the machine that the emulator runs on, which may be one of Azure.
+    asks the metadata service of the machine that the emulator runs on, which may be one of Azure. Without the name of
+    the cloud, azureml-mlflow asks Azure Resource Manager for it.
 
     Args:
         job: The job.
         base_url: URL of the emulator.
+        cloud: Name of the emulated cloud.
     """
     return {
+        "AZUREML_CURRENT_CLOUD": cloud,
         "AZUREML_DEV_URL_MFE": base_url,
         "AZURE_AUTHORITY_HOST": base_url,
         "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{base_url}{METADATA_ENDPOINT.format(secret=job.machine_secret)}",
