@@ -189,6 +189,21 @@ def test_a_component_is_answered_as_recorded(arm: Arm) -> None:
     assert len(container["nextVersion"]) == len("2026-03-27-04-08-37-9796775")
 
 
+@pytest.mark.parametrize(
+    ("kind", "default", "answered"),
+    [("pipeline", "azureml:cpu", "cpu"), ("pipeline", "plain", "plain"), ("command", "azureml:cpu", "azureml:cpu")],
+)
+def test_a_default_of_a_pipeline_component_names_its_compute_without_a_prefix(
+    arm: Arm, kind: str, default: str, answered: str
+) -> None:
+    spec = {"name": "ours", "version": "1", "type": kind, "inputs": {"where": {"type": "string", "default": default}}}
+
+    body = {"properties": {"componentSpec": spec}}
+    answer = arm.call("PUT", "components/ours/versions/1", body, api_version=_VERSION)
+
+    assert answer.body["properties"]["componentSpec"]["inputs"]["where"]["default"] == answered
+
+
 def test_a_definition_cannot_change_but_for_what_describes_it(arm: Arm) -> None:
     spec = {"type": "command", "command": "echo 1", "environment": "azureml:e:1", "display_name": "one"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 import ssl
 import threading
@@ -13,15 +14,22 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import trustme
-from azure.ai.ml import MLClient
+from azure.ai.ml import MLClient, command
+from azure.ai.ml.entities import Environment
 from azure.identity import ClientSecretCredential
 
+from tests.conftest import credential_of, ml_client_of, point_clients_at
 from tests.contract.test_implicit_sign_in import running
+from tests.contract.test_job_data import log_of
+from tests.contract.waiting import eventually
 from tests.e2e.requests_of import requests_of
 from tests.https_server import https_server
 from zenml_azureml.emulator import Emulator
+from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.http.peers import Peers
 from zenml_azureml.emulator.local import shell_env
+from zenml_azureml.emulator.resources import TERMINAL_STATES
+from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.entra.clouds import AZURE_HOSTS
 
 
@@ -70,6 +78,58 @@ def test_clients_that_know_nothing_of_it_sign_in_and_submit(proxied: Emulator) -
     names = (workspace.subscription_id, workspace.resource_group, workspace.name)
 
     assert list(MLClient(credential, *names, cloud="AzureCloud").jobs.list()) == []
+
+
+#: A script that knows Azure's addresses only, and no variable of the emulator's but those of the proxy.
+IN_A_JOB = """
+import os, sys
+
+hosts = set()
+sys.addaudithook(lambda event, found: hosts.add(found[1][:2]) if event == "socket.connect" else None)
+del os.environ["AZUREML_DEV_URL_MFE"]
+
+import requests
+from azure.ai.ml import MLClient
+from azure.identity import ClientSecretCredential, DefaultAzureCredential
+
+names = [os.environ[f"AZUREML_ARM_{name}"] for name in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
+secret = ClientSecretCredential(*(os.environ[f"AZURE_{name}"] for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")))
+for credential in (secret, DefaultAzureCredential()):
+    print(MLClient(credential, *names).jobs.get(os.environ["AZUREML_RUN_ID"]).status)
+for host in ("management.azure.com", "an.blob.core.windows.net", "an.dfs.core.windows.net"):
+    print(host, requests.get(f"https://{host}/").status_code)
+print(sorted(hosts))
+"""
+
+
+def test_a_job_reaches_the_emulator_at_azures_own_addresses_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
+    with Emulator(tmp_path / "emulator", runtime=ProcessRuntime(), settings=settings, proxy_port=0, environ={}) as own:
+        point_clients_at(own, monkeypatch)
+        client = ml_client_of(own, credential_of(own))
+        (tmp_path / "code").mkdir()
+        (tmp_path / "code" / "list.py").write_text(IN_A_JOB)
+        variables = {
+            "AZURE_TENANT_ID": own.tenant_id,
+            "AZURE_CLIENT_ID": own.client_id,
+            "AZURE_CLIENT_SECRET": own.client_secret,
+        }
+        job = client.jobs.create_or_update(
+            command(
+                command="python list.py",
+                code=str(tmp_path / "code"),
+                environment=Environment(name="ours", version="1", image="python:3.12"),
+                environment_variables=variables,
+            ),
+        )
+        eventually(lambda: client.jobs.get(job.name).status in TERMINAL_STATES, 120)  # it imports the SDK
+        log = log_of(own, job)
+
+    assert log.count("RUNNING\n") == 2, log
+    assert "an.blob.core.windows.net 404\nan.dfs.core.windows.net 501\n" in log
+    assert ast.literal_eval(log.splitlines()[-1]) == [("127.0.0.1", urlsplit(own.proxy_url).port)], log
 
 
 @pytest.fixture

@@ -99,7 +99,10 @@ ASSETS: dict[str, dict[str, Any]] = {
 }
 
 #: Begins the paths of services that take a token of Resource Manager.
-_WITH_TOKEN = ("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/")
+_WITH_TOKEN = (
+    *("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/", "/mferp/"),
+    "/registrymanagement/",
+)
 
 #: Begins the paths of the page, which takes the cookie of a browser.
 _WITH_COOKIE = ("/runs/", "/data/{asset}/", "/_emulator/page")
@@ -110,6 +113,9 @@ VARIABLE = re.compile(r"\{(?P<name>\w+)(?::(?:[^{}]|\{\d+\})*)?\}")
 #: The body of a route, by its method and the end of its path; every other one gets `{}`.
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/jobs/{job}"): {"properties": JOB},
+    ("PUT", "/registries/{registry}/models/{asset}/versions/{version}"): {
+        "properties": {"modelUri": "https://x.blob.core.windows.net/y/z"}
+    },
     **{("PUT", f"/{kind}/{{asset}}/versions/{{version}}"): {"properties": sent} for kind, sent in ASSETS.items()},
     ("PUT", "/datastores/{datastore}"): {
         "properties": {
@@ -127,6 +133,15 @@ BODIES: dict[tuple[str, str], Any] = {
         "sku": {"name": "Basic"},
         "tags": {"a": "b"},
         "properties": {"adminUserEnabled": True},
+    },
+    ("PUT", "/tempdatarefs/{asset}/versions/{version}"): {"assetId": "azureml://registries/registry/data/a/versions/1"},
+    ("POST", "/datarefs/{asset}/versions/{version}"): {"blobUri": "https://x.blob.core.windows.net/y/z"},
+    ("POST", "/import"): {
+        "properties": {
+            "sourceAssetId": "azureml://locations/l/workspaces/w/data/asset/versions/1",
+            "destinationName": "a",
+            "destinationVersion": "2",
+        }
     },
     ("POST", "/diagnose"): {"value": {"keyVault": {}, "storageAccount": {}}},
     ("PATCH", "/vaults/{vault}"): {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 _OPERATION = re.compile(r"(?:The operation )?([^\"]+?) is not emulated\.")
 _BLOB = re.compile(r"^(\w+) /\w+\.(\w+)\.core\.windows\.net/\S*")
@@ -25,16 +26,22 @@ class Outcome:
         name: Name of the test.
         kind: One of the five above.
         detail: The operation, the file, or the first line of the error; empty if it passed.
+        is_extra: True if the SDK always skips the test, which was run all the same.
     """
 
     folder: str
     name: str
     kind: str
     detail: str = ""
+    is_extra: bool = False
 
 
-def outcome_of(report: Mapping[str, str]) -> Outcome:
+def outcome_of(report: Mapping[str, Any]) -> Outcome:
     """Return what became of one test."""
+    return replace(_outcome_of(report), is_extra=report.get("skipped") is not None)
+
+
+def _outcome_of(report: Mapping[str, Any]) -> Outcome:
     folder = report["test"].removeprefix("tests/").partition("/")[0]
     name = report["test"].rpartition("::")[2]
     text = report["text"]
@@ -58,7 +65,7 @@ def _operation(message: str) -> str:
 
 
 def counts(outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Return the number of each kind, without those that are skipped upstream, and `of`: their sum."""
+    """Return the number of each kind, without those that were skipped, and `of`: their sum."""
     found = Counter(outcome.kind for outcome in outcomes if outcome.kind != SKIPPED)
     found["of"] = sum(found.values())
     return found

@@ -55,6 +55,7 @@ def test_a_shell_gets_what_the_sdk_and_azure_identity_look_for() -> None:
         **PATH,
         "AZUREML_DEV_URL_MFE": "https://127.0.0.1:10443",
         "AZURE_AUTHORITY_HOST": "https://127.0.0.1:10443",
+        "AZUREML_CURRENT_CLOUD": "AzureCloud",
         "AZURE_CONFIG_DIR": "/home/me/my state/azure-cli",
         "AZURE_TENANT_ID": "tenant",
         "AZURE_CLIENT_ID": "client",
@@ -70,7 +71,7 @@ def test_a_shell_gets_what_the_sdk_and_azure_identity_look_for() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_TOKEN_CREDENTIALS", "AZUREML_CURRENT_CLOUD"],
+    ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_TOKEN_CREDENTIALS"],
 )
 def test_what_would_win_over_it_is_unset(name: str) -> None:
     assert name not in switch_on({**PATH, name: "theirs"})

@@ -53,6 +53,13 @@ def test_the_outcome_of_a_test_has_its_reason(outcome: str, text: str, not_serve
     assert outcome_of(report) == Outcome("compute", "test_it", kind, detail)
 
 
+def test_a_test_that_the_sdk_always_skips_is_known_as_one() -> None:
+    report = {"test": "tests/a/e2etests/test_a.py::test_it", "outcome": "passed", "text": "", "not_served": ""}
+
+    assert outcome_of({**report, "skipped": "too slow"}) == Outcome("a", "test_it", PASSED, is_extra=True)
+    assert outcome_of({**report, "skipped": None}) == Outcome("a", "test_it", PASSED)
+
+
 def test_skipped_tests_do_not_count() -> None:
     found = counts([Outcome("a", "one", PASSED), Outcome("a", "two", FAILED), Outcome("a", "three", SKIPPED)])
 

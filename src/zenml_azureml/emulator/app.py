@@ -33,10 +33,12 @@ from zenml_azureml.emulator.services.aml import (
     jobs,
     models,
     operations,
+    registries,
     sizes,
     workspaces,
 )
-from zenml_azureml.emulator.services.arm import authorization, other_resources, registries, subscriptions, vaults
+from zenml_azureml.emulator.services.arm import authorization, other_resources, subscriptions, vaults
+from zenml_azureml.emulator.services.arm import registries as container_registries
 from zenml_azureml.emulator.services.arm.authorize import demand_role
 from zenml_azureml.emulator.services.entra import managed_identity
 from zenml_azureml.emulator.services.entra import routes as tokens
@@ -62,7 +64,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     sizes.routes,
     subscriptions.routes,
     other_resources.routes,
-    registries.routes,
+    container_registries.routes,
     authorization.routes,
     vaults.routes,
     workspaces.routes,
@@ -70,6 +72,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     codes.routes,
     data.routes,
     models.routes,
+    registries.routes,
     components.routes,
     history.routes,
     dataplane.routes,

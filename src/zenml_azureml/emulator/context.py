@@ -81,6 +81,7 @@ class Context:
             contain secrets, and are not stored here.
         tasks: Background tasks; cancelled when the emulator is closed or reset.
         journal: Saves changes of the state; None if the state does not last.
+        proxy_url: URL of its proxy for Azure's public hosts, with the password; None if it has none.
         mlflow: The runs of each workspace on its MLflow server, by the workspace's id; made when they are first needed.
     """
 
@@ -99,6 +100,7 @@ class Context:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     mlflow: dict[str, Closing] = field(default_factory=dict)
     journal: Journal | None = None
+    proxy_url: str | None = field(default=None, repr=False)
 
     @property
     def tenant_id(self) -> str:

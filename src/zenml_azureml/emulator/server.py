@@ -178,6 +178,7 @@ class Emulator:
             settings=settings,
             ca_bundle=self.ca_bundle,
             cloud=CLOUDS[cloud],
+            proxy_url=self._proxy.url_with_key if self._proxy else None,
         )
         self._thread: threading.Thread | None = None
 

@@ -40,6 +40,16 @@ def _noting(session: requests.Session, request: requests.PreparedRequest, **opti
 requests.Session.send = _noting  # type: ignore[assignment, method-assign]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests that the SDK always skips, and note its reason; skips on a condition, e.g. the system, stay."""
+    for item in items:
+        for mark in item.iter_markers("skip"):
+            item.user_properties.append(("skipped", mark.kwargs.get("reason") or "".join(mark.args)))
+    for item in items:
+        for node in item.listchain():
+            node.own_markers[:] = [mark for mark in node.own_markers if mark.name != "skip"]
+
+
 def pytest_runtest_setup() -> None:
     _not_served.clear()
 
@@ -67,8 +77,9 @@ def environment_variables() -> EnvironmentVariables:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Write what became of a test: of its call, or of a setup that did not come to it."""
     if report.when == "call" or (report.when == "setup" and not report.passed):
-        line = {"test": report.nodeid, "outcome": report.outcome, "text": report.longreprtext}
+        line: dict[str, str | None] = {"test": report.nodeid, "outcome": report.outcome, "text": report.longreprtext}
         line["not_served"] = "".join(_not_served[:1])
+        line["skipped"] = next((str(reason) for name, reason in report.user_properties if name == "skipped"), None)
         if isinstance(report.longrepr, tuple):  # skipped: file, line, reason
             line["text"] = report.longrepr[2]
         with _RESULTS.open("a", encoding="utf-8") as file:

@@ -13,8 +13,12 @@ from pydantic import ValidationError
 
 from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.launch import build_launch, substitute_bindings
+from zenml_azureml.emulator.jobs.processes import Rendezvous
+from zenml_azureml.emulator.jobs.variables import JobProxy
 from zenml_azureml.emulator.resources import AssetContainer, AssetVersion, Job
+from zenml_azureml.emulator.runtimes.docker.runtime import options_of
 from zenml_azureml.emulator.services.aml.job_views import complete
+from zenml_azureml.emulator.services.entra.clouds import CLOUDS
 from zenml_azureml.emulator.state import Workspace
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -125,6 +129,13 @@ def test_a_job_is_led_to_its_own_mlflow_run_whatever_its_own_variables_say(
     assert environment["MLFLOW_TRACKING_USERNAME"] == "me"
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_job_knows_its_cloud_without_asking_azure(workspace: Workspace, tmp_path: Path, cloud: str) -> None:
+    launch = build_launch(make_job(workspace, tmp_path), workspace, "https://127.0.0.1:1", cloud=CLOUDS[cloud].name)
+
+    assert launch.environment["AZUREML_CURRENT_CLOUD"] == cloud
+
+
 def test_the_variables_of_a_job_have_azures_names_and_forms(workspace: Workspace, tmp_path: Path) -> None:
     # The names and the keys are those of a public dump of a job.
     job = make_job(workspace, tmp_path, experimentName="digits", identity={"identityType": "UserIdentity"})
@@ -176,3 +187,32 @@ def test_the_image_is_that_of_the_environment(
     launch = build_launch(make_job(workspace, tmp_path, environmentId=environment_id), workspace, "")
 
     assert launch.image == image
+
+
+@pytest.mark.parametrize(
+    ("base_url", "directly"),
+    [("https://127.0.0.1:1", "127.0.0.1,localhost"), ("https://a:1", "a,127.0.0.1,localhost")],
+)
+def test_a_job_behind_the_proxy_reaches_azures_hosts_through_it(
+    workspace: Workspace, tmp_path: Path, base_url: str, directly: str
+) -> None:
+    proxy = JobProxy("http://emulator:key@127.0.0.1:2", "login.chinacloudapi.cn")
+
+    launch = build_launch(make_job(workspace, tmp_path), workspace, base_url, proxy=proxy)
+
+    in_container = options_of(launch, launch.processes[0], Rendezvous(("127.0.0.1",), (1,)), None)["environment"]
+    for environment in (launch.environment, in_container):
+        assert {environment[name] for name in ("HTTPS_PROXY", "https_proxy")} == {proxy.url}
+        assert {environment[name] for name in ("NO_PROXY", "no_proxy")} == {directly}
+        assert environment["AZURE_AUTHORITY_HOST"] == "https://login.chinacloudapi.cn"
+    assert "key" not in repr(proxy)
+
+
+def test_a_job_can_have_a_proxy_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
+    job = make_job(workspace, tmp_path, environmentVariables={"HTTPS_PROXY": "http://mine"})
+    proxy = JobProxy("http://127.0.0.1:2", "login.microsoftonline.com")
+
+    environment = build_launch(job, workspace, "https://127.0.0.1:1", proxy=proxy).environment
+
+    assert environment["HTTPS_PROXY"] == "http://mine"
+    assert "https_proxy" not in environment  # which many clients read first

@@ -12,10 +12,12 @@ from zenml_azureml.emulator.jobs.definition import compute_name, environment_of
 from zenml_azureml.emulator.jobs.log_files import retry_folder
 from zenml_azureml.emulator.jobs.processes import JobProcess, in_folder, job_processes
 from zenml_azureml.emulator.jobs.variables import (
+    JobProxy,
     azure_ml_variables,
     client_variables,
     identity_variables,
     mlflow_variables,
+    proxy_variables,
 )
 from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.base import JobLaunch
@@ -30,7 +32,14 @@ _BINDING = re.compile(r"\$\{\{\s*(inputs|outputs)\.([\w.-]+)\s*\}\}")
 
 
 def build_launch(
-    job: Job, workspace: Workspace, base_url: str, ca_bundle: Path | None = None, data: JobData = NO_DATA
+    job: Job,
+    workspace: Workspace,
+    base_url: str,
+    ca_bundle: Path | None = None,
+    data: JobData = NO_DATA,
+    *,
+    proxy: JobProxy | None = None,
+    cloud: str = "AzureCloud",
 ) -> JobLaunch:
     """Input of a runtime for a job.
 
@@ -40,8 +49,11 @@ def build_launch(
         base_url: URL of the emulator.
         ca_bundle: Certificates by which the job trusts the emulator; None if the job does not need them.
         data: Its code, inputs and outputs.
+        proxy: The emulator's proxy for Azure's public hosts; None if it has none.
+        cloud: Name of the emulated cloud.
     """
     resources = job.properties["resources"]
+    own = job.properties["environmentVariables"] or {}
     target = compute_name(job.properties["computeId"])
     return JobLaunch(
         name=job.name,
@@ -50,12 +62,13 @@ def build_launch(
         build=build_context(job, workspace, job.folder.parents[1]),
         environment={
             **azure_ml_variables(job, workspace, base_url, target, _size_on_azure(job, workspace)),
-            **client_variables(job, base_url),
+            **client_variables(job, base_url, cloud),
+            **(proxy_variables(proxy, base_url, own) if proxy else {}),
             **identity_variables(job, workspace, base_url, target),
             **({"SSL_CERT_FILE": str(ca_bundle), "REQUESTS_CA_BUNDLE": str(ca_bundle)} if ca_bundle else {}),
             **(data.upper_variables if job.properties["parentJobName"] else {}),
             **data.variables,
-            **(job.properties["environmentVariables"] or {}),
+            **own,
             **mlflow_variables(job, workspace, base_url),
         },
         folder=job.folder,

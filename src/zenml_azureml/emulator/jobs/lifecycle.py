@@ -20,6 +20,7 @@ from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
 from zenml_azureml.emulator.jobs.registration import register_outputs
 from zenml_azureml.emulator.jobs.service_marks import show_running
 from zenml_azureml.emulator.jobs.staging import finish, remove_inputs, stage
+from zenml_azureml.emulator.jobs.variables import JobProxy
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.resources import Compute, Job
@@ -103,7 +104,10 @@ async def _live(
 
 
 async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, rule: ScenarioRule | None) -> None:
-    launch = build_launch(job, workspace, context.base_url, context.ca_bundle, data)
+    proxy = JobProxy(context.proxy_url, context.cloud.login_hosts[0]) if context.proxy_url else None
+    launch = build_launch(
+        job, workspace, context.base_url, context.ca_bundle, data, proxy=proxy, cloud=context.cloud.name
+    )
     running = await context.runtime.start(launch)
     job.running = running
     try:

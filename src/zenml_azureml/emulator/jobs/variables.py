@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -106,21 +109,60 @@ def _compute_context(job: Job, target: str | None, size: VmSize | None) -> dict[
     }
 
 
-def client_variables(job: Job, base_url: str) -> dict[str, str]:
+def client_variables(job: Job, base_url: str, cloud: str) -> dict[str, str]:
     """Return the variables by which the Azure ML SDK and azure-identity in a job reach the emulator.
 
     Azure ML does not set them: there, the clients' own defaults lead to Azure. Without the last one, azure-identity
-    asks the metadata service of the machine that the emulator runs on, which may be one of Azure.
+    asks the metadata service of the machine that the emulator runs on, which may be one of Azure. Without the name of
+    the cloud, azureml-mlflow asks Azure Resource Manager for it.
 
     Args:
         job: The job.
         base_url: URL of the emulator.
+        cloud: Name of the emulated cloud.
     """
     return {
+        "AZUREML_CURRENT_CLOUD": cloud,
         "AZUREML_DEV_URL_MFE": base_url,
         "AZURE_AUTHORITY_HOST": base_url,
         "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"{base_url}{METADATA_ENDPOINT.format(secret=job.machine_secret)}",
     }
+
+
+@dataclass(frozen=True)
+class JobProxy:
+    """The proxy through which jobs reach the emulator at Azure's public hosts.
+
+    Attributes:
+        url: URL of the proxy, with its password.
+        login_host: The first host of Microsoft Entra in the emulated cloud.
+    """
+
+    url: str = field(repr=False)
+    login_host: str
+
+
+def proxy_variables(proxy: JobProxy, base_url: str, own: Collection[str]) -> dict[str, str]:
+    """Return the variables by which requests of a job to Azure's public hosts reach the emulator.
+
+    Programs of a job also reach each other and the emulator itself, without the proxy.
+
+    Args:
+        proxy: The proxy.
+        base_url: URL of the emulator.
+        own: Names of the job's own variables, which count in either case.
+    """
+    directly = ",".join(dict.fromkeys((str(urlsplit(base_url).hostname), "127.0.0.1", "localhost")))
+    variables = {
+        "HTTPS_PROXY": proxy.url,
+        "https_proxy": proxy.url,
+        "NO_PROXY": directly,
+        "no_proxy": directly,
+        # The only address that azure-identity accepts without asking Microsoft about it.
+        "AZURE_AUTHORITY_HOST": f"https://{proxy.login_host}",
+    }
+    taken = {name.lower() for name in own}
+    return {name: value for name, value in variables.items() if name.lower() not in taken}
 
 
 def identity_variables(job: Job, workspace: Workspace, base_url: str, target: str | None) -> dict[str, str]:

@@ -76,6 +76,11 @@ class Proxy:
         self._socket = socket.create_server((emulator[0], port))
         self.url = f"http://{emulator[0]}:{self._socket.getsockname()[1]}"
 
+    @property
+    def url_with_key(self) -> str:
+        """The URL with the password, for users who cannot be looked up."""
+        return self.url.replace("://", f"://emulator:{self._key}@", 1)
+
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
         """Serve on the running event loop for the length of an `async with`; then end every tunnel."""

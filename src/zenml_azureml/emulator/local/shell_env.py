@@ -49,12 +49,12 @@ _MISLEADING = (
     "AZURE_POD_IDENTITY_AUTHORITY_HOST",
     "MSI_ENDPOINT",
     "MSI_SECRET",
-    "AZUREML_CURRENT_CLOUD",
     "ARM_CLOUD_METADATA_URL",
 )
 _EXPORTED = (
     "AZUREML_DEV_URL_MFE",
     "AZURE_AUTHORITY_HOST",
+    "AZUREML_CURRENT_CLOUD",
     "AZURE_CONFIG_DIR",
     "REQUESTS_CA_BUNDLE",
     "AZUREML_ARM_SUBSCRIPTION",
@@ -94,6 +94,8 @@ def variables(
         emulator.base_url,
         # Behind the proxy there is Microsoft's own address, the only one that azure-identity takes for vouched for.
         f"https://{CLOUDS[options.cloud].login_hosts[0]}" if emulator.proxy_url else emulator.base_url,
+        # Without it, azureml-mlflow asks Azure Resource Manager which clouds there are.
+        options.cloud,
         # The Azure CLI's: the login that is on the machine is neither used nor changed.
         str(emulator.state / "azure-cli"),
         str(ca_bundle),
@@ -134,6 +136,7 @@ def variables_elsewhere(emulator: Running, folder: PurePosixPath, sign_in: SignI
     return {
         "AZUREML_DEV_URL_MFE": emulator.base_url,
         "AZURE_AUTHORITY_HOST": emulator.base_url,
+        "AZUREML_CURRENT_CLOUD": options.cloud,
         "REQUESTS_CA_BUNDLE": str(folder / emulator.ca_bundle.name),
         "AZUREML_ARM_SUBSCRIPTION": options.subscription_id,
         "AZUREML_ARM_RESOURCEGROUP": options.resource_group,

@@ -31,6 +31,10 @@ _ID = re.compile(
     r"/(?P<kind>codes|data|models|components|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
     re.IGNORECASE,
 )
+_OF_REGISTRY = re.compile(
+    r"azureml://registries/(?P<registry>[^/]+)/(?P<kind>data|models)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)",
+    re.IGNORECASE,
+)
 _SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:@]+)(?::(?P<version>[^/:@]+)|@(?P<label>[^/:@]+))")
 #: The key of a version's properties that has its place.
 _URI_KEYS = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
@@ -189,7 +193,7 @@ def _of_output(state_folder: Path, workspace: Workspace, reference: OutputRefere
 
 
 def _kind_in(reference: str, kind: str) -> str:
-    found = _ID.fullmatch(reference)
+    found = _ID.fullmatch(reference) or _OF_REGISTRY.fullmatch(reference)
     return found["kind"].lower() if found else kind
 
 
@@ -201,6 +205,10 @@ def _asset(workspace: Workspace, reference: str, kind: str) -> AssetVersion:
         if not scope.endswith(here):
             raise AssetPathError(f"{shown(reference)} is not in the workspace {workspace.name}.")
         version = version_of(workspace, found["kind"].lower(), found["name"], found["version"])
+    elif (shared := _OF_REGISTRY.fullmatch(reference)) is not None:
+        # Registries are kept with one workspace, whose jobs find their assets; those of others do not.
+        kept = f"registries/{shared['registry']}/{shared['kind'].lower()}"
+        version = version_of(workspace, kept, shared["name"], shared["version"])
     else:
         short = _SHORT.fullmatch(reference)
         if short is None or short["label"] not in (None, "latest"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 from aiohttp import web
@@ -41,17 +42,36 @@ class AssetRoutes:
 
     Args:
         kind: The kind.
+        scope: Path of what has the assets.
+        scope_of: Returns what has the assets of a request.
+        parent: The same as a type of resources.
+        new_status: Status of a PUT that makes a version.
+        lists_missing: True if the list of versions of an asset that does not exist is empty.
     """
 
-    def __init__(self, kind: AssetKind) -> None:
+    def __init__(
+        self,
+        kind: AssetKind,
+        *,
+        scope: str = WORKSPACE,
+        scope_of: Callable[[web.Request], Workspace] = workspace_of,
+        parent: str = "workspaces",
+        new_status: int = 201,
+        lists_missing: bool = False,
+    ) -> None:
         self._kind = kind
+        self._scope = scope
+        self._scope_of = scope_of
+        self._type = f"{PROVIDER}/{parent}/{kind.plural}"
+        self._new_status = new_status
+        self._lists_missing = lists_missing
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
-        container = f"{WORKSPACE}/{self._kind.plural}/{{asset}}"
+        container = f"{self._scope}/{self._kind.plural}/{{asset}}"
         version = f"{container}/versions/{{version}}"
         return [
-            web.get(f"{WORKSPACE}/{self._kind.plural}", self._list_containers),
+            web.get(f"{self._scope}/{self._kind.plural}", self._list_containers),
             web.get(container, self._get_container),
             web.put(container, self._put_container),
             web.delete(container, self._delete_container),
@@ -62,7 +82,7 @@ class AssetRoutes:
         ]
 
     async def _put_version(self, request: web.Request) -> web.Response:
-        workspace, context = workspace_of(request), request.app[CONTEXT]
+        workspace, context = self._scope_of(request), request.app[CONTEXT]
         name, version = request.match_info["asset"], request.match_info["version"]
         self._check_names(name, version)
         sent = (await json_body(request)).get("properties") or {}
@@ -76,16 +96,16 @@ class AssetRoutes:
             wanted = await asyncio.to_thread(reconcile, existing.properties, wanted, workspace, context.folder)
         found = self._kind.put(workspace, name, version, wanted, context.clock.now())
         headers = {}
-        if is_new or self._kind.repeat_status == 201:  # recorded: 200 and no `Location` for data that exists
+        status = self._new_status if is_new else self._kind.repeat_status
+        if status == 201:  # recorded: 200 and no `Location` for data that exists
             path = self._kind.version_id(workspace, name, version)
             headers["Location"] = f"{context.base_url}{path}?{request.rel_url.raw_query_string}"
-        status = 201 if is_new else self._kind.repeat_status
         return aml_json(request, self._render(request, found, workspace), status=status, headers=headers)
 
     async def _get_version(self, request: web.Request) -> web.Response:
         curated = self._kind.curated_version(request.match_info["asset"], request.match_info["version"])
         container, found = curated or (None, self._version_of(request))
-        body = self._render(request, found, workspace_of(request), container)
+        body = self._render(request, found, self._scope_of(request), container)
         if self._kind.default_version and request.match_info["version"] == self._kind.default_version:
             body["id"] = f"{body['id'].rpartition('/versions/')[0]}/labels/default"  # recorded of a component
         return aml_json(request, body)
@@ -93,14 +113,16 @@ class AssetRoutes:
     async def _delete_version(self, request: web.Request) -> web.Response:
         """Delete a version at once (recorded: environment_version_delete_2025.json)."""
         found = self._version_of(request)
-        workspace_of(request).assets_of(self._kind.plural)[found.name].versions.pop(found.version)
+        self._scope_of(request).assets_of(self._kind.plural)[found.name].versions.pop(found.version)
         return aml_empty(request, status=200)
 
     async def _list_versions(self, request: web.Request) -> web.Response:
         """Newest first; with `$top` no `nextLink`, although there are more (recorded)."""
-        workspace = workspace_of(request)
+        workspace = self._scope_of(request)
         is_shown = in_view(request.query.get("listViewType"))
-        found = self._kind.listed(workspace, request.match_info["asset"], request.query)
+        name = request.match_info["asset"]
+        is_missing = self._lists_missing and name not in workspace.assets_of(self._kind.plural)
+        found = [] if is_missing else self._kind.listed(workspace, name, request.query)
         newest_first = [one for one in found if is_shown(one.properties)]
         if "$top" in request.query:
             newest_first = newest_first[: _top(request.query["$top"])]
@@ -111,7 +133,7 @@ class AssetRoutes:
 
     async def _put_container(self, request: web.Request) -> web.Response:
         """Change a container, for example archive it (recorded: environment_container_archive_2026.json)."""
-        context, workspace = request.app[CONTEXT], workspace_of(request)
+        context, workspace = request.app[CONTEXT], self._scope_of(request)
         name = request.match_info["asset"]
         self._check_names(name, "1")
         sent = (await json_body(request)).get("properties") or {}
@@ -127,7 +149,7 @@ class AssetRoutes:
 
     async def _delete_container(self, request: web.Request) -> web.Response:
         """Delete an asset with all its versions. Guess: as a version is."""
-        workspace, name = workspace_of(request), request.match_info["asset"]
+        workspace, name = self._scope_of(request), request.match_info["asset"]
         if workspace.assets_of(self._kind.plural).pop(name, None) is None:
             raise self._kind.missing(name, "")
         return aml_empty(request, status=200)
@@ -135,14 +157,14 @@ class AssetRoutes:
     async def _list_containers(self, request: web.Request) -> web.Response:
         """Newest first, and those that every workspace has at the end (recorded: environments_list_2026.json)."""
         is_shown = in_view(request.query.get("listViewType"))
-        all_own = workspace_of(request).assets_of(self._kind.plural).values()
+        all_own = self._scope_of(request).assets_of(self._kind.plural).values()
         own = [one for one in all_own if is_shown({"isArchived": one.is_archived})]
         newest_first = sorted(own, key=lambda one: one.created_at, reverse=True)
         return paged(request, [*newest_first, *self._kind.curated()], lambda one: self._render_container(request, one))
 
     def _version_of(self, request: web.Request) -> AssetVersion:
         name, version = request.match_info["asset"], request.match_info["version"]
-        container = workspace_of(request).assets_of(self._kind.plural).get(name)
+        container = self._scope_of(request).assets_of(self._kind.plural).get(name)
         found = container.versions.get(version) if container else None
         if container is not None and self._kind.default_version and version == self._kind.default_version:
             found = container.latest
@@ -153,7 +175,7 @@ class AssetRoutes:
     def _container_of(self, request: web.Request) -> AssetContainer:
         name = request.match_info["asset"]
         curated = {container.name: container for container in self._kind.curated()}
-        found = workspace_of(request).assets_of(self._kind.plural).get(name) or curated.get(name)
+        found = self._scope_of(request).assets_of(self._kind.plural).get(name) or curated.get(name)
         if found is None:
             raise self._kind.missing(name, "")
         return found
@@ -177,7 +199,7 @@ class AssetRoutes:
         return {
             "id": self._kind.version_id(workspace, found.name, found.version),
             "name": found.version,
-            "type": f"{PROVIDER}/workspaces/{self._kind.plural}/versions",
+            "type": f"{self._type}/versions",
             "properties": self._kind.shown(found, container, version),
             "systemData": self._system_data(request, found.created_at, found.modified_at),
         }
@@ -188,9 +210,9 @@ class AssetRoutes:
         modified = latest.modified_at if latest else container.created_at
         next_version = self._kind.next_version(container, context.clock.now())
         return {
-            "id": f"{workspace_of(request).path}/{self._kind.plural}/{container.name}",
+            "id": f"{self._scope_of(request).path}/{self._kind.plural}/{container.name}",
             "name": container.name,
-            "type": f"{PROVIDER}/workspaces/{self._kind.plural}",
+            "type": self._type,
             "properties": self._kind.shown_container(container, next_version, version),
             "systemData": self._system_data(request, container.created_at, modified, is_container=True),
         }

@@ -15,7 +15,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, aml_json, json_body, workspace_of
 from zenml_azureml.emulator.resources import AssetVersion
@@ -103,9 +103,7 @@ async def start_upload(request: web.Request) -> web.Response:
     """
     context, workspace = request.app[CONTEXT], workspace_of(request)
     sent = await json_body(request)
-    suffix = "".join(secrets.choice(_IN_CONTAINER_NAMES) for _ in range(26))
-    container = f"{workspace.workspace_id}-{suffix}"
-    AccountFiles(context.folder, workspace).container(container).mkdir(parents=True, exist_ok=True)
+    container = new_container(context, workspace)
     account = account_of(workspace, context.base_url)
     uri = account.sas_url(
         None, now=context.clock.now(), lifetime=timedelta(hours=1), container=container, permissions="rcwl"
@@ -120,6 +118,14 @@ async def start_upload(request: web.Request) -> web.Response:
         },
     }
     return aml_json(request, body)
+
+
+def new_container(context: Context, workspace: Workspace) -> str:
+    """Return the name of a new container in the storage account of a workspace."""
+    suffix = "".join(secrets.choice(_IN_CONTAINER_NAMES) for _ in range(26))
+    container = f"{workspace.workspace_id}-{suffix}"
+    AccountFiles(context.folder, workspace).container(container).mkdir(parents=True, exist_ok=True)
+    return container
 
 
 def _hash_of(found: AssetVersion, *, with_version: bool) -> tuple[str | None, str | None]:

@@ -11,6 +11,9 @@ from zenml_azureml.emulator.http.responses import GatewayError
 from zenml_azureml.emulator.services.arm.rbac import allowed
 from zenml_azureml.emulator.services.entra.bearer import APPLICATION, PRINCIPAL
 
+#: Begins the paths of Azure ML's own host that are otherwise those of Azure Resource Manager.
+DATA_PLANE = "/mferp/managementfrontend"
+
 #: Guess: the principal that started an operation may poll it with any role; the URLs for it are signed.
 _POLLS = ("computeoperationsstatus", "mfeoperationsstatus", "mfeoperationresults")
 
@@ -30,7 +33,7 @@ async def demand_role(
         GatewayError: 403, with Azure Resource Manager's message.
     """
     # As the router reads it: a slash that is quoted parts no names.
-    asked = action_and_scope(request.method, request.rel_url.path_safe)
+    asked = action_and_scope(request.method, request.rel_url.path_safe.removeprefix(DATA_PLANE))
     if asked is not None:
         action, scope = asked
         context = request.app[CONTEXT]

@@ -24,6 +24,9 @@ PRINCIPAL: web.RequestKey[str] = web.RequestKey("principal", str)
 APPLICATION: web.RequestKey[str] = web.RequestKey("application", str)
 
 
+#: Begin the paths of Azure ML's own host for registries.
+_REGISTRIES = ("/mferp/", "/registrymanagement/")
+
 #: The handlers that check their callers themselves, or answer with what is public.
 WITHOUT_TOKEN: web.AppKey[frozenset[Any]] = web.AppKey("without_token", frozenset)
 
@@ -40,7 +43,10 @@ async def demand_token(
     if _needs_token(request):
         if "Authorization" not in request.headers and request.path.lower().startswith("/history/"):
             return _without_token(request)
-        claims = checked_claims(request.headers.get("Authorization"), request.app[CONTEXT])
+        context = request.app[CONTEXT]
+        # azure-ai-ml asks for a registry with tokens for Azure ML, when it shares an asset.
+        more = (context.cloud.studio,) if request.path.startswith(_REGISTRIES) else ()
+        claims = checked_claims(request.headers.get("Authorization"), context, more)
         request[PRINCIPAL], request[APPLICATION] = str(claims["oid"]), str(claims["appid"])
     return await handler(request)
 
@@ -49,7 +55,7 @@ def _needs_token(request: web.Request) -> bool:
     """True for all that is served, but for what `WITHOUT_TOKEN` lists."""
     found = request.match_info
     if found.http_exception is not None:
-        return request.path.lower().lstrip("/").startswith(("subscriptions", "tenants", "history/"))
+        return request.path.lower().lstrip("/").startswith(("subscriptions", "tenants", "history/", "mferp/"))
     return found.handler not in request.app[WITHOUT_TOKEN]
 
 
@@ -67,12 +73,13 @@ def _without_token(request: web.Request) -> web.Response:
     return web.json_response(body, status=401)
 
 
-def checked_claims(authorization: str | None, context: Context) -> dict[str, Any]:
+def checked_claims(authorization: str | None, context: Context, audiences: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the claims of the token in a header.
 
     Args:
         authorization: The header; None if it is missing.
         context: The emulator.
+        audiences: Audiences of tokens that are taken beside those of Azure Resource Manager.
 
     Raises:
         GatewayError: 401, with Azure Resource Manager's message, unless it is valid here and now.
@@ -92,7 +99,7 @@ def checked_claims(authorization: str | None, context: Context) -> dict[str, Any
     except InvalidTokenError:
         raise _invalid_token(context) from None
     audience = str(claims.get("aud"))
-    if audience not in context.cloud.arm_audiences:
+    if audience not in (*context.cloud.arm_audiences, *audiences):
         allowed = ",".join(f"'{name}'" for name in context.cloud.arm_audiences)
         raise _unauthorized(
             context,

@@ -11,6 +11,7 @@ class EmulatedCloud:
     """One of Azure's clouds.
 
     Attributes:
+        name: Its name in clients.
         arm_audiences: Audiences of tokens for Azure Resource Manager, in the order of its refusal.
         other_audiences: The other services that an application may ask a token for.
         studio: Azure ML Studio.
@@ -23,6 +24,7 @@ class EmulatedCloud:
         not_emulated: Patterns of the hosts of services that the emulator does not have.
     """
 
+    name: str
     arm_audiences: tuple[str, ...]
     other_audiences: frozenset[str]
     studio: str
@@ -45,6 +47,7 @@ class EmulatedCloud:
 
 
 def _cloud(
+    name: str,
     old_management: str,
     resource_manager: str,
     studio: str,
@@ -58,6 +61,7 @@ def _cloud(
 ) -> EmulatedCloud:
     storage = blobs.removeprefix("*.blob")
     return EmulatedCloud(
+        name=name,
         arm_audiences=(f"{old_management}/", old_management, f"{resource_manager}/", resource_manager),
         other_audiences=frozenset({"https://storage.azure.com", studio, vault}),
         studio=studio,
@@ -77,42 +81,48 @@ def _cloud(
 #: traffic" for Azure ML, which lists the hosts of each cloud.
 # Guess: that the other clouds take the same kinds of audience as the public one, whose refusal is quoted.
 CLOUDS = {
-    "AzureCloud": _cloud(
-        "https://management.core.windows.net",
-        "https://management.azure.com",
-        "https://ml.azure.com",
-        "https://vault.azure.net",
-        login=("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
-        blobs="*.blob.core.windows.net",
-        registries=".azurecr.io",
-        aml=("*.api.azureml.ms", "*.experiments.azureml.net"),
-        others=("*.inference.ml.azure.com", "*.notebooks.azure.net", "graph.microsoft.com", "graph.windows.net"),
-    ),
-    "AzureChinaCloud": _cloud(
-        "https://management.core.chinacloudapi.cn",
-        "https://management.chinacloudapi.cn",
-        "https://ml.azure.cn",
-        "https://vault.azure.cn",
-        login=("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
-        blobs="*.blob.core.chinacloudapi.cn",
-        registries=".azurecr.cn",
-        aml=("*.api.ml.azure.cn", "*.experiments.ml.azure.cn"),
-        others=(
-            *("*.inference.ml.azure.cn", "*.notebooks.chinacloudapi.cn"),
-            *("microsoftgraph.chinacloudapi.cn", "graph.chinacloudapi.cn"),
+    cloud.name: cloud
+    for cloud in (
+        _cloud(
+            "AzureCloud",
+            "https://management.core.windows.net",
+            "https://management.azure.com",
+            "https://ml.azure.com",
+            "https://vault.azure.net",
+            login=("login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"),
+            blobs="*.blob.core.windows.net",
+            registries=".azurecr.io",
+            aml=("*.api.azureml.ms", "*.experiments.azureml.net"),
+            others=("*.inference.ml.azure.com", "*.notebooks.azure.net", "graph.microsoft.com", "graph.windows.net"),
         ),
-    ),
-    "AzureUSGovernment": _cloud(
-        "https://management.core.usgovcloudapi.net",
-        "https://management.usgovcloudapi.net",
-        "https://ml.azure.us",
-        "https://vault.usgovcloudapi.net",
-        login=("login.microsoftonline.us", "login.usgovcloudapi.net"),
-        blobs="*.blob.core.usgovcloudapi.net",
-        registries=".azurecr.us",
-        aml=("*.api.ml.azure.us", "*.experiments.ml.azure.us"),
-        others=("*.inference.ml.azure.us", "*.notebooks.usgovcloudapi.net", "graph.microsoft.us"),
-    ),
+        _cloud(
+            "AzureChinaCloud",
+            "https://management.core.chinacloudapi.cn",
+            "https://management.chinacloudapi.cn",
+            "https://ml.azure.cn",
+            "https://vault.azure.cn",
+            login=("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
+            blobs="*.blob.core.chinacloudapi.cn",
+            registries=".azurecr.cn",
+            aml=("*.api.ml.azure.cn", "*.experiments.ml.azure.cn"),
+            others=(
+                *("*.inference.ml.azure.cn", "*.notebooks.chinacloudapi.cn"),
+                *("microsoftgraph.chinacloudapi.cn", "graph.chinacloudapi.cn"),
+            ),
+        ),
+        _cloud(
+            "AzureUSGovernment",
+            "https://management.core.usgovcloudapi.net",
+            "https://management.usgovcloudapi.net",
+            "https://ml.azure.us",
+            "https://vault.usgovcloudapi.net",
+            login=("login.microsoftonline.us", "login.usgovcloudapi.net"),
+            blobs="*.blob.core.usgovcloudapi.net",
+            registries=".azurecr.us",
+            aml=("*.api.ml.azure.us", "*.experiments.ml.azure.us"),
+            others=("*.inference.ml.azure.us", "*.notebooks.usgovcloudapi.net", "graph.microsoft.us"),
+        ),
+    )
 }
 
 #: The hosts that the emulator answers for, as patterns in which `*` stands for any beginning.
