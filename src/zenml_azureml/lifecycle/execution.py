@@ -14,7 +14,7 @@ from zenml.exceptions import RunInterruptedException
 
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.cost_limit import Spending
-from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason
+from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, with_next
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.worker_pool import Work
 from zenml_azureml.run_store import step_runs
@@ -111,9 +111,7 @@ class StepExecution:
     def begin(self, attempt: Attempt) -> tuple[Attempt, ...]:
         """Add an attempt, or replace the newest one if that has no end; return all attempts."""
         with self.lock:
-            attempts = self.state.attempts
-            before = attempts[:-1] if attempts[-1].reason is None else attempts
-            self.state = replace(self.state, attempts=(*before, attempt))
+            self.state = replace(self.state, attempts=with_next(self.state.attempts, attempt))
             return self.state.attempts
 
     @property

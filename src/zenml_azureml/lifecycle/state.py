@@ -92,9 +92,11 @@ class SubmitFailed(Event):
 
     Attributes:
         error: The reason.
+        attempt: The attempt that has failed; None if the newest one has.
     """
 
     error: AzureMLError
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,8 @@ class StepSubmitter:
         """
         from zenml_azureml.azure.compute.placement import supposed
 
-        here = step.plan.targets[target]
+        here, begun = step.plan.targets[target], ""
+        place = supposed(here.resolution.compute, here.resolution.options, None).where()
         step.reservation = None
         try:
             workspace, resolution = self._jobs.workspace(step, target), with_secrets(here.resolution)
@@ -152,7 +153,7 @@ class StepSubmitter:
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
             # From now on, stopping the step cancels this job, which may exist before Azure has answered.
-            step.begin(Attempt(target, wanted.name))
+            step.begin(Attempt(target, begun := wanted.name))
             request.check()
             spendings = self._costs.spendings(step, target, wanted.name, request.check)
             job = workspace.submit(
@@ -168,13 +169,12 @@ class StepSubmitter:
         except NoCapacityError as error:
             step.reservation = None
             says = short(error.azure_message or error.summary)
-            where = supposed(here.resolution.compute, here.resolution.options, None).where()
-            return NoCapacity(Attempt(target, "", where, reason=RetryReason.NO_CAPACITY, says=says), error)
+            return NoCapacity(Attempt(target, "", place, reason=RetryReason.NO_CAPACITY, says=says), error)
         except ServerUnavailableError:
             raise
         except AzureMLError as error:
             step.reservation = None
-            return SubmitFailed(error)
+            return SubmitFailed(error, Attempt(target, begun, place))
         accepted = JobAccepted(self._record(step, job, target, data.lineage(job.studio_url)))
         if step.state.phase is StepPhase.CANCELLING:
             return accepted

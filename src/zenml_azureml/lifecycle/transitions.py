@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, history, next_target
+from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, history, next_target, with_next
 from zenml_azureml.lifecycle.state import (
     Action,
     CancelHadNoEffect,
@@ -84,6 +84,9 @@ class Row:
 #: The job may be submitted again; in `SUBMITTING` if ZenML's server was unavailable in the middle of it.
 _OPEN = (_P.SUBMITTING, _P.QUEUED, _P.RUNNING, _P.MOVING)
 
+#: The step is submitted to another target.
+_MOVES = (_P.SUBMITTING, _P.MOVING)
+
 #: The first row that applies counts. An event without a row changes nothing.
 TABLE = (
     Row((_P.CANCELLING,), JobAccepted, next=_P.CANCELLING, actions=(_A.END_JOB,)),
@@ -122,21 +125,28 @@ def transition(state: StepState, event: Event, limits: Limits) -> tuple[StepStat
     for row in TABLE:
         if state.phase in row.phases and isinstance(event, row.event) and row.guard(state, event, limits):
             phase = event.phase if row.next is None and isinstance(event, JobEnded) else row.next or state.phase
-            return replace(_with_facts(state, event), phase=phase), row.actions
+            after = replace(_with_facts(state, event), phase=phase)
+            # As long as the step continues, only its history shows why its earlier attempts did not succeed.
+            return (replace(after, error=None) if phase in _MOVES else after), row.actions
     return state, ()
 
 
 def _with_facts(state: StepState, event: Event) -> StepState:
     """Return the state with what an event says about the attempts, the error and the reason to stop."""
     if isinstance(event, (JobAccepted, JobEnded, JobHeld)):
-        error = None if isinstance(event, JobAccepted) else state.error
-        return replace(state.with_attempt(event.attempt), error=error)
+        return state.with_attempt(event.attempt)
     if isinstance(event, NoCapacity):
         attempts = _with_refusal(state, event)
         return replace(state, attempts=attempts, error=event.error.with_history(history(attempts)))
     if isinstance(event, QueueTimedOut):
         return replace(state.with_attempt(event.attempt), error=event.error)
-    if isinstance(event, (SubmitFailed, SubmitStopped, GiveUp, JobLost, CancelRefused)):
+    if isinstance(event, (SubmitFailed, GiveUp)):
+        attempts = state.attempts
+        if isinstance(event, SubmitFailed) and event.attempt is not None:
+            attempts = with_next(attempts, event.attempt)
+        before = history(attempts, least=1 if attempts[-1].reason else 2)
+        return replace(state, attempts=attempts, error=event.error.with_history(before))
+    if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
         return replace(state, error=state.error or event.error)
     if isinstance(event, StopRequested):
         return replace(state, stop_reason=event.reason)

@@ -277,7 +277,8 @@ def test_a_refusal_is_an_event_and_an_unavailable_server_is_none() -> None:
     azure = Azure()
     refusal = azure.first.answer = AzureMLError("Azure refuses it.")
     request = Request(lambda _options, _target: spec(), lambda: None)
-    assert azure.submitter.submit(azure.step, 0, request) == SubmitFailed(refusal)
+    expected = SubmitFailed(refusal, Attempt(0, "zenml-3", place="serverless compute"))
+    assert azure.submitter.submit(azure.step, 0, request) == expected
 
     azure.first.answer = ServerUnavailableError("ZenML's server is unavailable.")
     with pytest.raises(ServerUnavailableError):
@@ -296,6 +297,7 @@ def test_a_secret_in_a_public_field_is_refused_before_anything_is_sent() -> None
     event = azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: public, lambda: None))
 
     assert isinstance(event, SubmitFailed)
+    assert event.attempt == Attempt(0, "", place="serverless compute"), "it never had a job"
     assert azure.first.calls == []
 
 
