@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from zenml.logger import get_logger
 
@@ -10,30 +10,17 @@ from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.lifecycle.lineage import outputs_as_metadata
-from zenml_azureml.lifecycle.right_size import Offer, ran_on
+from zenml_azureml.lifecycle.right_size import Machine
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
 
 if TYPE_CHECKING:
-    from zenml.models import StepRunResponse
-
     from zenml_azureml.azure.client import Workspace
     from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.handle import JobHandle
-    from zenml_azureml.azure.sizes.advice import Ran
-    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+    from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 
 logger = get_logger(__name__)
-
-
-class Workspaces(Protocol):
-    """The Azure ML workspaces of a step operator."""
-
-    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """Return the workspace that settings select."""
-
-    def of_step(self, step_run: StepRunResponse) -> Workspace | None:
-        """Return the workspace of a step run of any operator of the stack; None if it is not known."""
 
 
 class AzureJobs:
@@ -45,7 +32,7 @@ class AzureJobs:
         workspaces: Their workspaces.
     """
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: OperatorWorkspaces) -> None:
         self._workspaces = workspaces
 
     def workspace(self, step: StepExecution, target: int = 0) -> Workspace:
@@ -119,14 +106,10 @@ class AzureJobs:
             logger.warning("Could not read the outputs of step `%s`: %s", step.name, " ".join(reason.split()))
             return {}
 
-    def ran_on(self, step: StepExecution) -> tuple[Ran | None, Offer | None]:
-        """Return what the newest job of a step ran on, with the sizes and quota of its region. Never raises."""
+    def machine(self, step: StepExecution) -> Machine:
+        """Return what the newest job of a step ran on, as it was requested."""
         attempt = step.state.attempt
-        try:
-            return ran_on(self.workspace(step), step.plan.targets[attempt.target].resolution, attempt)
-        except Exception as error:  # noqa: BLE001 - advice is worth no failure
-            logger.debug("The VM size of the step `%s` is not known: %s", step.name, error)
-            return None, None
+        return Machine.of(self.workspace(step), step.plan.targets[attempt.target].resolution, attempt)
 
     def release(self, step: StepExecution) -> None:
         """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.

@@ -31,7 +31,7 @@ from zenml_azureml.lifecycle.state import (
     SubmitStopped,
 )
 
-Guard = Callable[[StepState, Event, Limits], bool]
+Condition = Callable[[StepState, Event, Limits], bool]
 
 _P, _A = StepPhase, Action
 
@@ -76,7 +76,7 @@ class Row:
 
     phases: tuple[StepPhase, ...]
     event: type[Event]
-    guard: Guard = _always
+    guard: Condition = _always
     next: StepPhase | None = None
     actions: tuple[Action, ...] = ()
 
@@ -135,22 +135,22 @@ def _with_facts(state: StepState, event: Event) -> StepState:
     """Return the state with what an event says about the attempts, the error and the reason to stop."""
     if isinstance(event, (JobAccepted, JobEnded, JobHeld)):
         return state.with_attempt(event.attempt)
-    if isinstance(event, NoCapacity):
-        attempts = _with_refusal(state, event)
-        return replace(state, attempts=attempts, error=event.error.with_history(history(attempts)))
     if isinstance(event, QueueTimedOut):
         return replace(state.with_attempt(event.attempt), error=event.error)
-    if isinstance(event, (SubmitFailed, GiveUp)):
-        attempts = state.attempts
-        if isinstance(event, SubmitFailed) and event.attempt is not None:
-            attempts = with_next(attempts, event.attempt)
-        before = history(attempts, least=1 if attempts[-1].reason else 2)
-        return replace(state, attempts=attempts, error=event.error.with_history(before))
     if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
         return replace(state, error=state.error or event.error)
     if isinstance(event, StopRequested):
         return replace(state, stop_reason=event.reason)
-    return state
+    if not isinstance(event, (NoCapacity, SubmitFailed, GiveUp)):
+        return state
+    attempts, least = state.attempts, 1
+    if isinstance(event, NoCapacity):
+        attempts, least = _with_refusal(state, event), 2  # a single one says nothing more than the error
+    elif isinstance(event, SubmitFailed) and event.attempt is not None:
+        attempts = with_next(attempts, event.attempt)
+    # What moved the step is worth a line also if no attempt followed.
+    least = least if attempts[-1].reason else 2
+    return replace(state, attempts=attempts, error=event.error.with_history(history(attempts, least=least)))
 
 
 def _with_refusal(state: StepState, event: NoCapacity) -> tuple[Attempt, ...]:

@@ -77,34 +77,41 @@ class StepFacts:
     operator: str = ""
 
 
-def job_request(
-    info: StepRunInfo,
-    entrypoint_command: list[str],
-    environment: dict[str, str],
-    options: JobOptions,
-    earlier_checkpoints: str = "",
-    *,
-    operator: str = "",
-) -> JobSpec:
-    """Return the job of a step run.
+@dataclass(frozen=True)
+class JobBuilder:
+    """The facts of a step run that its jobs are built from.
 
-    Args:
+    Attributes:
         info: The step run.
-        entrypoint_command: Command of the job.
+        command: Command of the job.
         environment: Environment variables from ZenML.
-        options: Options from the step's settings.
-        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
-            unknown. An older version of this package may have given it another name.
         operator: Name of the step operator.
-
-    Returns:
-        The whole request except for the compute.
-
-    Raises:
-        AzureMLError: If the step has no image.
     """
-    request = request_for(replace(_facts_of(info), operator=operator), entrypoint_command, environment, options)
-    return replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
+
+    info: StepRunInfo
+    command: list[str]
+    environment: dict[str, str]
+    operator: str = ""
+
+    def build(self, options: JobOptions, earlier_checkpoints: str = "") -> JobSpec:
+        """Return the job of the step run.
+
+        Args:
+            options: Options from the step's settings.
+            earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
+                unknown. An older version of this package may have given it another name.
+
+        Returns:
+            The whole request except for the compute.
+
+        Raises:
+            AzureMLError: If the step has no image.
+        """
+        facts = replace(_facts_of(self.info), operator=self.operator)
+        request = request_for(facts, self.command, self.environment, options)
+        return (
+            replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
+        )
 
 
 def request_for(
