@@ -37,7 +37,7 @@ from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.lifecycle.step_submission import StepSubmission
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.step_plan import StepPlan, plan_of
 from zenml_azureml.specs.job import JobOptions, JobSpec

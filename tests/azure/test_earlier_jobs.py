@@ -36,7 +36,8 @@ from zenml_azureml.lifecycle.predecessor_search import Search
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY, job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
+from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.step_plan import plan_of
 

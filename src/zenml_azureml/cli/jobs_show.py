@@ -114,7 +114,7 @@ def _usages(account: JobDetails, server: ServerView) -> list[Usage]:
     if not is_id(step_run_id) or server.id is None or account.job.tags.get(tags.SERVER_ID) != server.id:
         return []
     try:
-        return usages_in(step_runs.metadata_of(UUID(step_run_id)))
+        return usages_in(step_runs.with_metadata(UUID(step_run_id)).run_metadata)
     except Exception:  # noqa: BLE001 - a job is shown without its use
         return []
 

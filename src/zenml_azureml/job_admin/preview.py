@@ -8,7 +8,8 @@ from uuid import UUID
 
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.job_admin.launcher import command_of, environment_of, has_server, info_of
-from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret, server_id
+from zenml_azureml.run_store.server import server_id
+from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret
 from zenml_azureml.secrets.classification import without_secrets
 from zenml_azureml.secrets.redaction import (
     REDACTED,

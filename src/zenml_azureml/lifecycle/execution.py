@@ -17,7 +17,7 @@ from zenml_azureml.lifecycle.cost_limit import Spending
 from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, with_next
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.worker_pool import Work
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names
 from zenml_azureml.settings.step_plan import StepPlan
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class StepExecution:
     def job_name(self) -> str:
         """Name of its newest job, the only one that may be unfinished; the job may not exist yet."""
         jobs = [attempt.job for attempt in self.state.attempts if attempt.job]
-        return jobs[-1] if jobs else step_runs.job_name_of(self.id)
+        return jobs[-1] if jobs else job_names.job_name_of(self.id)
 
     def begin(self, attempt: Attempt) -> tuple[Attempt, ...]:
         """Add an attempt, or replace the newest one if that has no end; return all attempts."""

@@ -18,8 +18,7 @@ from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
 from zenml_azureml.lifecycle.step_checks import Check
-from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of, number_named_in
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -177,7 +176,7 @@ class Search:
 
     def _note(self, trace: Trace, job: JobSnapshot) -> list[_Unfinished]:
         self.checkpoints = job.checkpoints or self.checkpoints
-        number = step_runs.number_named_in(job.name)
+        number = number_named_in(job.name)
         if number >= trace.number:
             trace.number, trace.status = number + 1, job.status
         if job.phase.ended:

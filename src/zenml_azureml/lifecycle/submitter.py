@@ -17,7 +17,7 @@ from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_job
 from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, NoCapacity, StepPhase, SubmitFailed
 from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.lifecycle.step_data import StepData
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import remember
@@ -110,7 +110,7 @@ class StepSubmitter:
 
         kept = {key: value for key, value in previous.tags.items() if key not in _OF_ONE_JOB}
         linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: previous_name, tags.TARGET: ""}
-        name = step_runs.job_name_of(step.id, number)
+        name = job_names.job_name_of(step.id, number)
         return Request(replace(previous, name=name, tags={**kept, **linked}, price_tag=tags.USD_PER_HOUR), check)
 
     def submit(self, step: StepExecution, target: int, request: Request) -> Event:

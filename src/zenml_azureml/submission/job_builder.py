@@ -20,7 +20,8 @@ from zenml_azureml.contract import mlflow
 from zenml_azureml.contract.commands import rank_command
 from zenml_azureml.contract.variables import HOLD_MINUTES, RANKS, SUBMITTED
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.run_store.step_runs import job_name_of, server_id
+from zenml_azureml.run_store.job_names import job_name_of
+from zenml_azureml.run_store.server import server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.specs.limits import DISPLAY_NAME_LENGTH, TAG_VALUE_LENGTH, shortened

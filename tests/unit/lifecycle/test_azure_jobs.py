@@ -24,7 +24,7 @@ from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
@@ -186,7 +186,7 @@ def test_every_job_of_a_step_is_released_once() -> None:
     unsent = Azure()
     unsent.step.state = StepState(StepPhase.QUEUED, (Attempt(0, ""),))
     unsent.jobs.release(unsent.step)
-    assert unsent.first.calls == [("release", step_runs.job_name_of(unsent.step.id))]
+    assert unsent.first.calls == [("release", job_names.job_name_of(unsent.step.id))]
 
 
 # The submitter.
@@ -341,7 +341,7 @@ def test_a_further_job_is_like_the_one_before_and_linked_to_it(caplog: pytest.Lo
     assert azure.first.options["check"] is request.check is check
     assert caplog.messages == ["The Azure ML job `zenml-2` of the step `train` has ended: preempted."]
     built = request.build(JobOptions(secret_variables=frozenset({"C"})), 1)
-    assert built.name == step_runs.job_name_of(azure.step.id, 2)
+    assert built.name == job_names.job_name_of(azure.step.id, 2)
     assert built.tags == {"mine": "kept", "zenml_attempt": "2", "zenml_previous_job": "zenml-2", "zenml_target": "1"}
     assert built.price_tag == "zenml_usd_per_hour_all_nodes"
     assert built.secret_names == {"A", "C"}
