@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from zenml.logger import get_logger
@@ -84,27 +86,19 @@ class AzureJobs:
 
     def metrics(self, step: StepExecution) -> dict[str, float | str]:
         """Return the metrics of a step's job if its settings request them. Never raises: a failure is logged."""
-        if not step.plan.settings.metrics_as_metadata:
-            return {}
-        try:
-            return self.workspace(step).metrics(step.job_name)
-        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its metrics
-            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
-            logger.warning("Could not read the metrics of step `%s`: %s", step.name, " ".join(reason.split()))
-            return {}
+        if step.plan.settings.metrics_as_metadata:
+            with _logged(f"Could not read the metrics of step `{step.name}`"):
+                return self.workspace(step).metrics(step.job_name)
+        return {}
 
     def written_data(self, step: StepExecution, job: JobHandle) -> dict[str, Any]:
         """Return what a step's job has written, as metadata. Never raises: a failure is logged."""
         outputs = step.plan.targets[step.state.attempt.target].resolution.options.outputs
-        if not outputs or job.phase.value != "completed":
-            return {}
-        try:
-            assets = self.workspace(step).written_data(job.name, [one.name for one in outputs])
-            return outputs_as_metadata(outputs, assets, job.studio_url)
-        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its outputs
-            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
-            logger.warning("Could not read the outputs of step `%s`: %s", step.name, " ".join(reason.split()))
-            return {}
+        if outputs and job.phase.value == "completed":
+            with _logged(f"Could not read the outputs of step `{step.name}`"):
+                assets = self.workspace(step).written_data(job.name, [one.name for one in outputs])
+                return outputs_as_metadata(outputs, assets, job.studio_url)
+        return {}
 
     def machine(self, step: StepExecution) -> Machine:
         """Return what the newest job of a step ran on, as it was requested."""
@@ -134,3 +128,13 @@ class AzureJobs:
             except AzureMLError as error:
                 logger.warning("%s", error)
         workspace.leave(step.job_name)
+
+
+@contextmanager
+def _logged(failure: str) -> Iterator[None]:
+    """Log the failure of a block rather than raise it: the end of a step is worth more than what its job leaves."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - as above
+        reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
+        logger.warning("%s: %s", failure, " ".join(reason.split()))

@@ -14,6 +14,7 @@ from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,
     CancelRefused,
     Event,
+    Failure,
     GiveUp,
     JobAccepted,
     JobEnded,
@@ -137,12 +138,12 @@ def _with_facts(state: StepState, event: Event) -> StepState:
         return state.with_attempt(event.attempt)
     if isinstance(event, QueueTimedOut):
         return replace(state.with_attempt(event.attempt), error=event.error)
-    if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
-        return replace(state, error=state.error or event.error)
     if isinstance(event, StopRequested):
         return replace(state, stop_reason=event.reason)
-    if not isinstance(event, (NoCapacity, SubmitFailed, GiveUp)):
+    if not isinstance(event, (NoCapacity, Failure)):
         return state
+    if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
+        return replace(state, error=state.error or event.error)
     attempts, least = state.attempts, 1
     if isinstance(event, NoCapacity):
         attempts, least = _with_refusal(state, event), 2  # a single one says nothing more than the error
