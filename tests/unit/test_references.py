@@ -22,10 +22,9 @@ HANDED = {
     "job_admin.launcher: StepRunInfo(lambda)": "ZenML's interface",
     "job_admin.workspaces: Workspace(lambda)": "a credential is made at the first request, if there is one",
     "lifecycle.canceller: Thread(work)": "the entry of a thread",
-    "lifecycle.latest_answers: Thread(work)": "the entry of a thread",
     "lifecycle.supervisor: Thread(self._run)": "the entry of a thread",
     "plugin.workspaces: Workspace(lambda)": "a credential is made at the first request, if there is one",
-    "run_store.server_retries: Thread(run)": "the entry of a thread",
+    "run_store.fork_gate: Thread(run)": "the entry of a thread",
     "step_operator: StackValidator(check)": "ZenML's interface",
 }
 
