@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -17,8 +15,7 @@ from zenml_azureml.azure.sizes.quota import Quota, check_quota
 from zenml_azureml.azure.sizes.retired import retirement_of
 from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.contract.usage import CPU, GPU, GPU_MEMORY, MEMORY, Metric, Usage, merged
-from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.right_size import Machine, advice_on_memory, last_line
+from zenml_azureml.lifecycle.right_size import advice_on_memory, last_line
 
 #: The emulator's sizes, and kinds that it does not have.
 ARM = replace(SIZES["Standard_DS3_v2"], name="Standard_D4ps_v5", price_per_hour=0.01)
@@ -190,33 +187,22 @@ def test_a_size_without_quota_is_not_recommended() -> None:
     assert second.size.family != first.size.family
 
 
-def machine(size: VmSize, *, offers: bool = True) -> Machine:
-    """What a job ran on, in a workspace that offers all sizes or does not answer."""
-
-    def offer(_location: str | None) -> Any:
-        if not offers:
-            raise AzureMLError("Azure cannot be reached.")
-        return ALL, NO_LIMITS
-
-    return Machine(cast("Any", SimpleNamespace(offer=offer)), size.name)
-
-
 def test_the_words() -> None:
     usage = used(11, 1.5, of=replace(V100, memory_gb=16), gpu=23, gpu_memory=5)
     assert in_words(usage) == "peak 11 of 16 GB, CPU 25 % busy, GPU 23 % busy, 5 of 16 GB of its memory"
     full = Usage(900, {MEMORY: Metric(15.8, 14, 16, seconds_at_limit=600)}, nodes=2)
     assert in_words(full) == "peak 16 of 16 GB (at the limit for 10 min) on 2 nodes"
 
-    line = last_line(usage, machine(V100), 0.8)
+    line = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.8)
     saved = 0.8 * ((V100.price_per_hour or 0) - (T4.price_per_hour or 0))
     assert line.endswith(f": Standard_NC4as_T4_v3 would do, about {saved:.2f} USD less for this run")
-    short = last_line(usage, machine(V100), 0.001)
+    short = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.001)
     assert short.endswith(f"about {saved / 0.8:.2f} USD less per hour")
-    assert last_line(usage, machine(replace(V100, name="")), 1.0) == in_words(usage)
+    assert last_line(usage, None, None, 1.0) == in_words(usage)
     busy = used(100, 6, of=V100, gpu=95, gpu_memory=15)
-    assert last_line(busy, machine(V100), 1.0).endswith("no cheaper VM size with quota would do")
-    away = machine(V100, offers=False)
-    assert last_line(usage, away, 1.0) == in_words(usage), "without the sizes of the region there is no advice"
+    assert last_line(busy, Ran(V100, "serverless"), (ALL, NO_LIMITS), 1.0).endswith(
+        "no cheaper VM size with quota would do"
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,11 +214,11 @@ def test_the_words() -> None:
     ],
 )
 def test_the_next_steps_after_a_lack_of_memory(cause: str, words: str) -> None:
-    size = SIZES["Standard_DS3_v2"]
-    found = advice_on_memory(cause, [used(13, of=size)], machine(size))
+    ran = Ran(SIZES["Standard_DS3_v2"], "serverless")
+    found = advice_on_memory(cause, [used(13, of=ran.size)], ran, (ALL, NO_LIMITS))
     assert found.startswith(words)
     assert bool(found) == bool(words)
-    assert advice_on_memory(cause, [], None) == ""
+    assert advice_on_memory(cause, [], None, None) == ""
 
 
 def test_nodes_are_merged_to_the_highest_peak() -> None:

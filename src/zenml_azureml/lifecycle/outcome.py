@@ -15,7 +15,7 @@ from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.contract.own_end import EXIT_CODES
 from zenml_azureml.exceptions import AzureMLError, CostLimitError, JobCancelledError, JobFailedError, QueueTimeoutError
-from zenml_azureml.lifecycle.right_size import Machine, advice_on_memory
+from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, Machine, advice_on_memory
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def job_failure(
     cause = timeout(limit, cost_limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
+    ran = machine.look_up() if machine is not None and cause.name in OUT_OF_MEMORY else (None, None)
     kind = CostLimitError if limit and cost_limit else JobFailedError
     return kind(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
@@ -191,7 +192,7 @@ def job_failure(
         log_tail=rest_of_log,
         log_source=log_end.label,
         studio_url=studio_url,
-        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, machine), cause.advice(address)])),
+        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, *ran), cause.advice(address)])),
         log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,

@@ -181,7 +181,7 @@ def _show_use(step: StepExecution, job: JobHandle, machine: Machine) -> None:
     hours = None
     if attempt.started is not None and attempt.ended is not None:
         hours = max(0.0, (attempt.ended - attempt.started).total_seconds()) / 3600
-    logger.info("Use of step `%s`: %s.", step.name, last_line(usage, machine, hours))
+    logger.info("Use of step `%s`: %s.", step.name, last_line(usage, *machine.look_up(), hours))
 
 
 def _account_of_hold(step: StepExecution, job: JobHandle) -> str:

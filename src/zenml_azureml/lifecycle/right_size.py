@@ -87,15 +87,16 @@ class Machine:
         return (Ran(sizes[0], self.kind, self.nodes, self.low_priority), offer) if sizes else (None, None)
 
 
-def last_line(usage: Usage, machine: Machine, hours: float | None) -> str:
+def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float | None) -> str:
     """Return what the use of a job means, as a phrase.
 
     Args:
         usage: What each node has used.
-        machine: What it ran on.
+        ran: What it ran on; None if unknown.
+        offer: Sizes and quota of the region; None if unknown.
         hours: Time for which the job ran; None if unknown.
     """
-    facts, (ran, offer) = in_words(usage), machine.look_up()
+    facts = in_words(usage)
     if ran is None or offer is None:
         return facts
     advice = cheaper_size(usage, ran, *offer)
@@ -110,17 +111,17 @@ def last_line(usage: Usage, machine: Machine, hours: float | None) -> str:
     return f"{facts}: {advice.size.name} would do{gpu}, about {saves}"
 
 
-def advice_on_memory(cause: str, usages: Sequence[Usage], machine: Machine | None) -> str:
+def advice_on_memory(cause: str, usages: Sequence[Usage], ran: Ran | None, offer: Offer | None) -> str:
     """Return the peak of a job that ran out of memory, and the next size up, as sentences; empty for other causes.
 
     Args:
         cause: Name of the cause of its failure.
         usages: What its nodes have used; none if that is unknown.
-        machine: What it ran on; None if unknown.
+        ran: What it ran on; None if unknown.
+        offer: Sizes and quota of the region; None if unknown.
     """
     if cause not in OUT_OF_MEMORY:
         return ""
-    ran, offer = machine.look_up() if machine is not None else (None, None)
     of_gpu, usage = OUT_OF_MEMORY[cause], merged(usages)
     metric = usage.metrics.get(GPU_MEMORY if of_gpu else MEMORY) if usage else None
     parts = []
