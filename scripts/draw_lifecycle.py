@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.lifecycle_svg import draw
 from zenml_azureml.lifecycle.state import FINAL, StepPhase
-from zenml_azureml.lifecycle.transitions import TABLE, Guard, Row, has_target, may_resubmit
+from zenml_azureml.lifecycle.transitions import TABLE, Condition, Row, has_target, may_resubmit
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE, PICTURE = DOCS / "architecture.md", DOCS / "lifecycle.svg"
@@ -18,7 +18,7 @@ PAGE, PICTURE = DOCS / "architecture.md", DOCS / "lifecycle.svg"
 #: What stands around the generated part.
 BEGIN, END = "<!-- drawn by scripts/draw_lifecycle.py -->\n", "<!-- end of what scripts/draw_lifecycle.py draws -->\n"
 
-_GUARDS: dict[Guard, str] = {
+_GUARDS: dict[Condition, str] = {
     has_target: "another target is left",
     may_resubmit: "the step has not reported its end, a target is left",
 }

@@ -19,14 +19,10 @@ from pydantic_core import PydanticUndefined
 
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
 from zenml_azureml.settings.aliases import ALIASES
+from zenml_azureml.settings.compute import AzureMLComputeMode, AzureMLComputeSettings
 from zenml_azureml.settings.data import AzureMLDataInput, AzureMLDataOutput
 from zenml_azureml.settings.distribution import AzureMLDistribution
-from zenml_azureml.settings.models import (
-    AzureMLComputeMode,
-    AzureMLComputeSettings,
-    AzureMLJobService,
-    AzureMLStepOperatorSettings,
-)
+from zenml_azureml.settings.models import AzureMLJobService, AzureMLStepOperatorSettings
 from zenml_azureml.settings.modes import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
 from zenml_azureml.settings.schedules import AzureMLComputeSchedule
 

@@ -81,6 +81,7 @@ class AzureMLError(RuntimeError):
         if not history:
             return self
         longer = copy.copy(self)
+        longer.__cause__ = self.__cause__  # which a copy lacks: it shows if a job may exist all the same
         longer.args = (_safe(f"{self}\n{history}"),)
         longer.report = _safe(f"{self.report}\n{history}")
         return longer

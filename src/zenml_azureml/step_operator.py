@@ -8,7 +8,6 @@ Fork-safe: a forked child has none of its parent's threads, and locks may be hel
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from weakref import WeakSet
 
@@ -23,7 +22,6 @@ from zenml.step_operators import BaseStepOperator
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
@@ -50,7 +48,7 @@ from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.of_steps import SettingsOfSteps
 from zenml_azureml.settings.step_plan import StepPlan
 from zenml_azureml.submission.exposure import exposed_settings
-from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, job_request
+from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -99,18 +97,19 @@ class AzureMLStepOperator(BaseStepOperator):
         """Create the parts that have threads, locks and connections, and belong to one process."""
         self.workspaces = OperatorWorkspaces(self, self._settings, self.time)
         executions, time = self._executions, self.time
-        self._jobs = jobs = AzureJobs(self.workspaces)
-        checks, canceller = StepChecks(executions, time), Canceller(jobs, time)
-        submitter = StepSubmitter(self.id, jobs, CostGuard(executions, jobs, time))
-        publisher, earlier_jobs = Publisher(self.id, executions, jobs, time), EarlierJobs(self.workspaces, time)
-        self._executor = executor = ActionExecutor(
-            executions, jobs, submitter, canceller, publisher, earlier_jobs, checks, time
+        jobs = AzureJobs(self.workspaces)
+        self._controller = StepController(
+            executions,
+            jobs,
+            StepSubmitter(self.id, jobs, CostGuard(executions, jobs, time)),
+            Canceller(jobs, time),
+            Publisher(self.id, executions, jobs, time),
+            EarlierJobs(self.workspaces, time),
+            StepChecks(executions, time),
+            time,
         )
-        self._controller = StepController(executions, jobs, executor, canceller, publisher, checks, time)
         self._supervisor = RunSupervisor(executions, self._controller, time)
-        self._submission = StepSubmission(
-            executions, jobs, executor, submitter, publisher, earlier_jobs, self._supervisor, checks
-        )
+        self._submission = StepSubmission(self._controller, self._supervisor)
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -210,8 +209,8 @@ class AzureMLStepOperator(BaseStepOperator):
         except AzureMLError as error:
             step_runs.publish_failure(info.step_run, error)
             raise error from error.__cause__
-        build = partial(job_request, info, entrypoint_command, environment, operator=self.name)
-        self._submission.submit(step, build, is_dynamic=info.snapshot.is_dynamic)
+        builder = JobBuilder(info, entrypoint_command, environment, self.name)
+        self._submission.submit(step, builder, is_dynamic=info.snapshot.is_dynamic)
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
@@ -257,7 +256,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
-            self._executor.clean_up(self._executions.of(step_run))
+            self._controller.clean_up(self._executions.of(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the Azure ML workspace in the cloud of the settings; it connects at the first use.

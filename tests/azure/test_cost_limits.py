@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,20 +25,19 @@ from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.jobs.definition import timeout_of
 from zenml_azureml.emulator.resources import Job
-from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
+from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.cost_guard import CostGuard
-from zenml_azureml.lifecycle.earlier_jobs import Ended
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
 from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, StepPhase, SubmitFailed
 from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.lifecycle.step_submission import StepSubmission
-from zenml_azureml.lifecycle.submitter import JobBuilder, Request, StepSubmitter
+from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.step_plan import StepPlan, plan_of
 from zenml_azureml.specs.job import JobOptions, JobSpec
@@ -55,7 +54,7 @@ class Process:
         self._workspace = workspace
         self._plans: dict[UUID, StepPlan] = {}
         self.executions = Executions(self)  # type: ignore[arg-type]
-        jobs = AzureJobs(self)
+        jobs = AzureJobs(cast("Any", self))
         self.submitter = StepSubmitter(uuid4(), jobs, CostGuard(self.executions, jobs, FastTime()))
 
     def workspace(self, _settings: object) -> Workspace:
@@ -85,14 +84,14 @@ class Process:
     def submission(self, note_end: Any) -> StepSubmission:
         """What submits the first jobs of steps, with everything that follows."""
         executions, time = self.executions, FastTime()
-        jobs, checks = AzureJobs(self), StepChecks(executions, time)
+        jobs, checks = AzureJobs(cast("Any", self)), StepChecks(executions, time)
         canceller, publisher = Canceller(jobs, time), Publisher(uuid4(), executions, jobs, time)
-        earlier: Any = SimpleNamespace(end=lambda *_: Ended(), note_end=note_end)
-        executor = ActionExecutor(executions, jobs, self.submitter, canceller, publisher, earlier, checks, time)
+        earlier: Any = SimpleNamespace(end=lambda *_: None, note_end=note_end)
+        controller = StepController(executions, jobs, self.submitter, canceller, publisher, earlier, checks, time)
         supervisor: Any = SimpleNamespace(watch=lambda: None)
-        return StepSubmission(executions, jobs, executor, self.submitter, publisher, earlier, supervisor, checks)
+        return StepSubmission(controller, supervisor)
 
-    def builder(self, step: StepExecution, number: int = 1) -> JobBuilder:
+    def builder(self, step: StepExecution, number: int = 1) -> Any:
         """What builds its jobs."""
 
         def build(options: JobOptions, _checkpoints: object) -> JobSpec:
@@ -107,13 +106,12 @@ class Process:
                 price_tag=tags.USD_PER_HOUR,
             )
 
-        return build
+        return SimpleNamespace(build=build)
 
     def submit(self, step: StepExecution, check: Any = lambda: None) -> Event:
         """Submit its next job."""
         number = len(step.state.attempts) + (step.state.attempts[-1].reason is not None)
-        build: Any = self.builder(step, number)
-        return self.submitter.submit(step, 0, Request(build, check))
+        return self.submitter.submit(step, 0, Request(self.builder(step, number), check))
 
 
 class World:

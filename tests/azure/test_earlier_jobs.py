@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -32,10 +32,12 @@ from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedRuntime
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
 from zenml_azureml.lifecycle.execution import StepExecution
+from zenml_azureml.lifecycle.predecessor_search import Search
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY, job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
+from zenml_azureml.run_store.step_runs import JOB_ID_KEY, JOB_NAME_KEY
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.step_plan import plan_of
 
@@ -87,7 +89,7 @@ class World:
         self.settings = AzureMLStepOperatorSettings()
         self.first, self.second = self.step_run(1), self.step_run(2)
         self.earlier, self.listings = [self.first], 0
-        self.earlier_jobs = EarlierJobs(self, self.clock)
+        self.earlier_jobs = EarlierJobs(cast("Any", self), self.clock)
 
         def earlier(step_run: Any) -> list[Any]:
             self.listings += 1
@@ -121,8 +123,12 @@ class World:
         submit(self.arm, name, tags={**job_tags, **({tags.of_run(run): ""} if listed else {})})
         return name
 
-    def end(self, check: Callable[[], None] = lambda: None) -> Callable[[], None]:
-        return self.earlier_jobs.end(self.step(self.second), check).look_again
+    def end(self, check: Callable[[], None] = lambda: None) -> Search | None:
+        return self.earlier_jobs.end(self.step(self.second), check)
+
+    def end_and_look_again(self) -> None:
+        if (search := self.end()) is not None:
+            search.look_again()
 
     def requests(self) -> list[tuple[str, str]]:
         """What the operator has requested about jobs; the test itself only makes some, and asks for their status."""
@@ -137,7 +143,7 @@ def world(emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.M
 
 
 def test_a_first_step_run_costs_no_request(world: World) -> None:
-    world.earlier_jobs.end(world.step(world.first), lambda: None).look_again()
+    assert world.earlier_jobs.end(world.step(world.first), lambda: None) is None
 
     assert world.listings == 0
     assert world.requests() == []
@@ -164,7 +170,7 @@ def test_a_step_whose_job_has_ended_itself_is_not_submitted_again_in_a_run_that_
 def test_a_retry_whose_earlier_job_this_process_has_seen_end_costs_no_request(world: World) -> None:
     world.earlier_jobs.note_end(world.first)
 
-    world.end()()
+    world.end_and_look_again()
 
     assert world.listings == 0
     assert world.requests() == []
@@ -176,7 +182,7 @@ def test_an_unfinished_job_is_cancelled_and_has_ended_before_the_step_is_submitt
 ) -> None:
     name = world.submit(job_name_of(world.first.id), listed=listed)
 
-    world.end()()
+    world.end_and_look_again()
 
     assert f"The Azure ML job `{name}` has ended: Canceled." in caplog.messages
     assert status(world.arm, name) == "Canceled"
@@ -191,7 +197,7 @@ def test_so_is_the_newest_of_several_jobs_of_a_step_run(world: World, number: in
     world.emulator.context.settings.simulated_seconds = 3600
     name = world.submit(job_name_of(world.first.id, number), listed=False)
 
-    world.end()()
+    world.end_and_look_again()
 
     assert status(world.arm, name) == "Canceled"
 
@@ -201,7 +207,7 @@ def test_a_recorded_job_is_found_although_the_one_before_it_was_deleted(world: W
     attempts = [{"target": 0, "job": job_name_of(world.first.id)}, {"target": 1, "job": name}]
     world.first.run_metadata = {JOB_NAME_KEY: name, "azureml_attempts": attempts}
 
-    world.end()()
+    world.end_and_look_again()
 
     assert status(world.arm, name) == "Canceled"
 
@@ -239,11 +245,12 @@ def test_so_is_the_next_job_of_a_step_that_was_being_moved(world: World) -> None
 
 
 def test_a_job_that_appears_late_is_seen_right_before_the_submit(world: World) -> None:
-    look_again = world.end()
+    search = world.end()
+    assert search is not None
     assert world.clock.now >= IN_FLIGHT.total_seconds()
     name = world.submit(job_name_of(world.first.id))
 
-    look_again()
+    search.look_again()
 
     assert status(world.arm, name) == "Canceled"
 
@@ -267,7 +274,7 @@ def test_a_retry_in_a_new_process_submits_at_once_if_the_earlier_job_has_failed(
     name = world.submit(job_name_of(world.first.id))
     world.first.exception_info = reported
 
-    world.end()()
+    world.end_and_look_again()
 
     assert world.clock.now == 0
     assert world.requests() == [("GET", ""), ("GET", f"/{name}-2")]
@@ -277,7 +284,7 @@ def test_a_job_that_is_gone_after_its_step_has_reported_its_failure_delays_nothi
     world.first.exception_info = BY_CODE
     world.first.run_metadata = {JOB_NAME_KEY: job_name_of(world.first.id)}
 
-    world.end()()
+    world.end_and_look_again()
 
     assert world.clock.now == 0
 
@@ -291,7 +298,7 @@ def test_jobs_of_other_steps_and_runs_and_of_the_step_run_itself_are_left_alone(
     others.append(world.submit(job_name_of(world.second.id), world.second.id))
     others.append(world.submit(job_name_of(world.first.id), uuid4(), run=OTHER_RUN))  # the name, but not the tag
 
-    world.end()()
+    world.end_and_look_again()
 
     assert {status(world.arm, name) for name in others} == {"Running"}
 
@@ -438,13 +445,17 @@ def test_the_checkpoint_folder_that_an_earlier_job_has_used_is_known(world: Worl
     if status_of_first == "Failed":
         job.status = "Failed"
 
-    assert world.earlier_jobs.end(world.step(world.second), lambda: None).checkpoints == folder
+    search = world.end()
+    assert search is not None
+    assert search.checkpoints == folder
 
 
 def test_no_checkpoint_folder_is_known_if_no_earlier_job_had_one(world: World) -> None:
     world.submit(job_name_of(world.first.id))
 
-    assert world.earlier_jobs.end(world.step(world.second), lambda: None).checkpoints == ""
+    search = world.end()
+    assert search is not None
+    assert search.checkpoints == ""
 
 
 @pytest.mark.parametrize(

@@ -376,17 +376,19 @@ def test_a_datastore_with_credentials_needs_no_identity(bench: Bench) -> None:
 
 def test_a_submission_with_missing_data_creates_no_compute_and_no_job(bench: Bench) -> None:
     step = bench.step(inputs={"a": "azureml:absent:1"}, size="Standard_DS3_v2", **on("never"))
-    jobs = AzureJobs(SimpleNamespace(workspace=lambda _settings: bench.workspace))
+    jobs = AzureJobs(cast("Any", SimpleNamespace(workspace=lambda _settings: bench.workspace)))
 
     costs = CostGuard(Executions(cast("Any", None)), jobs, SYSTEM_TIME)
-    event = StepSubmitter(uuid4(), jobs, costs).submit(step, 0, Request(no_job, lambda: None))
+    event = StepSubmitter(uuid4(), jobs, costs).submit(
+        step, 0, Request(cast("Any", SimpleNamespace(build=no_job)), lambda: None)
+    )
 
     assert isinstance(event, SubmitFailed)
     assert "no version `1` of the data asset `absent`" in str(event.error)
     assert bench.sent() == ["GET data/absent/versions/1"]
 
 
-def no_job(_options: JobOptions, _target: int) -> JobSpec:
+def no_job(_options: JobOptions, _checkpoints: str) -> JobSpec:
     raise AssertionError("a job was built")
 
 

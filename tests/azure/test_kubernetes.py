@@ -9,7 +9,8 @@ from azure.ai.ml.entities import KubernetesCompute
 from azure.core.credentials import TokenCredential
 
 from tests.e2e.requests_of import requests_of
-from zenml_azureml.azure.compute.placement import Demands, place, preview, supposed
+from zenml_azureml.azure.compute.placement import Demands, supposed
+from zenml_azureml.azure.compute.placing import place, preview
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.sizes.vm_size import ResourceRequest
 from zenml_azureml.emulator import Emulator, WorkspaceName

@@ -7,7 +7,8 @@ from azure.core.credentials import TokenCredential
 
 from tests.contract.arm import Arm
 from tests.e2e.requests_of import requests_of
-from zenml_azureml.azure.compute.placement import ANYWHERE, Demands, place
+from zenml_azureml.azure.compute.placement import ANYWHERE, Demands
+from zenml_azureml.azure.compute.placing import place
 from zenml_azureml.azure.compute.provisioner import ensure_compute
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.sizes.vm_size import ResourceRequest

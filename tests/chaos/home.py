@@ -28,18 +28,6 @@ SOURCE_ROOT = Path(__file__).parents[2]
 _FOREIGN = ("ZENML", "AZURE", "OTEL", "MSI_", "IDENTITY_", "ARM_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-#: How the operator asks for a run's status.
-_ORIGINAL: list[Any] = []
-
-
-def with_own_status_of_run() -> None:
-    """Have the operator of this process ask a server as it does outside of the suite."""
-    from zenml_azureml.run_store import step_runs
-
-    if _ORIGINAL:
-        step_runs.status_of_run = _ORIGINAL[0]
-
-
 class Home:
     """Everything of ZenML's in one folder: set up in one process, used by it and those forked from it.
 
@@ -82,7 +70,6 @@ class Home:
         with _output_to(self.folder / "warm-up.txt"):
             register(self.folder / "artifacts")
             _remember_answers()
-            self._ask_for_less()
             self._run_once()
         _wait_for_threads()
         self._forget_connections()
@@ -186,15 +173,6 @@ class Home:
                 pipelines.run(Schedule(f"warm-up/{number}", "simulated", number, shape, steps))
             # No operator is handed on: each process makes its own.
             stack._STACK_CACHE.clear()
-
-    def _ask_for_less(self) -> None:
-        """Have the database asked for a run's status alone, not for all of the run: ZenML does not run faster."""
-        from zenml.client import Client
-
-        from zenml_azureml.run_store import step_runs
-
-        _ORIGINAL.append(step_runs.status_of_run)
-        step_runs.status_of_run = Client().zen_store.get_run_status  # type: ignore[attr-defined]
 
     def _forget_connections(self) -> None:
         from zenml.client import Client

@@ -15,7 +15,7 @@ import requests
 
 from tests.chaos import orchestrator
 from tests.chaos.emulated import Address
-from tests.chaos.home import SOURCE_ROOT, Home, register, with_own_status_of_run
+from tests.chaos.home import SOURCE_ROOT, Home, register
 from tests.chaos.shared_clock import SharedClock
 
 #: For how many seconds of the shared clock the server is away; its clients give up after some 31.
@@ -106,7 +106,6 @@ class ServerHome(Home):
         Client._reset_instance()
         CredentialsStore.reset_instance()
         stack._STACK_CACHE.clear()
-        with_own_status_of_run()
 
     def let_happen(self, event: str, clock: SharedClock) -> bool:
         """Let something happen to the server; whether it is such an event. `go_on` ends it."""

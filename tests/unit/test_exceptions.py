@@ -90,6 +90,13 @@ def test_a_log_that_the_user_has_seen_is_in_the_report_alone() -> None:
     assert error.log_tail == ("Killed",)
 
 
+def test_an_error_with_a_history_keeps_the_cause_that_shows_if_a_retry_may_help() -> None:
+    error = AzureMLError("Azure cannot be reached.")
+    error.__cause__ = ConnectionResetError()
+
+    assert error.with_history("2 attempts were made:").__cause__ is error.__cause__
+
+
 def test_an_error_survives_the_way_to_another_process() -> None:
     error = pickle.loads(pickle.dumps(failure()))
 

@@ -9,7 +9,7 @@ import pytest
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
-from zenml_azureml.lifecycle.adoption import attempt_from_job, target_from_tags
+from zenml_azureml.lifecycle.attempts import attempt_from_job, target_from_tags
 from zenml_azureml.lifecycle.observation import reason_of_end
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.settings.step_plan import plan_of

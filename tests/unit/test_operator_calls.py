@@ -21,7 +21,7 @@ from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.plugin import source_root
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY
+from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 
 
 class Signals:
@@ -74,11 +74,11 @@ class Called:
             "_submission": SimpleNamespace(submit=self._submit),
             "_supervisor": SimpleNamespace(watch=lambda: self.calls.append(f"watch, guard {self.step.guard.name}")),
             "_controller": SimpleNamespace(
+                clean_up=lambda _step: self.calls.append("clean up"),
                 status=lambda _step: self.status,
                 wait=self._wait,
                 cancel=lambda _step, reason: self.calls.append(f"cancel: {reason}"),
             ),
-            "_executor": SimpleNamespace(clean_up=lambda _step: self.calls.append("clean up")),
         }
         for name, part in parts.items():
             monkeypatch.setattr(self.operator, name, part)
@@ -146,8 +146,8 @@ def test_a_step_is_submitted_with_the_signals_noticed(is_dynamic: bool, called: 
     *before, (submit, dynamic, build) = called.calls
     assert before == ["notice the signals", "preload"]
     assert (submit, dynamic) == ("submit", is_dynamic)
-    assert build.args == (called.info(is_dynamic=is_dynamic), ["python", "-m", "train"], {"A": "1"})
-    assert build.keywords == {"operator": "azureml"}
+    info = called.info(is_dynamic=is_dynamic)
+    assert build == JobBuilder(info, ["python", "-m", "train"], {"A": "1"}, "azureml")
 
 
 def test_signals_that_nothing_notices_are_said_once(called: Called, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,13 +13,21 @@ from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.outcome import account_without_server, conclude, job_failure, overdue
+from zenml_azureml.lifecycle.outcome import account_without_server, job_failure, overdue, publish, reason_of_failure
 from zenml_azureml.run_store import step_runs
 
 KILLED = (
     "Execution failed. User process 'bash' exited with status code -9. "
     "Please check log file 'user_logs/std_log_process_0.txt' for error details."
 )
+
+
+def conclude(job: JobHandle, step_run: Any, because: str = "") -> AzureMLError | None:
+    """Publish the end of a job, as the publisher does."""
+    error = reason_of_failure(job, step_run, because)
+    if error is not None:
+        publish(job, step_run, error, because)
+    return error
 
 
 def what(log_end: LogEnd, error: str, reported: str = "") -> str:

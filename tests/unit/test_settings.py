@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.settings.aliases import ALIASES
+from zenml_azureml.settings.compute import AzureMLComputeMode
 from zenml_azureml.settings.merge import merge
-from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLJobService
+from zenml_azureml.settings.models import AzureMLJobService
 from zenml_azureml.settings.modes import IGNORED_BY_MODE
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.specs.compute import (

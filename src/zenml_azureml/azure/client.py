@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -14,7 +15,8 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoun
 from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.deletion import delete_compute
 from zenml_azureml.azure.compute.estimate import Estimate, estimate
-from zenml_azureml.azure.compute.placement import Demands, Placement, place, preview
+from zenml_azureml.azure.compute.placement import Demands, Placement
+from zenml_azureml.azure.compute.placing import place, preview
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
@@ -53,6 +55,23 @@ _JOB_ID = re.compile(
 CANCEL_PATIENCE = timedelta(minutes=1)
 
 
+@dataclass(frozen=True)
+class PlacedJob:
+    """A job with its compute, which is not submitted yet.
+
+    Attributes:
+        request: The job, with the options and the price of its placement.
+        placement: The compute and VM size.
+        patience: Longest time for which Azure may be unreachable.
+        check: Called before each retry; stops it by raising.
+    """
+
+    request: JobSpec
+    placement: Placement
+    patience: timedelta
+    check: Callable[[], None]
+
+
 class Workspace:
     """One workspace and its jobs. Thread-safe, as each of its parts is.
 
@@ -76,7 +95,8 @@ class Workspace:
         #: Look-ups of the data of jobs, without retries.
         self.data = DataLookup(self._connection)
 
-    def submit(
+    @contextmanager
+    def placed(
         self,
         request: JobSpec,
         compute: ComputeSpec,
@@ -85,10 +105,10 @@ class Workspace:
         delete_compute_after: bool = False,
         patience: timedelta = DEFAULT_PATIENCE,
         check: Callable[[], None] = lambda: None,
-        before: Callable[[], None] = lambda: None,
-        bounded: Callable[[JobSpec, Placement], JobSpec] = lambda request, _placement: request,
-    ) -> SubmittedJob:
-        """Submit a job to the requested compute, which is created if necessary.
+    ) -> Iterator[PlacedJob]:
+        """Place a job on the requested compute, which is created if necessary, for a block that submits it.
+
+        If the block raises, the job is released: its secrets are deleted, and the compute that was created for it.
 
         Args:
             request: The job.
@@ -97,34 +117,62 @@ class Workspace:
             delete_compute_after: True to delete a compute that has to be created after its last job.
             patience: Longest time for which Azure may be unreachable.
             check: Called before each retry; stops it by raising.
-            before: Called when everything is prepared, right before the job is sent; stops the submit by raising.
-            bounded: Returns the job within its limits of cost, when its placement is known; stops the submit by
-                raising.
 
-        Returns:
-            The job as Azure ML accepted it.
+        Yields:
+            The job, for `with_secrets_delivered` and `send`.
 
         Raises:
-            AzureMLError: If the compute cannot be provisioned, the job's secrets cannot be delivered as required, or
-                the job is refused.
+            AzureMLError: If the compute cannot be provisioned.
         """
-
-        def try_on(action: str, work: Callable[[], T]) -> T:
-            return with_retries(action, work, patience, self._time, check=check)
-
-        placement, options = try_on(
-            "prepare the compute", lambda: place(self._connection, compute, request.options, demands, self._time)
+        placement, options = with_retries(
+            "prepare the compute",
+            lambda: place(self._connection, compute, request.options, demands, self._time),
+            patience,
+            self._time,
+            check=check,
         )
-        priced = replace(request, options=options, tags={**request.tags, **_price(request, placement)})
         self._leases.take(placement.target, request.name, delete_after=delete_compute_after)
         try:
-            complete = self._secrets.deliver(bounded(priced, placement), placement.target, patience, check)
-            before()
-            return try_on("submit the job", lambda: self._submitter.submit(complete, placement))
+            priced = replace(request, options=options, tags={**request.tags, **_price(request, placement)})
+            yield PlacedJob(priced, placement, patience, check)
         except BaseException:
             # The caller does not call `release` for a step that was not submitted.
             self.release(request.name)
             raise
+
+    def with_secrets_delivered(self, job: PlacedJob) -> PlacedJob:
+        """Return a placed job whose secrets are where the job reads them.
+
+        Raises:
+            AzureMLError: If they cannot be delivered as required.
+        """
+        return replace(job, request=self._secrets.deliver(job.request, job.placement.target, job.patience, job.check))
+
+    def send(self, job: PlacedJob) -> SubmittedJob:
+        """Send a placed job, and return it as Azure ML accepted it.
+
+        Raises:
+            AzureMLError: If it is refused.
+        """
+        return with_retries(
+            "submit the job",
+            lambda: self._submitter.submit(job.request, job.placement),
+            job.patience,
+            self._time,
+            check=job.check,
+        )
+
+    def submit(self, request: JobSpec, compute: ComputeSpec, demands: Demands, **options: Any) -> SubmittedJob:
+        """Place a job, deliver its secrets and send it.
+
+        Args:
+            request: The job.
+            compute: The compute to run it on.
+            demands: The requirements on its machines.
+            options: Options of `placed`.
+        """
+        with self.placed(request, compute, demands, **options) as job:
+            return self.send(self.with_secrets_delivered(job))
 
     def spec_from_job(
         self,

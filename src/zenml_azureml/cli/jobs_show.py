@@ -11,7 +11,7 @@ from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
-from zenml_azureml.azure.sizes.advice import Ran, in_words
+from zenml_azureml.azure.sizes.advice import in_words
 from zenml_azureml.cli.jobs_list import job_as_json, moment
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
@@ -25,7 +25,7 @@ from zenml_azureml.job_admin.takeover import no_such_job
 from zenml_azureml.job_admin.usage_plot import usage_svg
 from zenml_azureml.lifecycle.cost import in_usd, usd_of
 from zenml_azureml.lifecycle.outcome import job_failure
-from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, Offer, advice_on_memory
+from zenml_azureml.lifecycle.right_size import Machine
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _usages(account: JobDetails, server: ServerView) -> list[Usage]:
     if not is_id(step_run_id) or server.id is None or account.job.tags.get(tags.SERVER_ID) != server.id:
         return []
     try:
-        return usages_in(step_runs.metadata_of(UUID(step_run_id)))
+        return usages_in(step_runs.with_metadata(UUID(step_run_id)).run_metadata)
     except Exception:  # noqa: BLE001 - a job is shown without its use
         return []
 
@@ -145,6 +145,8 @@ def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailed
             reported = step_runs.reported_failure(UUID(step_run_id))
         except Exception:  # noqa: BLE001 - the failure is shown even without the server's part of it
             reported = ""
+    # Of a job on another compute, the kind is not known.
+    machine = None if account.job.compute else Machine(place.workspace, account.size, nodes=account.nodes)
     return job_failure(
         f"The Azure ML job `{job.name}`",
         account.details,
@@ -152,18 +154,9 @@ def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailed
         reported,
         job.studio_url,
         address=place.workspace.address,
-        advise=lambda cause, usages: advice_on_memory(cause, usages, *_ran_on(account, place, cause)),
+        machine=machine,
         cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
-
-
-def _ran_on(account: JobDetails, place: Place, cause: str) -> tuple[Ran | None, Offer | None]:
-    """Return what a job on serverless compute ran on, with the sizes and quota of its region; of others None."""
-    if cause not in OUT_OF_MEMORY or not account.size or account.job.compute:
-        return None, None
-    offer = place.workspace.offer(None)
-    sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == account.size.lower()]
-    return (Ran(sizes[0], "serverless", account.nodes), offer) if sizes else (None, None)
 
 
 def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:

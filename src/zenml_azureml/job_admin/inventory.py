@@ -13,7 +13,7 @@ from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.job_admin.orphans import JobFacts, NoStepRun, OrphanStatus, StepRunFacts, judge
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.snapshot import JobSnapshot

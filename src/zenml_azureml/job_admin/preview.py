@@ -8,7 +8,8 @@ from uuid import UUID
 
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.job_admin.launcher import command_of, environment_of, has_server, info_of
-from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret, server_id
+from zenml_azureml.run_store.server import server_id
+from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret
 from zenml_azureml.secrets.classification import without_secrets
 from zenml_azureml.secrets.redaction import (
     REDACTED,
@@ -20,7 +21,7 @@ from zenml_azureml.secrets.redaction import (
 )
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.submission.exposure import is_certain_in_public
-from zenml_azureml.submission.job_builder import StepFacts, job_request, request_for
+from zenml_azureml.submission.job_builder import JobBuilder, StepFacts, request_for
 from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.stop_variables import run_mode_of
 
@@ -74,9 +75,8 @@ def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator
     info = info_of(step_run)
     resolution = resolve(operator.get_settings(step_run))
     command = command_of(operator, step_run.config, step_run.name, info.snapshot.id, step_run.id)
-    request = job_request(
-        info, command, environment_of(step_run.config.environment, REDACTED), resolution.options, operator=operator.name
-    )
+    environment = environment_of(step_run.config.environment, REDACTED)
+    request = JobBuilder(info, command, environment, operator.name).build(resolution.options)
     recorded = recorded_vault_secret(step_run)
     # A job that was submitted has already resolved `auto`.
     settled = bool(recorded) or is_recorded(step_run)

@@ -18,6 +18,7 @@ from zenml_azureml.job_admin.orphans import NoStepRun, StepRunFacts
 from zenml_azureml.job_admin.over import RunFacts, why_run_is_over, why_step_run_is_over
 from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server import server_id
 
 logger = get_logger(__name__)
 
@@ -38,7 +39,7 @@ class ServerView:
     def id(self) -> str | None:
         """Id of the server; None if it cannot be reached."""
         try:
-            return str(step_runs.server_id())
+            return str(server_id())
         except Exception as error:  # noqa: BLE001 - each kind of store and network fails differently
             self._warn(error)
             return None

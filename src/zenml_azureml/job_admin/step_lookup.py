@@ -18,7 +18,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin.compile_advice import compile_advice, config_advice, import_advice, prepare_advice
 from zenml_azureml.job_admin.inventory import is_id
 from zenml_azureml.job_admin.server import no_such_run
-from zenml_azureml.run_store.step_runs import step_run_named_in
+from zenml_azureml.run_store.job_names import step_run_named_in
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotBase, StepRunResponse

@@ -15,7 +15,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.job_admin import run_status
 from zenml_azureml.job_admin.inventory import is_id
 from zenml_azureml.job_admin.workspaces import in_words
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server import server_id
 from zenml_azureml.run_store.server_retries import AFTER_INTERRUPTION, ServerRetries, retrying
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ def _tagged_step_run(job_name: str, places: list[Place]) -> str:
         job = place.workspace.find_job(job_name)
         if job is None:
             continue
-        named, server_id = job.tags.get(tags.STEP_RUN_ID, ""), str(step_runs.server_id())
-        if not is_id(named) or job.tags.get(tags.SERVER_ID) != server_id:
+        named, here = job.tags.get(tags.STEP_RUN_ID, ""), str(server_id())
+        if not is_id(named) or job.tags.get(tags.SERVER_ID) != here:
             raise AzureMLError(
-                f"The job `{job_name}` belongs to another ZenML server than {server_id}, according to its tags.",
+                f"The job `{job_name}` belongs to another ZenML server than {here}, according to its tags.",
                 hint="Log in to the server of its run: `zenml login URL`.",
             )
         return named

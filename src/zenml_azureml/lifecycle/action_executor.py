@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 
+@dataclass(eq=False)
 class ActionExecutor:
     """Applies events to the states of one operator's steps, and carries out the actions.
 
     Thread-safe: a step's state is replaced under its lock, and one thread at a time carries out its actions.
 
-    Args:
+    Attributes:
         executions: The steps.
         jobs: Their jobs.
         submitter: Submits jobs.
@@ -52,25 +53,14 @@ class ActionExecutor:
         time: The clock.
     """
 
-    def __init__(  # noqa: PLR0917 - its parts
-        self,
-        executions: Executions,
-        jobs: AzureJobs,
-        submitter: StepSubmitter,
-        canceller: Canceller,
-        publisher: Publisher,
-        earlier_jobs: EarlierJobs,
-        checks: StepChecks,
-        time: Time,
-    ) -> None:
-        self._executions = executions
-        self._jobs = jobs
-        self._submitter = submitter
-        self._canceller = canceller
-        self._publisher = publisher
-        self._earlier_jobs = earlier_jobs
-        self._checks = checks
-        self._time = time
+    executions: Executions
+    jobs: AzureJobs
+    submitter: StepSubmitter
+    canceller: Canceller
+    publisher: Publisher
+    earlier_jobs: EarlierJobs
+    checks: StepChecks
+    time: Time
 
     def advance(
         self, step: StepExecution, event: Event, request: Request | None = None, *, polled: bool = False
@@ -95,17 +85,17 @@ class ActionExecutor:
                     following = self._perform_or_restore(step, action, event, before, polled) or following
                     continue
                 if isinstance(event, JobEnded) or request is None:
-                    check = self._checks.submission_check(step, ask_server=True)
-                    request = self._submitter.next_request(step, check)
+                    check = self.checks.submission_check(step, ask_server=True)
+                    request = self.submitter.next_request(step, check)
                 target = target_after(before, event, step.limits)
                 assert target is not None  # noqa: S101 - the transition has checked that there is one
                 if isinstance(event, NoCapacity):
                     says = event.attempt.says
                     logger.warning("No capacity for step `%s`; trying fallback %d: %s", step.name, target, says)
-                following = self._submitter.submit(step, target, request)
+                following = self.submitter.submit(step, target, request)
             if after.phase.is_final:
                 self._finish(step, after.phase)
-            reason = self._executions.why_stopped(step)
+            reason = self.executions.why_stopped(step)
             if isinstance(event, JobAccepted) and reason and not actions:
                 following = StopRequested(reason)  # the run was stopped during the submission
 
@@ -120,7 +110,7 @@ class ActionExecutor:
 
     def publish_stopped(self, step: StepExecution, reason: AzureMLError | None = None) -> None:
         """Publish that a step was stopped; log how to repair the state if the server is unavailable."""
-        self._publisher.stop(step, reason, interrupted=self._executions.why_stopped(step) == INTERRUPTED)
+        self.publisher.stop(step, reason, interrupted=self.executions.why_stopped(step) == INTERRUPTED)
 
     def abort(self, step: StepExecution, interruption: BaseException, *, look_for: timedelta = timedelta()) -> None:
         """Cancel the job of a step because of an exception. Raises nothing of its own.
@@ -130,9 +120,9 @@ class ActionExecutor:
             interruption: The exception. If it means that the process was interrupted, the run gets no further job.
             look_for: Time for which the job may still appear.
         """
-        self._executions.note_interruption(step, interruption)
-        self.apply(step, StopRequested(self._executions.stopped_runs.get(step.run_id, "")))
-        self._canceller.end([step], look_for=look_for)
+        self.executions.note_interruption(step, interruption)
+        self.apply(step, StopRequested(self.executions.stopped_runs.get(step.run_id, "")))
+        self.canceller.end([step], look_for=look_for)
 
     def clean_up(self, step: StepExecution) -> None:
         """Forget a step that is over. An interrupted cancellation of its job is repeated at exit.
@@ -144,13 +134,13 @@ class ActionExecutor:
             step.guard = Guard.NONE
         try:
             if step.is_held:  # its secret and its compute are kept until it ends
-                self._jobs.leave(step)
+                self.jobs.leave(step)
             else:
-                self._jobs.drop_secret(step)
-                self._jobs.release(step)
+                self.jobs.drop_secret(step)
+                self.jobs.release(step)
         finally:
             if step.guard is Guard.NONE:  # otherwise the name of its job is needed at exit
-                self._executions.forget(step.id)
+                self.executions.forget(step.id)
 
     def _finish(self, step: StepExecution, phase: StepPhase) -> None:
         with step.lock:
@@ -172,21 +162,21 @@ class ActionExecutor:
 
     def _perform(self, step: StepExecution, action: Action, event: Event, polled: bool) -> Event | None:
         if action is Action.SAVE_ATTEMPTS:
-            seconds = self._jobs.watch(step).waited.total_seconds()
+            seconds = self.jobs.watch(step).waited.total_seconds()
             logger.warning("Azure ML job `%s` was still queued after %.0f s; cancelling it.", step.job_name, seconds)
-            self._publisher.save_attempts(step)  # before the cancel: another process that finds the job needs it
+            self.publisher.save_attempts(step)  # before the cancel: another process that finds the job needs it
         elif action is Action.CANCEL:
-            step.cancelled_at = self._time.monotonic()
-            self._jobs.cancel(step)
+            step.cancelled_at = self.time.monotonic()
+            self.jobs.cancel(step)
         elif action is Action.END_JOB:
-            self._canceller.end([step])
+            self.canceller.end([step])
             return JobOver() if step.state.phase is StepPhase.GIVING_UP else None
         elif action is Action.RELEASE_PREVIOUS and isinstance(event, JobEnded):
             self._release(step, event.attempt.job)
         elif action is Action.CONCLUDE:
             self._conclude(step, polled)
         elif action is Action.FAIL and step.state.error is not None:
-            self._set_error(step, self._publisher.failure(step, step.state.error))
+            self._set_error(step, self.publisher.failure(step, step.state.error))
         elif action is Action.PUBLISH_STOPPED:
             step.guard = Guard.NONE
             self.publish_stopped(step, step.state.error)
@@ -194,23 +184,23 @@ class ActionExecutor:
 
     def _conclude(self, step: StepExecution, polled: bool) -> None:
         """Save the cost of a step whose last job has ended, and publish its end."""
-        job = self._jobs.watch(step)
+        job = self.jobs.watch(step)
         if job.held_until is None:
-            self._jobs.drop_secret(step, in_background=polled)
+            self.jobs.drop_secret(step, in_background=polled)
         if not polled:
             step.guard = Guard.NONE
-        error = self._publisher.conclude(step, job)
+        error = self.publisher.conclude(step, job)
         if error is not None and job.error is not None and polled:
             logger.error("%s", error)  # its job may still run, and ZenML shows the error of one step only
         step.guard = Guard.NONE
         if job.error is None and job.is_over:  # one that was given up may still run
             step.is_held = step.is_held and not job.phase.ended
-            self._earlier_jobs.note_end(step.step_run)
+            self.earlier_jobs.note_end(step.step_run)
         self._set_error(step, error)
 
     def _release(self, step: StepExecution, job_name: str) -> None:
         try:
-            self._jobs.workspace(step).release(job_name)
+            self.jobs.workspace(step).release(job_name)
         except AzureMLError as error:
             logger.warning("%s", error)
 

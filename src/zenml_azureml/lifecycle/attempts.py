@@ -1,4 +1,4 @@
-"""The attempts to run a step in ZenML's metadata."""
+"""The attempts to run a step as they are stored: in ZenML's metadata, and in the tags of their jobs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from zenml_azureml import tags
+from zenml_azureml.lifecycle.cost import usd_per_hour
 from zenml_azureml.lifecycle.recovery import UNKNOWN, Attempt, attempt_from, cost, number_of_jobs
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
+    from zenml_azureml.azure.compute.placement import Placement
     from zenml_azureml.azure.compute.provisioner import ComputeTarget
+    from zenml_azureml.azure.jobs.handle import JobHandle
+    from zenml_azureml.settings.step_plan import StepPlan
 
 #: The attempts to run a step, the oldest first; only of a step with more than one attempt.
 ATTEMPTS_KEY = "azureml_attempts"
@@ -100,3 +105,52 @@ def compute_left(metadata: Mapping[str, Any]) -> ComputeTarget | None:
     if not isinstance(kept, dict) or not kept.get("name"):
         return None
     return ComputeTarget(kept["name"], kept.get("kind"), created=True, created_on=kept.get("created_on"))
+
+
+def target_from_tags(job_tags: Mapping[str, str], plan: StepPlan, otherwise: int) -> int:
+    """Return the number of a job's target.
+
+    Args:
+        job_tags: Its tags; empty if unknown.
+        plan: The resolved settings of the step.
+        otherwise: Target to assume if the tags have none.
+    """
+    number = job_tags.get(tags.TARGET, "0") if job_tags else ""
+    return int(number) if number.isdecimal() and int(number) < len(plan.targets) else otherwise
+
+
+def placement_from_tags(job_tags: Mapping[str, str], plan: StepPlan, target: int) -> Placement:
+    """Return the placement of a job, by its step's plan for its target.
+
+    Args:
+        job_tags: Its tags.
+        plan: The resolved settings of the step.
+        target: The target.
+    """
+    from zenml_azureml.azure.compute.placement import supposed
+
+    resolution = plan.targets[target].resolution
+    return supposed(resolution.compute, resolution.options, usd_per_hour(job_tags))
+
+
+def attempt_from_job(job: JobHandle, attempt: Attempt, plan: StepPlan) -> Attempt:
+    """Return an attempt, completed from the tags of its job.
+
+    Args:
+        job: Its job.
+        attempt: The attempt as the server has stored it, possibly with nothing but a name.
+        plan: The resolved settings of the step.
+    """
+    if attempt.place or attempt.job != job.name or not job.tags:
+        return attempt
+    target = target_from_tags(job.tags, plan, attempt.target)
+    placement = placement_from_tags(job.tags, plan, target)
+    return Attempt(
+        target,
+        job.name,
+        place=placement.where(),
+        size=placement.size,
+        usd_per_hour=placement.usd_per_hour,
+        studio_url=job.studio_url,
+        reason=attempt.reason,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from zenml.logger import get_logger
 
@@ -10,30 +12,17 @@ from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import StepExecution
 from zenml_azureml.lifecycle.lineage import outputs_as_metadata
-from zenml_azureml.lifecycle.right_size import Offer, ran_on
+from zenml_azureml.lifecycle.right_size import Machine
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.secrets.known_values import masked
 
 if TYPE_CHECKING:
-    from zenml.models import StepRunResponse
-
     from zenml_azureml.azure.client import Workspace
     from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.handle import JobHandle
-    from zenml_azureml.azure.sizes.advice import Ran
-    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+    from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 
 logger = get_logger(__name__)
-
-
-class Workspaces(Protocol):
-    """The Azure ML workspaces of a step operator."""
-
-    def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
-        """Return the workspace that settings select."""
-
-    def of_step(self, step_run: StepRunResponse) -> Workspace | None:
-        """Return the workspace of a step run of any operator of the stack; None if it is not known."""
 
 
 class AzureJobs:
@@ -45,7 +34,7 @@ class AzureJobs:
         workspaces: Their workspaces.
     """
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: OperatorWorkspaces) -> None:
         self._workspaces = workspaces
 
     def workspace(self, step: StepExecution, target: int = 0) -> Workspace:
@@ -97,36 +86,24 @@ class AzureJobs:
 
     def metrics(self, step: StepExecution) -> dict[str, float | str]:
         """Return the metrics of a step's job if its settings request them. Never raises: a failure is logged."""
-        if not step.plan.settings.metrics_as_metadata:
-            return {}
-        try:
-            return self.workspace(step).metrics(step.job_name)
-        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its metrics
-            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
-            logger.warning("Could not read the metrics of step `%s`: %s", step.name, " ".join(reason.split()))
-            return {}
+        if step.plan.settings.metrics_as_metadata:
+            with _logged(f"Could not read the metrics of step `{step.name}`"):
+                return self.workspace(step).metrics(step.job_name)
+        return {}
 
     def written_data(self, step: StepExecution, job: JobHandle) -> dict[str, Any]:
         """Return what a step's job has written, as metadata. Never raises: a failure is logged."""
         outputs = step.plan.targets[step.state.attempt.target].resolution.options.outputs
-        if not outputs or job.phase.value != "completed":
-            return {}
-        try:
-            assets = self.workspace(step).written_data(job.name, [one.name for one in outputs])
-            return outputs_as_metadata(outputs, assets, job.studio_url)
-        except Exception as error:  # noqa: BLE001 - the end of the step is worth more than its outputs
-            reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
-            logger.warning("Could not read the outputs of step `%s`: %s", step.name, " ".join(reason.split()))
-            return {}
+        if outputs and job.phase.value == "completed":
+            with _logged(f"Could not read the outputs of step `{step.name}`"):
+                assets = self.workspace(step).written_data(job.name, [one.name for one in outputs])
+                return outputs_as_metadata(outputs, assets, job.studio_url)
+        return {}
 
-    def ran_on(self, step: StepExecution) -> tuple[Ran | None, Offer | None]:
-        """Return what the newest job of a step ran on, with the sizes and quota of its region. Never raises."""
+    def machine(self, step: StepExecution) -> Machine:
+        """Return what the newest job of a step ran on, as it was requested."""
         attempt = step.state.attempt
-        try:
-            return ran_on(self.workspace(step), step.plan.targets[attempt.target].resolution, attempt)
-        except Exception as error:  # noqa: BLE001 - advice is worth no failure
-            logger.debug("The VM size of the step `%s` is not known: %s", step.name, error)
-            return None, None
+        return Machine.of(self.workspace(step), step.plan.targets[attempt.target].resolution, attempt)
 
     def release(self, step: StepExecution) -> None:
         """Stop watching the jobs of a step, and delete the computes that `delete_compute_after` applies to.
@@ -151,3 +128,13 @@ class AzureJobs:
             except AzureMLError as error:
                 logger.warning("%s", error)
         workspace.leave(step.job_name)
+
+
+@contextmanager
+def _logged(failure: str) -> Iterator[None]:
+    """Log the failure of a block rather than raise it: the end of a step is worth more than what its job leaves."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - as above
+        reason = (error.azure_message or error.summary) if isinstance(error, AzureMLError) else repr(error)
+        logger.warning("%s: %s", failure, " ".join(reason.split()))

@@ -7,6 +7,7 @@ does. That is the only difference between the two.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
@@ -14,16 +15,13 @@ from zenml.exceptions import RunInterruptedException, RunStoppedException
 from zenml.logger import get_logger
 
 from zenml_azureml.azure.jobs.status import FINALIZING, JobPhase
-from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.action_executor import ActionExecutor
-from zenml_azureml.lifecycle.azure_jobs import AzureJobs
-from zenml_azureml.lifecycle.canceller import PROCESS_ENDED, Canceller
-from zenml_azureml.lifecycle.execution import INTERRUPTED, Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
+from zenml_azureml.lifecycle.execution import INTERRUPTED, Guard, StepExecution
 from zenml_azureml.lifecycle.holding import Holds
 from zenml_azureml.lifecycle.observation import event_of, event_of_end
 from zenml_azureml.lifecycle.outcome import StoppedStepError, status_of
-from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,
     CancelRefused,
@@ -34,8 +32,7 @@ from zenml_azureml.lifecycle.state import (
     StopRequested,
     SubmitStopped,
 )
-from zenml_azureml.lifecycle.step_checks import Check, StepChecks
-from zenml_azureml.lifecycle.stop_checks import STOP_CHECK_INTERVAL
+from zenml_azureml.lifecycle.step_checks import STOP_CHECK_INTERVAL, Check
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.transitions import transition
 from zenml_azureml.lifecycle.worker_pool import WorkerPool
@@ -55,40 +52,16 @@ _STATUS = {
 }
 
 
-class StepController:
-    """Controls the steps of one operator.
+@dataclass(eq=False)
+class StepController(ActionExecutor):
+    """Controls the steps of one operator: observes their jobs, and carries out the actions that follow.
 
     Thread-safe: a step's state is replaced under its lock, and one thread at a time carries out its actions.
-
-    Args:
-        executions: The steps.
-        jobs: Their jobs.
-        executor: Carries out the actions.
-        canceller: Cancels jobs.
-        publisher: Publishes the ends of steps.
-        checks: Checks whether runs were stopped.
-        time: The clock.
     """
 
-    def __init__(  # noqa: PLR0917 - its parts
-        self,
-        executions: Executions,
-        jobs: AzureJobs,
-        executor: ActionExecutor,
-        canceller: Canceller,
-        publisher: Publisher,
-        checks: StepChecks,
-        time: Time,
-    ) -> None:
-        self._executions = executions
-        self._jobs = jobs
-        self._executor = executor
-        self._canceller = canceller
-        self._publisher = publisher
-        self._checks = checks
-        self._time = time
-        self._pool = WorkerPool(time)
-        self._holds = Holds(time)
+    def __post_init__(self) -> None:
+        self._pool = WorkerPool(self.time)
+        self._holds = Holds(self.time)
 
     def wait(self, step: StepExecution) -> ExecutionStatus:
         """Wait for the end of a step and return its status; cancel its job if the wait is interrupted.
@@ -98,7 +71,7 @@ class StepController:
             RunStoppedException: If the run or its job was stopped.
         """
         check_signals = STOP_SIGNALS.checker()
-        retries = self._checks.server_retries(step, check_signals)
+        retries = self.checks.server_retries(step, check_signals)
         with retrying(retries):
             try:
                 while not step.state.phase.is_final:
@@ -136,11 +109,11 @@ class StepController:
         Raises:
             AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
-        job = self._jobs.watch(step, quietly=True)
+        job = self.jobs.watch(step, quietly=True)
         if job.phase.ended or job.status == FINALIZING or _has_reported(step):
             return
-        self._executor.apply(step, StopRequested(reason))
-        self._jobs.cancel(step)
+        self.apply(step, StopRequested(reason))
+        self.jobs.cancel(step)
 
     def stop(self, steps: Iterable[StepExecution], reason: str) -> None:
         """Cancel the jobs of steps, since their runs or the process are over. Never raises.
@@ -150,26 +123,26 @@ class StepController:
             reason: The reason, as a clause.
         """
         steps = list(steps)
-        self._executions.stop(steps, reason)
+        self.executions.stop(steps, reason)
         for step in steps:
-            self._executor.apply(step, StopRequested(reason))
-        self._canceller.end_unless_finishing(steps, interrupted=reason == INTERRUPTED)
+            self.apply(step, StopRequested(reason))
+        self.canceller.end_unless_finishing(steps, interrupted=reason == INTERRUPTED)
         if reason == PROCESS_ENDED:  # before that, ZenML polls the steps, and each end is published
-            self._publisher.stop_all(steps)
+            self.publisher.stop_all(steps)
 
     def _follow(self, step: StepExecution, check_signals: Check) -> None:
         """Wait for the next event of a step, and carry out what follows from it."""
-        job = self._jobs.watch(step)
+        job = self.jobs.watch(step)
         if job.wait(STOP_CHECK_INTERVAL):
             self._carry_out(step, None, polled=False)
             return
         check_signals()
         if self._is_held(step, job):
             return
-        event = event_of(step, job, self._time.monotonic())
+        event = event_of(step, job, self.time.monotonic())
         if event is not None:
             self._carry_out(step, event, polled=False)
-        self._checks.check_run(step)
+        self.checks.check_run(step)
 
     def _polled(self, step: StepExecution) -> ExecutionStatus:
         work, step.work = step.work, None
@@ -180,15 +153,15 @@ class StepController:
             work.raise_error()
         if step.state.phase.is_final:
             return _STATUS[step.state.phase]
-        job = self._jobs.watch(step)
+        job = self.jobs.watch(step)
         if job.settled:
             return self._start(step, None, ExecutionStatus.RUNNING)
         # Only runners of dynamic pipelines poll; this one may continue a run that another process started.
         step.guard = Guard.RUN
         if self._is_held(step, job):
             return ExecutionStatus.RUNNING
-        event = event_of(step, job, self._time.monotonic())
-        if step.is_refused and step.run_id in self._executions.stopped_runs:
+        event = event_of(step, job, self.time.monotonic())
+        if step.is_refused and step.run_id in self.executions.stopped_runs:
             event = CancelRefused(
                 AzureMLError(f"The run was stopped, but the Azure ML job `{job.name}` could not be cancelled.")
             )
@@ -196,7 +169,7 @@ class StepController:
             is_moved = isinstance(event, (QueueTimedOut, CancelHadNoEffect))
             return self._start(step, event, ExecutionStatus.PROVISIONING if is_moved else ExecutionStatus.RUNNING)
         if event is not None:
-            self._executor.apply(step, event)
+            self.apply(step, event)
         return status_of(job)
 
     def _is_held(self, step: StepExecution, job: JobHandle) -> bool:
@@ -210,7 +183,7 @@ class StepController:
         """Carry out what follows from an event on another thread; return the step's status."""
 
         def work() -> None:
-            with retrying(self._checks.server_retries(step, STOP_SIGNALS.checker())):
+            with retrying(self.checks.server_retries(step, STOP_SIGNALS.checker())):
                 self._carry_out(step, event, polled=True)
 
         step.work = self._pool.start(work, meanwhile)
@@ -228,32 +201,32 @@ class StepController:
         """
         try:
             if event is None:
-                stopped = bool(self._executions.why_stopped(step))
-                event = event_of_end(step, self._jobs.watch(step), is_stopped=stopped)
-            self._executor.advance(step, event, polled=polled)
+                stopped = bool(self.executions.why_stopped(step))
+                event = event_of_end(step, self.jobs.watch(step), is_stopped=stopped)
+            self.advance(step, event, polled=polled)
         except ServerUnavailableError as away:
-            raise self._publisher.unreported(step, away) from None
+            raise self.publisher.unreported(step, away) from None
         except AzureMLError as error:
-            self._executor.advance(step, GiveUp(error), polled=polled)
+            self.advance(step, GiveUp(error), polled=polled)
         except (RunInterruptedException, RunStoppedException) as stop:
             if not polled:
                 raise
-            self._executor.advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
+            self.advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
 
     def _abort_wait(self, step: StepExecution, interruption: BaseException, retries: ServerRetries) -> None:
         """Cancel the job of a step because an exception ends the wait; raise a better exception if there is one."""
         # During a submission, the newest job may be the one before, which has ended.
-        job = self._jobs.watch(step, quietly=True)
+        job = self.jobs.watch(step, quietly=True)
         is_over = step.state.phase is not StepPhase.SUBMITTING and (job.settled or step.is_held)
         if not is_over:
-            self._executor.abort(step, interruption)
+            self.abort(step, interruption)
         if isinstance(interruption, ServerUnavailableError):
-            raise self._publisher.unreported(step, interruption) from None
+            raise self.publisher.unreported(step, interruption) from None
         if isinstance(interruption, RunStoppedException) and not is_over:
-            self._executor.publish_stopped(step)
+            self.publish_stopped(step)
         elif is_over and retries.failing:
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
-            logger.error("%s", self._publisher.unreported(step, unavailable))
+            logger.error("%s", self.publisher.unreported(step, unavailable))
 
 
 def _has_reported(step: StepExecution) -> bool:

@@ -106,13 +106,15 @@ class CostGuard:
 
         Args:
             step: The step.
-            spendings: What counts against its limits.
+            spendings: What counts against its limits; nothing without limits.
             request: The job, with the tag for its price.
             placement: Its placement.
 
         Raises:
             CostLimitError: If too little is left, or if its price is unknown and the settings require one.
         """
+        if not spendings:
+            return request
         _report_unknown(step, spendings, placement if usd_per_hour(request.tags) is None else None)
         per_hour = usd_per_hour(request.tags)
         if per_hour is None:

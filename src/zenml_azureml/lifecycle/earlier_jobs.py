@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,29 +27,12 @@ from zenml_azureml.run_store import step_runs
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
-    from zenml_azureml.lifecycle.azure_jobs import Workspaces
     from zenml_azureml.lifecycle.execution import StepExecution
+    from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 
 
 #: A step run, and the one that ZenML gave the step after it.
 _Superseded = tuple["StepRunResponse", "StepRunResponse"]
-
-
-def _nothing() -> None:
-    """Do nothing, since there is no earlier step run."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The earlier jobs of a step, which have ended.
-
-    Attributes:
-        checkpoints: Address of the checkpoint folder of the newest job that was found; empty if none has one.
-        look_again: Searches once more for a job that may have appeared; call it right before the new job is submitted.
-    """
-
-    checkpoints: str = ""
-    look_again: Callable[[], None] = _nothing
 
 
 #: Steps of which the ends of their jobs are remembered.
@@ -64,11 +45,11 @@ class EarlierJobs:
     Thread-safe: a lock guards the table of the ends that this process has seen.
 
     Args:
-        workspaces: The workspaces of the operator and of the others in its stack.
+        workspaces: The workspaces of the operator, and through its stack those of the others.
         time: The clock.
     """
 
-    def __init__(self, workspaces: Workspaces, time: Time) -> None:
+    def __init__(self, workspaces: OperatorWorkspaces, time: Time) -> None:
         self._workspaces = workspaces
         self._time = time
         self._lock = threading.Lock()
@@ -82,7 +63,7 @@ class EarlierJobs:
             while len(self._ended) > _REMEMBERED:
                 self._ended.popitem(last=False)
 
-    def end(self, step: StepExecution, check: Check) -> Ended:
+    def end(self, step: StepExecution, check: Check) -> Search | None:
         """Cancel the unfinished jobs of a step's earlier step runs, and wait for their end.
 
         Makes no request for the first step run of a step, and none if this process has seen the ends of all earlier
@@ -93,7 +74,8 @@ class EarlierJobs:
             check: Called during the wait; ends it by raising.
 
         Returns:
-            The facts about them that the new job needs.
+            The search for them, whose `look_again` is to be called right before the new job is submitted; None if there
+            was nothing to search for.
 
         Raises:
             AzureMLError: If a job has not ended in time, or Azure ML is unreachable. No job may be submitted then.
@@ -102,14 +84,14 @@ class EarlierJobs:
         step_run = step.step_run
         unseen = self._unseen(step_run)
         if not unseen:
-            return Ended()
+            return None
         if any(_has_ended_itself(each) for each, _ in unseen) and (why := step_runs.over(step_run.pipeline_run_id)):
             raise RunStoppedException(
                 f"The step `{step_run.name}` is not submitted again: an earlier job of it stopped itself, and {why}."
             )
-        search = Search(step_run, step.plan.settings, self._traces(step, unseen), self._time)
-        search.end_all(check)
-        return Ended(search.checkpoints, lambda: search.look_again(check))
+        search = Search(step_run, step.plan.settings, self._traces(step, unseen), self._time, check)
+        search.end_all()
+        return search
 
     def _unseen(self, step_run: StepRunResponse) -> list[_Superseded]:
         """Return the earlier step runs that may have an unfinished job, as far as this process knows."""

@@ -14,10 +14,10 @@ from zenml.exceptions import RunInterruptedException
 
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.cost_limit import Spending
-from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason
+from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, with_next
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.worker_pool import Work
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names
 from zenml_azureml.settings.step_plan import StepPlan
 
 if TYPE_CHECKING:
@@ -106,14 +106,12 @@ class StepExecution:
     def job_name(self) -> str:
         """Name of its newest job, the only one that may be unfinished; the job may not exist yet."""
         jobs = [attempt.job for attempt in self.state.attempts if attempt.job]
-        return jobs[-1] if jobs else step_runs.job_name_of(self.id)
+        return jobs[-1] if jobs else job_names.job_name_of(self.id)
 
     def begin(self, attempt: Attempt) -> tuple[Attempt, ...]:
         """Add an attempt, or replace the newest one if that has no end; return all attempts."""
         with self.lock:
-            attempts = self.state.attempts
-            before = attempts[:-1] if attempts[-1].reason is None else attempts
-            self.state = replace(self.state, attempts=(*before, attempt))
+            self.state = replace(self.state, attempts=with_next(self.state.attempts, attempt))
             return self.state.attempts
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import math
 import threading
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
-from zenml_azureml.run_store.fork_gate import FORK_GATE
+from zenml_azureml.run_store.fork_gate import begin_request
 
 logger = get_logger(__name__)
 
@@ -70,23 +69,15 @@ class LatestAnswers(Generic[T]):
             self._answers.pop(run_id, None)
 
     def _ask(self, run_id: UUID) -> None:
-        answered = threading.Event()
-        context = contextvars.copy_context()
-
         def work() -> None:
             try:
-                with FORK_GATE.request():
-                    answer = context.run(self._request, run_id)
+                answer = self._request(run_id)
                 with self._lock:
                     self._answers[run_id] = answer
             except Exception as error:  # noqa: BLE001 - jobs keep running while ZenML's server is unavailable
                 logger.debug("Could not get the status of run %s: %s", run_id, error)
             finally:
                 self._pending.discard(run_id)
-                answered.set()
 
-        try:
-            threading.Thread(target=work, name="zenml-azureml-run-status", daemon=True).start()
-        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
-            work()
+        _, answered = begin_request(work)
         self._time.wait(answered, _ANSWER_TIMEOUT.total_seconds())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zenml.enums import ExecutionStatus
 
 from zenml_azureml.azure.jobs.status import JobPhase
-from zenml_azureml.lifecycle.adoption import attempt_from_job
+from zenml_azureml.lifecycle.attempts import attempt_from_job
 from zenml_azureml.lifecycle.outcome import ended_itself, overdue, status_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, closed, history, next_target, short
 from zenml_azureml.lifecycle.state import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,8 @@ from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_co
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.contract.own_end import EXIT_CODES
-from zenml_azureml.contract.usage import Usage
 from zenml_azureml.exceptions import AzureMLError, CostLimitError, JobCancelledError, JobFailedError, QueueTimeoutError
-from zenml_azureml.lifecycle.right_size import advice_on_memory
+from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, Machine, advice_on_memory
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -66,49 +64,51 @@ def ended_itself(job: JobHandle) -> bool:
     return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
 
 
-def _peaks_alone(cause: str, usages: Sequence[Usage]) -> str:
-    return advice_on_memory(cause, usages, None, None)
-
-
-#: Return sentences to add to the next steps after a cause, from what the nodes of the job have used.
-Advise = Callable[[str, Sequence[Usage]], str]
-
-
-def conclude(
-    job: JobHandle,
-    step_run: StepRunResponse,
-    *,
-    because: str = "",
-    history: str = "",
-    hold: str = "",
-    advise: Advise = _peaks_alone,
+def reason_of_failure(
+    job: JobHandle, step_run: StepRunResponse, because: str = "", machine: Machine | None = None
 ) -> AzureMLError | None:
-    """Compare the end of a job with what the step reported, and publish what the server does not know.
+    """Compare the end of a job with what its step has reported; return why the step did not succeed, None if it did.
 
     Args:
         job: A settled job.
         step_run: Its step run.
         because: The reason why the operator cancelled it, as a clause; empty if it did not.
-        history: The attempts to run the step, one line each; empty if there was only one.
-        hold: The account of the hold of the job, or of the reason why there is none; empty if none was wanted.
-        advise: See `Advise`.
+        machine: What it ran on; None if unknown.
 
-    Returns:
-        The reason why the step did not succeed; None if it did.
+    Raises:
+        ServerUnavailableError: If the server is unavailable.
     """
-    error = _failure(job, step_run, because, advise)
-    if error is None:
-        return None
-    error = error.with_history(history).with_history(hold)
+    if job.error is not None:
+        return job.error
+    status = status_of(job)
+    if status is ExecutionStatus.FAILED:
+        return _explain(job, step_run, step_runs.reported_failure(step_run.id), machine)
+    if status is ExecutionStatus.STOPPED:
+        return _explain(job, step_run, "", machine) if ended_itself(job) else _cancelled(job, step_run, because)
+    # For a command step too: ZenML publishes its end right after this, and does not wait for an unavailable server.
+    has_reported = step_runs.has_reported(step_run)
+    # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
+    return None if has_reported or step_run.config.command is not None else _unreported(job, step_run)
+
+
+def publish(job: JobHandle, step_run: StepRunResponse, error: AzureMLError, because: str = "") -> None:
+    """Publish why a step did not succeed, as far as the server does not know it.
+
+    Args:
+        job: Its job, which is settled.
+        step_run: The step run.
+        error: The reason.
+        because: The reason why the operator cancelled the job, as a clause; empty if it did not.
+    """
+    is_stopped = status_of(job) is ExecutionStatus.STOPPED
     if step_runs.has_reported(step_run):
         # If the operator cancelled the job after the report, its end does not explain the end of the step.
-        if not because or status_of(job) is not ExecutionStatus.STOPPED:
+        if not because or not is_stopped:
             step_runs.add_to_report(step_run, error)
-    elif status_of(job) is ExecutionStatus.STOPPED:
+    elif is_stopped:
         step_runs.publish_stopped(step_run, error)
     else:
         step_runs.publish_failure(step_run, error)
-    return error
 
 
 def account_without_server(
@@ -122,17 +122,16 @@ def account_without_server(
         because: The reason why the operator cancelled it, as a clause; empty if it did not.
         history: The attempts to run the step, one line each; empty if there was only one.
     """
-    step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
     status = status_of(job)
     if job.error is not None:
         error = job.error
     elif status is ExecutionStatus.FAILED:
-        error = _explain(job, step, "", step_run.config.command is not None)
+        error = _explain(job, step_run)
     elif status is ExecutionStatus.STOPPED:
-        error = _cancelled(job, step, because)
+        error = _cancelled(job, step_run, because)
     else:
         how = "has completed" if status is ExecutionStatus.COMPLETED else f"has the status {job.status or 'unknown'}"
-        error = AzureMLError(f"{step} {how}.", studio_url=job.studio_url)
+        error = AzureMLError(f"{_job_of(step_run)} {how}.", studio_url=job.studio_url)
     return error.with_history(history)
 
 
@@ -147,7 +146,7 @@ def job_failure(
     job_name: str = "",
     log_shown: bool = False,
     address: Address | None = None,
-    advise: Advise = _peaks_alone,
+    machine: Machine | None = None,
     cost_limit: str = "",
 ) -> JobFailedError:
     """Return why a job failed.
@@ -162,7 +161,7 @@ def job_failure(
         job_name: Name of the Azure ML job.
         log_shown: True if the user has seen its log.
         address: Its workspace; None if unknown.
-        advise: See `Advise`.
+        machine: What it ran on; None if unknown.
         cost_limit: The limit of cost that has shortened its time limit, e.g. `max_usd=5`; empty if none has.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
@@ -185,6 +184,7 @@ def job_failure(
     cause = timeout(limit, cost_limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
+    ran = machine.look_up() if machine is not None and cause.name in OUT_OF_MEMORY else (None, None)
     kind = CostLimitError if limit and cost_limit else JobFailedError
     return kind(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
@@ -192,7 +192,7 @@ def job_failure(
         log_tail=rest_of_log,
         log_source=log_end.label,
         studio_url=studio_url,
-        hint=" ".join(filter(None, [advise(cause.name, log_end.usages), cause.advice(address)])),
+        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, *ran), cause.advice(address)])),
         log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,
@@ -219,64 +219,48 @@ def overdue(job: JobHandle, queue_timeout: timedelta | None) -> AzureMLError | N
     )
 
 
-def _failure(job: JobHandle, step_run: StepRunResponse, because: str, advise: Advise) -> AzureMLError | None:
-    if job.error is not None:
-        return job.error
-    step = f"{step_runs.OUR_WORDS} `{step_run.name}`"
-    # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
-    is_command = step_run.config.command is not None
-    status = status_of(job)
-    if status is ExecutionStatus.FAILED:
-        return _explain(job, step, step_runs.reported_failure(step_run.id), is_command, advise)
-    if status is ExecutionStatus.STOPPED and ended_itself(job):
-        return _explain(job, step, "", is_command, advise)
-    if status is ExecutionStatus.STOPPED:
-        return _cancelled(job, step, because)
-    # For a command step too: ZenML publishes its end right after this, and does not wait for an unavailable server.
-    has_reported = step_runs.has_reported(step_run)
-    if not is_command and not has_reported:
-        return JobFailedError(
-            f"{step} completed, but the step never reported its result to ZenML.",
-            log_tail=job.log_end.lines,
-            log_source=job.log_end.label,
-            studio_url=job.studio_url,
-            log_shown=job.log_shown,
-            job_name=job.name,
-            cause="early-exit",
-            hint="The process probably exited early with exit code 0 (e.g. `os._exit(0)` or a wrapper script). Let the "
-            "step's function return.",
-        )
-    return None
+def _job_of(step_run: StepRunResponse) -> str:
+    return f"{step_runs.OUR_WORDS} `{step_run.name}`"
+
+
+def _unreported(job: JobHandle, step_run: StepRunResponse) -> JobFailedError:
+    return JobFailedError(
+        f"{_job_of(step_run)} completed, but the step never reported its result to ZenML.",
+        log_tail=job.log_end.lines,
+        log_source=job.log_end.label,
+        studio_url=job.studio_url,
+        log_shown=job.log_shown,
+        job_name=job.name,
+        cause="early-exit",
+        hint="The process probably exited early with exit code 0 (e.g. `os._exit(0)` or a wrapper script). Let the "
+        "step's function return.",
+    )
 
 
 def _explain(
-    job: JobHandle,
-    step: str,
-    reported: str,
-    is_command: bool,
-    advise: Advise = _peaks_alone,
+    job: JobHandle, step_run: StepRunResponse, reported: str = "", machine: Machine | None = None
 ) -> AzureMLError:
     return job_failure(
-        step,
+        _job_of(step_run),
         job.details,
         job.log_end,
         reported,
         job.studio_url,
-        is_command=is_command,
+        is_command=step_run.config.command is not None,
         job_name=job.name,
         log_shown=job.log_shown,
         address=job.address,
-        advise=advise,
+        machine=machine,
         cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
 
 
-def _cancelled(job: JobHandle, step: str, because: str) -> JobCancelledError:
+def _cancelled(job: JobHandle, step_run: StepRunResponse, because: str) -> JobCancelledError:
     if because:
-        return JobCancelledError(f"{step} was cancelled: {because}.", studio_url=job.studio_url)
+        return JobCancelledError(f"{_job_of(step_run)} was cancelled: {because}.", studio_url=job.studio_url)
     never_began = job.details is not None and job.details.started is None
     return JobCancelledError(
-        f"{step} was cancelled{' before it started' if never_began else ''}.",
+        f"{_job_of(step_run)} was cancelled{' before it started' if never_began else ''}.",
         azure_message=job.details.error if job.details else "",
         studio_url=job.studio_url,
         hint="Studio shows which user cancelled it. Run the pipeline again to repeat the step.",

@@ -18,8 +18,7 @@ from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
 from zenml_azureml.lifecycle.step_checks import Check
-from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of, number_named_in
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -88,27 +87,34 @@ class Search:
         settings: Its settings.
         traces: The traces of the earlier step runs.
         time: The clock.
+        check: Called during the waits; ends them by raising.
 
     Attributes:
         checkpoints: Address of the checkpoint folder of the newest job that has one; empty if none has.
     """
 
     def __init__(
-        self, step_run: StepRunResponse, settings: AzureMLStepOperatorSettings, traces: list[Trace], time: Time
+        self,
+        step_run: StepRunResponse,
+        settings: AzureMLStepOperatorSettings,
+        traces: list[Trace],
+        time: Time,
+        check: Check,
     ) -> None:
         self._step_run = step_run
         self._patience = timedelta(minutes=settings.max_unreachable_minutes)
         self._bound = timedelta(minutes=settings.max_cancel_minutes)
         self._traces = traces
         self._time = time
+        self._check = check
         self.checkpoints = ""
 
-    def end_all(self, check: Check) -> None:
+    def end_all(self) -> None:
         """Cancel the jobs found by the run's tag and by name, as long as a job may still appear."""
         listed = {id(trace.workspace): trace.workspace for trace in self._traces}
-        unfinished = [job for place in listed.values() for job in self._listed_in(place, check)]
-        self._end(unfinished, check)
-        self._end(self._named(self._traces, check), check)
+        unfinished = [job for place in listed.values() for job in self._listed_in(place)]
+        self._end(unfinished)
+        self._end(self._named(self._traces))
         looks, announced = 0, False
         while True:
             awaited = [trace for trace in self._traces if trace.is_open and self._time.monotonic() < trace.until]
@@ -125,26 +131,27 @@ class Search:
             try:
                 self._time.sleep(pause_after(looks))
                 looks += 1
-                check()
+                self._check()
             except BaseException:
-                self._let_go(self._named(awaited, lambda: None))
+                self._check = _nothing
+                self._let_go(self._named(awaited))
                 logger.warning(
                     "A job of an earlier step run of `%s` may still appear. `zenml-azureml jobs list --orphans` shows "
                     "it, and `zenml-azureml jobs cancel --orphans` cancels it.",
                     self._step_run.name,
                 )
                 raise
-            self._end(self._named(awaited, check), check)
+            self._end(self._named(awaited))
 
-    def look_again(self, check: Check) -> None:
+    def look_again(self) -> None:
         """Search once more for a job that may have appeared since, and cancel it."""
-        self._end(self._named([trace for trace in self._traces if trace.is_open], check), check)
+        self._end(self._named([trace for trace in self._traces if trace.is_open]))
 
-    def _listed_in(self, workspace: Workspace, check: Check) -> list[_Unfinished]:
+    def _listed_in(self, workspace: Workspace) -> list[_Unfinished]:
         """Return the unfinished jobs of the step in its run, by the run's tag, and note all its jobs in the traces."""
         by_id = {str(trace.predecessor.id): trace for trace in self._traces if trace.workspace is workspace}
         tag = tags.of_run(self._step_run.pipeline_run_id)
-        jobs = self._ask("list the jobs of the run", lambda: list(workspace.list_jobs(tag)), check)
+        jobs = self._ask("list the jobs of the run", lambda: list(workspace.list_jobs(tag)))
         found = []
         for job in reversed(jobs):  # the oldest first
             trace = by_id.get(job.tags.get(tags.STEP_RUN_ID, ""))
@@ -152,13 +159,13 @@ class Search:
                 found += self._note(trace, job)
         return found
 
-    def _named(self, traces: Iterable[Trace], check: Check) -> list[_Unfinished]:
+    def _named(self, traces: Iterable[Trace]) -> list[_Unfinished]:
         """Return the unfinished jobs of earlier step runs that no listing has shown yet, by their names."""
         found = []
         for trace in traces:
             while True:
                 name = job_name_of(trace.predecessor.id, trace.number)
-                job = self._find(trace.workspace, name, check)
+                job = self._find(trace.workspace, name)
                 if job is not None and job.tags.get(tags.STEP_RUN_ID) == str(trace.predecessor.id):
                     found += self._note(trace, job)
                 elif trace.number < trace.predecessor.jobs:
@@ -169,7 +176,7 @@ class Search:
 
     def _note(self, trace: Trace, job: JobSnapshot) -> list[_Unfinished]:
         self.checkpoints = job.checkpoints or self.checkpoints
-        number = step_runs.number_named_in(job.name)
+        number = number_named_in(job.name)
         if number >= trace.number:
             trace.number, trace.status = number + 1, job.status
         if job.phase.ended:
@@ -180,7 +187,7 @@ class Search:
             return []
         return [_Unfinished(trace, job, self._time.monotonic())]
 
-    def _end(self, unfinished: list[_Unfinished], check: Check) -> None:
+    def _end(self, unfinished: list[_Unfinished]) -> None:
         """Cancel jobs and wait until they have ended.
 
         Raises:
@@ -198,11 +205,11 @@ class Search:
         try:
             while waiting:
                 for each in waiting:
-                    self._cancel_if_due(each, check)
+                    self._cancel_if_due(each)
                 self._time.sleep(pause_after(looks))
                 looks += 1
-                check()
-                waiting = [each for each in waiting if not self._has_ended(each, check)]
+                self._check()
+                waiting = [each for each in waiting if not self._has_ended(each)]
                 if waiting and self._time.monotonic() - waiting[0].found_at >= self._bound.total_seconds():
                     raise self._not_ended(waiting[0])
         except AzureMLError:
@@ -211,17 +218,17 @@ class Search:
             self._let_go(waiting)
             raise
 
-    def _cancel_if_due(self, unfinished: _Unfinished, check: Check) -> None:
+    def _cancel_if_due(self, unfinished: _Unfinished) -> None:
         now = self._time.monotonic()
         waited = timedelta(seconds=now - unfinished.found_at)
         asked = None if unfinished.asked_at is None else timedelta(seconds=now - unfinished.asked_at)
         if is_cancelled_now(unfinished.trace.predecessor, unfinished.job.status, waited, asked):
             name, place = unfinished.job.name, unfinished.trace.workspace
-            self._ask(f"cancel the job `{name}`", lambda: place.cancel(name), check)
+            self._ask(f"cancel the job `{name}`", lambda: place.cancel(name))
             unfinished.asked_at = self._time.monotonic()
 
-    def _has_ended(self, unfinished: _Unfinished, check: Check) -> bool:
-        job = self._find(unfinished.trace.workspace, unfinished.job.name, check)
+    def _has_ended(self, unfinished: _Unfinished) -> bool:
+        job = self._find(unfinished.trace.workspace, unfinished.job.name)
         if job is None:
             unfinished.missing += 1
             return unfinished.missing > 1  # one answer may be wrong
@@ -265,14 +272,14 @@ class Search:
             addresses = [trace.secret, job.tags.get(tags.VAULT_SECRET, "")]
             trace.workspace.secrets.drop(job.name, addresses, in_background=True)
 
-    def _find(self, workspace: Workspace, name: str, check: Check) -> JobSnapshot | None:
-        return self._ask(f"find the job `{name}`", lambda: workspace.find_job(name), check)
+    def _find(self, workspace: Workspace, name: str) -> JobSnapshot | None:
+        return self._ask(f"find the job `{name}`", lambda: workspace.find_job(name))
 
-    def _ask(self, action: str, work: Callable[[], T], check: Check) -> T:
+    def _ask(self, action: str, work: Callable[[], T]) -> T:
         from zenml_azureml.azure.retry import with_retries
 
         try:
-            return with_retries(action, work, self._patience, self._time, check=check)
+            return with_retries(action, work, self._patience, self._time, check=self._check)
         except AzureMLError as error:
             raise AzureMLError(
                 f"The step `{self._step_run.name}` is not submitted, because an earlier step run of it may still have "
@@ -281,3 +288,7 @@ class Search:
                 hint="`zenml-azureml jobs list` shows the unfinished jobs once Azure can be reached, and "
                 "`zenml-azureml jobs cancel` cancels them. Then run the step again.",
             ) from error
+
+
+def _nothing() -> None:
+    """Do nothing."""

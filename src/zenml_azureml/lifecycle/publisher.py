@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,13 +10,13 @@ from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
 
 from zenml_azureml.clock import Time
-from zenml_azureml.contract.usage import USAGE_KEY, Usage, merged
+from zenml_azureml.contract.usage import USAGE_KEY, merged
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.attempts import COMPUTE_LEFT_KEY, cost_ahead, left_compute_as_metadata, save
 from zenml_azureml.lifecycle.holding import NOT_HELD, account_of_hold
-from zenml_azureml.lifecycle.outcome import account_without_server, conclude, status_of
+from zenml_azureml.lifecycle.outcome import account_without_server, publish, reason_of_failure, status_of
 from zenml_azureml.lifecycle.recovery import history
-from zenml_azureml.lifecycle.right_size import OUT_OF_MEMORY, advice_on_memory, last_line
+from zenml_azureml.lifecycle.right_size import Machine, last_line
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.uncaught_errors import UNCAUGHT
 from zenml_azureml.run_store import step_runs
@@ -69,20 +69,15 @@ class Publisher:
         try:
             if job.error is None:
                 self._save_facts(step, job)
-            because = self._executions.why_stopped(step)
-            hold = _account_of_hold(step, job)
-            error = conclude(
-                job,
-                step.step_run,
-                because=because,
-                history=history(step.state.attempts),
-                hold=hold,
-                advise=lambda cause, usages: self._advice_on_memory(step, cause, usages),
-            )
+            because, machine = self._executions.why_stopped(step), self._jobs.machine(step)
+            error = reason_of_failure(job, step.step_run, because, machine)
+            if error is not None:
+                error = error.with_history(history(step.state.attempts)).with_history(_account_of_hold(step, job))
+                publish(job, step.step_run, error, because)
         except ServerUnavailableError as away:
             raise self.unreported(step, away) from None
         if job.error is None:
-            self._show_use(step, job)
+            _show_use(step, job, machine)
         return error
 
     def failure(self, step: StepExecution, error: AzureMLError) -> AzureMLError:
@@ -177,21 +172,16 @@ class Publisher:
                 "Could not save the cost, the metrics and the outputs of the step `%s`: %s", step.name, error
             )
 
-    def _advice_on_memory(self, step: StepExecution, cause: str, usages: Sequence[Usage]) -> str:
-        ran, offer = self._jobs.ran_on(step) if cause in OUT_OF_MEMORY else (None, None)
-        return advice_on_memory(cause, usages, ran, offer)
 
-    def _show_use(self, step: StepExecution, job: JobHandle) -> None:
-        """Log what the use of a job says about its VM size."""
-        usage = merged(job.log_end.usages)
-        if usage is None:
-            return
-        ran, offer = self._jobs.ran_on(step)
-        attempt = step.state.attempt
-        hours = None
-        if attempt.started is not None and attempt.ended is not None:
-            hours = max(0.0, (attempt.ended - attempt.started).total_seconds()) / 3600
-        logger.info("Use of step `%s`: %s.", step.name, last_line(usage, ran, offer, hours))
+def _show_use(step: StepExecution, job: JobHandle, machine: Machine) -> None:
+    """Log what the use of a job says about its VM size."""
+    usage, attempt = merged(job.log_end.usages), step.state.attempt
+    if usage is None:
+        return
+    hours = None
+    if attempt.started is not None and attempt.ended is not None:
+        hours = max(0.0, (attempt.ended - attempt.started).total_seconds()) / 3600
+    logger.info("Use of step `%s`: %s.", step.name, last_line(usage, *machine.look_up(), hours))
 
 
 def _account_of_hold(step: StepExecution, job: JobHandle) -> str:

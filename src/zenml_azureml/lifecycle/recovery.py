@@ -143,6 +143,11 @@ def closed(attempts: Sequence[Attempt], reason: RetryReason | None, **facts: Any
     return (*attempts[:-1], replace(attempts[-1], reason=reason, **facts))
 
 
+def with_next(attempts: Sequence[Attempt], following: Attempt) -> tuple[Attempt, ...]:
+    """Return the attempts with a further one, which replaces the last one if that has no end."""
+    return (*(attempts[:-1] if attempts[-1].reason is None else attempts), following)
+
+
 def number_of_jobs(attempts: Sequence[Attempt]) -> int:
     """Return the number of jobs that were submitted in all attempts."""
     return sum(1 for attempt in attempts if attempt.job)
@@ -154,11 +159,16 @@ def cost(attempts: Sequence[Attempt]) -> float | None:
     return None if None in costs else sum(usd for usd in costs if usd is not None)
 
 
-def history(attempts: Sequence[Attempt]) -> str:
-    """Return a line for each attempt, with the reason for its end; empty if there was only one attempt."""
-    if len(attempts) < 2:
+def history(attempts: Sequence[Attempt], *, least: int = 2) -> str:
+    """Return a line for each attempt, with the reason for its end.
+
+    Args:
+        attempts: The attempts.
+        least: Smallest number of attempts that are worth a line; empty if there were fewer.
+    """
+    if len(attempts) < least:
         return ""
-    lines = [f"{len(attempts)} attempts were made:"]
+    lines = [f"{len(attempts)} attempts were made:" if len(attempts) > 1 else "One attempt was made before:"]
     for number, attempt in enumerate(attempts, start=1):
         what = attempt.place or "unknown compute"
         job = f", job `{attempt.job}`" if attempt.job else ", no job"

@@ -6,6 +6,7 @@ Nothing here fails a step, or waits: without the sizes and the quota of the regi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zenml.logger import get_logger
@@ -31,6 +32,59 @@ OUT_OF_MEMORY = {"out-of-memory": False, "gpu-out-of-memory": True}
 _CENT = 0.01
 
 Offer = tuple[Sequence[VmSize], Quota]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a job ran on, as it was requested.
+
+    Attributes:
+        workspace: The workspace of the job.
+        size: VM size of its nodes; empty if unknown.
+        kind: Kind of compute; None for an existing one of any kind.
+        nodes: Number of nodes.
+        low_priority: True for low-priority or spot nodes.
+        location: Its region; None for that of the workspace.
+    """
+
+    workspace: Workspace
+    size: str
+    kind: ComputeKind | None = "serverless"
+    nodes: int = 1
+    low_priority: bool = False
+    location: str | None = None
+
+    @classmethod
+    def of(cls, workspace: Workspace, resolution: Resolution, attempt: Attempt) -> Machine:
+        """Return what the job of an attempt ran on.
+
+        Args:
+            workspace: The workspace of the job.
+            resolution: The compute and job that were requested.
+            attempt: The attempt.
+        """
+        options = resolution.options
+        cluster = resolution.compute if isinstance(resolution.compute, ComputeCluster) else None
+        return cls(
+            workspace,
+            attempt.size,
+            _kind_of(resolution.compute),
+            options.instance_count or 1,
+            low_priority=options.job_tier == "spot" or (cluster is not None and cluster.tier == "low_priority"),
+            location=cluster.location if cluster else next(iter(options.locations), None),
+        )
+
+    def look_up(self) -> tuple[Ran | None, Offer | None]:
+        """Return it with the sizes and the quota of its region. Never raises."""
+        if self.kind is None or not self.size:
+            return None, None
+        try:
+            offer = self.workspace.offer(self.location)
+        except Exception as error:  # noqa: BLE001 - advice is worth no failure
+            logger.debug("Sizes and quota are not known: %s", error)
+            return None, None
+        sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == self.size.lower()]
+        return (Ran(sizes[0], self.kind, self.nodes, self.low_priority), offer) if sizes else (None, None)
 
 
 def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float | None) -> str:
@@ -85,33 +139,10 @@ def advice_on_memory(cause: str, usages: Sequence[Usage], ran: Ran | None, offer
     return " ".join(parts)
 
 
-def kind_of(compute: ComputeSpec) -> ComputeKind | None:
+def _kind_of(compute: ComputeSpec) -> ComputeKind | None:
     """Return the kind of a requested compute; None for an existing one of any kind."""
     if isinstance(compute, Serverless):
         return "serverless"
     if isinstance(compute, ComputeInstance):
         return "compute-instance"
     return "compute-cluster" if isinstance(compute, ComputeCluster) else None
-
-
-def ran_on(workspace: Workspace, resolution: Resolution, attempt: Attempt) -> tuple[Ran | None, Offer | None]:
-    """Return what the job of an attempt ran on, with the sizes and quota of its region. Never raises.
-
-    Args:
-        workspace: The workspace of the job.
-        resolution: The compute and job that were requested.
-        attempt: The attempt.
-    """
-    kind, options = kind_of(resolution.compute), resolution.options
-    if kind is None or not attempt.size:
-        return None, None
-    cluster = resolution.compute if isinstance(resolution.compute, ComputeCluster) else None
-    location = cluster.location if cluster else next(iter(options.locations), None)
-    try:
-        offer = workspace.offer(location)
-    except Exception as error:  # noqa: BLE001 - advice is worth no failure
-        logger.debug("Sizes and quota are not known: %s", error)
-        return None, None
-    low_priority = options.job_tier == "spot" or (cluster is not None and cluster.tier == "low_priority")
-    sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == attempt.size.lower()]
-    return (Ran(sizes[0], kind, options.instance_count or 1, low_priority), offer) if sizes else (None, None)

@@ -63,6 +63,17 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Failure(Event):
+    """Something went wrong.
+
+    Attributes:
+        error: The reason.
+    """
+
+    error: AzureMLError
+
+
+@dataclass(frozen=True)
 class JobAccepted(Event):
     """Azure has accepted a job, or had accepted it before.
 
@@ -87,22 +98,20 @@ class NoCapacity(Event):
 
 
 @dataclass(frozen=True)
-class SubmitFailed(Event):
+class SubmitFailed(Failure):
     """A job could not be submitted.
 
     Attributes:
-        error: The reason.
+        attempt: The attempt that has failed; None if the newest one has.
     """
 
-    error: AzureMLError
+    attempt: Attempt | None = None
 
 
-@dataclass(frozen=True)
 class JobQueued(Event):
     """The job waits for its compute."""
 
 
-@dataclass(frozen=True)
 class JobRuns(Event):
     """The job runs."""
 
@@ -120,7 +129,6 @@ class QueueTimedOut(Event):
     error: AzureMLError
 
 
-@dataclass(frozen=True)
 class CancelHadNoEffect(Event):
     """The job is still queued, some time after its cancellation was requested."""
 
@@ -151,18 +159,10 @@ class JobHeld(Event):
     attempt: Attempt
 
 
-@dataclass(frozen=True)
-class JobLost(Event):
-    """The job can no longer be watched; it may still run.
-
-    Attributes:
-        error: The reason.
-    """
-
-    error: AzureMLError
+class JobLost(Failure):
+    """The job can no longer be watched; it may still run."""
 
 
-@dataclass(frozen=True)
 class JobOver(Event):
     """The job of a step that is given up was cancelled, as far as that was possible."""
 
@@ -178,37 +178,16 @@ class StopRequested(Event):
     reason: str
 
 
-@dataclass(frozen=True)
-class SubmitStopped(Event):
-    """A submission was stopped before it sent a job.
-
-    Attributes:
-        error: The reason.
-    """
-
-    error: AzureMLError
+class SubmitStopped(Failure):
+    """A submission was stopped before it sent a job."""
 
 
-@dataclass(frozen=True)
-class GiveUp(Event):
-    """The step cannot be continued.
-
-    Attributes:
-        error: The reason.
-    """
-
-    error: AzureMLError
+class GiveUp(Failure):
+    """The step cannot be continued."""
 
 
-@dataclass(frozen=True)
-class CancelRefused(Event):
-    """Azure did not cancel the job of a stopped step.
-
-    Attributes:
-        error: The error to publish.
-    """
-
-    error: AzureMLError
+class CancelRefused(Failure):
+    """Azure did not cancel the job of a stopped step."""
 
 
 class Action(Enum):

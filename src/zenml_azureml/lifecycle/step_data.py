@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -36,11 +36,24 @@ class PreparedData:
 
     Attributes:
         resolution: The settings, in which each data asset has a version.
-        lineage: Returns the metadata of the step, with the job's page in Studio.
+        requested: The options in the settings, with references to secrets.
+        assets: The data assets among its inputs, by the names of the inputs.
     """
 
     resolution: Resolution
-    lineage: Callable[[str], dict[str, Any]] = field(default=lambda _: {})
+    requested: JobOptions = field(default_factory=JobOptions)
+    assets: Mapping[str, FoundAsset] = field(default_factory=dict)
+
+    def lineage(self, job_url: str) -> dict[str, Any]:
+        """Return the metadata of the step; empty without data.
+
+        Args:
+            job_url: The job's page in Studio.
+        """
+        return {
+            **inputs_as_metadata(self.requested.inputs, self.resolution.options.inputs, self.assets, job_url),
+            **outputs_as_metadata(self.requested.outputs, {}, job_url),
+        }
 
 
 class StepData:
@@ -97,14 +110,7 @@ class StepData:
             if labels:
                 self._save(step, workspace, labels, known)
         found = found or look_up({})
-
-        def lineage(job_url: str) -> dict[str, Any]:
-            return {
-                **inputs_as_metadata(requested.inputs, found.options.inputs, found.assets, job_url),
-                **outputs_as_metadata(requested.outputs, {}, job_url),
-            }
-
-        return PreparedData(replace(resolution, options=found.options), lineage)
+        return PreparedData(replace(resolution, options=found.options), requested, found.assets)
 
     def _of_run(self, run_id: UUID, workspace: Workspace) -> dict[AssetReference, FoundAsset]:
         key = (run_id, workspace.address.path)

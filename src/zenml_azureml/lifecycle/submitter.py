@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,13 +12,12 @@ from zenml.logger import get_logger
 
 from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
-from zenml_azureml.lifecycle.adoption import placement_from_tags, target_from_tags
-from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata
+from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata, placement_from_tags, target_from_tags
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_jobs, short
 from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, NoCapacity, StepPhase, SubmitFailed
 from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.lifecycle.step_data import StepData
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import remember
@@ -29,19 +27,17 @@ from zenml_azureml.submission.resources import demands_of
 from zenml_azureml.submission.secret_references import with_secrets
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.compute.placement import Placement
     from zenml_azureml.azure.jobs.submitter import SubmittedJob
     from zenml_azureml.lifecycle.azure_jobs import AzureJobs
     from zenml_azureml.lifecycle.cost_guard import CostGuard
     from zenml_azureml.lifecycle.execution import StepExecution
+    from zenml_azureml.lifecycle.predecessor_search import Search
+    from zenml_azureml.submission.job_builder import JobBuilder
 
 logger = get_logger(__name__)
 
 #: Tags that a further job of a step does not take over.
 _OF_ONE_JOB = frozenset({tags.USD_PER_HOUR, tags.RESERVED_USD, tags.COST_LIMIT})
-
-#: Returns a step's job with the options of a target, and the checkpoint folder of its earlier jobs; empty if unknown.
-JobBuilder = Callable[[JobOptions, str], JobSpec]
 
 
 @dataclass(frozen=True)
@@ -49,35 +45,33 @@ class Request:
     """What a step's next job is built from.
 
     Attributes:
-        build: Returns the job with the options of a target.
+        source: Builds its first job; or a spec that a further job is like.
         check: Ends the submission by raising.
-        before: Called right before a job is sent; ends the submission by raising.
+        earlier: The search for the jobs of earlier step runs of the step; None if there were none.
     """
 
-    build: Callable[[JobOptions, int], JobSpec]
+    source: JobBuilder | JobSpec
     check: Check
-    before: Check = lambda: None
+    earlier: Search | None = None
 
+    def build(self, options: JobOptions, target: int) -> JobSpec:
+        """Return the job.
 
-def first_request(build: JobBuilder, checkpoints: str, check: Check, before: Check) -> Request:
-    """Return the request for the first job of a step.
-
-    Args:
-        build: Builds the job.
-        checkpoints: The checkpoint folder of its earlier jobs; empty if unknown.
-        check: As of `Request`.
-        before: As of `Request`.
-    """
-
-    def at(options: JobOptions, target: int) -> JobSpec:
-        wanted = build(options, checkpoints)
-        return replace(wanted, tags={**wanted.tags, tags.TARGET: str(target)}) if target else wanted
-
-    return Request(at, check, before)
-
-
-def _unbounded(request: JobSpec, _placement: Placement) -> JobSpec:
-    return request
+        Args:
+            options: The options of its target.
+            target: Number of its target.
+        """
+        if isinstance(self.source, JobSpec):
+            spec = replace(
+                self.source,
+                options=options,
+                secret_names=self.source.secret_names | options.secret_variables,
+                certain_secret_names=self.source.certain_secret_names | options.secret_variables,
+            )
+        else:
+            spec = self.source.build(options, self.earlier.checkpoints if self.earlier else "")
+        is_tagged = target or tags.TARGET in spec.tags
+        return replace(spec, tags={**spec.tags, tags.TARGET: str(target)}) if is_tagged else spec
 
 
 class StepSubmitter:
@@ -114,20 +108,10 @@ class StepSubmitter:
             previous_name, tags.STEP_RUN_ID, patience=step.plan.unreachable_timeout, check=check
         )
 
-        def build(options: JobOptions, target: int) -> JobSpec:
-            linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: previous_name, tags.TARGET: str(target)}
-            kept = {key: value for key, value in previous.tags.items() if key not in _OF_ONE_JOB}
-            return replace(
-                previous,
-                name=step_runs.job_name_of(step.id, number),
-                tags={**kept, **linked},
-                options=options,
-                price_tag=tags.USD_PER_HOUR,
-                secret_names=previous.secret_names | options.secret_variables,
-                certain_secret_names=previous.certain_secret_names | options.secret_variables,
-            )
-
-        return Request(build, check)
+        kept = {key: value for key, value in previous.tags.items() if key not in _OF_ONE_JOB}
+        linked = {tags.ATTEMPT: str(number), tags.PREVIOUS_JOB: previous_name, tags.TARGET: ""}
+        name = job_names.job_name_of(step.id, number)
+        return Request(replace(previous, name=name, tags={**kept, **linked}, price_tag=tags.USD_PER_HOUR), check)
 
     def submit(self, step: StepExecution, target: int, request: Request) -> Event:
         """Submit a step to a target.
@@ -142,7 +126,8 @@ class StepSubmitter:
         """
         from zenml_azureml.azure.compute.placement import supposed
 
-        here = step.plan.targets[target]
+        here, begun = step.plan.targets[target], ""
+        place = supposed(here.resolution.compute, here.resolution.options, None).where()
         step.reservation = None
         try:
             workspace, resolution = self._jobs.workspace(step, target), with_secrets(here.resolution)
@@ -152,29 +137,31 @@ class StepSubmitter:
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
             # From now on, stopping the step cancels this job, which may exist before Azure has answered.
-            step.begin(Attempt(target, wanted.name))
+            step.begin(Attempt(target, begun := wanted.name))
             request.check()
             spendings = self._costs.spendings(step, target, wanted.name, request.check)
-            job = workspace.submit(
+            with workspace.placed(
                 wanted,
                 resolution.compute,
                 demands_of(step.step_run.config.resource_settings, here.settings),
                 delete_compute_after=here.settings.delete_compute_after,
                 patience=step.plan.unreachable_timeout,
                 check=request.check,
-                before=request.before,
-                bounded=partial(self._costs.bounded, step, spendings) if spendings else _unbounded,
-            )
+            ) as placed:
+                bounded = self._costs.bounded(step, spendings, placed.request, placed.placement)
+                ready = workspace.with_secrets_delivered(replace(placed, request=bounded))
+                if request.earlier is not None:
+                    request.earlier.look_again()
+                job = workspace.send(ready)
         except NoCapacityError as error:
             step.reservation = None
             says = short(error.azure_message or error.summary)
-            where = supposed(here.resolution.compute, here.resolution.options, None).where()
-            return NoCapacity(Attempt(target, "", where, reason=RetryReason.NO_CAPACITY, says=says), error)
+            return NoCapacity(Attempt(target, "", place, reason=RetryReason.NO_CAPACITY, says=says), error)
         except ServerUnavailableError:
             raise
         except AzureMLError as error:
             step.reservation = None
-            return SubmitFailed(error)
+            return SubmitFailed(error, Attempt(target, begun, place))
         accepted = JobAccepted(self._record(step, job, target, data.lineage(job.studio_url)))
         if step.state.phase is StepPhase.CANCELLING:
             return accepted

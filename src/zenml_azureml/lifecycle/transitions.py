@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, history, next_target
+from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, history, next_target, with_next
 from zenml_azureml.lifecycle.state import (
     Action,
     CancelHadNoEffect,
     CancelRefused,
     Event,
+    Failure,
     GiveUp,
     JobAccepted,
     JobEnded,
@@ -31,7 +32,7 @@ from zenml_azureml.lifecycle.state import (
     SubmitStopped,
 )
 
-Guard = Callable[[StepState, Event, Limits], bool]
+Condition = Callable[[StepState, Event, Limits], bool]
 
 _P, _A = StepPhase, Action
 
@@ -76,13 +77,16 @@ class Row:
 
     phases: tuple[StepPhase, ...]
     event: type[Event]
-    guard: Guard = _always
+    guard: Condition = _always
     next: StepPhase | None = None
     actions: tuple[Action, ...] = ()
 
 
 #: The job may be submitted again; in `SUBMITTING` if ZenML's server was unavailable in the middle of it.
 _OPEN = (_P.SUBMITTING, _P.QUEUED, _P.RUNNING, _P.MOVING)
+
+#: The step is submitted to another target.
+_MOVES = (_P.SUBMITTING, _P.MOVING)
 
 #: The first row that applies counts. An event without a row changes nothing.
 TABLE = (
@@ -122,25 +126,32 @@ def transition(state: StepState, event: Event, limits: Limits) -> tuple[StepStat
     for row in TABLE:
         if state.phase in row.phases and isinstance(event, row.event) and row.guard(state, event, limits):
             phase = event.phase if row.next is None and isinstance(event, JobEnded) else row.next or state.phase
-            return replace(_with_facts(state, event), phase=phase), row.actions
+            after = replace(_with_facts(state, event), phase=phase)
+            # As long as the step continues, only its history shows why its earlier attempts did not succeed.
+            return (replace(after, error=None) if phase in _MOVES else after), row.actions
     return state, ()
 
 
 def _with_facts(state: StepState, event: Event) -> StepState:
     """Return the state with what an event says about the attempts, the error and the reason to stop."""
     if isinstance(event, (JobAccepted, JobEnded, JobHeld)):
-        error = None if isinstance(event, JobAccepted) else state.error
-        return replace(state.with_attempt(event.attempt), error=error)
-    if isinstance(event, NoCapacity):
-        attempts = _with_refusal(state, event)
-        return replace(state, attempts=attempts, error=event.error.with_history(history(attempts)))
+        return state.with_attempt(event.attempt)
     if isinstance(event, QueueTimedOut):
         return replace(state.with_attempt(event.attempt), error=event.error)
-    if isinstance(event, (SubmitFailed, SubmitStopped, GiveUp, JobLost, CancelRefused)):
-        return replace(state, error=state.error or event.error)
     if isinstance(event, StopRequested):
         return replace(state, stop_reason=event.reason)
-    return state
+    if not isinstance(event, (NoCapacity, Failure)):
+        return state
+    if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
+        return replace(state, error=state.error or event.error)
+    attempts, least = state.attempts, 1
+    if isinstance(event, NoCapacity):
+        attempts, least = _with_refusal(state, event), 2  # a single one says nothing more than the error
+    elif isinstance(event, SubmitFailed) and event.attempt is not None:
+        attempts = with_next(attempts, event.attempt)
+    # What moved the step is worth a line also if no attempt followed.
+    least = least if attempts[-1].reason else 2
+    return replace(state, attempts=attempts, error=event.error.with_history(history(attempts, least=least)))
 
 
 def _with_refusal(state: StepState, event: NoCapacity) -> tuple[Attempt, ...]:

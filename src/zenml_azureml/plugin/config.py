@@ -12,7 +12,7 @@ from zenml.utils.secret_utils import SecretField
 
 from zenml_azureml.clouds import is_loopback, resource_manager_endpoint
 from zenml_azureml.settings.aliases import ALIASES, canonicalize
-from zenml_azureml.settings.models import AzureMLComputeSettings
+from zenml_azureml.settings.compute import AzureMLComputeSettings
 
 logger = get_logger(__name__)
 

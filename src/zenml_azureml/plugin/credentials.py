@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol, cast
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, cast
 
 from zenml.client import Client
 from zenml.enums import StackComponentType
@@ -17,8 +16,6 @@ from zenml_azureml.clouds import AZURE
 from zenml_azureml.exceptions import AzureMLError
 
 if TYPE_CHECKING:
-    from zenml.service_connectors.service_connector import ServiceConnector
-
     from zenml_azureml.azure.auth.identity import ServicePrincipal
     from zenml_azureml.azure.auth.token_claims import SignedIn
     from zenml_azureml.azure.auth.types import AccessToken, TokenCredential
@@ -28,25 +25,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 
-class CredentialSource(Protocol):
-    """The part of a step operator that its credential uses."""
-
-    @property
-    def config(self) -> AzureMLStepOperatorConfig:
-        """Its configuration."""
-
-    id: UUID
-    name: str
-    connector: UUID | None
-
-    def get_connector(self) -> ServiceConnector | None:
-        """Return its service connector, if it has one."""
-
-    def connector_has_expired(self) -> bool:
-        """True if the credentials of its service connector have expired."""
-
-
-def credential_of(operator: CredentialSource, cloud: Cloud) -> OperatorCredential:
+def credential_of(operator: StackComponent, cloud: Cloud) -> OperatorCredential:
     """Return the credential of a step operator, without a request.
 
     Args:
@@ -62,7 +41,7 @@ def credential_of(operator: CredentialSource, cloud: Cloud) -> OperatorCredentia
     if operator.connector:
         _check_connector_serves(cloud, operator.name)
         return _OfConnector(operator, cloud)
-    principal = _principal_in(operator.config)
+    principal = _principal_in(cast("AzureMLStepOperatorConfig", operator.config))
     return _OfPrincipal(operator, cloud, principal) if principal else _OfEnvironment(operator, cloud)
 
 
@@ -95,7 +74,7 @@ class OperatorCredential(ABC):
         cloud: The cloud to sign in to.
     """
 
-    def __init__(self, operator: CredentialSource, cloud: Cloud) -> None:
+    def __init__(self, operator: StackComponent, cloud: Cloud) -> None:
         self._operator = operator
         self._cloud = cloud
         self._credential: TokenCredential | None = None
@@ -156,10 +135,10 @@ class OperatorCredential(ABC):
         return False
 
 
-def _as_configured_now(operator: CredentialSource) -> CredentialSource:
+def _as_configured_now(operator: StackComponent) -> StackComponent:
     try:
         model = Client().get_stack_component(StackComponentType.STEP_OPERATOR, operator.id)
-        return cast("CredentialSource", StackComponent.from_model(model))
+        return StackComponent.from_model(model)
     except Exception as error:  # noqa: BLE001 - use the loaded configuration while ZenML's server is unavailable
         # Only the type of the error: ZenML's message about a configuration may contain a secret.
         logger.warning(
@@ -215,7 +194,7 @@ class _OfConnector(OperatorCredential):
 class _OfPrincipal(OperatorCredential):
     """The service principal in its configuration."""
 
-    def __init__(self, operator: CredentialSource, cloud: Cloud, principal: ServicePrincipal) -> None:
+    def __init__(self, operator: StackComponent, cloud: Cloud, principal: ServicePrincipal) -> None:
         super().__init__(operator, cloud)
         self._principal = principal
 

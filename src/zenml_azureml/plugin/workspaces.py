@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from zenml.client import Client
 
 from zenml_azureml.clock import Time
 from zenml_azureml.clouds import Cloud, cloud_of
 from zenml_azureml.exceptions import AzureMLSettingsError
-from zenml_azureml.plugin.credentials import CredentialSource, credential_of
+from zenml_azureml.plugin.credentials import credential_of
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.of_steps import SettingsOfSteps
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
+    from zenml.stack import StackComponent
 
     from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
 
 
 class OperatorWorkspaces:
@@ -31,7 +33,7 @@ class OperatorWorkspaces:
         time: The clock.
     """
 
-    def __init__(self, operator: CredentialSource, settings: SettingsOfSteps, time: Time) -> None:
+    def __init__(self, operator: StackComponent, settings: SettingsOfSteps, time: Time) -> None:
         self._operator = operator
         self._settings = settings
         self._time = time
@@ -51,7 +53,7 @@ class OperatorWorkspaces:
             cloud = cloud_of(settings.cloud, settings.arm_endpoint)
         except ValueError as error:
             raise AzureMLSettingsError(str(error)) from error
-        config = self._operator.config
+        config = cast("AzureMLStepOperatorConfig", self._operator.config)
         with self._lock:
             if cloud not in self._workspaces:
                 address = WorkspaceAddress(

@@ -7,9 +7,7 @@ Functions that need the server pass their request to `ask`. The methods that Zen
 from __future__ import annotations
 
 import contextvars
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -20,7 +18,7 @@ from zenml.logger import get_logger
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.retry_loop import backoff, retry
-from zenml_azureml.run_store.fork_gate import FORK_GATE
+from zenml_azureml.run_store.fork_gate import begin_request
 from zenml_azureml.run_store.server_errors import describe, is_unavailable
 
 logger = get_logger(__name__)
@@ -164,28 +162,8 @@ class ServerRetries:
             self._check()
 
     def _bounded(self, work: Callable[[], T], deadline: float) -> T:
-        """Call a function on a separate thread, which is abandoned if the checks raise or the deadline passes.
-
-        ZenML's client may wait for minutes for a server that accepts connections and does not answer.
-        """
-        done = threading.Event()
-        outcome: Future[T] = Future()
-        context = contextvars.copy_context()
-
-        def run() -> None:
-            try:
-                with FORK_GATE.request():
-                    outcome.set_result(context.run(work))
-            except BaseException as error:  # noqa: BLE001 - raised again on the thread that waits for it
-                outcome.set_exception(error)
-            finally:
-                done.set()
-
-        thread = threading.Thread(target=run, name="zenml-azureml-server-request", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # from Python 3.12 on, no thread starts once the interpreter has begun to shut down
-            return work()
+        """Call a function on a separate thread, which is abandoned if the checks raise or the deadline passes."""
+        outcome, done = begin_request(work)
         latest = max(deadline, self._time.monotonic() + _LAST_ATTEMPT)
         while not self._time.wait(done, _CHECK_INTERVAL):
             self._check()

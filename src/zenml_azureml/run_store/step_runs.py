@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -21,6 +19,7 @@ from zenml.orchestrators.publish_utils import (
 from zenml.utils.pagination_utils import depaginate
 
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.run_store import job_names
 from zenml_azureml.run_store.server_retries import ask
 from zenml_azureml.secrets.known_values import masked_metadata
 
@@ -54,37 +53,10 @@ UNREPORTED = frozenset({ExecutionStatus.INITIALIZING, ExecutionStatus.PROVISIONI
 _STOPPED_RUN_STATUSES = frozenset({ExecutionStatus.STOPPING, ExecutionStatus.STOPPED})
 
 
-_JOB = "zenml-"
-_STEP_RUN_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_JOB_NAME = re.compile(rf"{_JOB}(?P<step_run>{_STEP_RUN_ID})(?:-(?P<number>\d+))?", re.IGNORECASE)
-
-
-def job_name_of(step_run_id: UUID, number: int = 1) -> str:
-    """Return the name of a step run's job, which every process can compute, before and after the job exists.
-
-    Args:
-        step_run_id: The step run.
-        number: Number of the job among those of its step run, from 1.
-    """
-    return f"{_JOB}{step_run_id}" if number == 1 else f"{_JOB}{step_run_id}-{number}"
-
-
-def step_run_named_in(job_name: str) -> str:
-    """Return the id of the step run of a job, by the job's name; the name itself if it is not one of this package."""
-    found = _JOB_NAME.fullmatch(job_name)
-    return found["step_run"] if found else job_name
-
-
-def number_named_in(job_name: str) -> int:
-    """Return the number of a job among those of its step run, by its name."""
-    found = _JOB_NAME.fullmatch(job_name)
-    return int(found["number"] or 1) if found else 1
-
-
 def recorded_job_name(step_run: StepRunResponse) -> str:
     """Return the name of a step run's job; a recorded name takes precedence, since later versions may use others."""
     recorded = step_run.run_metadata.get(JOB_NAME_KEY)
-    return str(recorded) if recorded else job_name_of(step_run.id)
+    return str(recorded) if recorded else job_names.job_name_of(step_run.id)
 
 
 def recorded_job_id(step_run: StepRunResponse) -> str:
@@ -102,24 +74,9 @@ def recorded_vault_secret(step_run: StepRunResponse) -> str:
     return str(step_run.run_metadata.get(VAULT_SECRET_KEY) or "")
 
 
-def metadata_of(step_run_id: UUID) -> Mapping[str, Any]:
-    """Return the metadata of a step run on the server."""
-    return Client().get_run_step(step_run_id).run_metadata
-
-
 def is_recorded(step_run: StepRunResponse) -> bool:
     """True if Azure has created a job of a step run, as far as this process knows."""
     return JOB_NAME_KEY in step_run.run_metadata
-
-
-def server_id() -> UUID:
-    """Return the id of ZenML's server, or of the database in its place. Costs one request per process."""
-    return _server_id_at(Client().zen_store.url)
-
-
-@lru_cache
-def _server_id_at(url: str) -> UUID:  # the URL is the key of the cache
-    return Client().zen_store.get_store_info().id
 
 
 def record_job(
@@ -169,11 +126,6 @@ def facts_of(job: JobHandle) -> dict[str, Any]:
     if job.studio_url:
         facts[STUDIO_URL_KEY] = Uri(job.studio_url)
     return facts
-
-
-def status_of_run(run_id: UUID) -> ExecutionStatus:
-    """Return the status of a run on the server."""
-    return _run(run_id).status
 
 
 def is_stopping(run_id: UUID) -> bool:

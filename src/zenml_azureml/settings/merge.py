@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from zenml_azureml.settings.aliases import canonicalize
-from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLStepOperatorSettings
+from zenml_azureml.settings.compute import AzureMLComputeMode
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.modes import IGNORED_BY_MODE, IGNORED_BY_TARGET_NAME
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zenml_azureml.settings.models import AzureMLComputeMode
+from zenml_azureml.settings.compute import AzureMLComputeMode
 
 SERVERLESS_ONLY = frozenset({"instance_type", "job_tier", "priority", "locations"})
 

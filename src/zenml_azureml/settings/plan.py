@@ -12,7 +12,8 @@ from zenml_azureml.exceptions import AzureMLSettingsError
 from zenml_azureml.secrets.docker_arguments import DockerArgumentsError, as_line, without_variables
 from zenml_azureml.secrets.rule import is_reference
 from zenml_azureml.settings.aliases import with_aliases
-from zenml_azureml.settings.models import AzureMLComputeMode, AzureMLStepOperatorSettings
+from zenml_azureml.settings.compute import AzureMLComputeMode
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 from zenml_azureml.settings.modes import (
     IGNORED_BY_MODE,
     IGNORED_BY_TARGET_NAME,

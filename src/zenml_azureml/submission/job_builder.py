@@ -20,7 +20,8 @@ from zenml_azureml.contract import mlflow
 from zenml_azureml.contract.commands import rank_command
 from zenml_azureml.contract.variables import HOLD_MINUTES, RANKS, SUBMITTED
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.run_store.step_runs import job_name_of, server_id
+from zenml_azureml.run_store.job_names import job_name_of
+from zenml_azureml.run_store.server import server_id
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.specs.limits import DISPLAY_NAME_LENGTH, TAG_VALUE_LENGTH, shortened
@@ -77,34 +78,41 @@ class StepFacts:
     operator: str = ""
 
 
-def job_request(
-    info: StepRunInfo,
-    entrypoint_command: list[str],
-    environment: dict[str, str],
-    options: JobOptions,
-    earlier_checkpoints: str = "",
-    *,
-    operator: str = "",
-) -> JobSpec:
-    """Return the job of a step run.
+@dataclass(frozen=True)
+class JobBuilder:
+    """The facts of a step run that its jobs are built from.
 
-    Args:
+    Attributes:
         info: The step run.
-        entrypoint_command: Command of the job.
+        command: Command of the job.
         environment: Environment variables from ZenML.
-        options: Options from the step's settings.
-        earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
-            unknown. An older version of this package may have given it another name.
         operator: Name of the step operator.
-
-    Returns:
-        The whole request except for the compute.
-
-    Raises:
-        AzureMLError: If the step has no image.
     """
-    request = request_for(replace(_facts_of(info), operator=operator), entrypoint_command, environment, options)
-    return replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
+
+    info: StepRunInfo
+    command: list[str]
+    environment: dict[str, str]
+    operator: str = ""
+
+    def build(self, options: JobOptions, earlier_checkpoints: str = "") -> JobSpec:
+        """Return the job of the step run.
+
+        Args:
+            options: Options from the step's settings.
+            earlier_checkpoints: Address of the checkpoint folder that a job of an earlier step run has used; empty if
+                unknown. An older version of this package may have given it another name.
+
+        Returns:
+            The whole request except for the compute.
+
+        Raises:
+            AzureMLError: If the step has no image.
+        """
+        facts = replace(_facts_of(self.info), operator=self.operator)
+        request = request_for(facts, self.command, self.environment, options)
+        return (
+            replace(request, checkpoints=earlier_checkpoints or request.checkpoints) if request.checkpoints else request
+        )
 
 
 def request_for(

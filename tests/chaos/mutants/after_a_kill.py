@@ -31,9 +31,9 @@ def _report_no_end() -> None:
 
 
 def _end_no_earlier_job() -> None:
-    from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs, Ended
+    from zenml_azureml.lifecycle.earlier_jobs import EarlierJobs
 
-    put(EarlierJobs, "end", lambda *_arguments: Ended())
+    put(EarlierJobs, "end", nothing)
 
 
 _KILLED = (("job GET", "SIGKILL"), ("job PUT", "SIGKILL"))

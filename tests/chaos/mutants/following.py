@@ -17,7 +17,7 @@ def _give_up_at_once() -> None:
 def _conclude_nothing() -> None:
     from zenml_azureml.lifecycle import publisher
 
-    put(publisher, "conclude", nothing)
+    put(publisher, "reason_of_failure", nothing)
 
 
 def _take_a_cancel_for_success() -> None:

@@ -40,10 +40,10 @@ def _move_without_end() -> None:
 
 
 def _keep_the_name() -> None:
-    from zenml_azureml.run_store import step_runs
+    from zenml_azureml.run_store import job_names
 
-    name: Any = step_runs.job_name_of
-    put(step_runs, "job_name_of", lambda step_run_id, _number=1: name(step_run_id))
+    name: Any = job_names.job_name_of
+    put(job_names, "job_name_of", lambda step_run_id, _number=1: name(step_run_id))
 
 
 def _cancel_once() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +15,7 @@ from zenml.config import ResourceSettings
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml import tags
+from zenml_azureml.azure.client import PlacedJob
 from zenml_azureml.azure.compute.placement import ANYWHERE, Placement
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
@@ -21,7 +24,7 @@ from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
-from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
@@ -57,9 +60,18 @@ class Workspace:
     def release(self, job: str) -> None:
         self.calls.append(("release", job))
 
-    def submit(self, wanted: JobSpec, *rest: Any, **options: Any) -> SubmittedJob:
-        self.calls.append(("submit", wanted.name))
+    @contextmanager
+    def placed(self, wanted: JobSpec, *rest: Any, **options: Any) -> Iterator[PlacedJob]:
         self.options = (rest, options)
+        self.calls.append(("place", wanted.name))
+        yield PlacedJob(wanted, ANYWHERE, options["patience"], options["check"])
+
+    def with_secrets_delivered(self, job: PlacedJob) -> PlacedJob:
+        self.calls.append(("deliver", job.request.name))
+        return job
+
+    def send(self, job: PlacedJob) -> SubmittedJob:
+        self.calls.append(("send", job.request.name))
         if isinstance(self.answer, BaseException):
             raise self.answer
         return cast("SubmittedJob", self.answer)
@@ -174,7 +186,7 @@ def test_every_job_of_a_step_is_released_once() -> None:
     unsent = Azure()
     unsent.step.state = StepState(StepPhase.QUEUED, (Attempt(0, ""),))
     unsent.jobs.release(unsent.step)
-    assert unsent.first.calls == [("release", step_runs.job_name_of(unsent.step.id))]
+    assert unsent.first.calls == [("release", job_names.job_name_of(unsent.step.id))]
 
 
 # The submitter.
@@ -189,6 +201,11 @@ def spec(name: str = "zenml-3", **more: Any) -> JobSpec:
 def accepted(name: str, job_tags: dict[str, str] | None = None) -> SubmittedJob:
     placement = Placement(ANYWHERE.target, "Standard_DS3_v2", price_per_hour=0.5, nodes=2)
     return SubmittedJob(name, f"/jobs/{name}", "https://studio/3", placement, job_tags or {"zenml_step": "train"})
+
+
+def builds(wanted: JobSpec) -> Any:
+    """What builds a step's first job."""
+    return SimpleNamespace(build=lambda _options, _checkpoints: wanted)
 
 
 @pytest.fixture
@@ -211,14 +228,20 @@ class Checks:
 def test_a_job_is_checked_for_sent_and_recorded_with_its_history_in_one_request(saved: list[dict[str, Any]]) -> None:
     azure = Azure()
     azure.first.answer = accepted("zenml-3")
-    check, before = Checks(azure.first.calls), Checks([])
+    check = Checks(azure.first.calls)
+    earlier: Any = SimpleNamespace(checkpoints="", look_again=lambda: azure.first.calls.append(("look again",)))
     azure.step.state = replace(azure.step.state, attempts=(Attempt(0, "zenml-2", reason=RetryReason.PREEMPTED),))
-    event = azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: spec(), check, before))
+    event = azure.submitter.submit(azure.step, 0, Request(builds(spec()), check, earlier))
 
-    assert azure.first.calls == [("check",), ("submit", "zenml-3")]
+    assert azure.first.calls == [
+        ("check",),
+        ("place", "zenml-3"),
+        ("deliver", "zenml-3"),
+        ("look again",),
+        ("send", "zenml-3"),
+    ]
     assert azure.first.options[1]["patience"].total_seconds() == 7 * 60
     assert azure.first.options[1]["check"] is check
-    assert azure.first.options[1]["before"] is before
     assert isinstance(event, JobAccepted)
     assert event.attempt == Attempt(
         0,
@@ -240,7 +263,7 @@ def test_the_job_that_is_being_sent_is_the_one_that_a_stop_would_cancel(saved: l
     azure.first.answer = KeyboardInterrupt()
     azure.step.state = replace(azure.step.state, attempts=(Attempt(0, "zenml-2", reason=RetryReason.PREEMPTED),))
     with pytest.raises(KeyboardInterrupt):
-        azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: spec(), lambda: None))
+        azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
 
     assert azure.step.job_name == "zenml-3"
     assert saved == []
@@ -249,7 +272,7 @@ def test_the_job_that_is_being_sent_is_the_one_that_a_stop_would_cancel(saved: l
 def test_a_job_that_existed_already_is_at_the_target_of_its_own_tags(saved: list[dict[str, Any]]) -> None:
     azure = Azure()
     azure.first.answer = accepted("zenml-3", {"zenml_target": "1", "zenml_usd_per_hour_all_nodes": "4.5"})
-    event = azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: spec(), lambda: None))
+    event = azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
 
     assert isinstance(event, JobAccepted)
     assert (event.attempt.target, event.attempt.usd_per_hour) == (1, 4.5)
@@ -267,7 +290,7 @@ def test_a_job_that_existed_already_is_at_the_target_of_its_own_tags(saved: list
 def test_a_lack_of_capacity_is_an_attempt_without_a_job(error: NoCapacityError, says: str) -> None:
     azure = Azure(instance_type="Standard_DS3_v2")
     azure.first.answer = error
-    event = azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: spec(), lambda: None))
+    event = azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
 
     where = "serverless compute (Standard_DS3_v2)"
     assert event == NoCapacity(Attempt(0, "", where, reason=RetryReason.NO_CAPACITY, says=says), error)
@@ -276,8 +299,9 @@ def test_a_lack_of_capacity_is_an_attempt_without_a_job(error: NoCapacityError, 
 def test_a_refusal_is_an_event_and_an_unavailable_server_is_none() -> None:
     azure = Azure()
     refusal = azure.first.answer = AzureMLError("Azure refuses it.")
-    request = Request(lambda _options, _target: spec(), lambda: None)
-    assert azure.submitter.submit(azure.step, 0, request) == SubmitFailed(refusal)
+    request = Request(builds(spec()), lambda: None)
+    expected = SubmitFailed(refusal, Attempt(0, "zenml-3", place="serverless compute"))
+    assert azure.submitter.submit(azure.step, 0, request) == expected
 
     azure.first.answer = ServerUnavailableError("ZenML's server is unavailable.")
     with pytest.raises(ServerUnavailableError):
@@ -293,9 +317,10 @@ def test_a_secret_in_a_public_field_is_refused_before_anything_is_sent() -> None
         secret_names=frozenset({"DB_PASSWORD"}),
         command="login hunter2-hunter2",
     )
-    event = azure.submitter.submit(azure.step, 0, Request(lambda _options, _target: public, lambda: None))
+    event = azure.submitter.submit(azure.step, 0, Request(builds(public), lambda: None))
 
     assert isinstance(event, SubmitFailed)
+    assert event.attempt == Attempt(0, "", place="serverless compute"), "it never had a job"
     assert azure.first.calls == []
 
 
@@ -316,7 +341,7 @@ def test_a_further_job_is_like_the_one_before_and_linked_to_it(caplog: pytest.Lo
     assert azure.first.options["check"] is request.check is check
     assert caplog.messages == ["The Azure ML job `zenml-2` of the step `train` has ended: preempted."]
     built = request.build(JobOptions(secret_variables=frozenset({"C"})), 1)
-    assert built.name == step_runs.job_name_of(azure.step.id, 2)
+    assert built.name == job_names.job_name_of(azure.step.id, 2)
     assert built.tags == {"mine": "kept", "zenml_attempt": "2", "zenml_previous_job": "zenml-2", "zenml_target": "1"}
     assert built.price_tag == "zenml_usd_per_hour_all_nodes"
     assert built.secret_names == {"A", "C"}

@@ -14,7 +14,6 @@ from zenml.exceptions import RunInterruptedException, RunStoppedException
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.canceller import SUBMIT_LAG
-from zenml_azureml.lifecycle.earlier_jobs import Ended
 from zenml_azureml.lifecycle.execution import INTERRUPTED, Guard
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import Event, JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
@@ -43,23 +42,14 @@ class Submission(World):
         self.requests: list[Request] = []
         self.happened = self.jobs.happened
         self.step.state = StepState(StepPhase.QUEUED, (Attempt(0, "zenml-1"),))
-        self.earlier = Ended()
+        self.earlier: Any = None
         self.ends_earlier: Callable[[], None] = lambda: None
         happened = self.happened.append
         submitter = cast("Any", SimpleNamespace(submit=self._submit))
         earlier_jobs = cast("Any", SimpleNamespace(end=self._end_earlier, note_end=lambda _: happened("note the end")))
         supervisor = cast("Any", SimpleNamespace(watch=self._watch))
-        self.executor._submitter, self.executor._earlier_jobs = submitter, earlier_jobs
-        self.submission = StepSubmission(
-            self.executions,
-            cast("Any", self.jobs),
-            self.executor,
-            submitter,
-            self.publisher,
-            earlier_jobs,
-            supervisor,
-            self.checks,
-        )
+        self.controller.submitter, self.controller.earlier_jobs = submitter, earlier_jobs
+        self.submission = StepSubmission(self.controller, supervisor)
         watch = self.jobs.watch
 
         def noted(step: Any, *, quietly: bool = False) -> Any:
@@ -76,7 +66,8 @@ class Submission(World):
         return JobAccepted(Attempt(0, "zenml-1", place="serverless compute"))
 
     def submit(self, *, is_dynamic: bool = False) -> None:
-        self.submission.submit(self.step, self._build, is_dynamic=is_dynamic)
+        builder = cast("Any", SimpleNamespace(build=self._build))
+        self.submission.submit(self.step, builder, is_dynamic=is_dynamic)
 
     @property
     def is_forgotten(self) -> bool:
@@ -91,7 +82,7 @@ class Submission(World):
         self.requests.append(request)
         return self.answers.pop(0)()
 
-    def _end_earlier(self, _step: Any, check: Callable[[], None]) -> Ended:
+    def _end_earlier(self, _step: Any, check: Callable[[], None]) -> Any:
         self.happened.append("end earlier jobs")
         self.ends_earlier()
         check()
@@ -121,12 +112,12 @@ def test_a_step_is_guarded_before_its_job_is_sent_and_watched_afterwards(
     assert not world.is_forgotten
 
 
-def test_the_first_job_gets_the_checkpoints_of_earlier_ones_and_looks_for_them_right_before_it_is_sent(
+def test_the_first_job_gets_the_checkpoints_of_earlier_ones_and_the_search_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = Submission(monkeypatch)
     looked: list[str] = []
-    world.earlier = Ended("azureml://checkpoints", lambda: looked.append("again"))
+    world.earlier = SimpleNamespace(checkpoints="azureml://checkpoints", look_again=lambda: looked.append("again"))
     world.submit()
 
     (request,) = world.requests
@@ -135,8 +126,7 @@ def test_the_first_job_gets_the_checkpoints_of_earlier_ones_and_looks_for_them_r
     assert request.build(options, 0).tags == {}
     assert request.build(options, 2).tags == {"zenml_target": "2"}
     assert looked == []
-    request.before()
-    assert looked == ["again"]
+    assert request.earlier is world.earlier
 
 
 def test_a_step_that_has_moved_has_a_job_already_and_gets_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +269,7 @@ def test_nothing_is_submitted_of_a_run_that_this_process_has_stopped(
 
 def test_nothing_is_submitted_of_a_run_that_was_stopped_on_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     world = Submission(monkeypatch)
-    monkeypatch.setattr(world.checks._stop_checks, "is_stopping", lambda run_id: run_id == world.step.run_id)
+    monkeypatch.setattr(world.checks._stopping, "answer", lambda run_id: run_id == world.step.run_id)
     with pytest.raises(RunStoppedException, match="was stopped"):
         world.submit()
 

@@ -133,9 +133,56 @@ def test_a_step_that_waited_in_vain_is_submitted_to_its_fallback_and_remembers_w
 
 def test_the_error_of_a_refused_target_lists_all_attempts_and_is_forgotten_when_another_one_accepts() -> None:
     first = replace(FIRST, reason=RetryReason.PREEMPTED)
-    refused, _ = transition(StepState(P.SUBMITTING, (first, Attempt(1, "zenml-1-2"))), REFUSED, Limits(3, 0))
+    state = StepState(P.SUBMITTING, (first, Attempt(1, "zenml-1-2")))
+    refused, _ = transition(state, REFUSED, ONE)
 
     assert refused.attempts == (first, REFUSED.attempt)
     assert "2 attempts were made" in str(refused.error)
-    accepted, _ = transition(refused, JobAccepted(Attempt(1, "zenml-1-2")), Limits(3, 0))
-    assert accepted.error is None
+    moved, _ = transition(state, REFUSED, Limits(3, 0))
+    accepted, _ = transition(moved, JobAccepted(Attempt(1, "zenml-1-2")), Limits(3, 0))
+    assert moved.error is accepted.error is None
+
+
+@pytest.mark.parametrize(
+    "why",
+    [LATE, REFUSED, PREEMPTED],
+    ids=["waited in vain", "no capacity", "preempted"],
+)
+@pytest.mark.parametrize("is_begun", [True, False], ids=["its job may exist", "before it had a job"])
+def test_a_fallback_that_azure_refuses_shows_the_refusal_and_why_the_step_was_moved(why: Event, is_begun: bool) -> None:
+    state, _ = transition(StepState(P.SUBMITTING if why is REFUSED else P.QUEUED, (FIRST,)), why, TWO)
+    if why is LATE:
+        state, _ = transition(state, JobEnded(state.attempt, P.STOPPED, may_resubmit=True), TWO)
+    refusal = AzureMLError("Azure refuses the job.", azure_message="Quota of family NC: 0", hint="Raise it.")
+    refusal.__cause__ = ConnectionResetError()
+    if is_begun:
+        state = replace(state, attempts=(*state.attempts, Attempt(1, "zenml-1-2")))
+    second = Attempt(1, "zenml-1-2" if is_begun else "", place="the compute cluster `gpus`")
+    failed, actions = transition(state, SubmitFailed(refusal, second), TWO)
+
+    assert (failed.phase, actions) == (P.FAILED, (A.FAIL,))
+    assert failed.error is not None
+    assert (failed.error.summary, failed.error.azure_message, failed.error.hint) == (
+        refusal.summary,
+        refusal.azure_message,
+        refusal.hint,
+    )
+    assert failed.error.__cause__ is refusal.__cause__
+    first, last = str(failed.error).splitlines()[-2:]
+    assert "serverless compute" in first
+    assert str(state.attempts[0].reason) in first
+    assert last.startswith("  2. the compute cluster `gpus`")
+    assert failed.attempts == (state.attempts[0], second)
+
+
+@pytest.mark.parametrize("event", [GiveUp(AzureMLError("Azure does not return the job.")), SubmitFailed(ERROR)])
+def test_a_step_that_cannot_be_moved_shows_both_why_it_should_be_and_why_it_is_not(event: Event) -> None:
+    moving, _ = transition(StepState(P.QUEUED, (FIRST,)), LATE, TWO)
+    assert moving.error is None, "the step goes on"
+    ended, _ = transition(moving, JobEnded(moving.attempt, P.STOPPED, may_resubmit=True), TWO)
+    over, _ = transition(ended, event, TWO)
+
+    assert over.error is not None
+    assert over.error.summary == event.error.summary  # type: ignore[attr-defined]
+    if isinstance(event, GiveUp):
+        assert "job `zenml-1`: queue timeout" in str(over.error)

@@ -10,12 +10,12 @@ from uuid import uuid4
 
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.handle import JobHandle
-from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
 from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.recovery import Attempt
+from zenml_azureml.lifecycle.right_size import Machine
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.step_checks import StepChecks
 from zenml_azureml.settings.step_plan import plan_of
@@ -72,6 +72,9 @@ class Jobs:
     def how_to_cancel(self, step: StepExecution) -> str:
         return f"To cancel it: az ml job cancel --name {step.job_name}"
 
+    def machine(self, _step: StepExecution) -> Machine:
+        return Machine(cast("Any", None), "")
+
     def metrics(self, _step: StepExecution) -> dict[str, float | str]:
         return {}
 
@@ -118,7 +121,7 @@ class World:
         self.canceller = Canceller(jobs, time)
         self.publisher = publisher = Publisher(uuid4(), self.executions, jobs, time)
         self.checks = checks = StepChecks(self.executions, time)
-        self.executor = ActionExecutor(
+        self.controller = StepController(
             self.executions,
             jobs,
             cast("Any", SimpleNamespace()),
@@ -128,4 +131,3 @@ class World:
             checks,
             time,
         )
-        self.controller = StepController(self.executions, jobs, self.executor, self.canceller, publisher, checks, time)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from azure.core.exceptions import AzureError
 
-from zenml_azureml.azure.compute.placement import Demands, Placement, preview, supposed
+from zenml_azureml.azure.compute.placement import Demands, Placement, supposed
+from zenml_azureml.azure.compute.placing import preview
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.reader import find_compute
 from zenml_azureml.azure.connection import WorkspaceConnection

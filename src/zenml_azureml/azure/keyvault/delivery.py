@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError
 
 from zenml_azureml import tags
 from zenml_azureml.azure.arm.client import ResourceManager
@@ -23,14 +22,13 @@ from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.connection import WorkspaceConnection
 from zenml_azureml.azure.errors import to_azureml_error
 from zenml_azureml.azure.keyvault.access import FoundVault, find_vault, may_read, reader_of
-from zenml_azureml.azure.keyvault.client import ListedSecret, VaultSecrets
-from zenml_azureml.azure.retry import is_transient, with_retries
+from zenml_azureml.azure.keyvault.client import VaultSecrets
+from zenml_azureml.azure.keyvault.stored import StoredSecrets, is_refusal
+from zenml_azureml.azure.retry import with_retries
 from zenml_azureml.clock import Time
-from zenml_azureml.contract.commands import unprepared
-from zenml_azureml.contract.secret_chunks import PARTS_TAG, further_parts, parts_of, variables_in
-from zenml_azureml.contract.variables import VAULT_AUDIENCE, VAULT_SECRET
+from zenml_azureml.contract.secret_chunks import PARTS_TAG, further_parts, parts_of
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.secrets.classification import certain_secrets, secret_names, without_secrets
+from zenml_azureml.secrets.classification import without_secrets
 from zenml_azureml.specs.job import JobIdentity, JobSpec
 
 logger = logging.getLogger(__name__)
@@ -38,14 +36,9 @@ logger = logging.getLogger(__name__)
 #: Longest time for which a vault may be unreachable before `auto` does without it.
 SHORT_PATIENCE = timedelta(minutes=1)
 
-#: Longest time for which a vault may be unreachable when a secret is deleted.
-DELETE_PATIENCE = timedelta(seconds=20)
-
 #: Time until the expiry attribute of a secret. A job may wait and run for weeks, and a vault returns an expired secret
 #: all the same: the attribute is for people and policies that find a secret that was left behind.
 LIFETIME = timedelta(days=30)
-
-_LEFT_BEHIND = "`zenml-azureml jobs cancel --orphans` deletes leftover secrets once their step is over."
 
 
 _TAKES_EFFECT = "The change can take a few minutes to take effect."
@@ -88,7 +81,7 @@ class _Task:
 _Key = tuple[str | None, JobIdentity | None, str | None, bool]
 
 
-class SecretDelivery:
+class SecretDelivery(StoredSecrets):
     """Moves the secrets of jobs to a key vault if one can be used, and deletes them there when the jobs have ended.
 
     Args:
@@ -97,14 +90,10 @@ class SecretDelivery:
     """
 
     def __init__(self, connection: WorkspaceConnection, time: Time) -> None:
-        self._connection = connection
-        self._address = connection.address
+        super().__init__(connection, time)
         self._manager = ResourceManager(connection)
-        self._time = time
         self._lock = threading.Lock()
         self._ways: dict[_Key, _Way] = {}
-        self._written: dict[str, str] = {}
-        self._gone: dict[str, str] = {}
         self._warned = False
 
     def deliver(
@@ -140,134 +129,6 @@ class SecretDelivery:
         self._warn(request, outcome)
         return request
 
-    def restored(self, request: JobSpec) -> JobSpec:
-        """Return the spec of a job as it was before its secrets went to a vault, to resubmit its step.
-
-        Args:
-            request: The spec from the job's definition.
-
-        Raises:
-            AzureMLError: If its secrets cannot be read.
-        """
-        variables = dict(request.environment_variables)
-        of_vault: dict[str, str] = {}
-        url = variables.pop(VAULT_SECRET, "")
-        variables.pop(VAULT_AUDIENCE, None)
-        if url:
-            vault, action = VaultSecrets(self._connection, url.partition("/secrets/")[0]), "read the job's secrets"
-            try:
-                if not self._is_vault(vault.url):
-                    raise AzureMLError(f"The secret {url} was not read: it is not in a known key vault.")
-                of_vault = variables_in(vault.get(url))
-                variables.update(of_vault)
-            except AzureError as error:
-                raise to_azureml_error(action, error, self._address) from error
-            except ValueError:
-                raise AzureMLError(f"The secret {url} does not contain environment variables.") from None
-        return replace(
-            request,
-            command=unprepared(request.command),
-            environment_variables=variables,
-            tags={key: value for key, value in request.tags.items() if key != tags.VAULT_SECRET},
-            # A variable from a vault goes to a vault again, even if it does not look secret: it may be the value of a
-            # ZenML secret.
-            secret_names=secret_names(variables) | of_vault.keys(),
-            certain_secret_names=certain_secrets(variables),
-            secret_tags={key: request.tags[key] for key in tags.OF_SECRETS if key in request.tags},
-        )
-
-    def drop(self, job_name: str, further: Iterable[str] = (), *, in_background: bool = False) -> None:
-        """Delete the secret of a job that has ended, if it has one. Never raises: a failure is logged.
-
-        Args:
-            job_name: The job.
-            further: Addresses of its secrets that the caller knows of, because another process may have written them;
-                empty texts are ignored.
-            in_background: True to delete it on a thread of its own; the process waits for that thread before it exits.
-        """
-        found = {self._written.get(job_name, ""), *further} - {""} - self._gone.keys()
-        try:
-            # Set before the deletion, so that the next caller does not wait for it.
-            self._gone.update(dict.fromkeys(found, job_name))
-            if found and in_background:
-                threading.Thread(target=self._drop_all, args=[found], name="zenml-azureml-secret-drop").start()
-            else:
-                self._drop_all(found)
-        except BaseException:  # a signal: the code that ends the step calls this again
-            for url in found:
-                self._gone.pop(url, None)
-            raise
-
-    def forget(self, job_name: str) -> None:
-        """Forget a job that is over, and whose secrets are deleted."""
-        self._written.pop(job_name, None)
-        for url in [url for url, job in list(self._gone.items()) if job == job_name]:
-            self._gone.pop(url, None)
-
-    def _drop_all(self, urls: Iterable[str]) -> None:
-        for url in urls:
-            self._drop(url)
-
-    def _drop(self, url: str) -> None:
-        try:
-            # If a secret that was written is not found, try again: one answer may be wrong.
-            if not self.delete(url):
-                self.delete(url)
-        except AzureMLError as error:
-            logger.warning("%s", error)
-
-    def delete(self, url: str) -> bool:
-        """Delete a secret.
-
-        Args:
-            url: Its address.
-
-        Returns:
-            True if it existed.
-
-        Raises:
-            AzureMLError: If it cannot be deleted.
-        """
-        vault = VaultSecrets(self._connection, url.partition("/secrets/")[0])
-        action = f"delete the secret {url}"
-        try:
-            if not with_retries(action, lambda: self._is_vault(vault.url), DELETE_PATIENCE, self._time):
-                # The address may come from the tag of a job: no token is sent to unknown hosts.
-                raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
-            return with_retries(action, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
-        except AzureError as error:
-            raise to_azureml_error(action, error, self._address, then=_LEFT_BEHIND) from error
-
-    def left(self, key_vault: str | None) -> Iterator[ListedSecret]:
-        """Yield the secrets of this workspace's jobs in a vault; none if the workspace's own vault may not be listed.
-
-        Args:
-            key_vault: Name, URL or ARM id of the vault; None for the workspace's own.
-
-        Raises:
-            AzureMLError: If Azure cannot be reached or refuses.
-        """
-        action = "find secrets in the key vault"
-        try:
-            with self._connection.reading():
-                vault = find_vault(self._connection, key_vault)
-            for secret in VaultSecrets(self._connection, vault.url).items():
-                if secret.tags.get(tags.WORKSPACE, "").lower() == self._address.path.lower():
-                    yield secret
-        except AzureError as error:
-            # A credential that may not list the secrets of the vault has not written any.
-            if key_vault is not None or not _is_refusal(error):
-                raise to_azureml_error(action, error, self._address) from error
-
-    def _is_vault(self, url: str) -> bool:
-        """Return True if an address is that of an Azure key vault, or of a vault that was found before."""
-        parts = urlsplit(url)
-        if parts.scheme == "https" and str(parts.hostname).endswith(self._connection.cloud.vault_suffix):
-            return True
-        known = {way.vault.url for way in list(self._ways.values()) if way.vault is not None}
-        with self._connection.reading():
-            return url in known or url == find_vault(self._connection, None).url
-
     def _first(self, way: _Way, task: _Task) -> str | AzureMLError:
         """Do as `_write` if it is unknown yet whether that works. One thread finds out, the others wait for it."""
         with self._lock:
@@ -292,6 +153,7 @@ class SecretDelivery:
             return error
         except AzureError as error:
             return to_azureml_error(action, error, self._address)
+        self._vaults.add(way.vault.url)
         return refusal or self._write(way, task)
 
     def _look(self, task: _Task) -> tuple[FoundVault, AzureMLError | None]:
@@ -333,7 +195,7 @@ class SecretDelivery:
         try:
             url = with_retries(action, write, task.patience, self._time, check=task.check)
         except AzureError as error:
-            refused = _is_refusal(error)
+            refused = is_refusal(error)
             explained = to_azureml_error(
                 action, error, self._address, hint=self._how_to_write(way.vault) if refused else ""
             )
@@ -388,7 +250,3 @@ class SecretDelivery:
 def _secrets_of(request: JobSpec) -> dict[str, str]:
     variables = {**request.environment_variables, **request.options.environment_variables}
     return {name: value for name, value in variables.items() if name in request.secret_names}
-
-
-def _is_refusal(error: AzureError) -> bool:
-    return isinstance(error, HttpResponseError) and error.status_code in (401, 403) and not is_transient(error)

@@ -14,7 +14,7 @@ from zenml_azureml.doctor.facts import stack_of
 from zenml_azureml.doctor.run_job.request import Origin, check_job, options_of
 from zenml_azureml.doctor.run_job.run import Planned
 from zenml_azureml.job_admin.launcher import TOKEN, environment_of, has_server
-from zenml_azureml.run_store.step_runs import server_id
+from zenml_azureml.run_store.server import server_id
 from zenml_azureml.settings.plan import resolve
 from zenml_azureml.settings.step_plan import Target
 from zenml_azureml.submission.resources import demands_of

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from zenml_azureml import tags
 from zenml_azureml.contract.checks import CANARY, CHECKS
 from zenml_azureml.doctor.run_job.command import command
-from zenml_azureml.run_store.step_runs import job_name_of
+from zenml_azureml.run_store.job_names import job_name_of
 from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.submission.job_builder import StepFacts, request_for
 
