@@ -111,15 +111,12 @@ def _about_event(draw: random.Random, name: str, phase: str, event: str, shape: 
         second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop"))
         events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
     faults = [] if alone or draw.random() < 0.5 else _further(draw, phase, shape, first=True)
-    steps = _steps(draw, shape, ends_well=True)
-    if event == "limit reached":  # a function may report its end at the same moment
-        steps = tuple(replace(step, kind="command") for step in steps)
     return Schedule(
         name=name,
         part="simulated",
         number=0,
         shape=shape,
-        steps=steps,
+        steps=_steps(draw, shape, ends_well=True),
         # A secret is deleted when its job has ended: by itself, if not by an interruption.
         held=phase != "secret DELETE" or event == "second SIGINT",
         on_cluster=phase in COMPUTE_PHASES,

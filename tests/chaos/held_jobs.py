@@ -113,5 +113,8 @@ class HeldJob:
         report = self._desk / f"report-{step_run_id}"
         holds = self._launch.environment.get("CHAOS_HOLDS") == "1"
         report.write_text(f"{self._exit_code} {'held' if holds else ''}")
-        while report.exists():
-            await asyncio.sleep(_LOOK)
+        try:
+            while report.exists():
+                await asyncio.sleep(_LOOK)
+        finally:
+            report.unlink(missing_ok=True)  # a process that was ended reports nothing more

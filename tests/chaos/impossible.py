@@ -11,6 +11,7 @@ from tests.chaos.outcomes import (
     FAILURE,
     TWO,
     at_its_limit,
+    at_its_limit_after_its_report,
     both_failed,
     event,
     evicted,
@@ -93,6 +94,10 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a further job after a limit of cost": (
         "limit of cost",
         at_its_limit(job(0, "Canceled"), job(1, "Canceled", of=0)),
+    ),
+    "a run that failed at a limit of cost, after its function had reported its success": (
+        "outcome",
+        at_its_limit_after_its_report("failed"),
     ),
     "a recovery that fails": (
         "recovery",

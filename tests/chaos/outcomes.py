@@ -224,6 +224,14 @@ def at_its_limit(*jobs: JobRecord, cause: str = REACHED, **options: Any) -> Tria
     )
 
 
+def at_its_limit_after_its_report(run: str) -> Trial:
+    """A run of one function step, whose job Azure ended at its limit of cost when its code had reported its success."""
+    made = at_its_limit(job(0, "Canceled"))
+    step = PlannedStep("step0", 1, 2, kind="function")
+    schedule = replace(made.schedule, steps=(step,))
+    return replace(made, schedule=schedule, run=RunRecord(run, (ran(0),)), exit_code=0 if run == "completed" else 1)
+
+
 def restarted(*jobs: object, run: str = "completed", **more: object) -> Trial:
     made = trial(
         planned(shape="retries", events=(event("restarted"),)),

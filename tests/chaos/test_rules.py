@@ -12,6 +12,7 @@ from tests.chaos.outcomes import (
     FAILURE,
     TWO,
     at_its_limit,
+    at_its_limit_after_its_report,
     both_failed,
     event,
     evicted,
@@ -95,6 +96,7 @@ WELL: dict[str, Trial] = {
         "forced runs stop", "stopped", "completed", "Completed", output=lines(0), exit_code=0
     ),
     "a job at its limit of cost": at_its_limit(job(0, "Canceled")),
+    "a job at its limit of cost after a function has reported its end": at_its_limit_after_its_report("completed"),
     "a killed rank": rank_killed("node 1 rank 3 failed"),
     "a job that waited in vain": waited(job(0, "Canceled"), job(1, of=0)),
     "killed, and recovered": killed("running", "Running", recovered("stopped", "stopped")),

@@ -54,6 +54,8 @@ def status_of(job: JobHandle) -> ExecutionStatus:
         return ExecutionStatus.RUNNING
     if job.held_until is not None:
         return ExecutionStatus.FAILED
+    if job.succeeded_before:
+        return ExecutionStatus.COMPLETED
     if _time_used_up(job):
         return ExecutionStatus.FAILED
     if ended_itself(job):
