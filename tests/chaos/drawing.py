@@ -9,6 +9,7 @@ from typing import Any
 from tests.chaos.catalogue import (
     ALL_EVENTS,
     COMPUTE_PHASES,
+    DATA,
     ENDING_PHASES,
     FAULTS,
     FOR_EVER,
@@ -59,6 +60,9 @@ def schedule_about(
         return replace(made, part=part, **options)
     if phase.startswith(HOLD):
         made = _about_hold(draw, name, phase.removeprefix(HOLD), trouble, shape)
+        return replace(made, part=part, number=number, **options)
+    if phase.startswith(DATA):
+        made = _about_data(draw, name, phase.removeprefix(DATA), trouble, shape)
         return replace(made, part=part, number=number, **options)
     shape = shape or _shape_for(draw, phase, trouble)
     make = _about_fault if trouble in FAULTS else _about_event
@@ -160,6 +164,29 @@ def _about_hold(draw: random.Random, name: str, phase: str, trouble: str, wanted
         shape=shape,
         steps=(PlannedStep("step0", draw.choice((0.5, 1, 3)), draw.choice((1, 2, 5)), exit_code=1, kind="function"),),
         holds=True,
+        faults=faults,
+        events=events,
+    )
+
+
+def _about_data(draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None) -> Schedule:
+    """A step reads the newest version of a data asset, and there is a newer one before its next job."""
+    faults = (_planned(draw, phase, trouble),) if trouble in FAULTS else ()
+    events: tuple[PlannedEvent, ...] = ()
+    if trouble == "new version":
+        events = (PlannedEvent(trouble, phase, 1, "after"),)
+    elif not faults:
+        events = (PlannedEvent("new version", "job PUT", 1, "after"), PlannedEvent(trouble, phase, 1, "after"))
+    shapes: tuple[Shape, ...] = ("static", "retries") if faults else ("retries",)
+    fails = trouble == "new version"  # so that there is a next job
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=wanted or draw.choice(shapes),
+        steps=(PlannedStep("step0", 1, 1, exit_code=int(fails), kind=draw.choice(("command", "function"))),),
+        held=bool(events),
+        with_data=True,
         faults=faults,
         events=events,
     )

@@ -24,6 +24,7 @@ from tests.chaos.outcomes import (
     planned,
     ran,
     rank_killed,
+    reading,
     recovered,
     restarted,
     retried,
@@ -99,6 +100,9 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         "outcome",
         at_its_limit_after_its_report("failed"),
     ),
+    "another version of the data after a retry": ("data", reading("1", "1", "2")),
+    "a label in a job": ("data", reading("latest")),
+    "a job whose data could not be looked up": ("data", reading("1", fault="404")),
     "a recovery that fails": (
         "recovery",
         killed("running", "Running", recovered("stopped", "stopped", exit_codes=(1,))),
