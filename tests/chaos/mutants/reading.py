@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tests.chaos.catalogue import DATA
+from tests.chaos.catalogue import DATA, DATA_ASSET
 from tests.chaos.mutants.mutant import Mutant, put
 
 
@@ -21,11 +22,18 @@ def _forget_what_labels_meant() -> None:
     put(run_data, "saved_versions", lambda _run: {})
 
 
-def _submit_without_a_look_at_the_data() -> None:
+def _submit_although_the_data_is_not_found() -> None:
+    from zenml_azureml.exceptions import AzureMLError
     from zenml_azureml.lifecycle.step_data import PreparedData, StepData
 
-    def prepare(_self: Any, _step: Any, _workspace: Any, _requested: Any, resolution: Any, _check: Any) -> PreparedData:
-        return PreparedData(resolution)
+    original = StepData.prepare
+
+    def prepare(self: Any, step: Any, workspace: Any, requested: Any, resolution: Any, check: Any) -> PreparedData:
+        try:
+            return original(self, step, workspace, requested, resolution, check)
+        except AzureMLError:
+            inputs = tuple(replace(one, path=f"azureml:{DATA_ASSET}:1") for one in resolution.options.inputs)
+            return PreparedData(replace(resolution, options=replace(resolution.options, inputs=inputs)))
 
     put(StepData, "prepare", prepare)
 
@@ -35,5 +43,5 @@ _ANOTHER = ((f"{DATA}job GET", "new version"),)
 MUTANTS = (
     Mutant("a label for each job", _resolve_labels_for_each_job, "data", _ANOTHER, "retries"),
     Mutant("a label after a kill", _forget_what_labels_meant, "data", ((f"{DATA}job GET", "restarted"),), "retries"),
-    Mutant("data not looked at", _submit_without_a_look_at_the_data, "data", _ANOTHER, "retries"),
+    Mutant("data not found", _submit_although_the_data_is_not_found, "data", ((f"{DATA}datastore", "404"),), "static"),
 )
