@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,6 +53,14 @@ def schedule_about(
         shape: Of the pipeline; None to draw it.
         options: Further ones of the schedule, which win; with any, nothing else goes wrong.
     """
+    made = _drawn(name, part, pair, number, shape, options)
+    usage = random.Random(f"{name}/usage").choice(("", "", "whole", "cut off")) if part == "simulated" else ""
+    return replace(made, usage=options.get("usage", usage))
+
+
+def _drawn(
+    name: str, part: Part, pair: tuple[str, str], number: int, shape: Shape | None, options: Mapping[str, Any]
+) -> Schedule:
     draw = random.Random(name)
     phase, trouble = pair
     alone = bool(options)

@@ -38,6 +38,7 @@ from tests.chaos.outcomes import (
 )
 from tests.chaos.schedule import PlannedFault
 from tests.chaos.trial import RunRecord, Trial
+from zenml_azureml.contract.usage import MARK
 
 _LATER = {
     "steps": [ran(1, step=1)],
@@ -99,6 +100,12 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a run that failed at a limit of cost, after its function had reported its success": (
         "outcome",
         at_its_limit_after_its_report("failed"),
+    ),
+    "a report of use that is shown": ("usage", well(output=f"{lines(0)}{MARK}{{}}")),
+    "a report of use that is lost": ("usage", well(schedule=planned(usage="whole"))),
+    "a use that no job has reported": (
+        "usage",
+        well(schedule=planned(usage="cut off"), run=RunRecord("completed", (replace(ran(0), has_usage=True),))),
     ),
     "another version of the data after a retry": ("data", reading("1", "1", "2")),
     "a label in a job": ("data", reading("latest")),

@@ -116,6 +116,7 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
             "CHAOS_EXIT_CODE": str(planned.exit_code),
             "CHAOS_HELD": str(int(schedule.held)),
             "CHAOS_RELEASE": f"{os.environ.get('CHAOS_DESK')}/release",
+            "CHAOS_USAGE": schedule.usage,
             "CHAOS_REPORTS": str(int("CHAOS_DESK" in os.environ)),
         },
     }

@@ -89,6 +89,7 @@ class Schedule:
         fallback: Whether there is another place for a job that waits in vain.
         max_preemptions: How often a job that was evicted is submitted again.
         with_data: Whether each step reads the newest version of a data asset.
+        usage: Whether jobs report what they have used: `whole`, `cut off`, or empty.
         max_usd: The limit of cost of each step; None for none.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
@@ -111,6 +112,7 @@ class Schedule:
     fallback: bool = True
     max_preemptions: int = 3
     with_data: bool = False
+    usage: str = ""
     max_usd: float | None = None
     stream_logs: bool = True
     patience_minutes: float = 30
@@ -154,6 +156,7 @@ class Schedule:
         names = ("held", "holds", "on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
         names += ("with_data",)
         options = [name for name in names if getattr(self, name)]
+        options += [f"usage {self.usage}"] if self.usage else []
         options += [] if self.stream_logs else ["no logs"]
         options += [] if self.fallback else ["no fallback"]
         return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"

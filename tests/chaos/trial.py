@@ -39,6 +39,7 @@ class StepRecord:
     status: str
     cause: str = ""
     version: int = 1
+    has_usage: bool = False
 
 
 @dataclass(frozen=True)
