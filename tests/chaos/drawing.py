@@ -187,12 +187,13 @@ def _about_data(draw: random.Random, name: str, phase: str, trouble: str, wanted
     elif not faults:
         events = (PlannedEvent("new version", "job PUT", 1, "after"), PlannedEvent(trouble, phase, 1, "after"))
     shapes: tuple[Shape, ...] = ("static", "retries") if faults else ("retries",)
+    shape: Shape = draw.choice(shapes) if wanted is None else wanted
     fails = trouble == "new version"  # so that there is a next job
     return Schedule(
         name=name,
         part="simulated",
         number=0,
-        shape=wanted or draw.choice(shapes),
+        shape=shape,
         steps=(PlannedStep("step0", 1, 1, exit_code=int(fails), kind=draw.choice(("command", "function"))),),
         held=bool(events),
         with_data=True,

@@ -153,8 +153,16 @@ class Schedule:
             f"{e.event}{f' ({e.rank})' * bool(e.rank)} {e.moment} {e.phase} {e.number}{' then' * e.follows}"
             for e in self.events
         ]
-        names = ("held", "holds", "on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
-        names += ("with_data",)
+        names = (
+            "held",
+            "holds",
+            "on_cluster",
+            "asks_resources",
+            "via_vault",
+            "many_nodes",
+            "waits_in_vain",
+            "with_data",
+        )
         options = [name for name in names if getattr(self, name)]
         options += [f"usage {self.usage}"] if self.usage else []
         options += [] if self.stream_logs else ["no logs"]

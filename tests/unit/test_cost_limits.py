@@ -310,7 +310,7 @@ def test_the_first_job_of_a_run_is_shown_within_its_limits(
 ) -> None:
     options = JobOptions(timeout=timedelta(minutes=own))
     request = JobSpec("job", "job", "tests", "image", "true", {}, {}, own_tag="", options=options)
-    bounded, sentence = bounded_as_first(AzureMLStepOperatorSettings(**settings), request, per_hour)  # type: ignore[arg-type]
+    bounded, sentence = bounded_as_first(AzureMLStepOperatorSettings(**settings), request, per_hour)
 
     assert re.search(shown, sentence)
     assert bounded.options.timeout == timedelta(minutes=timeout_minutes)

@@ -131,7 +131,7 @@ def dynamic_own_image() -> None:
     special()
 
 
-ON_A_GPU = {
+ON_A_GPU: dict[str, Any] = {
     "resources": ResourceSettings(gpu_count=1),
     "step_operator": {"outputs": {"model": {"register_as": "weights"}}},
 }
@@ -161,7 +161,7 @@ def fails() -> None:
     failing()
 
 
-HELD = {
+HELD: dict[str, Any] = {
     "inputs": {"rate": "azureml:rates@latest"},
     "hold_on_failure_minutes": 20,
     "services": {"code": {"type": "vs_code"}},
