@@ -41,6 +41,9 @@ TARGET: Final = "zenml_target"
 #: Minutes for which the job is held open if its step's function fails.
 HOLD: Final = "zenml_hold_on_failure_minutes"
 
+#: Id of the run after whose jobs a compute is to be deleted: a tag of the compute.
+DELETE_AFTER_RUN: Final = "zenml_delete_after_run"
+
 #: The keys of this package's tags of jobs, except for that of their run.
 RESERVED: Final = frozenset(
     {

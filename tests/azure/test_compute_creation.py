@@ -15,6 +15,7 @@ from azure.ai.ml.entities import Environment
 from tests.azure.compute_scenarios import CLUSTER, INSTANCE, an_instance_is_stopped
 from tests.azure.compute_world import World, cluster
 from zenml_azureml.azure.compute.deletion import delete_compute
+from zenml_azureml.azure.compute.left import computes_left
 from zenml_azureml.azure.compute.provisioner import ensure_compute
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import (
@@ -41,6 +42,7 @@ def test_an_instance_is_created_with_everything_asked_for(world: World, caplog: 
         vnet_name="net",
         subnet="default",
         identity=ComputeIdentity(user_assigned=(IDENTITY,)),
+        tags={"zenml_delete_after_run": "run"},
         schedules=(ComputeSchedule("stop", "0 19 * * 1-5", "W. Europe Standard Time"),),
     )
 
@@ -77,6 +79,7 @@ def test_a_cluster_is_created_with_everything_asked_for(world: World, caplog: py
         vnet_name="net",
         subnet="default",
         identity=ComputeIdentity(system_assigned=True, user_assigned=(IDENTITY,)),
+        tags={"zenml_delete_after_run": "run"},
     )
 
     target = world.ensure(request)
@@ -100,6 +103,8 @@ def test_a_cluster_is_created_with_everything_asked_for(world: World, caplog: py
 def assert_found_as_asked_for(world: World, request: ComputeSpec, caplog: pytest.LogCaptureFixture) -> None:
     """The same step, run again, finds nothing different from what it asks for."""
     assert not world.ensure(request).created
+    (left,) = computes_left(world.connection)
+    assert (left.run_id, left.target.name) == ("run", getattr(request, "name", None))
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.message for record in warnings if record.name.startswith("zenml_azureml")] == []
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from pydantic import TypeAdapter
 
-from tests.chaos.catalogue import FAULTS, VAULT_CLUSTER
+from tests.chaos.catalogue import DATA_ASSET, DATA_INPUT, FAULTS, VAULT_CLUSTER
 from tests.chaos.emulated import Address
 from tests.chaos.schedule import PlannedFault
 from tests.chaos.trial import JobRecord
@@ -87,10 +87,29 @@ class Admin:
 
     def definitions(self) -> str:
         """All that the definitions of the jobs have in them."""
-        found, path = "", f"{self._workspace}/jobs?api-version=2024-04-01&listViewType=All"
+        return json.dumps(self._definitions())
+
+    def inputs(self) -> dict[str, str]:
+        """By job: the address of the input that steps with data have."""
+        return {job["name"]: job["properties"]["inputs"][DATA_INPUT]["uri"] for job in self._definitions()}
+
+    def add_version(self) -> None:
+        """Register the next version of the data asset that steps with data read."""
+        versions = f"{self._workspace}/data/{DATA_ASSET}/versions"
+        try:
+            number = len(self._as_user("GET", f"{versions}?api-version=2024-04-01")["value"]) + 1
+        except RuntimeError:  # there is no such asset yet
+            number = 1
+        uri = "azureml://datastores/workspaceblobstore/paths/images/"
+        body = {"properties": {"dataType": "uri_folder", "dataUri": uri}}
+        self._as_user("PUT", f"{versions}/{number}?api-version=2024-04-01", body)
+
+    def _definitions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        path = f"{self._workspace}/jobs?api-version=2024-04-01&listViewType=All"
         while path:
             page = self._as_user("GET", path)
-            found += json.dumps(page["value"])
+            found += page["value"]
             path = page.get("nextLink", "").removeprefix(self._address.url)
         return found
 

@@ -12,6 +12,9 @@ from typing import Any
 VAULT_CLUSTER = "vault-readers"
 SECRET = "hush-4711"
 
+#: The data asset that steps with data read, and their name for it.
+DATA_ASSET, DATA_INPUT = "images", "train"
+
 #: Requests that a lasting fault meets: more than any schedule makes.
 FOR_EVER = 100_000
 
@@ -67,6 +70,16 @@ PHASES = {
         Phase("moving", "GET", NEVER, often=True),
     )
 }
+
+#: Further ones, of steps with data on Azure.
+DATA_PHASES = {
+    phase.name: phase
+    for phase in (
+        Phase("data versions", "GET", r"/data/[^/]+/versions$"),
+        Phase("datastore", "GET", r"/datastores/[^/]+$"),
+    )
+}
+ALL_PHASES = {**PHASES, **DATA_PHASES}
 
 #: Phases of which a job's log depends, and nothing else.
 LOG_PHASES = frozenset({"workspace", "discovery", "details", "log"})
@@ -231,6 +244,8 @@ EVENTS = {
         # Azure ends it at its limit of cost, while the orchestrator cannot reach Azure. The workspace is read for its
         # price, before there is a job.
         Event("limit reached", **{**_TO_JOBS, "phases": RUNNING_PHASES - {"workspace"}}),
+        # Of the data asset that the step's label means: see DATA_PAIRS.
+        Event("new version", interrupts=False, by_signal=False, phases=frozenset()),
     )
 }
 
@@ -274,4 +289,14 @@ HOLD_EVENTS = (
 HOLD_PAIRS: tuple[tuple[str, str], ...] = tuple(
     (f"{HOLD}{phase}", trouble) for trouble in (*HOLD_EVENTS, "503", "reset") for phase in ("job GET", "details", "log")
 )
-PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS + HOLD_PAIRS
+#: The data of a step is looked up before its job: the look-up meets faults, and a new version of the asset comes
+#: between two jobs of the run: of a retry, of a resubmission after an eviction, and of a restarted process.
+DATA = "data: "
+DATA_PAIRS = tuple(
+    (f"{DATA}{phase}", fault)
+    for fault in ("429 Retry-After", "503", "reset", "truncated", "dns", "read timeout", "401 challenge", "403", "404")
+    for phase in DATA_PHASES
+) + tuple(
+    (f"{DATA}{phase}", event) for event in ("new version", "evicted", "restarted") for phase in ("job PUT", "job GET")
+)
+PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS + HOLD_PAIRS + DATA_PAIRS

@@ -36,13 +36,17 @@ class Desk:
     def reports(self) -> Iterator[tuple[str, int, bool]]:
         """The steps whose ends are to be reported, each until `reported`: exit code, and whether a failure is held."""
         for report in self.folder.glob("report-*"):
-            if text := report.read_text():
+            try:
+                text = report.read_text()
+            except FileNotFoundError:  # its job was ended
+                continue
+            if text:
                 exit_code, _, held = text.partition(" ")
                 yield report.name.removeprefix("report-"), int(exit_code), held == "held"
 
     def reported(self, step_run_id: str) -> None:
         """Let the job of a step go on whose end was reported."""
-        (self.folder / f"report-{step_run_id}").unlink()
+        (self.folder / f"report-{step_run_id}").unlink(missing_ok=True)
 
     def written(self) -> dict[tuple[str, int], int]:
         """How many lines each process of each job that has ended has logged, by the job's name and the rank."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tests.chaos.catalogue import (
     ALL_EVENTS,
     COMPUTE_PHASES,
+    DATA,
     ENDING_PHASES,
     FAULTS,
     FOR_EVER,
@@ -51,6 +53,14 @@ def schedule_about(
         shape: Of the pipeline; None to draw it.
         options: Further ones of the schedule, which win; with any, nothing else goes wrong.
     """
+    made = _drawn(name, part, pair, number, shape, options)
+    usage = random.Random(f"{name}/usage").choice(("", "", "whole", "cut off")) if part == "simulated" else ""
+    return replace(made, usage=options.get("usage", usage))
+
+
+def _drawn(
+    name: str, part: Part, pair: tuple[str, str], number: int, shape: Shape | None, options: Mapping[str, Any]
+) -> Schedule:
     draw = random.Random(name)
     phase, trouble = pair
     alone = bool(options)
@@ -59,6 +69,9 @@ def schedule_about(
         return replace(made, part=part, **options)
     if phase.startswith(HOLD):
         made = _about_hold(draw, name, phase.removeprefix(HOLD), trouble, shape)
+        return replace(made, part=part, number=number, **options)
+    if phase.startswith(DATA):
+        made = _about_data(draw, name, phase.removeprefix(DATA), trouble, shape)
         return replace(made, part=part, number=number, **options)
     shape = shape or _shape_for(draw, phase, trouble)
     make = _about_fault if trouble in FAULTS else _about_event
@@ -111,15 +124,12 @@ def _about_event(draw: random.Random, name: str, phase: str, event: str, shape: 
         second = draw.choice(("SIGKILL", "SIGINT", "exception", "runs stop"))
         events.append(PlannedEvent(second, "job PUT", 2, _moment(draw)))
     faults = [] if alone or draw.random() < 0.5 else _further(draw, phase, shape, first=True)
-    steps = _steps(draw, shape, ends_well=True)
-    if event == "limit reached":  # a function may report its end at the same moment
-        steps = tuple(replace(step, kind="command") for step in steps)
     return Schedule(
         name=name,
         part="simulated",
         number=0,
         shape=shape,
-        steps=steps,
+        steps=_steps(draw, shape, ends_well=True),
         # A secret is deleted when its job has ended: by itself, if not by an interruption.
         held=phase != "secret DELETE" or event == "second SIGINT",
         on_cluster=phase in COMPUTE_PHASES,
@@ -163,6 +173,30 @@ def _about_hold(draw: random.Random, name: str, phase: str, trouble: str, wanted
         shape=shape,
         steps=(PlannedStep("step0", draw.choice((0.5, 1, 3)), draw.choice((1, 2, 5)), exit_code=1, kind="function"),),
         holds=True,
+        faults=faults,
+        events=events,
+    )
+
+
+def _about_data(draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None) -> Schedule:
+    """A step reads the newest version of a data asset, and there is a newer one before its next job."""
+    faults = (_planned(draw, phase, trouble),) if trouble in FAULTS else ()
+    events: tuple[PlannedEvent, ...] = ()
+    if trouble == "new version":
+        events = (PlannedEvent(trouble, phase, 1, "after"),)
+    elif not faults:
+        events = (PlannedEvent("new version", "job PUT", 1, "after"), PlannedEvent(trouble, phase, 1, "after"))
+    shapes: tuple[Shape, ...] = ("static", "retries") if faults else ("retries",)
+    shape: Shape = draw.choice(shapes) if wanted is None else wanted
+    fails = trouble == "new version"  # so that there is a next job
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=shape,
+        steps=(PlannedStep("step0", 1, 1, exit_code=int(fails), kind=draw.choice(("command", "function"))),),
+        held=bool(events),
+        with_data=True,
         faults=faults,
         events=events,
     )

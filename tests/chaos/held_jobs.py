@@ -11,12 +11,16 @@ import re
 import signal
 from pathlib import Path
 
+from zenml_azureml.contract.usage import CPU, Metric, Usage, line_of
 from zenml_azureml.emulator.clock import Clock
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 
 #: In whose presence held jobs come to their end.
 RELEASE = "release"
+
+#: What a job says that it has used.
+USAGE = Usage(seconds=60.0, metrics={CPU: Metric(peak=1.5, mean=0.5, limit=4.0)})
 
 #: Seconds of the machine between two looks at the desk.
 _LOOK = 0.01
@@ -100,6 +104,7 @@ class HeldJob:
                     log.write(f"line {number} of {self._lines} of {self._launch.name}\n")
                 self._written[rank] = number
             await self._clock.sleep(self._seconds / self._lines)
+        self._report_usage()
         while self._held and not (self._desk / RELEASE).exists():
             await asyncio.sleep(_LOOK)
         found = _STEP_RUN.search(self._launch.command)
@@ -109,9 +114,20 @@ class HeldJob:
                 await asyncio.Event().wait()  # until it is cancelled
         return self._exit_code
 
+    def _report_usage(self) -> None:
+        """Log what the job has used, as its sampler does at its end; the end of the line may be missing."""
+        wanted = self._launch.environment.get("CHAOS_USAGE")
+        if wanted:
+            line = f"{line_of(USAGE)}\n"
+            with self._launch.log_file.open("a", encoding="utf-8") as log:
+                log.write(line if wanted == "whole" else line[: len(line) // 2])
+
     async def _report(self, step_run_id: str) -> None:
         report = self._desk / f"report-{step_run_id}"
         holds = self._launch.environment.get("CHAOS_HOLDS") == "1"
         report.write_text(f"{self._exit_code} {'held' if holds else ''}")
-        while report.exists():
-            await asyncio.sleep(_LOOK)
+        try:
+            while report.exists():
+                await asyncio.sleep(_LOOK)
+        finally:
+            report.unlink(missing_ok=True)  # a process that was ended reports nothing more

@@ -21,6 +21,7 @@ from tests.chaos.emulated import Address
 from tests.chaos.schedule import Kind, PlannedStep, Schedule, Shape
 from tests.chaos.shared_clock import SharedClock
 from tests.chaos.trial import RunRecord, StepRecord
+from zenml_azureml.contract.usage import USAGE_KEY
 
 SOURCE_ROOT = Path(__file__).parents[2]
 
@@ -118,15 +119,16 @@ class Home:
             if row is None:
                 return None
             steps = connection.execute(
-                "SELECT id, name, status, exception_info, version FROM step_run WHERE pipeline_run_id = ? "
-                "ORDER BY created",
-                (row[0],),
+                "SELECT id, name, status, exception_info, version, EXISTS(SELECT 1 FROM run_metadata m JOIN "
+                "run_metadata_resource r ON r.run_metadata_id = m.id WHERE r.resource_id = step_run.id AND m.key = ?) "
+                "FROM step_run WHERE pipeline_run_id = ? ORDER BY created",
+                (USAGE_KEY, row[0]),
             ).fetchall()
         return RunRecord(
             str(row[1]),
             tuple(
-                StepRecord(_uuid(id_), name, status, str(cause or ""), version)
-                for id_, name, status, cause, version in steps
+                StepRecord(_uuid(id_), name, status, str(cause or ""), version, bool(has_usage))
+                for id_, name, status, cause, version, has_usage in steps
             ),
         )
 

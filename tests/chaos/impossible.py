@@ -11,6 +11,7 @@ from tests.chaos.outcomes import (
     FAILURE,
     TWO,
     at_its_limit,
+    at_its_limit_after_its_report,
     both_failed,
     event,
     evicted,
@@ -23,6 +24,7 @@ from tests.chaos.outcomes import (
     planned,
     ran,
     rank_killed,
+    reading,
     recovered,
     restarted,
     retried,
@@ -36,6 +38,7 @@ from tests.chaos.outcomes import (
 )
 from tests.chaos.schedule import PlannedFault
 from tests.chaos.trial import RunRecord, Trial
+from zenml_azureml.contract.usage import MARK
 
 _LATER = {
     "steps": [ran(1, step=1)],
@@ -94,6 +97,19 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         "limit of cost",
         at_its_limit(job(0, "Canceled"), job(1, "Canceled", of=0)),
     ),
+    "a run that failed at a limit of cost, after its function had reported its success": (
+        "outcome",
+        at_its_limit_after_its_report("failed"),
+    ),
+    "a report of use that is shown": ("usage", well(output=f"{lines(0)}{MARK}{{}}")),
+    "a report of use that is lost": ("usage", well(schedule=planned(usage="whole"))),
+    "a use that no job has reported": (
+        "usage",
+        well(schedule=planned(usage="cut off"), run=RunRecord("completed", (replace(ran(0), has_usage=True),))),
+    ),
+    "another version of the data after a retry": ("data", reading("1", "1", "2")),
+    "a label in a job": ("data", reading("latest")),
+    "a job whose data could not be looked up": ("data", reading("1", fault="404")),
     "a recovery that fails": (
         "recovery",
         killed("running", "Running", recovered("stopped", "stopped", exit_codes=(1,))),

@@ -224,6 +224,22 @@ def at_its_limit(*jobs: JobRecord, cause: str = REACHED, **options: Any) -> Tria
     )
 
 
+def at_its_limit_after_its_report(run: str) -> Trial:
+    """A run of one function step, whose job Azure ended at its limit of cost when its code had reported its success."""
+    made = at_its_limit(job(0, "Canceled"))
+    step = PlannedStep("step0", 1, 2, kind="function")
+    schedule = replace(made.schedule, steps=(step,))
+    return replace(made, schedule=schedule, run=RunRecord(run, (ran(0),)), exit_code=0 if run == "completed" else 1)
+
+
+def reading(*versions: str, fault: str = "") -> Trial:
+    """A run of one step, whose jobs read these versions of its data; a fault has met the look-up."""
+    faults = (PlannedFault("data versions", fault),) if fault else ()
+    made = retried(len(versions)) if len(versions) > 1 else well(schedule=planned(faults=faults))
+    inputs = {one.name: f"/x/images/versions/{version}" for one, version in zip(made.jobs, versions, strict=True)}
+    return replace(made, inputs=inputs, fired=Counter({0: 1}) if fault else Counter())
+
+
 def restarted(*jobs: object, run: str = "completed", **more: object) -> Trial:
     made = trial(
         planned(shape="retries", events=(event("restarted"),)),

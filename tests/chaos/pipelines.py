@@ -10,7 +10,7 @@ from zenml import CommandStep, pipeline, step
 from zenml.config import DockerSettings, ResourceSettings
 from zenml.config.retry_config import StepRetryConfig
 
-from tests.chaos.catalogue import SECRET, VAULT_CLUSTER
+from tests.chaos.catalogue import DATA_ASSET, DATA_INPUT, SECRET, VAULT_CLUSTER
 from tests.chaos.schedule import HOLD_MINUTES, NODES, PROCESSES_PER_NODE, TRIES, PlannedStep, Schedule, Shape
 
 IMAGE = DockerSettings(
@@ -116,6 +116,7 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
             "CHAOS_EXIT_CODE": str(planned.exit_code),
             "CHAOS_HELD": str(int(schedule.held)),
             "CHAOS_RELEASE": f"{os.environ.get('CHAOS_DESK')}/release",
+            "CHAOS_USAGE": schedule.usage,
             "CHAOS_REPORTS": str(int("CHAOS_DESK" in os.environ)),
         },
     }
@@ -134,6 +135,8 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
         settings["queue_timeout_minutes"] = 0.2
         if schedule.fallback:
             settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 300}]
+    if schedule.with_data:
+        settings["inputs"] = {DATA_INPUT: {"path": f"azureml:{DATA_ASSET}@latest", "mode": "direct"}}
     if schedule.max_usd:
         settings |= {"max_usd": schedule.max_usd, "instance_type": "STANDARD_DS3_V2"}
     if schedule.on_cluster:

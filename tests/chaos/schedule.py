@@ -88,6 +88,8 @@ class Schedule:
         waits_in_vain: Whether the first job never gets a node.
         fallback: Whether there is another place for a job that waits in vain.
         max_preemptions: How often a job that was evicted is submitted again.
+        with_data: Whether each step reads the newest version of a data asset.
+        usage: Whether jobs report what they have used: `whole`, `cut off`, or empty.
         max_usd: The limit of cost of each step; None for none.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
@@ -109,6 +111,8 @@ class Schedule:
     waits_in_vain: bool = False
     fallback: bool = True
     max_preemptions: int = 3
+    with_data: bool = False
+    usage: str = ""
     max_usd: float | None = None
     stream_logs: bool = True
     patience_minutes: float = 30
@@ -149,8 +153,18 @@ class Schedule:
             f"{e.event}{f' ({e.rank})' * bool(e.rank)} {e.moment} {e.phase} {e.number}{' then' * e.follows}"
             for e in self.events
         ]
-        names = ("held", "holds", "on_cluster", "asks_resources", "via_vault", "many_nodes", "waits_in_vain")
+        names = (
+            "held",
+            "holds",
+            "on_cluster",
+            "asks_resources",
+            "via_vault",
+            "many_nodes",
+            "waits_in_vain",
+            "with_data",
+        )
         options = [name for name in names if getattr(self, name)]
+        options += [f"usage {self.usage}"] if self.usage else []
         options += [] if self.stream_logs else ["no logs"]
         options += [] if self.fallback else ["no fallback"]
         return f"{self.shape} [{steps}] {' '.join(options)}: {'; '.join(troubles) or 'nothing goes wrong'}"

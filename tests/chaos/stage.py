@@ -71,6 +71,7 @@ class Stage:
         trial.jobs = self._jobs_at_rest()
         trial.run = self._home.record(schedule.run_name)
         trial.secrets = tuple(self._admin.secrets()) if schedule.via_vault else ()
+        trial.inputs = self._admin.inputs() if schedule.with_data else {}
         trial.told_secret = SECRET in self._admin.definitions() or self._home.holds(SECRET)
         if "killed and" in str([event.event for event in schedule.events]):
             self._watch_jobs(trial)
@@ -88,6 +89,8 @@ class Stage:
         self._home.begin(self._folder)
         if schedule.via_vault:
             self._admin.open_vault()
+        if schedule.with_data:
+            self._admin.add_version()
         if schedule.waits_in_vain:
             self._admin.let_wait()
         for planned in schedule.faults:
@@ -172,6 +175,8 @@ class Stage:
             for phase in ("job GET", "job listing"):
                 self._admin.arm(PlannedFault(phase, "503", times=3))
             hit = self._admin.strike_all_jobs("timeout")
+        elif planned.event == "new version":
+            self._admin.add_version()
         elif planned.event == "rank killed":
             hit = self._admin.kill_rank(planned.rank)
             trial.killed_ranks = dict.fromkeys(hit, planned.rank)

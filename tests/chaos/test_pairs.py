@@ -8,6 +8,9 @@ import pytest
 
 from tests.chaos.catalogue import (
     ALL_EVENTS,
+    ALL_PHASES,
+    DATA,
+    DATA_PAIRS,
     EVENT_PAIRS,
     EVENTS,
     FAULT_PAIRS,
@@ -40,6 +43,7 @@ _PHASES_OF_EVENTS = {
     "evicted": 7,
     "rank killed": 7,
     "limit reached": 6,
+    "new version": 0,
 }
 
 
@@ -63,7 +67,8 @@ def test_the_size_of_the_tables_does_not_shrink() -> None:
     assert len(EVENT_PAIRS) >= 191
     assert len(RECOVERY_PAIRS) >= 55
     assert len(HOLD_PAIRS) >= 30
-    assert len(set(PAIRS)) == len(PAIRS) >= 760
+    assert len(DATA_PAIRS) >= 24
+    assert len(set(PAIRS)) == len(PAIRS) >= 784
     assert len(set(PAIRS_OF["server"])) >= 40
     assert len(set(PAIRS_OF["real"])) >= 20
     for server_event in ("server restarted", "session expired", "database locked"):
@@ -85,7 +90,8 @@ def test_every_pair_has_a_schedule_that_plans_it_and_that_its_name_gives_again(p
         happenings = [(p.phase, p.event) for p in schedule.events]
         assert schedule.holds is phase.startswith(HOLD)
         happenings += [(f"recovery: {p.phase}" if p.recovery else p.phase, p.fault) for p in schedule.faults]
-        assert (phase.removeprefix(HOLD), trouble) in happenings
+        assert schedule.with_data is phase.startswith(DATA)
+        assert (phase.removeprefix(HOLD).removeprefix(DATA), trouble) in happenings
         assert task_named(task.name, NO_MUTANT.name).schedule() == schedule
         assert Task(task.part, 7, number, draw=1).schedule() != schedule or trouble in ("second SIGINT",)
 
@@ -122,7 +128,7 @@ def test_there_are_mutants_enough_and_each_names_its_rule_and_its_schedules() ->
     for mutant in mutants:
         assert mutant.rule in RULES, mutant.name
         for phase, trouble in mutant.about:
-            assert phase.removeprefix(HOLD) in PHASES
+            assert phase.removeprefix(HOLD).removeprefix(DATA) in ALL_PHASES
             assert trouble in {**FAULTS, **ALL_EVENTS}
         assert mutant.about, mutant.name
 

@@ -39,6 +39,7 @@ class StepRecord:
     status: str
     cause: str = ""
     version: int = 1
+    has_usage: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Trial:
         moments: When each event happened that did.
         killed_ranks: By job: which of its processes was killed.
         written: How many lines each process of each job has logged, by the job's name and the rank, where it is known.
+        inputs: By job: what it reads, in its definition.
         secrets: Names of the secrets that were in the key vault then.
         told_secret: Whether a job's definition, or ZenML's account of the run, had a secret in it.
         by_itself: The jobs some time after a process was killed whose jobs watch a server, before anything was done.
@@ -122,6 +124,7 @@ class Trial:
     moments: dict[int, Moment] = field(default_factory=dict)
     killed_ranks: Mapping[str, int] = field(default_factory=dict)
     written: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     told_secret: bool = False
     by_itself: tuple[JobRecord, ...] | None = None

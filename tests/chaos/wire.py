@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from tests.chaos.catalogue import ALL_EVENTS, FAULTS, PHASES
+from tests.chaos.catalogue import ALL_EVENTS, ALL_PHASES, FAULTS
 from tests.chaos.schedule import PlannedEvent, PlannedFault, Schedule
 from tests.chaos.shared_clock import SharedClock
 
@@ -175,7 +175,7 @@ class Wire:
 
 def _phases(request: requests.PreparedRequest) -> list[str]:
     method, path = str(request.method), urlsplit(str(request.url)).path
-    return [name for name, phase in PHASES.items() if phase.matches(method, path)]
+    return [name for name, phase in ALL_PHASES.items() if phase.matches(method, path)]
 
 
 def _mark(request: requests.PreparedRequest, who: str, phases: list[str]) -> None:

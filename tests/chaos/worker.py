@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tests.chaos.catalogue import HOLD, RECOVERY
+from tests.chaos.catalogue import DATA, HOLD, RECOVERY
 from tests.chaos.emulated import EmulatorProcess
 from tests.chaos.home import Home
 from tests.chaos.mutants import MUTANTS
@@ -89,7 +89,7 @@ def _carry_out(task: Task, stages: Mapping[Part, Stage]) -> Result:
     except Exception:  # noqa: BLE001 - of the suite itself: no trial, and no finding
         return Result(task.name, planned.describe(), crashed=traceback.format_exc())
     found = broken(trial)
-    prefix = HOLD if planned.holds else ""
+    prefix = HOLD if planned.holds else DATA if planned.with_data else ""
     happened = [
         (f"{RECOVERY if f.recovery else prefix}{f.phase}", f.fault)
         for index, f in enumerate(planned.faults)

@@ -6,10 +6,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Data
 
 from docker import DockerClient
 from tests.contract.waiting import eventually
@@ -107,7 +109,9 @@ def test_a_step_with_an_image_of_its_own(a_team: Team, ml_client: MLClient, pipe
     assert len({ml_client.jobs.get(run.job(step)).environment for step in ("special", "train")}) == 2
 
 
-def test_a_step_that_asks_for_a_gpu_gets_a_vm_size_that_has_one(a_team: Team, ml_client: MLClient) -> None:
+def test_a_step_that_asks_for_a_gpu_gets_a_vm_size_that_has_one_and_its_output_is_registered(
+    a_team: Team, ml_client: MLClient
+) -> None:
     run = a_team.run("gpu")
 
     assert run.exit_code == 0, run.output
@@ -116,19 +120,36 @@ def test_a_step_that_asks_for_a_gpu_gets_a_vm_size_that_has_one(a_team: Team, ml
     gpus = {found.name: found.gpus for found in ml_client.compute.list_sizes()}
     assert gpus[size] == 1
     assert run.steps["on_a_gpu"]["outputs"]["output"]["gpus"] == []  # what this machine has
+    assert "'asset': 'weights', 'version': '1'" in run.steps["on_a_gpu"]["metadata"]["azureml_outputs"]
+    assert ml_client.data.get("weights", "1").type == "uri_folder"
 
 
-def test_a_step_that_fails(a_team: Team, ml_client: MLClient) -> None:
-    run = a_team.run("fails")
+def test_a_step_that_fails_and_whose_container_is_held_open(
+    a_team: Team, ml_client: MLClient, engine: DockerClient, tmp_path: Path
+) -> None:
+    (tmp_path / "rate.txt").write_text("negative")
+    ml_client.data.create_or_update(Data(name="rates", version="1", type="uri_file", path=str(tmp_path / "rate.txt")))
+
+    run = a_team.run("fails_and_is_held")
 
     assert run.exit_code != 0
     assert run.status == "failed"
-    step = run.steps["failing"]
+    step = run.steps["looked_into"]
     assert step["status"] == "failed"
     assert "ValueError: The learning rate is negative." in step["exception"]
     assert "The learning rate is negative." in run.output
     assert "about to fail" in a_team.step_log(step["id"])
-    assert ml_client.jobs.get(run.job("failing")).status == "Failed"
+    assert "'asset': 'rates', 'version': '1'" in step["metadata"]["azureml_inputs"]
+
+    job = run.job("looked_into")
+    assert f"The job `{job}` is held open until " in run.output
+    assert ml_client.jobs.get(job).status == "Running"
+    (container,) = containers(engine)
+    again = container.exec_run(["python", "-m", "zenml_azureml.in_job.rerun"])
+    assert again.exit_code != 0
+    assert "ValueError: The learning rate is negative." in again.output.decode()
+    released = a_team.project.azureml("jobs", "release", job)
+    assert f"The Azure ML job `{job}` has ended: Canceled." in released.stdout, released.stderr
 
 
 def test_a_run_that_is_stopped_ends_its_container(a_team: Team, ml_client: MLClient, engine: DockerClient) -> None:

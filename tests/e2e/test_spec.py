@@ -34,6 +34,15 @@ BY_VAULT = SETTINGS.model_copy(update={"secrets_via": "key-vault"})
 @step(step_operator="azureml", settings={"step_operator": BY_VAULT})
 def careful() -> None: ...
 
+LIMITED = AzureMLStepOperatorSettings(instance_type="Standard_DS3_v2", timeout_minutes=60, max_usd=0.145)
+
+@step(step_operator="azureml", settings={"step_operator": LIMITED})
+def limited() -> None: ...
+
+@pipeline(settings=NO_BUILD)
+def with_limit():
+    limited()
+
 @pipeline(settings=NO_BUILD)
 def with_vault():
     careful()
@@ -114,6 +123,16 @@ def test_a_command_step_of_a_dynamic_pipeline_and_a_size_that_its_resources_choo
 
     assert unprepared(told["command"]) == "echo REDACTED"
     assert told["resources"]["instance_type"] == "Standard_F8s_v2"
+
+
+def test_a_limit_of_cost_is_shown_as_the_time_limit_and_the_reservation_of_a_first_job(training: Project) -> None:
+    printed = spec(training, "train:with_limit.limited")
+    told = yaml.safe_load(printed)
+
+    line = "# As the first job of its run, it may run for 30.0 minutes, because of `max_usd=0.145`, and reserves 0.14"
+    assert any(each.startswith(line) for each in printed.splitlines()), printed
+    assert told["limits"]["timeout"] == 30 * 60
+    assert (told["tags"]["zenml_cost_limit"], told["tags"]["zenml_reserved_usd"]) == ("max_usd=0.145", "0.145000")
 
 
 def test_a_job_whose_secrets_go_by_a_key_vault_is_shown_without_them(training: Project) -> None:

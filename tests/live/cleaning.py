@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from tests.live.guard import ENDED
+from tests.live.guard import ENDED, name_of
 from tests.live.ledger import Ledger, job_in
 from tests.live.target import TAG, Target
 from zenml_azureml.tags import VAULT_SECRET
@@ -30,12 +30,14 @@ class Found:
         computes: Names of clusters.
         environments: Paths of versions of environments.
         secrets: URLs of secrets.
+        data: Paths of versions of data assets, which jobs have registered.
     """
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     computes: list[str] = field(default_factory=list)
     environments: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each."""
@@ -44,6 +46,7 @@ class Found:
         yield from (f"compute cluster {name}" for name in self.computes)
         yield from (f"environment {'/'.join(path.split('/')[-3::2])}" for path in self.environments)
         yield from (f"secret {url}" for url in self.secrets)
+        yield from (f"data asset {path.split('/')[1]}" for path in self.data)
 
 
 def find(target: Target, ledgers: Iterable[Ledger], run: str | None = None) -> Found:
@@ -78,6 +81,11 @@ def find(target: Target, ledgers: Iterable[Ledger], run: str | None = None) -> F
                 answer = target.send("GET", path)
                 if answer.status_code == 200 and not answer.json()["properties"].get("isArchived"):
                     found.jobs[name] = answer.json()
+    ledgers = list(ledgers)
+    runs = [run] if run is not None else [ledger.file.parent.name for ledger in ledgers]
+    for asset in _listed(target, "data"):  # they have no tags: their names are those of their runs
+        if any(asset["name"].startswith(name_of(each, "")) for each in runs):
+            found.data += [f"data/{asset['name']}/versions/{one['name']}" for one in _versions(target, asset["name"])]
     found.secrets = sorted({url for url in found.secrets if _exists(target, url)})
     found.environments = [path for path in found.environments if target.send("GET", path).status_code == 200]
     return found
@@ -110,9 +118,15 @@ def delete(target: Target, found: Found, say: Callable[[str], None]) -> list[str
         attempt(f"compute cluster {name}", lambda name=name: _delete_compute(target, name))  # type: ignore[misc]
     for url in found.secrets:
         attempt(f"secret {url}", lambda url=url: _delete_secret(target, url))  # type: ignore[misc]
+    for path in found.data:
+        attempt(f"data asset {path.split('/')[1]}", lambda path=path: _expect(target.send("DELETE", path)))  # type: ignore[misc]
     for path in found.environments:
         attempt(f"environment {path.split('/')[-3]}", lambda path=path: _expect(target.send("DELETE", path)))  # type: ignore[misc]
     return left
+
+
+def _versions(target: Target, asset: str) -> list[dict[str, Any]]:
+    return list(_listed(target, f"data/{asset}/versions"))
 
 
 def _delete_job(target: Target, name: str) -> None:

@@ -58,7 +58,9 @@ def run(name, command, **more):
     found = Client().list_pipeline_runs(size=1, sort_by="desc:created", hydrate=True)[0]
     step = found.steps[name]
     message = step.exception_info.message if step.exception_info else ""
-    facts = {"status": str(step.status), "job": dict(step.run_metadata).get("azureml_job_name"), "message": message}
+    metadata = dict(step.run_metadata)
+    facts = {"status": str(step.status), "job": metadata.get("azureml_job_name"), "message": message}
+    facts |= {key: metadata.get(f"azureml_{key}") for key in ("usage", "inputs", "outputs")}
     print("FACTS", json.dumps(facts))
 """
 

@@ -17,6 +17,7 @@ from azure.ai.ml import MLClient
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.identity import DefaultAzureCredential
 
+from tests.live.guard import name_of
 from tests.live.known import Known, of_run
 from zenml_azureml.clouds import CLOUDS, cloud_of
 
@@ -117,7 +118,7 @@ class Target:
 
     def name(self, short: str) -> str:
         """Return a name for something that a test makes: no other run has it."""
-        return f"zl{self.run}-{short}"
+        return name_of(self.run, short)
 
     @property
     def tags(self) -> dict[str, str]:

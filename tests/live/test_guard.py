@@ -55,6 +55,7 @@ def check(method: str, path: str, body: object, ledger: Ledger) -> None:
         ("PUT", "computes/cpu", cluster()),
         ("PUT", "environments/e/versions/1", {"properties": {"image": "a"}}),
         ("POST", "computes/cpu/listNodes", None),
+        ("DELETE", "data/zlrun-out/versions/1", None),
     ],
 )
 def test_what_was_announced_passes(method: str, path: str, body: object, ledger: Ledger) -> None:
@@ -65,6 +66,8 @@ def test_what_was_announced_passes(method: str, path: str, body: object, ledger:
     ("method", "path", "body", "reason"),
     [
         ("PUT", "jobs/one", job(tags={}), "lacks the tag"),
+        ("DELETE", "data/images/versions/1", None, "have no need of it"),
+        ("PUT", "data/zlrun-out/versions/1", {}, "have no need of it"),
         ("PUT", "jobs/one", job(tags={"zenml-azureml-live": "another"}), "lacks the tag"),
         ("PUT", "jobs/one", job(limits=None), "timeout is missing"),
         ("PUT", "jobs/one", job(limits={"timeout": "PT11M"}), "the most is 10 minutes"),

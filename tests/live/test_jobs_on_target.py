@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.contract.arm import Answer, Arm
 from tests.contract.waiting import eventually
 from tests.live.pipelines import BARE_IMAGE
 from tests.live.target import TAG
+from zenml_azureml.azure.jobs.run_history import details_of
 
 ENDED = ("Completed", "Failed", "Canceled")
 
@@ -106,6 +108,18 @@ def test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled(arm:
     assert {kind: services[kind.lower()]["jobServiceType"] for kind in kinds} == dict(zip(kinds, kinds, strict=True))
     assert arm.call("POST", f"jobs/{name}/cancel").status in (200, 202)
     assert end_of(arm, name) == "Canceled"
+
+
+@pytest.mark.azure_verified(jobs=1, environments=1)
+def test_the_time_limit_ends_a_job_whatever_its_process_does(arm: Arm) -> None:
+    """What ends a held job, and one at its limit of cost, without its orchestrator."""
+    name, seconds = arm.name("limited"), 60 if arm.tags else 1
+    properties = job(arm, "trap '' TERM; while true; do sleep 1; done", SIMULATE_SECONDS="280")
+    submit(arm, name, {**properties, "limits": {"jobLimitsType": "Command", "timeout": f"PT{seconds}S"}})
+
+    assert end_of(arm, name) == "Canceled"
+    answer = arm.call("GET", f"{history(arm)}/runs/{name}/details", api_version=None)
+    assert details_of(answer.body).time_used_up == timedelta(seconds=seconds)
 
 
 @pytest.mark.azure_verified(clusters=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from zenml_azureml import tags
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
+from zenml_azureml.lifecycle.cost_guard import bounded_as_first
 from zenml_azureml.lifecycle.cost_limit import (
     SHORTEST,
     TOLERANCE,
@@ -25,6 +27,8 @@ from zenml_azureml.lifecycle.cost_limit import (
     spending_of,
     with_pending,
 )
+from zenml_azureml.settings.models import AzureMLStepOperatorSettings
+from zenml_azureml.specs.job import JobOptions, JobSpec
 from zenml_azureml.specs.limits import JOB_LIFETIME
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -263,3 +267,51 @@ def test_a_job_that_its_limit_of_cost_has_ended_has_a_cause_of_its_own() -> None
     assert ended.what == "it reached its limit of cost (`max_usd=5`) after 171.0 minutes, and Azure cancelled it"
     assert "`timeout_minutes`" not in ended.what + ended.hint
     assert ended.hint.startswith("Raise `max_usd`, ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "per_hour", "shown", "timeout_minutes", "tagged"),
+    [
+        ({}, 60, 2.0, r"^$", 60, {}),
+        ({"max_usd": 1}, 60, None, r"^The price is unknown, so `max_usd=1` cannot limit the job\.$", 60, {}),
+        (
+            {"max_usd": 0.1},
+            60,
+            2.0,
+            r"^The operator would refuse the job: at 2.00 USD per hour, `max_usd=0.1` ",
+            60,
+            {},
+        ),
+        (
+            {"max_usd": 1, "max_usd_per_run": 4},
+            60,
+            2.0,
+            r"may run for 30\.0 minutes, because of `max_usd=1`, and reserves 1\.00 USD, at 2\.00 USD per hour\.$",
+            30,
+            {tags.RESERVED_USD: "1.000000", tags.COST_LIMIT: "max_usd=1"},
+        ),
+        (
+            {"max_usd": 5},
+            60,
+            2.0,
+            r"may run for 60\.0 minutes, and reserves 2\.00 USD",
+            60,
+            {tags.RESERVED_USD: "2.000000"},
+        ),
+    ],
+)
+def test_the_first_job_of_a_run_is_shown_within_its_limits(
+    settings: dict[str, float],
+    own: float,
+    per_hour: float | None,
+    shown: str,
+    timeout_minutes: float,
+    tagged: dict[str, str],
+) -> None:
+    options = JobOptions(timeout=timedelta(minutes=own))
+    request = JobSpec("job", "job", "tests", "image", "true", {}, {}, own_tag="", options=options)
+    bounded, sentence = bounded_as_first(AzureMLStepOperatorSettings(**settings), request, per_hour)
+
+    assert re.search(shown, sentence)
+    assert bounded.options.timeout == timedelta(minutes=timeout_minutes)
+    assert bounded.tags == tagged

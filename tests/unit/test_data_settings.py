@@ -94,6 +94,14 @@ INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "empty version": ({"inputs": {"a": "azureml:images:"}}, r"no version.*`azureml:images:1`"),
     "no prefix": ({"inputs": {"a": "images:3"}}, "Write `azureml:images:3`"),
     "local": ({"inputs": {"a": "./data"}}, "not data on Azure.*azureml:images:3"),
+    "label in a registry": (
+        {"inputs": {"a": "azureml://registries/shared/data/images/labels/latest"}},
+        "`azureml:NAME@latest` only.*versions/3",
+    ),
+    "label in an ARM id": (
+        {"inputs": {"a": "azureml:/subscriptions/s/resourceGroups/r/providers/p/workspaces/w/data/x/labels/latest"}},
+        "`azureml:NAME@latest` only.*versions/3",
+    ),
     "other label": ({"inputs": {"a": "azureml:images@prod"}}, "`latest` only, not `prod`.*`azureml:images@latest`"),
     "no path": ({"inputs": {"a": {"type": "uri_file"}}}, r"`inputs\['a'\]` has no `path`"),
     "unknown key": ({"inputs": {"a": {"path": STORE, "mod": "download"}}}, "no `mod` in.*Did you mean `mode`"),

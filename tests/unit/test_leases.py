@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.usage import ComputeUsage
-from zenml_azureml.lifecycle.attempts import COMPUTE_LEFT_KEY, compute_left, left_compute_as_metadata
 
 CREATED = ComputeTarget(name="cpu", kind="compute-cluster", created=True)
 FOUND = ComputeTarget(name="cpu", kind="compute-cluster", created=False)
@@ -52,14 +49,9 @@ def test_what_existed_before_or_is_not_to_be_deleted_stays(wishes: list[bool], c
     assert (released[-1] is not None) == (created and any(wishes))
 
 
-def test_the_compute_of_a_held_job_is_known_and_found_again_in_the_metadata() -> None:
+def test_the_compute_of_a_held_job_stays() -> None:
     leases = ComputeUsage()
-    target = replace(CREATED, created_on="2026-01-01T00:00:00Z")
-    leases.take(target, "held", delete_after=True)
+    leases.take(CREATED, "held", delete_after=True)
     leases.take(FOUND, "other", delete_after=False)
 
-    assert leases.to_delete("held") == target
-    assert leases.to_delete("unknown") is None
-    assert compute_left({COMPUTE_LEFT_KEY: left_compute_as_metadata(target)}) == target
-    assert compute_left({}) is None
     assert leases.release("other") is None, "the held job still runs on it"

@@ -14,13 +14,14 @@ from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus, StackComponentType
 
 from tests.unit.lifecycle.world import Clock, World
-from zenml_azureml import AzureMLStepOperator, AzureMLStepOperatorConfig, step_operator
+from zenml_azureml import AzureMLStepOperator, AzureMLStepOperatorConfig, AzureMLStepOperatorSettings, step_operator
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.plugin import source_root
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.settings.step_plan import plan_of
 from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 
 
@@ -269,9 +270,11 @@ def test_the_stack_is_checked_for_what_jobs_need(
 class Step:
     """A step of a pipeline as it is compiled."""
 
-    def __init__(self, *, is_ours: bool) -> None:
+    def __init__(self, *, is_ours: bool, command: list[str] | None = None) -> None:
         self.config = SimpleNamespace(
-            uses_step_operator=lambda name: is_ours and name == "azureml", docker_settings=DockerSettings()
+            uses_step_operator=lambda name: is_ours and name == "azureml",
+            docker_settings=DockerSettings(),
+            command=command,
         )
 
 
@@ -311,6 +314,22 @@ def test_what_submits_elsewhere_and_pipelines_without_such_steps_load_nothing_ah
     assert builds_of(planned, train=Step(is_ours=True)) == ["train"]
 
     assert "preload" not in planned.calls
+
+
+def test_a_command_step_that_cannot_be_held_gets_a_warning_once(
+    planned: Called, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = AzureMLStepOperatorSettings(hold_on_failure_minutes=30, services={"code": {"type": "vs_code"}})
+    monkeypatch.setattr(planned.operator, "_settings", SimpleNamespace(plan=lambda _step: plan_of(settings)))
+
+    for _ in range(2):
+        builds_of(planned, train=Step(is_ours=True), prepare=Step(is_ours=True, command=["make", "data"]))
+
+    said = [message for message in caplog.messages if "hold_on_failure_minutes" in message]
+    assert said == [
+        "Step `prepare`: `hold_on_failure_minutes` is ignored: a command step has no function whose failure "
+        "could be held."
+    ]
 
 
 def test_the_warnings_of_a_steps_settings_name_the_step_and_the_fallback(

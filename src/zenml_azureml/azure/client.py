@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
+from zenml_azureml import tags
 from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.deletion import delete_compute
 from zenml_azureml.azure.compute.estimate import Estimate, estimate
+from zenml_azureml.azure.compute.left import ComputeLeft, computes_left
 from zenml_azureml.azure.compute.placement import Demands, Placement
 from zenml_azureml.azure.compute.placing import place, preview
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
@@ -42,7 +44,7 @@ from zenml_azureml.azure.sizes.quota import Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.specs.compute import ComputeSpec
+from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
 T = TypeVar("T")
@@ -124,6 +126,10 @@ class Workspace:
         Raises:
             AzureMLError: If the compute cannot be provisioned.
         """
+        if delete_compute_after and isinstance(compute, (ComputeInstance, ComputeCluster)):
+            of_run = {tags.DELETE_AFTER_RUN: tags.RUN_ID, tags.SERVER_ID: tags.SERVER_ID}
+            named = {key: request.tags[tag] for key, tag in of_run.items() if tag in request.tags}
+            compute = replace(compute, tags=named)
         placement, options = with_retries(
             "prepare the compute",
             lambda: place(self._connection, compute, request.options, demands, self._time),
@@ -315,9 +321,9 @@ class Workspace:
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
 
-    def compute_to_delete(self, job_name: str) -> ComputeTarget | None:
-        """Return the compute that was created for a job, to be deleted after it; None if there is none."""
-        return self._leases.to_delete(job_name)
+    def computes_left(self, name: str | None = None) -> list[ComputeLeft]:
+        """Return the computes that are to be deleted after runs. See `compute.left.computes_left`."""
+        return computes_left(self._connection, name)
 
     def delete_compute(self, target: ComputeTarget) -> bool:
         """Delete a compute that was created for a step. See `compute.deletion.delete_compute`."""

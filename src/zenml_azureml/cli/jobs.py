@@ -192,7 +192,8 @@ def cancel(
 ) -> None:
     """Cancel jobs, wait until they have ended, and delete their secrets from key vaults.
 
-    Exit code 1 if a job may still be running; a line on stderr then names it and the command that cancels it.
+    With --run and --orphans, also delete the computes that were to be deleted after runs that are over. Exit code 1 if
+    a job may still be running; a line on stderr then names it and the command that cancels it.
     """
     if (bool(names), run is not None, orphans).count(True) != 1:
         raise click.UsageError("Say what to cancel: JOB..., --run RUN or --orphans.")

@@ -13,7 +13,7 @@ import click
 
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
-from zenml_azureml.cli.compute_cleanup import delete_compute_of
+from zenml_azureml.cli.compute_cleanup import delete_compute_of, delete_left_computes
 from zenml_azureml.cli.jobs_list import show_table
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import counted, working
@@ -148,7 +148,8 @@ def cancel_orphans(
         all_ended = _cancel(orphans, server, timeout, reporter, ask=ask)
     else:
         reporter.say("No orphans.")
-    return delete_left(places, key_vault, server, reporter.secret) and all_ended
+    all_gone = delete_left_computes(places, server)
+    return delete_left(places, key_vault, server, reporter.secret) and all_gone and all_ended
 
 
 def cancel_run(
@@ -179,9 +180,11 @@ def cancel_run(
     if len(run_ids) > 1:
         raise click.UsageError(f"Several runs are named `{run}`. Use an ID: {', '.join(sorted(map(str, run_ids)))}.")
     to_stop = None if known is None or known.status.is_finished else known
+    run_id_of_all = next((job.tags.get(tags.RUN_ID, "") for _, job in of_run), "" if known is None else str(known.id))
     if not found and to_stop is None:
         reporter.say(f"The run `{run}` has no unfinished jobs in {in_words(places)}.")
-        return delete_left(places, key_vault, server, reporter.secret, run=run)
+        all_gone = not run_id_of_all or delete_left_computes(places, server, run_id=run_id_of_all)
+        return delete_left(places, key_vault, server, reporter.secret, run=run) and all_gone
     all_ended = _cancel(found, server, timeout, reporter, ask=ask, run=to_stop)
     if to_stop is not None:
         run_id, with_job = to_stop.id, {job.tags.get(tags.STEP_RUN_ID, "") for _, job in of_run}
@@ -189,7 +192,8 @@ def cancel_run(
             "steps without a job have ended", lambda: run_status.steps_without_job_ended(run_id, places, with_job)
         )
         _end_run(to_stop.id, [job for _, job in of_run if job.phase.ended], server, reporter)
-    return delete_left(places, key_vault, server, reporter.secret, run=run) and all_ended
+    all_gone = not run_id_of_all or delete_left_computes(places, server, run_id=run_id_of_all)
+    return delete_left(places, key_vault, server, reporter.secret, run=run) and all_gone and all_ended
 
 
 def _cancel(

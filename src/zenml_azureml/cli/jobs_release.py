@@ -52,7 +52,7 @@ def release(names: Sequence[str], places: list[Place], timeout: timedelta, repor
             reporter.job(result)
             if not result.problem:
                 delete_secret_of(place, result.job, reporter.secret)
-                delete_compute_of(place, result.job)
+                all_ended = delete_compute_of(place, result.job) and all_ended
     return all_ended
 
 

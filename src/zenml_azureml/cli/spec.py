@@ -86,6 +86,8 @@ def _notes(preview: Preview) -> list[str]:
         notes.append("ZenML builds the image when the pipeline runs; the environment is named after it.")
     if preview.placeholders:
         notes.append(f"Known at run time: {', '.join(preview.placeholders)}.")
+    if preview.cost:
+        notes.append(preview.cost)
     if preview.by_vault:
         notes.append(f"In the key vault instead of the job: {', '.join(preview.by_vault)}.")
     if preview.perhaps_by_vault:

@@ -1,4 +1,4 @@
-"""Jobs that are held open after their failure: whether one is, and the compute that it leaves."""
+"""Jobs that are held open after their failure: which jobs are."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml_azureml import tags
-from zenml_azureml.lifecycle.attempts import compute_left
 from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
-    from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 
 
@@ -30,15 +28,6 @@ def held_until(job: JobSnapshot) -> datetime | None:
     if job.phase.ended or not may_be_held(job):
         return None
     return hold_of(step_runs.with_metadata(_step_run_of(job)), datetime.now(timezone.utc))
-
-
-def compute_left_by(job: JobSnapshot) -> ComputeTarget | None:
-    """Return the compute that was created for a step, and that its held job has kept; None if there is none.
-
-    Raises:
-        KeyError: If the server does not know its step run.
-    """
-    return compute_left(step_runs.with_metadata(_step_run_of(job)).run_metadata) if may_be_held(job) else None
 
 
 def _step_run_of(job: JobSnapshot) -> UUID:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from zenml_azureml.azure.cli_hints import az_ml
 from zenml_azureml.job_admin.launcher import command_of, environment_of, has_server, info_of
+from zenml_azureml.lifecycle.cost_guard import bounded_as_first
 from zenml_azureml.run_store.server import server_id
 from zenml_azureml.run_store.step_runs import is_recorded, recorded_vault_secret
 from zenml_azureml.secrets.classification import without_secrets
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from zenml.config.step_configurations import Step
     from zenml.models import PipelineSnapshotBase, StepRunResponse
 
+    from zenml_azureml.azure.client import Workspace
+    from zenml_azureml.azure.compute.placement import Demands
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
     from zenml_azureml.specs.job import JobSpec
     from zenml_azureml.step_operator import AzureMLStepOperator
 
@@ -51,6 +55,7 @@ class Preview:
         placeholders: Placeholders for values that are known at run time only.
         by_vault: Names of the environment variables that are in a key vault instead of the document.
         perhaps_by_vault: Names of those that are in a key vault only if one can be used.
+        cost: What its limits of cost mean for it, as a sentence; empty if it has none.
     """
 
     document: dict[str, Any]
@@ -60,6 +65,7 @@ class Preview:
     placeholders: tuple[str, ...] = ()
     by_vault: tuple[str, ...] = ()
     perhaps_by_vault: tuple[str, ...] = ()
+    cost: str = ""
 
 
 def preview_of_step_run(step_run: StepRunResponse, operator: AzureMLStepOperator) -> Preview:
@@ -140,6 +146,7 @@ def _preview(
     demands = demands_of(step.config.resource_settings, settings)
     resolution = resolve(settings)
     workspace = operator.workspace(settings)
+    request, cost = _within_limits_of_cost(request, settings, workspace, demands)
     redacted, via = _redacted(request), request.options.secrets_via
     names = tuple(sorted(redacted_text(name) for name in request.secret_names))
     by_vault = bool(vault_secret) or (via == "key-vault" and bool(names))
@@ -158,7 +165,18 @@ def _preview(
         placeholders=(_KEY_VAULT,) if by_vault and not vault_secret else (),
         by_vault=names if by_vault else (),
         perhaps_by_vault=names if via == "auto" and not (by_vault or settled) else (),
+        cost=cost,
     )
+
+
+def _within_limits_of_cost(
+    request: JobSpec, settings: AzureMLStepOperatorSettings, workspace: Workspace, demands: Demands
+) -> tuple[JobSpec, str]:
+    """Return a job as its limits of cost shorten it, with a sentence about that. Requests prices if it has limits."""
+    if settings.max_usd is None and settings.max_usd_per_run is None:
+        return request, ""
+    likely = workspace.estimate(resolve(settings).compute, request.options, demands)
+    return bounded_as_first(settings, request, likely.placement.usd_per_hour)
 
 
 def _redacted(request: JobSpec) -> JobSpec:

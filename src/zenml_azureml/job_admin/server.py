@@ -75,6 +75,16 @@ class ServerView:
             held_until=hold_of(found, datetime.now(timezone.utc)) if may_be_held else None,
         )
 
+    def is_run_over(self, run_id: str) -> bool:
+        """True if a run has ended or is deleted; False if the server does not say so."""
+        try:
+            return Client().get_pipeline_run(UUID(run_id), hydrate=False).status.is_finished
+        except KeyError:
+            return self._confirm_gone() is NoStepRun.GONE
+        except Exception as error:  # noqa: BLE001 - as above; and a tag may have been edited
+            self._warn(error)
+            return False
+
     def _facts_of_run(self, run_id: UUID) -> RunFacts | None:
         def ask() -> RunFacts | None:
             try:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.azure.compute.placement import Placement
-    from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.settings.step_plan import StepPlan
 
@@ -25,8 +24,6 @@ ATTEMPTS_KEY = "azureml_attempts"
 USD_PER_HOUR_KEY = "azureml_usd_per_hour_all_nodes"
 #: Estimated US dollars that the jobs of the step have cost together.
 COST_KEY = "azureml_cost_usd"
-#: The compute that was created for the step, and is kept because its job is held open.
-COMPUTE_LEFT_KEY = "azureml_compute_left"
 
 
 def cost_ahead(attempt: Attempt) -> dict[str, Any]:
@@ -89,22 +86,6 @@ def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:
 def has_moved(attempts: Sequence[Attempt]) -> bool:
     """True if a step has had more than one job."""
     return number_of_jobs(attempts) > 1
-
-
-def left_compute_as_metadata(target: ComputeTarget) -> dict[str, str]:
-    """Return a compute that is kept for a held job, as metadata of its step."""
-    values = {"name": target.name, "kind": target.kind, "created_on": target.created_on}
-    return {name: str(value) for name, value in values.items() if value is not None}
-
-
-def compute_left(metadata: Mapping[str, Any]) -> ComputeTarget | None:
-    """Return the compute that was kept for the held job of a step, from the metadata of the step; None if none was."""
-    from zenml_azureml.azure.compute.provisioner import ComputeTarget
-
-    kept = metadata.get(COMPUTE_LEFT_KEY)
-    if not isinstance(kept, dict) or not kept.get("name"):
-        return None
-    return ComputeTarget(kept["name"], kept.get("kind"), created=True, created_on=kept.get("created_on"))
 
 
 def target_from_tags(job_tags: Mapping[str, str], plan: StepPlan, otherwise: int) -> int:

@@ -18,7 +18,6 @@ from zenml_azureml.secrets.known_values import masked
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.client import Workspace
-    from zenml_azureml.azure.compute.provisioner import ComputeTarget
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 
@@ -114,10 +113,6 @@ class AzureJobs:
         workspace = self.workspace(step)
         for name in {attempt.job for attempt in step.state.attempts if attempt.job} | {step.job_name}:
             workspace.release(name)
-
-    def compute_kept(self, step: StepExecution) -> ComputeTarget | None:
-        """Return the compute that is kept for the held job of a step, and is to be deleted after it."""
-        return self.workspace(step).compute_to_delete(step.job_name)
 
     def leave(self, step: StepExecution) -> None:
         """Stop watching the job of a step, which is held open, and release those before it. Never raises."""

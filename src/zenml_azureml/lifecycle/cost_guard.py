@@ -128,12 +128,7 @@ class CostGuard:
             of_run = next((each for each in current if each.limit.setting == _RUN), None)
             step.reservation = Reservation(request.name, allowance.usd, of_run)
         _report_shortened(step, allowance, request, per_hour)
-        more = {tags.RESERVED_USD: f"{allowance.usd:.6f}"}
-        if allowance.limit is not None:
-            more[tags.COST_LIMIT] = str(allowance.limit)
-        return replace(
-            request, tags={**request.tags, **more}, options=replace(request.options, timeout=allowance.timeout)
-        )
+        return _within(request, allowance)
 
     def check_again(self, step: StepExecution, target: int, check: Check) -> None:
         """Check the limit of a run after the submit of a job: another process may have submitted one meanwhile.
@@ -178,6 +173,43 @@ class CostGuard:
         """Return what other steps of the run have reserved in this process, by job."""
         others = [each.reservation for each in self._executions.of_run(step.run_id) if each is not step]
         return {each.job: each.usd for each in others if each is not None}
+
+
+def bounded_as_first(
+    settings: AzureMLStepOperatorSettings, request: JobSpec, per_hour: float | None
+) -> tuple[JobSpec, str]:
+    """Return a job within its limits of cost, as the first one of its run, with a sentence about that.
+
+    Args:
+        settings: The settings of its step.
+        request: The job.
+        per_hour: US dollars per hour of all of its nodes; None if unknown.
+
+    Returns:
+        The job, and the sentence; the job as it is, and an empty text, without limits.
+    """
+    spendings = [Spending(limit) for limit in _limits_of(settings)]
+    if not spendings:
+        return request, ""
+    names = " and ".join(f"`{each.limit}`" for each in spendings)
+    if per_hour is None:
+        return request, f"The price is unknown, so {names} cannot limit the job."
+    allowance, price = allowance_of(request.options.timeout, per_hour, spendings), f"{in_usd(per_hour)} USD per hour"
+    if allowance is None:
+        return request, f"The operator would refuse the job: at {price}, {names} does not pay for the shortest time."
+    minutes = "" if allowance.timeout is None else f" for {allowance.timeout.total_seconds() / 60:.1f} minutes"
+    why = f", because of `{allowance.limit}`" if allowance.limit else ""
+    return _within(request, allowance), (
+        f"As the first job of its run, it may run{minutes}{why}, and reserves {in_usd(allowance.usd)} USD, at {price}."
+    )
+
+
+def _within(request: JobSpec, allowance: Allowance) -> JobSpec:
+    """Return a job with the time limit and the tags of what it may use."""
+    more = {tags.RESERVED_USD: f"{allowance.usd:.6f}"}
+    if allowance.limit is not None:
+        more[tags.COST_LIMIT] = str(allowance.limit)
+    return replace(request, tags={**request.tags, **more}, options=replace(request.options, timeout=allowance.timeout))
 
 
 def _limits_of(settings: AzureMLStepOperatorSettings) -> tuple[Limit, ...]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
+from zenml.logger import get_logger
 
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.lifecycle.attempts import attempt_from_job
@@ -29,6 +30,8 @@ from zenml_azureml.run_store import step_runs
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.handle import JobHandle
     from zenml_azureml.lifecycle.execution import StepExecution
+
+logger = get_logger(__name__)
 
 #: Time after which a cancel that had no effect is requested again.
 CANCEL_AGAIN = timedelta(seconds=60)
@@ -89,8 +92,25 @@ def event_of_end(step: StepExecution, job: JobHandle, *, is_stopped: bool) -> Ev
         ended = replace(ended, says=short(details.error), started=details.started, ended=details.ended)
     another = reason is not None and next_target((*attempts[:-1], ended), reason, step.limits) is not None
     # A step that has reported its end has ended, whatever happens to its job: ZenML accepts no second end.
-    may_resubmit = another and not is_stopped and not step_runs.has_reported(step.step_run)
-    return JobEnded(ended, _PHASES[status_of(job)], may_resubmit)
+    if not is_stopped and (another or _may_have_succeeded(step, job, reason)):
+        status = step_runs.reported_status(step.step_run)
+        another = another and status in step_runs.UNREPORTED
+        job.succeeded_before = status is ExecutionStatus.COMPLETED and _may_have_succeeded(step, job, reason)
+    if job.succeeded_before:
+        message = "Azure ML job `%s` of step `%s` was cut short (%s) after the step had reported its success."
+        logger.warning(message, job.name, step.name, job.status)
+    return JobEnded(ended, _PHASES[status_of(job)], another and not is_stopped)
+
+
+def _may_have_succeeded(step: StepExecution, job: JobHandle, reason: RetryReason | None) -> bool:
+    """True if a job was cut short, by a limit, a preemption or a user, when its step may have had its end behind it.
+
+    Its code has then reported its success to ZenML, after it had stored its outputs there. Outputs on Azure need the
+    job's own success.
+    """
+    is_function = step.step_run.config.command is None
+    is_cut_short = reason is RetryReason.PREEMPTED or (job.phase is JobPhase.CANCELED and not ended_itself(job))
+    return is_function and is_cut_short and not step.plan.settings.outputs
 
 
 def with_facts(step: StepExecution, job: JobHandle) -> tuple[Attempt, ...]:

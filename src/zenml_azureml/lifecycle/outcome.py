@@ -50,9 +50,9 @@ def status_of(job: JobHandle) -> ExecutionStatus:
         return ExecutionStatus.FAILED
     if job.is_over and not job.settled:
         return ExecutionStatus.RUNNING
-    if job.held_until is not None:
-        return ExecutionStatus.FAILED
-    if _time_used_up(job):
+    if job.succeeded_before:
+        return ExecutionStatus.COMPLETED
+    if job.held_until is not None or _time_used_up(job):
         return ExecutionStatus.FAILED
     if ended_itself(job):
         return ExecutionStatus.STOPPED

@@ -12,7 +12,7 @@ from zenml.logger import get_logger
 from zenml_azureml.clock import Time
 from zenml_azureml.contract.usage import USAGE_KEY, merged
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.attempts import COMPUTE_LEFT_KEY, cost_ahead, left_compute_as_metadata, save
+from zenml_azureml.lifecycle.attempts import cost_ahead, save
 from zenml_azureml.lifecycle.holding import NOT_HELD, account_of_hold
 from zenml_azureml.lifecycle.outcome import account_without_server, publish, reason_of_failure, status_of
 from zenml_azureml.lifecycle.recovery import history
@@ -158,8 +158,6 @@ class Publisher:
         if metrics:
             ahead[METRICS_KEY] = metrics
         ahead |= self._jobs.written_data(step, job)
-        if step.is_held and (kept := self._jobs.compute_kept(step)) is not None:
-            ahead[COMPUTE_LEFT_KEY] = left_compute_as_metadata(kept)
         usage = merged(job.log_end.usages)
         if usage is not None:
             ahead[USAGE_KEY] = usage.as_json()

@@ -28,6 +28,9 @@ _RESERVED = {"default": "every job has an output of that name", OUTPUT: "the set
 #: Addresses of data that Azure ML reads. Source: Microsoft, "Data concepts in Azure Machine Learning".
 _ADDRESS = re.compile(r"(https?|wasbs?|abfss?|adl|azureml)://.+", re.IGNORECASE | re.DOTALL)
 
+#: Address or ARM id of a data asset of a registry or of another workspace, by a label.
+_LABEL_IN_ADDRESS = re.compile(r"(azureml:)?/.*/data/[^/]+/labels/[^/]+/?", re.IGNORECASE)
+
 _FORMS = (
     "a data asset (`azureml:images:3`, `azureml:images@latest`), a path in a datastore "
     "(`azureml://datastores/workspaceblobstore/paths/images/`) or an address (`https://...`)"
@@ -179,6 +182,12 @@ def _check_input_path(path: Any, where: str) -> None:
                 hint=f"Write `azureml:{reference.name}@{LATEST}`, or a version.",
             )
         return
+    if _LABEL_IN_ADDRESS.fullmatch(path):
+        raise AzureMLSettingsError(
+            f"{where} is `{path}`: labels are for data assets of the job's own workspace, and for "
+            f"`azureml:NAME@{LATEST}` only.",
+            hint="Write the version: `.../versions/3`.",
+        )
     if _ADDRESS.fullmatch(path):
         return
     if path.lower().startswith("azureml:") and "/" not in path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
@@ -54,6 +55,7 @@ class ComputeInstance:
         identity: Its managed identity.
         schedules: Times at which it starts and stops by itself.
         start_if_stopped: True to start it if it is stopped; otherwise that is an error.
+        tags: Its tags if it is created.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ComputeInstance:
     identity: ComputeIdentity | None = None
     schedules: tuple[ComputeSchedule, ...] = ()
     start_if_stopped: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class ComputeCluster:
         vnet_name: Virtual network that the nodes are in, if `subnet` is only a name.
         subnet: Subnet: its name, or its ARM id.
         identity: Its managed identity.
+        tags: Its tags if it is created.
     """
 
     name: str
@@ -98,6 +102,7 @@ class ComputeCluster:
     vnet_name: str | None = None
     subnet: str | None = None
     identity: ComputeIdentity | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.rules import ends, jobs, limits, lines, recovery, secrets, statuses, tries
+from tests.chaos.rules import data, ends, jobs, limits, lines, recovery, secrets, statuses, tries, usage
 from tests.chaos.trial import Trial
 
 Rule = Callable[[Trial], Iterator[str]]
@@ -28,6 +28,8 @@ RULES: dict[str, Rule] = {
     "causes": statuses.causes,
     "ranks": statuses.ranks,
     "limit of cost": limits.limits,
+    "data": data.data,
+    "usage": usage.usage,
     "lines": lines.lines,
     "no secret told": secrets.none_told,
     "no secret left": secrets.none_left,

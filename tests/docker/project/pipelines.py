@@ -131,8 +131,17 @@ def dynamic_own_image() -> None:
     special()
 
 
-@step(step_operator="azureml", settings={"resources": ResourceSettings(gpu_count=1)})
+ON_A_GPU: dict[str, Any] = {
+    "resources": ResourceSettings(gpu_count=1),
+    "step_operator": {"outputs": {"model": {"register_as": "weights"}}},
+}
+
+
+@step(step_operator="azureml", settings=ON_A_GPU)
 def on_a_gpu() -> dict[str, Any]:
+    from zenml_azureml import output_path
+
+    (output_path("model") / "weights.txt").write_text("1 2 3")
     return found()
 
 
@@ -150,6 +159,26 @@ def failing() -> None:
 @pipeline(enable_cache=False, settings={"docker": DOCKER})
 def fails() -> None:
     failing()
+
+
+HELD: dict[str, Any] = {
+    "inputs": {"rate": "azureml:rates@latest"},
+    "hold_on_failure_minutes": 20,
+    "services": {"code": {"type": "vs_code"}},
+}
+
+
+@step(step_operator="azureml", settings={"step_operator": HELD})
+def looked_into() -> None:
+    from zenml_azureml import input_path
+
+    print("about to fail")
+    raise ValueError(f"The learning rate is {input_path('rate').read_text()}.")
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def fails_and_is_held() -> None:
+    looked_into()
 
 
 @step(step_operator="azureml")

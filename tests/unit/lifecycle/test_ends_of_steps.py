@@ -37,7 +37,9 @@ from zenml_azureml.run_store.server_retries import ServerUnavailableError, ask
 
 ERROR = AzureMLError("Azure refuses it.")
 AWAY = ServerUnavailableError("ZenML's server was unavailable for 5 minutes (saving the job): refused")
+HOUR = timedelta(hours=1)
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+AT_ITS_LIMIT = RunDetails("Canceled", {}, started=NOW, ended=NOW + HOUR, time_limit=HOUR)
 
 
 class Ending(World):
@@ -134,6 +136,20 @@ def test_a_step_whose_job_fails_fails_with_the_error_that_is_published(world: En
 
     assert not isinstance(raised.value, StoppedStepError)
     assert world.happened == ["drop the secret", f"fail: {raised.value.summary}", "note the end"]
+
+
+@pytest.mark.parametrize("polled", [False, True])
+@pytest.mark.parametrize("details", [RunDetails("Canceled", {}), AT_ITS_LIMIT])
+def test_a_step_whose_function_has_reported_its_success_succeeds_although_its_job_is_then_cut_short(
+    world: Ending, details: RunDetails, polled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.step_run.config.command, world.reported = None, ExecutionStatus.COMPLETED
+    world.jobs.job.details = details
+    world.jobs.end("Canceled")
+
+    assert (world.status() if polled else world.wait()) is ExecutionStatus.COMPLETED
+    assert world.happened == ["drop the secret" + (" in the background" if polled else ""), "note the end"]
+    assert "was cut short (Canceled) after the step had reported its success" in caplog.text
 
 
 def test_a_step_whose_job_is_cancelled_elsewhere_is_stopped(world: Ending) -> None:

@@ -62,7 +62,6 @@ class Held(World):
         monkeypatch.setattr(step_runs, "reported_ends", lambda _run: {self.step.id})
         monkeypatch.setattr(step_runs, "is_stopping", lambda _run: False)
         monkeypatch.setattr(step_runs, "save_metadata", lambda *_: None)
-        monkeypatch.setattr(self.jobs, "compute_kept", lambda _step: None, raising=False)
         for kept in ("drop_secret", "release"):
             monkeypatch.setattr(self.jobs, kept, lambda *_, kept=kept, **__: self.jobs.happened.append(kept))
         monkeypatch.setattr(self.jobs, "leave", lambda _step: self.jobs.happened.append("leave"), raising=False)

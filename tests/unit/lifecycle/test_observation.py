@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from zenml.enums import ExecutionStatus
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.azure.jobs.run_history import RunDetails
@@ -69,6 +70,10 @@ def end_of(world: World, details: RunDetails | None, status: str = "Failed", *, 
     return event
 
 
+def reports(monkeypatch: pytest.MonkeyPatch, status: ExecutionStatus) -> None:
+    monkeypatch.setattr(step_runs, "reported_status", lambda _step_run: status)
+
+
 PREEMPTED = RunDetails("Failed", {}, error="The node was preempted.", started=BEGAN, ended=BEGAN + timedelta(hours=1))
 
 
@@ -78,7 +83,7 @@ PREEMPTED = RunDetails("Failed", {}, error="The node was preempted.", started=BE
 def test_a_preempted_step_may_be_submitted_again_unless_it_is_stopped_or_has_reported_its_end(
     max_preemptions: int, is_stopped: bool, has_reported: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: has_reported)
+    reports(monkeypatch, ExecutionStatus.FAILED if has_reported else ExecutionStatus.RUNNING)
     event = end_of(World(Clock(), max_preemptions=max_preemptions), PREEMPTED, is_stopped=is_stopped)
 
     assert event.may_resubmit is (max_preemptions > 0 and not is_stopped and not has_reported)
@@ -88,8 +93,50 @@ def test_a_preempted_step_may_be_submitted_again_unless_it_is_stopped_or_has_rep
     assert event.phase is StepPhase.FAILED
 
 
+HOUR = timedelta(hours=1)
+AT_ITS_LIMIT = RunDetails("Canceled", {}, started=BEGAN, ended=BEGAN + HOUR, time_limit=HOUR)
+
+
+@pytest.mark.parametrize(
+    ("details", "status", "phase"),
+    [
+        (PREEMPTED, "Failed", StepPhase.FAILED),
+        (AT_ITS_LIMIT, "Canceled", StepPhase.FAILED),
+        (RunDetails("Canceled", {}, started=BEGAN), "Canceled", StepPhase.STOPPED),
+    ],
+    ids=["preempted", "limit", "cancelled in Studio"],
+)
+@pytest.mark.parametrize(
+    ("change", "reported", "succeeds"),
+    [
+        ("", ExecutionStatus.COMPLETED, True),
+        ("", ExecutionStatus.FAILED, False),
+        ("", ExecutionStatus.RUNNING, False),
+        ("outputs", ExecutionStatus.COMPLETED, False),
+        ("command", ExecutionStatus.COMPLETED, False),
+        ("stopped", ExecutionStatus.COMPLETED, False),
+    ],
+)
+def test_a_job_that_is_cut_short_after_its_function_has_reported_its_success_is_a_success(
+    details: RunDetails,
+    status: str,
+    phase: StepPhase,
+    change: str,
+    reported: ExecutionStatus,
+    succeeds: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reports(monkeypatch, reported)
+    world = World(Clock(), max_preemptions=0, outputs={"model": {}} if change == "outputs" else None)
+    world.step_run.config.command = ["true"] if change == "command" else None
+    event = end_of(world, details, status, is_stopped=change == "stopped")
+
+    assert event.phase is (StepPhase.SUCCEEDED if succeeds else phase)
+    assert not event.may_resubmit
+
+
 def test_an_end_that_is_no_reason_to_submit_again_costs_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: pytest.fail("the server is asked"))
+    monkeypatch.setattr(step_runs, "reported_status", lambda _step_run: pytest.fail("the server is asked"))
 
     event = end_of(World(Clock()), RunDetails("Failed", {}, error="ValueError: no number"))
     assert (event.attempt.reason, event.may_resubmit) == (None, False)
@@ -104,7 +151,7 @@ def test_an_end_that_is_no_reason_to_submit_again_costs_no_question(monkeypatch:
 def test_a_job_that_ran_for_long_before_it_was_cancelled_was_cancelled_by_another_client(
     seconds: int | None, reason: RetryReason | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(step_runs, "has_reported", lambda _step_run: False)
+    reports(monkeypatch, ExecutionStatus.RUNNING)
     world = World(Clock())
     world.step.state = replace(
         world.step.state, attempts=(replace(world.step.state.attempt, reason=RetryReason.QUEUE_TIMEOUT),)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from zenml_azureml.azure.compute.state import FoundCompute
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.safe_text import safe_name
+from zenml_azureml.safe_text import safe_name, safe_tags
 from zenml_azureml.specs.compute import ComputeCluster, ComputeIdentity, ComputeInstance, ComputeSchedule
 
 #: Default user name on the nodes of a cluster. Source: azure-ai-ml, ComputeDefaults.
@@ -108,6 +108,7 @@ def _instance(request: ComputeInstance) -> entities.ComputeInstance:
         network_settings=_network(request),
         identity=_identity(request.identity),
         schedules=_schedules(request.schedules),
+        tags=dict(request.tags) or None,
     )
 
 
@@ -133,6 +134,7 @@ def _cluster(request: ComputeCluster, location: str) -> entities.AmlCompute:
         ssh_settings=ssh,
         network_settings=_network(request),
         identity=_identity(request.identity),
+        tags=dict(request.tags) or None,
         **given,
     )
 
@@ -186,6 +188,7 @@ def _of_all(compute: entities.Compute) -> dict[str, Any]:
         "provisioning_state": _word(compute.provisioning_state),
         "error_code": compute.provisioning_errors,
         "created_on": compute.created_on,
+        "tags": safe_tags(compute.tags),
     }
 
 

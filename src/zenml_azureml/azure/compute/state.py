@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Literal
@@ -36,6 +37,7 @@ class FoundCompute:
         subnet: ARM id of the subnet.
         identity: Managed identity.
         schedules: Times at which an instance starts and stops by itself.
+        tags: Its tags.
     """
 
     name: str
@@ -56,6 +58,7 @@ class FoundCompute:
     subnet: str | None = None
     identity: ComputeIdentity | None = None
     schedules: tuple[ComputeSchedule, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

@@ -51,9 +51,3 @@ class ComputeUsage:
                         del self._jobs[name]
                         return self._to_delete.pop(name, None)
         return None
-
-    def to_delete(self, job_name: str) -> ComputeTarget | None:
-        """Return the compute of a job, if it is to be deleted after its last job."""
-        with self._lock:
-            names = [name for name, jobs in self._jobs.items() if job_name in jobs]
-            return next((self._to_delete[name] for name in names if name in self._to_delete), None)

@@ -39,6 +39,7 @@ class JobHandle:
         error: The reason why it can no longer be watched.
         held_until: The end of its hold, if its step has failed and it is held open; it is settled then, although it has
             not ended.
+        succeeded_before: True if its step has reported its success before the job was cut short: its end is a success.
         address: Its workspace; None if unknown.
         time: Source of time and of pauses.
     """
@@ -54,6 +55,7 @@ class JobHandle:
     waited: timedelta = timedelta()
     error: AzureMLError | None = None
     held_until: datetime | None = None
+    succeeded_before: bool = False
     address: Address | None = None
     time: Time = field(default=SYSTEM_TIME, repr=False)
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
