@@ -109,6 +109,8 @@ LOOK = 'echo "$PWD $OF_THE_IMAGE $OF_THE_JOB $(cat file)"; [ -t 0 ] && echo term
 class TestWhatAJobSees:
     def test_a_shell_has_its_folder_and_variables_and_ends_with_it(self, launch: Launch) -> None:
         job = launch("echo kept > file; until [ -e over ]; do sleep 0.1; done", environment={"OF_THE_JOB": "too"})
+        folder = layout.working_directory(job.folder)
+        folder.mkdir(parents=True)
 
         async def visit() -> tuple[list[tuple[int | None, bytes]], JobEnd]:
             runtime = DockerRuntime(job.folder.parents[1])
@@ -117,7 +119,7 @@ class TestWhatAJobSees:
                 shell = running.shell(0)
                 assert shell is not None
                 assert running.shell(1) is None
-                await asyncio.to_thread(eventually, (layout.working_directory(job.folder) / "file").exists)
+                await asyncio.to_thread(eventually, (folder / "file").exists, 120)
                 seen = []
                 for argv in (
                     shell.command,
@@ -129,7 +131,7 @@ class TestWhatAJobSees:
                     )
                     output, _ = await process.communicate()
                     seen.append((process.returncode, output.replace(b"\r", b"")))
-                (layout.working_directory(job.folder) / "over").touch()
+                (folder / "over").touch()
                 return seen, await running.wait()
             finally:
                 await runtime.close()

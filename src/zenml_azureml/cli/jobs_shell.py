@@ -6,6 +6,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,20 +52,17 @@ def shell(
         place, job = found_job(job_or_step_run, chosen_places(**where))
         if (reason := why_not(job)) is not None:
             raise reason
-        with tempfile.TemporaryDirectory(prefix="zenml-azureml-") as folder, socket.socket(socket.AF_UNIX) as listening:
-            address = Path(folder) / "tunnel"  # only this user can open the folder
+        with ExitStack() as stack:
+            # Only this user can open the folder.
+            address = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zenml-azureml-"))) / "tunnel"
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
             listening.bind(str(address))
             listening.listen(1)
-            terminal = sys.stdin.isatty() and sys.stdout.isatty()
-            arguments = ssh_command(program, address, job.name, command, identity=identity, terminal=terminal)
             with working("Connecting"):
-                opened = place.workspace.shell(job.name, node)
-                tunnel = opened.__enter__()
-            try:
-                tunnel.serve(listening)
-                code = run_ssh(arguments)
-            finally:
-                opened.__exit__(None, None, None)
+                tunnel = stack.enter_context(place.workspace.shell(job.name, node))
+            tunnel.serve(listening)
+            terminal = sys.stdin.isatty() and sys.stdout.isatty()
+            code = run_ssh(ssh_command(program, address, job.name, command, identity=identity, terminal=terminal))
     if code == 255:
         echo(
             "ssh has ended with the code 255. If it was refused: the job accepts only the keys in `ssh_public_keys` of "
