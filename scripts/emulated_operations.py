@@ -32,6 +32,7 @@ _NAMES = {
     "entra": "Microsoft Entra",
     "mlflow": "MLflow",
     "run_history": "run history",
+    "ssh": "nodes of jobs",
     "storage": "storage",
 }
 

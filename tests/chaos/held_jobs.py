@@ -86,6 +86,9 @@ class HeldJob:
         exit_code = -signal.SIGTERM if self.task.cancelled() else self.task.result()
         return end_of_command(self._launch.command, exit_code, self._launch.log_file)
 
+    def shell(self, node: int) -> None:
+        """None: these jobs have no processes."""
+
     async def terminate(self) -> None:
         """End it at once."""
         self.task.cancel()

@@ -100,7 +100,7 @@ ASSETS: dict[str, dict[str, Any]] = {
 
 #: Begins the paths of services that take a token of Resource Manager.
 _WITH_TOKEN = (
-    *("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/", "/mferp/"),
+    *("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/", "/mferp/", "/nodes/"),
     "/registrymanagement/",
 )
 
@@ -244,6 +244,7 @@ def _target(emulator: Emulator, method: str, template: str, address: str, in_bro
         "workspace_id": workspace.workspace_id,
         "location": workspace.location,
         "job": "job",
+        "node": "0",
         "run": "job",
         "experiment": "experiment",
         "experiment_id": experiment_id(workspace, "experiment"),

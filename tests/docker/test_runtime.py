@@ -8,6 +8,7 @@ import io
 import json
 import platform
 import shlex
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.processes import job_processes
 from zenml_azureml.emulator.local.state_folder import claim
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
-from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime
+from zenml_azureml.emulator.runtimes.docker.runtime import DockerRuntime, working_directory
 from zenml_azureml.emulator.services.aml.asset_paths import find_place
 
 LOGGED_APART = job_processes({"distributionType": "PyTorch"}, 2)
@@ -101,7 +102,48 @@ def log_source(job: JobLaunch) -> str:
     return job.log_file.read_text()
 
 
+#: What a visitor's shell prints: the job's folder and file, and its variables.
+LOOK = 'echo "$PWD $OF_THE_IMAGE $OF_THE_JOB $(cat file)"; [ -t 0 ] && echo terminal; exit 7'
+
+
 class TestWhatAJobSees:
+    def test_a_shell_has_its_folder_and_variables_and_ends_with_it(self, launch: Launch) -> None:
+        job = launch("echo kept > file; until [ -e over ]; do sleep 0.1; done", environment={"OF_THE_JOB": "too"})
+        folder = layout.working_directory(job.folder)
+        folder.mkdir(parents=True)
+
+        async def visit() -> tuple[list[tuple[int | None, bytes]], JobEnd]:
+            runtime = DockerRuntime(job.folder.parents[1])
+            try:
+                running = await runtime.start(job)
+                shell = running.shell(0)
+                assert shell is not None
+                assert running.shell(1) is None
+                await asyncio.to_thread(eventually, (folder / "file").exists, 120)
+                seen = []
+                for argv in (
+                    shell.command,
+                    ("script", "-qec", shlex.join([*shell.command_with_terminal, "-c", LOOK]), "/dev/null"),
+                ):
+                    words = argv if argv[0] == "script" else (*argv, "-c", LOOK)
+                    process = await asyncio.create_subprocess_exec(
+                        *words, env=dict(shell.environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+                    )
+                    output, _ = await process.communicate()
+                    seen.append((process.returncode, output.replace(b"\r", b"")))
+                (folder / "over").touch()
+                return seen, await running.wait()
+            finally:
+                await runtime.close()
+
+        (plain, at_terminal), end = asyncio.run(visit())
+
+        line = f"{working_directory(job.name)} yes too kept\n".encode()
+        assert plain == (7, line)
+        assert at_terminal[0] == 7
+        assert at_terminal[1].startswith(line + b"terminal\n"), "after which `script` may show the end of its stdin"
+        assert end == JobEnd(exit_code=0)
+
     def test_its_own_variables_and_the_images(self, launch: Launch) -> None:
         job = launch("echo $OF_THE_IMAGE $OF_THE_JOB $AZUREML_CR_NODE_RANK", environment={"OF_THE_JOB": "too"})
 

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+
+import asyncssh
 
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
+
+#: What a visitor of the job runs: it sees the step's variables, folder and files, and chooses the exit code.
+LOOK = """
+import json, os, pathlib, sys
+found = {"folder": os.getcwd(), "run": os.environ["AZUREML_RUN_ID"], "file": pathlib.Path("left.txt").read_text()}
+print(json.dumps(found | {"rate": os.environ["RATE"]}))
+sys.exit(23)
+"""
 
 HELD = """
 import json, os, sys
@@ -13,13 +24,17 @@ from pathlib import Path
 from zenml.config.retry_config import StepRetryConfig
 
 HOLD = AzureMLStepOperatorSettings(
-    hold_on_failure_minutes=20, timeout_minutes=30, services={"code": {"type": "vs_code"}}
+    hold_on_failure_minutes=20,
+    timeout_minutes=30,
+    services={"code": {"type": "vs_code"}, "terminal": {"type": "ssh", "ssh_public_keys": PUBLIC_KEY}},
+    environment_variables={"RATE": "0.1"},
 )
 
 @step(step_operator="azureml", settings={"step_operator": HOLD}, retry=StepRetryConfig(max_retries=1, delay=0))
 def train() -> int:
     if not Path(MARK).exists():
         Path(MARK).touch()
+        Path("left.txt").write_text("by the step")
         raise ValueError("a shape does not fit")
     return 1
 
@@ -35,7 +50,12 @@ if __name__ == "__main__":
 
 
 def test_a_failed_job_is_held_open_and_a_retry_runs_beside_it(project: Project, jobs: Emulator) -> None:
-    output = project.succeed(f"MARK = {str(project.folder / 'mark')!r}\n{HELD}")
+    key = project.folder / "key"
+    pair = asyncssh.generate_private_key("ssh-ed25519")
+    pair.write_private_key(key)
+    key.chmod(0o600)
+    public = pair.export_public_key().decode()
+    output = project.succeed(f"MARK, PUBLIC_KEY = {str(project.folder / 'mark')!r}, {public!r}\n{HELD}")
 
     told = json.loads(output.splitlines()[-1])
     assert told["run"] == "completed"
@@ -53,6 +73,15 @@ def test_a_failed_job_is_held_open_and_a_retry_runs_beside_it(project: Project, 
     assert listed[held.name]["held_until"] is not None
     assert project.azureml("jobs", "cancel", "--orphans", "--yes").returncode == 0
     assert held.status == "Running"
+
+    assert f"To look into it: zenml-azureml jobs shell {held.name}" in output
+    if shutil.which("ssh"):  # the client of OpenSSH is no part of Python
+        looked = project.azureml("jobs", "shell", held.name, "--identity", str(key), "--", "python", "-c", LOOK)
+        assert looked.returncode == 23, looked.stderr
+        place = str((jobs.context.folder / "jobs" / held.name / "app" / "code").resolve())
+        expected = {"folder": place, "run": held.name, "file": "by the step", "rate": "0.1"}
+        assert json.loads(looked.stdout) == expected, "nothing else is on stdout"
+        assert held.status == "Running"
 
     released = project.azureml("jobs", "release", held.name)
     assert released.returncode == 0, released.stderr

@@ -52,6 +52,12 @@ class LiveArm(Arm):
     def tags(self) -> dict[str, str]:
         return self.target.tags
 
+    def token(self, *, audience: str = "", lifetime: float = 0) -> str:
+        """The token of whoever runs the tests, which is of no other audience or time."""
+        assert not audience
+        assert not lifetime
+        return self.target.token()
+
     def cheap_job(self, nodes: int = 1) -> dict[str, Any]:
         return {
             "tags": self.tags,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from tests.contract.arm import Answer, Arm
+from tests.contract.visitor import visiting
 from tests.contract.waiting import eventually
 from tests.live.pipelines import BARE_IMAGE
 from tests.live.target import TAG
@@ -101,13 +106,43 @@ def test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled(arm:
     """What a held job needs of Azure: services on serverless compute, and a cancel that ends a process which waits."""
     name, kinds = arm.name("held"), ("VSCode", "JupyterLab")
     properties = job(arm, "trap 'exit 7' TERM; echo it has failed; sleep 280 & wait", SIMULATE_SECONDS="280")
-    submit(arm, name, {**properties, "services": {kind.lower(): {"jobServiceType": kind} for kind in kinds}})
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    login = {"jobServiceType": "SSH", "properties": {"sshPublicKeys": key.export_public_key().decode()}}
+    asked = {**{kind.lower(): {"jobServiceType": kind} for kind in kinds}, "terminal": login}
+    submit(arm, name, {**properties, "services": asked})
 
     eventually(lambda: status(arm, name) == "Running", arm.patience, pause=arm.pause)
     services = arm.call("GET", f"jobs/{name}").body["properties"]["services"]
     assert {kind: services[kind.lower()]["jobServiceType"] for kind in kinds} == dict(zip(kinds, kinds, strict=True))
+    look_around(arm, name, key)
     assert arm.call("POST", f"jobs/{name}/cancel").status in (200, 202)
     assert end_of(arm, name) == "Canceled"
+
+
+def look_around(arm: Arm, name: str, key: asyncssh.SSHKey) -> None:
+    """What `jobs shell` needs of Azure: the SSH service of a node, its tunnel, its user, and what a session sees."""
+    asked = f"{history(arm)}/runs/{name}/serviceinstances/0"
+
+    def started() -> dict[str, Any]:
+        found: dict[str, Any] = arm.call("GET", asked, api_version=None).body["instances"]["terminal"]
+        return found if found["status"] in ("Running", "Failed") else {}
+
+    found = eventually(started, arm.patience, pause=arm.pause)
+    assert found["type"] == "SSH"
+    if found["status"] == "Failed":  # an emulator that simulates jobs has no place for a shell
+        assert "no place for a shell" in found["error"]["error"]["message"]
+        return
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE")
+    ca = Path(bundle) if bundle else None
+
+    async def look() -> str:
+        url = f"{found['properties']['ProxyEndpoint']}/nbip/v1.0/ws-tcp"
+        async with visiting(url, token=arm.token(), ca=ca, keys=[key]) as connection:
+            return str((await connection.run("id; pwd; env | cut -d= -f1 | sort; ls -d /tmp", check=True)).stdout)
+
+    seen = asyncio.run(look())
+    print(seen)  # what is not known of Azure: the user, its folder, the names of its variables
+    assert "uid=" in seen
 
 
 @pytest.mark.azure_verified(jobs=1, environments=1)

@@ -79,6 +79,24 @@ def test_a_token_for_key_vaults_goes_to_vaults_only() -> None:
             hosts.check_vault(url)
 
 
+def test_a_token_goes_to_the_ssh_service_of_a_node_and_to_no_service_of_a_user() -> None:
+    Hosts(AZURE).check_node("https://ssh-0a1b.westeurope.nodes.azureml.ms/nbip/v1.0/ws-tcp")
+    Hosts(CHINA.at(GATEWAY)).check_node(f"{GATEWAY}/nodes/x")
+    for url in (
+        "https://8265-0-zenml-1.westeurope.nodes.azureml.ms",
+        "https://ssh-0a1b.nodes.azureml.ms.example.org",
+        "https://example.org/ssh-0a1b.nodes.azureml.ms",
+        "http://ssh-0a1b.westeurope.nodes.azureml.ms",
+        "https://ssh-0a1b.westeurope.nodes.azureml.ms:8443",
+        "https://ssh-0a1b.westeurope.nodes.azureml.ms@example.org",
+        "https://[",
+    ):
+        with pytest.raises(ForeignHostError, match="is sent no token"):
+            Hosts(AZURE).check_node(url)
+    with pytest.raises(ForeignHostError):
+        Hosts(CHINA).check_node("https://ssh-0a1b.westeurope.nodes.azureml.ms")
+
+
 def test_logs_are_read_at_the_clouds_storage() -> None:
     Hosts(AZURE).check_blob("https://account.blob.core.windows.net/azureml/log?sig=x")
     Hosts(AZURE).check_blob("https://account.z12.blob.storage.azure.net/azureml/log?sig=x")
@@ -93,6 +111,6 @@ def test_the_page_on_clouds_names_the_hosts() -> None:
     for name, hosts in _HOSTS.items():
         cloud = CLOUDS[name]
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}`") and "*" in line]
-        for suffix in (*hosts.services, *hosts.blobs, cloud.vault_suffix):
+        for suffix in (*hosts.services, *hosts.blobs, *hosts.nodes, cloud.vault_suffix):
             assert f"`*{suffix}`" in row
         assert cloud.resource_manager.removeprefix("https://") in row

@@ -115,6 +115,25 @@ def test_a_hold_into_which_nothing_leads_is_warned_of() -> None:
     assert resolve(AzureMLStepOperatorSettings(**held, services={"x": {"type": "vs_code"}})).warnings == ()
 
 
+@pytest.mark.parametrize(("keys", "count"), [(None, 1), (" ", 1), ("ssh-ed25519 AAAA me", 0)])
+def test_an_ssh_service_into_which_no_key_leads_is_warned_of(keys: str | None, count: int) -> None:
+    service = {"type": "ssh", "ssh_public_keys": keys}
+
+    warnings = resolve(AzureMLStepOperatorSettings(services={"mine": service})).warnings
+
+    assert warnings == ("The service `mine` has no `ssh_public_keys`, so no key can log in.",) * count
+
+
+def test_a_private_key_is_refused_and_not_repeated() -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----"
+
+    with pytest.raises(AzureMLSettingsError) as refused:
+        AzureMLStepOperatorSettings(services={"mine": {"type": "ssh", "ssh_public_keys": key}})
+
+    assert "this is a private key" in str(refused.value)
+    assert "b3Blb" not in str(refused.value) + repr(refused.value.__cause__)
+
+
 @given(st.text(min_size=1, max_size=600), st.text(min_size=1, max_size=600))
 def test_the_default_display_name_fits_whatever_step_and_run_are_called(step: str, run: str) -> None:
     name = request_for(replace(FACTS, step=step, run=run), ["train"], {}, JobOptions()).display_name

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
@@ -33,6 +33,7 @@ from zenml_azureml.azure.jobs.manifest import spec_of
 from zenml_azureml.azure.jobs.metrics import fetch_metrics
 from zenml_azureml.azure.jobs.monitor import JobMonitor
 from zenml_azureml.azure.jobs.resubmission import spec_from_job
+from zenml_azureml.azure.jobs.services import tunnel_url
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.submitter import JobSubmitter, SubmittedJob, build_command_job, how_to_cancel
 from zenml_azureml.azure.jobs.watch import WatchOptions
@@ -46,6 +47,9 @@ from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec
 from zenml_azureml.specs.job import JobOptions, JobSpec
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.tunnel import Tunnel
 
 T = TypeVar("T")
 
@@ -267,6 +271,22 @@ class Workspace:
     def describe_job(self, job_name: str) -> JobDetails | None:
         """Return the details of the job of that name; None if there is none. See `details.describe_job`."""
         return describe_job(self._connection, job_name)
+
+    @contextmanager
+    def shell(self, job_name: str, node: int) -> Iterator[Tunnel]:
+        """Connect to the SSH server of a job's node, for the length of a `with`.
+
+        Args:
+            job_name: The job, which runs.
+            node: Number of the node, from 0.
+
+        Raises:
+            AzureMLError: If the job has no SSH service there, Azure refuses, or cannot be reached.
+        """
+        from zenml_azureml.azure.jobs.tunnel import open_tunnel  # only here: it imports a client of websockets
+
+        with open_tunnel(self._connection, tunnel_url(self._connection, job_name, node), job_name) as tunnel:
+            yield tunnel
 
     def read_log(self, job: JobSnapshot, on_lines: Callable[[list[str]], None]) -> RunDetails:
         """Read the log of a job up to now.

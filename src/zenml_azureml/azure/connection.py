@@ -169,6 +169,10 @@ class WorkspaceConnection:
         """Check that a token for key vaults may go to a URL. See `Hosts.check_vault`."""
         self._hosts.check_vault(url)
 
+    def check_node(self, url: str) -> None:
+        """Check that a token for Resource Manager may go to a node of a job. See `Hosts.check_node`."""
+        self._hosts.check_node(url)
+
     def items(self, listed: Any) -> Iterator[Any]:
         """Yield the items of a list of one of Azure's clients, which is finite. See `checked_client.items_of`."""
         return items_of(listed, self._begin)

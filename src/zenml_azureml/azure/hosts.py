@@ -32,18 +32,23 @@ class _Hosts:
         services: Suffixes of the hosts of Azure ML's own services. Not `.azureml.ms`: services that users run on their
             computes have hosts below that.
         blobs: Suffixes of the hosts of storage accounts.
+        nodes: Suffixes of the hosts of the nodes of jobs.
     """
 
     services: tuple[str, ...]
     blobs: tuple[str, ...]
+    nodes: tuple[str, ...] = ()
 
 
 #: Source: Microsoft's "Configure inbound and outbound network traffic" for Azure ML, which lists the hosts of each
 #: cloud; recorded: discovery_get.json. For storage `az cloud show`, and "Azure DNS zone endpoints".
+#: For nodes: Azure/azure-dev, job_ssh_proxy_test.go. Those of the other clouds are not known: there is no tunnel.
 # Guess: that run history of the other clouds is below the same suffix as their private endpoints.
 _HOSTS = {
     "AzureCloud": _Hosts(
-        (".api.azureml.ms", ".experiments.azureml.net"), (".blob.core.windows.net", ".blob.storage.azure.net")
+        (".api.azureml.ms", ".experiments.azureml.net"),
+        (".blob.core.windows.net", ".blob.storage.azure.net"),
+        (".nodes.azureml.ms",),
     ),
     "AzureChinaCloud": _Hosts((".api.ml.azure.cn", ".experiments.ml.azure.cn"), (".blob.core.chinacloudapi.cn",)),
     "AzureUSGovernment": _Hosts((".api.ml.azure.us", ".experiments.ml.azure.us"), (".blob.core.usgovcloudapi.net",)),
@@ -72,6 +77,19 @@ class Hosts:
             ForeignHostError: If it must not.
         """
         self._check(url, _HOSTS[self.cloud.name].services, self._own_origins(), "is sent no token")
+
+    def check_node(self, url: str) -> None:
+        """Check that a token for Resource Manager may go to the SSH service of a job's node.
+
+        Azure answers for hosts that begin with `ssh-`. Services that users run have other hosts below the same suffix.
+
+        Raises:
+            ForeignHostError: If it must not.
+        """
+        with suppress(ValueError):
+            if _origin(url)[0].startswith("ssh-"):
+                return self._check(url, _HOSTS[self.cloud.name].nodes, self._own_origins(), "is sent no token")
+        return self._check(url, (), self._own_origins(), "is sent no token")
 
     def check_vault(self, url: str) -> None:
         """Check that a token for key vaults may go to a URL.

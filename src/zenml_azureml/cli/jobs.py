@@ -7,23 +7,21 @@ import signal
 import sys
 import webbrowser
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 import click
 
+from zenml_azureml.cli.jobs_shell import shell
 from zenml_azureml.cli.options import (
     chosen_operators,
     chosen_places,
     click_errors,
+    found_job,
     log_to_stderr,
     operator_options,
     place_options,
 )
 from zenml_azureml.cli.output import echo
 from zenml_azureml.cli.progress import working
-
-if TYPE_CHECKING:
-    from zenml_azureml.job_admin.inventory import FoundAt
 
 
 @click.group(short_help="List, inspect, cancel and wait for jobs.")
@@ -34,6 +32,9 @@ def jobs() -> None:
     still running is no orphan, even if its orchestrator was killed: `jobs wait JOB` reattaches to it, and
     `jobs cancel --run RUN` cancels it.
     """
+
+
+jobs.add_command(shell)
 
 
 @jobs.command("list", short_help="List unfinished jobs.")
@@ -118,7 +119,7 @@ def logs(*, job_or_step_run: str, follow: bool, lines: int | None, as_json: bool
     from zenml_azureml.cli.jobs_logs import follow_log, print_log
 
     with click_errors():
-        place, job = _found(job_or_step_run, **where)
+        place, job = found_job(job_or_step_run, chosen_places(**where))
         if follow:
             follow_log(place, job, as_json=as_json)
         else:
@@ -134,29 +135,12 @@ def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str
     """Open the page of a job in Azure ML Studio, and print its URL."""
     log_to_stderr()
     with click_errors():
-        _, job = _found(job_or_step_run, **where)
+        _, job = found_job(job_or_step_run, chosen_places(**where))
     if not job.studio_url:
         raise click.ClickException(f"Azure ML returned no Studio URL for the job `{job.name}`.")
     echo(json.dumps({"job": job.name, "studio_url": job.studio_url}) if as_json else job.studio_url)
     if not (only_print or as_json or webbrowser.open(job.studio_url)):
         echo("Failed to open a browser.", err=True)
-
-
-def _found(job_or_step_run: str, **where: str | None) -> FoundAt:
-    """Return a job and its workspace.
-
-    Raises:
-        AzureMLError: If there is no such job.
-    """
-    from zenml_azureml.job_admin.inventory import find_job, job_name
-    from zenml_azureml.job_admin.takeover import no_such_job
-
-    places = chosen_places(**where)
-    with working("Looking for the job"):
-        found = find_job(job_or_step_run, places)
-    if found is None:
-        raise no_such_job(job_name(job_or_step_run), places)
-    return found
 
 
 @jobs.command(short_help="Cancel jobs, and confirm that they ended.")

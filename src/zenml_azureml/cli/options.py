@@ -14,6 +14,7 @@ from zenml_azureml.cli.progress import working
 from zenml_azureml.clouds import CLOUDS
 
 if TYPE_CHECKING:
+    from zenml_azureml.job_admin.inventory import FoundAt
     from zenml_azureml.job_admin.workspaces import Place
     from zenml_azureml.step_operator import AzureMLStepOperator
 
@@ -87,6 +88,22 @@ def chosen_operators(operator: str | None) -> list[AzureMLStepOperator]:
             hint="Check that the ZenML server is reachable: `zenml status`. Without it, jobs can be listed and "
             "cancelled by name or run: `--subscription ID --resource-group NAME --workspace NAME`.",
         ) from error
+
+
+def found_job(job_or_step_run: str, places: list[Place]) -> FoundAt:
+    """Return a job and its workspace.
+
+    Raises:
+        AzureMLError: If there is no such job.
+    """
+    from zenml_azureml.job_admin.inventory import find_job, job_name
+    from zenml_azureml.job_admin.takeover import no_such_job
+
+    with working("Looking for the job"):
+        found = find_job(job_or_step_run, places)
+    if found is None:
+        raise no_such_job(job_name(job_or_step_run), places)
+    return found
 
 
 @contextmanager

@@ -50,6 +50,7 @@ from zenml_azureml.emulator.services.missing_hosts import missing_service
 from zenml_azureml.emulator.services.mlflow import routes as mlflow
 from zenml_azureml.emulator.services.run_history import artifacts, dataplane
 from zenml_azureml.emulator.services.run_history import routes as history
+from zenml_azureml.emulator.services.ssh import routes as ssh
 from zenml_azureml.emulator.services.storage import routes as blobs
 from zenml_azureml.emulator.services.storage.routes import blob_service
 
@@ -76,6 +77,7 @@ _MODULES: tuple[Callable[[], list[web.RouteDef]], ...] = (
     components.routes,
     history.routes,
     dataplane.routes,
+    ssh.routes,
     artifacts.routes,
     mlflow.routes,
     blobs.routes,

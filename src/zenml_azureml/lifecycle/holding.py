@@ -29,7 +29,7 @@ HOLD_CHECK_INTERVAL = timedelta(seconds=4)
 
 #: Words for the kinds of services through which a user gets into a job.
 # Guess: they open a job on serverless compute as they do on clusters, also while its process only waits.
-_SERVICES = {"vs_code": "VS Code", "jupyter_lab": "JupyterLab", "ssh": "SSH", "tensor_board": ""}
+_SERVICES = {"vs_code": "VS Code", "jupyter_lab": "JupyterLab"}
 
 
 def hold_of(step_run: StepRunResponse, now: datetime) -> datetime | None:
@@ -89,11 +89,14 @@ def account_of_hold(job: str, until: datetime, usd_per_hour: float | None, servi
         services: The interactive services of the job.
     """
     price = "at an unknown price" if usd_per_hour is None else f"at about {in_usd(usd_per_hour)} USD per hour"
-    kinds = [words for kind in dict.fromkeys(service.type for service in services) if (words := _SERVICES[kind])]
-    ways = f"{', '.join(kinds)} of the job in Studio" if kinds else ""
+    types = dict.fromkeys(service.type for service in services)
+    in_studio = [_SERVICES[kind] for kind in types if kind in _SERVICES]
+    ways = [f"zenml-azureml jobs shell {job}"] if "ssh" in types else []
+    ways += [f"{', '.join(in_studio)} of the job in Studio"] if in_studio else []
     lines = [
         f"The job `{job}` is held open until {until.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC, {price}.",
-        f"  To look into it: {ways}" if ways else "  It has no interactive service: the setting `services` adds them.",
+        *(f"  To look into it: {way}" for way in ways),
+        *([] if ways else ["  It has no interactive service: the setting `services` adds them."]),
         f"  To end it now: zenml-azureml jobs release {job}",
     ]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import (
     ConfigDict,
     Field,
+    field_validator,
 )
 from zenml.config.base_settings import BaseSettings
 
@@ -40,6 +41,13 @@ class AzureMLJobService(RedactedModel):
     log_dir: str | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     nodes: Literal["all"] | None = None
+
+    @field_validator("ssh_public_keys")
+    @classmethod
+    def _check_keys(cls, value: str | None) -> str | None:
+        if value is not None and "PRIVATE KEY" in value:
+            raise ValueError("this is a private key, which must not leave your machine; use the public key, `*.pub`")
+        return value
 
 
 class AzureMLStepOperatorSettings(AzureMLComputeSettings):

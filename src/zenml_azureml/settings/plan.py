@@ -96,6 +96,9 @@ def _without_effect(settings: AzureMLStepOperatorSettings, ignored: set[str]) ->
             "`hold_on_failure_minutes` holds a failed job open, but the job has no `services`, so nothing leads into "
             "its container. Add one, e.g. `services={'code': {'type': 'vs_code'}}`."
         )
+    for name, service in (settings.services or {}).items():
+        if service.type == "ssh" and not (service.ssh_public_keys or "").strip():
+            yield f"The service `{name}` has no `ssh_public_keys`, so no key can log in."
     # Guess: spot capacity of serverless compute counts as low priority.
     low_priority = settings.tier == "low_priority" or settings.job_tier == "spot"
     lifetime = LOW_PRIORITY_JOB_LIFETIME if low_priority else JOB_LIFETIME

@@ -153,6 +153,7 @@ def test_the_account_of_a_hold_names_its_end_its_price_and_the_ways_in_and_out(u
     lines = account_of_hold("zenml-1", NOW, usd, services).splitlines()
 
     assert lines[0] == f"The job `zenml-1` is held open until 2026-01-01 00:00:00 UTC, {price}."
-    assert "VS Code, SSH of the job in Studio" in lines[1]
+    assert lines[1] == "  To look into it: zenml-azureml jobs shell zenml-1"
+    assert lines[2] == "  To look into it: VS Code of the job in Studio"
     assert lines[-1] == "  To end it now: zenml-azureml jobs release zenml-1"
     assert "no interactive service" in account_of_hold("zenml-1", NOW, usd, services[2:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from zenml_azureml.emulator.resources import Job
@@ -52,3 +53,10 @@ def end_job(job: Job, now: datetime, status: str, error: Json | None = None) -> 
 def utc(moment: datetime) -> str:
     """Return a time as `2026-08-25 13:16:10`, as recorded in StartTimeUtc and EndTimeUtc."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+async def end_visits(job: Job) -> None:
+    """End the shells that users have opened in a job."""
+    for visit in tuple(job.visits):
+        visit.cancel()
+    await asyncio.gather(*job.visits, return_exceptions=True)

@@ -15,7 +15,7 @@ from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.bounds import LONGEST_JOB_SECONDS, MOST_NODES
 from zenml_azureml.emulator.jobs.data import JobData
 from zenml_azureml.emulator.jobs.definition import compute_name, timeout_of
-from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError, end_job, utc
+from zenml_azureml.emulator.jobs.exits import CanceledError, FailedError, RestartedError, end_job, end_visits, utc
 from zenml_azureml.emulator.jobs.launch import build_launch, vm_size_of
 from zenml_azureml.emulator.jobs.registration import register_outputs
 from zenml_azureml.emulator.jobs.service_marks import show_running
@@ -121,6 +121,7 @@ async def _run(context: Context, workspace: Workspace, job: Job, data: JobData, 
         raise
     finally:
         job.running = None
+        await end_visits(job)
     job.status = "Finalizing"
     await context.clock.sleep(context.settings.job_finalization)
     if not end.succeeded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +99,23 @@ class JobEnd:
         return self.error_code is None
 
 
+@dataclass(frozen=True)
+class NodeShell:
+    """A shell beside a job's command: with its files, its working directory and its variables.
+
+    Attributes:
+        command: The program and its arguments, before those of the shell itself.
+        command_with_terminal: The same for a shell at a terminal.
+        environment: All environment variables of the program. May hold secrets: never log it.
+        folder: Working directory of the program.
+    """
+
+    command: tuple[str, ...]
+    command_with_terminal: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    folder: Path
+
+
 class EngineError(Exception):
     """A requirement of a runtime is missing or unusable; the message has the reason."""
 
@@ -117,6 +134,13 @@ class RunningJob(Protocol):
 
         Args:
             number: Of the process, in the order of the launch.
+        """
+
+    def shell(self, node: int) -> NodeShell | None:
+        """Return a shell beside the first process of a node; None if there is none.
+
+        Args:
+            node: Number of the node, from 0.
         """
 
 

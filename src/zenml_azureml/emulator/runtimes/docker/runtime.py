@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from zenml_azureml.emulator.jobs import layout
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.processes import JobProcess, Rendezvous, variables_of
 from zenml_azureml.emulator.local.state_folder import claim
-from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
+from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch, NodeShell
 from zenml_azureml.emulator.runtimes.docker.arguments import container_options
 from zenml_azureml.emulator.runtimes.docker.engine import DockerEngine, memory_limit
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
@@ -167,6 +169,18 @@ class _DockerJob:
     async def kill(self, number: int) -> None:
         """Kill one of its containers."""
         await self._runtime.kill(self._nodes[number])
+
+    def shell(self, node: int) -> NodeShell | None:
+        """Return a shell in the first container of a node; None if there is none, or no `docker` command."""
+        docker = shutil.which("docker")
+        containers = zip(self._launch.processes, self._nodes, strict=True)
+        found = next((container for process, container in containers if process.node == node), None)
+        if docker is None or found is None:
+            return None
+        # The container's variables are those of the job.
+        place = ("--workdir", working_directory(self._launch.name), str(found.container.id), "/bin/bash")
+        execute = (docker, "exec", "--interactive")
+        return NodeShell((*execute, *place), (*execute, "--tty", *place), os.environ, Path("/"))
 
     async def _stop(self) -> None:
         await asyncio.gather(*(self._runtime.stop(node) for node in self._nodes))

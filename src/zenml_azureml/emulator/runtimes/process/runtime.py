@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zenml_azureml.emulator.jobs.layout import node_folder
 from zenml_azureml.emulator.jobs.processes import JobProcess, Rendezvous, variables_of
-from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
+from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch, NodeShell
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.runtimes.ports import Ports
 from zenml_azureml.emulator.runtimes.process.job_folder import JobFolder
@@ -71,7 +71,7 @@ class ProcessRuntime:
             log_file.touch()
             shells.append(Shell(launch.command, str(folder.working_directory), environment, str(log_file)))
         try:
-            job = _ProcessJob(await KeptShells.start(root, shells), launch, root, self._grace)
+            job = _ProcessJob(await KeptShells.start(root, shells), shells, launch, root, self._grace)
         except BaseException:
             await asyncio.to_thread(end_processes, root, grace=0)
             raise
@@ -94,11 +94,14 @@ class _ProcessJob:
     def __init__(
         self,
         shells: KeptShells,
+        started: Sequence[Shell],
         launch: JobLaunch,
         root: Path,
         grace: float,
     ) -> None:
         self._shells = shells
+        self._started = started
+        self._had_visitor = False
         self._launch = launch
         self._root = root
         self._grace = grace
@@ -126,11 +129,21 @@ class _ProcessJob:
         with contextlib.suppress(ProcessLookupError):
             self._shells.kill(number)
 
+    def shell(self, node: int) -> NodeShell | None:
+        """Return a shell with the folder and the variables of the first process of a node; None if there is none."""
+        for process, started in zip(self._launch.processes, self._started, strict=True):
+            if process.node == node:
+                self._had_visitor = True
+                bash = ("/bin/bash",)
+                return NodeShell(bash, bash, started.environment, Path(started.cwd))
+        return None
+
     async def _run(self) -> JobEnd:
         ends = await self._until_over()
         # The end of a container's command is the end of the container, whatever else runs in it.
         async with self._ending:
-            if not await self._shells.left_nothing():
+            # What a visitor's shell has started is no descendant of the keeper.
+            if self._had_visitor or not await self._shells.left_nothing():
                 await self._end_processes(0)
         return next((end for end in ends if not end.succeeded), JobEnd(exit_code=0))
 

@@ -101,6 +101,9 @@ class SimulatedJob:
             self._killed = number
             await self.terminate()
 
+    def shell(self, node: int) -> None:
+        """None: these jobs have no place for a shell."""
+
     async def _run(self) -> int:
         for attempt in range(self._retries + 1):
             files = self._launch.log_files

@@ -47,6 +47,7 @@ from zenml_azureml.emulator.services.aml.pipelines import (
     known_pipeline_members,
     start_pipeline,
 )
+from zenml_azureml.emulator.services.entra.bearer import PRINCIPAL
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -131,6 +132,7 @@ async def _put(request: web.Request) -> web.Response:
         properties=wanted,
         created_at=context.clock.now(),
         folder=context.folder / "jobs" / name,
+        owner=request[PRINCIPAL],
     )
     workspace.add(job)
     if is_pipeline:

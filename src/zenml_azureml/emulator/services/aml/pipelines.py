@@ -107,6 +107,7 @@ def start_pipeline(context: Context, workspace: Workspace, job: Job) -> None:
             properties=completed,
             created_at=context.clock.now(),
             folder=context.folder / "jobs" / name,
+            owner=job.owner,
         )
         workspace.add(made)
         return made

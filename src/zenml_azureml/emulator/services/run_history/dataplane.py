@@ -6,10 +6,9 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import WORKSPACE, ServiceError, json_body, workspace_of
-from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.run_history.answers import answer
 from zenml_azureml.emulator.services.run_history.outputs import resolved
-from zenml_azureml.emulator.types import Json
+from zenml_azureml.emulator.services.ssh.instances import TUNNELS, instance, services_on
 
 _RUN = f"/history/v1.0{WORKSPACE}/runs/{{run}}"
 
@@ -19,7 +18,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.post(f"/data/v1.0{WORKSPACE}/dataversion/batchGetResolvedUris", resolve_data),
         web.post(f"/modelregistry/v1.0{WORKSPACE}/models/batchGetResolvedUris", resolve_models),
-        web.get(f"{_RUN}/serviceinstances/{{node}}", get_service_instances),
+        web.get(f"{_RUN}/serviceinstances/{{node:[0-9]{{1,5}}}}", get_service_instances),
     ]
 
 
@@ -42,23 +41,14 @@ async def _resolve(request: web.Request, kind: str) -> web.StreamResponse:
 
 
 async def get_service_instances(request: web.Request) -> web.StreamResponse:
-    """Answer the services of one node of a job that the job has asked for.
-
-    Guess: their state and address. No service of a job (SSH, JupyterLab, TensorBoard, VS Code) is started here.
-    """
-    job = workspace_of(request).find_job(request.match_info["run"])
+    """Answer the services of one node of a job that the job has asked for."""
+    workspace, node = workspace_of(request), int(request.match_info["node"])
+    job = workspace.find_job(request.match_info["run"])
     if job is None:
         raise ServiceError(404, "UserError", f"Run {request.match_info['run']} was not found.")
-    asked = {name: one for name, one in job.properties["services"].items() if name not in ("Tracking", "Studio")}
-    return answer(request, {"instances": {name: _instance(one, job) for name, one in asked.items()}})
-
-
-def _instance(service: Json, job: Job) -> Json:
-    return {
-        "type": service["jobServiceType"],
-        "port": service["port"],
-        "status": "Stopped" if job.is_terminal else "NotStarted",
-        "error": None,
-        "endpoint": service["endpoint"],
-        "properties": service["properties"],
-    }
+    if node >= (job.properties.get("resources") or {}).get("instanceCount", 1):
+        # Guess: the message. Microsoft's own client takes 404 for a node that does not exist.
+        raise ServiceError(404, "UserError", f"Run {job.name} has no node {node}.")
+    address = f"wss{request.app[CONTEXT].base_url.removeprefix('https')}{TUNNELS}{workspace.path}"
+    found = {name: instance(one, job, node, address) for name, one in services_on(job, node).items()}
+    return answer(request, {"instances": found})
