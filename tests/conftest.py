@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -54,6 +57,26 @@ def _few_signing_keys() -> Iterator[None]:
     keys = itertools.cycle(new_key() for _ in range(8))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identity, "new_key", lambda: next(keys))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_calls() -> Iterator[None]:
+    """Make two calls cheap that happen in each test, and do the same then.
+
+    The SDK asks for the names of the functions on the stack whenever it reads a job, and is given the source lines of
+    each frame too. pytest sets the level of the root logger twelve times, to what it is already; logging then forgets,
+    for each of some thousand loggers, which levels are enabled.
+    """
+    set_level = logging.Logger.setLevel
+
+    def set_another_level(logger: logging.Logger, level: int | str) -> None:
+        if level != logger.level:
+            set_level(logger, level)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inspect, "stack", functools.partial(inspect.stack, context=0))
+        patch.setattr(logging.Logger, "setLevel", set_another_level)
         yield
 
 

@@ -7,6 +7,7 @@ client does not pause between its own attempts.
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import time
@@ -84,29 +85,31 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZenMLServer]:
 
 
 @pytest.fixture(scope="module")
-def signed_in(server: ZenMLServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The variables of a client of the server, which has a stack for all tests of this file."""
+def signed_in(server: ZenMLServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Path]:
+    """The variables of a client of the server, and its configuration: a stack for all tests of this file is active."""
     variables = server.client_variables()
     folder = tmp_path_factory.mktemp("client")
     project = Project(folder, {**zenml_variables(folder), **variables, "AZUREML_DEV_URL_MFE": "https://127.0.0.1:1"})
     workspace = WorkspaceName()
     address = (workspace.subscription_id, workspace.resource_group, workspace.name)
     project.succeed(REGISTER_STACK, str(folder / "artifacts"), *address, prelude="")
-    return variables
+    return variables, folder / "zenml" / "config.yaml"
 
 
 @pytest.fixture
-def away(tmp_path: Path, server: ZenMLServer, signed_in: dict[str, str], emulator: Emulator) -> Iterator[Project]:
+def away(
+    tmp_path: Path, server: ZenMLServer, signed_in: tuple[dict[str, str], Path], emulator: Emulator
+) -> Iterator[Project]:
     """A project whose jobs are simulated and last until they are ended; its server answers again after the test."""
     emulator.context.settings.simulated_seconds = 3600
     folder = tmp_path / "project"
     folder.mkdir()
     variables = {"ZENML_DYNAMIC_PIPELINE_MONITORING_INTERVAL": "0.5"}
-    environment = {**zenml_variables(tmp_path), **signed_in, **azure_variables(emulator), **variables}
-    project = Project(folder, environment)
-    zenml = project.zenml("stack", "set", "stack")
-    assert zenml.returncode == 0, zenml.stdout + zenml.stderr
-    yield project
+    client, configuration = signed_in
+    environment = {**zenml_variables(tmp_path), **client, **azure_variables(emulator), **variables}
+    (tmp_path / "zenml").mkdir()
+    shutil.copy(configuration, tmp_path / "zenml")
+    yield Project(folder, environment)
     server.resume()
 
 

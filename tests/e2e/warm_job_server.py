@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.warm import ROOT
-from tests.e2e.warm_server import import_with_zenml, take_over
+from tests.e2e.warm_server import MODULES_OF_STACK, import_with_zenml, take_over
 from zenml_azureml.emulator.runtimes.process import app_shim
 
 #: What a step's entrypoint imports, and the materializers that the integrations bring.
@@ -46,7 +46,7 @@ def main() -> None:
     python_path = [entry for entry in sys.path if entry not in ("", str(ROOT))]
     # Modules keep `open` under names of their own, e.g. `tarfile`: so it is replaced before, and led on afterwards.
     app_shim.install("/nowhere")
-    import_with_zenml(_MODULES)
+    import_with_zenml(_MODULES, MODULES_OF_STACK)
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()

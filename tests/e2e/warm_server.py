@@ -6,8 +6,10 @@ environment and signals, and it ends as every Python does: the interpreter takes
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
+import inspect
 import json
 import os
 import random
@@ -26,7 +28,10 @@ REQUEST_BYTES = 1 << 20
 def main() -> None:
     """Serve the socket that is stdin. Returns in the forked processes, and there after the program."""
     control = socket.socket(fileno=0)
-    import_with_zenml(_MODULES_OF_SERVER if "ZENML_SERVER" in os.environ else _MODULES)
+    if "ZENML_SERVER" in os.environ:
+        import_with_zenml(_MODULES_OF_SERVER)
+    else:
+        import_with_zenml(_MODULES, MODULES_OF_STACK)
     gc.collect()
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
@@ -41,6 +46,7 @@ _MODULES = (
     "azure.ai.ml.entities",
     "azure.core.rest._requests_basic",
     "azure.identity",
+    "git",
     "zenml.cli",
     "zenml.cli.cli",
     "zenml.execution.pipeline.dynamic.runner",
@@ -54,18 +60,42 @@ _MODULES = (
 )
 
 
+#: What clients and jobs import when they open ZenML's store and load a stack; older versions lack some of it.
+MODULES_OF_STACK = (
+    "sqlite3",
+    "zenml.container_registries",
+    "zenml.deployers",
+    "zenml.execution.pipeline.utils",
+    "zenml.image_builders",
+    "zenml.integrations.azure.flavors",
+    "zenml.log_stores.artifact.artifact_log_store",
+    "zenml.log_stores.otel.otel_log_store",
+    "zenml.pipelines.dynamic.pipeline_definition",
+    "zenml.sandboxes",
+    "zenml.stack.utils",
+    "zenml.steps.decorated_step",
+    "zenml.zen_stores.migrations.backup.sqlalchemy",
+    "zenml.zen_stores.migrations.utils",
+)
+
+
 #: What ZenML's server imports.
 _MODULES_OF_SERVER = ("uvicorn", "zenml.zen_server.zen_server_api")
 
 
-def import_with_zenml(modules: Iterable[str]) -> None:
+def import_with_zenml(modules: Iterable[str], if_there: Iterable[str] = ()) -> None:
     """Import ZenML and further modules, and do once what each ZenML process does again.
 
     Args:
         modules: Their names.
+        if_there: Names of those that are imported unless they are missing.
     """
     for module in modules:
         importlib.import_module(module)
+    for module in if_there:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module)
+    from sqlalchemy.orm import configure_mappers
     from zenml.config.global_config import GlobalConfiguration
     from zenml.environment import Environment
     from zenml.integrations.registry import integration_registry
@@ -73,6 +103,8 @@ def import_with_zenml(modules: Iterable[str]) -> None:
     integration_registry.activate_integrations()
     packages = Environment.get_python_packages()  # `pip freeze`, twice in each run
     Environment.get_python_packages = staticmethod(lambda: packages)  # type: ignore[method-assign]
+    configure_mappers()  # as the first query does
+    inspect.stack()  # as the SDK does, with all modules: Python keeps the names of their files
     # Whose configuration is used is for the program to say.
     assert GlobalConfiguration.get_instance() is None
 
