@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,10 +27,13 @@ from zenml_azureml.emulator.runtimes.docker.errors import (
     refused_container,
 )
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
+from zenml_azureml.emulator.runtimes.docker.reaper import Reaper
 
 #: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
 _LABEL = "zenml-azureml.emulator"
 _JOB_LABEL = "zenml-azureml.job"
+#: Label with the run of the emulator that started a container: its reaper must not remove those of the next run.
+_RUN_LABEL = "zenml-azureml.emulator-run"
 
 _ADDRESS = "DOCKER_HOST"
 
@@ -50,6 +54,7 @@ class DockerEngine:
 
     def __init__(self, state: Path, address: str | None = None) -> None:
         self._state = state
+        self._run = uuid.uuid4().hex
         self._address = os.environ.get(_ADDRESS, "") if address is None else address
         try:
             self._client = docker.from_env(environment={**os.environ, _ADDRESS: self._address})
@@ -58,6 +63,10 @@ class DockerEngine:
             raise EngineError(
                 f"No Docker engine answers: {error}. Start one, or set DOCKER_HOST to its address."
             ) from error
+
+    def reaper(self) -> Reaper:
+        """Start the process that removes the containers of this object if this process is killed."""
+        return Reaper(self._state, self._address, self._run)
 
     def mark(self) -> None:
         """Note in the state folder that containers may be here from now on."""
@@ -132,7 +141,7 @@ class DockerEngine:
         Raises:
             FailedError: If the engine refuses it.
         """
-        labels = {_LABEL: str(self._state), _JOB_LABEL: job_name}
+        labels = {_LABEL: str(self._state), _JOB_LABEL: job_name, _RUN_LABEL: self._run}
         container: Container | None = None
         try:
             container = self._client.containers.create(image, labels=labels, **options)
@@ -174,10 +183,26 @@ class DockerEngine:
 
     def remove_all(self) -> None:
         """Remove every container of this emulator, those too that a killed one has left behind."""
-        of_this = {"label": f"{_LABEL}={self._state}"}
-        for container in self._client.containers.list(all=True, sparse=True, filters=of_this):
-            self.remove(container)
+        self._remove_labelled(_LABEL, str(self._state))
         (self._state / ENGINE_MARK).unlink(missing_ok=True)
+
+    def remove_run(self, run: str) -> None:
+        """Remove every container of one run of this emulator.
+
+        Args:
+            run: Label of the run.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+        try:
+            self._remove_labelled(_RUN_LABEL, run)
+        except DockerException as error:
+            raise EngineError(str(error)) from error
+
+    def _remove_labelled(self, label: str, value: str) -> None:
+        for container in self._client.containers.list(all=True, sparse=True, filters={"label": f"{label}={value}"}):
+            self.remove(container)
 
 
 def memory_limit(memory_gb: float | None) -> int:

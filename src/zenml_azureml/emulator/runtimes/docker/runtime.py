@@ -20,6 +20,7 @@ from zenml_azureml.emulator.local.state_folder import claim
 from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
 from zenml_azureml.emulator.runtimes.docker.arguments import container_options
 from zenml_azureml.emulator.runtimes.docker.engine import DockerEngine, memory_limit
+from zenml_azureml.emulator.runtimes.docker.reaper import Reaper
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.runtimes.ports import Ports
 
@@ -56,6 +57,7 @@ class DockerRuntime:
         # Two, so that followers that wait for their containers never keep these from being ended.
         self._calls = ThreadPoolExecutor(16, "docker-call")
         self._followers = ThreadPoolExecutor(_MOST_CONTAINERS, "docker-follower")
+        self._reaper: Reaper | None = None
         self._starting: set[asyncio.Task[_DockerJob]] = set()
         self._running: set[_DockerJob] = set()
 
@@ -75,6 +77,9 @@ class DockerRuntime:
         """End every job, those too that are just being started."""
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(job.terminate() for job in tuple(self._running)))
+        if self._reaper is not None:
+            await self.call(self._reaper.dismiss)
+            self._reaper = None
 
     def may_own_socket(self, inode: int) -> bool:
         """True: an image chooses its user, whose processes only root could look up. The credential alone decides."""
@@ -92,6 +97,7 @@ class DockerRuntime:
                 "The job's environment names no image and has no build context here, and this emulator builds no image "
                 "from a conda file.",
             )
+        self._reaper = self._reaper or self._engine.reaper()
         nodes: list[_Node] = []
         # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other
         # in theirs; in a network of Docker's own they do not.
