@@ -71,8 +71,8 @@ def test_a_request_that_cannot_be_saved_fails_with_the_reason_and_so_does_the_ne
         assert f"cannot use its state folder {tmp_path}/state" in error["message"]
         assert "No space left on device. Free space on its disk" in error["message"]
     assert "The request was carried out, but" in first[1]
-    assert "Nothing was changed" in second[1]
-    assert "Nothing was changed" in again[1]
+    assert "Nothing is changed while" in second[1]
+    assert "Nothing is changed while" in again[1]
     assert arm.call("GET", f"{arm.workspace}/environments/second/versions/1").status == 404
 
     limit(NEVER)
@@ -87,13 +87,13 @@ def test_a_request_that_cannot_be_saved_fails_with_the_reason_and_so_does_the_ne
 def test_status_and_page_say_that_nothing_is_saved(arm: Arm, limit: Limit) -> None:
     signed_in = cookie(arm)
     assert arm.call("GET", "/_emulator/status").body["not_saved"] is None
-    assert json.loads(get(arm, f"{PAGE}/data", signed_in).body)["notSaved"] is None
+    assert json.loads(get(arm, f"{PAGE}/data", signed_in)[1])["notSaved"] is None
     limit(0)
 
     put(arm, "env")
 
     assert "No space left on device" in arm.call("GET", "/_emulator/status").body["not_saved"]
-    assert "No space left on device" in json.loads(get(arm, f"{PAGE}/data", signed_in).body)["notSaved"]
+    assert "No space left on device" in json.loads(get(arm, f"{PAGE}/data", signed_in)[1])["notSaved"]
 
 
 def test_what_needs_no_room_is_served_all_the_same(arm: Arm, limit: Limit) -> None:
@@ -104,21 +104,16 @@ def test_what_needs_no_room_is_served_all_the_same(arm: Arm, limit: Limit) -> No
 
     assert arm.call("GET", "jobs/waiting").status == 200
     assert arm.call("GET", "jobs").status == 200
-    assert arm.call("POST", f"{arm.workspace}/listKeys").status == 200
+    assert arm.call("GET", f"{arm.workspace}/datastores").status == 200
     canceled = arm.call("POST", "jobs/waiting/cancel")
     assert (canceled.status, "InsufficientStorage" in canceled.text) in {(200, False), (202, False), (507, True)}
     assert arm.call("GET", "jobs/waiting").body["properties"]["status"] in {"CancelRequested", "Canceled"}
 
 
-def test_the_sdk_reports_it_at_once(
-    arm: Arm, emulator: Emulator, limit: Limit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sdk_reports_it(emulator: Emulator, limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
     point_clients_at(emulator, monkeypatch)
     client: MLClient = ml_client_of(emulator, credential_of(emulator))
     limit(0)
 
     with pytest.raises(HttpResponseError, match="No space left on device"):
         client.environments.create_or_update(Environment(name="env", version="1", image="ubuntu", description=LONG))
-
-    sent = arm.call("GET", "/_emulator/requests").body
-    assert len([entry for entry in sent if entry["method"] == "PUT" and "/environments/" in entry["path"]]) == 1

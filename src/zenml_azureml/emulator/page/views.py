@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from zenml_azureml.emulator.admin.status import describe
+from zenml_azureml.emulator.admin.status import describe, why_not_saved
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.faults import Faults
 from zenml_azureml.emulator.http.recorder import Recorder
@@ -36,6 +36,7 @@ def overview(context: Context, recorder: Recorder, faults: Faults) -> Json:
     return {
         "now": timestamp(context.clock.now()),
         "address": context.base_url,
+        "notSaved": why_not_saved(context),
         "workspaces": [workspace.name for workspace in workspaces],
         "counts": {"jobs": len(jobs), "requests": len(recorder.requests)},
         "jobs": [summary(workspace, job) for workspace, job in islice(jobs, MOST_JOBS)],

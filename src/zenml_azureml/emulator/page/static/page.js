@@ -4,6 +4,7 @@
 const ROOT = "/_emulator/page";
 const view = document.getElementById("view");
 const state = document.getElementById("state");
+const warning = document.getElementById("warning");
 let shown = "";
 let log = { key: "", text: "", offset: null, follow: true };
 
@@ -286,6 +287,9 @@ async function refresh() {
     const children = await content(wanted, data);
     if (mine !== turn) return;
     show(children.filter((child) => child !== null));
+    const words = data.notSaved ? `The state is not saved at the moment. ${data.notSaved}` : "";
+    if (warning.textContent !== words) warning.textContent = words;
+    warning.hidden = !words;
     state.className = "";
     state.textContent = `Live: ${data.address}`;
   } catch (error) {
