@@ -35,6 +35,9 @@ from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
 from zenml_azureml.emulator.state import Store, WorkspaceName
 
+#: Bytes of a body that a connection reads ahead.
+_READ_BUFFER = 512 * 1024
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -204,6 +207,7 @@ class Emulator:
             access_log=_log,
             access_log_class=FinishRecord,
             shutdown_timeout=1,
+            read_bufsize=_READ_BUFFER,
             # A blob is stored as it is sent. And aiohttp leaves a handler waiting whose body turns out to be broken
             # after its headers. Guess: no other service decodes bodies either.
             auto_decompress=False,
