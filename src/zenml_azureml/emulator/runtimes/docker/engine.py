@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 from docker.errors import APIError, BuildError, DockerException, NotFound
 from docker.models.containers import Container
+from docker.types import Mount
 from docker.utils import parse_repository_tag
 
 import docker
@@ -151,6 +152,30 @@ class DockerEngine:
                 self.remove(container)
             raise refused_container(str(getattr(error, "explanation", None) or error)) from error
         return container
+
+    def give_back(self, image: str, folders: Sequence[Path]) -> None:
+        """Make everything in folders this user's, whichever user of a container has written it.
+
+        Args:
+            image: An image that the engine has, with `chown`.
+            folders: The folders.
+
+        Raises:
+            EngineError: If the engine or the image does not do it.
+        """
+        try:
+            self._client.containers.run(
+                image,
+                ["-R", "-h", f"{os.geteuid()}:{os.getegid()}", *map(str, folders)],
+                entrypoint=["chown"],
+                user="0:0",
+                network_mode="none",
+                mounts=[Mount(str(folder), str(folder), type="bind") for folder in folders],
+                labels={_LABEL: str(self._state), _RUN_LABEL: self._run},
+                remove=True,
+            )
+        except DockerException as error:
+            raise EngineError(str(error)) from error
 
     def output(self, container: Container) -> Iterator[bytes]:
         """Yield the output of a container, from its beginning to its end."""
