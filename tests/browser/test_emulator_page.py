@@ -122,6 +122,24 @@ def test_a_job_is_followed_while_it_runs(running: Running, page: Page) -> None:
     look(page, "job")
 
 
+def test_a_log_is_shown_once_however_many_views_are_made_at_once(running: Running, page: Page) -> None:
+    width = (page.viewport_size or {"width": 0})["width"]
+    name = f"once {width}"
+    running.submit("echo shown once", name)
+    expect(page.get_by_role("row", name=name)).to_contain_text("Completed", timeout=20_000)
+    link = page.get_by_role("link", name=name).get_attribute("href")
+
+    page.evaluate(
+        """link => {
+            location.hash = link;
+            for (let view = 0; view < 5; view++) dispatchEvent(new HashChangeEvent("hashchange"));
+        }""",
+        link,
+    )
+
+    expect(page.locator("pre.log")).to_have_text("shown once")
+
+
 def test_the_link_to_studio_opens_the_job_with_its_error(running: Running, page: Page) -> None:
     width = (page.viewport_size or {"width": 0})["width"]
     studio = running.submit("echo '<b>not bold</b> &amp;'; exit 3", f"failing {width}")

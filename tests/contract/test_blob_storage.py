@@ -97,6 +97,30 @@ def test_blobs_are_written_in_blocks_and_read_in_ranges(container: ContainerClie
     assert (sum(block.size for block in committed), uncommitted) == (len(content), [])
 
 
+def test_a_block_is_compared_with_its_md5_and_has_none_in_the_answer_otherwise(container: ContainerClient) -> None:
+    blob = container.get_blob_client("blocks")
+    digest = hashlib.md5(b"content", usedforsecurity=False).digest()
+
+    assert blob.stage_block("1", b"content")["content_md5"] is None
+    assert bytes(blob.stage_block("2", b"content", validate_content=True)["content_md5"]) == digest
+    with pytest.raises(HttpResponseError, match="Md5Mismatch"):
+        blob.stage_block("3", b"content", headers={"Content-MD5": base64.b64encode(b"x" * 16).decode()})
+
+
+def test_parts_of_blocks_and_of_the_blob_before_make_the_next_one(container: ContainerClient) -> None:
+    blob, parts = container.get_blob_client("blocks"), [os.urandom(size) for size in (1_500_000, 1, 300_000, 2_000_000)]
+    for number, part in enumerate(parts[:3]):
+        blob.stage_block(str(number), part)
+    blob.commit_block_list([BlobBlock(block_id=str(number)) for number in (2, 0, 1)])
+    assert blob.download_blob().readall() == parts[2] + parts[0] + parts[1]
+
+    blob.stage_block("3", parts[3])
+    blob.commit_block_list([BlobBlock(block_id=str(number)) for number in (0, 3, 2)])
+
+    assert blob.download_blob().readall() == parts[0] + parts[3] + parts[2]
+    assert blob.download_blob(offset=1_499_990, length=500_000).readall() == (parts[0] + parts[3])[1_499_990:1_999_990]
+
+
 def test_a_small_blob_has_its_md5(container: ContainerClient) -> None:
     blob = container.upload_blob("small", b"content")
 

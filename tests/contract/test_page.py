@@ -152,14 +152,18 @@ def data_of(arm: Arm, path: str) -> dict[str, Any]:
 
 def test_it_shows_jobs_with_inputs_outputs_and_log_and_no_values_of_variables(arm: Arm) -> None:
     rate = {"rate": {"jobInputType": "literal", "value": "0.1"}}
-    submit(arm, inputs=rate, environmentVariables={"TOKEN": "s3cret", "SIMULATE_LINES": "3"})
+    outputs = {"model": {"jobOutputType": "uri_folder", "assetName": "churn"}}
+    submit(arm, inputs=rate, outputs=outputs, environmentVariables={"TOKEN": "s3cret", "SIMULATE_LINES": "3"})
     end_of(arm, "job")
     workspace = arm.emulator.context.store.workspaces[0].workspace_id
 
     detail = data_of(arm, f"jobs/{workspace}/job")
 
     assert detail["inputs"] == [{"name": "rate", "type": "literal", "value": "0.1", "mode": None, "asset": None}]
-    assert [one["name"] for one in detail["outputs"]] == ["default"]
+    assert [(one["name"], one["value"], one["asset"]) for one in detail["outputs"]] == [
+        ("model", "azureml://datastores/workspaceblobstore/paths/azureml/job/model", "churn:1"),
+        ("default", "azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.job", None),
+    ]
     assert detail["variables"] == ["SIMULATE_LINES", "TOKEN"]
     assert "s3cret" not in str(detail)
     path = f"{PAGE}/jobs/{workspace}/job/log?file=std_log.txt"

@@ -14,8 +14,8 @@ from tests.e2e.environments import SOURCE
 #: Where `tests/docker/install` puts it.
 _PROGRAM = SOURCE / ".venv/azurite/node_modules/.bin/azurite-blob"
 #: Of the storage account that every Azurite has: https://learn.microsoft.com/azure/storage/common/storage-use-azurite
-_ACCOUNT = "devstoreaccount1"
-_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+ACCOUNT = "devstoreaccount1"
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 @contextmanager
@@ -31,8 +31,8 @@ def blob_storage(folder: Path, container: str) -> Iterator[str]:
     # Azurite follows the service's newest API versions some weeks late.
     command += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
     with serving(command, folder / "log", lambda: listens(port)):
-        endpoint = f"http://127.0.0.1:{port}/{_ACCOUNT}"
-        connection = f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={endpoint};"
+        endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+        connection = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
         with BlobServiceClient.from_connection_string(connection) as account:
             account.create_container(container)
         yield connection

@@ -47,15 +47,14 @@ def make_parent_image(client: DockerClient, folder: Path, base: str, name: str, 
 
 
 def _install(client: DockerClient, folder: Path, base: str, name: str) -> None:
-    constraints = folder / "constraints.txt"
-    lines = (SOURCE / "requirements.lock").read_text().splitlines()
-    constraints.write_text("\n".join(line.rstrip("\\ ") for line in lines if line[:1].isalnum()))
+    locked = folder / "constraints.txt"
+    locked.write_text(constraints())
     configuration = folder / "pip.conf"
     configuration.write_text(pip_configuration())
     mounts = [
         Mount(target, str(source), type="bind", read_only=True)
         for target, source in (
-            ("/constraints.txt", constraints),
+            ("/constraints.txt", locked),
             ("/etc/pip.conf", configuration),
             (CERTIFICATES, certificates()),
         )
@@ -70,6 +69,12 @@ def _install(client: DockerClient, folder: Path, base: str, name: str) -> None:
         container.commit(repository=repository, tag=tag)
     finally:
         container.remove(force=True)
+
+
+def constraints() -> str:
+    """The versions of `requirements.lock`."""
+    lines = (SOURCE / "requirements.lock").read_text().splitlines()
+    return "\n".join(line.rstrip("\\ ") for line in lines if line[:1].isalnum())
 
 
 def certificates() -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml import command as command_job
@@ -129,11 +130,51 @@ def test_canceling_a_job_kills_its_container(ml_client: MLClient, plain_image: s
     assert containers(engine) == []
 
 
-def test_what_a_killed_emulator_leaves_behind_is_removed_when_it_starts_again(
+def reaper_of(running: instance.Running) -> psutil.Process:
+    """The process that ends the containers of an emulator that was killed."""
+    children = psutil.Process(running.pid).children()
+    (reaper,) = [child for child in children if "zenml_azureml.emulator.runtimes.docker.reaper" in child.cmdline()]
+    return reaper
+
+
+def test_the_containers_of_a_killed_emulator_end_and_those_of_the_next_one_do_not(
+    running: instance.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
+) -> None:
+    for _ in range(2):
+        submit(ml_client, plain_image, "trap '' TERM; sleep 600")
+    eventually(lambda: len(containers(engine)) == 2)
+    reaper = reaper_of(running)
+    os.kill(running.pid, signal.SIGKILL)
+    eventually(lambda: containers(engine) == [])
+
+    start(running.state)
+    submit(ml_client, plain_image, "sleep 600")
+    eventually(lambda: containers(engine))
+    reaper.wait(timeout=60)  # until then it looks again and again: the engine may still have created one
+
+    (container,) = containers(engine)
+    assert container.status == "running"
+
+
+def test_an_emulator_that_is_stopped_needs_no_reaper(
     running: instance.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
 ) -> None:
     submit(ml_client, plain_image, "sleep 600")
     eventually(lambda: containers(engine))
+    reaper = reaper_of(running)
+
+    emulator("stop", running.state)
+
+    assert containers(engine) == []
+    assert not reaper.is_running()
+
+
+def test_containers_that_are_left_all_the_same_are_removed_when_it_starts_again(
+    running: instance.Running, ml_client: MLClient, plain_image: str, engine: DockerClient
+) -> None:
+    submit(ml_client, plain_image, "sleep 600")
+    eventually(lambda: containers(engine))
+    reaper_of(running).kill()
     os.kill(running.pid, signal.SIGKILL)
     eventually(lambda: daemon.find(running.state) is None)
     assert len(containers(engine)) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from docker.models.containers import Container
 from docker import DockerClient
 from tests.contract.test_advertised import HOST, free_ports
 from tests.contract.waiting import eventually
-from tests.docker import base_image, parent_image
+from tests.docker.made_images import make_base
 from tests.docker.test_emulator import ends, submit
 from tests.e2e.environments import SOURCE
 
@@ -42,15 +41,7 @@ print(client.jobs.get(job.name).status.value)
 @pytest.fixture(scope="module")
 def image(engine: DockerClient, debian: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The image, on a Debian with Python that installs packages from where this machine does."""
-    plain, base, name = (f"zenml-azureml-tests/{name}:1" for name in ("with-python", "with-index", "emulator"))
-    base_image.import_image(engine, debian, plain)
-    folder = tmp_path_factory.mktemp("base")
-    (folder / "pip.conf").write_text(parent_image.pip_configuration())
-    shutil.copy(parent_image.certificates(), folder / "certificates.crt")
-    (folder / "Dockerfile").write_text(
-        f"FROM {plain}\nCOPY pip.conf /etc/pip.conf\nCOPY certificates.crt {parent_image.CERTIFICATES}\n"
-    )
-    engine.images.build(path=str(folder), tag=base)
+    base, name = make_base(engine, debian, tmp_path_factory.mktemp("base")), "zenml-azureml-tests/emulator:1"
     engine.images.build(
         path=str(SOURCE), dockerfile="container/Dockerfile", tag=name, buildargs={"BASE": base}, network_mode="host"
     )

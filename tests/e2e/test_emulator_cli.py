@@ -120,6 +120,7 @@ class TestStartingAndStopping:
             "workspace_name": "emulator",
             "jobs": {},
             "computes": [],
+            "not_saved": None,
         }
 
         stopped = emulator("stop", state)

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path, PurePosixPath
@@ -194,11 +195,15 @@ def stop(state: Path) -> None:
     """Stop the emulator and all its jobs."""
     from zenml_azureml.emulator.local import daemon
 
+    running = daemon.find(state)
+    not_saved = None if running is None else _why_not_saved(running)
     try:
         with working("Stopping the emulator and its jobs"):
             ran = daemon.stop(state)
     except daemon.DaemonError as error:
         raise click.ClickException(str(error)) from error
+    if not_saved:
+        echo(f"Its last changes may be lost, for they were not saved: {not_saved}")
     echo(f"Stopped the emulator of {state}." if ran else f"No emulator runs in {state}.")
 
 
@@ -310,6 +315,16 @@ def _report_ignored(running: Running, wanted: Options) -> None:
         )
 
 
+def _why_not_saved(running: Running) -> str | None:
+    """Return why the state of an emulator is not saved; None if it is, or if the emulator does not answer."""
+    import requests
+
+    with suppress(click.ClickException, requests.RequestException):
+        why: str | None = ask(running, "/_emulator/status", timeout=2).get("not_saved")
+        return why
+    return None
+
+
 def _announce(running: Running) -> None:
     name = running.options.workspace_name
     echo(f"Azure ML emulator: {running.base_url} (workspace `{name}`, process {running.pid})")
@@ -331,6 +346,6 @@ def _show_status(running: Running, uptime: timedelta, held: dict[str, Any]) -> N
         ("Runtime", options.runtime),
         ("Jobs", jobs or "none"),
         ("Computes", "\n".join(computes) or "none"),
-        ("State", str(running.state)),
+        ("State", f"{running.state}\nNOT SAVED: {held['not_saved']}" if held.get("not_saved") else str(running.state)),
     ]
     show_facts(facts)

@@ -79,8 +79,8 @@ def running_in(state: Path) -> Running:
     return running
 
 
-def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Return the answer of the emulator's admin interface to a GET, or to a POST with a body.
+def ask(running: Running, path: str, body: dict[str, Any] | None = None, *, timeout: float = 30) -> Any:
+    """Return the answer of the emulator's admin interface to a GET, or to a POST with a body, within seconds.
 
     Raises:
         click.ClickException: If it refuses the request, e.g. because of an invalid body or another user's key.
@@ -98,7 +98,7 @@ def ask(running: Running, path: str, body: dict[str, Any] | None = None) -> Any:
             json=body,
             headers=keys.admin_headers if keys else {},
             verify=str(running.ca_file),
-            timeout=30,
+            timeout=timeout,
         )
     if answer.status_code in (400, 401, 403):
         raise click.ClickException(answer.json()["error"])

@@ -8,9 +8,8 @@ import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager, closing, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -35,6 +34,9 @@ from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
 from zenml_azureml.emulator.state import Store, WorkspaceName
+
+#: Bytes of a body that a connection reads ahead.
+_READ_BUFFER = 512 * 1024
 
 T = TypeVar("T")
 
@@ -70,6 +72,7 @@ class Emulator:
         connection_limits: Times after which idle connections are closed.
         keep_state: True to begin with the jobs, assets and outputs of the one before, and to save each change; False
             to begin empty, and to leave nothing for the next one.
+        fresh: True to begin empty and then to save each change, with `keep_state`.
 
     Attributes:
         base_url: `https://127.0.0.1:PORT`, or the advertised URL.
@@ -86,7 +89,7 @@ class Emulator:
         AddressError: If `listen` is no IP address, or `advertise` no URL of a host.
         OSError: If the port is taken, or the folder cannot be written.
         StateFolderError: If the folder is not an emulator's, and not empty; if another emulator uses it; or if its
-            state cannot be read.
+            state or its keys cannot be read.
     """
 
     def __init__(
@@ -107,33 +110,26 @@ class Emulator:
         peers: Peers | None = None,
         connection_limits: ConnectionLimits = DEFAULT_LIMITS,
         keep_state: bool = False,
+        fresh: bool = False,
     ) -> None:
-        folder = claim(folder)
-        if not keep_state:
-            restore.start_empty(folder)
         here = reachable_here(listen)
         advertised = None if advertise is None else Advertised.parse(advertise)
         hosts = [*dict.fromkeys(host.strip("[]") for host in (here, *((advertised.host,) if advertised else ())))]
         if proxy_port is not None:
             hosts += certified_hosts(workspace.location for workspace in workspaces)
-        self._certificates = certificates(folder, hosts)
-        self.ca_file = self._certificates.ca_file
-        self.ca_bundle = self._certificates.ca_bundle
+        folder = claim(folder)
+        starts_empty = fresh or not keep_state
         found = identity(folder)
         keys = stored_keys(folder)
-        write_curl_file(folder, keys, self.ca_file)
-        self.tenant_id = found.tenant_id
-        self.client_id = found.client_id
+        self.tenant_id, self.client_id = found.tenant_id, found.client_id
         self.federated_token_file = found.federated_token_file
-        runtime = runtime or ProcessRuntime()
         self._connection_limits = connection_limits
+        runtime = runtime or ProcessRuntime()
         self._peers = peers or Peers(runtime.may_own_socket)
         clock = clock or SystemClock()
         settings = settings or Settings()
         with ExitStack() as opened:
-            kept = restore.Kept(folder) if keep_state else None
-            if kept is not None:
-                opened.callback(kept.close)
+            kept = None if starts_empty else opened.enter_context(closing(restore.Kept(folder)))
             self._socket = opened.enter_context(listen_on(listen, port, prefer=kept.port if kept else 0))
             address = here.strip("[]"), self._socket.getsockname()[1]
             self.local_url = url_of(here, address[1])
@@ -156,6 +152,14 @@ class Emulator:
             self._listen, self._vault_host = listen, advertised.host if advertised else here
             self._hosts = AnsweredHosts(here, advertised, address[1])
             addresses = [url_of(self._vault_host, one.getsockname()[1]) for one in self._vault_sockets]
+            self._certificates = certificates(folder, hosts)
+            self.ca_file = self._certificates.ca_file
+            self.ca_bundle = self._certificates.ca_bundle
+            write_curl_file(folder, keys, self.ca_file)
+            # Last: a start that fails must leave the state of the emulator before as it is.
+            if starts_empty:
+                restore.start_empty(folder)
+                kept = opened.enter_context(closing(restore.Kept(folder))) if keep_state else None
             store = Store(
                 made,
                 vaults=[vault_of(*owner, url) for owner, url in zip(names, addresses, strict=True)],
@@ -204,6 +208,7 @@ class Emulator:
             access_log=_log,
             access_log_class=FinishRecord,
             shutdown_timeout=1,
+            read_bufsize=_READ_BUFFER,
             # A blob is stored as it is sent. And aiohttp leaves a handler waiting whose body turns out to be broken
             # after its headers. Guess: no other service decodes bodies either.
             auto_decompress=False,
@@ -232,12 +237,7 @@ class Emulator:
         ready.result()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

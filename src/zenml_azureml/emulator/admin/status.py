@@ -6,7 +6,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.resources import Compute
 
@@ -21,11 +21,15 @@ def routes() -> list[web.RouteDef]:
 
 
 async def get_status(request: web.Request) -> web.Response:
-    """Answer `{"jobs": {STATE: NUMBER}, "computes": [{"name", "kind", "size", "state"}]}`."""
+    """Answer `{"jobs": {STATE: NUMBER}, "computes": [{"name", "kind", "size", "state"}], "not_saved": WHY}`.
+
+    `not_saved` is null while the state is saved.
+    """
     workspaces = request.app[CONTEXT].store.workspaces
     jobs = Counter(job.status for workspace in workspaces for job in workspace.jobs.values())
     computes = [describe(compute) for workspace in workspaces for compute in workspace.computes.values()]
-    return web.json_response({"jobs": dict(sorted(jobs.items())), "computes": computes})
+    not_saved = why_not_saved(request.app[CONTEXT])
+    return web.json_response({"jobs": dict(sorted(jobs.items())), "computes": computes, "not_saved": not_saved})
 
 
 async def list_jobs(request: web.Request) -> web.Response:
@@ -52,6 +56,15 @@ async def get_job(request: web.Request) -> web.Response:
         if job is not None:
             return web.json_response({"name": job.name, "status": job.status})
     raise web.HTTPNotFound
+
+
+def why_not_saved(context: Context) -> str | None:
+    """Return why the state cannot be saved at the moment; None if it can, or if it is not to last.
+
+    Args:
+        context: The emulator.
+    """
+    return context.journal.failure or None if context.journal is not None else None
 
 
 def describe(compute: Compute) -> dict[str, str]:

@@ -83,8 +83,10 @@ def start(state: Path, options: Options) -> Running:
         The emulator, which serves.
 
     Raises:
-        DaemonError: If it could not be started, with the end of its log; or if the folder is not an emulator's.
+        DaemonError: If it could not be started, with the end of its log; if an option cannot be used; or if the folder
+            is not an emulator's.
     """
+    _check(options)
     state = _claimed(state)
     while True:
         if (running := find(state)) is not None:
@@ -176,8 +178,10 @@ def serve(state: Path, options: Options, *, announce: Callable[[Running], None] 
         announce: Called once it serves.
 
     Raises:
-        DaemonError: If another emulator serves from that folder, the port is taken, or no Docker engine answers.
+        DaemonError: If another emulator serves from that folder, the port is taken, an option cannot be used, or no
+            Docker engine answers.
     """
+    _check(options)
     state = _claimed(state)
     with _file_errors_in_words(state), (state / _LOCK).open("ab") as lock:
         if not _try_lock(lock, fcntl.LOCK_EX):
@@ -230,14 +234,10 @@ def _emulator(state: Path, options: Options) -> Emulator:
     from zenml_azureml.emulator.clock import SystemClock
     from zenml_azureml.emulator.context import Settings
     from zenml_azureml.emulator.local.shell_env import own_variables
-    from zenml_azureml.emulator.persistence.restore import start_empty
 
-    _check(options)
     clock, settings = SystemClock(), Settings()
     workspace = WorkspaceName(options.subscription_id, options.resource_group, options.workspace_name, options.location)
     try:
-        if options.fresh:
-            start_empty(state)
         return Emulator(
             state,
             port=options.port,
@@ -252,6 +252,7 @@ def _emulator(state: Path, options: Options) -> Emulator:
             # The shell that starts it may be using another emulator's proxy, or this one's of yesterday.
             environ=own_variables(os.environ),
             keep_state=True,
+            fresh=options.fresh,
         )
     except StateFolderError as error:
         raise DaemonError(str(error)) from error
@@ -259,6 +260,8 @@ def _emulator(state: Path, options: Options) -> Emulator:
         if error.filename is not None or error.errno not in _PORT_ERRORS:
             raise DaemonError(in_words(error, state)) from error
         ports = f"{options.port} or {options.port + 1}, its proxy's" if options.proxy else f"{options.port}"
+        if options.advertise is not None and options.port:
+            ports = f"{options.port} or {options.port + 2}, its key vault's"
         raise DaemonError(
             f"Cannot listen on port {ports}: {error.strerror}. Another program has it; `--port 0` takes a free one."
         ) from error

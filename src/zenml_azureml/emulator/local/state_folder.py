@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -88,8 +89,28 @@ def is_state_folder(folder: Path) -> bool:
         return False
 
 
-def clear_jobs(folder: Path) -> None:
-    """Delete the files of an emulator's jobs.
+@contextmanager
+def refusing_damage(*files: Path) -> Iterator[None]:
+    """Refuse files of a state folder that are read within a `with`, and that another program has damaged.
+
+    Args:
+        files: The files.
+
+    Raises:
+        StateFolderError: Names them. The contents may be secret, and are not shown.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        names = " and ".join(file.name for file in files)
+        raise StateFolderError(
+            f"The emulator cannot read {names} in {files[0].parent}: damaged. Nothing was changed.\n"
+            "Next steps: restore what is damaged from a copy, or name another folder with `--state`."
+        ) from error
+
+
+def check_folders_of_jobs(folder: Path) -> None:
+    """Refuse to delete the files of jobs if some of them are not an emulator's.
 
     Args:
         folder: A state folder that was claimed.
@@ -97,15 +118,26 @@ def clear_jobs(folder: Path) -> None:
     Raises:
         StateFolderError: If a user has put a folder of that name there since; it stays untouched.
     """
-    paths = [folder / name for name in _OF_JOBS]
-    for path in paths:
+    for path in (folder / name for name in _OF_JOBS):
         if os.path.lexists(path) and not (path.is_dir() and not path.is_symlink() and (path / MARKER).is_file()):
             raise StateFolderError(
                 f"{path} was not made by an emulator, which would delete it. Nothing in it was changed.\n"
                 f"Next steps: move it out of {folder}, which is the state folder of an emulator."
             )
-    for path in paths:
-        shutil.rmtree(path, ignore_errors=True)
+
+
+def clear_jobs(folder: Path) -> None:
+    """Delete the files of an emulator's jobs.
+
+    Args:
+        folder: A state folder that was claimed.
+
+    Raises:
+        StateFolderError: If a user has put a folder of that name there since; nothing is deleted then.
+    """
+    check_folders_of_jobs(folder)
+    for name in _OF_JOBS:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def folder_of_jobs(folder: Path, name: Literal["jobs", "datastores", "mlflow"]) -> Path:

@@ -11,6 +11,7 @@ import certifi
 import trustme
 
 from zenml_azureml.emulator.local.private_files import write_private
+from zenml_azureml.emulator.local.state_folder import refusing_damage
 
 _NAMES = ("127.0.0.1", "localhost", "::1")
 
@@ -36,10 +37,14 @@ def certificates(folder: Path, further_names: Sequence[str] = ()) -> Certificate
     Args:
         folder: Existing folder for the files.
         further_names: Hosts that the server answers for beside its own address; `*.` stands for any subdomain.
+
+    Raises:
+        StateFolderError: If the files of the CA are damaged.
     """
     ca_file, ca_key, ca_bundle = folder / "ca.pem", folder / "ca.key", folder / "ca-bundle.pem"
     if ca_key.exists():
-        ca = trustme.CA.from_pem(ca_file.read_bytes(), ca_key.read_bytes())
+        with refusing_damage(ca_file, ca_key):
+            ca = trustme.CA.from_pem(ca_file.read_bytes(), ca_key.read_bytes())
     else:
         ca = trustme.CA(organization_name="zenml-azureml emulator")
         write_private(ca_file, ca.cert_pem.bytes())

@@ -129,7 +129,7 @@ async def _job(request: web.Request) -> web.StreamResponse:
     found = _find(request)
     if found is None:
         return web.json_response({"error": "There is no such job."}, status=404)
-    return web.json_response(await asyncio.to_thread(detail, *found))
+    return web.json_response(await asyncio.to_thread(detail, request.app[CONTEXT].folder, *found))
 
 
 @_for_sessions

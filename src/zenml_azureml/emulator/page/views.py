@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from zenml_azureml.emulator.admin.status import describe
+from zenml_azureml.emulator.admin.status import describe, why_not_saved
 from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.http.faults import Faults
 from zenml_azureml.emulator.http.recorder import Recorder
 from zenml_azureml.emulator.http.responses import timestamp
 from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.resources import Job
+from zenml_azureml.emulator.services.aml.asset_paths import output_place
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -36,6 +39,7 @@ def overview(context: Context, recorder: Recorder, faults: Faults) -> Json:
     return {
         "now": timestamp(context.clock.now()),
         "address": context.base_url,
+        "notSaved": why_not_saved(context),
         "workspaces": [workspace.name for workspace in workspaces],
         "counts": {"jobs": len(jobs), "requests": len(recorder.requests)},
         "jobs": [summary(workspace, job) for workspace, job in islice(jobs, MOST_JOBS)],
@@ -66,17 +70,19 @@ def summary(workspace: Workspace, job: Job) -> Json:
         "type": properties["jobType"],
         "parent": properties["parentJobName"],
         "status": job.status,
-        "compute": compute_name(properties["computeId"]) or "serverless",
+        "compute": compute_name(properties["computeId"])
+        or ("" if properties["jobType"] == "Pipeline" else "serverless"),
         "created": timestamp(job.created_at),
         "started": job.started_at and timestamp(job.started_at),
         "ended": job.ended_at and timestamp(job.ended_at),
     }
 
 
-def detail(workspace: Workspace, job: Job) -> Json:
+def detail(state_folder: Path, workspace: Workspace, job: Job) -> Json:
     """Return all that is shown of one job.
 
     Args:
+        state_folder: The emulator's state folder.
         workspace: Its workspace.
         job: The job.
     """
@@ -92,7 +98,7 @@ def detail(workspace: Workspace, job: Job) -> Json:
         "error": job.error,
         "tags": properties["tags"],
         "inputs": _data(properties["inputs"], "jobInputType"),
-        "outputs": _data(properties["outputs"], "jobOutputType"),
+        "outputs": _outputs(state_folder, workspace, job),
         "variables": sorted(properties["environmentVariables"] or {}),
         "children": [summary(workspace, one) for one in children],
         "logs": [{"name": name, "size": file.stat().st_size} for name, file in log_files(job)],
@@ -108,6 +114,18 @@ def log_files(job: Job) -> list[tuple[str, Path]]:
     folder = job.log_folder.resolve()
     found = (path for path in folder.rglob("*") if path.is_file() and path.resolve().is_relative_to(folder))
     return sorted((path.relative_to(folder).as_posix(), path) for path in islice(found, _MOST_FILES))
+
+
+def _outputs(state_folder: Path, workspace: Workspace, job: Job) -> list[Json]:
+    """Return the outputs of a job with the places where they are, and the assets that were made of them."""
+    rows = _data(job.properties["outputs"], "jobOutputType")
+    for row in rows:
+        if row["value"] is None:
+            with suppress(AssetPathError):
+                row["value"] = output_place(state_folder, workspace, job, row["name"]).uri
+        if row["asset"] is not None and row["name"] in job.output_assets:
+            row["asset"] = ":".join(job.output_assets[row["name"]][1:])
+    return rows
 
 
 def _data(items: dict[str, Any], kind: str) -> list[Json]:

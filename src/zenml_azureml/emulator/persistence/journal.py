@@ -73,6 +73,7 @@ class Journal:
         self._saved: dict[Key, _Saved] = {}
         self._saved_jobs: dict[Key, bytes] = {}
         self._facts: dict[str, str] = {}
+        self._unsaved = Changes()
         self._is_marked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Handle | None = None
@@ -95,6 +96,12 @@ class Journal:
                 self._saved[key] = _Saved(None, None, _digest(text))
         self._facts = dict(facts)
         self._save()
+
+    @property
+    def unsaved(self) -> frozenset[tuple[Key, str]]:
+        """The changes that could not be saved so far; empty if all are."""
+        gone = [(Key(place, _WORKSPACE), "") for place in self._unsaved.emptied]
+        return frozenset([*gone, *((key, "") for key in self._unsaved.deleted), *self._unsaved.written])
 
     def watch(self, workspace: Workspace) -> None:
         """Note the changes of a workspace's jobs, all of which may differ from what was saved."""
@@ -148,8 +155,10 @@ class Journal:
         changes.emptied = [key.place for key in held if key.kind == _WORKSPACE and key not in self._saved]
         changed = self._compare(held, changes)
         changed_jobs = self._compare_jobs(changes)
+        self._unsaved = changes
         if changes:
             self._database.write(changes)
+        self._unsaved = Changes()
         self._facts = {}
         for key in changes.deleted:
             self._saved.pop(key, None)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zenml_azureml.emulator.local.state_folder import clear_jobs
+from zenml_azureml.emulator.local.state_folder import check_folders_of_jobs, clear_jobs
 from zenml_azureml.emulator.persistence import records
 from zenml_azureml.emulator.persistence.database import VERSIONS, Database, Key, delete_database
 from zenml_azureml.emulator.persistence.interrupted import KILLED, end_interrupted
@@ -27,6 +27,7 @@ def start_empty(folder: Path) -> None:
         StateFolderError: If another emulator has it, or a user has put a folder there.
         OSError: If the system does not let it be deleted.
     """
+    check_folders_of_jobs(folder)  # first: with a folder of a user's, nothing is deleted
     delete_database(folder)
     clear_jobs(folder)
 

@@ -4,6 +4,7 @@
 const ROOT = "/_emulator/page";
 const view = document.getElementById("view");
 const state = document.getElementById("state");
+const warning = document.getElementById("warning");
 let shown = "";
 let log = { key: "", text: "", offset: null, follow: true };
 
@@ -21,7 +22,9 @@ function element(tag, options = {}, ...children) {
 function time(text) {
   if (!text) return "";
   const moment = new Date(text);
-  return element("time", { datetime: text, title: moment.toLocaleString() }, moment.toLocaleTimeString());
+  const isToday = moment.toDateString() === new Date().toDateString();
+  const words = isToday ? moment.toLocaleTimeString() : moment.toLocaleString();
+  return element("time", { datetime: text, title: moment.toLocaleString() }, words);
 }
 
 function seconds(from, to) {
@@ -75,11 +78,11 @@ function jobTable(jobs, now, empty) {
   );
 }
 
-// The nodes of a pipeline follow it.
+// The nodes of a pipeline follow it, in the order in which they ran.
 function grouped(jobs) {
   const names = new Set(jobs.map((job) => job.workspace + job.name));
   const roots = jobs.filter((job) => !job.parent || !names.has(job.workspace + job.parent));
-  const of = (root) => jobs.filter((job) => job.parent === root.name && job.workspace === root.workspace);
+  const of = (root) => jobs.filter((job) => job.parent === root.name && job.workspace === root.workspace).reverse();
   return roots.flatMap((root) => [root, ...of(root)]);
 }
 
@@ -209,7 +212,7 @@ async function jobView(workspace, name, file, now) {
     dataTable(job.outputs, "The job has no outputs."),
     element("h3", {}, "Log"),
     job.logs.length > 1 ? logLinks(job, chosen) : null,
-    chosen ? element("pre", { class: "log", tabindex: "0" }, log.text || " ") : element("p", { class: "empty" }, "The job has no log yet."),
+    chosen ? element("pre", { class: "log", tabindex: "0" }, log.text || " ") : element("p", { class: "empty" }, job.type === "Pipeline" ? "A pipeline has no log: its nodes have." : "The job has no log yet."),
   ];
 }
 
@@ -221,8 +224,15 @@ function logLinks(job, chosen) {
   return element("nav", { "aria-label": "Logs" }, ...links);
 }
 
+// One after the other: two views that are made at once must not both add the same part.
+let reading = Promise.resolve();
+function readLog(path, file) {
+  reading = reading.catch(() => null).then(() => readMore(path, file));
+  return reading;
+}
+
 // Only what is new of a log is asked for.
-async function readLog(path, file) {
+async function readMore(path, file) {
   const key = `${path}/${file.name}`;
   if (log.key !== key || (log.offset !== null && file.size < log.offset)) log = { key, text: "", offset: null, follow: true };
   while (log.offset === null || file.size > log.offset) {
@@ -286,6 +296,9 @@ async function refresh() {
     const children = await content(wanted, data);
     if (mine !== turn) return;
     show(children.filter((child) => child !== null));
+    const words = data.notSaved ? `The state is not saved at the moment. ${data.notSaved}` : "";
+    if (warning.textContent !== words) warning.textContent = words;
+    warning.hidden = !words;
     state.className = "";
     state.textContent = `Live: ${data.address}`;
   } catch (error) {

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 from docker.errors import APIError, BuildError, DockerException, NotFound
 from docker.models.containers import Container
+from docker.types import Mount
 from docker.utils import parse_repository_tag
 
 import docker
@@ -26,10 +28,13 @@ from zenml_azureml.emulator.runtimes.docker.errors import (
     refused_container,
 )
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
+from zenml_azureml.emulator.runtimes.docker.reaper import Reaper
 
 #: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
 _LABEL = "zenml-azureml.emulator"
 _JOB_LABEL = "zenml-azureml.job"
+#: Label with the run of the emulator that started a container: its reaper must not remove those of the next run.
+_RUN_LABEL = "zenml-azureml.emulator-run"
 
 _ADDRESS = "DOCKER_HOST"
 
@@ -50,6 +55,7 @@ class DockerEngine:
 
     def __init__(self, state: Path, address: str | None = None) -> None:
         self._state = state
+        self._run = uuid.uuid4().hex
         self._address = os.environ.get(_ADDRESS, "") if address is None else address
         try:
             self._client = docker.from_env(environment={**os.environ, _ADDRESS: self._address})
@@ -58,6 +64,10 @@ class DockerEngine:
             raise EngineError(
                 f"No Docker engine answers: {error}. Start one, or set DOCKER_HOST to its address."
             ) from error
+
+    def reaper(self) -> Reaper:
+        """Start the process that removes the containers of this object if this process is killed."""
+        return Reaper(self._state, self._address, self._run)
 
     def mark(self) -> None:
         """Note in the state folder that containers may be here from now on."""
@@ -132,7 +142,7 @@ class DockerEngine:
         Raises:
             FailedError: If the engine refuses it.
         """
-        labels = {_LABEL: str(self._state), _JOB_LABEL: job_name}
+        labels = {_LABEL: str(self._state), _JOB_LABEL: job_name, _RUN_LABEL: self._run}
         container: Container | None = None
         try:
             container = self._client.containers.create(image, labels=labels, **options)
@@ -142,6 +152,30 @@ class DockerEngine:
                 self.remove(container)
             raise refused_container(str(getattr(error, "explanation", None) or error)) from error
         return container
+
+    def give_back(self, image: str, folders: Sequence[Path]) -> None:
+        """Make everything in folders this user's, whichever user of a container has written it.
+
+        Args:
+            image: An image that the engine has, with `chown`.
+            folders: The folders.
+
+        Raises:
+            EngineError: If the engine or the image does not do it.
+        """
+        try:
+            self._client.containers.run(
+                image,
+                ["-R", "-h", f"{os.geteuid()}:{os.getegid()}", *map(str, folders)],
+                entrypoint=["chown"],
+                user="0:0",
+                network_mode="none",
+                mounts=[Mount(str(folder), str(folder), type="bind") for folder in folders],
+                labels={_LABEL: str(self._state), _RUN_LABEL: self._run},
+                remove=True,
+            )
+        except DockerException as error:
+            raise EngineError(str(error)) from error
 
     def output(self, container: Container) -> Iterator[bytes]:
         """Yield the output of a container, from its beginning to its end."""
@@ -174,10 +208,26 @@ class DockerEngine:
 
     def remove_all(self) -> None:
         """Remove every container of this emulator, those too that a killed one has left behind."""
-        of_this = {"label": f"{_LABEL}={self._state}"}
-        for container in self._client.containers.list(all=True, sparse=True, filters=of_this):
-            self.remove(container)
+        self._remove_labelled(_LABEL, str(self._state))
         (self._state / ENGINE_MARK).unlink(missing_ok=True)
+
+    def remove_run(self, run: str) -> None:
+        """Remove every container of one run of this emulator.
+
+        Args:
+            run: Label of the run.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+        try:
+            self._remove_labelled(_RUN_LABEL, run)
+        except DockerException as error:
+            raise EngineError(str(error)) from error
+
+    def _remove_labelled(self, label: str, value: str) -> None:
+        for container in self._client.containers.list(all=True, sparse=True, filters={"label": f"{label}={value}"}):
+            self.remove(container)
 
 
 def memory_limit(memory_gb: float | None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import uuid
@@ -19,14 +20,18 @@ from zenml_azureml.emulator.jobs import layout
 from zenml_azureml.emulator.jobs.exits import FailedError
 from zenml_azureml.emulator.jobs.processes import JobProcess, Rendezvous, variables_of
 from zenml_azureml.emulator.local.state_folder import claim
-from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch, NodeShell
+from zenml_azureml.emulator.runtimes.base import EngineError, JobEnd, JobLaunch, NodeShell
 from zenml_azureml.emulator.runtimes.docker.arguments import container_options
 from zenml_azureml.emulator.runtimes.docker.engine import DockerEngine, memory_limit
+from zenml_azureml.emulator.runtimes.docker.owners import has_others, open_to_all, writable_folders
+from zenml_azureml.emulator.runtimes.docker.reaper import Reaper
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 from zenml_azureml.emulator.runtimes.ports import Ports
 
 #: Containers that can run at once: each has a thread that follows its output.
 _MOST_CONTAINERS = 512
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -58,6 +63,7 @@ class DockerRuntime:
         # Two, so that followers that wait for their containers never keep these from being ended.
         self._calls = ThreadPoolExecutor(16, "docker-call")
         self._followers = ThreadPoolExecutor(_MOST_CONTAINERS, "docker-follower")
+        self._reaper: Reaper | None = None
         self._starting: set[asyncio.Task[_DockerJob]] = set()
         self._running: set[_DockerJob] = set()
 
@@ -77,6 +83,9 @@ class DockerRuntime:
         """End every job, those too that are just being started."""
         await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(job.terminate() for job in tuple(self._running)))
+        if self._reaper is not None:
+            await self.call(self._reaper.dismiss)
+            self._reaper = None
 
     def may_own_socket(self, inode: int) -> bool:
         """True: an image chooses its user, whose processes only root could look up. The credential alone decides."""
@@ -94,6 +103,8 @@ class DockerRuntime:
                 "The job's environment names no image and has no build context here, and this emulator builds no image "
                 "from a conda file.",
             )
+        self._reaper = self._reaper or self._engine.reaper()
+        await asyncio.to_thread(open_to_all, launch)
         nodes: list[_Node] = []
         # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other
         # in theirs; in a network of Docker's own they do not.
@@ -110,7 +121,7 @@ class DockerRuntime:
             for node in nodes:
                 await self.call(self._engine.remove, node.container)
             raise
-        job = _DockerJob(self, launch, nodes)
+        job = _DockerJob(self, launch, image, nodes)
         self._running.add(job)
         job.ended.add_done_callback(lambda _task: self._running.discard(job))
         return job
@@ -135,6 +146,16 @@ class DockerRuntime:
         """Remove a container."""
         await self.call(self._engine.remove, node.container)
 
+    async def take_back(self, launch: JobLaunch, image: str) -> None:
+        """Make the files that the containers of a job have written this user's, who reads and deletes them."""
+        folders = writable_folders(launch)
+        if not await asyncio.to_thread(has_others, folders, os.geteuid()):
+            return
+        try:
+            await self.call(self._engine.give_back, image, folders)
+        except EngineError as error:
+            _log.warning("Files of job %s belong to a user of its container: %s", launch.name, error)
+
     def _follow(self, node: _Node) -> int:
         with node.log_file.open("ab", buffering=0) as log:
             for chunk in self._engine.output(node.container):
@@ -151,9 +172,10 @@ class _Node:
 class _DockerJob:
     """A job's containers. The first that fails ends the others."""
 
-    def __init__(self, runtime: DockerRuntime, launch: JobLaunch, nodes: list[_Node]) -> None:
+    def __init__(self, runtime: DockerRuntime, launch: JobLaunch, image: str, nodes: list[_Node]) -> None:
         self._runtime = runtime
         self._launch = launch
+        self._image = image
         self._nodes = nodes
         self.ended = asyncio.get_running_loop().create_task(self._run())
 
@@ -192,6 +214,7 @@ class _DockerJob:
             if end.succeeded and not found.succeeded:
                 end = found
                 await self._stop()
+        await self._runtime.take_back(self._launch, self._image)
         return end
 
     async def _end_of(self, node: _Node) -> JobEnd:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from zenml_azureml.emulator.local.private_files import write_private
+from zenml_azureml.emulator.local.state_folder import refusing_damage
 from zenml_azureml.emulator.services.entra.machine_identities import MachineIdentity
 
 #: Audience of the assertions that stand in for a secret, as Microsoft Entra demands it.
@@ -205,6 +206,9 @@ def identity(folder: Path) -> Identity:
 
     Args:
         folder: Existing folder for it.
+
+    Raises:
+        StateFolderError: If its files are damaged.
     """
     key_file, names_file = folder / "token.key", folder / _NAMES_FILE
     if not names_file.exists():
@@ -213,10 +217,12 @@ def identity(folder: Path) -> Identity:
         write_private(key_file, _as_pem(key))
         _write_names(folder, {**made, "client_secret": secrets.token_urlsafe(30)})
     else:
-        key = _stored_key(key_file)
+        with refusing_damage(key_file):
+            key = _stored_key(key_file)
     token_file = folder / "federated-token"
-    names = {"expired_secrets": [], **stored_names(folder)}
-    found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
+    with refusing_damage(names_file):
+        names = {"expired_secrets": [], **stored_names(folder)}
+        found = Identity(**names, federated_token_file=token_file, _folder=folder, _key=key)
     now = datetime.now(timezone.utc)
     # Without an end: nothing here would renew the file of an emulator that runs for days.
     assertion = {"iss": found.issuer(), "aud": EXCHANGE_AUDIENCE, "sub": found.client_id, "iat": now}

@@ -18,6 +18,8 @@ from zenml_azureml.emulator.services.storage.targets import Target, check_condit
 
 #: Bytes of a blob that are in memory at a time.
 _MOST_AT_ONCE = 4 * 1024**2
+#: Bytes that are encrypted at a time: TLS has buffers of its own for a part, and large ones are slow.
+_MOST_IN_A_PART = 256 * 1024
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{0,18})")
 #: Source: "List Blobs": 5,000 on one page.
 _MOST_ON_A_PAGE = 5_000
@@ -52,13 +54,14 @@ async def get_blob(request: web.Request, target: Target) -> web.StreamResponse:
         return web.Response(status=status, headers={**headers, "Content-Length": str(size)})
     with blob.file.open("rb") as content:
         content.seek(first)
-        if size <= _MOST_AT_ONCE:
+        if size <= _MOST_IN_A_PART:
             return web.Response(status=status, headers=headers, body=content.read(size))
         answer = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(size)})
         await answer.prepare(request)
-        while size > 0 and (part := await asyncio.to_thread(content.read, min(size, _MOST_AT_ONCE))):
-            size -= len(part)
-            await answer.write(part)
+        while size > 0 and (read := await asyncio.to_thread(content.read, min(size, _MOST_AT_ONCE))):
+            size -= len(read)
+            for begin in range(0, len(read), _MOST_IN_A_PART):
+                await answer.write(memoryview(read)[begin : begin + _MOST_IN_A_PART])
     return answer
 
 

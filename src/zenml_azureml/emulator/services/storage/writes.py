@@ -24,7 +24,6 @@ from zenml_azureml.emulator.services.storage.files import Blob
 from zenml_azureml.emulator.services.storage.properties import BlobProperties, drop_properties, write_properties
 from zenml_azureml.emulator.services.storage.targets import Target
 
-_CHUNK = 1024**2
 #: Bytes of a list of blocks, which has at most 50,000 of them.
 _LONGEST_LIST = 16 * 1024**2
 _METADATA = "x-ms-meta-"
@@ -68,12 +67,15 @@ async def put_block(request: web.Request, target: Target) -> web.StreamResponse:
     target.files.file(target.container, target.name)  # its name must be one
     folder.mkdir(parents=True, exist_ok=True)
     partial = target.files.uploads() / uuid.uuid4().hex
+    # Source: "Put Block": the answer has the MD5 of the block only if the request has it.
+    has_digest = "Content-MD5" in request.headers
     try:
-        digest = await _receive(request, partial)
+        digest = await _receive(request, partial, has_digest=has_digest)
         partial.replace(block)
     finally:
         partial.unlink(missing_ok=True)
-    return web.Response(status=201, headers={**blob_headers(request), "Content-MD5": digest})
+    own = {"Content-MD5": digest} if has_digest else {}
+    return web.Response(status=201, headers={**blob_headers(request), **own})
 
 
 async def put_block_list(request: web.Request, target: Target) -> web.StreamResponse:
@@ -85,7 +87,7 @@ async def put_block_list(request: web.Request, target: Target) -> web.StreamResp
     partial = target.files.uploads() / uuid.uuid4().hex
 
     def commit() -> None:
-        with partial.open("wb") as content:
+        with partial.open("wb", buffering=0) as content:
             properties.blocks = commit_blocks(wanted, staged, existing, content)
 
     try:
@@ -173,11 +175,11 @@ async def _copy(request: web.Request, target: Target) -> web.StreamResponse:
     return _created(request, blob, status=201 if "x-ms-blob-type" in request.headers else 202, headers=own)
 
 
-async def _receive(request: web.Request, path: Path) -> str:
+async def _receive(request: web.Request, path: Path, *, has_digest: bool = True) -> str:
     """Write the body of a request to a file.
 
     Returns:
-        Its MD5.
+        Its MD5; empty if it is not wanted, for it costs more than the rest.
 
     Raises:
         BlobError: 400, if its MD5 is not the one that the client gives.
@@ -186,7 +188,10 @@ async def _receive(request: web.Request, path: Path) -> str:
     with path.open("wb") as content:
         async for chunk in _chunks(request):
             content.write(chunk)
-            digest.update(chunk)
+            if has_digest:
+                digest.update(chunk)
+    if not has_digest:
+        return ""
     found = base64.b64encode(digest.digest()).decode()
     if request.headers.get("Content-MD5", found) != found:
         raise BlobError(
@@ -201,7 +206,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     """Yield the body of a request, of any length, also if a middleware has read it."""
     if request.content.at_eof():
         yield await request.read()
-    async for chunk in request.content.iter_chunked(_CHUNK):
+    async for chunk in request.content.iter_any():
         yield chunk
 
 
