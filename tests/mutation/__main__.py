@@ -83,7 +83,18 @@ def _options() -> argparse.Namespace:
 def _record(folder: Path, tests: Sequence[str], workers: int) -> None:
     """Run the tests once, and keep which lines each of them executes, and how long it takes."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-p", "tests.mutation.record"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(workers),
+        "--dist",
+        "worksteal",
+        "-p",
+        "tests.mutation.record",
+    ]
     command += [f"--junit-xml={folder / 'durations.xml'}", "-m", "not long", *tests]
     subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, FOLDER: str(folder)})
 

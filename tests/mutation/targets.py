@@ -130,8 +130,9 @@ TARGETS = (
 )
 
 #: Tests that execute them. Those of the documents, of containers and of whole demos are too slow for what they add.
-TESTS = ("tests/unit", "tests/azure", "tests/cli", "tests/e2e")
+TESTS = ("tests/unit", "tests/azure", "tests/cli", "tests/contract/test_secrets_in_job.py", "tests/e2e")
 
+_SECRETS = ("tests/unit/in_job/test_in_job.py", "tests/contract/test_secrets_in_job.py")
 _WATCHER = ("tests/unit/in_job/test_watcher.py", "tests/unit/in_job/test_watched_step.py")
 
 #: Tests that run modules in a Python of their own, where no line is noted: they count for all lines of those modules.
@@ -140,13 +141,9 @@ IN_PROCESSES = {
     "lifecycle/supervisor.py": ("tests/unit/lifecycle/test_supervisor_at_exit.py",),
     "contract/hold.py": ("tests/unit/in_job/test_hold.py",),
     "contract/variables.py": ("tests/unit/in_job/test_in_job.py",),
-    "contract/secret_chunks.py": ("tests/unit/in_job/test_in_job.py",),
-    "in_job/__main__.py": (
-        "tests/unit/in_job/test_in_job.py",
-        "tests/unit/in_job/test_rank_configuration.py",
-        *_WATCHER,
-    ),
-    "in_job/fetch_secrets.py": ("tests/unit/in_job/test_in_job.py",),
+    "contract/secret_chunks.py": _SECRETS,
+    "in_job/__main__.py": (*_SECRETS, "tests/unit/in_job/test_rank_configuration.py", *_WATCHER),
+    "in_job/fetch_secrets.py": _SECRETS,
     "in_job/hold.py": ("tests/unit/in_job/test_hold.py", "tests/unit/in_job/test_rerun.py"),
     "in_job/watcher/loop.py": _WATCHER,
     "in_job/watcher/node.py": _WATCHER,
