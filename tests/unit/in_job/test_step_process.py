@@ -61,10 +61,10 @@ def test_a_process_that_has_ended_does_not_live_even_if_its_parent_has_not_notic
 
     finish(shell)
 
-    assert process.wait(60)
+    assert process.wait(20)
     assert not process.lives()
     assert Path(f"/proc/{shell.pid}").exists()  # a zombie
-    shell.wait()
+    shell.wait(timeout=20)
     assert not process.lives()
     assert process_with(shell.pid) is None
 
@@ -77,10 +77,10 @@ def test_another_process_with_its_number_is_left_alone(start: Start) -> None:
     earlier.send(signal.SIGKILL)
 
     assert not earlier.lives()
-    assert earlier.wait()
+    assert earlier.wait(20)
     assert process.lives()
     process.send(signal.SIGKILL)
-    assert shell.wait() == -signal.SIGKILL
+    assert shell.wait(timeout=20) == -signal.SIGKILL
 
 
 def test_a_signal_to_a_process_that_has_just_ended_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_a_wait_ends_with_the_process_or_after_its_time_and_keeps_no_descriptor(
 
     assert not process.wait(0.05)
     finish(shell)
-    assert process.wait()
+    assert process.wait(20)
     assert process.wait(0)
 
     assert len(opened) == (3 if has_descriptors else 0)
@@ -136,7 +136,7 @@ def test_a_wait_sleeps_until_the_process_ends_and_does_not_look_meanwhile(
     def passes(reading: list[int], _writing: list[int], _failing: list[int], seconds: float) -> None:
         slept.append((len(reading), seconds))
         finish(shell)
-        shell.wait()
+        shell.wait(timeout=20)
 
     monkeypatch.setattr(select, "select", passes)
     assert process.wait()
