@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -142,6 +143,33 @@ def test_a_wait_sleeps_until_the_process_ends_and_does_not_look_meanwhile(
     assert process.wait()
 
     assert slept == [(1, 60)]
+
+
+@pytest.mark.parametrize(("seconds", "pauses"), [(None, 0.25), (100, 0.25), (0.1, 0.1)])
+def test_without_descriptors_it_looks_at_the_process_four_times_a_second(
+    seconds: float | None, pauses: float, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_pid: int) -> int:
+        raise OSError(38, "Function not implemented")
+
+    shell = start("echo; read line")
+    process, slept, now = found(shell), list[float](), [0.0]
+
+    def sleep(pause: float) -> None:
+        slept.append(pause)
+        now[0] += pause
+        if len(slept) == 3:
+            os.kill(shell.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    is_over = process.wait(seconds)
+    monkeypatch.undo()
+
+    assert is_over is (seconds != 0.1)
+    assert slept == [pauses] * (1 if seconds == 0.1 else 3)
 
 
 def test_it_handles_the_signals_that_it_has_handlers_for(start: Start) -> None:
