@@ -92,6 +92,13 @@ def test_a_wait_ends_with_the_failure_and_keeps_the_job_its_secret_and_its_compu
     assert world.step.guard is Guard.NONE
 
 
+def test_a_poll_of_a_held_job_whose_log_is_still_read_finds_it_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Held(monkeypatch)
+
+    assert world.controller.status(world.step) is ExecutionStatus.RUNNING
+    assert world.step.is_held
+
+
 @pytest.mark.parametrize(("minutes", "report"), [(-1, BY_CODE), (30, BY_OPERATOR), (30, None)])
 def test_a_job_that_is_not_held_is_waited_for(minutes: float, report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = Held(monkeypatch, minutes, report=report)
