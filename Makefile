@@ -96,9 +96,9 @@ chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVE
 chaos-sample: setup ## Run each 40th of the simulated schedules of `make chaos`, and all mutants of the operator
 	$(RUN) -m tests.chaos --seed 3 --stride 40 --real 0 --server 0
 
-mutants: setup ## Change lines that decide about a step's life; tests have to notice (SEEDS=, NUMBER=, WORKERS=, RECORDED=, RESULTS=)
+mutants: setup ## Change lines that decide about a step's life; tests have to notice (SEEDS=, NUMBER=, TESTS=, WORKERS=, RECORDED=, RESULTS=)
 	$(RUN) -m tests.mutation $(if $(SEEDS),--seeds $(SEEDS)) $(if $(NUMBER),--number $(NUMBER)) \
-		$(if $(WORKERS),--workers $(WORKERS)) $(if $(RECORDED),--recorded $(RECORDED)) \
+		$(if $(TESTS),--tests $(TESTS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(RECORDED),--recorded $(RECORDED)) \
 		$(if $(RESULTS),--results $(RESULTS))
 
 versions: .venv-tools/.installed ## Run the tests with ZenML 0.96 to 0.98, those of causes on Python 3.10, 3.12 to 3.14 (ONLY="0.97, before", TESTS=tests/unit)

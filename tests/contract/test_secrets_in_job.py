@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from typing import Any
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -158,6 +160,42 @@ def test_what_does_not_pass_ends_the_job(path: str, doing: str, machine: Machine
     assert sum(machine.slept) == 61
 
 
+def test_each_retry_is_in_the_log_before_the_pause(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.fail("^/secrets/", times=2, status=503, body={"error": {"code": "Busy", "message": "Come again."}})
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output))
+    seen: list[str] = []
+
+    prepare(dict(machine.environment), lambda _seconds: seen.append(output.getvalue().decode().splitlines()[-1]))
+
+    failure = f"Reading the step's secrets failed ({machine.environment[VAULT_SECRET]}): 503 (Busy) Come again."
+    assert seen == [f"zenml-azureml: {failure} Retrying in {pause} s." for pause in (1, 2)]
+
+
+def test_what_cannot_be_reached_is_named_with_the_reason(machine: Machine) -> None:
+    machine.environment["MSI_ENDPOINT"] = "http://127.0.0.1:1/msi"
+
+    with pytest.raises(BootstrapError, match=r"failed \(http://127\.0\.0\.1:1/msi\): .*Connection refused\.$"):
+        machine.prepare()
+
+
+@pytest.mark.parametrize("answer", [{"token_type": "Bearer"}, {"access_token": ""}])
+def test_an_answer_without_a_token_ends_the_job(answer: dict[str, str], machine: Machine) -> None:
+    machine.fail("^/msi/token", status=200, body=answer)
+
+    with pytest.raises(BootstrapError, match="Signing in with the job's managed identity failed: the answer has no"):
+        machine.prepare()
+
+
+def test_half_of_an_identity_endpoint_is_none(machine: Machine) -> None:
+    machine.environment["IDENTITY_ENDPOINT"] = "http://127.0.0.1:1/identity"
+    assert machine.prepare()["TOKEN"] == "hush-hush"
+    machine.environment["MSI_SECRET"] = ""
+
+    with pytest.raises(BootstrapError, match="this job has no managed identity to read them with"):
+        machine.prepare()
+
+
 def test_who_may_not_read_is_told_the_role(arm: Arm) -> None:
     machine = Machine(arm)
 
@@ -211,6 +249,27 @@ def test_a_redirect_does_not_take_the_token_along(machine: Machine, emulator: Em
         machine.prepare()
 
     assert [path for path in seen if "elsewhere" in path] == []
+
+
+def test_the_certificates_of_pythons_packages_count(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = machine.environment.pop("REQUESTS_CA_BUNDLE")
+    monkeypatch.setattr(certifi, "where", lambda: bundle)
+
+    assert machine.prepare()["TOKEN"] == "hush-hush"
+
+
+@pytest.mark.parametrize(
+    ("number", "parts"), [("3", ["job-part2", "job-part3"]), ("1", []), ("0", []), ("", []), ("-2", []), ("²", [])]
+)
+def test_the_tag_of_the_first_part_says_how_many_there_are(number: str, parts: list[str]) -> None:
+    assert further_parts("job", {PARTS_TAG: number}) == parts
+    assert further_parts("job", {}) == []
+
+
+def test_no_tag_makes_a_job_ask_for_a_million_parts() -> None:
+    assert len(further_parts("job", {PARTS_TAG: "1000"})) == 999
+    with pytest.raises(ValueError, match="at most 1000 parts, and its tag says 1001"):
+        further_parts("job", {PARTS_TAG: "1001"})
 
 
 @given(st.dictionaries(st.text(), st.text()), st.integers(0, 3))

@@ -55,7 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         recorded = Path(options.recorded or Path(folder) / "recorded")
         if not recorded.exists():
-            _record(recorded, options.workers)
+            _record(recorded, options.tests, options.workers)
         executed, durations = lines_of_tests(recorded), _durations(recorded)
         every = [(module, each) for module in TARGETS for each in mutations((PACKAGE / module).read_text())]
         drawn = [
@@ -75,15 +75,27 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--number", type=int, default=60, help="how many of each seed")
     parser.add_argument("--workers", type=int, default=2, help="how many at once")
     parser.add_argument("--results", help="file that keeps each result; those in it are not tried again")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders or files of the tests that are recorded")
     parser.add_argument("--recorded", help="folder with the lines that tests execute; recorded if it is not there")
     return parser.parse_args()
 
 
-def _record(folder: Path, workers: int) -> None:
+def _record(folder: Path, tests: Sequence[str], workers: int) -> None:
     """Run the tests once, and keep which lines each of them executes, and how long it takes."""
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-p", "tests.mutation.record"]
-    command += [f"--junit-xml={folder / 'durations.xml'}", "-m", "not long", *TESTS]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(workers),
+        "--dist",
+        "worksteal",
+        "-p",
+        "tests.mutation.record",
+    ]
+    command += [f"--junit-xml={folder / 'durations.xml'}", "-m", "not long", *tests]
     subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, FOLDER: str(folder)})
 
 

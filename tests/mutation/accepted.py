@@ -7,6 +7,12 @@ ACCEPTED: dict[str, str] = {
     "azure/jobs/watch.py: __init__: removes `self._try_again_at = 0.0`": (
         "`may_try` reads it only after `add` has set it, since it asks for the number of failures first."
     ),
+    "in_job/watcher/zenml_server.py: _answer: removes `error.close()`": (
+        "The connection is also closed when the error is collected, which is when the function raises another one."
+    ),
+    "lifecycle/uncaught_errors.py: hook: turns `True` round": (
+        "Python writes standard error line by line, so flushing it changes nothing."
+    ),
     "lifecycle/earlier_jobs.py: _unseen: returns None for `[]`": (
         "Its only caller asks whether there are any, and None has none either."
     ),

@@ -19,14 +19,14 @@ def start(test: str, folder: str) -> coverage.Coverage:
     """Start to note the lines that this process executes.
 
     Args:
-        test: What they are executed for.
+        test: The test that they are executed for; empty if `switch_context` will name it.
         folder: For the file.
     """
     measured = coverage.Coverage(
         data_file=str(Path(folder) / "lines"),
         data_suffix=True,
         include=[str(PACKAGE / target) for target in TARGETS],
-        context=test,
+        context=test or None,
         config_file=False,
         messages=False,
     )

@@ -19,17 +19,29 @@ from tests.e2e import warm
 from tests.mutation.lines import FOLDER, TEST, start
 from tests.mutation.targets import PACKAGE
 
+_MEASURED = pytest.StashKey[coverage.Coverage]()
+
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Note the lines of one test, of its fixtures, and of the warm processes that it starts."""
-    os.environ[TEST] = item.nodeid
-    measured = start(item.nodeid, os.environ[FOLDER])
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Note the lines of this process while tests run: one measurement for all, since to begin one takes its time."""
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
+        return (yield)  # the tests run in other processes
+    measured = start("", os.environ[FOLDER])
+    session.config.stash[_MEASURED] = measured
     try:
         return (yield)
     finally:
         measured.stop()
         measured.save()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note for which test lines are executed: those of its fixtures too, and of the warm processes that it starts."""
+    os.environ[TEST] = item.nodeid
+    item.config.stash[_MEASURED].switch_context(item.nodeid)
+    return (yield)
 
 
 def pytest_configure() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from zenml_azureml import AzureMLSettingsError, AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.submitter import build_command_job
 from zenml_azureml.lifecycle.lineage import inputs_as_metadata
+from zenml_azureml.lifecycle.step_data import StepData
 from zenml_azureml.settings.data import cache_text
 from zenml_azureml.settings.merge import merge
 from zenml_azureml.settings.plan import resolve
@@ -209,3 +212,16 @@ def test_the_text_for_the_cache_changes_with_the_data_and_not_with_a_signature()
         text(inputs={"a": "azureml:images:1"}, outputs={"m": {"register_as": "x"}}),
     ]
     assert len(set(different)) == len(different)
+
+
+def test_the_assets_of_the_run_that_was_used_last_are_kept() -> None:
+    data, runs = StepData(uuid4()), [uuid4() for _ in range(65)]
+    workspace: Any = SimpleNamespace(address=SimpleNamespace(path="/workspaces/w"))
+    first = data._of_run(runs[0], workspace)
+    for run in runs[1:64]:
+        data._of_run(run, workspace)
+
+    assert data._of_run(runs[0], workspace) is first
+    data._of_run(runs[64], workspace)
+
+    assert [run for run, _ in data._found] == [*runs[2:64], runs[0], runs[64]]

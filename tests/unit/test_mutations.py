@@ -9,6 +9,7 @@ import pytest
 
 from tests.mutation.__main__ import _file_of, _tests
 from tests.mutation.mutate import mutations
+from tests.mutation.targets import IN_PROCESSES, LEFT_OUT, PACKAGE, ROOT, TARGETS, WHOLE
 
 SOURCE = dedent(
     '''
@@ -74,3 +75,20 @@ def test_the_tests_of_a_module_in_processes_of_their_own_meet_each_of_its_mutant
 
     assert _tests(module, executed, mutation, durations) == (("tests/unit/test_a.py::test_line", quick), 3.0)
     assert _tests("lifecycle/other.py", executed, mutation, durations) == (("tests/unit/test_a.py::test_line",), 1.0)
+
+
+@pytest.mark.parametrize("folder", WHOLE)
+def test_every_module_with_logic_is_mutated_or_left_out_for_a_reason(folder: str) -> None:
+    paths = sorted((PACKAGE / folder).rglob("*.py"))
+    with_logic = {str(path.relative_to(PACKAGE)) for path in paths if any(mutations(path.read_text()))}
+    assert with_logic  # the folder exists
+
+    assert with_logic - set(TARGETS) == {module for module in LEFT_OUT if module.startswith(f"{folder}/")}
+
+
+def test_the_lists_of_mutated_modules_name_files_and_each_once() -> None:
+    named = [*TARGETS, *LEFT_OUT, *IN_PROCESSES]
+    assert [module for module in named if not (PACKAGE / module).is_file()] == []
+    assert len({*TARGETS, *LEFT_OUT}) == len(TARGETS) + len(LEFT_OUT)
+    assert set(IN_PROCESSES) <= set(TARGETS)
+    assert [test for tests in IN_PROCESSES.values() for test in tests if not (ROOT / test).is_file()] == []

@@ -13,7 +13,14 @@ from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.outcome import account_without_server, job_failure, overdue, publish, reason_of_failure
+from zenml_azureml.lifecycle.outcome import (
+    account_without_server,
+    job_failure,
+    overdue,
+    publish,
+    reason_of_failure,
+    status_of,
+)
 from zenml_azureml.run_store import step_runs
 
 KILLED = (
@@ -77,7 +84,7 @@ def test_a_cancel_from_here_adds_nothing_to_what_the_step_has_reported(
     assert added == ([] if because else [str(error)])
 
 
-BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+BEGAN, LIMIT = datetime(2026, 1, 1, tzinfo=timezone.utc), timedelta(minutes=5)
 STEP_RUN = cast("Any", SimpleNamespace(id=uuid4(), name="train", config=SimpleNamespace(command=None)))
 
 
@@ -85,6 +92,38 @@ def job_with(status: str, details: RunDetails | None = None, error: AzureMLError
     job = JobHandle("job", status=status, details=details)
     job.settle(error)
     return job
+
+
+@pytest.mark.parametrize(
+    ("status", "settled", "unsettled"),
+    [
+        ("", "initializing", "initializing"),
+        ("Queued", "provisioning", "provisioning"),
+        ("Preparing", "provisioning", "provisioning"),
+        ("Running", "running", "running"),
+        ("Completed", "completed", "running"),
+        ("Failed", "failed", "running"),
+        ("Canceled", "stopped", "running"),
+    ],
+)
+def test_an_end_is_that_of_the_step_when_the_log_has_been_read(status: str, settled: str, unsettled: str) -> None:
+    held = JobHandle("job", status=status, held_until=BEGAN)
+    assert status_of(JobHandle("job", status=status)).value == unsettled
+    assert status_of(job_with(status)).value == settled
+    assert status_of(job_with(status, error=AzureMLError("It cannot be watched."))).value == "failed"
+    assert status_of(held).value == "running"
+    held.settle()
+    assert status_of(held).value == "failed"
+
+
+def test_a_job_that_has_used_up_its_time_has_failed_and_one_that_has_ended_itself_was_stopped() -> None:
+    late = RunDetails("Canceled", {}, started=BEGAN, ended=BEGAN + LIMIT, time_limit=LIMIT)
+    assert status_of(job_with("Canceled", late)).value == "failed"
+    assert status_of(job_with("Completed", late)).value == "completed"
+    for status, found in (("Failed", "stopped"), ("Completed", "stopped"), ("Running", "running")):
+        job = job_with(status)
+        job.log_end = LogEnd(ended_itself="its run is stopped")
+        assert status_of(job).value == found
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,10 @@ def test_a_pause_is_never_longer_than_the_cap_or_what_is_left(seconds: float) ->
         assert 0 <= capped(seconds) <= 3
     with within(lambda: -math.inf):
         assert capped(seconds) == 0
+
+
+def test_a_timeout_limits_the_pauses_within_it_and_no_later_ones() -> None:
+    assert capped(10) == 10
+    with within(lambda: 3.0):
+        assert capped(10) == 3
+    assert capped(10) == 10

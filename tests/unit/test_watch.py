@@ -352,6 +352,23 @@ def test_a_poll_that_fails_is_the_jobs_own_and_counts_as_a_request(
     assert watched.watch._status_failures.number == 2
 
 
+def test_a_job_that_was_asked_to_end_is_polled_soon_if_it_is_watched(
+    watched: Watched, monitor: tuple[JobMonitor, list[Any]]
+) -> None:
+    one, _ = monitor
+    one._watches["job"] = watched.watch
+    watched.is_seen("Running")
+    watched.clock.now += 24 * 3600
+    watched.is_seen("Running")
+    assert not watched.watch.is_due_by(watched.clock.now + 2)
+
+    one.hurry("another")
+    assert not watched.watch.is_due_by(watched.clock.now + 2)
+    one.hurry("job")
+
+    assert watched.watch.is_due_by(watched.clock.now + 2)
+
+
 class Read:
     """A watch whose log is read; what happens meanwhile is for the test."""
 

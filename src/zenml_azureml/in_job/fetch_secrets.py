@@ -46,8 +46,8 @@ def prepare(environment: MutableMapping[str, str], sleep: Sleep = time.sleep) ->
     token = _token(environment[VAULT_AUDIENCE], environment, tls, sleep)
     vault = build_opener(HTTPSHandler(context=tls), _NoRedirects)
     first = _secret(url, token, vault, sleep)
-    rest = [_secret(part, token, vault, sleep) for part in further_parts(url, first.get("tags") or {})]
     try:
+        rest = [_secret(part, token, vault, sleep) for part in further_parts(url, first.get("tags") or {})]
         variables = variables_in([str(part["value"]) for part in (first, *rest)])
     except (ValueError, KeyError):  # the message of this error could contain a part of the secret
         raise BootstrapError(f"The secret {url} does not contain environment variables.") from None

@@ -301,6 +301,23 @@ def test_a_workspace_of_another_name_begins_empty_and_the_first_one_stays(tmp_pa
     assert again.workspaces[0].storage_key == first.workspaces[0].storage_key
 
 
+def test_what_was_made_again_after_something_new_comes_after_it(tmp_path: Path) -> None:
+    store = new_store()
+    computes = store.workspaces[0].computes
+    journal = opened(tmp_path, store)
+    computes["a"] = Compute("a", {"properties": {}})
+    journal.mark()
+    journal.save()
+
+    del computes["a"]
+    computes["b"], computes["a"] = Compute("b", {"properties": {}}), Compute("a", {"properties": {}})
+    journal.close()
+
+    again = new_store()
+    opened(tmp_path, again).close()
+    assert list(again.workspaces[0].computes) == ["b", "a"]
+
+
 def saved(folder: Path) -> bytes:
     """The bytes of a database with some jobs in it, which no process has open."""
     store = new_store()
@@ -341,6 +358,21 @@ def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes, words: s
     (tmp_path / FILE).write_bytes(content)
 
     assert words in refused(tmp_path)
+
+
+def test_a_database_that_has_lost_all_but_its_header_is_refused(tmp_path: Path) -> None:
+    header = saved(tmp_path)[:72]
+    (tmp_path / FILE).write_bytes(header)
+
+    assert "malformed" in refused(tmp_path)
+
+
+def test_a_database_whose_damage_sqlite_cannot_put_into_words_is_refused(tmp_path: Path) -> None:
+    whole = saved(tmp_path)
+    at = whole.index(b"sqlite_sequence") - 3
+    (tmp_path / FILE).write_bytes(whole[:at] + b"\0\0\0\x80" + whole[at + 4 :])
+
+    assert "can't decode" in refused(tmp_path)
 
 
 def test_another_program_s_database_is_refused(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import certifi
 import pytest
 
 from tests.unit.in_job.answering import RUN, Answering, answering
@@ -188,6 +189,66 @@ def test_localhost_in_a_container_is_the_machine_that_runs_it(monkeypatch: pytes
 
     assert inside._url == "http://host.docker.internal:8080/api/v1"
     assert outside._url == "http://localhost:8080/api/v1"
+
+
+@pytest.mark.parametrize(
+    ("known", "url"),
+    [
+        (["host.docker.internal", "host.k3d.internal"], "http://host.docker.internal:8080"),
+        (["host.k3d.internal"], "http://host.k3d.internal:8080"),
+        ([], "http://127.0.0.1:8080"),
+    ],
+)
+def test_the_machine_that_runs_a_container_has_the_first_name_that_is_known_there(
+    known: list[str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_up(name: str) -> str:
+        if name not in known:
+            raise OSError(-2, "Name or service not known")
+        return "192.0.2.1"
+
+    monkeypatch.setattr(socket, "gethostbyname", look_up)
+
+    assert ZenMLServer({"ZENML_STORE_URL": "http://127.0.0.1:8080", "ZENML_CONTAINER": "1"})._url == f"{url}/api/v1"
+
+
+def test_a_server_elsewhere_has_the_same_address_in_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostbyname", lambda _name: "192.0.2.1")
+    given = {"ZENML_STORE_URL": "https://zenml.example", "ZENML_CONTAINER": "yes"}
+
+    assert ZenMLServer(given)._url == "https://zenml.example/api/v1"
+
+
+class Trust:
+    """Notes what is to be trusted."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.loaded: list[dict[str, str]] = []
+        self.error = error
+
+    def load_verify_locations(self, **given: str) -> None:
+        self.loaded.append(given)
+        if self.error is not None:
+            raise self.error
+
+
+def test_certificates_are_a_text_a_folder_or_a_file(tmp_path: Path) -> None:
+    trust, file = Trust(), tmp_path / "bundle.pem"
+
+    for certificates in ("-----BEGIN CERTIFICATE-----", str(tmp_path), str(file), ""):
+        zenml_server._load(cast("Any", trust), certificates)
+
+    text = {"cadata": "-----BEGIN CERTIFICATE-----"}
+    assert trust.loaded == [text, {"capath": str(tmp_path)}, {"cafile": str(file)}]
+    for error in (OSError("missing"), ssl.SSLError("no certificate"), ValueError("empty")):
+        zenml_server._load(cast("Any", Trust(error)), str(file))
+
+
+def test_the_certificates_of_pythons_packages_count(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certifi, "where", lambda: str(emulator.ca_bundle))
+
+    with pytest.raises(NoAnswerError, match="it answered"):
+        ZenMLServer({"ZENML_STORE_URL": emulator.base_url}).get("runs/1", {})
 
 
 def test_many_may_ask_at_once(server: Answering) -> None:

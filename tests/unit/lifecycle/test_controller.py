@@ -182,3 +182,17 @@ def test_a_cancelled_job_stays_so_if_its_time_in_the_queue_starts_again(late: La
     late.world.jobs.job.status = "Running"
     late.poll(140)
     assert len(late.happened) == 3
+
+
+def test_a_change_that_only_a_status_follows_from_is_carried_out_by_the_poll_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.controller._pool, "start", lambda *_: pytest.fail("another thread is started"))
+    world.jobs.job.status = "Queued"
+    assert world.controller.status(world.step) is ExecutionStatus.PROVISIONING
+    world.jobs.job.status = "Running"
+    assert world.controller.status(world.step) is ExecutionStatus.RUNNING
+    world.jobs.job.status = "Queued"  # its node was taken away
+    found = world.controller.status(world.step)
+
+    assert (found, world.step.state.phase, world.step.work) == (ExecutionStatus.PROVISIONING, StepPhase.QUEUED, None)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from zenml.enums import ExecutionStatus
 
@@ -30,6 +30,7 @@ def step_run(report: Any, until: datetime | None) -> Any:
     return SimpleNamespace(exception_info=report, run_metadata=metadata, status=ExecutionStatus.FAILED)
 
 
+@example(BY_CODE, timedelta(0))
 @given(st.sampled_from([BY_CODE, BY_OPERATOR, None]), st.none() | st.timedeltas(timedelta(-1), timedelta(1)))
 def test_only_a_job_whose_code_has_reported_its_failure_is_held_and_only_until_the_end_that_it_saved(
     report: Any, left: timedelta | None
@@ -90,6 +91,13 @@ def test_a_wait_ends_with_the_failure_and_keeps_the_job_its_secret_and_its_compu
     assert world.step.guard is Guard.NONE
 
 
+def test_a_poll_of_a_held_job_whose_log_is_still_read_finds_it_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Held(monkeypatch)
+
+    assert world.controller.status(world.step) is ExecutionStatus.RUNNING
+    assert world.step.is_held
+
+
 @pytest.mark.parametrize(("minutes", "report"), [(-1, BY_CODE), (30, BY_OPERATOR), (30, None)])
 def test_a_job_that_is_not_held_is_waited_for(minutes: float, report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     world = Held(monkeypatch, minutes, report=report)
@@ -127,6 +135,29 @@ def test_the_end_of_a_run_leaves_a_held_job_alone(minutes: float, monkeypatch: p
     assert (world.jobs.job.status == "Running") is (minutes > 0)
     assert ("drop_secret" in world.jobs.happened) is (minutes < 0)
     assert world.step.guard is Guard.NONE
+
+
+def test_the_end_of_a_run_cancels_a_job_whose_step_wants_no_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Held(monkeypatch, wanted=False)
+
+    world.canceller.end_unless_finishing([world.step], interrupted=False)
+
+    assert world.jobs.job.status == "Canceled"
+    assert world.asked == 0
+
+
+def test_the_end_of_a_run_cancels_a_job_of_which_the_server_does_not_say_whether_it_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = Held(monkeypatch)
+
+    def away(_step_run_id: object) -> Any:
+        raise ConnectionError
+
+    monkeypatch.setattr(step_runs, "with_metadata", away)
+    world.canceller.end_unless_finishing([world.step], interrupted=False)
+
+    assert world.jobs.job.status == "Canceled"
 
 
 def test_an_interruption_after_the_hold_was_noticed_cancels_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

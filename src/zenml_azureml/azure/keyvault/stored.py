@@ -147,6 +147,8 @@ class StoredSecrets:
                 # The address may come from the tag of a job: no token is sent to unknown hosts.
                 raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
             return with_retries(action, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
+        except ValueError as error:  # its tag, which others may have written
+            raise AzureMLError(f"Only the first part of the secret {url} was deleted: {error}.") from error
         except AzureError as error:
             raise to_azureml_error(action, error, self._address, then=_LEFT_BEHIND) from error
 

@@ -47,6 +47,8 @@ _SYSTEM_ERRORS = {
     "disk I/O error": errno.EIO,
 }
 
+#: What SQLite raises; the latter if its own message quotes bytes of a damaged file.
+_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
 
 #: End of the kinds of rows that are versions of assets.
 VERSIONS = "/versions"
@@ -113,7 +115,7 @@ class Database:
         self._connection = sqlite3.connect(self._file, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             self._connection.close()
             raise _in_words(error, self._file) from error
         except StateFolderError:
@@ -132,13 +134,14 @@ class Database:
             raise self.damaged("it was not written by an emulator")
         if version != FORMAT:
             raise self._other_version(version)
+        # Before the first statement that writes: what is refused stays as it is.
+        found = run("PRAGMA quick_check(1)").fetchall()
+        if found != [("ok",)]:
+            raise self.damaged(str(found[0][0]))
         run("COMMIT")
         run("PRAGMA journal_mode=WAL")
         run("PRAGMA synchronous=NORMAL")
         run("PRAGMA secure_delete=ON")  # of deleted secrets nothing stays
-        found = run("PRAGMA quick_check(1)").fetchall()
-        if found != [("ok",)]:
-            raise self.damaged(str(found[0][0]))
 
     def facts(self) -> dict[str, str]:
         """Return the facts about the emulator as a whole, by name."""
@@ -170,7 +173,7 @@ class Database:
                     [(*key, value) for key, value in changes.written],
                 )
                 many("INSERT OR REPLACE INTO facts VALUES (?, ?)", changes.facts.items())
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _in_words(error, self._file) from error
 
     def close(self) -> None:
@@ -194,7 +197,7 @@ class Database:
     def _read(self, statement: str) -> list[Any]:
         try:
             return self._connection.execute(statement).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             raise _in_words(error, self._file) from error
 
 
@@ -211,13 +214,13 @@ def _create(file: Path) -> None:
             connection.execute(f"PRAGMA user_version={FORMAT}")
             connection.executescript(_TABLES)
         partial.replace(file)
-    except sqlite3.DatabaseError as error:
+    except _ERRORS as error:
         raise _in_words(error, file) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _in_words(error: sqlite3.DatabaseError, file: Path) -> Exception:
+def _in_words(error: Exception, file: Path) -> Exception:
     if "locked" in str(error):
         return in_use(file.parent)
     for words, number in _SYSTEM_ERRORS.items():
@@ -254,7 +257,7 @@ def delete_database(folder: Path) -> None:
         with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
             try:
                 connection.execute("BEGIN EXCLUSIVE")
-            except sqlite3.DatabaseError as error:  # a damaged one is deleted too
+            except _ERRORS as error:  # a damaged one is deleted too
                 if "locked" in str(error):
                     raise in_use(folder) from error
             file.unlink()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
@@ -172,7 +172,7 @@ class Journal:
     def _compare(self, held: Mapping[Key, _Held], changes: Changes) -> dict[Key, _Saved]:
         """Add to the changes what differs from what was saved; return what will be saved then."""
         changes.deleted += [key for key in self._saved if key not in held]
-        moved = _moved([key for key in self._saved if key in held], [key for key in held if key in self._saved])
+        moved = _moved([key for key in self._saved if key in held], held)
         changes.deleted += moved
         changed: dict[Key, _Saved] = {}
         for key, (found, sign) in held.items():
@@ -211,19 +211,33 @@ def _digest(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
-def _moved(before: Iterable[Key], now: Iterable[Key]) -> list[Key]:
-    """Return the keys that were deleted and added again: they come after those of their group that have stayed."""
+def _moved(before: Sequence[Key], now: Iterable[Key]) -> set[Key]:
+    """Return the keys that were deleted and added again: they come after those of their group that have stayed.
+
+    Args:
+        before: All that were saved and are still held, in the order of the database.
+        now: All that are held, new ones too, in their order.
+    """
+    saved = set(before)
     groups: dict[tuple[str, str, str], list[Key]] = {}
+    with_new: set[tuple[str, str, str]] = set()
+    moved = set()
     for key in now:
-        groups.setdefault(key.group, []).append(key)
+        if key not in saved:
+            with_new.add(key.group)
+        elif key.group in with_new:
+            moved.add(key)
+        else:
+            groups.setdefault(key.group, []).append(key)
     rest = {group: iter(keys) for group, keys in groups.items()}
     expected = {group: next(keys) for group, keys in rest.items()}
-    moved = []
     for key in before:
+        if key in moved:
+            continue
         if key == expected[key.group]:
             expected[key.group] = next(rest[key.group], key)
         else:
-            moved.append(key)
+            moved.add(key)
     return moved
 
 

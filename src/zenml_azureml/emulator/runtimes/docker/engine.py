@@ -28,7 +28,6 @@ from zenml_azureml.emulator.runtimes.docker.errors import (
     refused_container,
 )
 from zenml_azureml.emulator.runtimes.docker.marker import ENGINE_MARK
-from zenml_azureml.emulator.runtimes.docker.reaper import Reaper
 
 #: Label with the state folder of a container's emulator. Finds the containers that a killed emulator left behind.
 _LABEL = "zenml-azureml.emulator"
@@ -65,9 +64,10 @@ class DockerEngine:
                 f"No Docker engine answers: {error}. Start one, or set DOCKER_HOST to its address."
             ) from error
 
-    def reaper(self) -> Reaper:
-        """Start the process that removes the containers of this object if this process is killed."""
-        return Reaper(self._state, self._address, self._run)
+    @property
+    def run(self) -> tuple[Path, str, str]:
+        """What finds the containers of this object: the state folder, the engine's address, and the run's label."""
+        return self._state, self._address, self._run
 
     def mark(self) -> None:
         """Note in the state folder that containers may be here from now on."""

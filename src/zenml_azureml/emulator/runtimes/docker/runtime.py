@@ -103,7 +103,7 @@ class DockerRuntime:
                 "The job's environment names no image and has no build context here, and this emulator builds no image "
                 "from a conda file.",
             )
-        self._reaper = self._reaper or self._engine.reaper()
+        self._reaper = self._reaper or Reaper(*self._engine.run)
         await asyncio.to_thread(open_to_all, launch)
         nodes: list[_Node] = []
         # Containers find each other in the network of the machine (`--network host`), as nodes on Azure find each other
