@@ -303,14 +303,14 @@ def test_a_workspace_of_another_name_begins_empty_and_the_first_one_stays(tmp_pa
 
 def test_what_was_made_again_after_something_new_comes_after_it(tmp_path: Path) -> None:
     store = new_store()
-    computes = store.workspaces[0].computes
+    computes, body = store.workspaces[0].computes, {"properties": {"provisioningState": "Succeeded", "properties": {}}}
     journal = opened(tmp_path, store)
-    computes["a"] = Compute("a", {"properties": {}})
+    computes["a"] = Compute("a", dict(body))
     journal.mark()
     journal.save()
 
     del computes["a"]
-    computes["b"], computes["a"] = Compute("b", {"properties": {}}), Compute("a", {"properties": {}})
+    computes["b"], computes["a"] = Compute("b", dict(body)), Compute("a", dict(body))
     journal.close()
 
     again = new_store()
