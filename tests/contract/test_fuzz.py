@@ -205,9 +205,9 @@ class _Client:
 _LAST = ("/_emulator/reset", "/_emulator/secret/rotate", "/_emulator/roles", "/_emulator/tokens/revoke")
 
 
-def _order(target: Target) -> tuple[bool, bool]:
-    """Return what sorts the requests that take away what others need behind them."""
-    return target.template.startswith(_LAST), target.method == "DELETE"
+def _order(target: Target) -> tuple[bool, bool, bool]:
+    """Return what sorts the requests that make what others need first, and those that take it away last."""
+    return target.template.startswith(_LAST), target.method == "DELETE", target.method != "PUT"
 
 
 @dataclass
