@@ -192,6 +192,14 @@ def cancelled() -> None:
     endless()
 
 
+LIMITED: dict[str, Any] = {"instance_type": "Standard_DS3_v2", "max_usd": 0.29}
+
+
+@pipeline(enable_cache=False, settings={"docker": DOCKER})
+def at_its_limit() -> None:
+    endless.with_options(settings={"step_operator": LIMITED})()
+
+
 def _restarted(name: str) -> str:
     """A variable of the orchestrator's container, which leads to the emulator as it does here."""
     return os.environ.get(name, "")
