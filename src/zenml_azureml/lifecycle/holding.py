@@ -29,6 +29,7 @@ HOLD_CHECK_INTERVAL = timedelta(seconds=4)
 
 #: Words for the kinds of services through which a user gets into a job.
 # Guess: they open a job on serverless compute as they do on clusters, also while its process only waits.
+# Guess: Azure lets a job that only waits keep its node until its time limit; `make live` tries four minutes.
 _SERVICES = {"vs_code": "VS Code", "jupyter_lab": "JupyterLab"}
 
 
