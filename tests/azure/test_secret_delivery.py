@@ -24,6 +24,7 @@ from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.azure.keyvault.client import VaultSecrets
 from zenml_azureml.clock import SystemTime
+from zenml_azureml.contract.secret_chunks import PARTS_TAG
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.secrets.classification import certain_secrets, secret_names
@@ -571,3 +572,26 @@ def test_a_secret_of_a_job_is_read_from_key_vaults_only(bench: Bench) -> None:
         bench.workspace.spec_from_job("job", "zenml_step_run_id")
 
     assert ("GET", "job") not in bench.asked(before)
+
+
+def test_a_tag_that_says_too_many_parts_fails_no_end_of_a_step(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.let_all()
+    bench.submit()
+    bench.vault.secrets["job"][0].tags[PARTS_TAG] = "1001"
+    with pytest.raises(AzureMLError, match="does not contain environment variables"):
+        bench.workspace.spec_from_job("job", "zenml_step_run_id")
+
+    bench.workspace.drop_secret("job")
+
+    assert values_in(bench.vault) == {}
+    assert [asked for asked in bench.asked() if "part" in asked[1]] == []
+    assert warnings(caplog)[-1].endswith("a secret has at most 1000 parts, and its tag says 1001.")
+
+
+def test_a_tag_that_says_too_many_parts_is_told_to_who_deletes_the_secret(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit()
+    bench.vault.secrets["job"][0].tags[PARTS_TAG] = "1001"
+
+    with pytest.raises(AzureMLError, match=r"Only the first part of the secret .*/secrets/job was deleted"):
+        bench.workspace.secrets.delete(f"{bench.vault.address}/secrets/job")

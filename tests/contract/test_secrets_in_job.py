@@ -240,6 +240,25 @@ def test_what_is_no_environment_is_told_without_its_content(machine: Machine) ->
     assert "4711" not in str(error.value)
 
 
+def test_a_tag_that_says_too_many_parts_is_told_and_none_is_asked_for(machine: Machine, emulator: Emulator) -> None:
+    machine.vault.secrets["job"][0].tags[PARTS_TAG] = "1001"
+    seen: list[str] = []
+    emulator.context.on_request = lambda _method, path, _body: seen.append(path)
+
+    with pytest.raises(BootstrapError, match=r"^The secret .*/secrets/job does not contain environment variables\.$"):
+        machine.prepare()
+
+    assert [path.partition("?")[0] for path in seen if path.startswith("/secrets/")] == ["/secrets/job"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"value": "{}", "tags": ["zenml_parts"]}, {"value": None, "tags": None}])
+def test_an_answer_that_is_no_secret_ends_the_job(answer: dict[str, Any], machine: Machine) -> None:
+    machine.fail("^/secrets/", status=200, body=answer)
+
+    with pytest.raises(BootstrapError, match="does not contain environment variables"):
+        machine.prepare()
+
+
 def test_a_redirect_does_not_take_the_token_along(machine: Machine, emulator: Emulator) -> None:
     seen: list[str] = []
     emulator.context.on_request = lambda _method, path, _body: seen.append(path)
@@ -259,9 +278,19 @@ def test_the_certificates_of_pythons_packages_count(machine: Machine, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("number", "parts"), [("3", ["job-part2", "job-part3"]), ("1", []), ("0", []), ("", []), ("-2", []), ("²", [])]
+    ("number", "parts"),
+    [
+        ("3", ["job-part2", "job-part3"]),
+        ("1", []),
+        ("0", []),
+        ("", []),
+        ("-2", []),
+        ("²", []),
+        (None, []),
+        (2, ["job-part2"]),
+    ],
 )
-def test_the_tag_of_the_first_part_says_how_many_there_are(number: str, parts: list[str]) -> None:
+def test_the_tag_of_the_first_part_says_how_many_there_are(number: Any, parts: list[str]) -> None:
     assert further_parts("job", {PARTS_TAG: number}) == parts
     assert further_parts("job", {}) == []
 

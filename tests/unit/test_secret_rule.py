@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zenml_azureml.secrets.addresses import secrets_in_addresses
 from zenml_azureml.secrets.redaction import REDACTED, redacted_text, redacted_variables
 from zenml_azureml.secrets.rule import Verdict, is_certain, judge
 
@@ -200,3 +201,39 @@ def test_redaction_takes_any_text_and_changes_nothing_the_second_time(text: str)
     once = redacted_text(text)
 
     assert redacted_text(once) == once
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("https://a.example/x?code=a1b2c3", ["a1b2c3"]),  # the shortest that counts
+        ("https://a.example/x?code=a1b2c", []),
+        ("https://a.example/x?CODE=a1b2c3&page=a1b2c3#k=d4e5f6", ["a1b2c3", "d4e5f6"]),
+        ("https://a.example/x?sig=a1", ["a1"]),  # a name that means a secret, however short its value
+        ("https://a.example/x?code=123456&t=abcde", []),
+        ("https://a.example/x?code=1234567", ["1234567"]),
+        ("https://a.example/x?sig=REDACTED&code=$CODE_OF_IT", []),
+        ("https://$TOKEN@a.example/x", []),
+        ("https://7ada:swordfish@a.example/x", ["swordfish"]),
+        ("https://a7Q9xk2mP4vT8zB6:swordfish@a.example/x", ["swordfish", "a7Q9xk2mP4vT8zB6"]),
+        ("https://a.example/hooks/a1b2c3d4", ["hooks/a1b2c3d4"]),
+        ("https://a.example/hooks/a1b2c3d", []),
+        ("https://a.example/hooks/documentation", []),
+        ("https://a.example/hooks/ofTheTeam", ["hooks/ofTheTeam"]),
+        ("https://a.example/hooks/about/0b2f0f8e-5a3e-4a52-9e0e-3b1c1b8f9a11", "whole path"),
+        ("https://a.example/a1b2c3d4/hooks", []),
+        ("https://a.example/bot123:abc/me", "whole path"),
+        ("https://hooks.slack.com/services/x", "whole path"),
+        ("https://ada@HOOKS.slack.com:443/services/x", "whole path"),
+        ("https://hooks.slack.com/", []),
+        ("https://a.webhook.office.com/x", "whole path"),
+        ("https://a.hooks.slack.com/x", []),
+        ("ftp://hooks.slack.com/services/x", []),
+    ],
+)
+def test_the_secret_part_of_an_address(address: str, found: list[str] | str) -> None:
+    path = address.partition("://")[2].partition("/")[2]
+
+    assert [address[begin:end] for begin, end in secrets_in_addresses(address)] == (
+        [path] if found == "whole path" else found
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from zenml.client import Client
 
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.job_admin.step_lookup import compile_pipeline, operator_for
+from zenml_azureml.job_admin.step_lookup import compile_pipeline, find_step_run, operator_for
+from zenml_azureml.run_store.job_names import job_name_of
 
 OPERATORS: list[Any] = [SimpleNamespace(name="first"), SimpleNamespace(name="second")]
 
@@ -73,3 +77,65 @@ def test_a_step_of_the_orchestrator_has_no_job() -> None:
         "The step `trainer` has no `step_operator`, so it runs in the orchestrator, not on Azure ML."
     )
     assert refused.value.hint == 'To run it on Azure ML, write `@step(step_operator="first")`.'
+
+
+STEP_RUN = UUID("0b2f0f8e-5a3e-4a52-9e0e-3b1c1b8f9a11")
+IN_RUN = UUID("1c3f0f8e-5a3e-4a52-9e0e-3b1c1b8f9a11")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The questions to a server, which has a step run, and a run with another."""
+    asked: list[str] = []
+
+    def get_run_step(_client: Client, id_: UUID) -> Any:
+        asked.append("step run")
+        if id_ not in (STEP_RUN, IN_RUN):
+            raise KeyError(id_)
+        return SimpleNamespace(id=id_)
+
+    def list_run_steps(_client: Client, *, name: str, **_options: Any) -> Any:
+        asked.append("latest")
+        return SimpleNamespace(items=[SimpleNamespace(id=STEP_RUN)] if name == "trainer" else [])
+
+    def get_pipeline_run(_client: Client, name: str, **_options: Any) -> Any:
+        asked.append("run")
+        if name != "training-1":
+            raise KeyError(name)
+        return SimpleNamespace(steps={"trainer": SimpleNamespace(id=IN_RUN)})
+
+    for question in (get_run_step, list_run_steps, get_pipeline_run):
+        monkeypatch.setattr(Client, question.__name__, question)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("step", "run", "found", "questions"),
+    [
+        (str(STEP_RUN), None, STEP_RUN, ["step run"]),
+        (job_name_of(STEP_RUN), None, STEP_RUN, ["step run"]),
+        (job_name_of(STEP_RUN, 2), "training-1", STEP_RUN, ["step run"]),
+        ("trainer", None, STEP_RUN, ["latest"]),
+        ("trainer", "training-1", IN_RUN, ["run", "step run"]),
+    ],
+)
+def test_a_past_step_is_named_by_its_id_by_its_job_or_by_its_name(
+    step: str, run: str | None, found: UUID, questions: list[str], asked: list[str]
+) -> None:
+    assert find_step_run(step, run).id == found
+    assert asked == questions
+
+
+@pytest.mark.parametrize(
+    ("step", "run", "words"),
+    [
+        ("2d4f0f8e-5a3e-4a52-9e0e-3b1c1b8f9a11", None, "The ZenML server has no step run"),
+        ("loader", None, "No run has a step `loader` yet"),
+        ("loader", "training-1", "The run `training-1` has no step `loader`. It has `trainer`"),
+        ("trainer", "training-2", "training-2"),
+    ],
+)
+@pytest.mark.usefixtures("asked")
+def test_a_past_step_that_does_not_exist_is_named(step: str, run: str | None, words: str) -> None:
+    with pytest.raises(AzureMLError, match=re.escape(words)):
+        find_step_run(step, run)

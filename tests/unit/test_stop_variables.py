@@ -216,3 +216,36 @@ def test_a_step_of_a_restarted_orchestrator_is_distinguished_in_a_failed_run(
 
     assert run_mode_for(info) == mode
     assert asked == [UUID(RUN)] * requests
+
+
+def nested(monkeypatch: pytest.MonkeyPatch, parent_of: dict[UUID, UUID]) -> None:
+    """Let a server have runs whose parents these are."""
+
+    def get_pipeline_run(_client: Client, run_id: UUID, **_options: Any) -> Any:
+        parent = parent_of.get(run_id)
+        body = SimpleNamespace(root_run_id=UUID(RUN))
+        resources = SimpleNamespace(parent_run=None if parent is None else SimpleNamespace(id=parent))
+        return SimpleNamespace(id=run_id, get_body=lambda: body, get_resources=lambda: resources)
+
+    monkeypatch.setattr(Client, "get_pipeline_run", get_pipeline_run)
+
+
+def parents_of(run: UUID) -> list[str]:
+    found = stop_variables(STEP_RUN, str(run), "dynamic", REST, JobOptions(stop_check_seconds=60))
+    return found[variables.PARENT_RUN_IDS].split(",")
+
+
+def test_the_parents_of_a_run_are_those_up_to_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, parent, first = uuid4(), uuid4(), uuid4()
+    nested(monkeypatch, {run: parent, parent: first})
+
+    assert parents_of(run) == [str(parent), str(first)]
+
+
+def test_runs_that_are_parents_of_each_other_do_not_keep_a_job_from_its_submit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = uuid4(), uuid4()
+    nested(monkeypatch, {one: other, other: one})
+
+    assert parents_of(one) == [str(other), str(one)] * 10

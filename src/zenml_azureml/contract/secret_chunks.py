@@ -54,8 +54,11 @@ def further_parts(name: str, tags: Mapping[str, str]) -> list[str]:
     Args:
         name: Name or URL of the first.
         tags: Its tags.
+
+    Raises:
+        ValueError: If they name too many parts.
     """
-    number = tags.get(PARTS_TAG, "1")
+    number = str(tags.get(PARTS_TAG, "1"))  # what comes from a vault need not be a text
     if number.isdecimal() and int(number) > MOST_PARTS:
         raise ValueError(f"a secret has at most {MOST_PARTS} parts, and its tag says {number}")
     return [f"{name}-part{index}" for index in range(2, int(number) + 1)] if number.isdecimal() else []

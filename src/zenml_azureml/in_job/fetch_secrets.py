@@ -49,7 +49,7 @@ def prepare(environment: MutableMapping[str, str], sleep: Sleep = time.sleep) ->
     try:
         rest = [_secret(part, token, vault, sleep) for part in further_parts(url, first.get("tags") or {})]
         variables = variables_in([str(part["value"]) for part in (first, *rest)])
-    except (ValueError, KeyError):  # the message of this error could contain a part of the secret
+    except (ValueError, KeyError, AttributeError):  # the message of this error could contain a part of the secret
         raise BootstrapError(f"The secret {url} does not contain environment variables.") from None
     environment.update(variables)
 

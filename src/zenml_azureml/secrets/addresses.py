@@ -89,8 +89,7 @@ def _of_query(match: re.Match[str], group: str) -> Iterator[Span]:
         return
     for parameter in re.finditer(r"(?<=[?&#;])([^=&;]+)=([^&;]+)", match[group]):
         name, value = parameter[1], parameter[2]
-        short = name.lower() in _PARAMETERS and (len(value) >= 6 or name.lower() == "sig")
-        signs = short and not re.fullmatch(r"[a-z]{1,5}|\d{1,6}", value)
+        signs = name.lower() in _PARAMETERS and len(value) >= 6 and not re.fullmatch(r"\d{6}", value)
         if (says_secret(name) or signs) and not _STANDS_FOR_ONE.fullmatch(value):
             yield match.start(group) + parameter.start(2), match.start(group) + parameter.end(2)
 
@@ -107,4 +106,4 @@ def _is_hook(authority: str, path: str) -> bool:
     if ":" in found[0]:
         return True
     rest = [segment for segment in path[found.end() :].split("/") if segment]
-    return any(len(segment) >= 8 and (is_uuid(segment) or re.search(r"\d|[a-z][A-Z]", segment)) for segment in rest)
+    return any(len(segment) >= 8 and re.search(r"\d|[a-z][A-Z]", segment) for segment in rest)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zenml_azureml.in_job import rank_barrier
 from zenml_azureml.in_job.rank import OtherRankError, Rank
-from zenml_azureml.in_job.rank_barrier import folder_of, report_end, wait_for_others
+from zenml_azureml.in_job.rank_barrier import (
+    folder_of,
+    forget_failure,
+    rank_zero_fails,
+    remove_reports,
+    report_end,
+    report_failure,
+    wait_for_others,
+)
 
 
 def rank(number: int, size: int = 3, servers: int = 0) -> Rank:
@@ -162,3 +171,24 @@ def test_a_file_has_no_more_of_an_error_than_one_line_can_tell(folder: str) -> N
         end(folder, 1, ValueError("x\n" * 10_000))
 
     assert len((Path(folder) / "rank_1").read_text()) < 600
+
+
+def test_the_other_ranks_see_if_rank_0_fails_within_seconds(folder: str) -> None:
+    time = Time()
+    assert not rank_zero_fails(folder, sleep=time.sleep)
+    assert time.now == 20
+
+    report_failure(folder, rank(0))
+    assert rank_zero_fails(folder, sleep=time.sleep)
+    assert time.now == 20, "it did not wait"
+    with pytest.raises(OtherRankError, match=r"^Rank 0 failed on node 0$"):
+        rank_barrier._Other(0, 0).is_over((Path(folder) / "rank_0").read_text().strip(), 0)
+
+
+@pytest.mark.parametrize("forget", [lambda folder: forget_failure(folder, rank(0)), remove_reports])
+def test_a_failure_of_rank_0_does_not_count_in_a_later_attempt(folder: str, forget: Callable[[str], None]) -> None:
+    report_failure(folder, rank(0))
+
+    forget(folder)
+
+    assert not rank_zero_fails(folder, sleep=Time().sleep)

@@ -326,3 +326,15 @@ def test_a_pipe_without_a_reader_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     os.close(writer)
 
     assert waited == [1000]
+
+
+def test_the_watcher_stays_for_the_last_report_of_the_sampler(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(_process: Process, _environment: Mapping[str, str], over: threading.Event, write: loop.Write) -> None:
+        over.wait()
+        threading.Event().wait(0.3)
+        write("the last report")
+
+    monkeypatch.setattr(loop, "watch_server", lambda *_: "")
+    monkeypatch.setattr(loop, "sample", sample)
+
+    assert watched(Step(), log, {**ENVIRONMENT, variables.SAMPLING: "1"}) == "the last report\n"

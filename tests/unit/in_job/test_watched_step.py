@@ -295,3 +295,18 @@ def start(
         text=True,
         start_new_session=True,
     )
+
+
+def test_the_watcher_has_left_the_process_group_of_the_step_before_the_step_begins() -> None:
+    """A step may send a signal to its process group at once."""
+    code = (
+        "import os\n"
+        "from zenml_azureml.in_job.watcher import start\n"
+        "of_step = os.getpgid(0), os.getsid(0)\n"
+        "def become(*_): print(os.getpgid(0) == of_step[0], os.getsid(0) == of_step[1], flush=True)\n"
+        "start._become_watcher = become\n"
+        "start.start(os.environ)"
+    )
+    environment = Answering("http://127.0.0.1:1").variables(PATH="/usr/bin:/bin")
+
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True) == "False False\n"

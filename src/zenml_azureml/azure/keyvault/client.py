@@ -74,11 +74,17 @@ class VaultSecrets:
 
         Args:
             url: Its address.
+
+        Raises:
+            ValueError: If its tag names too many parts.
         """
         name = self._name_in(url)
         with self._connection.reading():
             first = self._client.get_secret(name)
-            rest = [self._client.get_secret(part) for part in further_parts(name, first.properties.tags or {})]
+            tags = dict(first.properties.tags or {})
+        parts = further_parts(name, tags)  # not above: too large a number is no malformed answer, which a retry may fix
+        with self._connection.reading():
+            rest = [self._client.get_secret(part) for part in parts]
             return [_value_of(secret) for secret in (first, *rest)]
 
     def delete(self, url: str) -> bool:
@@ -89,16 +95,19 @@ class VaultSecrets:
 
         Returns:
             True if it existed.
+
+        Raises:
+            ValueError: If its tag names too many parts; then only the first is deleted.
         """
         name = self._name_in(url)
         try:
             with self._connection.reading():
                 # Without a wait for the end of the deletion, which would cost further requests.
                 deleted = self._client.begin_delete_secret(name).result()
-                parts = further_parts(name, deleted.properties.tags or {})
+                tags = dict(deleted.properties.tags or {})
         except ResourceNotFoundError:
             return False
-        for part in parts:
+        for part in further_parts(name, tags):
             try:
                 self._client.begin_delete_secret(part)
             except ResourceNotFoundError:
