@@ -17,6 +17,7 @@ from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml import tags
 from zenml_azureml.azure.client import PlacedJob
 from zenml_azureml.azure.compute.placement import ANYWHERE, Placement
+from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
@@ -155,6 +156,14 @@ def test_metrics_are_read_if_the_settings_ask_for_them() -> None:
     assert azure.jobs.metrics(azure.step) == {"zenml-2": 1.0}
     without = Azure(metrics_as_metadata=False)
     assert without.jobs.metrics(without.step) == {}
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed"])
+def test_a_job_without_outputs_has_written_nothing(status: str) -> None:
+    azure = Azure()
+
+    assert azure.jobs.written_data(azure.step, JobHandle("zenml-2", status)) == {}
+    assert azure.first.calls == []
 
 
 @pytest.mark.parametrize(
