@@ -267,6 +267,24 @@ def test_a_job_is_checked_for_sent_and_recorded_with_its_history_in_one_request(
     assert [attempt["job"] for attempt in metadata["azureml_attempts"]] == ["zenml-2", "zenml-3"]
 
 
+@pytest.mark.parametrize(
+    ("target", "tags_before", "tag"),
+    [
+        (0, {}, None),
+        (1, {}, "1"),
+        (0, {tags.TARGET: ""}, "0"),
+        (0, {tags.TARGET: "1"}, "0"),
+        (2, {tags.TARGET: "1"}, "2"),
+    ],
+)
+def test_a_job_is_tagged_with_its_target_unless_it_is_the_first_one_at_the_first_target(
+    target: int, tags_before: dict[str, str], tag: str | None
+) -> None:
+    like = replace(spec(), tags=tags_before)
+    for source in (like, builds(like)):
+        assert Request(source, lambda: None).build(JobOptions(), target).tags.get(tags.TARGET) == tag
+
+
 def test_the_job_that_is_being_sent_is_the_one_that_a_stop_would_cancel(saved: list[dict[str, Any]]) -> None:
     azure = Azure()
     azure.first.answer = KeyboardInterrupt()
