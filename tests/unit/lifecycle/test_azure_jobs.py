@@ -22,11 +22,13 @@ from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.cost_guard import CostGuard
+from zenml_azureml.lifecycle.execution import Reservation
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
+from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
 
@@ -283,6 +285,35 @@ def test_a_job_is_tagged_with_its_target_unless_it_is_the_first_one_at_the_first
     like = replace(spec(), tags=tags_before)
     for source in (like, builds(like)):
         assert Request(source, lambda: None).build(JobOptions(), target).tags.get(tags.TARGET) == tag
+
+
+@pytest.mark.parametrize("answer", [NoCapacityError("There is no quota."), AzureMLError("Azure refuses it.")])
+def test_a_job_reserves_nothing_before_it_is_placed_and_after_it_is_refused(answer: AzureMLError) -> None:
+    azure, reserved = Azure(), list[Reservation | None]()
+    azure.first.answer = answer
+    azure.step.reservation = Reservation("zenml-2", 5.0)  # of the job before
+
+    def check() -> None:
+        reserved.append(azure.step.reservation)
+        azure.step.reservation = Reservation("zenml-3", 5.0)
+
+    azure.submitter.submit(azure.step, 0, Request(builds(spec()), check))
+
+    assert reserved == [None]
+    assert azure.step.reservation is None
+
+
+def test_the_secrets_of_a_job_that_is_sent_are_masked_from_then_on(saved: list[dict[str, Any]]) -> None:
+    azure, value = Azure(), f"pass-{uuid4().hex}"
+    azure.first.answer = accepted("zenml-3")
+    names = frozenset({"DB_PASSWORD"})
+    secret = replace(
+        spec(), environment_variables={"DB_PASSWORD": value}, secret_names=names, certain_secret_names=names
+    )
+    assert masked(value) == value
+    azure.submitter.submit(azure.step, 0, Request(builds(secret), lambda: None))
+
+    assert value not in masked(f"signed in with {value}")
 
 
 def test_the_job_that_is_being_sent_is_the_one_that_a_stop_would_cancel(saved: list[dict[str, Any]]) -> None:
