@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 from zenml.config import ResourceSettings
+from zenml.exceptions import RunInterruptedException, RunStoppedException
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml import tags
@@ -24,7 +25,15 @@ from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.execution import Reservation
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
-from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
+from zenml_azureml.lifecycle.state import (
+    Event,
+    GiveUp,
+    JobAccepted,
+    NoCapacity,
+    StepPhase,
+    StepState,
+    SubmitFailed,
+)
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
@@ -301,6 +310,41 @@ def test_a_job_reserves_nothing_before_it_is_placed_and_after_it_is_refused(answ
 
     assert reserved == [None]
     assert azure.step.reservation is None
+
+
+@pytest.mark.parametrize("phase", [StepPhase.SUBMITTING, StepPhase.CANCELLING])
+@pytest.mark.parametrize(
+    ("found", "event"),
+    [
+        (None, JobAccepted),
+        (AzureMLError("Together they exceed the limit."), GiveUp),
+        (RunStoppedException("The run was stopped."), JobAccepted),
+        (RunInterruptedException("A signal."), JobAccepted),
+    ],
+)
+def test_a_job_that_exceeds_a_limit_with_others_is_given_up_unless_it_is_cancelled_anyway(
+    found: Exception | None,
+    event: type[Event],
+    phase: StepPhase,
+    saved: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    azure, checked = Azure(), list[int]()
+    azure.first.answer = accepted("zenml-3")
+    azure.step.state = replace(azure.step.state, phase=phase)
+
+    def check_again(_step: Any, target: int, _check: Any) -> None:
+        checked.append(target)
+        if found is not None:
+            raise found
+
+    monkeypatch.setattr(azure.submitter._costs, "check_again", check_again)
+    answer = azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
+
+    is_cancelled = phase is StepPhase.CANCELLING
+    assert type(answer) is (JobAccepted if is_cancelled else event)
+    assert checked == ([] if is_cancelled else [0])
+    assert len(saved) == 1, "it exists, so it is recorded"
 
 
 def test_the_secrets_of_a_job_that_is_sent_are_masked_from_then_on(saved: list[dict[str, Any]]) -> None:
