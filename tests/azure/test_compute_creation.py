@@ -14,6 +14,7 @@ from azure.ai.ml.entities import Environment
 
 from tests.azure.compute_scenarios import CLUSTER, INSTANCE, an_instance_is_stopped
 from tests.azure.compute_world import World, cluster
+from zenml_azureml import tags
 from zenml_azureml.azure.compute.deletion import delete_compute
 from zenml_azureml.azure.compute.left import computes_left
 from zenml_azureml.azure.compute.provisioner import ensure_compute
@@ -198,6 +199,35 @@ def test_a_cluster_that_cannot_be_told_from_another_one_is_not_deleted(
 
     assert "does not report when it was created" in caplog.text
     assert world.compute("cpu").provisioning_state == "Succeeded"
+
+
+def left_in(world: World, name: str | None = None) -> list[tuple[str, str, str | None]]:
+    return [(left.run_id, left.server_id, left.target.name) for left in computes_left(world.connection, name)]
+
+
+def test_the_computes_that_are_left_are_those_whose_tags_name_a_run_and_that_nobody_deletes(world: World) -> None:
+    world.others_create("mine", {**cluster(), "tags": {tags.DELETE_AFTER_RUN: "run", tags.SERVER_ID: "server"}})
+    world.others_create("old", {**cluster(), "tags": {tags.DELETE_AFTER_RUN: "earlier"}})
+    world.others_create("theirs", {**cluster(), "tags": {"team": "a"}})
+    world.sleep(0)
+    mine, old = ("run", "server", "mine"), ("earlier", "", "old")
+
+    assert sorted(left_in(world)) == [old, mine]
+    assert left_in(world, "mine") == [mine]
+    assert left_in(world, "theirs") == left_in(world, "missing") == []
+    assert all(left.target.created for left in computes_left(world.connection)), "so that they may be deleted"
+    world.provisioning_takes(LONG)
+    world.others_delete("mine")
+    assert left_in(world) == [old]
+    assert left_in(world, "mine") == []
+
+
+@pytest.mark.parametrize("name", [None, "mine"])
+def test_computes_that_may_not_be_looked_for_are_an_error(name: str | None, world: World) -> None:
+    world.arm_fault(method="GET", path="/computes", status=403, body={"error": {"code": "AuthorizationFailed"}})
+
+    with pytest.raises(AzureMLError, match="look for the computes that steps have left"):
+        left_in(world, name)
 
 
 def test_a_job_runs_on_the_compute_that_was_made_for_it(world: World) -> None:

@@ -91,6 +91,28 @@ def test_a_secret_in_one_of_azures_vaults_is_deleted(name: str, vaults: Vaults) 
     assert vaults.sent == [f"DELETE {url}"]
 
 
+def test_a_secret_of_a_job_that_is_not_found_is_deleted_once_more(vaults: Vaults) -> None:
+    url = "https://team.vault.azure.net/secrets/zenml-1"
+
+    delivery(CLOUDS["AzureCloud"], vaults).drop("zenml-1", [url])
+
+    assert vaults.sent == [f"DELETE {url}"] * 2, "one answer may be wrong"
+
+
+def test_a_secret_is_deleted_once_as_long_as_its_job_is_not_forgotten(vaults: Vaults) -> None:
+    """What a process remembers of a job is gone with the job: it may have thousands of them."""
+    url, secrets = "https://team.vault.azure.net/secrets/zenml-1", delivery(CLOUDS["AzureCloud"], vaults)
+    numbers = []
+    for forgotten in ("", "", "zenml-2", "zenml-1"):
+        secrets.forget(forgotten)
+        secrets.drop("zenml-1", [url, ""])
+        numbers.append(len(vaults.sent))
+
+    first = numbers[0]
+    assert first > 0
+    assert numbers == [first, first, first, 2 * first]
+
+
 @pytest.mark.parametrize("name", SUFFIXES)
 def test_no_request_goes_to_another_address(name: str, vaults: Vaults) -> None:
     suffix = SUFFIXES[name]

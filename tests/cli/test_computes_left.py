@@ -17,8 +17,8 @@ from zenml_azureml.azure.compute.placement import Demands
 from zenml_azureml.azure.connection import WorkspaceAddress
 from zenml_azureml.emulator import WorkspaceName
 from zenml_azureml.emulator.resources import Job
+from zenml_azureml.job_admin import server
 from zenml_azureml.job_admin.server import ServerView
-from zenml_azureml.run_store import step_runs
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec
 from zenml_azureml.specs.job import JobSpec
 
@@ -32,13 +32,19 @@ Submit = Callable[..., Job]
 def submit(cli: Cli, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch) -> Submit:
     name = WorkspaceName()
     address = WorkspaceAddress(name.subscription_id, name.resource_group, name.name)
-    monkeypatch.setattr(step_runs, "server_id", lambda: SERVER)
+    monkeypatch.setattr(server, "server_id", lambda: SERVER)
     monkeypatch.setattr(ServerView, "is_run_over", lambda _self, run_id: run_id == RUN)
 
     def submit(
-        name: str, compute: ComputeSpec, *, run: str = RUN, server: UUID = SERVER, after: bool = True, **simulated: str
+        name: str,
+        compute: ComputeSpec,
+        *,
+        run: str = RUN,
+        server_id: UUID = SERVER,
+        after: bool = True,
+        **simulated: str,
     ) -> Job:
-        of_step = {tags.STEP_RUN_ID: str(uuid4()), tags.RUN_ID: run, tags.SERVER_ID: str(server), tags.HOLD: "20"}
+        of_step = {tags.STEP_RUN_ID: str(uuid4()), tags.RUN_ID: run, tags.SERVER_ID: str(server_id), tags.HOLD: "20"}
         variables = {f"SIMULATE_{key.upper()}": value for key, value in simulated.items()}
         request = JobSpec(name, name, "tests", "image", "true", variables, of_step, own_tag=tags.of_run(UUID(run)))
         process = Workspace(address, lambda: credential)
@@ -82,11 +88,11 @@ def test_the_compute_of_a_held_job_is_deleted_by_the_next_command_however_the_jo
 
 
 def test_a_compute_that_something_needs_or_that_is_not_ours_stays(cli: Cli, submit: Submit) -> None:
-    submit("other-server", ComputeCluster("other-server"), server=uuid4())
+    submit("other-server", ComputeCluster("other-server"), server_id=uuid4())
     submit("unfinished-run", ComputeCluster("unfinished-run"), run=str(uuid4()))
     submit("kept", ComputeCluster("kept"), after=False)
     submit("first", ComputeCluster("shared"))
-    running = submit("second", ComputeCluster("shared"), server=uuid4(), seconds="3600")
+    running = submit("second", ComputeCluster("shared"), server_id=uuid4(), seconds="3600")
     eventually(lambda: running.status == "Running")
 
     result = cli.run("jobs", "cancel", "--orphans", "--yes")

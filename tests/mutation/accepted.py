@@ -7,6 +7,9 @@ ACCEPTED: dict[str, str] = {
     "azure/jobs/watch.py: __init__: removes `self._try_again_at = 0.0`": (
         "`may_try` reads it only after `add` has set it, since it asks for the number of failures first."
     ),
+    "lifecycle/cost_limit.py: exceeded_by: turns round `_order(job) < _order(own)`": (
+        "The order ends with the name of the job, and the jobs that are compared have other names."
+    ),
     "in_job/watcher/zenml_server.py: _answer: removes `error.close()`": (
         "The connection is also closed when the error is collected, which is when the function raises another one."
     ),

@@ -161,6 +161,11 @@ def test_a_free_compute_has_no_shorter_time_limit() -> None:
     assert affordable_time(Spending(STEP), 0.0) == JOB_LIFETIME
 
 
+def test_a_limit_of_which_nothing_is_left_allows_no_job_on_a_free_compute_either() -> None:
+    assert allowance_of(2 * HOUR, 0.0, [Spending(STEP, spent=STEP.usd)]) is None
+    assert affordable_time(Spending(STEP, spent=STEP.usd), 0.0) == timedelta()
+
+
 AMOUNTS = st.floats(0, 1000, allow_nan=False)
 PRICES = st.floats(0.0001, 100, allow_nan=False)
 TIMES = st.none() | st.integers(1, 100_000).map(lambda minutes: timedelta(minutes=minutes))

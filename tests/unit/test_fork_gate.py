@@ -14,7 +14,7 @@ import pytest
 
 from zenml_azureml.clock import SYSTEM_TIME
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
-from zenml_azureml.run_store.fork_gate import ForkGate
+from zenml_azureml.run_store.fork_gate import ForkGate, begin_request
 from zenml_azureml.run_store.server_retries import ServerRetries
 
 T = TypeVar("T")
@@ -155,3 +155,23 @@ def test_a_forked_child_has_an_open_gate_and_no_requests(gate: tuple[ForkGate, l
         one.close()
 
     assert noted.met == [True, True]
+
+
+def test_a_request_without_an_answer_does_not_keep_the_process_from_its_end() -> None:
+    outcome, done = begin_request(lambda: threading.current_thread().daemon)
+
+    assert done.wait(60)
+    assert outcome.result() is True
+
+
+def test_a_request_is_made_by_its_caller_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from Python 3.12 on, once the interpreter has begun to shut down."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    outcome, done = begin_request(threading.current_thread)
+
+    assert done.is_set()
+    assert outcome.result(0) is threading.current_thread()

@@ -34,6 +34,8 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
         ("100000", 100_000.0),
         ("1e400", LONGEST_WISH_SECONDS),
         ("Thu, 01 Jan 2026 00:00:10 GMT", 10.0),
+        ("Thu, 01 Jan 2026 00:00:10 -0000", 10.0),
+        ("Thu, 01 Jan 2026 01:00:10 +0100", 10.0),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
         ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WISH_SECONDS),
         ("Fri, 31 Dec 99999 23:59:59 GMT", None),
@@ -72,3 +74,16 @@ def test_a_timeout_limits_the_pauses_within_it_and_no_later_ones() -> None:
     with within(lambda: 3.0):
         assert capped(10) == 3
     assert capped(10) == 10
+
+
+def test_a_pause_of_ten_seconds_or_more_is_said_and_a_shortened_one_with_what_was_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO"):
+        for seconds in (9.0, 10.0, 100.0):
+            capped(seconds)
+
+    assert caplog.messages == [
+        "Pausing for 10 s before the next request to Azure",
+        "Azure asks for a pause of 100 s; the next request follows in 30 s",
+    ]

@@ -261,6 +261,11 @@ def test_earlier_step_runs_are_those_of_a_lower_version_in_their_order(server: S
     }
 
 
+def test_a_step_run_with_its_metadata_is_asked_for_whole(server: Server) -> None:
+    assert step_runs.with_metadata(STEP_RUN) is cast("Any", server.step)
+    assert server.asked == [("step", True)]
+
+
 @pytest.mark.parametrize("status", list(ExecutionStatus))
 def test_a_step_has_reported_its_end_unless_it_is_on_its_way(status: ExecutionStatus, server: Server) -> None:
     server.step.status = status

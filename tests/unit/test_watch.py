@@ -220,6 +220,16 @@ def test_a_job_that_waits_says_so_where_its_log_is_shown(watched: Watched, monke
     assert quiet.progress == []
 
 
+def test_the_time_in_the_queue_is_that_of_the_last_wait_without_interruption(watched: Watched) -> None:
+    waited = []
+    for status in ("Queued", "Preparing", "Running", "Queued", "Queued"):
+        watched.is_seen(status)
+        waited.append(watched.job.waited.total_seconds())
+        watched.clock.now += 5
+
+    assert waited == [0, 5, 5, 0, 5]
+
+
 def test_a_change_of_status_makes_the_next_poll_soon(watched: Watched) -> None:
     def is_due(after: float) -> bool:
         return watched.watch.is_due_by(watched.clock.now + after)
@@ -367,6 +377,47 @@ def test_a_job_that_was_asked_to_end_is_polled_soon_if_it_is_watched(
     one.hurry("job")
 
     assert watched.watch.is_due_by(watched.clock.now + 2)
+
+
+def test_the_handle_of_a_job_is_known_as_long_as_it_is_watched(
+    watched: Watched, monitor: tuple[JobMonitor, list[Any]]
+) -> None:
+    one, _ = monitor
+    one._watches["train"] = watched.watch
+    assert one.watched("train") is watched.job
+    assert one.watched("another") is None
+    one.forget("train")
+    assert one.watched("train") is None
+
+
+def test_of_the_jobs_of_a_listing_the_logs_of_those_that_have_ended_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before a further page is read, and before the one that the listing does not have is polled by its name."""
+    happened: list[str] = []
+    watches = {name: Watched(monkeypatch).watch for name in ("runs", "ended", "left out")}
+    for name, watch in watches.items():
+        watch.job.name = name
+
+    def listing(_connection: Any, tag: str, names: list[str], saw: Any) -> int:
+        assert (tag, names) == ("run", list(watches))
+        saw(JobSnapshot("runs", "Running", {}))
+        saw(JobSnapshot("ended", "Failed", {}))
+        happened.append("the next page")
+        return 2
+
+    def by_name(_connection: Any, name: str) -> JobSnapshot:
+        happened.append(f"poll {name}")
+        return JobSnapshot(name, "Running", {})
+
+    monkeypatch.setattr(monitor_module, "list_statuses", listing)
+    monkeypatch.setattr(monitor_module, "get_status_of_one", by_name)
+    monitor = JobMonitor(cast("Any", SimpleNamespace()), Clock())
+    monkeypatch.setattr(monitor._readers, "read", lambda watch: happened.append(f"read {watch.job.name}"))
+
+    assert monitor._look_by_listing("run", list(watches.values())) == 3
+    assert happened == ["read ended", "the next page", "poll left out"]
+    assert [watch.job.status for watch in watches.values()] == ["Running", "Failed", "Running"]
 
 
 class Read:

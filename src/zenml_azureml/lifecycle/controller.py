@@ -214,17 +214,15 @@ class StepController(ActionExecutor):
             self.advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
 
     def _abort_wait(self, step: StepExecution, interruption: BaseException, retries: ServerRetries) -> None:
-        """Cancel the job of a step because an exception ends the wait; raise a better exception if there is one."""
+        """Cancel the job of a step because an exception ends the wait, and say what the server does not know."""
         # During a submission, the newest job may be the one before, which has ended.
         job = self.jobs.watch(step, quietly=True)
         is_over = step.state.phase is not StepPhase.SUBMITTING and (job.settled or step.is_held)
         if not is_over:
             self.abort(step, interruption)
-        if isinstance(interruption, ServerUnavailableError):
-            raise self.publisher.unreported(step, interruption) from None
         if isinstance(interruption, RunStoppedException) and not is_over:
             self.publish_stopped(step)
-        elif is_over and retries.failing:
+        elif is_over and retries.failing and not isinstance(interruption, ServerUnavailableError):  # it says so itself
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
             logger.error("%s", self.publisher.unreported(step, unavailable))
 

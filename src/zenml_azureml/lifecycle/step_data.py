@@ -116,7 +116,7 @@ class StepData:
         key = (run_id, workspace.address.path)
         known = self._found.setdefault(key, {})
         self._found.move_to_end(key)
-        while len(self._found) > _RUNS:
+        if len(self._found) > _RUNS:
             self._found.popitem(last=False)
         return known
 

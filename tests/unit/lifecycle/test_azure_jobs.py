@@ -12,20 +12,32 @@ from uuid import uuid4
 
 import pytest
 from zenml.config import ResourceSettings
+from zenml.exceptions import RunInterruptedException, RunStoppedException
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml import tags
 from zenml_azureml.azure.client import PlacedJob
 from zenml_azureml.azure.compute.placement import ANYWHERE, Placement
+from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.cost_guard import CostGuard
+from zenml_azureml.lifecycle.execution import Reservation
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
-from zenml_azureml.lifecycle.state import JobAccepted, NoCapacity, StepPhase, StepState, SubmitFailed
+from zenml_azureml.lifecycle.state import (
+    Event,
+    GiveUp,
+    JobAccepted,
+    NoCapacity,
+    StepPhase,
+    StepState,
+    SubmitFailed,
+)
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
+from zenml_azureml.secrets.known_values import masked
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
 
@@ -157,6 +169,14 @@ def test_metrics_are_read_if_the_settings_ask_for_them() -> None:
     assert without.jobs.metrics(without.step) == {}
 
 
+@pytest.mark.parametrize("status", ["Completed", "Failed"])
+def test_a_job_without_outputs_has_written_nothing(status: str) -> None:
+    azure = Azure()
+
+    assert azure.jobs.written_data(azure.step, JobHandle("zenml-2", status)) == {}
+    assert azure.first.calls == []
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -256,6 +276,88 @@ def test_a_job_is_checked_for_sent_and_recorded_with_its_history_in_one_request(
     assert metadata[step_runs.JOB_NAME_KEY] == "zenml-3"
     assert metadata["azureml_usd_per_hour_all_nodes"] == 1.0
     assert [attempt["job"] for attempt in metadata["azureml_attempts"]] == ["zenml-2", "zenml-3"]
+
+
+@pytest.mark.parametrize(
+    ("target", "tags_before", "tag"),
+    [
+        (0, {}, None),
+        (1, {}, "1"),
+        (0, {tags.TARGET: ""}, "0"),
+        (0, {tags.TARGET: "1"}, "0"),
+        (2, {tags.TARGET: "1"}, "2"),
+    ],
+)
+def test_a_job_is_tagged_with_its_target_unless_it_is_the_first_one_at_the_first_target(
+    target: int, tags_before: dict[str, str], tag: str | None
+) -> None:
+    like = replace(spec(), tags=tags_before)
+    for source in (like, builds(like)):
+        assert Request(source, lambda: None).build(JobOptions(), target).tags.get(tags.TARGET) == tag
+
+
+@pytest.mark.parametrize("answer", [NoCapacityError("There is no quota."), AzureMLError("Azure refuses it.")])
+def test_a_job_reserves_nothing_before_it_is_placed_and_after_it_is_refused(answer: AzureMLError) -> None:
+    azure, reserved = Azure(), list[Reservation | None]()
+    azure.first.answer = answer
+    azure.step.reservation = Reservation("zenml-2", 5.0)  # of the job before
+
+    def check() -> None:
+        reserved.append(azure.step.reservation)
+        azure.step.reservation = Reservation("zenml-3", 5.0)
+
+    azure.submitter.submit(azure.step, 0, Request(builds(spec()), check))
+
+    assert reserved == [None]
+    assert azure.step.reservation is None
+
+
+@pytest.mark.parametrize("phase", [StepPhase.SUBMITTING, StepPhase.CANCELLING])
+@pytest.mark.parametrize(
+    ("found", "event"),
+    [
+        (None, JobAccepted),
+        (AzureMLError("Together they exceed the limit."), GiveUp),
+        (RunStoppedException("The run was stopped."), JobAccepted),
+        (RunInterruptedException("A signal."), JobAccepted),
+    ],
+)
+def test_a_job_that_exceeds_a_limit_with_others_is_given_up_unless_it_is_cancelled_anyway(
+    found: Exception | None,
+    event: type[Event],
+    phase: StepPhase,
+    saved: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    azure, checked = Azure(), list[int]()
+    azure.first.answer = accepted("zenml-3")
+    azure.step.state = replace(azure.step.state, phase=phase)
+
+    def check_again(_step: Any, target: int, _check: Any) -> None:
+        checked.append(target)
+        if found is not None:
+            raise found
+
+    monkeypatch.setattr(azure.submitter._costs, "check_again", check_again)
+    answer = azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
+
+    is_cancelled = phase is StepPhase.CANCELLING
+    assert type(answer) is (JobAccepted if is_cancelled else event)
+    assert checked == ([] if is_cancelled else [0])
+    assert len(saved) == 1, "it exists, so it is recorded"
+
+
+def test_the_secrets_of_a_job_that_is_sent_are_masked_from_then_on(saved: list[dict[str, Any]]) -> None:
+    azure, value = Azure(), f"pass-{uuid4().hex}"
+    azure.first.answer = accepted("zenml-3")
+    names = frozenset({"DB_PASSWORD"})
+    secret = replace(
+        spec(), environment_variables={"DB_PASSWORD": value}, secret_names=names, certain_secret_names=names
+    )
+    assert masked(value) == value
+    azure.submitter.submit(azure.step, 0, Request(builds(secret), lambda: None))
+
+    assert value not in masked(f"signed in with {value}")
 
 
 def test_the_job_that_is_being_sent_is_the_one_that_a_stop_would_cancel(saved: list[dict[str, Any]]) -> None:

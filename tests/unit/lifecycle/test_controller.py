@@ -16,9 +16,11 @@ from zenml.exceptions import RunStoppedException
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.clock import SYSTEM_TIME
+from zenml_azureml.lifecycle.observation import event_of
 from zenml_azureml.lifecycle.recovery import RetryReason
-from zenml_azureml.lifecycle.state import StepPhase
+from zenml_azureml.lifecycle.state import QueueTimedOut, StepPhase
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import ServerUnavailableError
 
 
 @pytest.fixture
@@ -170,6 +172,30 @@ def test_the_reason_for_a_cancel_is_saved_once_and_before_the_cancel(late: Late)
 
     assert [what for _, what in late.happened] == ["save", "cancel zenml-1", "cancel zenml-1"]
     assert late.world.step.state.attempt.reason is RetryReason.QUEUE_TIMEOUT
+
+
+def test_a_job_whose_reason_for_a_cancel_cannot_be_saved_is_left_in_its_queue_until_it_can(
+    late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that found a job cancelled without a reason would not submit its step again."""
+    save, step, job = step_runs.save_metadata, late.world.step, late.world.jobs.job
+
+    def away(*_arguments: object) -> None:
+        raise ServerUnavailableError("ZenML's server is unavailable.")
+
+    def goes_on() -> None:
+        event = event_of(step, job, late.clock.now)
+        assert isinstance(event, QueueTimedOut)
+        late.world.controller.advance(step, event, polled=True)
+
+    monkeypatch.setattr(step_runs, "save_metadata", away)
+    with pytest.raises(ServerUnavailableError):
+        goes_on()
+    assert late.happened == []
+
+    monkeypatch.setattr(step_runs, "save_metadata", save)
+    goes_on()
+    assert [what for _, what in late.happened] == ["save", "cancel zenml-1"]
 
 
 def test_a_cancelled_job_stays_so_if_its_time_in_the_queue_starts_again(late: Late) -> None:

@@ -249,6 +249,23 @@ def test_an_end_that_the_server_does_not_learn_of_is_an_error_with_the_command_t
     assert world.step.state.phase is not StepPhase.FAILED, "so that the end comes again"
 
 
+def test_a_wait_that_ends_because_the_server_stays_away_says_so_once(
+    world: Ending, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(_step: Any) -> ExecutionStatus:
+        def request() -> ExecutionStatus:
+            raise ConnectionError("refused")
+
+        return ask("looking up the status", request)
+
+    monkeypatch.setattr(step_runs, "reported_status", away)
+    world.jobs.end("Completed")
+    with pytest.raises(ServerUnavailableError, match="zenml-azureml jobs wait zenml-1"):
+        world.wait()
+
+    assert [message for message in caplog.messages if "jobs wait" in message] == []
+
+
 def test_an_interruption_while_the_server_is_away_says_what_it_does_not_know(
     world: Ending, signals: StopSignals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,40 @@
+"""Steps as this process knows them: also those that another process has submitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.lifecycle.world import Clock, World
+from zenml_azureml.lifecycle.attempts import history_as_metadata
+from zenml_azureml.lifecycle.execution import state_from
+from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
+from zenml_azureml.lifecycle.state import StepPhase
+from zenml_azureml.run_store import job_names
+
+ATTEMPT = Attempt(0, "zenml-1", "serverless compute")
+
+
+@pytest.mark.parametrize("reason", list(RetryReason))
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_step_of_another_process_is_being_moved_if_its_last_job_was_queued_for_too_long(
+    reason: RetryReason, goes_on: bool
+) -> None:
+    """Its job was cancelled for that, and the next one follows when it has ended."""
+    attempts = (replace(ATTEMPT, reason=reason), *([Attempt(1, "zenml-2")] if goes_on else []))
+    step_run: Any = World(Clock()).step_run
+    step_run.run_metadata.update(history_as_metadata(attempts))
+    state = state_from(step_run)
+
+    is_moving = reason is RetryReason.QUEUE_TIMEOUT and not goes_on
+    assert state.phase is (StepPhase.MOVING if is_moving else StepPhase.QUEUED)
+    assert state.attempts == attempts
+
+
+def test_a_step_of_which_nothing_is_recorded_may_have_its_first_job() -> None:
+    step_run = World(Clock()).step_run
+    state = state_from(step_run)
+
+    assert (state.phase, state.attempt.job) == (StepPhase.QUEUED, job_names.job_name_of(step_run.id))
