@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -127,8 +128,9 @@ def test_much_goes_both_ways(held: Held) -> None:
 def test_a_shell_at_a_terminal_takes_ctrl_c_and_other_sizes(held: Held) -> None:
     async def type_in(connection: asyncssh.SSHClientConnection) -> tuple[str, int | None]:
         shell = await connection.create_process(term_type="xterm", term_size=(101, 33))
-        shell.stdin.write("stty size; sleep 600\n")
-        seen = await shell.stdout.readuntil("33 101")
+        # One process: a shell that waits for another one may take Ctrl+C for that one's.
+        shell.stdin.write(f'{sys.executable} -c "import os, time; print(*os.get_terminal_size()); time.sleep(600)"\n')
+        seen = await shell.stdout.readuntil("101 33")
         shell.stdin.write("\x03")
         shell.change_terminal_size(55, 22)
         shell.stdin.write("stty size; tty | cut -c1-5; echo $LEARNING_RATE-$TERM; exit 4\n")
