@@ -39,6 +39,7 @@ class Arm:
 
     # What differs on Azure: see tests/live/arm.py.
 
+    is_azure = False
     #: Seconds to wait for what takes its time, and between two requests for it.
     patience = 20.0
     pause = 0.02

@@ -38,7 +38,8 @@ class LiveArm(Arm):
     def __init__(self, target: Target) -> None:
         self.target = target
         self.workspace = target.workspace_id
-        self.patience, self.pause = (1800.0, 5.0) if target.is_azure else (120.0, 0.1)
+        self.is_azure = target.is_azure
+        self.patience, self.pause = (1800.0, 5.0) if self.is_azure else (120.0, 0.1)
         self._session = requests.Session()
 
     @property
