@@ -68,8 +68,8 @@ run("clustered", "echo on a cluster", mode="compute-cluster", compute_name={name
     eventually(lambda: arm.call("GET", f"computes/{name}").status == 404, arm.patience, pause=arm.pause)
 
 
-@pytest.mark.azure_verified(jobs=2, environments=1)
-def test_data_that_one_step_writes_and_the_next_one_reads(pipelines: Pipelines) -> None:
+@pytest.mark.azure_verified(jobs=1, environments=1)
+def test_data_that_a_step_writes_and_registers(pipelines: Pipelines) -> None:
     name = pipelines.arm.name("labels")
     write = "echo 3 cats > $AZURE_ML_OUTPUT_model/labels.txt"
     written, output = pipelines.facts(f"run('writes', {write!r}, outputs={{'model': {{'register_as': {name!r}}}}})")
@@ -77,16 +77,6 @@ def test_data_that_one_step_writes_and_the_next_one_reads(pipelines: Pipelines) 
     assert written["status"] == "completed", output
     asset = written["outputs"]["model"]
     assert (asset["asset"], asset["version"]) == (name, "1"), "Azure ML gives the first output the version 1"
-
-    inputs = {"train": f"azureml:{name}@latest", "where": {"path": f"azureml:{name}:1", "mode": "direct"}}
-    read = 'echo "labels: $(cat $AZURE_ML_INPUT_train/labels.txt)"; echo "address: $AZURE_ML_INPUT_where"'
-    facts, output = pipelines.facts(f"run('reads', {read!r}, inputs={inputs!r})")
-
-    assert facts["status"] == "completed", output
-    assert facts["inputs"]["train"]["version"] == "1"
-    assert facts["inputs"]["train"]["uri"].startswith("azureml://")
-    assert "[reads] labels: 3 cats" in output
-    assert "[reads] address: azureml://" in output
     assert pipelines.arm.call("DELETE", f"data/{name}/versions/1").status in (200, 204)
 
 
