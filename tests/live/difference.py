@@ -33,6 +33,8 @@ _MOMENTS = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?Z|\d{4}(?:-\d\d){5}-\d+|\b\d\d:\d\d:\d\d\.\d+\b"
     r"|\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d_\d+|/live-[a-z0-9_]{8}(?=/)"
 )
+#: The SSH keys that a run makes for itself.
+_NEW_KEYS = re.compile(r"(?<=ssh-ed25519 )[A-Za-z0-9+/]{40,}={0,2}")
 #: Keys of numbers that count what the service has ever done.
 _COUNTED = frozenset({"runNumber", "rootRunNumber"})
 
@@ -80,14 +82,14 @@ def differences(azure: Mapping[str, list[Any]], emulator: Mapping[str, list[Any]
 
 
 def _steady(value: Any, key: str = "") -> Any:
-    """Return a value without what is different in each answer of the same service: numbers, times, durations."""
+    """Return a value without what is different in each answer of the same service: numbers, times, durations, keys."""
     if isinstance(value, dict):
         return {_REFERENCE_OF_RUN.sub(r"<\1>", name): _steady(item, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_steady(item, key) for item in value]
     if key in _COUNTED and isinstance(value, int):
         return 1
-    return _MOMENTS.sub("<moment>", value) if isinstance(value, str) else value
+    return _MOMENTS.sub("<moment>", _NEW_KEYS.sub("<new key>", value)) if isinstance(value, str) else value
 
 
 def table(found: Iterable[Difference], compared: int) -> str:
