@@ -243,7 +243,8 @@ def test_each_planted_difference_is_found_and_a_leak_is_not_written(azure: Azure
     missed = [plant.found_as for plant in PLANTS if not any(re.search(plant.found_as, row) for row in rows)]
     assert missed == [], output
     unplanted = [row for row in rows if not any(re.search(plant.found_as, row) for plant in PLANTS)]
-    # Where a file was not written, there is nothing to compare.
-    assert all("cpu-cluster-non-existent" in row for row in unplanted), unplanted
+    # Where a file was not written, there is nothing to compare; a test that ends at a plant sends fewer requests.
+    allowed = ("cpu-cluster-non-existent", " | request | only here: ")
+    assert [row for row in unplanted if not any(words in row for words in allowed)] == []
     assert "Not recorded: test_computes_contract.py::test_a_missing_compute_is_an_answer_without_a_body: GET" in output
     assert "x-ms-debug" not in "".join(file.read_text() for file in recordings.rglob("*.json"))
