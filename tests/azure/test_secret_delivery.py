@@ -585,7 +585,10 @@ def test_a_tag_that_says_too_many_parts_fails_no_end_of_a_step(bench: Bench, cap
 
     assert values_in(bench.vault) == {}
     assert [asked for asked in bench.asked() if "part" in asked[1]] == []
-    assert warnings(caplog)[-1].endswith("a secret has at most 1000 parts, and its tag says 1001.")
+    assert warnings(caplog)[-1].endswith(
+        "a secret has at most 1000 parts, and its tag says 1001.\n"
+        "Next steps: Delete the secrets of that vault whose names begin with `job-part`."
+    )
 
 
 def test_a_tag_that_says_too_many_parts_is_told_to_who_deletes_the_secret(bench: Bench) -> None:

@@ -209,6 +209,9 @@ def test_where_azure_is_an_emulator_nothing_differs_and_nothing_is_left(azure: A
     code, output = azure.run("run", *options)
 
     assert code == 0, output
+    cost = re.search(r"^Highest cost: (\d\.\d\d USD)", output, re.MULTILINE)
+    assert cost, output
+    assert f"{cost[1]} without" in (ROOT / "docs" / "live.md").read_text()
     assert re.search(r"^0 differences in \d{2,} answers", output, re.MULTILINE), output
     assert azure.jobs() == []
     assert azure.get("computes")["value"] == []
@@ -243,8 +246,10 @@ def test_each_planted_difference_is_found_and_a_leak_is_not_written(azure: Azure
     missed = [plant.found_as for plant in PLANTS if not any(re.search(plant.found_as, row) for row in rows)]
     assert missed == [], output
     unplanted = [row for row in rows if not any(re.search(plant.found_as, row) for plant in PLANTS)]
-    # Where a file was not written, there is nothing to compare; a test that ends at a plant sends fewer requests.
-    allowed = ("cpu-cluster-non-existent", " | request | only here: ")
-    assert [row for row in unplanted if not any(words in row for words in allowed)] == []
+    # Where a file was not written, there is nothing to compare. A plant ends one test before it cancels its job, and
+    # while that runs, the guard lets the next test submit none: both send fewer requests.
+    cut_short = r"_test_a_job_(with_services_that_keeps|that_only_waits)_.* \| request \| only here: "
+    rest = [row for row in unplanted if not re.search(cut_short, row)]
+    assert all("cpu-cluster-non-existent" in row for row in rest), rest
     assert "Not recorded: test_computes_contract.py::test_a_missing_compute_is_an_answer_without_a_body: GET" in output
     assert "x-ms-debug" not in "".join(file.read_text() for file in recordings.rglob("*.json"))

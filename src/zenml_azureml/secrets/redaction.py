@@ -30,11 +30,6 @@ def shown(name: str, value: str) -> str:
     return value if judge(name, value) is Verdict.HARMLESS else REDACTED
 
 
-def speaks_of_secrets(name: str) -> bool:
-    """True if the name of a variable indicates that its value is a secret."""
-    return says_secret(name)
-
-
 def redacted_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return environment variables with redacted values.
 

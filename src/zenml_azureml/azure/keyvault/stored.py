@@ -148,7 +148,10 @@ class StoredSecrets:
                 raise AzureMLError(f"The secret {url} was not deleted: it is not in a known key vault.")
             return with_retries(action, lambda: vault.delete(url), DELETE_PATIENCE, self._time)
         except ValueError as error:  # its tag, which others may have written
-            raise AzureMLError(f"Only the first part of the secret {url} was deleted: {error}.") from error
+            raise AzureMLError(
+                f"Only the first part of the secret {url} was deleted: {error}.",
+                hint=f"Delete the secrets of that vault whose names begin with `{url.rpartition('/')[2]}-part`.",
+            ) from error
         except AzureError as error:
             raise to_azureml_error(action, error, self._address, then=_LEFT_BEHIND) from error
 

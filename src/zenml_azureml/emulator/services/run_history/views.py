@@ -201,10 +201,6 @@ def error_body(job: Job, workspace: Workspace) -> Json | None:
     }
 
 
-def _stable_id(workspace: Workspace, path: str) -> str:
-    return str(uuid.uuid5(uuid.UUID(workspace.workspace_id), path))
-
-
 def _target(job: Job) -> str:
     # Guess: the target of a serverless job in run history was not recorded.
     return compute_name(job.properties["computeId"]) or "serverless"
