@@ -56,6 +56,20 @@ def test_an_answer_that_only_one_side_gave_is_a_difference() -> None:
     assert found([put], [put, put]) == [("request", "only here: 201")]
 
 
+def test_a_log_may_be_read_sooner_or_later_and_its_measurements_are_not_compared() -> None:
+    def log(text: str) -> dict[str, Any]:
+        return answer("GET", "log", text)
+
+    usage = 'zenml-azureml usage: {"seconds":%s}\n'
+
+    assert found([log("it sleeps\n" + usage % 1)], [log("it sleeps\n")]) == []
+    assert found([log(usage % 1 + "it ends\n")], [log("it sle" + usage % 2)]) != []
+    assert found([log(usage % 1 + "it ends\n")], [log(usage % 2 + "it ends\n")]) == []
+    assert found([log("it")], [log("it ends\n")]) == []
+    assert [kind for kind, _ in found([log("it sleeps\n")], [log("it ends\n")])] == ["value"]
+    assert [kind for kind, _ in found([log("")], [log("it ends\n")])] == ["value"]
+
+
 def test_each_state_is_compared() -> None:
     azure = [job("Running", extra=1), job("Completed")]
 
