@@ -414,8 +414,9 @@ def test_a_job_in_the_workspace_that_the_operator_had_before_is_cancelled_there(
         assert status(world.arm, name) == "Canceled"
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
 def test_the_secret_that_a_killed_process_has_left_in_a_key_vault_is_deleted_with_its_job(
-    emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, credential: TokenCredential, monkeypatch: pytest.MonkeyPatch, has_ended: bool
 ) -> None:
     killed = Bench(emulator, credential)
     killed.let_all()
@@ -425,6 +426,9 @@ def test_the_secret_that_a_killed_process_has_left_in_a_key_vault_is_deleted_wit
     assert secret
     job = emulator.context.store.workspaces[0].jobs[name]
     job.properties["tags"] |= {tags.STEP_RUN_ID: str(world.first.id), tags.VAULT_SECRET: secret}
+    if has_ended:
+        world.arm.call("POST", f"jobs/{name}/cancel")
+        eventually(lambda: status(world.arm, name) == "Canceled")
     assert values_in(killed.vault)
 
     world.end()
