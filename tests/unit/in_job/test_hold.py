@@ -97,12 +97,17 @@ def test_a_failure_outside_of_the_function_is_not_held() -> None:
     assert held.now == BEGAN
 
 
-def test_nothing_is_held_without_the_setting_or_if_the_server_does_not_know_of_it() -> None:
+def test_nothing_is_held_without_the_setting_or_if_the_server_does_not_know_of_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     error = ValueError("a shape does not fit")
 
+    said = []
     for held in (Held(0), Held(server_answers=False)):
         assert held.run(error) is error
         assert held.now == BEGAN
+        said.append(capfd.readouterr().err)
+    assert said == ["", "zenml-azureml: The job is not held open: the server is unavailable\n"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

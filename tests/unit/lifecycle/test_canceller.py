@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from tests.unit.lifecycle.world import Clock, World
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.canceller import FINISHING, SUBMIT_LAG
 from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.run_store import step_runs
@@ -234,3 +235,19 @@ def test_a_job_that_azure_does_not_know_is_looked_for_and_said_if_it_was_made(
     assert world.time.now == (SUBMIT_LAG.total_seconds() if was_made else 0)
     assert ["does not exist" in message for message in caplog.messages] == ([True] if was_made else [])
     assert world.step.cancelling is None, "so that another caller tries again"
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_cancellation_that_azure_refuses_is_said_and_noted(
+    refuses: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cancel(_step: Any) -> bool:
+        raise AzureMLError("Azure ML did not cancel the job `zenml-1`.")
+
+    world = world_with(monkeypatch, lambda _: set())
+    if refuses:
+        monkeypatch.setattr(world.jobs, "cancel", cancel)
+    world.canceller.end([world.step])
+
+    assert ("Azure ML did not cancel the job `zenml-1`." in caplog.messages) is refuses
+    assert world.step.is_refused is refuses
