@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo guesses parity sdk-tests live live-clean test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
+# Each of a thousand processes would compile the package again, and each worker of pytest all tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python

@@ -18,6 +18,7 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.identity import ClientSecretCredential
 
+from tests.e2e.warm_home import make_home
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep ZenML from the user's own configuration, whatever a test makes it do in this process."""
     folder = tempfile.mkdtemp(prefix="zenml-azureml-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    unmake = make_home()
+    if unmake is not None:
+        config.add_cleanup(unmake)
     # An example that takes longer than hypothesis allows, by default 200 ms, says nothing on a busy machine.
     hypothesis.settings.register_profile("no deadline", deadline=None)
     hypothesis.settings.load_profile("no deadline")

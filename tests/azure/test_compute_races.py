@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
 
+from tests.azure import ask_for_cluster
 from tests.azure.compute_scenarios import CLUSTER
 from tests.azure.compute_world import ObservedTransport, World, cluster
 from tests.contract.arm import Arm
+from tests.e2e import warm
+from tests.e2e.conftest import azure_variables, zenml_variables
 from zenml_azureml.azure.compute.provisioner import ComputeTarget, ensure_compute
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
@@ -87,14 +87,14 @@ def test_a_put_that_azure_accepts_for_an_existing_cluster_changes_nothing(world:
 def test_processes_that_ask_for_one_cluster_create_it_once(tmp_path: Path) -> None:
     clock, settings = SystemClock(), Settings(compute_provisioning=2)
     runtime = SimulatedRuntime(clock, settings)
-    with ExitStack() as stack:
-        emulator = stack.enter_context(Emulator(tmp_path / "emulator", runtime=runtime, clock=clock, settings=settings))
-        programs = [stack.enter_context(program(emulator, tmp_path / f"user{i}")) for i in range(PROCESSES)]
-        assert [line_of(one) for one in programs] == ["westeurope\n"] * PROCESSES
+    homes = [tmp_path / f"user{i}" for i in range(PROCESSES)]
+    with Emulator(tmp_path / "emulator", runtime=runtime, clock=clock, settings=settings) as emulator:
+        programs = [program(emulator, home) for home in homes]
+        assert [one.stdout.readline() for one in programs] == ["westeurope\n"] * PROCESSES
 
-        for one in programs:
-            tell(one, "go\n")
-        answers = [json.loads(line_of(one)) for one in programs]
+        for home in homes:
+            (home / "word").write_text("go")
+        answers = [json.loads(one.communicate(timeout=60)[0].splitlines()[-1]) for one in programs]
 
         arm = Arm(emulator)
         served = arm.call("GET", f"{emulator.base_url}/_emulator/requests").body
@@ -129,36 +129,13 @@ def settings_of(arm: Arm) -> dict[str, Any]:
     return {key: value for key, value in properties.items() if key != "modifiedOn"}
 
 
-def program(emulator: Emulator, home: Path) -> subprocess.Popen[str]:
+def program(emulator: Emulator, home: Path) -> warm.WarmProcess:
     """A process that waits for the word, of a user with folders of their own."""
     (home / "tmp").mkdir(parents=True)
+    os.mkfifo(home / "word")
     workspace = emulator.context.store.workspaces[0]
-    environment = {
-        "HOME": str(home),
-        "TMPDIR": str(home / "tmp"),
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "NO_PROXY": "127.0.0.1",
-        "AZUREML_DEV_URL_MFE": emulator.base_url,
-        "REQUESTS_CA_BUNDLE": str(emulator.ca_file),
-        "AZURE_AUTHORITY_HOST": emulator.base_url,
-        "AZURE_TENANT_ID": emulator.tenant_id,
-        "AZURE_CLIENT_ID": emulator.client_id,
-        "AZURE_FEDERATED_TOKEN_FILE": str(emulator.federated_token_file),
-    }
-    command = [sys.executable, "-W", "ignore", "-m", "tests.azure.ask_for_cluster"]
+    environment = {**zenml_variables(home), **azure_variables(emulator), "TMPDIR": str(home / "tmp")}
+    environment |= {"NO_PROXY": "127.0.0.1"}
     address = [workspace.subscription_id, workspace.resource_group, workspace.name]
-    return subprocess.Popen(
-        [*command, *address], env=environment, cwd=home, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-
-
-def tell(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(line)
-    process.stdin.flush()
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
+    command = [ask_for_cluster.__file__, *address, str(home / "word")]
+    return warm.WarmProcess(command, environment, home, apart=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -18,6 +17,8 @@ from click.testing import CliRunner
 from tests.cli.conftest import Cli
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
+from tests.e2e import warm
+from tests.e2e.conftest import azure_variables, zenml_variables
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.cli import main
 
@@ -144,16 +145,17 @@ def test_the_whole_log_is_printed_or_its_end(cli: Cli) -> None:
 
 @pytest.mark.parametrize("command", [["logs", "mine"], ["logs", "mine", "--follow"], ["list", "--all"]])
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252:strict"])  # Click writes UTF-8 if it is ASCII
-def test_what_stdout_cannot_encode_is_replaced(command: list[str], encoding: str, cli: Cli) -> None:
+def test_what_stdout_cannot_encode_is_replaced(command: list[str], encoding: str, cli: Cli, tmp_path: Path) -> None:
     cli.submit("mine", lines="1", line="50 % \u2588\u2588 done", tags={**TAGS, "zenml_step": "\u2588\u2588 done"})
     program = [str(Path(sys.executable).parent / "zenml-azureml"), "jobs", *command, *cli.where()]
+    environment = {**zenml_variables(tmp_path), **azure_variables(cli.emulator), "PYTHONIOENCODING": encoding}
+    stdout, stderr = tmp_path / "stdout", tmp_path / "stderr"
 
-    done = subprocess.run(
-        program, capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}, timeout=120, check=False
-    )
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        code = warm.ForkedProcess(program, environment, tmp_path, out.fileno(), err.fileno()).wait(timeout=120)
 
-    assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0), done.stderr
-    assert b"?? done" in done.stdout
+    assert (code, stderr.read_bytes().count(b"Traceback")) == (0, 0), stderr.read_bytes()
+    assert b"?? done" in stdout.read_bytes()
 
 
 def test_a_log_is_followed_to_the_end_of_the_job(cli: Cli) -> None:

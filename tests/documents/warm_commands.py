@@ -70,7 +70,8 @@ def _start(connection: socket.socket) -> None:
         name, arguments, folder, environment = json.loads(request)
         if name != "python":
             arguments = [str(Path(sys.executable).with_name(name)), *arguments]
-        with warm.fork(arguments, environment, Path(folder), *files) as reports:
+        stdout, stderr = files
+        with warm.fork(arguments, environment, Path(folder), stdout, stderr) as reports:
             for file in files:
                 os.close(file)
             warm.next_report(reports)  # its process id

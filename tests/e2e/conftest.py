@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.e2e import warm
-from tests.e2e.environments import build_wheel
+from tests.e2e import shared_folder_store, warm
+from tests.e2e.environments import PythonEnvironment, build_wheel, environment_without_plugin
 from tests.e2e.warm_jobs import WarmJobs
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
@@ -194,6 +194,33 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
+@pytest.fixture(scope="session")
+def without_plugin(tmp_path_factory: pytest.TempPathFactory) -> PythonEnvironment:
+    """An environment without this package, made once for all workers: nothing is to be installed in it."""
+    environment = _environment_in(made_once("without-plugin", _make_environment, tmp_path_factory))
+    warm.PYTHONS_OF_SERVERS.add(environment.python)
+    return environment
+
+
+@pytest.fixture(scope="session")
+def with_plugin(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> PythonEnvironment:
+    """The same with the wheel of this package."""
+
+    def make(folder: Path) -> None:
+        _make_environment(folder)
+        _environment_in(folder).install(wheel)
+
+    return _environment_in(made_once("with-plugin", make, tmp_path_factory))
+
+
+def _make_environment(folder: Path) -> None:
+    environment_without_plugin(_environment_in(folder).folder, Path(shared_folder_store.__file__))
+
+
+def _environment_in(folder: Path) -> PythonEnvironment:
+    return PythonEnvironment(folder / "environment")
+
+
 def made_once(name: str, make: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the first worker to need it fills.
 
@@ -221,5 +248,5 @@ def register_stack(folder: Path) -> None:
     script.write_text(REGISTER_STACK)
     workspace = (address.subscription_id, address.resource_group, address.name)
     environment = {**zenml_variables(folder), "AZUREML_DEV_URL_MFE": "https://127.0.0.1:1"}
-    command = [sys.executable, str(script), str(folder / "artifacts"), *workspace]
-    subprocess.run(command, env=environment, cwd=folder, check=True)
+    done = warm.run([str(script), str(folder / "artifacts"), *workspace], environment, folder)
+    assert done.returncode == 0, done.stdout + done.stderr

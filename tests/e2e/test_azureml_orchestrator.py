@@ -9,10 +9,10 @@ import pytest
 
 from tests.e2e import shared_folder_store
 from tests.e2e.conftest import Project, azure_variables, zenml_variables
+from tests.e2e.warm_jobs import WarmJobs
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 
 REGISTER = """
 import sys
@@ -79,17 +79,21 @@ def test_a_static_pipeline_runs_with_a_step_of_our_operator_to_its_end(
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "shared_folder_store.py").write_text(Path(str(shared_folder_store.__file__)).read_text())
-    # The image of a user has the module of the artifact store, and what signs the steps in.
-    python = tmp_path / "image-python"
-    python.touch(0o755)
     settings = Settings(compute_provisioning=0, job_preparation=0, job_finalization=0)
-    emulator = Emulator(tmp_path / "emulator", runtime=ProcessRuntime(default_interpreter=python), settings=settings)
-    with emulator as jobs, zenml_server(tmp_path / "server", Path(sys.executable)) as server:
-        azure = azure_variables(jobs)
+
+    def image(python: Path) -> Path:
+        """As that of a user, which has the module of the artifact store, and what signs the steps in."""
         exports = [f"export {name}='{value}'" for name, value in azure.items()]
         # What is there gives the job an /app of its own.
         exports.append(f"export PYTHONPATH='{folder}':$PYTHONPATH")
-        python.write_text("\n".join(["#!/bin/sh", *exports, f'exec {sys.executable} "$@"', ""]))
+        program = tmp_path / f"python-of-{python.parents[1].name}"
+        program.write_text("\n".join(["#!/bin/sh", *exports, f'exec {python} "$@"', ""]))
+        program.chmod(0o755)
+        return program
+
+    emulator = Emulator(tmp_path / "emulator", runtime=WarmJobs(image), settings=settings)
+    with emulator as jobs, zenml_server(tmp_path / "server", Path(sys.executable)) as server:
+        azure = azure_variables(jobs)
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure, "PYTHONPATH": str(folder)}
         project = Project(folder, variables)
         place = WorkspaceName()

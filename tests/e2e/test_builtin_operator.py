@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e import shared_folder_store
 from tests.e2e.conftest import Project, azure_variables, zenml_variables
-from tests.e2e.environments import environment_without_plugin
+from tests.e2e.environments import PythonEnvironment, environment_without_plugin
 from tests.e2e.every_key import AS_DOCUMENTED, EVERY_KEY
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator
@@ -75,14 +75,16 @@ if __name__ == "__main__":
 """
 
 
-def test_the_built_in_operator_and_then_this_one_run_a_step_on_the_emulator(tmp_path: Path, wheel: Path) -> None:
+def test_the_built_in_operator_and_then_this_one_run_a_step_on_the_emulator(
+    tmp_path: Path, wheel: Path, without_plugin: PythonEnvironment
+) -> None:
     environment = environment_without_plugin(tmp_path / "environment", Path(shared_folder_store.__file__))
     runtime = ProcessRuntime(default_interpreter=environment.python)
     folder = tmp_path / "project"
     folder.mkdir()
     with (
         Emulator(tmp_path / "emulator", runtime=runtime, settings=Settings(job_preparation=0)) as emulator,
-        zenml_server(tmp_path / "server", environment.python) as server,
+        zenml_server(tmp_path / "server", without_plugin.python) as server,
     ):
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure_variables(emulator)}
         project = Project(folder, variables, python=str(environment.python))
@@ -115,20 +117,19 @@ def test_the_built_in_operator_and_then_this_one_run_a_step_on_the_emulator(tmp_
         assert tags["zenml_run_url"].endswith(f"/runs/{tags['zenml_run_id']}")
 
 
-def test_a_job_that_the_built_in_submitted_says_so_in_an_image_with_this_package(tmp_path: Path, wheel: Path) -> None:
+def test_a_job_that_the_built_in_submitted_says_so_in_an_image_with_this_package(
+    tmp_path: Path, without_plugin: PythonEnvironment, with_plugin: PythonEnvironment
+) -> None:
     """As when a server's runner, or an orchestrator, has an image without this package."""
-    without = environment_without_plugin(tmp_path / "runner", Path(shared_folder_store.__file__))
-    image = environment_without_plugin(tmp_path / "image", Path(shared_folder_store.__file__))
-    image.install(wheel)
     folder = tmp_path / "project"
     folder.mkdir()
-    runtime = ProcessRuntime(default_interpreter=image.python)
+    runtime = ProcessRuntime(default_interpreter=with_plugin.python)
     with (
         Emulator(tmp_path / "emulator", runtime=runtime, settings=Settings(job_preparation=0)) as emulator,
-        zenml_server(tmp_path / "server", without.python) as server,
+        zenml_server(tmp_path / "server", without_plugin.python) as server,
     ):
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure_variables(emulator)}
-        runner = Project(folder, variables, python=str(without.python))
+        runner = Project(folder, variables, python=str(without_plugin.python))
         workspace = emulator.context.store.workspaces[0]
         address = (workspace.subscription_id, workspace.resource_group, workspace.name)
         runner.succeed(REGISTER, str(tmp_path / "artifacts"), *address, prelude="")
@@ -139,7 +140,7 @@ def test_a_job_that_the_built_in_submitted_says_so_in_an_image_with_this_package
         assert log_source(theirs).count("submitted by ZenML's built-in step operator") == 1
 
         # The same server, still without this package: the submitting process decides.
-        output = Project(folder, variables, python=str(image.python)).succeed(TRAIN, prelude="")
+        output = Project(folder, variables, python=str(with_plugin.python)).succeed(TRAIN, prelude="")
 
         assert "OPERATOR zenml_azureml.step_operator" in output
         (ours,) = (job for job in workspace.jobs.values() if job is not theirs)

@@ -77,25 +77,19 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             process.kill()
 
 
-def test_it_trains_and_evaluates_on_azure_ml_and_leaves_nothing_behind(demo: Demo) -> None:
-    demo.start()
-
-    assert demo.read_all() == 0, demo.shown
-    assert re.search(r"^  \[train\] 200 trees: out-of-bag accuracy 0\.9\d+$", demo.shown, re.MULTILINE)
-    assert re.search(r"^  prepare +completed  here +\d+\.\d$", demo.shown, re.MULTILINE)
-    assert re.search(r"^  train +completed  serverless +\d+\.\d$", demo.shown, re.MULTILINE)
-    assert re.search(r"^  evaluate +completed  compute cluster +evaluation-cluster +\d+\.\d$", demo.shown, re.MULTILINE)
-    assert re.search(r"^  Metrics of evaluate: accuracy 0\.9\d+, f1 0\.9\d+$", demo.shown, re.MULTILINE)
-    assert len(re.findall(r"https://127\.0\.0\.1:\d+/runs/zenml-", demo.shown)) == 4  # when submitted, and at the end
-    assert "Traceback" not in demo.shown
-    assert demo.leftovers() == []
-
-
-def test_a_step_that_fails_on_purpose_is_explained_without_tracebacks(demo: Demo) -> None:
+def test_it_trains_and_evaluates_and_explains_a_step_that_fails_on_purpose_and_leaves_nothing_behind(
+    demo: Demo,
+) -> None:
     demo.start("--with-failure")
 
     assert demo.read_all() == 0, demo.shown
-    _, _, failure = demo.shown.partition("A step that fails")
+    shown, _, failure = demo.shown.partition("A step that fails")
+    assert re.search(r"^  \[train\] 200 trees: out-of-bag accuracy 0\.9\d+$", shown, re.MULTILINE)
+    assert re.search(r"^  prepare +completed  here +\d+\.\d$", shown, re.MULTILINE)
+    assert re.search(r"^  train +completed  serverless +\d+\.\d$", shown, re.MULTILINE)
+    assert re.search(r"^  evaluate +completed  compute cluster +evaluation-cluster +\d+\.\d$", shown, re.MULTILINE)
+    assert re.search(r"^  Metrics of evaluate: accuracy 0\.9\d+, f1 0\.9\d+$", shown, re.MULTILINE)
+    assert len(re.findall(r"https://127\.0\.0\.1:\d+/runs/zenml-", shown)) == 4  # when submitted, and at the end
     assert re.search(r"^  Failed to run step .*: it was killed \(SIGKILL\), most likely because", failure, re.MULTILINE)
     assert [line for line in failure.splitlines() if line.startswith("  Next steps: ")]
     assert "Traceback" not in demo.shown

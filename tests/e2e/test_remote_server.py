@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e import shared_folder_store
 from tests.e2e.conftest import Project, azure_variables, zenml_variables
-from tests.e2e.environments import environment_without_plugin
+from tests.e2e.environments import PythonEnvironment, environment_without_plugin
 from tests.e2e.every_key import EVERY_KEY
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator
@@ -46,13 +46,15 @@ BUILT_IN = "OPERATOR zenml.integrations.azure.step_operators.azureml_step_operat
 
 
 @pytest.mark.timeout(900)
-def test_a_server_without_the_plugin_serves_clients_with_it_and_without_it_again(tmp_path: Path, wheel: Path) -> None:
+def test_a_server_without_the_plugin_serves_clients_with_it_and_without_it_again(
+    tmp_path: Path, wheel: Path, without_plugin: PythonEnvironment
+) -> None:
     environment = environment_without_plugin(tmp_path / "environment", Path(shared_folder_store.__file__))
     runtime = ProcessRuntime(default_interpreter=environment.python)
     settings = Settings(compute_provisioning=0, job_preparation=0)
     emulator = Emulator(tmp_path / "emulator", runtime=runtime, settings=settings, proxy_port=0, environ={})
-    with emulator, zenml_server(tmp_path / "server", environment.python, azure_variables(emulator)) as server:
-        environment.install(wheel)  # in the clients' environment: the server's process has nothing of it
+    with emulator, zenml_server(tmp_path / "server", without_plugin.python, azure_variables(emulator)) as server:
+        environment.install(wheel)
         folder = tmp_path / "project"
         folder.mkdir()
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure_variables(emulator)}
@@ -106,12 +108,13 @@ def test_a_server_without_the_plugin_serves_clients_with_it_and_without_it_again
 
 
 @pytest.mark.timeout(600)
-def test_a_component_that_others_have_stored_with_every_key_runs_unchanged(tmp_path: Path, wheel: Path) -> None:
-    environment = environment_without_plugin(tmp_path / "environment", Path(shared_folder_store.__file__))
-    runtime = ProcessRuntime(default_interpreter=environment.python)
+def test_a_component_that_others_have_stored_with_every_key_runs_unchanged(
+    tmp_path: Path, without_plugin: PythonEnvironment, with_plugin: PythonEnvironment
+) -> None:
+    runtime = ProcessRuntime(default_interpreter=with_plugin.python)
     settings = Settings(compute_provisioning=0, job_preparation=0)
     emulator = Emulator(tmp_path / "emulator", runtime=runtime, settings=settings)
-    with emulator, zenml_server(tmp_path / "server", environment.python) as server:
+    with emulator, zenml_server(tmp_path / "server", without_plugin.python) as server:
         workspace = emulator.context.store.workspaces[0]
         configuration = {
             **EVERY_KEY,
@@ -125,11 +128,10 @@ def test_a_component_that_others_have_stored_with_every_key_runs_unchanged(tmp_p
         # As Terraform's provider sends it: every value is a string.
         as_strings = {key: str(value) for key, value in configuration.items()}
         server.register("components", name="azureml", flavor="azureml", type="step_operator", configuration=as_strings)
-        environment.install(wheel)
         folder = tmp_path / "project"
         folder.mkdir()
         variables = {**zenml_variables(tmp_path), **server.client_variables(), **azure_variables(emulator)}
-        project = Project(folder, variables, python=str(environment.python))
+        project = Project(folder, variables, python=str(with_plugin.python))
 
         project.succeed(REGISTER_STACK, str(tmp_path / "artifacts"), prelude="")
         output = project.succeed(TRAIN, prelude="")

@@ -14,9 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Union
 
+from tests.e2e.warm_home import warm_python
 from tests.e2e.warm_job import early_variables
 
-ROOT = Path(__file__).parents[2]
+#: The warm Python of clients and, with the variables of one, of ZenML servers.
+SERVER = "tests.e2e.warm_server"
+#: The interpreters that many ZenML servers run in: one that has imported ZenML can be shared, as nothing is installed.
+PYTHONS_OF_SERVERS = {Path(sys.executable)}
 
 
 class ForkedProcess:
@@ -28,12 +32,21 @@ class ForkedProcess:
         folder: Where it runs.
         stdout: File descriptor, which stays the caller's.
         stderr: Likewise.
+        server: The module of the warm Python that it is forked from.
+        python: The interpreter of that one, in an environment that does not change.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        stdout: int,
+        stderr: int,
+        server: str = SERVER,
+        python: str = sys.executable,
     ) -> None:
-        self._reports = fork(arguments, environment, folder, stdout, stderr)
+        self._reports = fork(arguments, environment, folder, stdout, stderr, server, python)
         self.args = list(arguments)
         self.pid = int(next_report(self._reports))
         self.returncode: int | None = None
@@ -78,14 +91,23 @@ class WarmProcess(ForkedProcess):
         environment: All of its environment variables.
         folder: Where it runs.
         apart: Whether stderr is a pipe of its own.
+        server: The module of the warm Python that it is forked from.
+        python: The interpreter of that one, in an environment that does not change.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *, apart: bool = False
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        apart: bool = False,
+        server: str = SERVER,
+        python: str = sys.executable,
     ) -> None:
         out, out_end = os.pipe()
         err, err_end = os.pipe() if apart else (None, out_end)
-        super().__init__(arguments, environment, folder, out_end, err_end)
+        super().__init__(arguments, environment, folder, out_end, err_end, server, python)
         for end in {out_end, err_end}:
             os.close(end)
         self.stdout: IO[str] = os.fdopen(out)
@@ -120,15 +142,27 @@ class WarmProcess(ForkedProcess):
 Process = Union[WarmProcess, "subprocess.Popen[str]"]
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    server: str = SERVER,
+    python: str = sys.executable,
+) -> subprocess.CompletedProcess[str]:
     """As `subprocess.run` with `capture_output=True`."""
-    process = WarmProcess(arguments, environment, folder, apart=True)
+    process = WarmProcess(arguments, environment, folder, apart=True, server=server, python=python)
     stdout, stderr = process.communicate(timeout=240)
     return subprocess.CompletedProcess(list(arguments), process.wait(), stdout, stderr)
 
 
 def fork(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, stdout: int, stderr: int
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    stdout: int,
+    stderr: int,
+    server: str = SERVER,
+    python: str = sys.executable,
 ) -> socket.socket:
     """Start such a process.
 
@@ -138,33 +172,30 @@ def fork(
         folder: Where it runs.
         stdout: File descriptor, which stays the caller's.
         stderr: Likewise.
+        server: The module of the warm Python that it is forked from.
+        python: The interpreter of that one, in an environment that does not change.
 
     Returns:
         What tells its process id, and at its end its exit code: see `next_report`.
     """
-    mine, its = socket.socketpair()
+    reports = socket.socket(socket.AF_UNIX)
+    reports.connect(str(_server_for(server, python, environment) / "socket"))
     asked = {"arguments": [*arguments], "environment": {**environment}, "folder": str(folder)}
-    with its:
-        server = _server_for(environment)
-        socket.send_fds(server, [json.dumps(asked).encode()], [stdout, stderr, its.fileno()])
-    return mine
+    body = json.dumps(asked).encode()
+    socket.send_fds(reports, [len(body).to_bytes(4, "big")], [stdout, stderr])
+    reports.sendall(body)
+    return reports
 
 
-def _server_for(environment: Mapping[str, str]) -> socket.socket:
+def _server_for(server: str, python: str, environment: Mapping[str, str]) -> Path:
     early = early_variables(environment)
     early |= {name: environment[name] for name in ("PATH", "COLUMNS") if name in environment}
-    return _server(frozenset(early.items()))
+    return _server(server, python, frozenset(early.items()))
 
 
 @lru_cache
-def _server(variables: frozenset[tuple[str, str]]) -> socket.socket:
-    """The server whose ZenML was imported with these variables; it ends with this process, which ends the socket."""
-    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
-        command = [sys.executable, "-c", "from tests.e2e.warm_server import main; main()"]
-        environment: dict[str, str] = {**dict(variables), "HOME": os.devnull, "PYTHONPATH": str(ROOT)}
-        subprocess.Popen(command, stdin=its.fileno(), env=environment, cwd=ROOT, start_new_session=True)
-    return mine
+def _server(module: str, python: str, variables: frozenset[tuple[str, str]]) -> Path:
+    return warm_python(module, dict(variables), python)
 
 
 def next_report(reports: socket.socket) -> bytes:

@@ -6,18 +6,15 @@ A job takes 7 seconds of processor time to import ZenML, its SQL store and the i
 from __future__ import annotations
 
 import asyncio
-import atexit
 import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from tests.e2e.warm import ROOT
+from filelock import FileLock
+
+from tests.e2e.warm_home import warm_python
 from tests.e2e.warm_job import early_variables
 from zenml_azureml.emulator.runtimes.base import JobLaunch, RunningJob
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
@@ -34,16 +31,22 @@ exec {python} "$@"
 
 
 class WarmJobs:
-    """A `ProcessRuntime` for jobs in this environment's Python."""
+    """A `ProcessRuntime` for jobs in this environment's Python.
 
-    def __init__(self) -> None:
+    Args:
+        image: Makes of the program that stands for Python the one that an image has.
+    """
+
+    def __init__(self, image: Callable[[Path], Path] = lambda python: python) -> None:
+        self._image = image
         self._runtimes: dict[Path, ProcessRuntime] = {}
 
     async def start(self, launch: JobLaunch) -> RunningJob:
         """Start a job."""
-        python = _warm_python(frozenset(early_variables(launch.environment).items()))
-        runtime = self._runtimes.setdefault(python, ProcessRuntime(default_interpreter=python))
-        return await runtime.start(launch)
+        python = _warm_job_python(frozenset(early_variables(launch.environment).items()))
+        if python not in self._runtimes:
+            self._runtimes[python] = ProcessRuntime(default_interpreter=self._image(python))
+        return await self._runtimes[python].start(launch)
 
     async def close(self) -> None:
         """End every job that still runs."""
@@ -55,34 +58,18 @@ class WarmJobs:
 
 
 @lru_cache
-def _warm_python(variables: frozenset[tuple[str, str]]) -> Path:
-    """A program that stands for Python; the warm one behind it ends with this process.
+def _warm_job_python(variables: frozenset[tuple[str, str]]) -> Path:
+    """A program that stands for Python, in a job with these early variables."""
+    folder = warm_python("tests.e2e.warm_job_server", {**dict(variables), "LANG": "C.UTF-8"})
+    program = folder / "bin" / "python"
+    with FileLock(str(folder / "bin.lock")):
+        if not program.exists():
+            _make_programs(folder, dict(variables))
+    return program
 
-    It is not waited for: jobs are, which connect to it.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "warm.json").write_text(json.dumps({"variables": dict(variables), "python": sys.executable}))
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(folder / "socket"))
-        listening.listen()
-        environment = {
-            **dict(variables),
-            "PATH": os.defpath,
-            "HOME": os.devnull,
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(ROOT),
-            "WARM_JOB_SOCKET": str(listening.fileno()),
-        }
-        server = subprocess.Popen(
-            [sys.executable, "-c", "from tests.e2e.warm_job_server import main; main()"],
-            stdin=subprocess.PIPE,
-            env=environment,
-            cwd=ROOT,
-            pass_fds=[listening.fileno()],
-            start_new_session=True,
-        )
-    _servers.append(server)
+
+def _make_programs(folder: Path, variables: dict[str, str]) -> None:
+    (folder / "warm.json").write_text(json.dumps({"variables": variables, "python": sys.executable}))
     programs = folder / "bin"
     programs.mkdir()
     for program in Path(sys.executable).parent.iterdir():
@@ -92,8 +79,3 @@ def _warm_python(variables: frozenset[tuple[str, str]]) -> Path:
     launcher = Path(__file__).with_name("warm_job.py")
     python.write_text(_PROGRAM.format(entrypoint=_ENTRYPOINT, python=sys.executable, launcher=launcher, folder=folder))
     python.chmod(0o755)
-    return python
-
-
-#: So that their standard inputs stay open as long as this process lives.
-_servers: list[subprocess.Popen[bytes]] = []

@@ -1,11 +1,12 @@
 """A Python that has imported ZenML and the SDK, and forks a process for each program that is asked of it.
 
 Importing takes most of the time of a short pipeline. Each fork is a process of its own, with its own session, files,
-environment and signals, and it ends as every Python does: the interpreter takes itself apart.
+environment and signals, and it ends as every Python does, but for libraries: the interpreter takes itself apart.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -17,27 +18,23 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-REQUEST_BYTES = 1 << 20
-
 
 def main() -> None:
-    """Serve the socket that is stdin. Returns in the forked processes, and there after the program."""
-    control = socket.socket(fileno=0)
+    """Serve. Returns in the forked processes, and there after the program."""
+    listening = listening_socket()
     if "ZENML_SERVER" in os.environ:
         import_with_zenml(_MODULES_OF_SERVER)
     else:
         import_with_zenml(_MODULES, MODULES_OF_STACK)
-    gc.collect()
-    gc.freeze()
-    assert threading.active_count() == 1, threading.enumerate()
-    asked = _serve(control)
+    asked = serve(listening)
     if asked is not None:
-        _become(asked)
+        become(asked)
 
 
 #: What a pipeline with a step on Azure ML imports, and the commands.
@@ -109,53 +106,122 @@ def import_with_zenml(modules: Iterable[str], if_there: Iterable[str] = ()) -> N
     assert GlobalConfiguration.get_instance() is None
 
 
-def _serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork for every request; what was asked in the child, None at the end in the parent."""
+def listening_socket() -> socket.socket:
+    """The socket that this process was started with: see `warm_home.py`. To be called before all imports."""
+    atexit.register(_keep_libraries)
+    return socket.socket(fileno=int(os.environ.pop("WARM_SOCKET")))
+
+
+def serve(listening: socket.socket, *, as_job: bool = False) -> dict[str, Any] | None:
+    """Fork for every connection, until stdin ends; what was asked in the child, None at the end in the parent.
+
+    Args:
+        listening: Each connection asks for a process, is told its id and at its end its exit code.
+        as_job: Whether a process ends when its connection does, and then takes with it what it has started.
+    """
+    _shared.update(sys.modules)
+    gc.collect()
+    gc.freeze()
+    assert threading.active_count() == 1, threading.enumerate()
     running: dict[int, socket.socket] = {}
     woken, wake = socket.socketpair()
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake.fileno())
     with selectors.DefaultSelector() as selector:
-        selector.register(control, selectors.EVENT_READ)
-        selector.register(woken, selectors.EVENT_READ)
+        for each in (sys.stdin, woken, listening):
+            selector.register(each, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
-                if key.fileobj is woken:
+                if key.fileobj is listening:
+                    connection, _address = listening.accept()
+                    request = _request(connection)
+                    if request is None:
+                        connection.close()
+                        continue
+                    asked, descriptors = request
+                    process = os.fork()
+                    if process == 0:
+                        signal.set_wakeup_fd(-1)
+                        _take_over(descriptors, [listening, woken, wake, connection, *running.values()])
+                        return asked
+                    for descriptor in descriptors:
+                        os.close(descriptor)
+                    running[process] = connection
+                    if as_job:
+                        selector.register(connection, selectors.EVENT_READ, process)
+                    _tell(connection, process)
+                elif key.fileobj is woken:
                     woken.recv(4096)
-                    _report_ends(running)
-                    continue
-                request, descriptors, _flags, _address = socket.recv_fds(control, REQUEST_BYTES, 3)
-                if not request:
+                    _report_ends(running, selector, as_job=as_job)
+                elif key.data in running:  # who stood for it was killed
+                    selector.unregister(key.fileobj)
+                    _kill(key.data)
+                elif key.fileobj is sys.stdin:
+                    if as_job:
+                        for process in running:
+                            _kill(process)
                     return None
-                process = os.fork()
-                if process == 0:
-                    signal.set_wakeup_fd(-1)
-                    take_over(descriptors, [control, woken, wake, *running.values()])
-                    asked: dict[str, Any] = json.loads(request)
-                    return asked
-                os.close(descriptors[0])
-                os.close(descriptors[1])
-                running[process] = socket.socket(fileno=descriptors[2])
-                running[process].sendall(f"{process}\n".encode())
 
 
-def _report_ends(running: dict[int, socket.socket]) -> None:
+def _request(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """What is asked; None of one who was killed meanwhile."""
+    length, descriptors, _flags, _address = socket.recv_fds(connection, 4, 2)
+    body = b""
+    while len(length) < 4 or len(body) < int.from_bytes(length, "big"):
+        more = connection.recv(1 << 16)
+        if not more:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return None
+        body += more
+    asked: dict[str, Any] = json.loads(body)
+    return asked, descriptors
+
+
+def _report_ends(running: dict[int, socket.socket], selector: selectors.BaseSelector, *, as_job: bool) -> None:
     while running:
         process, status = os.waitpid(-1, os.WNOHANG)
         if process == 0:
             return
-        with running.pop(process) as report:
-            report.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        with running.pop(process) as connection:
+            if as_job:
+                _kill(process)
+                with contextlib.suppress(KeyError):
+                    selector.unregister(connection)
+            _tell(connection, os.waitstatus_to_exitcode(status))
 
 
-def take_over(descriptors: list[int], sockets: list[socket.socket]) -> None:
+#: The modules that forked processes share.
+_shared: set[str] = set()
+
+
+def _keep_libraries() -> None:
+    """Have the end of a forked process take apart what its program and this project have loaded, and no library.
+
+    To free what it shares with all others, page by page, takes as long as to load a stack. Runs after other exit
+    functions, as the first that was registered.
+    """
+    for name in _shared:
+        if name.partition(".")[0] not in {"__main__", "builtins", "sys", "zenml_azureml"}:
+            sys.modules.pop(name, None)
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        connection.sendall(f"{number}\n".encode())
+
+
+def _kill(process: int) -> None:
+    """Kill it and what it has started in its session."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+
+
+def _take_over(descriptors: list[int], sockets: list[socket.socket]) -> None:
     """Be a process of one's own."""
     for each in sockets:
-        if each.fileno() == 0:
-            each.detach()
-        else:
-            each.close()
+        each.close()
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in enumerate((nothing, descriptors[0], descriptors[1])):
@@ -167,11 +233,12 @@ def take_over(descriptors: list[int], sockets: list[socket.socket]) -> None:
     random.seed()
 
 
-def _become(asked: dict[str, Any]) -> None:
+def become(asked: dict[str, Any]) -> None:
     """Run a program as the main one of this process."""
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
+    tempfile.tempdir = None
     sys.argv[:] = asked["arguments"]
     if "MUTATION_COVERAGE" in os.environ:  # see tests/mutation
         importlib.import_module("tests.mutation.lines").note_until_exit()
@@ -179,6 +246,10 @@ def _become(asked: dict[str, Any]) -> None:
     sys.path[0] = str(Path(path).parent)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=stream is sys.stderr or "PYTHONUNBUFFERED" in os.environ)  # type: ignore[union-attr]
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    if encoding:
+        sys.stdout.reconfigure(encoding=encoding, errors=errors or "strict")  # type: ignore[union-attr]
+        sys.stderr.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
     program = vars(sys.modules["__main__"])
     program.clear()
     program |= {"__name__": "__main__", "__file__": path, "__builtins__": __builtins__}

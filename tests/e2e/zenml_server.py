@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import requests
 
 from tests.contract.waiting import eventually
 from tests.e2e import warm
+from tests.e2e.warm_home import home
 
 PASSWORD = "not-a-secret"
 _PROGRAM = Path(__file__).with_name("serve_zenml.py")
@@ -43,6 +45,7 @@ class ZenMLServer:
         self._python = python
         self._variables = variables
         self._process: subprocess.Popen[bytes] | warm.ForkedProcess | None = None
+        self._session: str | None = None
 
     def start(self) -> None:
         """Start it, also after it was killed, with the same database and address."""
@@ -57,15 +60,41 @@ class ZenMLServer:
             "ZENML_ANALYTICS_OPT_IN": "false",
             **self._variables,
         }
+        self._session = None
+        self._take_new_database()
         with (self._folder / "log").open("a") as log:
             process = self._begin(environment, log.fileno())
         self._process = process
         eventually(lambda: self.answers() or process.poll() is not None, seconds=240)
         assert process.poll() is None, (self._folder / "log").read_text()
+        self._share_new_database()
+
+    def _take_new_database(self) -> None:
+        """Begin with the database with which another server of this test run has begun: to make one takes seconds."""
+        if self._new_database.exists() and not self._database.exists():
+            self._database.parent.mkdir(parents=True)
+            shutil.copy(self._new_database, self._database)
+
+    def _share_new_database(self) -> None:
+        if self._new_database.exists():
+            return
+        copy = self._folder / "new.db"
+        with closing(sqlite3.connect(self._database)) as used, closing(sqlite3.connect(copy)) as new:
+            used.backup(new)
+        copy.replace(self._new_database)
+
+    @property
+    def _database(self) -> Path:
+        return self._folder / "zenml" / "local_stores" / "default_zen_store" / "zenml.db"
+
+    @property
+    def _new_database(self) -> Path:
+        return home() / "new-server.db"
 
     def _begin(self, environment: dict[str, str], log: int) -> subprocess.Popen[bytes] | warm.ForkedProcess:
-        if self._python == Path(sys.executable):
-            return warm.ForkedProcess([str(_PROGRAM), str(self._port)], environment, self._folder, log, log)
+        if self._python in warm.PYTHONS_OF_SERVERS:
+            program = [str(_PROGRAM), str(self._port)]
+            return warm.ForkedProcess(program, environment, self._folder, log, log, python=str(self._python))
         command = [str(self._python), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app", "--port", str(self._port)]
         return subprocess.Popen(command, cwd=self._folder, env=environment, stdout=log, stderr=log)
 
@@ -144,8 +173,10 @@ class ZenMLServer:
             return False
 
     def _signed_in(self) -> dict[str, str]:
-        login = self._post("login", data={"username": "default", "password": PASSWORD})
-        return {"Authorization": f"Bearer {login['access_token']}"}
+        if self._session is None:
+            login = self._post("login", data={"username": "default", "password": PASSWORD})
+            self._session = str(login["access_token"])
+        return {"Authorization": f"Bearer {self._session}"}
 
     def _post(self, path: str, **request: Any) -> dict[str, Any]:
         answer = requests.post(f"{self.url}/api/v1/{path}", timeout=60, **request)

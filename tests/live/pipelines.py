@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 from tests.contract.arm import Arm
 from tests.e2e import shared_folder_store, warm
 from tests.e2e.conftest import azure_variables, zenml_variables
+from tests.e2e.warm_home import ROOT
 from tests.live.arm import LiveArm
 from tests.live.plan import JOB_MINUTES
 from tests.live.recorder import current_test
@@ -176,10 +175,9 @@ def _pipelines(
     store = Path(shared_folder_store.__file__)
     (project / store.name).write_text(store.read_text())
     environment = {**environment, "PYTHONPATH": str(project)}
-    command = [sys.executable, str(script), str(folder / "artifacts"), *names]
-    done = subprocess.run(command, env=dict(environment), cwd=project, capture_output=True, text=True, check=False)
+    done = warm.run([str(script), str(folder / "artifacts"), *names], environment, project)
     assert done.returncode == 0, done.stdout + done.stderr
-    variables = {**environment, "LIVE_ROOT": str(warm.ROOT), "LIVE_GIVEN": json.dumps(given)}
+    variables = {**environment, "LIVE_ROOT": str(ROOT), "LIVE_GIVEN": json.dumps(given)}
     return Pipelines(project, variables, arm, identity)
 
 
