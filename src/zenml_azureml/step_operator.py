@@ -36,7 +36,7 @@ from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
 from zenml_azureml.plugin import source_root, surroundings
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
-from zenml_azureml.plugin.preflight import pipeline_warnings, refuse_images_without_package
+from zenml_azureml.plugin.preflight import hold_warning, pipeline_warnings, refuse_images_without_package
 from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
 from zenml_azureml.plugin.validation import check_stack
 from zenml_azureml.plugin.workspaces import OperatorWorkspaces
@@ -53,7 +53,6 @@ from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineSnapshotBase, StepRunResponse
-    from zenml.stack import Stack
 
     from zenml_azureml.azure.client import Workspace
 
@@ -163,19 +162,15 @@ class AzureMLStepOperator(BaseStepOperator):
             if step.config.uses_step_operator(self.name):
                 plan = self._settings.plan(step)
                 self._warn_about(plan, name)
-                if plan.settings.hold_on_failure_minutes and getattr(step.config, "command", None) is not None:
-                    self._warn_once(
-                        f"Step `{name}`: `hold_on_failure_minutes` is ignored: a command step has no function whose "
-                        "failure could be held."
-                    )
+                self._warn_once(hold_warning(name, step.config, plan.settings))
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
         refuse_images_without_package(builds, self.requirements)
         # ZenML calls this several times for a run, and a large source root takes seconds to look through.
         kinds = source_root.ways_of_code(builds)
-        if kinds not in self._searched and (carried := source_root.warning_of(builds)):
-            self._warn_once(carried)
+        if kinds not in self._searched:
+            self._warn_once(source_root.warning_of(builds))
         self._searched.add(kinds)
         if builds and not orchestrator.config.is_remote:
             preload.begin()  # this process will submit, after it has built the images
@@ -200,8 +195,7 @@ class AzureMLStepOperator(BaseStepOperator):
 
     def _submit_and_report(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         STOP_SIGNALS.notice()
-        if warning := STOP_SIGNALS.warning(info.run_name):
-            self._warn_once(warning)
+        self._warn_once(STOP_SIGNALS.warning(info.run_name))
         preload.begin()  # at the same time as the requests to ZenML's server
         try:
             step = self._executions.of(info.step_run)
@@ -289,8 +283,8 @@ class AzureMLStepOperator(BaseStepOperator):
             return self
         return Client().active_stack.step_operators.get(name, self)
 
-    def _warn_once(self, warning: str) -> None:
-        if warning not in self._warned:
+    def _warn_once(self, warning: str | None) -> None:
+        if warning and warning not in self._warned:
             self._warned.add(warning)
             logger.warning("%s", redacted_text(masked(warning)))
 
