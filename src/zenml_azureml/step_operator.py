@@ -16,7 +16,7 @@ from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
-from zenml.stack import StackValidator
+from zenml.stack import Stack, StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml.azure.sdk import preload
