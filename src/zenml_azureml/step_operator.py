@@ -188,23 +188,20 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step cannot be submitted. The reason is published to the server.
             RunStoppedException: If the run was interrupted in this process, since ZenML does not retry this exception.
         """
-        try:
-            self._submit_and_report(info, entrypoint_command, environment)
-        except AzureMLError as error:
-            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
-
-    def _submit_and_report(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         STOP_SIGNALS.notice()
         self._warn_once(STOP_SIGNALS.warning(info.run_name))
         preload.begin()  # at the same time as the requests to ZenML's server
         try:
-            step = self._executions.of(info.step_run)
-            self._warn_about(step.plan, info.pipeline_step_name)
+            try:
+                step = self._executions.of(info.step_run)
+                self._warn_about(step.plan, info.pipeline_step_name)
+            except AzureMLError as error:
+                step_runs.publish_failure(info.step_run, error)
+                raise
+            builder = JobBuilder(info, entrypoint_command, environment, self.name)
+            self._submission.submit(step, builder, is_dynamic=info.snapshot.is_dynamic)
         except AzureMLError as error:
-            step_runs.publish_failure(info.step_run, error)
-            raise error from error.__cause__
-        builder = JobBuilder(info, entrypoint_command, environment, self.name)
-        self._submission.submit(step, builder, is_dynamic=info.snapshot.is_dynamic)
+            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
