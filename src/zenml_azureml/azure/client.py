@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core.credentials import TokenCredential
@@ -143,7 +144,7 @@ class Workspace(WorkspaceReader):
         """
         return with_retries(
             "submit the job",
-            lambda: self._submitter.submit(job.request, job.placement),
+            partial(self._submitter.submit, job.request, job.placement),
             job.patience,
             self._time,
             check=job.check,
@@ -242,8 +243,7 @@ class Workspace(WorkspaceReader):
             AzureMLError: If the compute cannot be deleted; the message has the command to delete it manually.
         """
         self.drop_secret(job_name)
-        self._secrets.forget(job_name)
-        self._monitor.forget(job_name)
+        self.leave(job_name)
         target = self._leases.release(job_name)
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
