@@ -16,7 +16,7 @@ from zenml.config.build_configuration import BuildConfiguration
 from zenml.constants import ENV_ZENML_STEP_OPERATOR
 from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
-from zenml.stack import StackValidator
+from zenml.stack import Stack, StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_azureml.azure.sdk import preload
@@ -36,7 +36,7 @@ from zenml_azureml.lifecycle.submitter import StepSubmitter
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
 from zenml_azureml.plugin import source_root, surroundings
 from zenml_azureml.plugin.config import AzureMLStepOperatorConfig
-from zenml_azureml.plugin.preflight import pipeline_warnings, refuse_images_without_package
+from zenml_azureml.plugin.preflight import hold_warning, pipeline_warnings, refuse_images_without_package
 from zenml_azureml.plugin.requirements import image_apt_packages, image_requirements
 from zenml_azureml.plugin.validation import check_stack
 from zenml_azureml.plugin.workspaces import OperatorWorkspaces
@@ -53,7 +53,6 @@ from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineSnapshotBase, StepRunResponse
-    from zenml.stack import Stack
 
     from zenml_azureml.azure.client import Workspace
 
@@ -163,19 +162,15 @@ class AzureMLStepOperator(BaseStepOperator):
             if step.config.uses_step_operator(self.name):
                 plan = self._settings.plan(step)
                 self._warn_about(plan, name)
-                if plan.settings.hold_on_failure_minutes and getattr(step.config, "command", None) is not None:
-                    self._warn_once(
-                        f"Step `{name}`: `hold_on_failure_minutes` is ignored: a command step has no function whose "
-                        "failure could be held."
-                    )
+                self._warn_once(hold_warning(name, step.config, plan.settings))
                 builds.append(
                     BuildConfiguration(key=DOCKER_IMAGE_KEY, settings=step.config.docker_settings, step_name=name)
                 )
         refuse_images_without_package(builds, self.requirements)
         # ZenML calls this several times for a run, and a large source root takes seconds to look through.
         kinds = source_root.ways_of_code(builds)
-        if kinds not in self._searched and (carried := source_root.warning_of(builds)):
-            self._warn_once(carried)
+        if kinds not in self._searched:
+            self._warn_once(source_root.warning_of(builds))
         self._searched.add(kinds)
         if builds and not orchestrator.config.is_remote:
             preload.begin()  # this process will submit, after it has built the images
@@ -193,24 +188,20 @@ class AzureMLStepOperator(BaseStepOperator):
             AzureMLError: If the step cannot be submitted. The reason is published to the server.
             RunStoppedException: If the run was interrupted in this process, since ZenML does not retry this exception.
         """
-        try:
-            self._submit_and_report(info, entrypoint_command, environment)
-        except AzureMLError as error:
-            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
-
-    def _submit_and_report(self, info: StepRunInfo, entrypoint_command: list[str], environment: dict[str, str]) -> None:
         STOP_SIGNALS.notice()
-        if warning := STOP_SIGNALS.warning(info.run_name):
-            self._warn_once(warning)
+        self._warn_once(STOP_SIGNALS.warning(info.run_name))
         preload.begin()  # at the same time as the requests to ZenML's server
         try:
-            step = self._executions.of(info.step_run)
-            self._warn_about(step.plan, info.pipeline_step_name)
+            try:
+                step = self._executions.of(info.step_run)
+                self._warn_about(step.plan, info.pipeline_step_name)
+            except AzureMLError as error:
+                step_runs.publish_failure(info.step_run, error)
+                raise
+            builder = JobBuilder(info, entrypoint_command, environment, self.name)
+            self._submission.submit(step, builder, is_dynamic=info.snapshot.is_dynamic)
         except AzureMLError as error:
-            step_runs.publish_failure(info.step_run, error)
-            raise error from error.__cause__
-        builder = JobBuilder(info, entrypoint_command, environment, self.name)
-        self._submission.submit(step, builder, is_dynamic=info.snapshot.is_dynamic)
+            raise _alone(error)  # noqa: B904 - `_alone` removes the causes on purpose
 
     def get_status(self, step_run: StepRunResponse) -> ExecutionStatus:
         """Return the step's status, as its job shows it, without waiting for Azure, which a background thread polls."""
@@ -289,8 +280,8 @@ class AzureMLStepOperator(BaseStepOperator):
             return self
         return Client().active_stack.step_operators.get(name, self)
 
-    def _warn_once(self, warning: str) -> None:
-        if warning not in self._warned:
+    def _warn_once(self, warning: str | None) -> None:
+        if warning and warning not in self._warned:
             self._warned.add(warning)
             logger.warning("%s", redacted_text(masked(warning)))
 

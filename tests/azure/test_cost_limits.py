@@ -14,7 +14,7 @@ from azure.core.credentials import TokenCredential
 from zenml.config import ResourceSettings
 from zenml.exceptions import RunStoppedException
 
-from tests.azure.test_secret_delivery import FastTime
+from tests.azure.secret_bench import FastTime
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.requests_of import requests_of

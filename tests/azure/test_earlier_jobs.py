@@ -14,7 +14,7 @@ import pytest
 from azure.core.credentials import TokenCredential
 from zenml.exceptions import RunStoppedException
 
-from tests.azure.test_secret_delivery import Bench
+from tests.azure.secret_bench import Bench
 from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
 from tests.contract.test_scenarios import ready, status, submit

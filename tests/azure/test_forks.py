@@ -18,6 +18,8 @@ from zenml_azureml.azure.sdk import git_properties, preload
 from zenml_azureml.azure.sdk.current_cloud import CURRENT_CLOUD
 from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.clouds import CLOUDS
+from zenml_azureml.fork_lock import ForkLock
+from zenml_azureml.secrets import known_values
 
 
 def succeeds_in_child(work: Callable[[], object]) -> bool:
@@ -72,10 +74,11 @@ def test_a_child_can_tell_that_a_lock_is_held() -> None:
             lambda: _acquire(*[found.lock for found in vars(WorkspaceConnection).values() if hasattr(found, "lock")]),
             id="cached properties",
         ),
-        pytest.param(lambda: [rate_limiter._lock], lambda: _acquire(rate_limiter._lock), id="pacers"),
-        pytest.param(lambda: [catalogue._regions_lock], lambda: _acquire(catalogue._regions_lock), id="sizes"),
+        pytest.param(lambda: [rate_limiter._lock], lambda: _enter(rate_limiter._lock), id="pacers"),
+        pytest.param(lambda: [catalogue._regions_lock], lambda: _enter(catalogue._regions_lock), id="sizes"),
         pytest.param(lambda: [git_properties._lock], git_properties.cache_git_properties, id="git properties"),
         pytest.param(lambda: [preload._lock], preload.begin, id="the import of the SDK"),
+        pytest.param(lambda: [known_values._lock], lambda: known_values.remember(["a-secret"]), id="known secrets"),
     ],
 )
 def test_a_child_has_locks_of_its_own(locks: Callable[[], list[Any]], work: Callable[[], object]) -> None:
@@ -117,3 +120,8 @@ def test_a_fork_waits_until_the_sdk_is_imported() -> None:
 
 def _acquire(*locks: Any) -> None:
     assert all(lock.acquire(timeout=5) for lock in locks)
+
+
+def _enter(lock: ForkLock) -> None:
+    with lock:
+        pass

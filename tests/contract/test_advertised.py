@@ -19,7 +19,7 @@ from tests.contract.test_access import send
 from tests.contract.waiting import eventually
 from tests.vault_access import grant, own_vault
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.local import daemon, shell_env
+from zenml_azureml.emulator.local import instance, serving, shell_env
 from zenml_azureml.emulator.local.instance import Options, Running
 
 #: An address of the loopback that nothing but the certificate and the answers of this emulator names.
@@ -158,5 +158,5 @@ def test_the_variables_for_another_machine_have_no_path_of_this_one(advertised: 
     ],
 )
 def test_addresses_that_clients_could_not_use_are_refused(options: dict[str, str], reason: str, tmp_path: Path) -> None:
-    with pytest.raises(daemon.DaemonError, match=reason):
-        daemon.serve(tmp_path / "state", Options(**options))  # type: ignore[arg-type]
+    with pytest.raises(instance.DaemonError, match=reason):
+        serving.serve(tmp_path / "state", Options(**options))  # type: ignore[arg-type]

@@ -188,5 +188,5 @@ def test_containers_that_are_left_all_the_same_are_removed_when_it_starts_again(
 def test_a_missing_engine_is_told_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
-    with pytest.raises(daemon.DaemonError, match=r"No Docker engine answers.*DOCKER_HOST"):
+    with pytest.raises(instance.DaemonError, match=r"No Docker engine answers.*DOCKER_HOST"):
         daemon.start(tmp_path, instance.Options(runtime="docker"))

@@ -163,7 +163,7 @@ def test_another_user_cannot_use_the_owners_folder_as_a_state_folder(emulator: i
 def refusal_of(state: Path) -> str:
     try:
         daemon.start(state, instance.Options())
-    except daemon.DaemonError as error:
+    except instance.DaemonError as error:
         return str(error)
     return "it was started"
 

@@ -20,9 +20,9 @@ import trustme
 
 from tests.escaping import assert_gone, escape
 from tests.https_server import https_server
-from zenml_azureml.cli.emulator import start
+from zenml_azureml.cli.emulator_start import start
 from zenml_azureml.emulator import WorkspaceName
-from zenml_azureml.emulator.local import daemon, instance, shell_env
+from zenml_azureml.emulator.local import daemon, instance, serving, shell_env
 from zenml_azureml.emulator.runtimes.process.tree import is_keeper, processes_of
 
 #: The environment of commands: the test's own, without what other tests or the machine may have set.
@@ -233,8 +233,8 @@ class TestStartingAndStopping:
         defaults = instance.Options()
         names = dict(zip(options[::2], options[1::2], strict=False))
 
-        with pytest.raises(daemon.DaemonError, match=options[0]):
-            daemon.serve(
+        with pytest.raises(instance.DaemonError, match=options[0]):
+            serving.serve(
                 state,
                 instance.Options(
                     port=int(names.get("--port", 0)),

@@ -17,7 +17,7 @@ from tests.e2e.test_emulator_cli import emulator as cli
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.clock import SystemClock
 from zenml_azureml.emulator.context import Settings
-from zenml_azureml.emulator.local import daemon, instance
+from zenml_azureml.emulator.local import instance, serving
 from zenml_azureml.emulator.local.private_files import in_words
 from zenml_azureml.emulator.runtimes.base import JobLaunch
 from zenml_azureml.emulator.runtimes.simulated.runtime import SimulatedJob, SimulatedRuntime
@@ -66,8 +66,8 @@ def refused(state: Path, sentence: str) -> None:
     assert "Traceback" not in done.stderr
     assert sentence in done.stderr
     assert str(state) in done.stderr
-    with pytest.raises(daemon.DaemonError) as raised:
-        daemon.serve(state, instance.Options())
+    with pytest.raises(instance.DaemonError) as raised:
+        serving.serve(state, instance.Options())
     assert sentence in str(raised.value)
     assert f"The emulator cannot use its state folder {state}" in str(raised.value)
 
@@ -181,8 +181,8 @@ def test_a_start_says_what_the_system_says_and_what_to_do(
 
     monkeypatch.setattr("zenml_azureml.emulator.local.tls.write_private", fail)
 
-    with pytest.raises(daemon.DaemonError) as raised:
-        daemon.serve(tmp_path / "state", instance.Options())
+    with pytest.raises(instance.DaemonError) as raised:
+        serving.serve(tmp_path / "state", instance.Options())
 
     assert str(raised.value) == in_words(OSError(number, os.strerror(number)), tmp_path / "state")
     assert ERRORS[number] in str(raised.value)

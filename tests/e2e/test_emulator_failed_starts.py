@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.arm import Arm
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.local import daemon
+from zenml_azureml.emulator.local import daemon, instance, serving
 from zenml_azureml.emulator.local.instance import Options
 
 #: Ways to make a start fail: each changes what the start finds, and returns the options of the start.
@@ -130,8 +130,8 @@ def test_a_start_that_fails_changes_nothing(
     options = Options(**{**vars(options), "fresh": fresh})
     before = files(state)
 
-    with pytest.raises(daemon.DaemonError, match=said) as raised:
-        daemon.serve(state, options)
+    with pytest.raises(instance.DaemonError, match=said) as raised:
+        serving.serve(state, options)
 
     assert "Traceback" not in str(raised.value)
     assert files(state) == before
@@ -139,16 +139,16 @@ def test_a_start_that_fails_changes_nothing(
 
 
 def test_a_start_with_an_invalid_option_makes_no_folder(tmp_path: Path) -> None:
-    for start in (daemon.start, daemon.serve):
-        with pytest.raises(daemon.DaemonError):
+    for start in (daemon.start, serving.serve):
+        with pytest.raises(instance.DaemonError):
             start(tmp_path / "state", Options(listen="0.0.0.0"))
 
     assert not (tmp_path / "state").exists()
 
 
 def test_after_a_failed_fresh_start_the_next_start_has_everything(state: Path, stack: ExitStack) -> None:
-    with pytest.raises(daemon.DaemonError):
-        daemon.serve(state, Options(port=taken(stack), fresh=True))
+    with pytest.raises(instance.DaemonError):
+        serving.serve(state, Options(port=taken(stack), fresh=True))
 
     with Emulator(state, keep_state=True) as emulator:
         arm = Arm(emulator)

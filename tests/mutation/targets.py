@@ -81,6 +81,7 @@ TARGETS = (
     "azure/retry.py",
     "azure/retry_after.py",
     "azure/waiter.py",
+    "azure/jobs/cancellation.py",
     "azure/jobs/handle.py",
     "azure/jobs/listing.py",
     "azure/jobs/monitor.py",

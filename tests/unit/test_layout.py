@@ -15,6 +15,7 @@ LOOSE = {
     "clock",
     "clouds",
     "exceptions",
+    "fork_lock",
     "post_import",
     "retry_loop",
     "safe_text",

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zenml_azureml.azure.jobs.status import FINALIZING
-from zenml_azureml.lifecycle.canceller import FINISHING
+from zenml_azureml.lifecycle.canceller import CANCEL_AGAIN, FINISHING
 from zenml_azureml.lifecycle.predecessors import (
-    CANCEL_AGAIN,
     Predecessor,
     is_cancelled_now,
     may_appear,

@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from zenml_azureml import tags
-from zenml_azureml.azure.arm.inspector import Inspector
 from zenml_azureml.azure.compute.deletion import delete_compute
-from zenml_azureml.azure.compute.estimate import Estimate, estimate
-from zenml_azureml.azure.compute.left import ComputeLeft, computes_left
 from zenml_azureml.azure.compute.placement import Demands, Placement
-from zenml_azureml.azure.compute.placing import place, preview
+from zenml_azureml.azure.compute.placing import place
 from zenml_azureml.azure.compute.provisioner import ComputeTarget
 from zenml_azureml.azure.compute.usage import ComputeUsage
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
-from zenml_azureml.azure.data.assets import FoundAsset
-from zenml_azureml.azure.data.lookup import DataLookup
-from zenml_azureml.azure.data.written import written_data
-from zenml_azureml.azure.errors import is_missing_workspace, to_azureml_error
-from zenml_azureml.azure.jobs.details import JobDetails, describe_job
+from zenml_azureml.azure.jobs.cancellation import cancel_job
 from zenml_azureml.azure.jobs.handle import JobHandle
-from zenml_azureml.azure.jobs.listing import find_job, list_jobs
-from zenml_azureml.azure.jobs.manifest import spec_of
-from zenml_azureml.azure.jobs.metrics import fetch_metrics
 from zenml_azureml.azure.jobs.monitor import JobMonitor
 from zenml_azureml.azure.jobs.resubmission import spec_from_job
 from zenml_azureml.azure.jobs.services import tunnel_url
-from zenml_azureml.azure.jobs.snapshot import JobSnapshot
-from zenml_azureml.azure.jobs.submitter import JobSubmitter, SubmittedJob, build_command_job, how_to_cancel
+from zenml_azureml.azure.jobs.submitter import JobSubmitter, SubmittedJob, how_to_cancel
 from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.keyvault.delivery import SecretDelivery
-from zenml_azureml.azure.logs.streamer import LogFollower, RunDetails
-from zenml_azureml.azure.retry import DEFAULT_PATIENCE, is_transient, with_retries
-from zenml_azureml.azure.sizes.catalogue import SizeCatalogue
-from zenml_azureml.azure.sizes.quota import Quota
-from zenml_azureml.azure.sizes.vm_size import VmSize
+from zenml_azureml.azure.reader import WorkspaceReader
+from zenml_azureml.azure.retry import DEFAULT_PATIENCE, with_retries
 from zenml_azureml.clock import SYSTEM_TIME, Time
-from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.compute import ComputeCluster, ComputeInstance, ComputeSpec
-from zenml_azureml.specs.job import JobOptions, JobSpec
+from zenml_azureml.specs.job import JobSpec
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.tunnel import Tunnel
@@ -56,9 +41,6 @@ T = TypeVar("T")
 _JOB_ID = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/[^/]+/workspaces/([^/]+)/jobs/", re.IGNORECASE
 )
-
-#: Longest time for which Azure may be unreachable during a cancel.
-CANCEL_PATIENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +60,7 @@ class PlacedJob:
     check: Callable[[], None]
 
 
-class Workspace:
+class Workspace(WorkspaceReader):
     """One workspace and its jobs. Thread-safe, as each of its parts is.
 
     Args:
@@ -90,16 +72,12 @@ class Workspace:
     def __init__(
         self, address: WorkspaceAddress, credential: Callable[[], TokenCredential], time: Time = SYSTEM_TIME
     ) -> None:
-        self.address = address
+        super().__init__(WorkspaceConnection(address, credential, time=time), time)
         self._credential = credential
-        self._time = time
-        self._connection = WorkspaceConnection(address, credential, time=time)
         self._submitter = JobSubmitter(self._connection)
         self._monitor = JobMonitor(self._connection, time)
         self._leases = ComputeUsage()
         self._secrets = SecretDelivery(self._connection, time)
-        #: Look-ups of the data of jobs, without retries.
-        self.data = DataLookup(self._connection)
 
     @contextmanager
     def placed(
@@ -166,7 +144,7 @@ class Workspace:
         """
         return with_retries(
             "submit the job",
-            lambda: self._submitter.submit(job.request, job.placement),
+            partial(self._submitter.submit, job.request, job.placement),
             job.patience,
             self._time,
             check=job.check,
@@ -199,43 +177,6 @@ class Workspace:
 
         return with_retries(f"read the job `{job_name}`", read, patience, self._time, check=check)
 
-    def preview(self, request: JobSpec, compute: ComputeSpec, demands: Demands) -> dict[str, Any]:
-        """Return the job that `submit` would send, as `az ml job create` takes it.
-
-        Args:
-            request: The job, without secrets.
-            compute: The compute to run it on.
-            demands: The requirements on its machines.
-
-        Raises:
-            AzureMLError: If no size meets the requirements, or Azure cannot be reached.
-        """
-        name, options = preview(self._connection, compute, request.options, demands)
-        return spec_of(build_command_job(replace(request, options=options), name))
-
-    def estimate(self, compute: ComputeSpec, options: JobOptions, demands: Demands) -> Estimate:
-        """Return the likely placement of a job, with its price. See `compute.estimate.estimate`."""
-        return estimate(self._connection, compute, options, demands)
-
-    def offer(self, location: str | None) -> tuple[tuple[VmSize, ...], Quota] | None:
-        """Return the VM sizes and the quota of a region; None if they are not known. See `SizeCatalogue.offer`."""
-        return SizeCatalogue(self._connection, location).offer()
-
-    def metrics(self, job_name: str) -> dict[str, float | str]:
-        """Return the metrics of a job. See `jobs.metrics.fetch_metrics`.
-
-        Raises:
-            AzureMLError: If they cannot be read.
-        """
-        try:
-            return fetch_metrics(self._connection, job_name)
-        except AzureError as error:
-            raise to_azureml_error(f"read the metrics of the job `{job_name}`", error, self.address) from error
-
-    def written_data(self, job_name: str, outputs: Iterable[str]) -> dict[str, FoundAsset]:
-        """Return what a job has written. See `data.written.written_data`."""
-        return written_data(self._connection, job_name, outputs)
-
     def retrying(
         self, action: str, work: Callable[[], T], *, patience: timedelta, check: Callable[[], None] = lambda: None
     ) -> T:
@@ -260,18 +201,6 @@ class Workspace:
         address = replace(self.address, subscription_id=subscription_id, resource_group=resource_group, name=name)
         return Workspace(address, self._credential, self._time)
 
-    def list_jobs(self, tag: str) -> Iterator[JobSnapshot]:
-        """Yield the jobs with a tag, newest first. See `listing.list_jobs`."""
-        return list_jobs(self._connection, tag)
-
-    def find_job(self, job_name: str) -> JobSnapshot | None:
-        """Return the job of that name; None if there is none. See `listing.find_job`."""
-        return find_job(self._connection, job_name)
-
-    def describe_job(self, job_name: str) -> JobDetails | None:
-        """Return the details of the job of that name; None if there is none. See `details.describe_job`."""
-        return describe_job(self._connection, job_name)
-
     @contextmanager
     def shell(self, job_name: str, node: int) -> Iterator[Tunnel]:
         """Connect to the SSH server of a job's node, for the length of a `with`.
@@ -287,27 +216,6 @@ class Workspace:
 
         with open_tunnel(self._connection, tunnel_url(self._connection, job_name, node), job_name) as tunnel:
             yield tunnel
-
-    def read_log(self, job: JobSnapshot, on_lines: Callable[[list[str]], None]) -> RunDetails:
-        """Read the log of a job up to now.
-
-        Args:
-            job: The job.
-            on_lines: Called with several lines at a time.
-
-        Raises:
-            AzureMLError: If the log cannot be read.
-        """
-        try:
-            follower = LogFollower(self._connection, job.name, self._time.monotonic, job.processes_per_node)
-            return follower.tell_rest(on_lines)
-        except AzureError as error:
-            raise to_azureml_error(f"read the log of the job `{job.name}`", error, self.address) from error
-
-    @property
-    def inspector(self) -> Inspector:
-        """Read-only queries about the workspace and its surroundings."""
-        return Inspector(self._connection)
 
     @property
     def secrets(self) -> SecretDelivery:
@@ -335,15 +243,10 @@ class Workspace:
             AzureMLError: If the compute cannot be deleted; the message has the command to delete it manually.
         """
         self.drop_secret(job_name)
-        self._secrets.forget(job_name)
-        self._monitor.forget(job_name)
+        self.leave(job_name)
         target = self._leases.release(job_name)
         if target is not None:
             delete_compute(self._connection, target, clock=self._time.monotonic)
-
-    def computes_left(self, name: str | None = None) -> list[ComputeLeft]:
-        """Return the computes that are to be deleted after runs. See `compute.left.computes_left`."""
-        return computes_left(self._connection, name)
 
     def delete_compute(self, target: ComputeTarget) -> bool:
         """Delete a compute that was created for a step. See `compute.deletion.delete_compute`."""
@@ -355,38 +258,10 @@ class Workspace:
         self._monitor.forget(job_name)
 
     def cancel(self, job_name: str) -> bool:
-        """Request the cancellation of a job without waiting for it; a job that has ended does not change.
-
-        Returns:
-            True if there is such a job.
-
-        Raises:
-            AzureMLError: If Azure refuses or cannot be reached. The message has the command to cancel it manually.
-        """
-        try:
-            found = with_retries(
-                f"cancel the job `{job_name}`", lambda: self._cancel(job_name), CANCEL_PATIENCE, self._time
-            )
-            self._monitor.hurry(job_name)
-            return found
-        except AzureError as error:
-            failure = to_azureml_error(f"cancel the job `{job_name}`", error, self.address)
-            raise AzureMLError(f"{failure}\n{self.how_to_cancel(job_name)}") from error
-
-    def _cancel(self, job_name: str) -> bool:
-        jobs = self._connection.one_try_client.jobs
-        try:
-            jobs.begin_cancel(job_name, polling=False)  # the watch of the job shows its end
-        except ResourceNotFoundError as error:
-            if is_missing_workspace(error):
-                raise
-            return False
-        except HttpResponseError as error:
-            if is_transient(error):
-                raise
-            if not JobSnapshot.from_sdk(jobs.get(job_name)).phase.ended:
-                raise
-        return True
+        """Request the cancellation of a job, and poll it soon. See `cancellation.cancel_job`."""
+        found = cancel_job(self._connection, job_name, self._time)
+        self._monitor.hurry(job_name)
+        return found
 
     def how_to_cancel(self, job_name: str) -> str:
         """Return a line with the command that cancels a job."""

@@ -8,13 +8,13 @@ Thread-safe: each bucket has a lock, and no thread sleeps while it holds one.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from zenml_azureml.clock import Time
+from zenml_azureml.fork_lock import ForkLock
 
 #: Reserve of tokens in each bucket: for requests that overtake others on the network, and for other processes of the
 #: same principal, whose use only shows in the remaining number that Resource Manager reports.
@@ -95,17 +95,8 @@ class Pacer:
             self._buckets[kind].lower_to(int(left) - MARGIN)
 
 
-_lock = threading.Lock()
 _pacers: WeakValueDictionary[tuple[str, str, int], Pacer] = WeakValueDictionary()
-
-
-def _renew_in_child() -> None:
-    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
-    _lock = threading.Lock()
-    _pacers.clear()
-
-
-os.register_at_fork(after_in_child=_renew_in_child)
+_lock = ForkLock(_pacers.clear)
 
 
 def pacer_for(resource_manager: str, subscription_id: str, time: Time) -> Pacer:

@@ -109,13 +109,8 @@ def with_retries(
         check()
 
     deadline = time.monotonic() + patience.total_seconds()
-
-    def limited() -> T:
-        with within(lambda: deadline - time.monotonic()):
-            return work()
-
     return retry(
-        limited,
+        within(lambda: deadline - time.monotonic())(work),
         is_transient=is_transient,
         pause_after=pause_after,
         deadline=deadline,

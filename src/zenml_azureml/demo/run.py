@@ -104,7 +104,7 @@ def _run(folders: Folders, *, with_failure: bool) -> bool:
     _say("An Azure ML workspace on this machine")
     try:
         emulator = daemon.start(folders.emulator, instance.Options())
-    except daemon.DaemonError as error:
+    except instance.DaemonError as error:
         raise DemoError(str(error)) from error
     _console.print(f"  {emulator.base_url}, workspace `{emulator.options.workspace_name}`")
 

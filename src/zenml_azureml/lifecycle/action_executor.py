@@ -172,7 +172,7 @@ class ActionExecutor:
             self.canceller.end([step])
             return JobOver() if step.state.phase is StepPhase.GIVING_UP else None
         elif action is Action.RELEASE_PREVIOUS and isinstance(event, JobEnded):
-            self._release(step, event.attempt.job)
+            self.jobs.release_earlier(step, event.attempt.job)
         elif action is Action.CONCLUDE:
             self._conclude(step, polled)
         elif action is Action.FAIL and step.state.error is not None:
@@ -197,12 +197,6 @@ class ActionExecutor:
             step.is_held = step.is_held and not job.phase.ended
             self.earlier_jobs.note_end(step.step_run)
         self._set_error(step, error)
-
-    def _release(self, step: StepExecution, job_name: str) -> None:
-        try:
-            self.jobs.workspace(step).release(job_name)
-        except AzureMLError as error:
-            logger.warning("%s", error)
 
     def _set_error(self, step: StepExecution, error: AzureMLError | None) -> None:
         if isinstance(error, ServerUnavailableError):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zenml_azureml import tags
 from zenml_azureml.lifecycle.cost import usd_per_hour
-from zenml_azureml.lifecycle.recovery import UNKNOWN, Attempt, attempt_from, cost, number_of_jobs
+from zenml_azureml.lifecycle.recovery import UNKNOWN, Attempt, attempt_from, cost
 from zenml_azureml.run_store import step_runs
 
 if TYPE_CHECKING:
@@ -83,11 +84,6 @@ def recorded(step_run: StepRunResponse) -> tuple[Attempt, ...]:
     return (only,)
 
 
-def has_moved(attempts: Sequence[Attempt]) -> bool:
-    """True if a step has had more than one job."""
-    return number_of_jobs(attempts) > 1
-
-
 def target_from_tags(job_tags: Mapping[str, str], plan: StepPlan, otherwise: int) -> int:
     """Return the number of a job's target.
 
@@ -114,6 +110,18 @@ def placement_from_tags(job_tags: Mapping[str, str], plan: StepPlan, target: int
     return supposed(resolution.compute, resolution.options, usd_per_hour(job_tags))
 
 
+def attempt_at(target: int, job: str, placement: Placement, studio_url: str) -> Attempt:
+    """Return the attempt of a job.
+
+    Args:
+        target: Number of its target.
+        job: Its name.
+        placement: Its placement.
+        studio_url: Its page in Studio.
+    """
+    return Attempt(target, job, placement.where(), placement.size, placement.usd_per_hour, studio_url)
+
+
 def attempt_from_job(job: JobHandle, attempt: Attempt, plan: StepPlan) -> Attempt:
     """Return an attempt, completed from the tags of its job.
 
@@ -126,12 +134,4 @@ def attempt_from_job(job: JobHandle, attempt: Attempt, plan: StepPlan) -> Attemp
         return attempt
     target = target_from_tags(job.tags, plan, attempt.target)
     placement = placement_from_tags(job.tags, plan, target)
-    return Attempt(
-        target,
-        job.name,
-        place=placement.where(),
-        size=placement.size,
-        usd_per_hour=placement.usd_per_hour,
-        studio_url=job.studio_url,
-        reason=attempt.reason,
-    )
+    return replace(attempt_at(target, job.name, placement, job.studio_url), reason=attempt.reason)

@@ -114,15 +114,18 @@ class AzureJobs:
         for name in {attempt.job for attempt in step.state.attempts if attempt.job} | {step.job_name}:
             workspace.release(name)
 
+    def release_earlier(self, step: StepExecution, job_name: str) -> None:
+        """Release an earlier job of a step, which has ended. Never raises: a failure is logged."""
+        try:
+            self.workspace(step).release(job_name)
+        except AzureMLError as error:
+            logger.warning("%s", error)
+
     def leave(self, step: StepExecution) -> None:
         """Stop watching the job of a step, which is held open, and release those before it. Never raises."""
-        workspace = self.workspace(step)
         for name in {attempt.job for attempt in step.state.attempts if attempt.job} - {step.job_name}:
-            try:
-                workspace.release(name)
-            except AzureMLError as error:
-                logger.warning("%s", error)
-        workspace.leave(step.job_name)
+            self.release_earlier(step, name)
+        self.workspace(step).leave(step.job_name)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.lifecycle.holding import is_held
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import ask_or
 
 if TYPE_CHECKING:
     from zenml_azureml.lifecycle.azure_jobs import AzureJobs
@@ -28,6 +29,9 @@ PROCESS_ENDED = "the process that ran the pipeline has ended"
 
 #: Time to wait for Azure to confirm a cancel, before a warning.
 CONFIRMATION = timedelta(seconds=60)
+
+#: Time after which a cancel that had no effect is requested again.
+CANCEL_AGAIN = timedelta(seconds=60)
 
 #: Time that a job gets to end after its step has reported its end: Azure needs some seconds for a job's last phase.
 FINISHING = timedelta(seconds=30)
@@ -180,8 +184,7 @@ class Canceller:
 
 def _reported(run_ids: Iterable[UUID]) -> set[UUID]:
     """Return the ids of the step runs that have reported their end; none if the server is unavailable."""
-    try:
-        return {step_run_id for run_id in run_ids for step_run_id in step_runs.reported_ends(run_id)}
-    except Exception as error:  # noqa: BLE001 - one cancelled job too many is better than one that keeps running
-        logger.debug("Could not get the steps that have ended: %s", error)
-        return set()
+    # One cancelled job too many is better than one that keeps running.
+    return ask_or(
+        set(), "looking up the steps that have ended", lambda: set().union(*map(step_runs.reported_ends, run_ids))
+    )

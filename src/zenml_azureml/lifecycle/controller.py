@@ -20,7 +20,7 @@ from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
 from zenml_azureml.lifecycle.execution import INTERRUPTED, Guard, StepExecution
 from zenml_azureml.lifecycle.holding import Holds
-from zenml_azureml.lifecycle.observation import event_of, event_of_end
+from zenml_azureml.lifecycle.observation import PHASES, event_of, event_of_end
 from zenml_azureml.lifecycle.outcome import StoppedStepError, status_of
 from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,
@@ -32,12 +32,12 @@ from zenml_azureml.lifecycle.state import (
     StopRequested,
     SubmitStopped,
 )
-from zenml_azureml.lifecycle.step_checks import STOP_CHECK_INTERVAL, Check
+from zenml_azureml.lifecycle.step_checks import STOP_CHECK_INTERVAL
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.transitions import transition
 from zenml_azureml.lifecycle.worker_pool import WorkerPool
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.server_retries import ServerRetries, ServerUnavailableError, retrying
+from zenml_azureml.run_store.server_retries import Check, ServerRetries, ServerUnavailableError, ask_or, retrying
 
 if TYPE_CHECKING:
     from zenml_azureml.azure.jobs.handle import JobHandle
@@ -45,11 +45,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 #: The status of a step in each phase in which its job does not show it.
-_STATUS = {
-    StepPhase.SUCCEEDED: ExecutionStatus.COMPLETED,
-    StepPhase.FAILED: ExecutionStatus.FAILED,
-    StepPhase.STOPPED: ExecutionStatus.STOPPED,
-}
+_STATUS = {phase: status for status, phase in PHASES.items()}
 
 
 @dataclass(eq=False)
@@ -110,7 +106,10 @@ class StepController(ActionExecutor):
             AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
         job = self.jobs.watch(step, quietly=True)
-        if job.phase.ended or job.status == FINALIZING or _has_reported(step):
+        if job.phase.ended or job.status == FINALIZING:
+            return
+        # If the server is unavailable, one cancelled job too many is better than one that keeps running.
+        if ask_or(False, "looking up the status of a step", lambda: step_runs.has_reported(step.step_run)):
             return
         self.apply(step, StopRequested(reason))
         self.jobs.cancel(step)
@@ -145,12 +144,11 @@ class StepController(ActionExecutor):
         self.checks.check_run(step)
 
     def _polled(self, step: StepExecution) -> ExecutionStatus:
-        work, step.work = step.work, None
-        if work is not None and not work.is_done:
-            step.work = work
-            return work.meanwhile
-        if work is not None:
-            work.raise_error()
+        if step.work is not None:
+            if not step.work.future.done():
+                return step.work.meanwhile
+            work, step.work = step.work, None
+            work.future.result()  # raises the error of the work, if it has failed
         if step.state.phase.is_final:
             return _STATUS[step.state.phase]
         job = self.jobs.watch(step)
@@ -187,7 +185,7 @@ class StepController(ActionExecutor):
                 self._carry_out(step, event, polled=True)
 
         step.work = self._pool.start(work, meanwhile)
-        if step.work.is_done:
+        if step.work.future.done():
             return self._polled(step)
         return meanwhile
 
@@ -225,12 +223,3 @@ class StepController(ActionExecutor):
         elif is_over and retries.failing and not isinstance(interruption, ServerUnavailableError):  # it says so itself
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
             logger.error("%s", self.publisher.unreported(step, unavailable))
-
-
-def _has_reported(step: StepExecution) -> bool:
-    """True if a step run has reported its end; False if the server is unavailable."""
-    try:
-        return step_runs.has_reported(step.step_run)
-    except Exception as error:  # noqa: BLE001 - one cancelled job too many is better than one that keeps running
-        logger.debug("Could not get the status of the step: %s", error)
-        return False

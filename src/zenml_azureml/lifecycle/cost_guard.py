@@ -29,7 +29,7 @@ from zenml_azureml.lifecycle.cost_limit import (
 )
 from zenml_azureml.lifecycle.execution import Executions, Reservation, StepExecution
 from zenml_azureml.lifecycle.recovery import number_of_jobs
-from zenml_azureml.lifecycle.step_checks import Check
+from zenml_azureml.run_store.server_retries import Check
 from zenml_azureml.specs.limits import TAG_VALUE_LENGTH, shortened
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.lifecycle.predecessor_search import Search, Trace
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.lifecycle.recovery import number_of_jobs
-from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import Check
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse

@@ -14,6 +14,7 @@ from zenml_azureml.contract.hold import held_until
 from zenml_azureml.lifecycle.cost import in_usd
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.run_store.server_retries import ask_or
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,10 +71,8 @@ def is_held(step: StepExecution) -> bool:
     """True if the job of a step is held. Asks ZenML's server, if the step's settings ask for a hold; never raises."""
     if not step.plan.settings.hold_on_failure_minutes:
         return False
-    try:
-        return _ask(step.id) is not None
-    except Exception:  # noqa: BLE001 - one cancelled job too many is better than one that keeps running
-        return False
+    # One cancelled job too many is better than one that keeps running.
+    return ask_or(None, "looking up the hold of a step", lambda: _ask(step.id)) is not None
 
 
 def _ask(step_run_id: UUID) -> datetime | None:

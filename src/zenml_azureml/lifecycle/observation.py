@@ -11,6 +11,7 @@ from zenml.logger import get_logger
 
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.lifecycle.attempts import attempt_from_job
+from zenml_azureml.lifecycle.canceller import CANCEL_AGAIN
 from zenml_azureml.lifecycle.outcome import ended_itself, overdue, status_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, closed, history, next_target, short
 from zenml_azureml.lifecycle.state import (
@@ -33,13 +34,11 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-#: Time after which a cancel that had no effect is requested again.
-CANCEL_AGAIN = timedelta(seconds=60)
-
 #: Longest run of a job that started while the operator cancelled it for its queue timeout.
 _CANCEL_TAKES = timedelta(minutes=2)
 
-_PHASES = {
+#: The phase of a step at its end, by its status.
+PHASES = {
     ExecutionStatus.COMPLETED: StepPhase.SUCCEEDED,
     ExecutionStatus.FAILED: StepPhase.FAILED,
     ExecutionStatus.STOPPED: StepPhase.STOPPED,
@@ -99,7 +98,7 @@ def event_of_end(step: StepExecution, job: JobHandle, *, is_stopped: bool) -> Ev
     if job.succeeded_before:
         message = "Azure ML job `%s` of step `%s` was cut short (%s) after the step had reported its success."
         logger.warning(message, job.name, step.name, job.status)
-    return JobEnded(ended, _PHASES[status_of(job)], another and not is_stopped)
+    return JobEnded(ended, PHASES[status_of(job)], another and not is_stopped)
 
 
 def _may_have_succeeded(step: StepExecution, job: JobHandle, reason: RetryReason | None) -> bool:
@@ -116,7 +115,7 @@ def _may_have_succeeded(step: StepExecution, job: JobHandle, reason: RetryReason
 def with_facts(step: StepExecution, job: JobHandle) -> tuple[Attempt, ...]:
     """Return the attempts of a step, the last one completed from the tags of its job."""
     *before, last = step.state.attempts
-    return (*before, last if last.place else attempt_from_job(job, last, step.plan))
+    return (*before, attempt_from_job(job, last, step.plan))
 
 
 def reason_of_end(job: JobHandle, attempt: Attempt) -> RetryReason | None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,8 +17,8 @@ from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
-from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store.job_names import job_name_of, number_named_in
+from zenml_azureml.run_store.server_retries import Check
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -76,7 +76,7 @@ class _Unfinished:
     job: JobSnapshot
     found_at: float
     asked_at: float | None = None
-    missing: int = field(default=0)
+    missing: int = 0
 
 
 class Search:

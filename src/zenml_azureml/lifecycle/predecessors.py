@@ -7,14 +7,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from zenml_azureml.azure.jobs.status import FINALIZING, JobPhase, phase_of
-from zenml_azureml.lifecycle.canceller import FINISHING
+from zenml_azureml.lifecycle.canceller import CANCEL_AGAIN, FINISHING
 
 #: Time for which a job may appear after the process that submitted it was killed.
 # Guess: Azure Resource Manager gives up a request after 60 s.
 IN_FLIGHT = timedelta(seconds=60)
-
-#: Time after which a cancel that had no effect is requested again.
-CANCEL_AGAIN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)

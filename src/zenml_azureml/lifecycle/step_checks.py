@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,16 +13,13 @@ from zenml_azureml.clock import Time
 from zenml_azureml.lifecycle.latest_answers import LatestAnswers
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.run_store import step_runs
-from zenml_azureml.run_store.server_retries import ServerRetries
+from zenml_azureml.run_store.server_retries import Check, ServerRetries
 
 if TYPE_CHECKING:
     from zenml_azureml.lifecycle.execution import Executions, StepExecution
 
 #: Time between two checks whether a run was stopped on the server.
 STOP_CHECK_INTERVAL = timedelta(seconds=2)
-
-#: Ends what it is called from by raising.
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml.lifecycle.lineage import inputs_as_metadata, outputs_as_metadata
-from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.run_store import run_data
+from zenml_azureml.run_store.server_retries import Check
 from zenml_azureml.settings.plan import Resolution
 from zenml_azureml.specs.data import AssetReference, asset_reference
 from zenml_azureml.specs.job import JobOptions

@@ -8,16 +8,15 @@ from zenml.exceptions import RunStoppedException
 from zenml.logger import get_logger
 
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.attempts import has_moved
 from zenml_azureml.lifecycle.canceller import SUBMIT_LAG
 from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.execution import Guard, StepExecution
 from zenml_azureml.lifecycle.predecessor_search import Search
+from zenml_azureml.lifecycle.recovery import number_of_jobs
 from zenml_azureml.lifecycle.state import StepPhase
-from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.lifecycle.submitter import Request
 from zenml_azureml.lifecycle.supervisor import RunSupervisor
-from zenml_azureml.run_store.server_retries import ServerUnavailableError, retrying
+from zenml_azureml.run_store.server_retries import Check, ServerUnavailableError, retrying
 from zenml_azureml.submission.job_builder import JobBuilder
 
 logger = get_logger(__name__)
@@ -71,7 +70,7 @@ class StepSubmission:
         step.guard = Guard.RUN if is_dynamic else Guard.SIGNAL
         self.supervisor.watch()
         try:
-            if has_moved(step.state.attempts):
+            if number_of_jobs(step.state.attempts) > 1:
                 logger.info("The step already has a job: `%s`.", step.job_name)
             else:
                 self._submit_first(step, builder, check, earlier)

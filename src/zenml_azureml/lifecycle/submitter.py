@@ -12,13 +12,18 @@ from zenml.logger import get_logger
 
 from zenml_azureml import tags
 from zenml_azureml.exceptions import AzureMLError, NoCapacityError
-from zenml_azureml.lifecycle.attempts import cost_ahead, history_as_metadata, placement_from_tags, target_from_tags
+from zenml_azureml.lifecycle.attempts import (
+    attempt_at,
+    cost_ahead,
+    history_as_metadata,
+    placement_from_tags,
+    target_from_tags,
+)
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, number_of_jobs, short
 from zenml_azureml.lifecycle.state import Event, GiveUp, JobAccepted, NoCapacity, StepPhase, SubmitFailed
-from zenml_azureml.lifecycle.step_checks import Check
 from zenml_azureml.lifecycle.step_data import StepData
 from zenml_azureml.run_store import job_names, step_runs
-from zenml_azureml.run_store.server_retries import ServerUnavailableError
+from zenml_azureml.run_store.server_retries import Check, ServerUnavailableError
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import remember
 from zenml_azureml.specs.job import JobOptions, JobSpec
@@ -180,14 +185,7 @@ class StepSubmitter:
         if target != planned:
             job = replace(job, placement=placement_from_tags(job.tags, step.plan, target))
         logger.info("Azure ML job `%s` on %s: %s", job.name, job.placement.describe(), job.studio_url)
-        attempt = Attempt(
-            target,
-            job.name,
-            place=job.placement.where(),
-            size=job.placement.size,
-            usd_per_hour=job.placement.usd_per_hour,
-            studio_url=job.studio_url,
-        )
+        attempt = attempt_at(target, job.name, job.placement, job.studio_url)
         attempts = step.begin(attempt)
         # In one request: if the process is killed between two, the history lacks the jobs before this one.
         more = {**cost_ahead(attempt), **history_as_metadata(attempts), **lineage}

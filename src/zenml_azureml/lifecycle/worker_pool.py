@@ -31,15 +31,6 @@ class Work:
     future: Future[None]
     meanwhile: ExecutionStatus
 
-    @property
-    def is_done(self) -> bool:
-        """True if it is done."""
-        return self.future.done()
-
-    def raise_error(self) -> None:
-        """Raise the error of the work, which is done, if it has failed."""
-        self.future.result()
-
 
 class WorkerPool:
     """A pool for work on steps. The process does not end before its work. Thread-safe, as its executor is.

@@ -13,8 +13,10 @@ from zenml_azureml.settings.models import step_settings
 
 if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
+    from zenml.config.step_configurations import StepConfiguration
     from zenml.models import PipelineSnapshotBase
 
+    from zenml_azureml.settings.models import AzureMLStepOperatorSettings
     from zenml_azureml.settings.of_steps import SettingsOfSteps
 
 #: Flavor of the orchestrator that ends a step without a heartbeat. Read in ZenML 0.98.
@@ -106,6 +108,22 @@ def cached_without_data(snapshot: PipelineSnapshotBase, operator_name: str, sett
                 "`enable_cache=False`."
             )
     return warnings
+
+
+def hold_warning(step: str, config: StepConfiguration, settings: AzureMLStepOperatorSettings) -> str:
+    """Return a warning if the job of a step is to be held open and never is; otherwise an empty text.
+
+    Args:
+        step: Name of the step.
+        config: Its configuration.
+        settings: Its settings.
+    """
+    if not settings.hold_on_failure_minutes or getattr(config, "command", None) is None:
+        return ""
+    return (
+        f"Step `{step}`: `hold_on_failure_minutes` is ignored: a command step has no function whose failure could be "
+        "held."
+    )
 
 
 def heartbeat_warning(step: str, threshold: float, queue_timeout: float | None) -> list[str]:

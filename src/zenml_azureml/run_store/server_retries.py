@@ -37,6 +37,7 @@ _LONGEST_PAUSE = 10.0
 #: Seconds for which a request may go without an answer once the time for retries is over.
 _LAST_ATTEMPT = 10.0
 
+#: Ends what it is called from by raising.
 Check = Callable[[], None]
 
 
@@ -203,6 +204,21 @@ def ask(action: str, request: Callable[[], T]) -> T:
     """
     retries = _RETRIES.get()
     return request() if retries is None else retries.run(action, request)
+
+
+def ask_or(otherwise: T, action: str, request: Callable[[], T]) -> T:
+    """Make a request to ZenML's server, and return another answer if it fails.
+
+    Args:
+        otherwise: The answer then.
+        action: Description of the request, such as `looking up the steps that have ended`.
+        request: Makes it.
+    """
+    try:
+        return request()
+    except Exception as error:  # noqa: BLE001 - the caller has an answer for every error
+        logger.debug("A request to ZenML's server failed (%s): %s", action, error)
+        return otherwise
 
 
 def _pause_after(_error: BaseException, failures: int) -> float:

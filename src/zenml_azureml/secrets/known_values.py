@@ -5,18 +5,17 @@ Thread-safe: values are only added, and the tuple is replaced as a whole.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable
 from typing import Any
 
+from zenml_azureml.fork_lock import ForkLock
 from zenml_azureml.secrets.redaction import REDACTED, SHORTEST, map_texts
 from zenml_azureml.secrets.rule import looks_harmless
 
 #: Shortest plain word that is masked; shorter words occur in many sentences with another meaning.
 _SHORTEST_WORD = 8
 
-_lock = threading.Lock()
+_lock = ForkLock()
 _values: tuple[str, ...] = ()
 
 
@@ -30,14 +29,6 @@ def remember(values: Iterable[str]) -> None:
     with _lock:
         known = {*_values, *(value for value in values if is_telling(value))}
         _values = tuple(sorted(known, key=len, reverse=True))
-
-
-def _renew_in_child() -> None:
-    global _lock  # noqa: PLW0603 - a thread of the parent may have held the present one
-    _lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_in_child)
 
 
 def is_telling(value: str) -> bool:

@@ -79,7 +79,7 @@ def test_any_other_folder_is_refused_and_stays_untouched(tmp_path: Path, names: 
     before = picture(folder)
 
     for start in (claim, Emulator, lambda path: daemon.start(path, instance.Options())):
-        with pytest.raises((StateFolderError, daemon.DaemonError), match="no emulator made it") as refused:
+        with pytest.raises((StateFolderError, instance.DaemonError), match="no emulator made it") as refused:
             start(folder)
         assert "--state" in str(refused.value)
     assert daemon.find(folder) is None

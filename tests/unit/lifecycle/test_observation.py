@@ -11,7 +11,8 @@ from zenml.enums import ExecutionStatus
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.observation import CANCEL_AGAIN, event_of, event_of_end
+from zenml_azureml.lifecycle.canceller import CANCEL_AGAIN
+from zenml_azureml.lifecycle.observation import event_of, event_of_end
 from zenml_azureml.lifecycle.recovery import RetryReason
 from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,

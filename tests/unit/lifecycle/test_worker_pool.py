@@ -22,13 +22,13 @@ def test_slow_work_is_not_waited_for_and_its_error_is_raised_when_it_is_done() -
 
     started = WorkerPool(SYSTEM_TIME).start(work, ExecutionStatus.PROVISIONING)
 
-    assert not started.is_done
+    assert not started.future.done()
     assert started.meanwhile is ExecutionStatus.PROVISIONING
     release.set()
-    eventually(lambda: started.is_done)
+    eventually(started.future.done)
     with pytest.raises(AzureMLError, match=r"It failed\."):
-        started.raise_error()
+        started.future.result()
 
 
 def test_quick_work_is_done_at_once() -> None:
-    assert WorkerPool(SYSTEM_TIME).start(lambda: None, ExecutionStatus.RUNNING).is_done
+    assert WorkerPool(SYSTEM_TIME).start(lambda: None, ExecutionStatus.RUNNING).future.done()

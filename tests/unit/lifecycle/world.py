@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
@@ -86,6 +87,9 @@ class Jobs:
 
     def release(self, _step: StepExecution) -> None:
         pass
+
+    def release_earlier(self, step: StepExecution, job_name: str) -> None:
+        AzureJobs.release_earlier(cast("Any", self), step, job_name)
 
     def end(self, status: str) -> None:
         self.job.status = status

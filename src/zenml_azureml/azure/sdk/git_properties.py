@@ -6,15 +6,12 @@ changes.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 
 from azure.ai.ml.operations import _job_operations
 
 from zenml_azureml.azure.single_flight import Once
-
-_lock = threading.Lock()
+from zenml_azureml.fork_lock import ForkLock
 
 
 def cache_git_properties() -> None:
@@ -26,14 +23,12 @@ def cache_git_properties() -> None:
 
 
 def _renew_in_child() -> None:
-    global _lock  # noqa: PLW0603 - a thread of the parent may have held it, and that of the `Once` too
-    _lock = threading.Lock()
     found_by = _job_operations.get_git_properties  # type: ignore[attr-defined]
     if isinstance(found_by, _CachedProperties):
         found_by.found.renew()
 
 
-os.register_at_fork(after_in_child=_renew_in_child)
+_lock = ForkLock(_renew_in_child)
 
 
 class _CachedProperties:

@@ -7,7 +7,9 @@ import threading
 from contextlib import suppress
 from importlib import import_module
 
-_lock = threading.Lock()
+from zenml_azureml.fork_lock import ForkLock
+
+_lock = ForkLock()
 _thread: threading.Thread | None = None
 
 #: Longest time, in seconds, for which a fork waits for the import: a child that is forked during the import can never
@@ -37,9 +39,4 @@ def _wait_before_fork() -> None:
         _thread.join(_FORK_WAITS)
 
 
-def _renew_in_child() -> None:
-    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
-    _lock = threading.Lock()
-
-
-os.register_at_fork(before=_wait_before_fork, after_in_child=_renew_in_child)
+os.register_at_fork(before=_wait_before_fork)

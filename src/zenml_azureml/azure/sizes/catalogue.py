@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +16,7 @@ from zenml_azureml.azure.sizes.parsing import quota_rows, vm_size
 from zenml_azureml.azure.sizes.quota import Quota
 from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.fork_lock import ForkLock
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +31,7 @@ class _Region:
 
 #: By Resource Manager endpoint, subscription and region, for all workspaces of this process.
 _regions: dict[tuple[str, str, str], _Region] = {}
-_regions_lock = threading.Lock()
-
-
-def _renew_in_child() -> None:
-    global _regions_lock  # noqa: PLW0603 - a thread of the parent may have held it, and each `Once` too
-    _regions_lock = threading.Lock()
-    _regions.clear()
-
-
-os.register_at_fork(after_in_child=_renew_in_child)
+_regions_lock = ForkLock(_regions.clear)  # also because a thread of the parent may have held a `Once`
 
 
 class SizeCatalogue:

@@ -14,6 +14,10 @@ from zenml_azureml.emulator.state import WorkspaceName
 RuntimeName = Literal["process", "docker", "simulated"]
 
 
+class DaemonError(Exception):
+    """An emulator could not be started or stopped; the message says why."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Options for starting an emulator.

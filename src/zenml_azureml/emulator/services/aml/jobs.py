@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.api_versions import ApiVersion
-from zenml_azureml.emulator.http.bounds import MOST_PROCESSES
 from zenml_azureml.emulator.http.members import refuse_unknown
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
@@ -26,11 +23,10 @@ from zenml_azureml.emulator.http.responses import (
     workspace_of,
 )
 from zenml_azureml.emulator.http.schemas import JobSchema
-from zenml_azureml.emulator.jobs.definition import compute_name, environment_of, timeout_of
 from zenml_azureml.emulator.jobs.lifecycle import live
-from zenml_azureml.emulator.jobs.processes import process_count
 from zenml_azureml.emulator.resources import Job
-from zenml_azureml.emulator.services.aml import operations, serverless
+from zenml_azureml.emulator.services.aml import operations
+from zenml_azureml.emulator.services.aml.job_checks import check_command, check_name, immutable, user_error
 from zenml_azureml.emulator.services.aml.job_members import known_members
 from zenml_azureml.emulator.services.aml.job_views import (
     MUTABLE,
@@ -48,23 +44,9 @@ from zenml_azureml.emulator.services.aml.pipelines import (
     start_pipeline,
 )
 from zenml_azureml.emulator.services.entra.bearer import PRINCIPAL
-from zenml_azureml.emulator.state import PROVIDER, Workspace
+from zenml_azureml.emulator.state import PROVIDER
 from zenml_azureml.emulator.types import Json
 
-#: Recorded: job_put_virtual_cluster_missing_400.json.
-_NO_VIRTUAL_CLUSTER = (
-    "The virtual cluster does not exist. Please ensure that you submitted a job to a virtual cluster which exists in "
-    "the same cloud. A virtualcluster created in one Cloud cannot be used to submit jobs to another cloud."
-)
-
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}")
-_EXPERIMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
-_REGISTRY_ID = re.compile(
-    r"azureml://registries/(?P<registry>[^/]+)/environments/(?P<name>[^/]+)/(?:versions|labels)/(?P<version>[^/]+)$",
-    re.IGNORECASE,
-)
-#: Registries of Microsoft's, which all workspaces can use. No others exist here.
-_REGISTRIES = frozenset({"azureml", "azureml-meta", "azureml-msr", "huggingface", "nvidia-ai"})
 _RESULTS = (
     f"/subscriptions/{{subscription}}/providers/{PROVIDER}"
     "/locations/{location}/mfeOperationResults/jc:{workspace_id}:{job}"
@@ -103,7 +85,7 @@ async def _put(request: web.Request) -> web.Response:
     name = request.match_info["job"]
     sent = (await json_body(request)).get("properties")
     if not isinstance(sent, dict):
-        raise _user_error("The job has no properties.")
+        raise user_error("The job has no properties.")
     kind = sent.get("jobType")
     if isinstance(kind, str) and kind not in ("Command", "Pipeline"):
         raise not_emulated(f"A job of the type '{kind}'")
@@ -112,17 +94,17 @@ async def _put(request: web.Request) -> web.Response:
     refuse_unknown(await request.text(), known(sent, ApiVersion.parse(request.query["api-version"])))
     checked(JobSchema, sent)
     existing = workspace.find_job(name)
-    _check_name(name)
+    check_name(name)
     if is_pipeline:
         check_pipeline(sent, workspace)
     else:
-        _check(sent, workspace)
+        check_command(sent, workspace)
     completed = complete_pipeline if is_pipeline else complete
     wanted = completed(sent, name if existing is None else existing.name, workspace)
     if existing is not None:
         changed = changed_immutables(existing, wanted)
         if changed:
-            raise _immutable(changed)
+            raise immutable(changed)
         check_merged(existing, sent)
         update(existing, {key: sent.get(key) for key in MUTABLE})
         workspace.note_tags(existing)
@@ -214,98 +196,6 @@ async def _cancel_result(request: web.Request) -> web.Response:
 def _is_answered_202(request: web.Request) -> bool:
     """True for the api-versions that answer a cancel as in 2026. Guess: the first of them."""
     return request.query.get("api-version", "")[:10] >= "2023-04-01"
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        # Guess: the rule is documented, the message is not.
-        raise _user_error(
-            f"The job name '{name}' is invalid. It must start with a letter or a digit, followed by at "
-            "most 254 letters, digits, hyphens or underscores."
-        )
-
-
-def _check(sent: Json, workspace: Workspace) -> None:
-    """Refuse what the service refuses at once; all else is found out when the job runs."""
-    if sent.get("jobType") is None:
-        # Guess: there is no recording of this message.
-        raise _user_error("The field jobType is required.")
-    if not _EXPERIMENT.fullmatch(sent.get("experimentName") or "Default"):
-        # Quoted, with the status (dotnet/machinelearning-modelbuilder#1773, microsoft/dstoolkit-mlops-v2#180).
-        raise _user_error(
-            "Experiment name must be 1-256 characters, start with a letter or a number, and can only contain letters, "
-            "numbers, underscores, and dashes."
-        )
-    for key in ("command", "environmentId"):
-        if not sent.get(key):
-            # Guess: there is no recording of this message.
-            raise _user_error(f"The field {key} is required.")
-    try:
-        timeout_of(sent.get("limits"))
-    except ValidationError as error:
-        # Guess: as above.
-        raise _user_error("The field limits.timeout is not an ISO 8601 duration.") from error
-    number = process_count(sent.get("distribution"), (sent.get("resources") or {}).get("instanceCount") or 1)
-    if number > MOST_PROCESSES:
-        raise _user_error(
-            f"The job asks for {number} processes. This emulator runs at most {MOST_PROCESSES} processes for one job."
-        )
-    _check_environment(sent["environmentId"], workspace)
-    target = compute_name(sent.get("computeId"))
-    if target is None:
-        serverless.check_size(sent, workspace.location)
-    elif workspace.find_compute(target) is None:
-        if "/virtualclusters/" in sent["computeId"].lower():
-            raise _user_error(_NO_VIRTUAL_CLUSTER)
-        # Recorded: job_put_unknown_compute_400_2023.json.
-        inner = ["BadArgument", "UnknownTargetType"]
-        raise ServiceError(400, "UserError", f"Unknown compute target '{target}'.", inner=inner)
-
-
-def _check_environment(environment_id: str, workspace: Workspace) -> None:
-    """Check that the version in a full id exists; short ids and those without a version are accepted unchanged.
-
-    Recorded: job_put_serverless.json, job_put_minimal_fields.json.
-    """
-    found = environment_of(environment_id)
-    registry = _REGISTRY_ID.match(environment_id)
-    if registry is not None and registry["registry"].lower() not in _REGISTRIES:
-        # Guess: also of a registry that does not exist; the message is quoted of one whose environment is not found
-        # (Azure/azure-sdk-for-python#38594).
-        raise _no_environment(registry["name"], registry["version"])
-    if found is None or not environment_id.lower().startswith(workspace.path.lower()):
-        return
-    name, version = found
-    # Microsoft's curated environments are in every workspace.
-    if version is None or name.lower().startswith("azureml-"):
-        return
-    container = workspace.environments.get(name)
-    if container is None or version not in container.versions:
-        raise _no_environment(name, version)
-
-
-def _no_environment(name: str, version: str) -> ServiceError:
-    """Return the refusal of a job (quoted in Azure/azure-sdk-for-python#38594). Guess: the status is that of a GET."""
-    message = f"No environment exists for name: {name}, version: {version}, label: "
-    return ServiceError(404, "UserError", message, inner=["NotFoundError"])
-
-
-def _immutable(changed: list[str]) -> ServiceError:
-    """Return the refusal (recorded: quoted_put_immutable.json has the message, job_reput_conflict.txt the codes)."""
-    names = ",  ".join(changed)
-    return ServiceError(
-        400,
-        "UserError",
-        "A job with this name already exists. If you are trying to create a new job, use a different "
-        "name. If you are trying to update an existing job, the existing job's "
-        f"{names} cannot be changed. Only description, tags, displayName, properties, and isArchived "
-        "can be updated.",
-        inner=["Immutable", "JobPropertyImmutable"],
-    )
-
-
-def _user_error(message: str) -> ServiceError:
-    return ServiceError(400, "UserError", message)
 
 
 def _has_properties(job: Job, wanted: str) -> bool:
