@@ -79,16 +79,16 @@ parity: setup ## Compare the emulator with recorded answers of Azure ML (FOLDER=
 sdk-tests: setup ## Run azure-ai-ml's own end-to-end tests on the emulator, and write docs/sdk-tests.md (ONLY=compute)
 	$(RUN) -m tests.sdk_e2e $(if $(ONLY),--only $(ONLY),--page)
 
-live: setup ## Run tests on a real workspace; asks first (WORKSPACE=, RECORD=1, DIFF=1, TESTS=, SIZE=, IMAGE=, IDENTITY=, YES=1)
+live: setup ## Run tests on a real workspace; asks first (WORKSPACE=, RECORD=1, DIFF=1, TESTS=, SIZE=, IMAGE=, IDENTITY=, HOLD=, YES=1)
 	@$(RUN) -m tests.live run --workspace "$(WORKSPACE)" $(if $(YES),--yes) \
 		$(if $(RECORD),--record $(if $(filter 1,$(RECORD)),tests/live/recordings,"$(RECORD)")) $(if $(DIFF),--diff) \
 		$(if $(TESTS),--tests "$(TESTS)") $(if $(SIZE),--size "$(SIZE)") \
-		$(if $(IMAGE),--image "$(IMAGE)") $(if $(IDENTITY),--identity "$(IDENTITY)")
+		$(if $(IMAGE),--image "$(IMAGE)") $(if $(IDENTITY),--identity "$(IDENTITY)") $(if $(HOLD),--hold "$(HOLD)")
 
 live-clean: setup ## Delete what killed runs of `make live` have left in a workspace (WORKSPACE=, YES=1)
 	@$(RUN) -m tests.live clean --workspace "$(WORKSPACE)" $(if $(YES),--yes)
 
-guesses: setup ## List what the emulator guesses about Azure ML
+guesses: setup ## List what is guessed about Azure ML
 	$(RUN) -m scripts.guesses
 
 chaos: setup ## Run pipelines while things go wrong (SEED=, COUNT=, REAL=, SERVER=, WORKERS=, ONLY=, MUTANT=)

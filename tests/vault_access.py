@@ -14,18 +14,18 @@ def own_vault(emulator: Emulator) -> Vault:
     return emulator.context.store.vaults[0]
 
 
-def grant(emulator: Emulator, role: str, principal_id: str | None = None, vault: Vault | None = None) -> None:
-    """Give somebody a role at a vault.
+def grant(emulator: Emulator, role: str, principal_id: str | None = None, at: Vault | str | None = None) -> None:
+    """Give somebody a role at a vault, or at another resource.
 
     Args:
         emulator: The emulator.
         role: Name of the role.
         principal_id: Object id of who gets it; the emulator's one application by default.
-        vault: The vault; the workspace's own by default.
+        at: The vault, or the ARM id of the resource; the workspace's own vault by default.
     """
     found = role_named(role)
     assert found is not None
-    scope = (vault or own_vault(emulator)).path
+    scope = at if isinstance(at, str) else (at or own_vault(emulator)).path
     who = principal_id or emulator.context.identity.object_id
 
     async def assign() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
+from websockets.sync.server import ServerConnection, serve
 
 from tests.azure.compute_world import World
 from zenml_azureml.azure.jobs.tunnel import open_tunnel
@@ -99,6 +101,92 @@ def test_a_refusal_has_its_status_azures_message_and_the_next_step(
     (authorization,) = seen
     token = authorization.removeprefix("Bearer ")
     assert token not in str(error) + caplog.text
+
+
+@contextmanager
+def echo() -> Iterator[str]:
+    """A node whose end of the tunnel sends everything back; its URL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert("127.0.0.1").configure_cert(context)
+
+    def answer(websocket: ServerConnection) -> None:
+        for message in websocket:
+            websocket.send(message)
+
+    with serve(answer, "127.0.0.1", 0, ssl=context) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"wss://127.0.0.1:{server.socket.getsockname()[1]}/nbip/v1.0/ws-tcp"
+
+
+def test_the_bytes_of_a_connection_go_both_ways_until_it_ends(trusted: World, tmp_path: Path) -> None:
+    sent = os.urandom(3_000_000)
+    with echo() as url, open_tunnel(trusted.connection, url, "zenml-1") as tunnel, listening(tmp_path) as (own, way):
+        tunnel.serve(own)
+        with way() as client:
+            sending = threading.Thread(target=client.sendall, args=(sent,))
+            sending.start()
+            received = b""
+            while len(received) < len(sent):
+                received += client.recv(65536)
+            sending.join()
+            client.shutdown(socket.SHUT_WR)
+            end = client.recv(1)
+
+    assert received == sent
+    assert end == b"", "the end of the client ends the tunnel"
+
+
+def test_one_thread_alone_uses_the_tls_of_a_tunnel(
+    trusted: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL lets no two threads use a connection: a request, or what a user has typed, would be lost at times."""
+    threads: dict[ssl.SSLContext, set[int]] = {}
+    mine: list[ssl.SSLContext] = []
+    for kind in (ssl.SSLSocket, ssl.SSLObject):
+        for name in ("read", "write", "recv", "send"):
+            if hasattr(kind, name):
+                monkeypatch.setattr(kind, name, noting(getattr(kind, name), threads))
+    create = ssl.create_default_context
+
+    def noted(**options: Any) -> ssl.SSLContext:
+        mine.append(create(**options))
+        return mine[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", noted)
+    with echo() as url, open_tunnel(trusted.connection, url, "zenml-1") as tunnel, listening(tmp_path) as (own, way):
+        tunnel.serve(own)
+        with way() as client:
+            client.sendall(b"typed")
+            assert client.recv(5) == b"typed"
+
+    assert len(threads[mine[-1]]) == 1
+
+
+def noting(method: Callable[..., Any], threads: dict[ssl.SSLContext, set[int]]) -> Callable[..., Any]:
+    """The method of a TLS connection, which notes the threads that call it."""
+
+    def call(self: Any, *arguments: Any, **options: Any) -> Any:
+        threads.setdefault(self.context, set()).add(threading.get_ident())
+        return method(self, *arguments, **options)
+
+    return call
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[tuple[socket.socket, Callable[[], socket.socket]]]:
+    """A socket that listens, and what connects to it."""
+    address = str(folder / "tunnel")
+
+    def connect() -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(60)
+        client.connect(address)
+        return client
+
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind(address)
+        own.listen(1)
+        yield own, connect
 
 
 def test_a_host_that_is_not_reached_is_named(trusted: World) -> None:

@@ -181,8 +181,8 @@ def test_another_vault_is_named(
 ) -> None:
     other = replace(bench.vault, name="team-secrets", secrets={}, deleted={}, names={})
     emulator.context.store.vaults.insert(1, other)
-    grant(emulator, WRITER, vault=other)
-    grant(emulator, READER, bench.principal, vault=other)
+    grant(emulator, WRITER, at=other)
+    grant(emulator, READER, bench.principal, at=other)
     # Its address is that of the first, which has no rights and would refuse.
     emulator.context.store.vaults.pop(0)
     name = {"by name": "Team-Secrets", "by URL": f"{other.address}/", "by id": other.path}[named]

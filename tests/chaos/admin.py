@@ -6,6 +6,7 @@ import contextlib
 import json
 import ssl
 import time
+from collections.abc import Callable
 from datetime import datetime
 from http.client import HTTPException, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
@@ -158,6 +159,20 @@ class Admin:
                 with contextlib.suppress(RuntimeError):
                     self._call("POST", f"/_emulator/jobs/{job.name}/kill", {"rank": rank})
                     return (job.name,)
+            time.sleep(0.005)
+        return ()
+
+    def running_jobs(self, meanwhile: Callable[[], None]) -> tuple[str, ...]:
+        """The jobs that run, or the first that runs soon.
+
+        Args:
+            meanwhile: Called while this waits.
+        """
+        deadline = time.monotonic() + _RUNS_WITHIN
+        while (jobs := self._unfinished()) and time.monotonic() < deadline:
+            if running := tuple(job.name for job in jobs if job.status == "Running"):
+                return running
+            meanwhile()
             time.sleep(0.005)
         return ()
 

@@ -246,6 +246,12 @@ EVENTS = {
         Event("limit reached", **{**_TO_JOBS, "phases": RUNNING_PHASES - {"workspace"}}),
         # Of the data asset that the step's label means: see DATA_PAIRS.
         Event("new version", interrupts=False, by_signal=False, phases=frozenset()),
+        # A user opens a shell in each job that runs, and leaves it again: see SHELL_PAIRS.
+        Event("shell opened", **{**_TO_JOBS, "phases": frozenset()}),
+        Event("shell left", **{**_TO_JOBS, "phases": frozenset()}),
+        # What ends jobs that are held open: a user, and the end of their time.
+        Event("released", **{**_TO_JOBS, "phases": frozenset()}),
+        Event("hold over", **{**_TO_JOBS, "phases": frozenset()}),
     )
 }
 
@@ -299,4 +305,27 @@ DATA_PAIRS = tuple(
 ) + tuple(
     (f"{DATA}{phase}", event) for event in ("new version", "evicted", "restarted") for phase in ("job PUT", "job GET")
 )
-PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS + HOLD_PAIRS + DATA_PAIRS
+#: A user has a shell open in a job that runs, or in one that is held open, whatever happens to it then.
+SHELL, HELD_SHELL = "shell: ", "shell, held open: "
+SHELL_PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (f"{SHELL}{phase}", event)
+    for event in (*HOLD_EVENTS, "cancelled in Studio", "evicted", "limit reached", "shell left")
+    for phase in ("job GET", "log")
+) + tuple(
+    (f"{HELD_SHELL}{phase}", event)
+    for event in (*HOLD_EVENTS, "released", "hold over", "shell left")
+    for phase in ("job GET", "log")
+)
+PAIRS = FAULT_PAIRS + EVENT_PAIRS + RECOVERY_PAIRS + HOLD_PAIRS + DATA_PAIRS + SHELL_PAIRS
+
+_PREFIXES = (RECOVERY, HELD_SHELL, SHELL, HOLD, DATA)
+
+
+def phase_of(name: str) -> str:
+    """The phase of a pair, without what its schedules are about."""
+    return name.removeprefix(prefix_of(name))
+
+
+def prefix_of(name: str) -> str:
+    """What the schedules of a pair are about, as its phase begins with it; empty for nothing further."""
+    return next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.held_jobs import RELEASE
+from tests.chaos.held_jobs import OVER, RELEASE
 
 
 class Desk:
@@ -32,6 +32,10 @@ class Desk:
     def release(self) -> None:
         """Let the jobs come to their ends, those that are made from now on too."""
         self.release_file.touch()
+
+    def end_hold(self, job: str) -> None:
+        """Let the time be over for which a job is held open."""
+        (self.folder / f"{OVER}{job}").touch()
 
     def reports(self) -> Iterator[tuple[str, int, bool]]:
         """The steps whose ends are to be reported, each until `reported`: exit code, and whether a failure is held."""

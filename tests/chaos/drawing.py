@@ -14,15 +14,18 @@ from tests.chaos.catalogue import (
     ENDING_PHASES,
     FAULTS,
     FOR_EVER,
+    HELD_SHELL,
     HOLD,
     LOG_PHASES,
     PHASES,
     RECOVERY,
     SERVER_EVENTS,
+    SHELL,
     SIZE_PHASES,
     USUAL_PHASES,
     VAULT_PHASES,
     passes,
+    phase_of,
 )
 from tests.chaos.schedule import (
     NODES,
@@ -73,10 +76,17 @@ def _drawn(
     if phase.startswith(DATA):
         made = _about_data(draw, name, phase.removeprefix(DATA), trouble, shape)
         return replace(made, part=part, number=number, **options)
+    if phase.startswith((SHELL, HELD_SHELL)):
+        about = _about_shell_in_a_held_job if phase.startswith(HELD_SHELL) else _about_shell
+        made = about(draw, name, phase_of(phase), trouble, shape)
+        return _with_jobs_of(part, replace(made, part=part, number=number, **options))
     shape = shape or _shape_for(draw, phase, trouble)
     make = _about_fault if trouble in FAULTS else _about_event
     made = make(draw, name, phase, trouble, shape, alone)
-    made = replace(made, part=part, number=number, **options)
+    return _with_jobs_of(part, replace(made, part=part, number=number, **options))
+
+
+def _with_jobs_of(part: Part, made: Schedule) -> Schedule:
     if part == "simulated":
         return made
     # The image of a function would have to have this code; commands show the same of jobs that are processes.
@@ -199,6 +209,40 @@ def _about_data(draw: random.Random, name: str, phase: str, trouble: str, wanted
         with_data=True,
         faults=faults,
         events=events,
+    )
+
+
+def _about_shell(draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None) -> Schedule:
+    """A user opens a shell in a job that runs, and then something happens."""
+    shape = wanted or _shape_for(draw, phase, trouble)
+    opened = PlannedEvent("shell opened", _looking(shape), 1, _moment(draw))
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=shape,
+        steps=_steps(draw, shape, ends_well=True),
+        held=True,
+        with_shell=True,
+        max_usd=5 if trouble == "limit reached" else None,
+        events=(opened, PlannedEvent(trouble, phase, draw.randint(1, 3), _moment(draw), follows=True)),
+    )
+
+
+def _about_shell_in_a_held_job(
+    draw: random.Random, name: str, phase: str, trouble: str, wanted: Shape | None
+) -> Schedule:
+    """A user opens a shell in a job that is held open, and then something happens, beside the next try of its step."""
+    opened = PlannedEvent("shell opened", "job PUT", 2, "after")
+    return Schedule(
+        name=name,
+        part="simulated",
+        number=0,
+        shape=wanted or "retries",
+        steps=(PlannedStep("step0", draw.choice((0.5, 1, 3)), draw.choice((1, 2, 5)), exit_code=1, kind="function"),),
+        holds=True,
+        with_shell=True,
+        events=(opened, PlannedEvent(trouble, phase, draw.randint(1, 3), _moment(draw), follows=True)),
     )
 
 

@@ -1,23 +1,28 @@
 """Jobs that pretend to run, and last until they are ended or let go: whatever is planned happens while they run.
 
-They have no processes. What a job does besides logging goes by way of a folder, the desk: a file there lets all jobs
-go on to their end; by another one a job has the end of its step reported, as the step's own code does in a real job.
+They have no processes, but those of shells that a user opens beside them. What a job does besides logging goes by way
+of a folder, the desk: a file there lets all jobs go on to their end; by another one a job has the end of its step
+reported, as the step's own code does in a real job; and a third one ends the time for which a job is held open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 from pathlib import Path
 
 from zenml_azureml.contract.usage import CPU, Metric, Usage, line_of
 from zenml_azureml.emulator.clock import Clock
-from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch
+from zenml_azureml.emulator.runtimes.base import JobEnd, JobLaunch, NodeShell
 from zenml_azureml.emulator.runtimes.exit_errors import end_of_command
 
 #: In whose presence held jobs come to their end.
 RELEASE = "release"
+
+#: Begins the names of the files that end holds, each of one job.
+OVER = "over-"
 
 #: What a job says that it has used.
 USAGE = Usage(seconds=60.0, metrics={CPU: Metric(peak=1.5, mean=0.5, limit=4.0)})
@@ -86,8 +91,10 @@ class HeldJob:
         exit_code = -signal.SIGTERM if self.task.cancelled() else self.task.result()
         return end_of_command(self._launch.command, exit_code, self._launch.log_file)
 
-    def shell(self, node: int) -> None:
-        """None: these jobs have no processes."""
+    def shell(self, node: int) -> NodeShell | None:
+        """A shell in the folder of the job, until that ends."""
+        environment = {**self._launch.environment, "PATH": os.environ["PATH"]}
+        return None if self.task.done() else NodeShell(("bash",), ("bash", "-i"), environment, self._launch.folder)
 
     async def terminate(self) -> None:
         """End it at once."""
@@ -114,7 +121,8 @@ class HeldJob:
         if found and self._launch.environment.get("CHAOS_REPORTS") == "1":
             await self._report(found[1])
             if self._exit_code and self._launch.environment.get("CHAOS_HOLDS") == "1":
-                await asyncio.Event().wait()  # until it is cancelled
+                while not (self._desk / f"{OVER}{self._launch.name}").exists():
+                    await asyncio.sleep(_LOOK)
         return self._exit_code
 
     def _report_usage(self) -> None:

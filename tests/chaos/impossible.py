@@ -32,12 +32,13 @@ from tests.chaos.outcomes import (
     trial,
     unreachable,
     unseen,
+    visited,
     waited,
     well,
     with_fault,
 )
 from tests.chaos.schedule import PlannedFault
-from tests.chaos.trial import RunRecord, Trial
+from tests.chaos.trial import RunRecord, ShellRecord, Trial
 from zenml_azureml.contract.usage import MARK
 
 _LATER = {
@@ -50,6 +51,18 @@ _LATER = {
 IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a held job that a retry has ended": ("kept", held("Canceled")),
     "a job beside the next one whose code has not failed": ("one job", held(cause="")),
+    "a shell that outlives its job": (
+        "shells",
+        visited(ShellRecord("job0", outlived=True), "hold over", "Failed"),
+    ),
+    "a shell that ends before its job": ("shells", visited(ShellRecord("job0", lost=True))),
+    "a job that is cancelled because its user leaves": (
+        "shells",
+        visited(ShellRecord("job0", left=True), status="Canceled"),
+    ),
+    "a held job that is ended by a shell": ("kept", visited(ShellRecord("job0", left=True), status="Canceled")),
+    "a released job that a shell keeps": ("shells", visited(ShellRecord("job0"), "released")),
+    "a job that a shell keeps after its hold": ("shells", visited(ShellRecord("job0"), "hold over")),
     "jobs beside each other without a hold": ("one job", held(holds=False)),
     "a job left whose code has not failed": ("no job left", held(cause="")),
     "one try of a step with two retries": ("tries", retried(1)),

@@ -117,11 +117,22 @@ def recover(command: tuple[str, ...], clock: SharedClock, mutate: Callable[[], N
         mutate: Breaks the operator, where that is wanted.
     """
     from tests.chaos.wire import RECOVERY, mark_requests
-    from zenml_azureml.cli import main
 
     use(clock)
-    mutate()
     mark_requests(RECOVERY)
+    carry_out(command, mutate)
+
+
+def carry_out(command: tuple[str, ...], mutate: Callable[[], None]) -> None:
+    """Carry out a command; the work of a forked process.
+
+    Args:
+        command: Arguments of `zenml-azureml`.
+        mutate: Breaks the operator, where that is wanted.
+    """
+    from zenml_azureml.cli import main
+
+    mutate()
     main([*command], prog_name="zenml-azureml")
 
 

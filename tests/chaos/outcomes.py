@@ -11,7 +11,7 @@ from typing import Any
 from tests.chaos.rules.facts import CODE_FAILED
 from tests.chaos.rules.limits import REACHED
 from tests.chaos.schedule import PlannedEvent, PlannedFault, PlannedStep, Schedule
-from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, StepRecord, Trial
+from tests.chaos.trial import JobRecord, Moment, Recovery, RunRecord, ShellRecord, StepRecord, Trial
 
 _BEGAN = datetime(2026, 11, 29, tzinfo=timezone.utc)
 
@@ -238,6 +238,14 @@ def reading(*versions: str, fault: str = "") -> Trial:
     made = retried(len(versions)) if len(versions) > 1 else well(schedule=planned(faults=faults))
     inputs = {one.name: f"/x/images/versions/{version}" for one, version in zip(made.jobs, versions, strict=True)}
     return replace(made, inputs=inputs, fired=Counter({0: 1}) if fault else Counter())
+
+
+def visited(shell: ShellRecord, event_name: str = "shell left", status: str = "Running") -> Trial:
+    """A step that fails and whose jobs are held open, with a shell in the first one; something happens to that one."""
+    made = held(status)
+    schedule = replace(made.schedule, with_shell=True, events=(event("shell opened"), event(event_name)))
+    moment = while_running(job(0), hit=[shell.job])
+    return replace(made, schedule=schedule, moments={0: moment, 1: moment}, shells=(shell,))
 
 
 def restarted(*jobs: object, run: str = "completed", **more: object) -> Trial:

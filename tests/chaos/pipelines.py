@@ -137,6 +137,8 @@ def _step(planned: PlannedStep, schedule: Schedule) -> Any:
             settings["fallback"] = [{"instance_type": "STANDARD_DS3_V2", "queue_timeout_minutes": 300}]
     if schedule.with_data:
         settings["inputs"] = {DATA_INPUT: {"path": f"azureml:{DATA_ASSET}@latest", "mode": "direct"}}
+    if schedule.with_shell:
+        settings["services"] = {"shell": {"type": "ssh", "ssh_public_keys": os.environ.get("CHAOS_SSH_KEY", "no key")}}
     if schedule.max_usd:
         settings |= {"max_usd": schedule.max_usd, "instance_type": "STANDARD_DS3_V2"}
     if schedule.on_cluster:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.chaos.catalogue import SHELL
+
 #: Every second one kills the orchestrator.
 REAL_PAIRS: tuple[tuple[str, str], ...] = (
     ("job GET", "SIGINT"),
@@ -24,4 +26,6 @@ REAL_PAIRS: tuple[tuple[str, str], ...] = (
     ("job GET", "ended on the server"),
     ("log", "restarted"),
     ("job PUT", "SIGTERM"),
+    (f"{SHELL}log", "SIGKILL"),
+    (f"{SHELL}job GET", "cancelled in Studio"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tests.chaos.catalogue import DATA, EVENTS, FAULTS, HOLD, PAIRS, PHASES, RECOVERY
+from tests.chaos.catalogue import EVENTS, FAULTS, PAIRS, PHASES, prefix_of
 from tests.chaos.mutants.mutant import Mutant
 from tests.chaos.rules import BY_ANY_CAUSE
 from tests.chaos.task import Result, Task
@@ -13,10 +13,8 @@ from tests.chaos.task import Result, Task
 
 def pair_table(happened: Counter[tuple[str, str]]) -> str:
     """How often each fault and each event has happened at requests of each phase; `-` where it cannot."""
-    recovery = [
-        phase for phase in dict.fromkeys(phase for phase, _ in PAIRS) if phase.startswith((RECOVERY, HOLD, DATA))
-    ]
-    columns, rows = [*PHASES, *recovery], [*FAULTS, *EVENTS]
+    further = [phase for phase in dict.fromkeys(phase for phase, _ in PAIRS) if prefix_of(phase)]
+    columns, rows = [*PHASES, *further], [*FAULTS, *EVENTS]
     width = max(map(len, rows))
     words = [column.split(" ") for column in columns]
     widths = [max(4, *(len(word) for word in column)) for column in words]

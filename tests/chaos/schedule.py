@@ -89,6 +89,7 @@ class Schedule:
         fallback: Whether there is another place for a job that waits in vain.
         max_preemptions: How often a job that was evicted is submitted again.
         with_data: Whether each step reads the newest version of a data asset.
+        with_shell: Whether each job has a service by which a user can open a shell in it.
         usage: Whether jobs report what they have used: `whole`, `cut off`, or empty.
         max_usd: The limit of cost of each step; None for none.
         stream_logs: Whether logs are followed.
@@ -112,6 +113,7 @@ class Schedule:
     fallback: bool = True
     max_preemptions: int = 3
     with_data: bool = False
+    with_shell: bool = False
     usage: str = ""
     max_usd: float | None = None
     stream_logs: bool = True
@@ -162,6 +164,7 @@ class Schedule:
             "many_nodes",
             "waits_in_vain",
             "with_data",
+            "with_shell",
         )
         options = [name for name in names if getattr(self, name)]
         options += [f"usage {self.usage}"] if self.usage else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.catalogue import USUAL_PHASES
+from tests.chaos.catalogue import SHELL, USUAL_PHASES
 
 #: A server that is restarted, sessions that expire, a database that is locked: at every phase of a step.
 _AT_EVERY_PHASE = tuple(
@@ -20,6 +20,7 @@ SERVER_PAIRS: tuple[tuple[str, str], ...] = (
     ("job GET", "killed and stopped"),
     ("log", "killed and stopped"),
     ("job PUT", "killed and stopped"),
+    (f"{SHELL}job GET", "killed and stopped"),
     ("job GET", "killed and left"),
     ("log", "killed and left"),
     ("job GET", "SIGINT"),

@@ -17,8 +17,10 @@ from tests.chaos.catalogue import FAULTS, SECRET
 from tests.chaos.desk import Desk
 from tests.chaos.emulated import Address
 from tests.chaos.home import Home
+from tests.chaos.rules.facts import CODE_FAILED
 from tests.chaos.schedule import PlannedFault, Schedule
 from tests.chaos.shared_clock import SharedClock
+from tests.chaos.shells import Shells
 from tests.chaos.trial import JobRecord, Moment, Recovery, Trial
 
 #: Seconds of the machine that a job may take to end which was asked to.
@@ -49,6 +51,7 @@ class Stage:
         self._admin = Admin(address)
         self._clock = clock
         self._desk = Desk(folder)
+        self._shells = Shells(folder, home.enter, self._report_ends)
         self._mutate: Callable[[], None] = lambda: None
         self._to_release = False
 
@@ -75,14 +78,19 @@ class Stage:
         trial.told_secret = SECRET in self._admin.definitions() or self._home.holds(SECRET)
         if "killed and" in str([event.event for event in schedule.events]):
             self._watch_jobs(trial)
+        self._shells.take_in(trial.by_itself or trial.jobs)
         if trial.exit_code == -signal.SIGKILL or any(not job.ended for job in trial.jobs) or trial.secrets:
             trial.recovery = self._recover(trial)
+            self._shells.take_in(trial.recovery.jobs)
+        trial.shells = self._shells.records()
         trial.written = self._desk.written()
         trial.seconds = time.monotonic() - began
         return trial
 
     def _begin(self, schedule: Schedule) -> None:
-        os.environ.update(self._address.variables(), CHAOS_DESK=str(self._desk.folder))
+        shells = {"CHAOS_SSH_KEY": self._shells.public_key}
+        os.environ.update(self._address.variables(), CHAOS_DESK=str(self._desk.folder), **shells)
+        self._shells.clear()
         self._admin.reset()
         self._desk.clear()
         self._to_release = False
@@ -182,7 +190,24 @@ class Stage:
             trial.killed_ranks = dict.fromkeys(hit, planned.rank)
         elif planned.event == "cancelled in Studio":
             hit = self._admin.cancel_all_jobs()
+        elif planned.event == "shell opened":
+            hit = self._shells.open(self._admin.running_jobs(meanwhile=self._report_ends), self._mutate)
+        elif planned.event == "shell left":
+            hit = self._shells.leave()
+        elif planned.event in ("released", "hold over"):
+            hit = self._end_holds(moment, by_user=planned.event == "released")
         return Moment(moment.seconds, moment.run, moment.jobs, hit)
+
+    def _end_holds(self, moment: Moment, *, by_user: bool) -> tuple[str, ...]:
+        """End the jobs that are held open: by the user's command, or because their time is over; their names."""
+        failed = {step.id for step in moment.run.steps if CODE_FAILED in step.cause} if moment.run else set()
+        held = tuple(job.name for job in moment.jobs if job.step_run_id in failed and not job.ended)
+        if by_user and held:
+            self._elsewhere(lambda: orchestrator.recover(("jobs", "release", *held), self._clock, self._mutate))
+        else:
+            for name in held:
+                self._desk.end_hold(name)
+        return held
 
     def _elsewhere(self, work: Callable[[], None]) -> tuple[str, int]:
         """Do something in another process; what it printed, and its exit code. Meanwhile jobs report their ends."""

@@ -15,11 +15,16 @@ from tests.chaos.catalogue import (
     EVENTS,
     FAULT_PAIRS,
     FAULTS,
+    HELD_SHELL,
     HOLD,
     HOLD_PAIRS,
     PAIRS,
     PHASES,
+    RECOVERY,
     RECOVERY_PAIRS,
+    SHELL,
+    SHELL_PAIRS,
+    phase_of,
 )
 from tests.chaos.mutants import MUTANTS, NO_MUTANT
 from tests.chaos.outcomes import event, job, planned, ran, well, while_running
@@ -44,6 +49,10 @@ _PHASES_OF_EVENTS = {
     "rank killed": 7,
     "limit reached": 6,
     "new version": 0,
+    "shell opened": 0,
+    "shell left": 0,
+    "released": 0,
+    "hold over": 0,
 }
 
 
@@ -68,9 +77,10 @@ def test_the_size_of_the_tables_does_not_shrink() -> None:
     assert len(RECOVERY_PAIRS) >= 55
     assert len(HOLD_PAIRS) >= 30
     assert len(DATA_PAIRS) >= 24
-    assert len(set(PAIRS)) == len(PAIRS) >= 784
-    assert len(set(PAIRS_OF["server"])) >= 40
-    assert len(set(PAIRS_OF["real"])) >= 20
+    assert len(SHELL_PAIRS) >= 46
+    assert len(set(PAIRS)) == len(PAIRS) >= 830
+    assert len(set(PAIRS_OF["server"])) >= 41
+    assert len(set(PAIRS_OF["real"])) >= 22
     for server_event in ("server restarted", "session expired", "database locked"):
         assert sum(found == server_event for _, found in PAIRS_OF["server"]) >= 10
 
@@ -88,10 +98,11 @@ def test_every_pair_has_a_schedule_that_plans_it_and_that_its_name_gives_again(p
         task = task_named(f"{part}/7/{number}/0", NO_MUTANT.name)
         schedule = task.schedule()
         happenings = [(p.phase, p.event) for p in schedule.events]
-        assert schedule.holds is phase.startswith(HOLD)
+        assert schedule.holds is phase.startswith((HOLD, HELD_SHELL))
+        assert schedule.with_shell is phase.startswith((SHELL, HELD_SHELL))
         happenings += [(f"recovery: {p.phase}" if p.recovery else p.phase, p.fault) for p in schedule.faults]
         assert schedule.with_data is phase.startswith(DATA)
-        assert (phase.removeprefix(HOLD).removeprefix(DATA), trouble) in happenings
+        assert (phase if phase.startswith(RECOVERY) else phase_of(phase), trouble) in happenings
         assert task_named(task.name, NO_MUTANT.name).schedule() == schedule
         assert Task(task.part, 7, number, draw=1).schedule() != schedule or trouble in ("second SIGINT",)
 
@@ -128,7 +139,7 @@ def test_there_are_mutants_enough_and_each_names_its_rule_and_its_schedules() ->
     for mutant in mutants:
         assert mutant.rule in RULES, mutant.name
         for phase, trouble in mutant.about:
-            assert phase.removeprefix(HOLD).removeprefix(DATA) in ALL_PHASES
+            assert phase_of(phase) in ALL_PHASES
             assert trouble in {**FAULTS, **ALL_EVENTS}
         assert mutant.about, mutant.name
 

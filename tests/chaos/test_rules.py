@@ -33,6 +33,7 @@ from tests.chaos.outcomes import (
     trial,
     unreachable,
     unseen,
+    visited,
     waited,
     well,
     while_running,
@@ -41,7 +42,7 @@ from tests.chaos.outcomes import (
 from tests.chaos.rules import RULES, broken
 from tests.chaos.rules.ends import tracebacks
 from tests.chaos.schedule import PlannedFault, PlannedStep
-from tests.chaos.trial import Trial
+from tests.chaos.trial import ShellRecord, Trial
 
 
 @pytest.mark.parametrize(("rule", "outcome"), IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
@@ -59,6 +60,9 @@ WELL: dict[str, Trial] = {
     "three tries of a step with two retries": retried(3),
     "a step that fails": failed(),
     "three tries of a step whose jobs are held open": held(),
+    "a held job whose user leaves": visited(ShellRecord("job0", left=True)),
+    "a held job that is released with a shell in it": visited(ShellRecord("job0"), "released", "Canceled"),
+    "a held job whose time is over, with a shell in it": visited(ShellRecord("job0"), "hold over", "Failed"),
     "a function that fails while it is cancelled because another step failed": both_failed("Canceled"),
     "a fault that passes": with_fault("503"),
     "Azure out of reach, with a line": unreachable(),

@@ -51,6 +51,23 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
+class ShellRecord:
+    """A shell that a user opened in a job.
+
+    Attributes:
+        job: Name of the job.
+        left: Whether the user left it.
+        lost: Whether it ended, though its job went on and nobody left it.
+        outlived: Whether something of it was still there when its job had ended, or its user had left.
+    """
+
+    job: str
+    left: bool = False
+    lost: bool = False
+    outlived: bool = False
+
+
+@dataclass(frozen=True)
 class Moment:
     """How things stood when an event happened.
 
@@ -106,6 +123,7 @@ class Trial:
         killed_ranks: By job: which of its processes was killed.
         written: How many lines each process of each job has logged, by the job's name and the rank, where it is known.
         inputs: By job: what it reads, in its definition.
+        shells: Those that a user opened in jobs.
         secrets: Names of the secrets that were in the key vault then.
         told_secret: Whether a job's definition, or ZenML's account of the run, had a secret in it.
         by_itself: The jobs some time after a process was killed whose jobs watch a server, before anything was done.
@@ -125,6 +143,7 @@ class Trial:
     killed_ranks: Mapping[str, int] = field(default_factory=dict)
     written: Mapping[tuple[str, int], int] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    shells: tuple[ShellRecord, ...] = ()
     secrets: tuple[str, ...] = ()
     told_secret: bool = False
     by_itself: tuple[JobRecord, ...] | None = None

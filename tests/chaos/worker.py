@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from tests.chaos.catalogue import DATA, HOLD, RECOVERY
+from tests.chaos.catalogue import DATA, HELD_SHELL, HOLD, RECOVERY, SHELL
 from tests.chaos.emulated import EmulatorProcess
 from tests.chaos.home import Home
 from tests.chaos.mutants import MUTANTS
@@ -90,6 +90,8 @@ def _carry_out(task: Task, stages: Mapping[Part, Stage]) -> Result:
         return Result(task.name, planned.describe(), crashed=traceback.format_exc())
     found = broken(trial)
     prefix = HOLD if planned.holds else DATA if planned.with_data else ""
+    if planned.with_shell:
+        prefix = HELD_SHELL if planned.holds else SHELL
     happened = [
         (f"{RECOVERY if f.recovery else prefix}{f.phase}", f.fault)
         for index, f in enumerate(planned.faults)

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.contract.arm import Arm
-from tests.contract.valid_requests import VARIABLE, Target, admin_headers, prepare, targets
+from tests.contract.valid_requests import ASSETS, VARIABLE, Target, admin_headers, prepare, targets
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.services.arm.rbac import RoleAssignment, role_named
 
@@ -270,8 +270,26 @@ def test_what_the_fuzz_varies_is_carried_out(emulator: Emulator) -> None:
     refused = {route: status for route, status in answers.items() if status in (401, 403, 405)}
     assert refused == {"GET /obo/{secret}/token": 401}  # the secret is that of a job with its user's identity
     assert answers["GET /{account:st[0-9a-f]{12}}.blob.{suffix:core[.a-z]+}/{container:[^/]+}/{blob:(?s:.+)}"] == 200
+    (imported,) = (status for route, status in answers.items() if route.endswith("/import"))
+    assert imported == 200
     # What is not there, and what the other requests have already changed.
     assert sum(status < 400 for status in answers.values()) > 0.8 * len(answers)
+
+
+def test_data_without_files_cannot_be_shared(emulator: Emulator) -> None:
+    arm = Arm(emulator)
+    assert arm.call("PUT", "data/asset/versions/1", {"properties": ASSETS["data"]}).status == 201
+    ends = ("MachineLearningServices/registries/{registry}", "/import")
+    making = [target for target in targets(emulator) if target.method in ("PUT", "POST")]
+    client = _Client(emulator)
+
+    for end in ends:
+        target = next(target for target in making if target.template.endswith(end))
+        path = f"{_path(target.template, target.names)}?{_query(target.query)}"
+        status, answer = client.send(target, path, target.headers(path, target.query), json.dumps(target.body).encode())
+
+    client.close()
+    assert (status, b"has no files" in answer) == (400, True), answer
 
 
 @pytest.mark.timeout(900)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tests.contract.test_page import cookie
 from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.app import all_routes
 from zenml_azureml.emulator.jobs.variables import experiment_id
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.services.keyvault.routes import vault_service
 from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_folder, account_of
 
@@ -138,7 +140,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/datarefs/{asset}/versions/{version}"): {"blobUri": "https://x.blob.core.windows.net/y/z"},
     ("POST", "/import"): {
         "properties": {
-            "sourceAssetId": "azureml://locations/l/workspaces/w/data/asset/versions/1",
+            "sourceAssetId": "azureml://locations/l/workspaces/{workspace_id}/data/asset/versions/1",
             "destinationName": "a",
             "destinationVersion": "2",
         }
@@ -275,6 +277,8 @@ def _target(emulator: Emulator, method: str, template: str, address: str, in_bro
     names = {name: known.get(name, "x") for name in web_names(template)}
     ends = [body for (verb, end), body in BODIES.items() if verb == method and template.endswith(end)]
     body: Any = ends[0] if ends else {}
+    if template.endswith("/import"):
+        body = json.loads(json.dumps(body).replace("{workspace_id}", workspace.workspace_id))
     query: dict[str, str] = {"api-version": "2024-01-01-preview"}
     headers: Callable[[str, Mapping[str, str]], Mapping[str, str]]
     is_page = template == "/" or template.startswith(_WITH_COOKIE)
@@ -337,7 +341,7 @@ def _shared_key(key: bytes, method: str, path: str, query: Mapping[str, str]) ->
 
 
 def prepare(emulator: Emulator) -> None:
-    """Make what the requests name: a cluster, an environment, a job, a log and a secret."""
+    """Make what the requests name: a cluster, an environment, a job, a log, a secret, and the files of data."""
     arm = Arm(emulator)
     emulator.context.settings.rate_limits = False
     assert arm.call("PUT", "computes/cluster", CLUSTER).status == 201
@@ -345,6 +349,10 @@ def prepare(emulator: Emulator) -> None:
     for kind, sent in ASSETS.items():
         assert arm.call("PUT", f"{kind}/asset/versions/1", {"properties": sent}).status == 201
     emulator.run(_write_log(emulator))
+    workspace = emulator.context.store.workspaces[0]
+    data = find_place(emulator.context.folder, workspace, f"{ASSETS['data']['dataUri']}/a.txt").file
+    data.parent.mkdir(parents=True)
+    data.write_text("a")
 
 
 async def _write_log(emulator: Emulator) -> None:

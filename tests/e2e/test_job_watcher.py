@@ -179,7 +179,7 @@ class Team:
     def usage(self, job: Job) -> dict[str, Any]:
         """What the server knows of the use of a job."""
         step_run = self.server.get(f"steps/{self.step_run(job)}", hydrate="true")
-        found: dict[str, Any] = step_run["metadata"]["run_metadata"].get("azureml_usage", {})
+        found: dict[str, Any] = step_run["metadata"]["run_metadata"].get("azureml_usage_node_0", {})
         return found
 
     def go(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.live import cleaning, plugin, run
 from tests.live.ledger import Ledger
-from tests.live.plan import Needs, is_confirmed
+from tests.live.plan import HOLD_MINUTES, MOST_HOLD_MINUTES, Needs, is_confirmed
 from tests.live.target import Target, TargetError
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,9 @@ def main() -> int:
     parser.add_argument("--size", default="Standard_DS2_v2", metavar="SIZE", help="VM size of all jobs")
     parser.add_argument("--image", default="", help="image with zenml-azureml, for two nodes and secrets")
     parser.add_argument("--identity", default="", metavar="ID", help="ARM id of an identity that may read the vault")
+    parser.add_argument(
+        "--hold", type=_minutes, default=HOLD_MINUTES, metavar="MINUTES", help="how long a job waits that only waits"
+    )
     parser.add_argument("--verified", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     for number in _ENDING:
@@ -57,6 +60,13 @@ def main() -> int:
         return 130
 
 
+def _minutes(text: str) -> int:
+    minutes = int(text)
+    if not 1 <= minutes <= MOST_HOLD_MINUTES:
+        raise ValueError(text)
+    return minutes
+
+
 def start(target: Target, chosen: argparse.Namespace) -> int:
     """Announce, ask, run, and delete."""
     region = target.region
@@ -65,7 +75,7 @@ def start(target: Target, chosen: argparse.Namespace) -> int:
     if not needs:
         print("No test was chosen.", file=sys.stderr)
         return 2
-    prepared = run.prepare(target, needs, chosen.size, prices, RUNS / target.run)
+    prepared = run.prepare(target, needs, chosen.size, prices, RUNS / target.run, chosen.hold)
     _, group, workspace = target.names
     print(prepared.plan.announcement(workspace, group, region, target.base_url, (run.TAG, target.run)), flush=True)
     if not chosen.yes and not _agreed():
@@ -78,6 +88,7 @@ def start(target: Target, chosen: argparse.Namespace) -> int:
         size=chosen.size,
         image=chosen.image,
         identity=chosen.identity,
+        hold=chosen.hold,
         verified=chosen.verified,
     )
     prepared.write()

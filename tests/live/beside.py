@@ -20,6 +20,10 @@ from zenml_azureml.emulator.services.entra.machine_identities import user_assign
 _OF_AZURE = ("AZURE_", "AZUREML_", "REQUESTS_CA", "MSI_", "IDENTITY_")
 
 
+#: The roles that an identity needs, by the workspace's resource.
+READERS = {"keyVault": "Key Vault Secrets User", "storageAccount": "Storage Blob Data Reader"}
+
+
 @contextmanager
 def emulator(state: Path, names: tuple[str, str, str], region: str) -> Iterator[Running]:
     """Run an emulator with real processes as jobs.
@@ -45,7 +49,7 @@ def environment(running: Running, shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def let_use_vault(running: Running, workspace_id: str, identity: str = "") -> None:
-    """Give the application the role to write secrets, and a user-assigned identity that to read them.
+    """Give the application the role to write secrets, and a user-assigned identity those to read them and the storage.
 
     Args:
         running: The emulator.
@@ -73,15 +77,13 @@ def let_use_vault(running: Running, workspace_id: str, identity: str = "") -> No
             f"Bearer {credential.get_token('https://management.azure.com/.default').token}"
         )
         workspace = session.get(f"{running.base_url}{workspace_id}?api-version=2024-04-01", timeout=60).json()
-        role = role_named("Key Vault Secrets User")
-        assert role is not None
-        properties = {
-            "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{role.id}",
-            "principalId": user_assigned([identity])[identity]["principalId"],
-        }
-        vault = workspace["properties"]["keyVault"]
-        name = uuid.uuid4()
-        url = (
-            f"{running.base_url}{vault}/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"
-        )
-        session.put(url, json={"properties": properties}, timeout=60).raise_for_status()
+        for what, named in READERS.items():
+            role = role_named(named)
+            assert role is not None
+            properties = {
+                "roleDefinitionId": f"/providers/Microsoft.Authorization/roleDefinitions/{role.id}",
+                "principalId": user_assigned([identity])[identity]["principalId"],
+            }
+            path = f"{workspace['properties'][what]}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+            url = f"{running.base_url}{path}?api-version=2022-04-01"
+            session.put(url, json={"properties": properties}, timeout=60).raise_for_status()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from tests.live.guard import ENDED, name_of
+from tests.live.guard import ENDED, datastore_of, name_of
 from tests.live.ledger import Ledger, job_in
 from tests.live.target import TAG, Target
 from zenml_azureml.tags import VAULT_SECRET
@@ -30,7 +30,8 @@ class Found:
         computes: Names of clusters.
         environments: Paths of versions of environments.
         secrets: URLs of secrets.
-        data: Paths of versions of data assets, which jobs have registered.
+        data: Paths of versions of data assets.
+        datastores: Names of datastores.
     """
 
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Found:
     environments: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
+    datastores: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each."""
@@ -47,6 +49,7 @@ class Found:
         yield from (f"environment {'/'.join(path.split('/')[-3::2])}" for path in self.environments)
         yield from (f"secret {url}" for url in self.secrets)
         yield from (f"data asset {path.split('/')[1]}" for path in self.data)
+        yield from (f"datastore {name}" for name in self.datastores)
 
 
 def find(target: Target, ledgers: Iterable[Ledger], run: str | None = None) -> Found:
@@ -86,6 +89,8 @@ def find(target: Target, ledgers: Iterable[Ledger], run: str | None = None) -> F
     for asset in _listed(target, "data"):  # they have no tags: their names are those of their runs
         if any(asset["name"].startswith(name_of(each, "")) for each in runs):
             found.data += [f"data/{asset['name']}/versions/{one['name']}" for one in _versions(target, asset["name"])]
+    datastores = [one["name"] for one in _listed(target, "datastores")]
+    found.datastores += [name for name in datastores if any(name.startswith(datastore_of(each, "")) for each in runs)]
     found.secrets = sorted({url for url in found.secrets if _exists(target, url)})
     found.environments = [path for path in found.environments if target.send("GET", path).status_code == 200]
     return found
@@ -120,6 +125,8 @@ def delete(target: Target, found: Found, say: Callable[[str], None]) -> list[str
         attempt(f"secret {url}", lambda url=url: _delete_secret(target, url))  # type: ignore[misc]
     for path in found.data:
         attempt(f"data asset {path.split('/')[1]}", lambda path=path: _expect(target.send("DELETE", path)))  # type: ignore[misc]
+    for name in found.datastores:
+        attempt(f"datastore {name}", lambda name=name: _expect(target.send("DELETE", f"datastores/{name}")))  # type: ignore[misc]
     for path in found.environments:
         attempt(f"environment {path.split('/')[-3]}", lambda path=path: _expect(target.send("DELETE", path)))  # type: ignore[misc]
     return left

@@ -34,6 +34,11 @@ def name_of(run: str, short: str) -> str:
     return f"zl{run}-{short}"
 
 
+def datastore_of(run: str, short: str) -> str:
+    """Return the name of a datastore that a run makes: such names have no hyphens."""
+    return f"zl{run}_{short}"
+
+
 class RefusedError(Exception):
     """A request that the guard does not let pass: it could cost too much, or change what is not the run's."""
 
@@ -61,6 +66,7 @@ class Guard:
         prices: US dollars an hour by VM size, in lower case.
         most_jobs: Number of jobs that were announced.
         most_price: US dollars an hour and node.
+        most_minutes: The longest timeout of a job.
     """
 
     workspace_id: str
@@ -68,6 +74,7 @@ class Guard:
     prices: Mapping[str, float] = field(default_factory=dict)
     most_jobs: int = 0
     most_price: float = MOST_PRICE
+    most_minutes: float = MOST_MINUTES
 
     def check(self, method: str, path: str, body: bytes | str | None, memory: Memory) -> None:
         """Refuse a request to Resource Manager that must not be sent.
@@ -94,12 +101,21 @@ class Guard:
                 self._is_ours(path, memory)
             elif method != "PUT":
                 raise RefusedError(f"{method} of an environment.")
-        elif kind == "data" and method == "DELETE" and rest.startswith(name_of(self.tag[1], "")):
-            return  # a job of the run has registered an output
+        elif kind == "data" and method in ("PUT", "DELETE") and rest.startswith(name_of(self.tag[1], "")):
+            return  # an asset of the run, or an output that a job of the run has registered
+        elif kind == "datastores" and rest.startswith(datastore_of(self.tag[1], "")):
+            self._check_datastore(method, _json(body))
         elif method == "DELETE" and path.lower() in memory.made():
             return
         else:
             raise RefusedError(f"{method} {resource or 'workspace'}: the tests have no need of it.")
+
+    def _check_datastore(self, method: str, body: Mapping[str, Any]) -> None:
+        credentials = (body.get("properties") or {}).get("credentials") or {}
+        if method == "PUT" and credentials != {"credentialsType": "None"}:
+            raise RefusedError("The datastore would store credentials.")
+        if method not in ("PUT", "DELETE"):
+            raise RefusedError(f"{method} of a datastore.")
 
     def _resource(self, path: str) -> str:
         prefix = f"{self.workspace_id}/".lower()
@@ -126,8 +142,8 @@ class Guard:
             raise RefusedError(f"It would be job {len(memory.jobs()) + 1}, and {self.most_jobs} were announced.")
         timeout = str((properties.get("limits") or {}).get("timeout") or "")
         seconds = _seconds(timeout)
-        if seconds is None or not 0 < seconds <= MOST_MINUTES * 60:
-            raise RefusedError(f"The job's timeout is {timeout or 'missing'}; the most is {MOST_MINUTES} minutes.")
+        if seconds is None or not 0 < seconds <= self.most_minutes * 60:
+            raise RefusedError(f"The job's timeout is {timeout or 'missing'}; the most is {self.most_minutes} minutes.")
         resources = properties.get("resources") or {}
         nodes = resources.get("instanceCount") or 1
         if not isinstance(nodes, int) or nodes > MOST_NODES:

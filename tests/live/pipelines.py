@@ -139,7 +139,10 @@ def at_emulator(folder: Path, emulator: Emulator) -> Pipelines:
         f"/subscriptions/{names[0]}/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/reader"
     )
     grant(emulator, "Key Vault Secrets Officer")
-    grant(emulator, "Key Vault Secrets User", user_assigned([identity])[identity]["principalId"])
+    reader = user_assigned([identity])[identity]["principalId"]
+    grant(emulator, "Key Vault Secrets User", reader)
+    account = str(Arm(emulator).call("GET", workspace.path).body["properties"]["storageAccount"])
+    grant(emulator, "Storage Blob Data Reader", reader, account)
     environment = {**zenml_variables(folder), **azure_variables(emulator)}
     given = {"settings": {"instance_type": "Standard_DS2_v2", "timeout_minutes": JOB_MINUTES}, "image": BARE_IMAGE}
     return _pipelines(folder, environment, names, given, Arm(emulator), identity)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tests.live.guard import MOST_PRICE
+from tests.live.guard import MOST_MINUTES, MOST_PRICE
 
 #: The timeout of each job in minutes, and the time before and after it for which a node can cost too: it starts, pulls
 #: the image, and is idle before it is released.
 JOB_MINUTES = 5
 OTHER_MINUTES = 15
+
+#: Time limit of a job that waits until it is ended by that, unless a user chooses another one; and the longest.
+HOLD_MINUTES = 4
+MOST_HOLD_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Needs:
         clusters: Number of clusters without nodes.
         environments: Number of environments.
         secrets: Number of secrets in the key vault.
+        holds: Number of jobs that wait until the time limit that a user has chosen.
     """
 
     jobs: int = 0
@@ -30,6 +35,7 @@ class Needs:
     clusters: int = 0
     environments: int = 0
     secrets: int = 0
+    holds: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Plan:
         secrets: Number of secrets in the key vault.
         size: VM size of the nodes.
         price: US dollars an hour and node.
+        hold_minutes: Time limit of the jobs that wait until theirs.
+        holds: Number of these.
     """
 
     tests: int
@@ -55,15 +63,20 @@ class Plan:
     secrets: int
     size: str
     price: float
+    hold_minutes: int = HOLD_MINUTES
+    holds: int = 0
 
     @classmethod
-    def of(cls, needs: Iterable[Needs], size: str, prices: Mapping[str, float]) -> Plan:
+    def of(
+        cls, needs: Iterable[Needs], size: str, prices: Mapping[str, float], hold_minutes: int = HOLD_MINUTES
+    ) -> Plan:
         """Return the plan of tests.
 
         Args:
             needs: What each test creates.
             size: VM size of all nodes.
             prices: US dollars an hour by VM size, in lower case.
+            hold_minutes: Time limit of the jobs that wait until theirs.
 
         Raises:
             ValueError: If the price of the size is unknown, or too high.
@@ -86,12 +99,30 @@ class Plan:
             secrets=sum(one.secrets for one in listed),
             size=size,
             price=price,
+            hold_minutes=hold_minutes,
+            holds=sum(one.holds for one in listed),
         )
 
     @property
     def most_cost(self) -> float:
         """US dollars, if each job needs all of its time."""
-        return self.node_jobs * (JOB_MINUTES + OTHER_MINUTES) / 60 * self.price
+        minutes = self.node_jobs * (JOB_MINUTES + OTHER_MINUTES) + self.holds * self._longer
+        return minutes / 60 * self.price
+
+    @property
+    def most_minutes(self) -> int:
+        """The longest time limit of a job."""
+        return max(MOST_MINUTES, self.hold_minutes if self.holds else 0)
+
+    @property
+    def _longer(self) -> int:
+        return max(0, self.hold_minutes - JOB_MINUTES)
+
+    @property
+    def _held(self) -> str:
+        if not (self.holds and self._longer):
+            return ""
+        return f"  one of the jobs waits {self.hold_minutes} minutes, as HOLD= says\n"
 
     def announcement(self, workspace: str, group: str, region: str, address: str, tag: tuple[str, str]) -> str:
         """Return what a user reads before anything is created.
@@ -107,7 +138,7 @@ class Plan:
 {self.tests} tests on workspace {workspace} (resource group {group}, {region}), at {address}.
 They create:
   {self.jobs} jobs, one at a time, each with a timeout of {JOB_MINUTES} minutes, on {self.size}
-  {self.clusters} compute clusters with 0 nodes
+{self._held}  {self.clusters} compute clusters with 0 nodes
   up to {self.environments} environments, and {self.secrets} secrets in the workspace's key vault
 Highest cost: {self.most_cost:.2f} USD ({self.node_jobs} nodes of jobs, {JOB_MINUTES + OTHER_MINUTES} minutes each, \
 {self.price:.2f} USD an hour by the prices of the region),

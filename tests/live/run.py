@@ -27,6 +27,7 @@ from tests.live.target import FOLDER, RUN, TAG, WORKSPACE, Target, TargetError
 SIZE = "AZURE_VERIFIED_SIZE"
 IMAGE = "AZURE_VERIFIED_IMAGE"
 IDENTITY = "AZURE_VERIFIED_IDENTITY"
+HOLD = "AZURE_VERIFIED_HOLD"
 
 _ROOT = Path(__file__).parents[2]
 _FOLDERS = ("tests/contract", "tests/live")
@@ -42,6 +43,7 @@ class Options:
     size: str
     image: str
     identity: str
+    hold: int
     verified: Path | None
 
 
@@ -74,7 +76,8 @@ class Run:
         """Write what the processes of the run read."""
         where = folder or self.folder
         where.mkdir(parents=True, exist_ok=True)
-        content = {"prices": self.prices, "most_jobs": self.plan.jobs, "region": self.target.region}
+        limits = {"most_jobs": self.plan.jobs, "most_minutes": self.plan.most_minutes}
+        content = {"prices": self.prices, "region": self.target.region, **limits}
         (where / "plan.json").write_text(json.dumps(content))
 
     def forget(self) -> None:
@@ -101,7 +104,9 @@ def prices(target: Target, size: str) -> dict[str, float]:
     return found
 
 
-def prepare(target: Target, needs: Mapping[str, Needs], size: str, known: Mapping[str, float], folder: Path) -> Run:
+def prepare(
+    target: Target, needs: Mapping[str, Needs], size: str, known: Mapping[str, float], folder: Path, hold: int
+) -> Run:
     """Return a run with its plan.
 
     Args:
@@ -110,8 +115,9 @@ def prepare(target: Target, needs: Mapping[str, Needs], size: str, known: Mappin
         size: VM size of all nodes.
         known: Prices of the region.
         folder: Where the run keeps what it makes.
+        hold: Minutes for which a job waits.
     """
-    return Run(target, Plan.of(needs.values(), size, known), known, folder, secrets.token_hex(16), tuple(needs))
+    return Run(target, Plan.of(needs.values(), size, known, hold), known, folder, secrets.token_hex(16), tuple(needs))
 
 
 def arguments(tests: str | None, *, image: bool, identity: bool) -> list[str]:
@@ -187,6 +193,7 @@ def _variables(run: Run, options: Options, folder: Path) -> dict[str, str]:
         SIZE: options.size,
         IMAGE: options.image,
         IDENTITY: options.identity,
+        HOLD: str(options.hold),
     }
 
 
@@ -206,4 +213,15 @@ def _used(folder: Path) -> dict[str, set[str]]:
     return found
 
 
-__all__ = ["IDENTITY", "IMAGE", "SIZE", "TAG", "Options", "Run", "arguments", "compare_with_emulator", "prepare"]
+__all__ = [
+    "HOLD",
+    "IDENTITY",
+    "IMAGE",
+    "SIZE",
+    "TAG",
+    "Options",
+    "Run",
+    "arguments",
+    "compare_with_emulator",
+    "prepare",
+]

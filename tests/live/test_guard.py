@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ def check(method: str, path: str, body: object, ledger: Ledger) -> None:
         ("PUT", "computes/cpu", cluster()),
         ("PUT", "environments/e/versions/1", {"properties": {"image": "a"}}),
         ("POST", "computes/cpu/listNodes", None),
+        ("PUT", "data/zlrun-out/versions/1", {}),
         ("DELETE", "data/zlrun-out/versions/1", None),
+        ("PUT", "datastores/zlrun_plain", {"properties": {"credentials": {"credentialsType": "None"}}}),
+        ("DELETE", "datastores/zlrun_plain", None),
     ],
 )
 def test_what_was_announced_passes(method: str, path: str, body: object, ledger: Ledger) -> None:
@@ -67,7 +71,16 @@ def test_what_was_announced_passes(method: str, path: str, body: object, ledger:
     [
         ("PUT", "jobs/one", job(tags={}), "lacks the tag"),
         ("DELETE", "data/images/versions/1", None, "have no need of it"),
-        ("PUT", "data/zlrun-out/versions/1", {}, "have no need of it"),
+        ("PUT", "data/images/versions/1", {}, "have no need of it"),
+        ("PUT", "datastores/theirs", {}, "have no need of it"),
+        ("DELETE", "datastores/workspaceblobstore", None, "have no need of it"),
+        (
+            "PUT",
+            "datastores/zlrun_key",
+            {"properties": {"credentials": {"credentialsType": "Sas"}}},
+            "store credentials",
+        ),
+        ("POST", "datastores/zlrun_key/x", None, "POST of a datastore"),
         ("PUT", "jobs/one", job(tags={"zenml-azureml-live": "another"}), "lacks the tag"),
         ("PUT", "jobs/one", job(limits=None), "timeout is missing"),
         ("PUT", "jobs/one", job(limits={"timeout": "PT11M"}), "the most is 10 minutes"),
@@ -100,6 +113,14 @@ def test_what_was_announced_passes(method: str, path: str, body: object, ledger:
 def test_all_else_is_refused(method: str, path: str, body: object, reason: str, ledger: Ledger) -> None:
     with pytest.raises(RefusedError, match=reason):
         check(method, path, body, ledger)
+
+
+def test_a_job_lasts_as_long_as_was_announced(ledger: Ledger) -> None:
+    longer = replace(GUARD, most_minutes=90)
+
+    longer.check("PUT", f"{WORKSPACE}/jobs/one", json.dumps(job(limits={"timeout": "PT90M"})), ledger)
+    with pytest.raises(RefusedError, match="the most is 90 minutes"):
+        longer.check("PUT", f"{WORKSPACE}/jobs/one", json.dumps(job(limits={"timeout": "PT91M"})), ledger)
 
 
 def submit(name: str, ledger: Ledger, status: int = 201) -> None:

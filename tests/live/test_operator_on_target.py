@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
+from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
+from tests.live.guard import MOST_MINUTES, datastore_of, prices_in
 from tests.live.pipelines import Pipelines, facts_in
+from tests.live.target import TAG
 
 pytestmark = pytest.mark.long
+
+#: What a step runs that reads its data.
+READ = 'cat "$AZURE_ML_INPUT_labels/labels.txt"'
 
 
 @pytest.mark.azure_verified(jobs=1, environments=1)
@@ -68,16 +75,120 @@ run("clustered", "echo on a cluster", mode="compute-cluster", compute_name={name
     eventually(lambda: arm.call("GET", f"computes/{name}").status == 404, arm.patience, pause=arm.pause)
 
 
-@pytest.mark.azure_verified(jobs=1, environments=1)
-def test_data_that_a_step_writes_and_registers(pipelines: Pipelines) -> None:
-    name = pipelines.arm.name("labels")
-    write = "echo 3 cats > $AZURE_ML_OUTPUT_model/labels.txt"
-    written, output = pipelines.facts(f"run('writes', {write!r}, outputs={{'model': {{'register_as': {name!r}}}}})")
-
+def write(pipelines: Pipelines, name: str) -> dict[str, Any]:
+    """Let a step write a file and register it; what ZenML knows of that."""
+    command = "echo 3 cats > $AZURE_ML_OUTPUT_model/labels.txt"
+    written, output = pipelines.facts(f"run('writes', {command!r}, outputs={{'model': {{'register_as': {name!r}}}}})")
     assert written["status"] == "completed", output
-    asset = written["outputs"]["model"]
+    found: dict[str, Any] = written["outputs"]["model"]
+    return found
+
+
+def register(arm: Arm, name: str, uri: str) -> None:
+    """Register a folder as a data asset, as a user does."""
+    body = {"properties": {"dataType": "uri_folder", "dataUri": uri}}
+    made = arm.call("PUT", f"data/{name}/versions/1", body)
+    assert made.status == 201, made.text
+
+
+def forget(arm: Arm, *names: str) -> None:
+    """Delete data assets."""
+    for name in names:
+        assert arm.call("DELETE", f"data/{name}/versions/1").status in (200, 204)
+
+
+@pytest.mark.azure_verified(jobs=2, environments=1)
+def test_data_that_a_step_writes_and_another_one_reads(pipelines: Pipelines) -> None:
+    arm = pipelines.arm
+    name, again = arm.name("labels"), arm.name("registered")
+    asset = write(pipelines, name)
     assert (asset["asset"], asset["version"]) == (name, "1"), "Azure ML gives the first output the version 1"
-    assert pipelines.arm.call("DELETE", f"data/{name}/versions/1").status in (200, 204)
+    register(arm, again, asset["uri"])
+
+    read, output = pipelines.facts(
+        f"run('reads', {READ!r}, identity='user', inputs={{'labels': 'azureml:{again}@latest'}})"
+    )
+
+    assert read["status"] == "completed", output
+    assert "[reads] 3 cats" in output
+    assert (read["inputs"]["labels"]["asset"], read["inputs"]["labels"]["version"]) == (again, "1")
+    forget(arm, name, again)
+
+
+@pytest.mark.azure_verified(jobs=1, environments=1)
+def test_a_limit_of_cost_is_the_time_limit_of_a_job_and_refuses_the_next_one(pipelines: Pipelines) -> None:
+    arm = pipelines.arm
+    subscription = arm.workspace.partition("/resourceGroups/")[0]
+    sizes = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{arm.region}/vmSizes"
+    size = str(arm.cheap_job()["resources"]["instanceType"])
+    price = prices_in(arm.call("GET", sizes).body)[size.lower()]
+    # The job has less than its own ten minutes, and more than the five that it must have.
+    limited, output = pipelines.facts(
+        f"run('costly', 'echo it runs', timeout_minutes={MOST_MINUTES}, max_usd={price * 6 / 60})"
+    )
+
+    assert limited["status"] == "completed", output
+    job = arm.call("GET", f"jobs/{limited['job']}").body["properties"]
+    assert job["limits"]["timeout"] in ("PT6M", "PT360S"), output
+    assert job["tags"]["zenml_cost_limit"].startswith("max_usd=")
+    refused, output = pipelines.facts(f"run('refused', 'echo it runs', max_usd={price * 4 / 60})")
+    assert (refused["status"], refused["job"]) == ("failed", None), output
+    assert "was not submitted: its limit of cost" in refused["message"]
+
+
+@pytest.mark.needs_identity
+@pytest.mark.azure_verified(jobs=2, clusters=1, environments=1)
+def test_data_that_the_identity_of_a_cluster_reads(pipelines: Pipelines) -> None:
+    """From a datastore without credentials, so that Azure asks who reads."""
+    arm = pipelines.arm
+    store = datastore_of(arm.tags[TAG] if arm.tags else "", "plain")
+    name, again = arm.name("pictures"), arm.name("plain")
+    written = write(pipelines, name)["uri"]
+    own = arm.call("GET", "datastores/workspaceblobstore").body["properties"]
+    # An emulator's datastores have an address where Azure's have the name of the account.
+    account = arm.call("GET", arm.workspace).body["properties"]["storageAccount"].rpartition("/")[2]
+    keys = ("subscriptionId", "resourceGroup", "containerName", "endpoint")
+    place = {"datastoreType": "AzureBlob", "accountName": account, **{key: own.get(key) for key in keys}}
+    body = {"properties": {**place, "credentials": {"credentialsType": "None"}}}
+    assert arm.call("PUT", f"datastores/{store}", body).status in (200, 201)
+    register(arm, again, f"azureml://datastores/{store}/paths/{written.partition('/paths/')[2]}")
+    cluster = cluster_with_identity(pipelines, "reader")
+
+    read, output = pipelines.facts(
+        f"""
+GIVEN["settings"].pop("instance_type")
+run("reads", {READ!r}, compute_target_name={cluster!r}, identity="managed",
+    inputs={{"labels": "azureml:{again}:1"}})
+"""
+    )
+
+    assert read["status"] == "completed", output
+    assert "[reads] 3 cats" in output
+    forget(arm, name, again)
+    assert arm.call("DELETE", f"datastores/{store}").status in (200, 204)
+    assert arm.call("DELETE", f"computes/{cluster}?underlyingResourceAction=Delete").status == 202
+
+
+def cluster_with_identity(pipelines: Pipelines, short: str) -> str:
+    """Make a cluster without nodes whose jobs have the identity; its name."""
+    arm = pipelines.arm
+    name, size = arm.name(short), arm.cheap_job()["resources"]["instanceType"]
+    inner = {
+        "vmSize": size,
+        "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT2M"},
+    }
+    body = {
+        "location": arm.region,
+        "tags": arm.tags,
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {pipelines.identity: {}}},
+        "properties": {"computeType": "AmlCompute", "properties": inner},
+    }
+    assert arm.call("PUT", f"computes/{name}", body).status == 201
+    eventually(
+        lambda: arm.call("GET", f"computes/{name}").body["properties"]["provisioningState"] == "Succeeded",
+        arm.patience, pause=arm.pause,
+    )  # fmt: skip
+    return name
 
 
 @pytest.mark.needs_image
@@ -109,23 +220,7 @@ run("nodes", "echo this is rank $RANK of $WORLD_SIZE", instance_count=2,
 @pytest.mark.needs_identity
 @pytest.mark.azure_verified(jobs=1, clusters=1, environments=1, secrets=1)
 def test_secrets_travel_by_the_vault(pipelines: Pipelines) -> None:
-    arm = pipelines.arm
-    name, size = arm.name("vault"), arm.cheap_job()["resources"]["instanceType"]
-    inner = {
-        "vmSize": size,
-        "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT2M"},
-    }
-    body = {
-        "location": arm.region,
-        "tags": arm.tags,
-        "identity": {"type": "UserAssigned", "userAssignedIdentities": {pipelines.identity: {}}},
-        "properties": {"computeType": "AmlCompute", "properties": inner},
-    }
-    assert arm.call("PUT", f"computes/{name}", body).status == 201
-    eventually(
-        lambda: arm.call("GET", f"computes/{name}").body["properties"]["provisioningState"] == "Succeeded",
-        arm.patience, pause=arm.pause,
-    )  # fmt: skip
+    arm, name = pipelines.arm, cluster_with_identity(pipelines, "vault")
 
     facts, output = pipelines.facts(
         f"""

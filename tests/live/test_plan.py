@@ -31,6 +31,19 @@ def test_the_highest_cost_is_that_of_all_nodes_for_all_of_their_time() -> None:
         assert what in shown
 
 
+def test_a_longer_wait_of_a_job_costs_more_and_is_announced() -> None:
+    needs = [Needs(jobs=1, holds=1), Needs(jobs=1)]
+    address = ("w", "g", "westeurope", "https://management.azure.com", ("tag", "run"))
+
+    usual, longer = (Plan.of(needs, "Standard_DS2_v2", PRICES, minutes) for minutes in (4, 65))
+
+    assert (usual.most_minutes, longer.most_minutes) == (10, 65)
+    assert longer.most_cost - usual.most_cost == pytest.approx(60 / 60 * 0.12)
+    assert "one of the jobs waits 65 minutes, as HOLD= says" in longer.announcement(*address)
+    assert "HOLD" not in usual.announcement(*address)
+    assert Plan.of([Needs(jobs=1)], "Standard_DS2_v2", PRICES, 65).most_minutes == 10
+
+
 @pytest.mark.parametrize(("size", "why"), [("Standard_ND96", "costs 30.00 USD"), ("Standard_X", "no price")])
 def test_a_size_without_a_low_price_is_refused(size: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):

@@ -159,7 +159,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Wire:
     if RECORD in environ:
         known = target.known()
         writer = Writer(Path(environ[RECORD]), Sanitiser(known, environ[KEY].encode()), known)
-    guard = Guard(target.workspace_id, (TAG, target.run), plan["prices"], plan["most_jobs"])
+    limits = {"most_jobs": plan["most_jobs"], "most_minutes": plan["most_minutes"]}
+    guard = Guard(target.workspace_id, (TAG, target.run), plan["prices"], **limits)
     return Wire(target, guard, Ledger(folder / "ledger.jsonl"), writer, plan["region"], folder / "operations.jsonl")
 
 

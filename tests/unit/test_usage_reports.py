@@ -89,3 +89,13 @@ def test_the_operators_summary_comes_before_the_reports_of_single_nodes() -> Non
         usage_from({**USED.as_json(), "seconds": 90})
     ]
     assert usages_in({"azureml_usage": "unknown"}) == []
+
+
+def test_a_report_that_arrives_after_the_operators_summary_is_not_lost() -> None:
+    later = {"azureml_usage_node_0": {**USED.as_json(), "node": 0, "nodes": 1, "seconds": 75}}
+    summary = {"azureml_usage": {**USED.as_json(), "node": 0, "nodes": 1}}
+
+    assert [usage.seconds for usage in usages_in({**summary, **later})] == [75]
+    # What one node of two has reported later does not replace what is known of both.
+    of_both = {"azureml_usage": USED.as_json()}
+    assert [usage.nodes for usage in usages_in({**of_both, **later})] == [2]

@@ -18,6 +18,7 @@ _CONNECT = Path(__file__).with_name("ssh_connect.py")
 
 # Guess: that the container's user has this name. Source: Microsoft's own client logs in as that one
 # (https://github.com/Azure/azure-dev/pull/7964, job_connect_ssh.go).
+# `make live`: test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled.
 _USER = "azureuser"
 
 #: Options that are for this connection only, whatever the user has configured for all hosts. The key of the server is
@@ -44,6 +45,7 @@ _OPTIONS = (
 #: may hold secrets: no command line has them.
 # Guess: that a session on Azure may read these of the step's process. Otherwise it has the folder and the variables of
 # Azure's SSH server.
+# `make live`: test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled.
 _ENTER = r"""
 for call in "${TMPDIR:-/tmp}"/zenml-azureml-held-*/call.json; do
     [ -O "$call" ] || continue

@@ -46,6 +46,7 @@ _SAY_NO_WATCHER: Final = f"echo '{NO_WATCHER}' >&2"
 #: The same for an image that may lack this package, or Python: the step then runs without a watcher. The output of the
 #: substitution becomes the beginning of the command; without output, the command is the step's own.
 # Guess: Azure ML passes a command to bash unchanged; its own templates are `${{...}}`.
+# `make live`: test_a_step_whose_use_is_sampled.
 _PREPARE_IF_POSSIBLE: Final = (
     f"$({_HAS_WATCHER} && echo {_PREPARE}|| {{ {_SAY_NO_WATCHER}; {_IS_INSTALLED} && echo {_PREPARE}; }}) "
 )

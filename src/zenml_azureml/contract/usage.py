@@ -205,6 +205,15 @@ def merged(usages: Iterable[Usage]) -> Usage | None:
     )
 
 
+def key_of_node(node: int) -> str:
+    """Return the key of the metadata of a step run for what one node has reported.
+
+    Only that node writes it, and only the operator writes `USAGE_KEY`: otherwise, the operator's summary could replace
+    a report that has arrived after the log was read.
+    """
+    return f"{USAGE_KEY}_node_{node}"
+
+
 def usages_in(metadata: Mapping[str, Any]) -> list[Usage]:
     """Return the usages in the metadata of a step run: one of all nodes, or one for each node that has posted its own.
 
@@ -212,10 +221,12 @@ def usages_in(metadata: Mapping[str, Any]) -> list[Usage]:
         metadata: The metadata.
     """
     whole = usage_from(metadata.get(USAGE_KEY))
-    if whole is not None:
-        return [whole]
-    keys = sorted(key for key in metadata if key.startswith(f"{USAGE_KEY}_node_"))
-    return [usage for key in keys if (usage := usage_from(metadata[key])) is not None]
+    posted = [usage_from(value) for key, value in metadata.items() if key.startswith(f"{USAGE_KEY}_node_")]
+    nodes = sorted((usage for usage in posted if usage is not None), key=lambda usage: usage.node)
+    if whole is None:
+        return nodes
+    is_later = len(nodes) >= whole.nodes and max(usage.seconds for usage in nodes) > whole.seconds
+    return nodes if is_later else [whole]
 
 
 def _merged(metrics: list[Metric]) -> Metric:

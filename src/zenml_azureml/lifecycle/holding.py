@@ -30,7 +30,9 @@ HOLD_CHECK_INTERVAL = timedelta(seconds=4)
 
 #: Words for the kinds of services through which a user gets into a job.
 # Guess: they open a job on serverless compute as they do on clusters, also while its process only waits.
-# Guess: Azure lets a job that only waits keep its node until its time limit; `make live` tries four minutes.
+# `make live`: test_a_job_with_services_that_keeps_its_container_until_it_is_cancelled.
+# Guess: Azure lets a job that only waits keep its node until its time limit; four minutes, or `HOLD=`.
+# `make live`: test_a_job_that_only_waits_keeps_its_node_until_its_time_limit_ends_it.
 _SERVICES = {"vs_code": "VS Code", "jupyter_lab": "JupyterLab"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.rules import data, ends, jobs, limits, lines, recovery, secrets, statuses, tries, usage
+from tests.chaos.rules import data, ends, jobs, limits, lines, recovery, secrets, shells, statuses, tries, usage
 from tests.chaos.trial import Trial
 
 Rule = Callable[[Trial], Iterator[str]]
@@ -30,6 +30,7 @@ RULES: dict[str, Rule] = {
     "limit of cost": limits.limits,
     "data": data.data,
     "usage": usage.usage,
+    "shells": shells.shells,
     "lines": lines.lines,
     "no secret told": secrets.none_told,
     "no secret left": secrets.none_left,

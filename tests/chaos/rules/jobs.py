@@ -106,6 +106,7 @@ def kept(trial: Trial) -> Iterator[str]:
     """A job that is held open is ended by no process: not by a retry, not by the end of the run."""
     if disturbed(trial) or was_killed(trial):
         return  # it may have been ended before its step had failed
+    let_go = {*hits(trial, "released"), *hits(trial, "hold over")}
     for job in trial.jobs:
-        if is_held(trial, job) and job.status != "Running":
+        if is_held(trial, job) and job.status != "Running" and job.name not in let_go:
             yield f"job {job.name} is {job.status}, though it is held open"

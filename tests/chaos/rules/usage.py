@@ -18,7 +18,8 @@ def usage(trial: Trial) -> Iterator[str]:
     another_ended_it = any(step.status in ("failed", "stopped") for step in trial.run.steps)
     completed = {job.step_run_id for job in trial.jobs if job.status == "Completed"}
     for step in trial.run.steps:
-        if step.has_usage and trial.schedule.usage != "whole":
+        # Jobs that are processes sample what they use.
+        if step.has_usage and trial.schedule.usage != "whole" and trial.schedule.part == "simulated":
             yield f"{step.name} has used something, though its job does not say so"
         unread = not trial.schedule.stream_logs or log_out_of_reach(trial) or disturbed(trial) or was_killed(trial)
         unread |= another_ended_it

@@ -140,8 +140,9 @@ def test_it_posts_to_the_server_of_the_job_with_its_token() -> None:
     assert path == "run-metadata"
     assert body["project"] == "the-project"
     assert body["resources"] == [{"id": STEP_RUN, "type": "step_run"}]
-    assert body["types"] == {"azureml_usage": "dict"}
-    usage = usage_from(body["values"]["azureml_usage"])
+    # The operator saves its summary under another key: the later of two requests replaces what the first has saved.
+    assert body["types"] == {"azureml_usage_node_0": "dict"}
+    usage = usage_from(body["values"]["azureml_usage_node_0"])
     assert usage is not None
     assert MEMORY in usage.metrics
     assert all(headers["Authorization"] == "Bearer token" for _, _, _, headers in server.asked)

@@ -37,6 +37,7 @@ def written_data(connection: WorkspaceConnection, job_name: str, outputs: Iterab
     try:
         with connection.reading():
             # Guess: the run has the `outputs` that were recorded of the same run in `rundata`.
+            # `make live`: test_data_that_a_step_writes_and_another_one_reads.
             run = connection.get_json(f"{connection.run_history_url}/runs/{quote(job_name, safe='')}")
             references = references_in(run, outputs)
     except AzureError as error:

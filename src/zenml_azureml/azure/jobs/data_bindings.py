@@ -34,6 +34,7 @@ def outputs_of(outputs: Iterable[DataOutput], checkpoints: str | None) -> dict[s
     """
     found = {
         # Guess: the service gives an asset without a version the next one, as the SDK's documentation of `Output` says.
+        # `make live`: test_data_that_a_step_writes_and_another_one_reads.
         one.name: Output(type=one.type, path=one.path, mode=one.mode, name=one.register_as)
         for one in outputs
     }

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from zenml_azureml.contract import variables
-from zenml_azureml.contract.usage import USAGE_KEY, Usage, line_of
+from zenml_azureml.contract.usage import Usage, key_of_node, line_of
 from zenml_azureml.in_job.watcher.over import NoAnswerError
 from zenml_azureml.in_job.watcher.zenml_server import ZenMLServer
 
@@ -65,8 +65,8 @@ class Reports:
                 step_run = server.get(f"steps/{self._step_run_id}", {"hydrate": "false"})
                 body = step_run.get("body")
                 self._project_id = str((body if isinstance(body, dict) else {}).get("project_id") or "")
-            key = USAGE_KEY if usage.nodes == 1 else f"{USAGE_KEY}_node_{usage.node}"
-            server.post("run-metadata", request_of(self._step_run_id, self._project_id, key, usage))
+            request = request_of(self._step_run_id, self._project_id, key_of_node(usage.node), usage)
+            server.post("run-metadata", request)
             self._refused = 0
         except NoAnswerError:
             self._refused += 1

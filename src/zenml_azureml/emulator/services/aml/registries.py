@@ -210,6 +210,9 @@ async def _import(request: web.Request) -> web.Response:
         place = find_place(context.folder, owner, str(version.properties[_URI_KEYS[kind]]))
     except AssetPathError as error:
         raise ServiceError(400, "UserError", error.message) from error
+    if not place.file.exists():
+        # Guess: the status and the message.
+        raise ServiceError(400, "UserError", f"The asset {source} has no files.")
     container = new_container(context, found.host)
     target = AccountFiles(context.folder, found.host).container(container) / place.file.name
     await asyncio.to_thread(shutil.copytree if place.file.is_dir() else shutil.copy, place.file, target)
