@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,13 +128,15 @@ def test_the_service_evaluates_the_expressions_in_the_path_of_a_nodes_output(cli
         outputs={"result": Output(type="uri_folder")},
     )
 
-    @dsl.pipeline(compute="serverless", default_datastore="workspaceartifactstore")
-    def pipeline() -> None:
-        node = write()
+    pipeline: Callable[..., Callable[[Any], Any]] = dsl.pipeline
+
+    @pipeline(compute="serverless", default_datastore="workspaceartifactstore")
+    def kept() -> None:
+        node: Any = write()
         path = "azureml://datastores/${{default_datastore}}/paths/kept/${{name}}/${{output_name}}"
         node.outputs.result = Output(type="uri_folder", path=path, mode="rw_mount")
 
-    job = client.jobs.create_or_update(pipeline())
+    job = client.jobs.create_or_update(kept())
     client.jobs.stream(job.name)
 
     [child] = client.jobs.list(parent_job_name=job.name)
