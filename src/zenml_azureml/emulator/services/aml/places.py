@@ -82,7 +82,7 @@ def place_in(workspace: Workspace, datastore: str, container: str, root: Path, p
     path = path.strip("/")
     of_job = _OF_A_JOB.fullmatch(path) if container == CONTAINER else None
     job = workspace.find_job(of_job["job"]) if of_job else None
-    if of_job and job:
+    if of_job and job and of_job["part"] in (None, *JOB_PARTS):  # MLflow's artifacts of a job are in the container
         return _of_job(workspace, datastore, job, of_job)
     file = inside(root, path) if path else root
     if file is None:
@@ -98,7 +98,7 @@ def _of_job(workspace: Workspace, datastore: str, job: Job, found: re.Match[str]
         parts = tuple((name, part_of_job(job, name)) for name in JOB_PARTS)
         return Place(datastore, CONTAINER, path, job.folder, *uris, parts)
     root = part_of_job(job, part)
-    file = (inside(root, found["rest"]) if found["rest"] else root) if part in JOB_PARTS else None
+    file = inside(root, found["rest"]) if found["rest"] else root
     if file is None:
         raise AssetPathError(f"The path {shown(path)} is not in the files of job {job.name}.")
     return Place(datastore, CONTAINER, path, file, *uris)
