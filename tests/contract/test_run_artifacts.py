@@ -65,7 +65,7 @@ def test_an_artifact_is_written_listed_and_read_by_urls_that_grant_no_more(arm: 
 
 
 def test_what_a_job_logs_with_mlflow_is_an_input_of_other_jobs(arm: Arm, job: Job) -> None:
-    wanted = {"paths": [{"path": "model/MLmodel"}, {"path": "outputs/plot.txt"}]}
+    wanted = {"paths": [{"path": path} for path in ("model/MLmodel", "outputs/plot.txt", "top.txt")]}
     made = arm.call("POST", f"{artifacts(arm)}/batch/metadata", wanted)
     for path, content in made.body["artifactContentInformation"].items():
         BlobClient.from_blob_url(content["contentUri"]).upload_blob(f"this is {path}")
@@ -77,6 +77,9 @@ def test_what_a_job_logs_with_mlflow_is_an_input_of_other_jobs(arm: Arm, job: Jo
     for reference in ("net:1", "azureml://jobs/train/outputs/artifacts/paths/model", "runs:/train/model"):
         found = find_place(context.folder, workspace, reference, kind="models")
         assert [(name, file.read_text()) for name, file in found.files()] == [("MLmodel", "this is model/MLmodel")]
+    everything = find_place(context.folder, workspace, "azureml://jobs/train/outputs/artifacts")
+    names = [name for name, _ in everything.files()]
+    assert names == ["outputs/plot.txt", "user_logs/std_log.txt", "model/MLmodel", "top.txt"]
     own = find_place(context.folder, workspace, "azureml://jobs/train/outputs/artifacts/paths/outputs/plot.txt")
     assert own.file == part_of_job(job, "outputs") / "plot.txt"
     with pytest.raises(AssetPathError):
