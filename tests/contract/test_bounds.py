@@ -85,7 +85,7 @@ def end_of(arm: Arm, name: str) -> dict[str, Any]:
         {"tags": {str(number): "" for number in range(51)}},
         {"tags": {"x" * 101: ""}},
         {"tags": {"a": "x" * 1_001}},
-        {"tags": {"a": 1}},
+        {"tags": {"a": ["1"]}},
         {"tags": ["a"]},
         {"properties": {str(number): "" for number in range(51)}},
         {"displayName": "x" * 257},
@@ -98,6 +98,7 @@ def end_of(arm: Arm, name: str) -> dict[str, Any]:
         {"environmentVariables": {"": "1"}},
         {"environmentVariables": {"A": "\0"}},
         {"environmentVariables": {"A": None}},
+        {"environmentVariables": {"A": {}}},
     ]
     + [
         {kind: {name: item}}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import AmlTokenConfiguration, MLClient, UserIdentityConfiguration, command
-from azure.ai.ml.entities import Environment, JupyterLabJobService
+from azure.ai.ml.entities import AmlCompute, AzureBlobDatastore, Data, Environment, JupyterLabJobService
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from tests.contract.arm import Arm
@@ -54,6 +54,32 @@ def test_a_job_is_deleted_with_its_files(client: MLClient, bench: Emulator) -> N
         client.jobs.get(job.name)
     assert job.name not in [one.name for one in client.jobs.list()]
     assert not (folder_of(bench, job)).exists()
+
+
+def test_numbers_in_texts_are_taken_as_people_write_them(client: MLClient, bench: Emulator, tmp_path: Path) -> None:
+    job = ran(
+        client,
+        command(
+            command="echo $EPOCHS $RATE $FAST",
+            environment=ENVIRONMENT,
+            environment_variables={"EPOCHS": 5, "RATE": 0.1, "FAST": True},
+            tags={"fold": 1},
+            properties={"fold": 2},
+        ),
+    )
+
+    assert log_of(bench, job) == "5 0.1 true\n"
+    tags, properties = job.tags or {}, job.properties or {}
+    assert (tags["fold"], properties["fold"]) == ("1", "2")
+    tags["fold"] = 3
+    assert (client.jobs.create_or_update(job).tags or {})["fold"] == "3"
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    data = Data(name="rows", path=str(tmp_path / "rows.csv"), type="uri_file", tags={"rows": 1})
+    assert client.data.create_or_update(data).tags == {"rows": "1"}
+    cluster = AmlCompute(name="numbered", size="Standard_DS3_v2", tags={"cost_center": 42})
+    assert client.compute.begin_create_or_update(cluster).result().tags == {"cost_center": "42"}
+    store = AzureBlobDatastore(name="numbered", account_name="other", container_name="data", tags={"year": 2026})
+    assert client.datastores.create_or_update(store).tags == {"year": "2026"}
 
 
 def test_a_job_that_runs_is_not_deleted(client: MLClient) -> None:

@@ -73,6 +73,23 @@ def test_an_output_stays_within_its_datastore(processes: Arm) -> None:
     assert not list(processes.emulator.context.folder.parent.glob("outside*"))
 
 
+def test_the_service_evaluates_the_expressions_in_the_path_of_an_output(processes: Arm) -> None:
+    path = "azureml://datastores/${{default_datastore}}/paths/kept/${{name}}/${{ output_name }}"
+    output = {**SAVED, "uri": path, "assetName": "kept"}
+    submit(processes, "writer", command="echo 20 > ${{outputs.saved}}/epoch", outputs={"saved": output})
+    assert end_of(processes, "writer") == "Completed"
+
+    context = processes.emulator.context
+    plain = "azureml://datastores/workspaceblobstore/paths/kept/writer/saved"
+    workspace = context.store.workspaces[0]
+    assert (find_place(context.folder, workspace, plain).file / "epoch").read_text() == "20\n"
+    [version] = processes.call("GET", "data/kept/versions").body["value"]
+    assert version["properties"]["dataUri"].rstrip("/").endswith("/paths/kept/writer/saved")
+    model = {"properties": {"modelUri": "azureml://jobs/writer/outputs/saved", "modelType": "custom_model"}}
+    made = processes.call("PUT", "models/kept/versions/1", model).body
+    assert made["properties"]["modelUri"].endswith("/datastores/workspaceblobstore/paths/kept/writer/saved")
+
+
 def test_what_happens_before_a_job_runs_cannot_happen_to_one_that_does(processes: Arm) -> None:
     answer = processes.call("POST", "/_emulator/scenario", {"name": "quota", "now": True})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +118,32 @@ def test_a_failed_node_fails_the_stream_with_its_name(client: MLClient, tmp_path
 
     (child,) = client.jobs.list(parent_job_name=job.name)
     assert child.status == "Failed"
+
+
+def test_the_service_evaluates_the_expressions_in_the_path_of_a_nodes_output(client: MLClient) -> None:
+    write = command(
+        name="write",
+        command="echo done > ${{outputs.result}}/file",
+        environment=Environment(image="python:3.12"),
+        outputs={"result": Output(type="uri_folder")},
+    )
+
+    pipeline: Callable[..., Callable[[Any], Any]] = dsl.pipeline
+
+    @pipeline(compute="serverless", default_datastore="workspaceartifactstore")
+    def kept() -> None:
+        node: Any = write()
+        path = "azureml://datastores/${{default_datastore}}/paths/kept/${{name}}/${{output_name}}"
+        node.outputs.result = Output(type="uri_folder", path=path, mode="rw_mount")
+
+    job = client.jobs.create_or_update(kept())
+    client.jobs.stream(job.name)
+
+    [child] = client.jobs.list(parent_job_name=job.name)
+    place = f"azureml://datastores/workspaceartifactstore/paths/kept/{child.name}/result"
+    reader = command(
+        command="cat ${{inputs.file}}",
+        environment=Environment(image="python:3.12"),
+        inputs={"file": Input(type="uri_file", path=f"{place}/file")},
+    )
+    client.jobs.stream(client.jobs.create_or_update(reader).name)

@@ -16,6 +16,8 @@ from tests.contract.test_roles import restrict
 from tests.contract.waiting import eventually
 from zenml_azureml.emulator.jobs.variables import run_token
 from zenml_azureml.emulator.resources import Job
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.services.storage.files import part_of_job
 
 
@@ -60,6 +62,28 @@ def test_an_artifact_is_written_listed_and_read_by_urls_that_grant_no_more(arm: 
     assert BlobClient.from_blob_url(url).download_blob().readall() == b"this is model/weights.txt"
     with pytest.raises(HttpResponseError, match="not authorized"):
         BlobClient.from_blob_url(url).upload_blob(b"again", overwrite=True)
+
+
+def test_what_a_job_logs_with_mlflow_is_an_input_of_other_jobs(arm: Arm, job: Job) -> None:
+    wanted = {"paths": [{"path": path} for path in ("model/MLmodel", "outputs/plot.txt", "top.txt")]}
+    made = arm.call("POST", f"{artifacts(arm)}/batch/metadata", wanted)
+    for path, content in made.body["artifactContentInformation"].items():
+        BlobClient.from_blob_url(content["contentUri"]).upload_blob(f"this is {path}")
+    model = {"properties": {"modelUri": "azureml://jobs/train/outputs/artifacts/paths/model/"}}
+    arm.call("PUT", "models/net/versions/1", model)
+    context = arm.emulator.context
+    workspace = context.store.workspaces[0]
+
+    for reference in ("net:1", "azureml://jobs/train/outputs/artifacts/paths/model", "runs:/train/model"):
+        found = find_place(context.folder, workspace, reference, kind="models")
+        assert [(name, file.read_text()) for name, file in found.files()] == [("MLmodel", "this is model/MLmodel")]
+    everything = find_place(context.folder, workspace, "azureml://jobs/train/outputs/artifacts")
+    names = [name for name, _ in everything.files()]
+    assert names == ["outputs/plot.txt", "user_logs/std_log.txt", "model/MLmodel", "top.txt"]
+    own = find_place(context.folder, workspace, "azureml://jobs/train/outputs/artifacts/paths/outputs/plot.txt")
+    assert own.file == part_of_job(job, "outputs") / "plot.txt"
+    with pytest.raises(AssetPathError):
+        find_place(context.folder, workspace, "azureml://jobs/train/outputs/artifacts/paths/model/../../dcid.other/x")
 
 
 def test_an_artifact_that_exists_is_not_created_again(arm: Arm, job: Job) -> None:

@@ -144,10 +144,11 @@ class StepController(ActionExecutor):
         self.checks.check_run(step)
 
     def _polled(self, step: StepExecution) -> ExecutionStatus:
-        if step.work is not None:
-            if not step.work.future.done():
-                return step.work.meanwhile
-            work, step.work = step.work, None
+        work = step.work
+        if work is not None:
+            if not work.future.done():
+                return work.meanwhile
+            step.work = None
             work.future.result()  # raises the error of the work, if it has failed
         if step.state.phase.is_final:
             return _STATUS[step.state.phase]

@@ -68,6 +68,26 @@ def check(model: type[_Model], sent: object) -> _Model:
         raise BodyError(wrong_items(error)) from error
 
 
+def with_texts(sent: Any, *members: str) -> Any:
+    """Return an object in which numbers and booleans in some of its members are texts.
+
+    Guess: the service takes them so, as the JSON library does whose messages it sends (Newtonsoft's). azure-ai-ml sends
+    them as its user wrote them, e.g. `environment_variables={"EPOCHS": 5}`; up to 1.34 it made texts of them itself.
+
+    Args:
+        sent: The object; anything else is returned as it is.
+        members: Those of its members that are objects with texts as values.
+    """
+    if not isinstance(sent, dict):
+        return sent
+    found = {name: sent[name] for name in members if isinstance(sent.get(name), dict)}
+    return {**sent, **{name: {key: _text(value) for key, value in items.items()} for name, items in found.items()}}
+
+
+def _text(value: object) -> object:
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
+
+
 def wrong_items(error: ValidationError) -> str:
     """Name each item that is wrong and say why, without what was sent, which may be secret."""
     items = error.errors(include_url=False, include_context=False, include_input=False)

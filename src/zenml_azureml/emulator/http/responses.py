@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.headers import aml_headers, gateway_headers, location_of
-from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object
+from zenml_azureml.emulator.http.json_bodies import BodyError, check, parse_object, with_texts
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -134,18 +134,19 @@ def subscription_not_found(subscription: str) -> GatewayError:
     return GatewayError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
-async def json_body(request: web.Request, schema: type[BaseModel] | None = None) -> Json:
+async def json_body(request: web.Request, schema: type[BaseModel] | None = None, *, texts: Sequence[str] = ()) -> Json:
     """Return the request's body, which must be a JSON object.
 
     Args:
         request: The request.
         schema: Schema of the object.
+        texts: Its members with texts as values, see `with_texts`.
 
     Raises:
         GatewayError: 400, if it is no object or does not match the schema.
     """
     try:
-        body = parse_object(await request.read(), request.charset)
+        body: Json = with_texts(parse_object(await request.read(), request.charset), *texts)
         if schema is not None:
             check(schema, body)
     except BodyError as error:

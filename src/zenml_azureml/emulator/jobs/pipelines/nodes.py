@@ -18,6 +18,7 @@ from zenml_azureml.emulator.jobs.pipelines.bindings import (
     settled,
     with_given_options,
 )
+from zenml_azureml.emulator.services.aml.datastore_uris import evaluated
 from zenml_azureml.emulator.types import Json
 
 #: What of a node can be bound to inputs of the pipeline, beside its inputs and outputs.
@@ -139,9 +140,10 @@ def _outputs(
         kind = str((declaration or {}).get("type") or result.get("jobOutputType") or "uri_folder")
         # Source of the default: Microsoft, "Manage inputs and outputs of a pipeline".
         path = f"azureml/{job_name}/{name}" + ("" if kind == "uri_file" else "/")
+        uri = own.get("uri") or result.get("uri") or f"azureml://datastores/{datastore}/paths/{path}"
         outputs[name] = {
             "jobOutputType": kind,
-            "uri": own.get("uri") or result.get("uri") or f"azureml://datastores/{datastore}/paths/{path}",
+            "uri": evaluated(str(uri), datastore=datastore, job=job_name, output=name),
             "mode": own.get("mode") or result.get("mode") or (declaration or {}).get("mode"),
             "assetName": own.get("asset_name") or own.get("name") or result.get("assetName"),
             "assetVersion": own.get("asset_version") or own.get("version") or result.get("assetVersion"),

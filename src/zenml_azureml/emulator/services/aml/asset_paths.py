@@ -17,7 +17,7 @@ from zenml_azureml.emulator.local.private_files import shown
 from zenml_azureml.emulator.resources import AssetVersion, Job
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import Data
-from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, workspace_in
+from zenml_azureml.emulator.services.aml.datastore_uris import evaluated, parse_uri, workspace_in
 from zenml_azureml.emulator.services.aml.datastores import properties_of
 from zenml_azureml.emulator.services.aml.models import Models
 from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, OutputReference, output_reference
@@ -99,7 +99,8 @@ def output_place(state_folder: Path, workspace: Workspace, job: Job, output: str
         # Guess: the message.
         raise AssetPathError(f"Job {job.name} has no output named {shown(output)}.")
     if sent["uri"]:
-        return find_place(state_folder, workspace, sent["uri"])
+        uri = evaluated(sent["uri"], datastore=workspace.default_datastore, job=job.name, output=output)
+        return find_place(state_folder, workspace, uri)
     if output in job.output_assets:  # of a pipeline, whose output a node has written
         return find_place(state_folder, workspace, asset_id(workspace, *job.output_assets[output]))
     return default_output(state_folder, workspace, job.name, output)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.api_versions import ApiVersion
+from zenml_azureml.emulator.http.json_bodies import with_texts
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
     ServiceError,
@@ -85,7 +86,7 @@ class AssetRoutes:
         workspace, context = self._scope_of(request), request.app[CONTEXT]
         name, version = request.match_info["asset"], request.match_info["version"]
         self._check_names(name, version)
-        sent = (await json_body(request)).get("properties") or {}
+        sent = with_texts((await json_body(request)).get("properties") or {}, "tags", "properties")
         checked(self._kind.schema, sent)
         wanted = await asyncio.to_thread(self._kind.complete, sent, workspace, name, version)
         container = workspace.assets_of(self._kind.plural).get(name)
@@ -136,7 +137,7 @@ class AssetRoutes:
         context, workspace = request.app[CONTEXT], self._scope_of(request)
         name = request.match_info["asset"]
         self._check_names(name, "1")
-        sent = (await json_body(request)).get("properties") or {}
+        sent = with_texts((await json_body(request)).get("properties") or {}, "tags", "properties")
         checked(ContainerSchema, sent)
         # Guess: a container without a version can be created.
         container = workspace.assets_of(self._kind.plural).setdefault(name, AssetContainer(name, context.clock.now()))

@@ -68,7 +68,7 @@ async def get_compute(request: web.Request) -> web.StreamResponse:
 async def put_compute(request: web.Request) -> web.StreamResponse:
     """Create a compute or change one: 201 either way, and an operation to poll."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
-    name, sent = request.match_info["compute"], await json_body(request)
+    name, sent = request.match_info["compute"], await json_body(request, texts=("tags",))
     checked(ComputeSchema, sent)
     existing = workspace.find_compute(name)
     check_put(name, sent, existing)
@@ -88,7 +88,7 @@ async def patch_compute(request: web.Request) -> web.StreamResponse:
     """Change the scale settings of a cluster (recorded: compute_aml_patch_2025.json)."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     compute = workspace.find_compute(request.match_info["compute"])
-    sent = await json_body(request)
+    sent = await json_body(request, texts=("tags",))
     checked(ComputeSchema, sent)
     if compute is None:
         return aml_empty(request, status=404)

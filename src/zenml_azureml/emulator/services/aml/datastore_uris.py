@@ -12,6 +12,7 @@ _URI = re.compile(
     r"datastores/(?P<datastore>[^/]+)/paths(?:/(?P<path>.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+_EXPRESSION = re.compile(r"\$\{\{\s*(default_datastore|name|output_name)\s*\}\}")
 
 
 def parse_uri(uri: str) -> tuple[str, str] | None:
@@ -30,6 +31,21 @@ def workspace_in(uri: str) -> tuple[str, str, str] | None:
     if not found or found["workspace"] is None:
         return None
     return found["subscription"], found["group"], found["workspace"]
+
+
+def evaluated(uri: str, *, datastore: str, job: str, output: str) -> str:
+    """Return the URI of an output with the expressions replaced that the service evaluates.
+
+    Source: Microsoft, "Expressions in Azure Machine Learning SDK and CLI v2" (server expressions).
+
+    Args:
+        uri: As it was sent, e.g. `azureml://datastores/${{default_datastore}}/paths/${{name}}/${{output_name}}`.
+        datastore: Name of the default datastore: of the pipeline, or of the workspace.
+        job: Name of the job; in a pipeline, that of the node's job.
+        output: Name of the output.
+    """
+    values = {"default_datastore": datastore, "name": job, "output_name": output}
+    return _EXPRESSION.sub(lambda found: values[found[1]], uri)
 
 
 def short_uri(datastore: str, path: str) -> str:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
+from zenml_azureml.emulator.http.json_bodies import with_texts
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
     ServiceError,
@@ -116,7 +117,7 @@ async def put_datastore(request: web.Request) -> web.StreamResponse:
     if name in _OWN:
         # Guess: the message, and that all changes are refused.
         raise _refusal(f"The datastore {name} belongs to the workspace and cannot be changed.")
-    sent = (await json_body(request)).get("properties") or {}
+    sent = with_texts((await json_body(request)).get("properties") or {}, "tags", "properties")
     checked(DatastoreSchema, sent)
     properties, secrets = _completed(sent)
     now, existing = context.clock.now(), workspace.datastores.get(name)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.api_versions import ApiVersion
+from zenml_azureml.emulator.http.json_bodies import with_texts
 from zenml_azureml.emulator.http.members import refuse_unknown
 from zenml_azureml.emulator.http.responses import (
     WORKSPACE,
@@ -92,6 +93,7 @@ async def _put(request: web.Request) -> web.Response:
     is_pipeline = kind == "Pipeline"
     known = known_pipeline_members if is_pipeline else known_members
     refuse_unknown(await request.text(), known(sent, ApiVersion.parse(request.query["api-version"])))
+    sent = with_texts(sent, "tags", "properties", "environmentVariables")
     checked(JobSchema, sent)
     existing = workspace.find_job(name)
     check_name(name)

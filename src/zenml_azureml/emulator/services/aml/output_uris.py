@@ -7,7 +7,7 @@ and `runs:/NAME/PATH` as paths of models).
 from __future__ import annotations
 
 from zenml_azureml.emulator.http.responses import ServiceError
-from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri
+from zenml_azureml.emulator.services.aml.datastore_uris import evaluated, long_uri, parse_uri
 from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, output_reference
 from zenml_azureml.emulator.services.storage.files import job_folder
 from zenml_azureml.emulator.state import Workspace
@@ -37,7 +37,10 @@ def _of_output(uri: str, workspace: Workspace) -> tuple[str, str] | None:
         # Guess: the answer for a GET of a job that does not exist.
         raise ServiceError(404, "UserError", f"Job {reference.job} not found.", inner=["NotFoundError"])
     sent = job.properties["outputs"].get(reference.output)
-    place = parse_uri(sent["uri"] or "") if sent else None
+    place = None
+    if sent is not None:
+        datastore = workspace.default_datastore
+        place = parse_uri(evaluated(sent["uri"] or "", datastore=datastore, job=job.name, output=reference.output))
     if place is None and reference.output in ARTIFACTS:
         place = "workspaceartifactstore", job_folder(job.name)
     elif place is None and sent is not None:

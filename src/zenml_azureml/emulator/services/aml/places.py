@@ -41,7 +41,7 @@ class Place:
         file: Path on this machine.
         uri: The short form of its URI.
         long_uri: The long form of its URI.
-        parts: Folders that it is made of, with their names in it; none for a path that is one file or folder.
+        parts: Folders and files that it is made of, with their names in it; none for a path that is one file or folder.
     """
 
     datastore: str
@@ -62,7 +62,11 @@ class Place:
         if self.file.is_file():
             return [(self.file.name, self.file)]
         if self.parts:
-            return [(f"{part}/{name}", file) for part, folder in self.parts for name, file in files_in(folder)]
+            return [
+                (f"{part}/{name}" if name else part, file)
+                for part, source in self.parts
+                for name, file in ([("", source)] if source.is_file() else files_in(source))
+            ]
         return list(files_in(self.file))
 
 
@@ -82,23 +86,31 @@ def place_in(workspace: Workspace, datastore: str, container: str, root: Path, p
     path = path.strip("/")
     of_job = _OF_A_JOB.fullmatch(path) if container == CONTAINER else None
     job = workspace.find_job(of_job["job"]) if of_job else None
-    if of_job and job:
-        return _of_job(workspace, datastore, job, of_job)
+    if of_job and job and of_job["part"] in (None, *JOB_PARTS):  # MLflow's artifacts of a job are in the container
+        return _of_job(workspace, datastore, root, job, of_job)
     file = inside(root, path) if path else root
     if file is None:
         raise AssetPathError(f"The path {shown(path)} is not in the container {container}.")
     return Place(datastore, container, path, file, short_uri(datastore, path), long_uri(workspace, datastore, path))
 
 
-def _of_job(workspace: Workspace, datastore: str, job: Job, found: re.Match[str]) -> Place:
-    """Return a path in the files of a job, which are in the job's own folder."""
+def _logged(container: Path, path: str) -> list[tuple[str, Path]]:
+    """Return what a job has logged with MLflow, which is in the container: its files and folders with their names."""
+    folder = inside(container, path)
+    names = sorted(one.name for one in folder.iterdir()) if folder and folder.is_dir() else []
+    found = [(name, inside(container, f"{path}/{name}")) for name in names]
+    return [(name, file) for name, file in found if file is not None]
+
+
+def _of_job(workspace: Workspace, datastore: str, container: Path, job: Job, found: re.Match[str]) -> Place:
+    """Return a path in the files of a job, which are in its own folder; all of them have MLflow's artifacts too."""
     path, part = found.group(), found["part"]
     uris = short_uri(datastore, path), long_uri(workspace, datastore, path)
     if part is None:
-        parts = tuple((name, part_of_job(job, name)) for name in JOB_PARTS)
-        return Place(datastore, CONTAINER, path, job.folder, *uris, parts)
+        own = [(name, part_of_job(job, name)) for name in JOB_PARTS]
+        return Place(datastore, CONTAINER, path, job.folder, *uris, (*own, *_logged(container, path)))
     root = part_of_job(job, part)
-    file = (inside(root, found["rest"]) if found["rest"] else root) if part in JOB_PARTS else None
+    file = inside(root, found["rest"]) if found["rest"] else root
     if file is None:
         raise AssetPathError(f"The path {shown(path)} is not in the files of job {job.name}.")
     return Place(datastore, CONTAINER, path, file, *uris)

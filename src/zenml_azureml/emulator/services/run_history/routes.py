@@ -88,7 +88,7 @@ async def change_run(request: web.Request) -> web.StreamResponse:
     job = find_run(request, workspace, request.match_info["run"])
     if job is None:
         return run_not_found(request, workspace, request.match_info["run"])
-    changes = await json_body(request, RunChangeSchema)
+    changes = await json_body(request, RunChangeSchema, texts=("tags", "properties"))
     check_merged(job, changes)
     update(job, {**changes, "isArchived": changes.get("hidden")})
     return answer(request, _metadata(request, job, workspace))
