@@ -54,6 +54,12 @@ def test_a_chief_is_the_first() -> None:
     assert [rank.number for rank in ranks] == [2, 1, 0]
 
 
+@pytest.mark.parametrize("config", [{}, {"cluster": {"worker": ["a:1"]}}, {"task": {"type": "worker", "index": 0}}])
+def test_a_configuration_of_tensorflow_that_names_no_task_tells_no_rank(config: Json) -> None:
+    with pytest.raises(NoRankError, match="TF_CONFIG has no `cluster` and `task`"):
+        rank_from_env({"TF_CONFIG": json.dumps(config)})
+
+
 def test_intel_mpi_tells_it_in_its_own_words() -> None:
     assert rank_from_env({"PMI_RANK": "1", "PMI_SIZE": "2", "AZUREML_CR_NODE_RANK": "1"}) == Rank(1, 2, 1, "PMI_RANK")
 
