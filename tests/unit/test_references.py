@@ -19,8 +19,7 @@ FOLDERS = ("lifecycle", "plugin", "submission", "run_store", "azure.jobs", "job_
 HANDED = {
     "azure.jobs.monitor: Thread(self._run)": "the entry of a thread",
     "azure.jobs.watch: LogFollower(time.monotonic)": "the clock that is injected",
-    "azure.jobs.tunnel: Thread(self._serve)": "the entry of a thread",
-    "azure.jobs.tunnel: Thread(self._up)": "the entry of a thread",
+    "azure.jobs.tunnel: Thread(self._work)": "the entry of a thread",
     "job_admin.launcher: StepRunInfo(lambda)": "ZenML's interface",
     "job_admin.workspaces: Workspace(lambda)": "a credential is made at the first request, if there is one",
     "lifecycle.canceller: Thread(work)": "the entry of a thread",
