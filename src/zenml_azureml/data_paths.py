@@ -14,6 +14,7 @@ _Kind = Literal["input", "output"]
 #: Prefixes of the environment variables in which Azure ML passes the paths to every process of the job.
 #: Source: scripts of users that read `AZURE_ML_INPUT_<name>` and `AZURE_ML_OUTPUT_<name>`, some in upper case.
 # Guess: an input or output of the mode `direct` has its address in the same variable.
+# `make live`: test_data_that_a_step_writes_and_another_one_reads, of an input.
 _VARIABLES = {"input": "AZURE_ML_INPUT_", "output": "AZURE_ML_OUTPUT_"}
 
 #: Set in every job of Azure ML.

@@ -18,6 +18,9 @@ pytestmark = pytest.mark.long
 #: What a step runs that reads its data.
 READ = 'cat "$AZURE_ML_INPUT_labels/labels.txt"'
 
+#: The same, and whether a variable has the address of an input of the mode `direct`.
+READ_AND_FIND = f'{READ}; case "$AZURE_ML_INPUT_place" in azureml:*) echo it has an address;; esac'
+
 
 @pytest.mark.azure_verified(jobs=1, environments=1)
 def test_a_serverless_step_and_its_log(pipelines: Pipelines) -> None:
@@ -106,11 +109,15 @@ def test_data_that_a_step_writes_and_another_one_reads(pipelines: Pipelines) -> 
     register(arm, again, asset["uri"])
 
     read, output = pipelines.facts(
-        f"run('reads', {READ!r}, identity='user', inputs={{'labels': 'azureml:{again}@latest'}})"
+        f"""
+run("reads", {READ_AND_FIND!r}, identity="user",
+    inputs={{"labels": "azureml:{again}@latest", "place": {{"path": "azureml:{again}@latest", "mode": "direct"}}}})
+"""
     )
 
     assert read["status"] == "completed", output
     assert "[reads] 3 cats" in output
+    assert "[reads] it has an address" in output
     assert (read["inputs"]["labels"]["asset"], read["inputs"]["labels"]["version"]) == (again, "1")
     forget(arm, name, again)
 
@@ -137,7 +144,7 @@ def test_a_limit_of_cost_is_the_time_limit_of_a_job_and_refuses_the_next_one(pip
 
 
 @pytest.mark.needs_identity
-@pytest.mark.azure_verified(jobs=2, clusters=1, environments=1)
+@pytest.mark.azure_verified(jobs=3, clusters=1, environments=1)
 def test_data_that_the_identity_of_a_cluster_reads(pipelines: Pipelines) -> None:
     """From a datastore without credentials, so that Azure asks who reads."""
     arm = pipelines.arm
@@ -164,6 +171,8 @@ run("reads", {READ!r}, compute_target_name={cluster!r}, identity="managed",
 
     assert read["status"] == "completed", output
     assert "[reads] 3 cats" in output
+    alone, output = pipelines.facts(f"run('alone', {READ!r}, inputs={{'labels': 'azureml:{again}:1'}})")
+    assert alone["status"] == "completed", f"a serverless job acts as the user: {output}"
     forget(arm, name, again)
     assert arm.call("DELETE", f"datastores/{store}").status in (200, 204)
     assert arm.call("DELETE", f"computes/{cluster}?underlyingResourceAction=Delete").status == 202

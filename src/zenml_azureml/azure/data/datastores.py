@@ -113,6 +113,7 @@ def check_identity(
         AzureError: If Azure cannot be reached.
     """
     # Guess: on serverless compute without `identity`, and on an instance, the job acts as the user.
+    # `make live`: test_data_that_the_identity_of_a_cluster_reads.
     if datastore.has_credentials or (identity is not None and identity.kind == "user"):
         return
     if isinstance(compute, Serverless) and identity is None:
