@@ -120,14 +120,24 @@ def test_the_path_of_a_version_does_not_change(arm: Arm) -> None:
     assert arm.call("GET", "data/ours/versions/1").status == 404
 
 
-def test_outputs_of_jobs_become_models(arm: Arm, ml_client: MLClient, emulator: Emulator) -> None:
-    workspace = emulator.context.store.workspaces[0]
+@pytest.fixture
+def trained(arm: Arm, emulator: Emulator) -> str:
+    """The name of a job with artifacts and two outputs, of which the second is empty."""
     environment = {"properties": {"image": "image:1"}}
     assert arm.call("PUT", "environments/e/versions/1", environment).status == 201
     job = {"jobType": "Command", "command": "train", "environmentId": "azureml:e:1"}
     own = {"uri": "azureml://datastores/workspaceblobstore/paths/mine/", "jobOutputType": "uri_folder"}
     outputs = {"own": own, "other": {"jobOutputType": "uri_folder"}}
     assert arm.call("PUT", "jobs/train", {"properties": {**job, "outputs": outputs}}).status == 201
+    for path in ("workspaceartifactstore/paths/ExperimentRun/dcid.train", "workspaceblobstore/paths/mine"):
+        file = place(emulator, f"azureml://datastores/{path}/model/MLmodel").file
+        file.parent.mkdir(parents=True)
+        file.write_text("flavors: {}")
+    return "train"
+
+
+def test_outputs_of_jobs_become_models(trained: str, ml_client: MLClient, emulator: Emulator) -> None:
+    workspace = emulator.context.store.workspaces[0]
     start = f"{workspace.path}/datastores".removeprefix("/").replace("/providers/Microsoft.MachineLearningServices", "")
 
     def path(sent: str) -> str:
@@ -135,13 +145,39 @@ def test_outputs_of_jobs_become_models(arm: Arm, ml_client: MLClient, emulator: 
         return str(model.path).removeprefix(f"azureml://{start}/")
 
     run = "workspaceartifactstore/paths/ExperimentRun/dcid.train/model"
-    assert path("azureml://jobs/train/outputs/artifacts/paths/model/") == run
+    assert path(f"azureml://jobs/{trained}/outputs/artifacts/paths/model/") == run
     assert path("runs:/train/model") == run
     assert path("azureml://jobs/train/outputs/own/paths/model") == "workspaceblobstore/paths/mine/model"
-    assert path("azureml://jobs/train/outputs/other/") == "workspaceblobstore/paths/azureml/train/other"
-    for missing in ("azureml://jobs/none/outputs/artifacts/paths/model/", "azureml://jobs/train/outputs/none/paths/x"):
-        with pytest.raises(HttpResponseError):
-            path(missing)
+    assert path("azureml://jobs/train/outputs/own/") == "workspaceblobstore/paths/mine"
+    with pytest.raises(HttpResponseError, match="Job none not found"):
+        path("azureml://jobs/none/outputs/artifacts/paths/model/")
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "words"),
+    [
+        ("artifacts/paths/nope/", "NoMatchingArtifactsFoundFromJob", "No artifacts matching nope found from Job."),
+        ("artifacts/paths/outputs", "NoMatchingArtifactsFoundFromJob", "No artifacts matching outputs found from Job."),
+        ("own/paths/nope", "NoMatchingArtifactsFoundFromJob", "No artifacts matching nope found from Job."),
+        ("other", "NoMatchingArtifactsFoundFromJob", "No artifacts matching other found from Job."),
+        ("default/paths/nope", "NoMatchingOutputFoundFromJob", "Job output default not found."),
+        ("none/paths/x", "NoMatchingOutputFoundFromJob", "Job output none not found."),
+    ],
+)
+def test_a_model_of_what_a_job_has_not_written_is_refused(
+    trained: str, ml_client: MLClient, path: str, code: str, words: str
+) -> None:
+    model = Model(name="net", path=f"azureml://jobs/{trained}/outputs/{path}", type="custom_model")
+
+    with pytest.raises(HttpResponseError) as refused:
+        ml_client.models.create_or_update(model)
+
+    error = refused.value.error
+    assert error is not None
+    assert (refused.value.status_code, error.code, error.message) == (400, "UserError", "The request is invalid.")
+    [detail] = error.details
+    assert (detail.code, detail.message) == (code, words)
+    assert list(ml_client.models.list()) == []
 
 
 def test_datastores_are_made_changed_and_deleted(ml_client: MLClient) -> None:

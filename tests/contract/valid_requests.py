@@ -93,7 +93,7 @@ ASSETS: dict[str, dict[str, Any]] = {
     },
     "models": {
         "modelType": "custom_model",
-        "modelUri": "azureml://jobs/job/outputs/artifacts/paths/x",
+        "modelUri": "azureml://jobs/job/outputs/artifacts/paths/user_logs/std_log.txt",
         "jobName": "job",
     },
     "codes": {"codeUri": "https://x.blob.core.windows.net/y/z", "properties": {"hash_sha256": "a", "hash_version": 1}},
@@ -346,9 +346,9 @@ def prepare(emulator: Emulator) -> None:
     emulator.context.settings.rate_limits = False
     assert arm.call("PUT", "computes/cluster", CLUSTER).status == 201
     assert arm.call("PUT", "jobs/job", {"properties": JOB}).status == 201
+    emulator.run(_write_log(emulator))
     for kind, sent in ASSETS.items():
         assert arm.call("PUT", f"{kind}/asset/versions/1", {"properties": sent}).status == 201
-    emulator.run(_write_log(emulator))
     workspace = emulator.context.store.workspaces[0]
     data = find_place(emulator.context.folder, workspace, f"{ASSETS['data']['dataUri']}/a.txt").file
     data.parent.mkdir(parents=True)

@@ -1,25 +1,19 @@
 """What jobs read and write of assets and datastores, as files of this machine.
 
 `find_place` resolves each form of reference that a job's input, output or code can have; the files are then read and
-written with ordinary calls, and are blobs at once. `register` makes a version of a path.
+written with ordinary calls, and are blobs at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from zenml_azureml.emulator.context import Context
 from zenml_azureml.emulator.local.private_files import shown
 from zenml_azureml.emulator.resources import AssetVersion, Job
-from zenml_azureml.emulator.services.aml.assets import AssetKind
-from zenml_azureml.emulator.services.aml.data import Data
 from zenml_azureml.emulator.services.aml.datastore_uris import evaluated, parse_uri, workspace_in
 from zenml_azureml.emulator.services.aml.datastores import properties_of
-from zenml_azureml.emulator.services.aml.models import Models
 from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, OutputReference, output_reference
 from zenml_azureml.emulator.services.aml.places import AssetPathError, Place, place_in
 from zenml_azureml.emulator.services.storage.files import AccountFiles, job_folder
@@ -38,7 +32,6 @@ _OF_REGISTRY = re.compile(
 _SHORT = re.compile(r"(?:azureml:)?(?P<name>[^/:@]+)(?::(?P<version>[^/:@]+)|@(?P<label>[^/:@]+))")
 #: The key of a version's properties that has its place.
 _URI_KEYS = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
-_KINDS: dict[str, AssetKind] = {"data": Data(), "models": Models()}
 
 
 def find_place(state_folder: Path, workspace: Workspace, reference: str, *, kind: str = "data") -> Place:
@@ -116,50 +109,6 @@ def default_output(state_folder: Path, workspace: Workspace, job_name: str, outp
         output_name: Name of the output.
     """
     return _in_datastore(state_folder, workspace, workspace.default_datastore, f"azureml/{job_name}/{output_name}")
-
-
-def register(
-    context: Context,
-    workspace: Workspace,
-    kind: Literal["data", "models"],
-    name: str,
-    version: str | None,
-    *,
-    uri: str,
-    asset_type: str,
-    job_name: str | None = None,
-    output_name: str | None = None,
-    is_anonymous: bool = False,
-    properties: Mapping[str, str] | None = None,
-) -> AssetVersion:
-    """Return a version of a path, which is created unless it exists.
-
-    Args:
-        context: The emulator.
-        workspace: The workspace.
-        kind: `data` or `models`.
-        name: Name of the asset.
-        version: The version; None for the next one.
-        uri: URI of the path.
-        asset_type: E.g. `uri_folder` or `mlflow_model`.
-        job_name: The job that has written it.
-        output_name: The output of that job. Guess: Azure notes it in a property of the version.
-        is_anonymous: True for an asset that has no name of its own.
-        properties: Further properties.
-    """
-    existing = version_of(workspace, kind, name, version) if version else None
-    if existing is not None:
-        return existing
-    now = context.clock.now()
-    if version is None:
-        container = workspace.assets_of(kind).get(name)
-        version = "1" if container is None or container.latest is None else _KINDS[kind].next_version(container, now)
-    own = {"azureml.JobOutputName": output_name} if output_name else {}
-    sent = {"properties": {**own, **(properties or {})}, "isAnonymous": is_anonymous}
-    sent |= {"dataUri": uri, "dataType": asset_type} if kind == "data" else {"modelUri": uri, "modelType": asset_type}
-    sent |= {"jobName": job_name} if kind == "models" else {}
-    completed = _KINDS[kind].complete(sent, workspace, name, version)
-    return _KINDS[kind].put(workspace, name, version, completed, now)
 
 
 def version_of(workspace: Workspace, kind: str, name: str, version: str | None = None) -> AssetVersion | None:

@@ -89,6 +89,7 @@ class AssetRoutes:
         sent = with_texts((await json_body(request)).get("properties") or {}, "tags", "properties")
         checked(self._kind.schema, sent)
         wanted = await asyncio.to_thread(self._kind.complete, sent, workspace, name, version)
+        await asyncio.to_thread(self._kind.check_files, sent, workspace, context.folder)
         container = workspace.assets_of(self._kind.plural).get(name)
         existing = container.versions.get(version) if container else None
         is_new = existing is None

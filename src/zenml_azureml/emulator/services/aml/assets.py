@@ -58,6 +58,19 @@ class AssetKind(ABC):
             version: The version.
         """
 
+    def check_files(self, sent: Json, workspace: Workspace, state_folder: Path) -> None:
+        """Refuse a version whose files do not exist, if the service does so.
+
+        Args:
+            sent: `properties` of the PUT's body.
+            workspace: The workspace.
+            state_folder: The emulator's state folder.
+
+        Raises:
+            ServiceError: If they do not exist.
+        """
+        del sent, workspace, state_folder
+
     @abstractmethod
     def missing(self, name: str, version: str) -> ServiceError:
         """Return the refusal for an asset or a version that does not exist.

@@ -6,6 +6,7 @@ Sources: model_versions_404_2026.json, and the recording of azure-ai-ml's `test_
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from aiohttp import web
@@ -15,10 +16,13 @@ from zenml_azureml.emulator.http.api_versions import ApiVersion, Window
 from zenml_azureml.emulator.http.bounds import without_nul
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
 from zenml_azureml.emulator.services.aml.asset_routes import AssetRoutes
 from zenml_azureml.emulator.services.aml.assets import AssetKind
 from zenml_azureml.emulator.services.aml.data import not_found, path_conflict
-from zenml_azureml.emulator.services.aml.output_uris import stored_uri
+from zenml_azureml.emulator.services.aml.output_references import output_reference
+from zenml_azureml.emulator.services.aml.output_uris import no_artifacts, stored_uri
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -84,6 +88,22 @@ class Models(AssetKind):
             "stage": sent.get("stage") or "Development",
             "intellectualProperty": None,
         }
+
+    def check_files(self, sent: Json, workspace: Workspace, state_folder: Path) -> None:
+        """Refuse a version whose path is one of a job and leads to no file.
+
+        Quoted in public reports (Azure/azure-sdk-for-python#33978); others say that paths of datastores are not
+        looked at.
+        """
+        reference = output_reference(str(sent["modelUri"]))
+        if reference is None:
+            return
+        try:
+            files = find_place(state_folder, workspace, str(sent["modelUri"])).files()
+        except AssetPathError:
+            files = []  # Guess: so of a path that leads out of the job
+        if not files:
+            raise no_artifacts(reference)
 
     def conflict(self, name: str, version: str) -> ServiceError:
         """Return the refusal of a PUT with another path."""
