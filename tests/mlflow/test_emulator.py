@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import psutil
 import pytest
 from azure.ai.ml import MLClient, command
-from azure.ai.ml.entities import Environment
+from azure.ai.ml.entities import Environment, Model
 
 from tests.conftest import credential_of, ml_client_of
 from tests.contract.arm import Arm
@@ -106,6 +106,34 @@ assert run.data.params["C"] == "2.0", run.data.params
 assert run.data.metrics["training_accuracy_score"] == 1.0, run.data.metrics
 model = mlflow.sklearn.load_model(f"runs:/{run.info.run_id}/model")
 assert list(model.predict([[0.0], [3.0]])) == [0, 1]
+EOF
+"""
+
+MODELS = """python - <<'EOF'
+import mlflow
+from mlflow.exceptions import MlflowException
+
+class Times(mlflow.pyfunc.PythonModel):
+    def __init__(self, by):
+        self.by = by
+
+    def predict(self, context, model_input):
+        return [self.by * one for one in model_input]
+
+made = [mlflow.pyfunc.log_model(name="net", python_model=Times(by)).model_id for by in (2, 3)]
+with mlflow.start_run() as run:
+    made.append(mlflow.pyfunc.log_model(name="other", python_model=Times(4)).model_id)
+loaded = [mlflow.pyfunc.load_model(f"models:/{one}").predict([1, 2]) for one in made]
+assert [list(one) for one in loaded] == [[2, 4], [3, 6], [4, 8]], loaded
+assert list(mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/other").predict([1])) == [4]
+assert {"net", "other"} <= {one.path for one in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+try:
+    mlflow.MlflowClient().create_registered_model("nothing")
+    mlflow.MlflowClient().create_model_version("nothing", f"runs:/{run.info.run_id}/none")
+except MlflowException as error:
+    assert "No blobs found in storage at model asset path" in str(error), error
+else:
+    raise AssertionError("registered")
 EOF
 """
 
@@ -228,6 +256,20 @@ def test_what_a_job_and_a_script_log_is_read_from_both_sides(
 
 def test_a_model_that_autolog_logs_in_a_job_is_loaded_there(serving: Emulator, ml_client: MLClient) -> None:
     run_job(ml_client, serving, AUTOLOG)
+
+
+@pytest.mark.parametrize(("script", "paths"), [(AUTOLOG, ["model"]), (MODELS, ["net", "other"])])
+def test_models_that_a_job_logs_are_registered_from_its_artifacts(
+    serving: Emulator, ml_client: MLClient, tmp_path: Path, script: str, paths: list[str]
+) -> None:
+    job = run_job(ml_client, serving, script)
+
+    for path in paths:
+        source = f"azureml://jobs/{job.name}/outputs/artifacts/paths/{path}/"
+        model = ml_client.models.create_or_update(Model(name=f"{path}-of-job", path=source, type="mlflow_model"))
+        ml_client.models.download(str(model.name), str(model.version), tmp_path / path)
+        [found] = (tmp_path / path).rglob("MLmodel")
+        assert "python_function" in found.read_text()
 
 
 def test_a_model_that_a_job_registers_is_one_of_the_workspace(

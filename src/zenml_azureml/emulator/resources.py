@@ -48,6 +48,7 @@ class Job:
         output_assets: Kind, name and version of the assets that its outputs have become, by the names of the outputs.
         machine_secret: Secret with which the job gets tokens of its managed identity, until it ends.
         mlflow_run: Id of its run on the MLflow server; None if the server does not know it.
+        logged_models: Ids of models of MLflow 3 among its artifacts, by their names, which are their paths there.
         owner: Object id of the principal that submitted it; empty if that is not known any more.
         visits: Shells that users have opened in it; they end with its command.
         on_change: Called with the job when it has changed; None if its state does not last.
@@ -71,6 +72,7 @@ class Job:
     output_assets: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     machine_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     mlflow_run: str | None = None
+    logged_models: dict[str, str] = field(default_factory=dict)
     owner: str = ""
     visits: set[asyncio.Task[None]] = field(default_factory=set, repr=False, compare=False)
     on_change: Callable[[Job], None] | None = field(default=None, repr=False, compare=False)
@@ -78,7 +80,7 @@ class Job:
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute; changes that others do not note are noted here."""
         object.__setattr__(self, name, value)
-        if name in ("status", "mlflow_run") and (note := self.__dict__.get("on_change")) is not None:
+        if name in ("status", "mlflow_run", "logged_models") and (note := self.__dict__.get("on_change")) is not None:
             note(self)
 
     @property

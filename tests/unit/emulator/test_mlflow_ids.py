@@ -62,3 +62,14 @@ def test_places_of_artifacts_lead_to_run_history() -> None:
     }
 
     assert {uri: ids().from_server({"artifact_uri": uri})["artifact_uri"] for uri in places} == places
+
+
+def test_a_model_that_a_job_has_logged_is_among_its_artifacts() -> None:
+    known = ids()
+    known.models["m-1"] = ("Train", "net")
+    uri = "azureml://emulator/7/models/m-1/artifacts"
+
+    found = known.from_server({"artifact_uri": uri, "more": {"artifact_uri": f"{uri}/MLmodel"}})
+
+    assert found["artifact_uri"] == f"{URI}/experiments/digits/runs/Train/artifacts/net"
+    assert found["more"]["artifact_uri"] == f"{URI}/experiments/digits/runs/Train/artifacts/net/MLmodel"

@@ -20,7 +20,9 @@ OF_RUN = f"{URI}/experiments/first/runs/job-1/artifacts/model"
 
 @pytest.fixture
 def registry() -> ModelRegistry:
-    return ModelRegistry(Workspace("sub", "group", "ws", "westeurope", NOW), URI, lambda: NOW, "me")
+    return ModelRegistry(
+        Workspace("sub", "group", "ws", "westeurope", NOW), URI, lambda: NOW, "me", lambda uri: "nothing" not in uri
+    )
 
 
 def made(registry: ModelRegistry, source: str = OF_RUN, **more: Any) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def test_other_operations_are_named_as_not_served(registry: ModelRegistry, opera
     ],
 )
 def test_the_source_of_a_model_has_a_place_and_is_downloaded_from_there(source: str, path: str) -> None:
-    uri = asset_uri(source)
+    uri = asset_uri(source, {})
 
     assert uri == f"azureml://datastores/workspaceartifactstore/paths/{path}"
     run, _, below = path.removeprefix("ExperimentRun/dcid.").partition("/")
@@ -137,7 +139,21 @@ def test_the_source_of_a_model_has_a_place_and_is_downloaded_from_there(source: 
 
 @pytest.mark.parametrize("source", ["/tmp/model", "s3://bucket/model", "models:/other/1", ""])
 def test_other_sources_have_none(source: str) -> None:
-    assert asset_uri(source) is None
+    assert asset_uri(source, {}) is None
+
+
+def test_a_logged_model_among_the_artifacts_of_a_job_is_found_there() -> None:
+    uri = asset_uri(f"models:/m-{'a' * 32}", {f"m-{'a' * 32}": ("job-1", "net")})
+
+    assert uri == "azureml://datastores/workspaceartifactstore/paths/ExperimentRun/dcid.job-1/net"
+
+
+def test_a_model_without_files_is_refused(registry: ModelRegistry) -> None:
+    with pytest.raises(RegistryError, match="No blobs found in storage") as refused:
+        made(registry, "runs:/job-1/nothing")
+
+    assert (refused.value.status, refused.value.code) == (400, "INVALID_PARAMETER_VALUE")
+    assert registry.workspace.assets_of("models")["tree"].latest is None
 
 
 VERSION = {"name": "tree", "version": "3", "run_id": "r", "tags": [{"key": "a b", "value": "x"}]}

@@ -69,6 +69,7 @@ def _of_job(job: Job) -> Json:
         ],
         "output_assets": job.output_assets,
         "mlflow_run": job.mlflow_run,
+        "logged_models": job.logged_models,
     }
 
 
@@ -120,6 +121,7 @@ def job_from(text: str, name: str, folder: Path) -> Job:
             output: (kind, asset, version) for output, (kind, asset, version) in kept["output_assets"].items()
         },
         mlflow_run=kept["mlflow_run"],
+        logged_models=kept.get("logged_models", {}),  # an earlier version has written none
     )
 
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.http.responses import GatewayError
+from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.arm.rbac import allowed
 from zenml_azureml.emulator.services.entra.bearer import checked_claims
 from zenml_azureml.emulator.state import PROVIDER, Workspace
@@ -15,8 +16,11 @@ from zenml_azureml.emulator.state import PROVIDER, Workspace
 _ACTION = f"{PROVIDER}/workspaces/experiments/runs"
 
 
-def check_caller(request: web.Request, workspace: Workspace, *, writes: bool) -> None:
+def check_caller(request: web.Request, workspace: Workspace, *, writes: bool) -> Job | None:
     """Let a request pass that has the token of a run of the workspace's, or a token of a principal with a role.
+
+    Returns:
+        The job whose run it is; None for a principal.
 
     Args:
         request: The request.
@@ -28,8 +32,9 @@ def check_caller(request: web.Request, workspace: Workspace, *, writes: bool) ->
     """
     context = request.app[CONTEXT]
     authorization = request.headers.get("Authorization")
-    if _is_of_a_run(authorization or "", workspace):
-        return
+    job = _job_of(authorization or "", workspace)
+    if job is not None:
+        return job
     claims = checked_claims(authorization, context)
     action = f"{_ACTION}/{'write' if writes else 'read'}"
     if not allowed(context.store.role_assignments, str(claims["oid"]), action, workspace.path):
@@ -41,17 +46,18 @@ def check_caller(request: web.Request, workspace: Workspace, *, writes: bool) ->
             f"action '{action}' over scope '{workspace.path}' or the scope is invalid. If access was recently granted, "
             "please refresh your credentials.",
         )
+    return None
 
 
-def _is_of_a_run(authorization: str, workspace: Workspace) -> bool:
-    """True if a header has the token of a run that has not ended."""
+def _job_of(authorization: str, workspace: Workspace) -> Job | None:
+    """Return the job of which a header has the token of its run, unless it has ended."""
     scheme, _, token = authorization.partition(" ")
     try:
         name = jwt.decode(token, options={"verify_signature": False}).get("runId")
         job = workspace.find_job(name) if scheme.lower() == "bearer" and isinstance(name, str) else None
         if job is None or job.is_terminal:
-            return False
+            return None
         jwt.decode(token, job.machine_secret, algorithms=["HS256"], options={"verify_exp": False})
     except jwt.InvalidTokenError:
-        return False
-    return True
+        return None
+    return job

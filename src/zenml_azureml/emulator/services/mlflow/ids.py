@@ -32,6 +32,7 @@ class Ids:
     Attributes:
         runs: The server's ids of jobs' runs, by the names of the jobs.
         experiments: The names of experiments, by the server's ids.
+        models: Jobs and paths of the models that are among the artifacts of jobs, by the models' ids.
     """
 
     def __init__(self, guid_of: Callable[[str], str], tracking_uri: str) -> None:
@@ -39,6 +40,7 @@ class Ids:
         self._tracking_uri = tracking_uri
         self.runs: dict[str, str] = {}
         self.experiments: dict[str, str] = {}
+        self.models: dict[str, tuple[str, str]] = {}
 
     def experiment_named(self, name: str) -> str | None:
         """Return the server's id of an experiment; None if it is not known."""
@@ -65,8 +67,12 @@ class Ids:
             above = f"{self._tracking_uri}/experiments/{experiment}"
             if not match["run"]:
                 return above
-            # Guess: the artifacts of a model that MLflow 3 logs are those of a run with the model's id.
-            return f"{above}/runs/{jobs.get(match['run'], match['run'])}/artifacts{match['rest'] or ''}"
+            rest = match["rest"] or ""
+            if match["run"] in self.models:
+                job, path = self.models[match["run"]]
+                return f"{above}/runs/{job}/artifacts/{path}{rest}"
+            # Guess: the artifacts of any other model that MLflow 3 logs are those of a run with the model's id.
+            return f"{above}/runs/{jobs.get(match['run'], match['run'])}/artifacts{rest}"
 
         return _replaced(found, lambda run: jobs.get(run, run), guid, place)
 

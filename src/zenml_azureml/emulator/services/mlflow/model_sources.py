@@ -6,6 +6,7 @@ A model that MLflow logs is among the artifacts of a run, and so in the datastor
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, short_uri
 from zenml_azureml.emulator.services.aml.output_references import output_reference
@@ -13,24 +14,24 @@ from zenml_azureml.emulator.services.aml.output_references import output_referen
 _ARTIFACT_STORE = "workspaceartifactstore"
 #: Artifacts of a run, as clients get them from the tracking server.
 _OF_RUN = re.compile(r"azureml://.+/experiments/[^/]+/runs/(?P<run>[^/?]+)/artifacts(?:/(?P<path>[^?]*))?(?:\?.*)?")
-#: A model of MLflow 3, whose artifacts are those of a run with the model's id (see `ids.py`).
+#: A model of MLflow 3; its artifacts are those of a run with its id, unless a job has them (see `ids.py`).
 _LOGGED_MODEL = re.compile(r"models:/+(?P<run>m-[0-9a-f]{32})/?(?P<path>)")
 _RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 _STORED = re.compile(r"ExperimentRun/dcid\.(?P<run>[^/]+)(?:/(?P<path>.*))?")
 
 
-def asset_uri(source: str) -> str | None:
+def asset_uri(source: str, models: Mapping[str, tuple[str, str]]) -> str | None:
     """Return the URI of a model asset for the source of a model version; None if the source is of no known form.
 
     Args:
         source: As MLflow's client sends it.
+        models: Jobs and paths of models that are among the artifacts of jobs, by the models' ids.
     """
     found = _OF_RUN.fullmatch(source) or _LOGGED_MODEL.fullmatch(source) or _RUNS.fullmatch(source)
     if found is not None:
-        path = "/".join(
-            part for part in (f"ExperimentRun/dcid.{found['run']}", (found["path"] or "").strip("/")) if part
-        )
-        return short_uri(_ARTIFACT_STORE, path)
+        run, path = models.get(found["run"], (found["run"], ""))
+        parts = (f"ExperimentRun/dcid.{run}", path, (found["path"] or "").strip("/"))
+        return short_uri(_ARTIFACT_STORE, "/".join(part for part in parts if part))
     return source if parse_uri(source) or output_reference(source) else None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from zenml_azureml.emulator.http.responses import ServiceError
 from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
+from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.aml.models import Models
 from zenml_azureml.emulator.services.mlflow.model_filters import FilterError, matches, page
 from zenml_azureml.emulator.services.mlflow.model_sources import asset_uri, download_uri
@@ -55,12 +56,14 @@ class ModelRegistry:
         tracking_uri: Its URI for MLflow.
         now: Returns the time.
         user: Name of the owner of all versions.
+        has_files: Tells whether the URI of a model leads to files.
     """
 
     workspace: Workspace
     tracking_uri: str
     now: Callable[[], datetime]
     user: str
+    has_files: Callable[[str], bool]
 
     def answer(self, method: str, operation: str, sent: Mapping[str, Any]) -> Json:
         """Carry out an operation and return its answer.
@@ -116,7 +119,10 @@ class ModelRegistry:
     def _create_version(self, sent: Mapping[str, Any]) -> Json:
         container = self._container(sent)
         source = str(sent.get("source") or "")
-        uri = asset_uri(source)
+        models = {
+            model: (job.name, name) for job in self.workspace.jobs.values() for name, model in job.logged_models.items()
+        }
+        uri = asset_uri(source, models)
         if uri is None:
             raise NotServedError(f"A model from the source {source!r}")
         now = self.now()
@@ -132,6 +138,10 @@ class ModelRegistry:
             completed = _MODELS.complete(made, self.workspace, container.name, version)
         except ServiceError as error:
             raise RegistryError(404, "RESOURCE_DOES_NOT_EXIST", str(error)) from error
+        if parse_uri(source) is None and not self.has_files(uri):
+            # Guess: the answer. The words are those of the service that Azure ML asks (azure-docs#103778).
+            words = f"No blobs found in storage at model asset path: {source}"
+            raise RegistryError(400, "INVALID_PARAMETER_VALUE", f"The request is invalid. {words}")
         return {"model_version": self._version(_MODELS.put(self.workspace, container.name, version, completed, now))}
 
     def _search_models(self, sent: Mapping[str, Any]) -> Json:

@@ -9,18 +9,23 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import web
 
-from zenml_azureml.emulator.context import CONTEXT
+from zenml_azureml.emulator.context import CONTEXT, Context
 from zenml_azureml.emulator.http.responses import WORKSPACE, GatewayError, not_emulated, workspace_of
+from zenml_azureml.emulator.services.aml.asset_paths import find_place
+from zenml_azureml.emulator.services.aml.datastore_uris import short_uri
+from zenml_azureml.emulator.services.aml.places import AssetPathError
 from zenml_azureml.emulator.services.mlflow.callers import check_caller
 from zenml_azureml.emulator.services.mlflow.ids import experiments_in, runs_in
 from zenml_azureml.emulator.services.mlflow.registry import OPERATIONS, ModelRegistry, NotServedError, RegistryError
 from zenml_azureml.emulator.services.mlflow.runs import WorkspaceRuns, runs_of
 from zenml_azureml.emulator.services.mlflow.server import Answer, ServerError, missing_packages
 from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
+from zenml_azureml.emulator.services.storage.files import job_folder
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -84,7 +89,9 @@ def _of_models(request: web.Request, operation: str, sent: Json) -> web.Response
     """Answer from the models of the workspace, of which the server knows nothing."""
     context, workspace = request.app[CONTEXT], workspace_of(request)
     uri = tracking_uri(workspace, context.base_url, "v2.0")
-    registry = ModelRegistry(workspace, uri, context.clock.now, context.client_id)
+    registry = ModelRegistry(
+        workspace, uri, context.clock.now, context.client_id, partial(_has_files, context, workspace)
+    )
     query = {name: _one_or_all(request.query.getall(name)) for name in request.query}
     try:
         return web.json_response(registry.answer(request.method, operation, {**query, **sent}))
@@ -92,6 +99,13 @@ def _of_models(request: web.Request, operation: str, sent: Json) -> web.Response
         return web.json_response({"error_code": error.code, "message": str(error)}, status=error.status)
     except NotServedError as error:
         raise not_emulated(str(error)) from error
+
+
+def _has_files(context: Context, workspace: Workspace, uri: str) -> bool:
+    try:
+        return bool(find_place(context.folder, workspace, uri).files())
+    except AssetPathError:
+        return False
 
 
 def _one_or_all(values: list[str]) -> str | list[str]:
@@ -113,6 +127,8 @@ async def _exchange(request: web.Request, runs: WorkspaceRuns, path: str, sent: 
     await _served(runs.learn(found))
     if answer.status == 200:
         _note(runs, workspace, path, sent, named)
+        if request.method == "POST" and path.endswith("/logged-models"):
+            _note_model(request, runs, sent, found)
     return Answer(answer.status, json.dumps(runs.ids.from_server(found)).encode())
 
 
@@ -125,6 +141,21 @@ def _note(runs: WorkspaceRuns, workspace: Workspace, path: str, sent: Json, name
             runs.note_tags(job, _tags([sent]))
         elif path.endswith("/runs/log-batch"):
             runs.note_tags(job, _tags(sent.get("tags")))
+
+
+def _note_model(request: web.Request, runs: WorkspaceRuns, sent: Json, found: Json) -> None:
+    """Give a model that a job logs a path among the job's artifacts, if nothing is there."""
+    context, workspace = request.app[CONTEXT], workspace_of(request)
+    if sent.get("source_run_id"):
+        job = workspace.find_job(str(sent["source_run_id"]))
+    else:  # a job has logged it before anything else, and MLflow's client has not looked for its run
+        job = check_caller(request, workspace, writes=True)
+    info = found["model"]["info"]
+    name = str(info["name"])
+    if job is None or name in job.logged_models:
+        return
+    if not _has_files(context, workspace, short_uri("workspaceartifactstore", f"{job_folder(job.name)}/{name}")):
+        runs.note_model(job, name, str(info["model_id"]))
 
 
 def _tags(sent: Any) -> dict[str, str]:

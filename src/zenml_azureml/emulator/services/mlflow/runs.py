@@ -100,6 +100,17 @@ class WorkspaceRuns:
         self._workspace.note_tags(job)
         self._tags.setdefault(job.name, {}).update(tags)
 
+    def note_model(self, job: Job, name: str, model_id: str) -> None:
+        """Keep a model that a job logs among the job's artifacts, at the path that is its name.
+
+        Guess: Azure ML did not serve the models of MLflow 3 when the last public reports of it were written
+        (Azure/azure-sdk-for-python#44896, Azure/azureml-examples#3885). MLflow 2 keeps a model there, and scripts
+        register it from there: `azureml://jobs/JOB/outputs/artifacts/paths/model`. A second model of the same name
+        has a place of its own.
+        """
+        job.logged_models = {**job.logged_models, name: model_id}
+        self.ids.models[model_id] = job.name, name
+
     def _guid(self, name: str) -> str:
         return experiment_id(self._workspace, name)
 
@@ -162,6 +173,8 @@ def runs_of(context: Context, workspace: Workspace) -> WorkspaceRuns:
         folder.mkdir(mode=0o700, exist_ok=True)
         ids = Ids(lambda name: experiment_id(workspace, name), tracking_uri(workspace, context.base_url, "v2.0"))
         ids.runs.update({job.name: job.mlflow_run for job in workspace.jobs.values() if job.mlflow_run})
+        for job in workspace.jobs.values():
+            ids.models.update({model: (job.name, name) for name, model in job.logged_models.items()})
         context.mlflow[workspace.workspace_id] = WorkspaceRuns(MlflowServer(folder), workspace, ids)
     found = context.mlflow[workspace.workspace_id]
     assert isinstance(found, WorkspaceRuns)  # noqa: S101 - nothing else is put there
