@@ -78,6 +78,21 @@ def test_a_name_of_microsofts_is_refused(arm: Arm, name: str) -> None:
     assert refused.body["error"]["message"].startswith("Environment name can not start with the prefix AzureML.")
 
 
+@pytest.mark.parametrize(
+    ("name", "version"), [(LISTED[0].name, "10"), ("AzureML-sklearn-1.0-ubuntu20.04-py38-cpu", "1")]
+)
+def test_an_environment_of_microsofts_is_found_by_version_and_label(
+    arm: Arm, ml_client: MLClient, name: str, version: str
+) -> None:
+    assert ml_client.environments.get(name, label="latest").version == version
+    assert ml_client.environments.get(name, version=version).name == name
+    assert [found.version for found in ml_client.environments.list(name)] == [version]
+    assert arm.call("GET", f"environments/{name}").body["properties"]["latestVersion"] == version
+    assert arm.call("DELETE", f"environments/{name}/versions/{version}").status == 404
+    with pytest.raises(ResourceNotFoundError):
+        ml_client.environments.get(name, version="99")
+
+
 @pytest.mark.azure_verified(environments=1)
 def test_a_conda_file_that_is_no_yaml_is_refused(arm: Arm) -> None:
     refused = arm.call("PUT", f"environments/{arm.name('conda')}/versions/1", {"properties": {"condaFile": "a: [b"}})

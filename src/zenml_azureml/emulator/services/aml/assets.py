@@ -103,13 +103,22 @@ class AssetKind(ABC):
         return latest.version
 
     def curated(self) -> Sequence[AssetContainer]:
-        """Return the assets that every workspace has."""
+        """Return those assets that every workspace has and lists."""
         return ()
 
-    def curated_version(self, name: str, version: str) -> tuple[AssetContainer, AssetVersion] | None:
-        """Return a version that every workspace has, with its asset; None if there is none."""
-        del name, version
+    def curated_asset(self, name: str) -> AssetContainer | None:
+        """Return an asset that every workspace has, with its versions; None if there is none."""
+        del name
         return None
+
+    def asset_of(self, workspace: Workspace, name: str) -> AssetContainer | None:
+        """Return an asset of a workspace, or one that every workspace has; None if there is none.
+
+        Args:
+            workspace: The workspace.
+            name: Name of the asset.
+        """
+        return workspace.assets_of(self.plural).get(name) or self.curated_asset(name)
 
     def fixed(self, properties: Json) -> Json:
         """Return what a later PUT of the same version may not change."""
@@ -171,7 +180,7 @@ class AssetKind(ABC):
             ServiceError: 404, if there is no such asset.
         """
         del query
-        container = workspace.assets_of(self.plural).get(name)
+        container = self.asset_of(workspace, name)
         if container is None:
             raise self.missing(name, "")
         return list(reversed(container.versions.values()))

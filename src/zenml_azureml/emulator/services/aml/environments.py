@@ -137,12 +137,12 @@ class Environments(AssetKind):
         return "0" if latest.properties["isAnonymous"] else latest.version
 
     def curated(self) -> Sequence[AssetContainer]:
-        """Return Microsoft's environments."""
+        """Return those of Microsoft's environments that are in the list."""
         return curated.LISTED
 
-    def curated_version(self, name: str, version: str) -> tuple[AssetContainer, AssetVersion] | None:
-        """Return a version of one of Microsoft's environments."""
-        return curated.curated_version(name, version)
+    def curated_asset(self, name: str) -> AssetContainer | None:
+        """Return one of Microsoft's environments."""
+        return curated.find(name)
 
 
 def routes() -> list[web.RouteDef]:

@@ -56,7 +56,7 @@ class ModelRegistry:
         tracking_uri: Its URI for MLflow.
         now: Returns the time.
         user: Name of the owner of all versions.
-        has_files: Tells whether the URI of a model leads to files.
+        has_files: Returns True for the URI of a model that leads to files.
     """
 
     workspace: Workspace
