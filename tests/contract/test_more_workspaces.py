@@ -48,6 +48,16 @@ def test_jobs_of_a_removed_workspace_are_ended_and_their_files_deleted(emulator:
     assert list(client_of(emulator, NAME).jobs.list()) == []
 
 
+@pytest.mark.parametrize(
+    ("kinds", "count"), [(None, 1), ("default", 1), (["hub", "default"], 1), ("hub", 0), (["hub", "project"], 0)]
+)
+@pytest.mark.parametrize("scope", ["resource_group", "subscription"])
+def test_workspaces_are_listed_by_kind(
+    ml_client: MLClient, kinds: str | list[str] | None, count: int, scope: str
+) -> None:
+    assert len(list(ml_client.workspaces.list(scope=scope, filtered_kinds=kinds))) == count
+
+
 def test_its_key_vault_has_an_address_of_its_own_until_then(emulator: Emulator) -> None:
     arm = Arm(emulator)
     emulator.add_workspace(NAME)

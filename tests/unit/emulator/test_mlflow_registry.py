@@ -134,7 +134,7 @@ def test_the_source_of_a_model_has_a_place_and_is_downloaded_from_there(source: 
     assert uri == f"azureml://datastores/workspaceartifactstore/paths/{path}"
     run, _, below = path.removeprefix("ExperimentRun/dcid.").partition("/")
     end = f"runs/{run}/artifacts/{below}".rstrip("/")
-    assert (download_uri(uri, URI) or "").endswith(end)
+    assert (download_uri(uri, URI, lambda run: "models") or "").endswith(end)
 
 
 @pytest.mark.parametrize("source", ["/tmp/model", "s3://bucket/model", "models:/other/1", ""])

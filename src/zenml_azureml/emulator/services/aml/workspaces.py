@@ -35,6 +35,9 @@ _WINDOWS = {
     **dict.fromkeys(("softDeleteEnabled", "creationTime", "enableDataIsolation"), _SINCE_2023),
 }
 
+#: Of each workspace here; others are hubs and projects.
+_KIND = "Default"
+
 #: Properties that an update sets, and that are shown; no more follows from them here.
 _UPDATED = ("friendlyName", "description", "imageBuildCompute", "applicationInsights", "publicNetworkAccess")
 #: Properties whose update has an effect on jobs.
@@ -106,6 +109,9 @@ async def _list(request: web.Request) -> web.Response:
     group = request.match_info.get("resource_group")
     if group is not None:
         found = [w for w in found if w.resource_group.lower() == group.lower()]
+    kinds = request.query.get("kind")
+    if kinds and _KIND.lower() not in kinds.lower().split(","):  # Source: azure-ai-ml, which joins them with commas
+        found = []
     # The ids of the requests that ARM has sent to the regions (recorded: workspace_list_2026.json).
     headers = {"x-ms-original-request-ids": str(uuid.uuid4())}
     return gateway_json(request, {"value": [_shown(request, w) for w in found]}, headers=headers)
@@ -177,7 +183,7 @@ def _render(workspace: Workspace, context: Context) -> Json:
             "tenantId": context.tenant_id,
             **({"userAssignedIdentities": workspace.user_assigned} if workspace.user_assigned else {}),
         },
-        "kind": "Default",
+        "kind": _KIND,
         "sku": {"name": "Basic", "tier": "Basic"},
         "systemData": {
             "createdAt": created,

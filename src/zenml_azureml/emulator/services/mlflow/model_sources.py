@@ -6,7 +6,7 @@ A model that MLflow logs is among the artifacts of a run, and so in the datastor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri, short_uri
 from zenml_azureml.emulator.services.aml.output_references import output_reference
@@ -35,17 +35,17 @@ def asset_uri(source: str, models: Mapping[str, tuple[str, str]]) -> str | None:
     return source if parse_uri(source) or output_reference(source) else None
 
 
-def download_uri(model_uri: str, tracking_uri: str) -> str | None:
+def download_uri(model_uri: str, tracking_uri: str, experiment_of: Callable[[str], str]) -> str | None:
     """Return the URI from which azureml-mlflow downloads a model; None if its files are not the artifacts of a run.
 
     Args:
         model_uri: Of the model asset.
         tracking_uri: The workspace's, without a slash at the end.
+        experiment_of: Returns the name of the experiment of a run.
     """
     place = parse_uri(model_uri)
     found = _STORED.fullmatch(place[1].strip("/")) if place and place[0] == _ARTIFACT_STORE else None
     if found is None:
         return None
     path = f"/{found['path']}" if found["path"] else ""
-    # The client reads run and path of it, and no experiment: any name is as good.
-    return f"{tracking_uri}/experiments/models/runs/{found['run']}/artifacts{path}"
+    return f"{tracking_uri}/experiments/{experiment_of(found['run'])}/runs/{found['run']}/artifacts{path}"

@@ -201,10 +201,15 @@ class ModelRegistry:
 
     def _download(self, found: AssetVersion) -> str:
         uri = str(found.properties["modelUri"])
-        address = download_uri(uri, self.tracking_uri)
+        address = download_uri(uri, self.tracking_uri, self._experiment_of)
         if address is None:
             raise NotServedError(f"The download by MLflow of a model that no run has logged ({uri})")
         return address
+
+    def _experiment_of(self, run: str) -> str:
+        job = self.workspace.find_job(run)
+        # Of a run that is no job's, run history does not look at the experiment.
+        return str(job.properties["experimentName"]) if job else "models"
 
     def _models(self) -> dict[str, AssetContainer]:
         return self.workspace.assets_of(_MODELS.plural)
@@ -246,7 +251,7 @@ class ModelRegistry:
             "user_id": self.user,
             "current_stage": _stage(found),
             "description": properties["description"] or "",
-            "source": download_uri(uri, self.tracking_uri) or uri,
+            "source": download_uri(uri, self.tracking_uri, self._experiment_of) or uri,
             "run_id": properties["jobName"] or "",
             "status": "READY",
             "tags": _pairs(properties["tags"]),

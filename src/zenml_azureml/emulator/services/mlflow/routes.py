@@ -152,7 +152,8 @@ def _note_model(request: web.Request, runs: WorkspaceRuns, sent: Json, found: Js
         job = check_caller(request, workspace, writes=True)
     info = found["model"]["info"]
     name = str(info["name"])
-    if job is None or name in job.logged_models:
+    is_elsewhere = job and runs.ids.experiments.get(str(info["experiment_id"])) != job.properties["experimentName"]
+    if job is None or is_elsewhere or name in job.logged_models:
         return
     if not _has_files(context, workspace, short_uri("workspaceartifactstore", f"{job_folder(job.name)}/{name}")):
         runs.note_model(job, name, str(info["model_id"]))
