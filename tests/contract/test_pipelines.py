@@ -270,6 +270,25 @@ def test_what_cannot_be_a_pipeline_is_refused(arm: Arm) -> None:
     assert arm.call("GET", "jobs/refused").status == 404
 
 
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ("3", ""),
+        ("4", "The value 4 of the input 'times' is larger than its maximum 3."),
+        ("0.5", "The value 0.5 of the input 'times' is smaller than its minimum 1."),
+    ],
+)
+def test_a_value_out_of_the_range_of_an_input_fails_the_pipeline(arm: Arm, times: str, words: str) -> None:
+    step = component(arm, inputs={"times": {"type": "number", "min": "1", "max": "3"}})
+    sent = {"times": {"job_input_type": "literal", "value": "${{parent.inputs.times}}"}}
+    given = {"times": {"jobInputType": "literal", "value": times}}
+    submit(arm, {"a": {**node(step), "inputs": sent}}, inputs=given)
+
+    assert end_of(arm) == ("Failed" if words else "Completed")
+    error = arm.call("GET", f"/history/v1.0{arm.workspace}/runs/pipeline").body["error"]
+    assert (error["error"]["message"] if error else "") == words
+
+
 def test_a_binding_to_an_output_that_is_not_there_fails_the_pipeline(arm: Arm) -> None:
     step = component(arm)
     submit(arm, {"a": node(step), "b": node(step, "a")})

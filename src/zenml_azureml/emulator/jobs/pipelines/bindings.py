@@ -27,7 +27,7 @@ OutputOf = Callable[[str, str], tuple[str, str] | None]
 
 
 class BindingError(Exception):
-    """A binding that leads to nothing; the message names it."""
+    """A binding that leads to nothing, or to a value that the input does not take; the message names it."""
 
 
 def upstream(node: Mapping[str, Any]) -> set[str]:
@@ -108,6 +108,37 @@ def bound_input(sent: Any, kind: str | None, pipeline_inputs: Mapping[str, Json]
         "jobInputType": "literal",
         "value": _BINDING.sub(lambda match: _text(match, pipeline_inputs, output_of), text),
     }
+
+
+def check_range(name: str, value: str, declaration: Mapping[str, Any]) -> None:
+    """Check a value of an input with the least and the greatest value that its component declares.
+
+    Source: azure-ai-ml's documentation of `Input` ("the job execution will fail"). Guess: the pipeline fails when it
+    comes to the node, and the message.
+
+    Args:
+        name: Name of the input.
+        value: The value.
+        declaration: The input as its component declares it.
+
+    Raises:
+        BindingError: If it is out of range.
+    """
+    number = _number(value)
+    least, greatest = _number(declaration.get("min")), _number(declaration.get("max"))
+    if number is None:
+        return
+    if least is not None and number < least:
+        raise BindingError(f"The value {value} of the input '{name}' is smaller than its minimum {declaration['min']}.")
+    if greatest is not None and number > greatest:
+        raise BindingError(f"The value {value} of the input '{name}' is larger than its maximum {declaration['max']}.")
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def settled(sent: Any, pipeline_inputs: Mapping[str, Json]) -> Any:

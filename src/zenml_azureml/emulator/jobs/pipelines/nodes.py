@@ -15,6 +15,7 @@ from zenml_azureml.emulator.jobs.pipelines.bindings import (
     OutputOf,
     bound_input,
     bound_output,
+    check_range,
     settled,
     with_given_options,
 )
@@ -50,7 +51,7 @@ def node_job(
         output_of: Finds the outputs of other nodes.
 
     Raises:
-        BindingError: If a binding leads to nothing.
+        BindingError: If a binding leads to nothing, or a value is out of its input's range.
     """
     # Source: Microsoft, "CLI (v2) pipeline job YAML schema"; azure-ai-ml's tests bind the compute and limits.
     node = {**node, **{key: settled(node[key], pipeline["inputs"]) for key in _SETTINGS if key in node}}
@@ -126,6 +127,8 @@ def _inputs(
             inputs[name] = {"jobInputType": "literal", "value": str(declaration["default"])}
         elif name in inputs and "uri" in inputs[name] and not inputs[name].get("mode"):
             inputs[name]["mode"] = (declaration or {}).get("mode")
+        if name in inputs and "value" in inputs[name]:
+            check_range(name, str(inputs[name]["value"]), declaration or {})
     return inputs
 
 
