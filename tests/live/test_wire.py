@@ -114,7 +114,9 @@ def test_the_wire_is_gone_afterwards(emulator: Emulator) -> None:
 
 
 def test_a_script_passes_it_until_its_end(emulator: Emulator, tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps({"prices": {}, "most_jobs": 1, "region": "westeurope"}))
+    (tmp_path / "plan.json").write_text(
+        json.dumps({"prices": {}, "most_jobs": 1, "most_minutes": 5, "region": "westeurope"})
+    )
     code = (
         "import gc; from tests.live import wire; wire.install_for_script('x'); gc.collect(); print(wire.is_installed())"
     )

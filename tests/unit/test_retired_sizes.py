@@ -21,6 +21,7 @@ ABOUT_RETIRED_SIZES = {
     "tests/unit/test_retired_sizes.py",
     "tests/unit/test_size_advice.py",
     "tests/unit/test_size_choice.py",
+    "tests/unit/test_size_names.py",
     "tests/azure/test_placement.py",
     "tests/azure/test_sizes.py",
     "tests/cli/test_sizes.py",
