@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from itertools import zip_longest
@@ -219,13 +219,18 @@ def _texts(recorded: Any, here: Any, place: str) -> Iterator[tuple[str, str, str
 
 def _grouped(exchanges: Iterable[Recorded]) -> dict[tuple[str, str], list[Recorded]]:
     found: dict[tuple[str, str], list[Recorded]] = {}
+    jobs: list[str] = []
     for one in exchanges:
-        found.setdefault((one["method"], _address(one["path"])), []).append(one)
+        if one["method"] == "PUT" and "/jobs/" in one["path"]:
+            jobs += [each for each in _references(one["path"].partition("/jobs/")[2]) if each not in jobs]
+        found.setdefault((one["method"], _address(one["path"], jobs)), []).append(one)
     return found
 
 
-def _address(path: str) -> str:
-    """Return a path without what is different in each run."""
+def _address(path: str, jobs: Sequence[str]) -> str:
+    """Return a path without what is different in each run; the further jobs of a test have numbers."""
+    for number, reference in enumerate(jobs[1:], start=2):
+        path = path.replace(reference, f"<job {number}>")
     plain = _REFERENCE_OF_RUN.sub(r"<\1>", path)
     return _VOLATILE.sub("", plain).rstrip("?&")
 

@@ -70,6 +70,20 @@ def test_a_log_may_be_read_sooner_or_later_and_its_measurements_are_not_compared
     assert [kind for kind, _ in found([log("")], [log("it ends\n")])] == ["value"]
 
 
+def test_the_jobs_of_a_test_are_compared_one_by_one() -> None:
+    def submitted(reference: str, command: str, *states: str) -> list[dict[str, Any]]:
+        path = f"jobs/zenml-<uuid-{reference}>"
+        reads = [answer("GET", path, {"properties": {"status": state, "command": command}}) for state in states]
+        return [answer("PUT", path, {}, 201), *reads]
+
+    azure = [*submitted("00000001", "write", "Running"), *submitted("00000002", "read", "Completed")]
+    first = submitted("0000000a", "write", "Running", "Completed")
+
+    assert found(azure, [*first, *submitted("0000000b", "read", "Completed")]) == []
+    other = found(azure, [*first, *submitted("0000000b", "wait", "Completed")])
+    assert [kind for kind, _ in other] == ["value"]
+
+
 def test_each_state_is_compared() -> None:
     azure = [job("Running", extra=1), job("Completed")]
 
