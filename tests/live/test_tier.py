@@ -231,6 +231,7 @@ def test_where_azure_is_an_emulator_nothing_differs_and_nothing_is_left(azure: A
 
 
 @pytest.mark.long
+@pytest.mark.weekly
 @pytest.mark.timeout(900)
 def test_each_planted_difference_is_found_and_a_leak_is_not_written(azure: Azure, tmp_path: Path) -> None:
     recordings = tmp_path / "recordings"
