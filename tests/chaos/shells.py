@@ -16,7 +16,7 @@ from tests.chaos import orchestrator
 from tests.chaos.trial import JobRecord, ShellRecord
 
 #: Seconds of the machine in which a shell is open, and in which one has ended.
-_OPEN_WITHIN, _ENDS_WITHIN = 60.0, 15.0
+_OPEN_WITHIN, _ENDS_WITHIN = 60.0, 40.0
 
 _LOOK = 0.02
 
