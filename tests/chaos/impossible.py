@@ -53,7 +53,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a job beside the next one whose code has not failed": ("one job", held(cause="")),
     "a shell that outlives its job": (
         "shells",
-        visited(ShellRecord("job0", outlived=True), "hold over", "Failed"),
+        visited(ShellRecord("job0", outlived="its program"), "hold over", "Failed"),
     ),
     "a shell that ends before its job": ("shells", visited(ShellRecord("job0", lost=True))),
     "a job that is cancelled because its user leaves": (

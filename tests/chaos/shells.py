@@ -33,7 +33,7 @@ class _Shell:
     file: Path
     left: bool = False
     lost: bool = False
-    outlived: bool = False
+    outlived: str = ""
     _client_ended: bool = field(default=False, repr=False)
 
     @property
@@ -44,7 +44,12 @@ class _Shell:
     @property
     def is_gone(self) -> bool:
         """Whether nothing of it is left."""
-        return not self._program_runs and self.client_has_ended()
+        return not self.rest()
+
+    def rest(self) -> str:
+        """What of it is left; empty for nothing."""
+        left = {"its program": self._program_runs, "its command": not self.client_has_ended()}
+        return " and ".join(part for part, is_left in left.items() if is_left)
 
     def client_has_ended(self) -> bool:
         """Whether the command has ended; it is taken in then."""
@@ -109,7 +114,7 @@ class Shells:
             shell.end_client(signal.SIGHUP)
         self._wait(_ENDS_WITHIN, lambda: all(shell.is_gone for shell in leaving))
         for shell in leaving:
-            shell.outlived = not shell.is_gone
+            shell.outlived = shell.rest()
         return tuple(shell.job for shell in leaving)
 
     def take_in(self, jobs: Iterable[JobRecord]) -> None:
@@ -118,7 +123,7 @@ class Shells:
         ending = [shell for shell in self._shells if shell.job not in unfinished and not shell.left]
         self._wait(_ENDS_WITHIN, lambda: all(shell.is_gone for shell in ending))
         for shell in ending:
-            shell.outlived = not shell.is_gone
+            shell.outlived = shell.rest()
         for shell in self._shells:
             shell.lost |= shell.job in unfinished and not shell.left and not shell.is_open
 

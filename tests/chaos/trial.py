@@ -58,13 +58,13 @@ class ShellRecord:
         job: Name of the job.
         left: Whether the user left it.
         lost: Whether it ended, though its job went on and nobody left it.
-        outlived: Whether something of it was still there when its job had ended, or its user had left.
+        outlived: What of it was still there when its job had ended, or its user had left; empty for nothing.
     """
 
     job: str
     left: bool = False
     lost: bool = False
-    outlived: bool = False
+    outlived: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def test_an_answer_that_only_one_side_gave_is_a_difference() -> None:
 
 def test_a_log_may_be_read_sooner_or_later_and_its_measurements_are_not_compared() -> None:
     def log(text: str) -> dict[str, Any]:
-        return answer("GET", "log", text)
+        return answer("GET", "user_logs/std_log.txt", text)
 
     usage = 'zenml-azureml usage: {"seconds":%s}\n'
 
@@ -68,6 +68,8 @@ def test_a_log_may_be_read_sooner_or_later_and_its_measurements_are_not_compared
     assert found([log("it")], [log("it ends\n")]) == []
     assert [kind for kind, _ in found([log("it sleeps\n")], [log("it ends\n")])] == ["value"]
     assert [kind for kind, _ in found([log("")], [log("it ends\n")])] == ["value"]
+    other = [answer("GET", "discovery", "it")], [answer("GET", "discovery", "it ends\n")]
+    assert [kind for kind, _ in found(*other)] == ["value"], "only logs grow"
 
 
 def test_the_jobs_of_a_test_are_compared_one_by_one() -> None:

@@ -18,7 +18,7 @@ def shells(trial: Trial) -> Iterator[str]:
         if shell.lost:
             yield f"the shell in job {shell.job} ended, though nobody left it and the job went on"
         if shell.outlived:
-            yield f"the shell in job {shell.job} is there after its end"
+            yield f"{shell.outlived} of the shell in job {shell.job}: still there after its end"
         job, endings = jobs[shell.job], {event for event in _ENDING if shell.job in hits(trial, event)}
         if endings & {"released", "hold over"} and not job.ended:
             yield f"job {shell.job} is {job.status}, though it is held open no longer: a shell has kept it"
