@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from azure.ai.ml import AmlTokenConfiguration, MLClient, UserIdentityConfiguration, command
@@ -125,6 +126,13 @@ def test_services_of_a_job(client: MLClient) -> None:
     assert client.jobs.show_services(plain.name) is None
     assert shown is not None
     assert [(name, one.type, one.status) for name, one in shown.items()] == [("lab", "JupyterLab", "Stopped")]
+
+
+def test_the_addresses_of_a_job_are_those_of_the_emulator(client: MLClient, bench: Emulator) -> None:
+    services = client.jobs.create_or_update(command(command="true", environment=ENVIRONMENT)).services
+
+    assert services is not None
+    assert {urlsplit(one.endpoint).netloc for one in services.values()} == {urlsplit(bench.base_url).netloc}
 
 
 def test_the_sdk_in_a_job_acts_as_its_user(client: MLClient, bench: Emulator, tmp_path: Path) -> None:

@@ -211,6 +211,18 @@ def test_the_answer_has_what_was_recorded(arm: Arm) -> None:
     assert (body["inputs"], body["outputs"], body["settings"]) == (None, {}, {"_source": "YAML.JOB"})
 
 
+def test_a_pipeline_lists_its_literal_inputs_in_a_property(arm: Arm) -> None:
+    inputs = {
+        "number": {"jobInputType": "literal", "value": "1"},
+        "folder": {"jobInputType": "uri_folder", "uri": "azureml://datastores/workspaceblobstore/paths/data/"},
+        "text": {"jobInputType": "literal", "value": "héllo"},
+    }
+
+    body = submit(arm, {"only": node(component(arm))}, inputs=inputs)
+
+    assert body["properties"]["azureml.parameters"] == '{"number":"1","text":"héllo"}'
+
+
 def test_lists_have_pipelines_and_not_their_nodes(arm: Arm) -> None:
     submit(arm, {"only": node(component(arm))})
     end_of(arm)

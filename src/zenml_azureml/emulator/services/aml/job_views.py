@@ -16,6 +16,7 @@ from zenml_azureml.emulator.http.schemas import MOST_TAGS
 from zenml_azureml.emulator.jobs.definition import compute_name
 from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.services.aml.job_parts import distribution_of, input_of, limits_of, outputs_of, resources_of
+from zenml_azureml.emulator.services.mlflow.uris import tracking_uri
 from zenml_azureml.emulator.state import PROVIDER, Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -227,7 +228,8 @@ def _own_properties(sent: Mapping[str, Any], workspace: Workspace) -> Json:
 
 
 def _services(sent: Mapping[str, Any], name: str, workspace: Workspace) -> Json:
-    tracking = f"azureml://{workspace.location}.api.azureml.ms/mlflow/v1.0{workspace.path}?"
+    # With a question mark, as recorded.
+    tracking = f"{tracking_uri(workspace, workspace.studio, 'v1.0')}?"
     # Lower-case `resourcegroups` and no provider, as recorded.
     studio = (
         f"{workspace.studio}/runs/{name}?wsid=/subscriptions/{workspace.subscription_id}"

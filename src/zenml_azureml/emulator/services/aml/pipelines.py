@@ -5,6 +5,7 @@ Source: recordings of azure-ai-ml's tests of 2026 (Azure/azure-sdk-assets, `pipe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -76,7 +77,7 @@ def complete_pipeline(sent: Mapping[str, Any], name: str, workspace: Workspace) 
         "azureml.runsource": "azureml.PipelineRun",
         "runSource": "MFE",
         "runType": "HTTP",
-        "azureml.parameters": "{}",
+        "azureml.parameters": _parameters(inputs),
         "azureml.continue_on_step_failure": str(continues({"settings": settings})),
         "azureml.continue_on_failed_optional_input": "True",
         "azureml.enforceRerun": str(bool((settings or {}).get("force_rerun"))),
@@ -172,6 +173,17 @@ def _defaults(sent: Mapping[str, Any], workspace: Workspace) -> Json:
         for name, one in declared.items()
         if isinstance(one, dict) and one.get("default") is not None
     }
+
+
+def _parameters(inputs: Mapping[str, Any]) -> str:
+    """Return the literals among the inputs, as the service lists them.
+
+    Source: azure-ai-ml's recording of 2023-10-27 of `input_literal_cross_type.yml` (Azure/azure-sdk-assets,
+    `pipeline_job`): in their order, without the data.
+    """
+    given = {name: one for name, one in inputs.items() if one}
+    values = {name: one.get("value") for name, one in given.items() if one.get("jobInputType") == "literal"}
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
 
 def _computes_of(nodes: Mapping[str, Node]) -> Iterator[Any]:
