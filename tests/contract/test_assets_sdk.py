@@ -142,6 +142,7 @@ def test_outputs_of_jobs_become_models(trained: str, ml_client: MLClient, emulat
 
     def path(sent: str) -> str:
         model = ml_client.models.create_or_update(Model(name="net", path=sent, type="mlflow_model"))
+        assert model.job_name == trained
         return str(model.path).removeprefix(f"azureml://{start}/")
 
     run = "workspaceartifactstore/paths/ExperimentRun/dcid.train/model"

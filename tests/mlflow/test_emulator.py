@@ -275,9 +275,11 @@ def test_models_that_a_job_logs_are_registered_from_its_artifacts(
 def test_a_model_that_a_job_registers_is_one_of_the_workspace(
     serving: Emulator, ml_client: MLClient, tmp_path: Path
 ) -> None:
-    run_job(ml_client, serving, REGISTERED)
+    job = run_job(ml_client, serving, REGISTERED)
 
     model = ml_client.models.get("twice", version="1")
+
+    assert model.job_name == job.name
 
     assert (model.type, model.tags, model.stage) == ("mlflow_model", {"colour": "green"}, "Production")
     ml_client.models.download("twice", version="1", download_path=tmp_path)

@@ -72,6 +72,7 @@ class Models(AssetKind):
         if not uri:
             # Guess: there is no recording of this message.
             raise ServiceError(400, "UserError", "The field modelUri is required.")
+        reference = output_reference(uri)
         return {
             "description": sent.get("description"),
             "tags": sent.get("tags") or {},
@@ -83,7 +84,8 @@ class Models(AssetKind):
             "modelType": sent.get("modelType") or "custom_model",
             # Recorded: `resourcegroups` comes back as `resourceGroups`.
             "modelUri": stored_uri(uri, workspace, group_word="resourceGroups"),
-            "jobName": sent.get("jobName"),
+            # Reported by a user (Azure/azure-sdk-for-python#37962): a path of a job links the model with it.
+            "jobName": sent.get("jobName") or (reference.job if reference else None),
             "provisioningState": "Succeeded",
             "stage": sent.get("stage") or "Development",
             "intellectualProperty": None,

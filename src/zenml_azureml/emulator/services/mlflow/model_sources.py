@@ -16,6 +16,7 @@ _ARTIFACT_STORE = "workspaceartifactstore"
 _OF_RUN = re.compile(r"azureml://.+/experiments/[^/]+/runs/(?P<run>[^/?]+)/artifacts(?:/(?P<path>[^?]*))?(?:\?.*)?")
 #: A model of MLflow 3; its artifacts are those of a run with its id, unless a job has them (see `ids.py`).
 _LOGGED_MODEL = re.compile(r"models:/+(?P<run>m-[0-9a-f]{32})/?(?P<path>)")
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
 _STORED = re.compile(r"ExperimentRun/dcid\.(?P<run>[^/]+)(?:/(?P<path>.*))?")
 
@@ -35,6 +36,18 @@ def asset_uri(source: str, models: Mapping[str, tuple[str, str]]) -> str | None:
     return source if parse_uri(source) or output_reference(source) else None
 
 
+def run_of(model_uri: str) -> str | None:
+    """Return the run whose artifacts a model asset consists of; None if there is none.
+
+    MLflow 3 does not name the run of a model that it logs when it registers the model.
+
+    Args:
+        model_uri: Of the model asset.
+    """
+    found = _stored(model_uri)
+    return found["run"] if found and not _MODEL_ID.fullmatch(found["run"]) else None
+
+
 def download_uri(model_uri: str, tracking_uri: str, experiment_of: Callable[[str], str]) -> str | None:
     """Return the URI from which azureml-mlflow downloads a model; None if its files are not the artifacts of a run.
 
@@ -43,9 +56,13 @@ def download_uri(model_uri: str, tracking_uri: str, experiment_of: Callable[[str
         tracking_uri: The workspace's, without a slash at the end.
         experiment_of: Returns the name of the experiment of a run.
     """
-    place = parse_uri(model_uri)
-    found = _STORED.fullmatch(place[1].strip("/")) if place and place[0] == _ARTIFACT_STORE else None
+    found = _stored(model_uri)
     if found is None:
         return None
     path = f"/{found['path']}" if found["path"] else ""
     return f"{tracking_uri}/experiments/{experiment_of(found['run'])}/runs/{found['run']}/artifacts{path}"
+
+
+def _stored(model_uri: str) -> re.Match[str] | None:
+    place = parse_uri(model_uri)
+    return _STORED.fullmatch(place[1].strip("/")) if place and place[0] == _ARTIFACT_STORE else None

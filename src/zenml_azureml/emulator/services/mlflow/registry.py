@@ -16,7 +16,7 @@ from zenml_azureml.emulator.resources import AssetContainer, AssetVersion
 from zenml_azureml.emulator.services.aml.datastore_uris import parse_uri
 from zenml_azureml.emulator.services.aml.models import Models
 from zenml_azureml.emulator.services.mlflow.model_filters import FilterError, matches, page
-from zenml_azureml.emulator.services.mlflow.model_sources import asset_uri, download_uri
+from zenml_azureml.emulator.services.mlflow.model_sources import asset_uri, download_uri, run_of
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
@@ -130,7 +130,7 @@ class ModelRegistry:
         made = {
             "modelUri": uri,
             "modelType": "mlflow_model",
-            "jobName": sent.get("run_id") or None,
+            "jobName": sent.get("run_id") or run_of(uri),
             "description": sent.get("description") or None,
             "tags": _tags(sent.get("tags")),
         }
