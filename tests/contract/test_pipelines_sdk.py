@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from azure.ai.ml import Input, MLClient, Output, command, dsl
-from azure.ai.ml.entities import Environment
+from azure.ai.ml.entities import Environment, Model
 from azure.ai.ml.exceptions import JobException
 
 from tests.conftest import credential_of, ml_client_of, point_clients_at
@@ -145,5 +145,35 @@ def test_the_service_evaluates_the_expressions_in_the_path_of_a_nodes_output(cli
         command="cat ${{inputs.file}}",
         environment=Environment(image="python:3.12"),
         inputs={"file": Input(type="uri_file", path=f"{place}/file")},
+    )
+    client.jobs.stream(client.jobs.create_or_update(reader).name)
+
+
+@pytest.mark.parametrize("path", [None, "azureml://datastores/workspaceblobstore/paths/mine/${{name}}/"])
+def test_an_output_of_a_pipeline_is_registered_and_read_by_its_path(client: MLClient, path: str | None) -> None:
+    environment = Environment(image="python:3.12")
+    outputs = {"model": Output(type="custom_model")}
+    train: Any = command(command="echo 1 > ${{outputs.model}}/weights", environment=environment, outputs=outputs)
+
+    @dsl.pipeline
+    def trained():  # type: ignore[no-untyped-def]
+        return {"model": train().outputs.model}
+
+    wanted: Any = trained()
+    wanted.settings.default_compute = "serverless"
+    wanted.outputs.model = Output(type="custom_model", path=path)
+    job = client.jobs.create_or_update(wanted)
+    client.jobs.stream(job.name)
+
+    source = f"azureml://jobs/{job.name}/outputs/model"
+    model = client.models.create_or_update(Model(name="net", path=source, type="custom_model"))
+
+    [child] = client.jobs.list(parent_job_name=job.name)
+    where = "mine/{}" if path else "azureml/{}/model"
+    assert str(model.path).endswith(f"/datastores/workspaceblobstore/paths/{where.format(child.name)}")
+    reader = command(
+        command="cat ${{inputs.model}}/weights",
+        environment=environment,
+        inputs={"model": Input(type="custom_model", path=source)},
     )
     client.jobs.stream(client.jobs.create_or_update(reader).name)

@@ -91,12 +91,25 @@ def output_place(state_folder: Path, workspace: Workspace, job: Job, output: str
     if sent is None:
         # Guess: the message.
         raise AssetPathError(f"Job {job.name} has no output named {shown(output)}.")
-    if sent["uri"]:
-        uri = evaluated(sent["uri"], datastore=workspace.default_datastore, job=job.name, output=output)
-        return find_place(state_folder, workspace, uri)
-    if output in job.output_assets:  # of a pipeline, whose output a node has written
-        return find_place(state_folder, workspace, asset_id(workspace, *job.output_assets[output]))
-    return default_output(state_folder, workspace, job.name, output)
+    uri = output_uri(workspace, job, output)
+    return (
+        find_place(state_folder, workspace, uri) if uri else default_output(state_folder, workspace, job.name, output)
+    )
+
+
+def output_uri(workspace: Workspace, job: Job, output: str) -> str:
+    """Return the URI of an output; empty if it is at its default path.
+
+    Args:
+        workspace: The workspace of the job.
+        job: The job.
+        output: Name of one of its outputs.
+    """
+    written = job.output_assets.get(output) if job.properties["jobType"] == "Pipeline" else None
+    if written is not None and (version := version_of(workspace, *written)) is not None:
+        return str(version.properties[_URI_KEYS[written[0]]])  # by a node, whose name its path may have
+    sent = job.properties["outputs"][output]["uri"] or ""
+    return evaluated(sent, datastore=workspace.default_datastore, job=job.name, output=output)
 
 
 def default_output(state_folder: Path, workspace: Workspace, job_name: str, output_name: str) -> Place:
@@ -124,11 +137,6 @@ def version_of(workspace: Workspace, kind: str, name: str, version: str | None =
     if container is None:
         return None
     return container.latest if version is None else container.versions.get(version)
-
-
-def asset_id(workspace: Workspace, kind: str, name: str, version: str) -> str:
-    """Return the ARM id of a version."""
-    return f"{workspace.path}/{kind}/{name}/versions/{version}"
 
 
 def _of_output(state_folder: Path, workspace: Workspace, reference: OutputReference) -> Place:

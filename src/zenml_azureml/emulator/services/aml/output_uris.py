@@ -7,7 +7,8 @@ and `runs:/NAME/PATH` as paths of models).
 from __future__ import annotations
 
 from zenml_azureml.emulator.http.responses import ServiceError
-from zenml_azureml.emulator.services.aml.datastore_uris import evaluated, long_uri, parse_uri
+from zenml_azureml.emulator.services.aml.asset_paths import output_uri
+from zenml_azureml.emulator.services.aml.datastore_uris import long_uri, parse_uri
 from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS, OutputReference, output_reference
 from zenml_azureml.emulator.services.storage.files import job_folder
 from zenml_azureml.emulator.state import Workspace
@@ -63,8 +64,7 @@ def _of_output(uri: str, workspace: Workspace) -> tuple[str, str] | None:
     sent = job.properties["outputs"].get(reference.output)
     place = None
     if sent is not None:
-        datastore = workspace.default_datastore
-        place = parse_uri(evaluated(sent["uri"] or "", datastore=datastore, job=job.name, output=reference.output))
+        place = parse_uri(output_uri(workspace, job, reference.output))
     if place is None and reference.output in ARTIFACTS:
         place = "workspaceartifactstore", job_folder(job.name)
     elif place is None and sent is not None:
