@@ -323,6 +323,22 @@ def test_runs_and_their_metrics_last(tmp_path: Path) -> None:
     assert found[0]["info"]["status"] == "FINISHED"
 
 
+@pytest.mark.parametrize("tag", ["mlflow.parentRunId", "mlflow.rootRunId"])
+def test_the_runs_below_a_job_are_found_by_a_tag(serving: Emulator, tag: str) -> None:
+    arm = Arm(serving)
+    environment = f"{arm.workspace}/environments/env/versions/1"
+    arm.call("PUT", environment, {"properties": {"image": "ubuntu"}})
+    body = {"jobType": "Command", "command": "true", "environmentId": environment, "experimentName": "family"}
+    for name, parent in (("above", None), ("below", "above")):
+        sent = {"properties": {**body, "parentJobName": parent}}
+        arm.call("PUT", f"jobs/{name}", sent, api_version="2025-01-01-preview")
+    experiment = asked(arm, "runs/get", {"run_id": "above"}, method="GET")["run"]["info"]["experiment_id"]
+
+    sought = {"experiment_ids": [experiment], "filter": f"tags.{tag} = 'above' and attributes.run_name = 'below'"}
+
+    assert [run["info"]["run_id"] for run in asked(arm, "runs/search", sought)["runs"]] == ["below"]
+
+
 def asked(arm: Arm, path: str, body: dict[str, Any], method: str = "POST") -> Any:
     """The answer of MLflow's interface of a workspace."""
     url = f"/mlflow/v1.0{arm.workspace}/api/2.0/mlflow/{path}"

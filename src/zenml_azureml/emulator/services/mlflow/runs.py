@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from zenml_azureml.emulator.context import Context
+from zenml_azureml.emulator.jobs.definition import root_run
 from zenml_azureml.emulator.jobs.variables import experiment_id
 from zenml_azureml.emulator.local.state_folder import folder_of_jobs
 from zenml_azureml.emulator.resources import Job
@@ -182,12 +183,21 @@ def runs_of(context: Context, workspace: Workspace) -> WorkspaceRuns:
 
 
 def _tags_of(job: Job) -> dict[str, str]:
-    """Return the tags of a job that MLflow's server takes."""
+    """Return the tags of a job that MLflow's server takes, and those that place its run among others.
+
+    Source: Microsoft, "Query & compare experiments and runs with MLflow" (`mlflow.parentRunId`), and public scripts
+    for Azure ML, which read `mlflow.rootRunId` of a node to log to its pipeline's run.
+    """
+    parent = job.properties["parentJobName"]
     # Guess: Azure ML shows the others in some form as well.
     return {
-        name: value
-        for name, value in job.properties["tags"].items()
-        if _TAG.fullmatch(name) and isinstance(value, str) and len(value) <= _LONGEST_TAG
+        "mlflow.rootRunId": root_run(job.properties, job.name),
+        **({"mlflow.parentRunId": parent} if parent else {}),
+        **{
+            name: value
+            for name, value in job.properties["tags"].items()
+            if _TAG.fullmatch(name) and isinstance(value, str) and len(value) <= _LONGEST_TAG
+        },
     }
 
 
