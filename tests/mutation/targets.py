@@ -48,6 +48,7 @@ TARGETS = (
     "lifecycle/predecessor_search.py",
     "lifecycle/predecessors.py",
     "lifecycle/publisher.py",
+    "lifecycle/recent.py",
     "lifecycle/recovery.py",
     "lifecycle/right_size.py",
     "lifecycle/state.py",

@@ -7,7 +7,6 @@ cancel the job of the step run before.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,6 +19,7 @@ from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.holding import hold_of
 from zenml_azureml.lifecycle.predecessor_search import Search, Trace
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
+from zenml_azureml.lifecycle.recent import Recent
 from zenml_azureml.lifecycle.recovery import number_of_jobs
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import Check
@@ -30,12 +30,11 @@ if TYPE_CHECKING:
     from zenml_azureml.lifecycle.execution import StepExecution
     from zenml_azureml.plugin.workspaces import OperatorWorkspaces
 
-
 #: A step run, and the one that ZenML gave the step after it.
 _Superseded = tuple["StepRunResponse", "StepRunResponse"]
 
-
-#: Steps of which the ends of their jobs are remembered.
+#: Steps of which the ends of their jobs are remembered. A step that is submitted again is so soon, and to have forgotten
+#: it costs no more than some requests.
 _REMEMBERED = 256
 
 
@@ -53,15 +52,12 @@ class EarlierJobs:
         self._workspaces = workspaces
         self._time = time
         self._lock = threading.Lock()
-        self._ended: OrderedDict[tuple[UUID, str], set[UUID]] = OrderedDict()
+        self._ended: Recent[tuple[UUID, str], set[UUID]] = Recent(_REMEMBERED)
 
     def note_end(self, step_run: StepRunResponse) -> None:
         """Remember that a step run has no unfinished job, since this process has seen the end of its last one."""
         with self._lock:
             self._ended.setdefault((step_run.pipeline_run_id, step_run.name), set()).add(step_run.id)
-            # A step that is submitted again is so soon; to have forgotten it costs no more than some requests.
-            while len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
 
     def end(self, step: StepExecution, check: Check) -> Search | None:
         """Cancel the unfinished jobs of a step's earlier step runs, and wait for their end.

@@ -14,6 +14,7 @@ from zenml.exceptions import RunInterruptedException
 
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.cost_limit import Spending
+from zenml_azureml.lifecycle.recent import Recent
 from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, with_next
 from zenml_azureml.lifecycle.state import StepPhase, StepState
 from zenml_azureml.lifecycle.worker_pool import Work
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from zenml_azureml.settings.of_steps import SettingsOfSteps
 
+
+#: Number of stopped runs that are remembered.
+_REMEMBERED = 256
 
 #: The reason for a stop, as a clause: a signal or an exception has ended the process or its run.
 INTERRUPTED = "the pipeline run was interrupted"
@@ -123,20 +127,21 @@ class StepExecution:
 class Executions:
     """The steps of one operator.
 
-    Thread-safe: a lock guards the table.
+    Thread-safe: a lock guards the tables.
 
     Args:
         settings: The settings of its steps.
 
     Attributes:
-        stopped_runs: The reason, as a clause, why no further job of a run may be submitted; by the run's id.
+        stopped_runs: The reason, as a clause, why no further job of a run may be submitted; by the run's id. Their
+            last steps may still be on their way, so these runs are remembered for longer than their steps.
     """
 
     def __init__(self, settings: SettingsOfSteps) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._steps: dict[UUID, StepExecution] = {}
-        self.stopped_runs: dict[UUID, str] = {}
+        self.stopped_runs: Recent[UUID, str] = Recent(_REMEMBERED)
 
     def of(self, step_run: StepRunResponse) -> StepExecution:
         """Return a step run; one that another process has submitted with the state that ZenML's server knows.
@@ -180,12 +185,14 @@ class Executions:
             steps: The steps.
             reason: The reason, as a clause.
         """
-        self.stopped_runs.update({step.run_id: reason for step in steps})
+        with self._lock:
+            self.stopped_runs.update({step.run_id: reason for step in steps})
 
     def note_interruption(self, step: StepExecution, interruption: BaseException) -> None:
         """Allow no further job of a step's run if an exception means that the process was interrupted."""
         if isinstance(interruption, (KeyboardInterrupt, SystemExit, RunInterruptedException)):
-            self.stopped_runs.setdefault(step.run_id, INTERRUPTED)
+            with self._lock:
+                self.stopped_runs.setdefault(step.run_id, INTERRUPTED)
 
     def why_stopped(self, step: StepExecution) -> str:
         """Return why this process cancelled the job of a step, as a clause; empty if it did not."""

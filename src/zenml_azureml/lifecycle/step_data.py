@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from uuid import UUID
 from zenml.logger import get_logger
 
 from zenml_azureml.lifecycle.lineage import inputs_as_metadata, outputs_as_metadata
+from zenml_azureml.lifecycle.recent import Recent
 from zenml_azureml.run_store import run_data
 from zenml_azureml.run_store.server_retries import Check
 from zenml_azureml.settings.plan import Resolution
@@ -68,7 +68,7 @@ class StepData:
     def __init__(self, component_id: UUID) -> None:
         self._component_id = component_id
         self._lock = threading.Lock()
-        self._found: OrderedDict[tuple[UUID, str], dict[AssetReference, FoundAsset]] = OrderedDict()
+        self._found: Recent[tuple[UUID, str], dict[AssetReference, FoundAsset]] = Recent(_RUNS)
 
     def prepare(
         self, step: StepExecution, workspace: Workspace, requested: JobOptions, resolution: Resolution, check: Check
@@ -114,10 +114,7 @@ class StepData:
 
     def _of_run(self, run_id: UUID, workspace: Workspace) -> dict[AssetReference, FoundAsset]:
         key = (run_id, workspace.address.path)
-        known = self._found.setdefault(key, {})
-        self._found.move_to_end(key)
-        if len(self._found) > _RUNS:
-            self._found.popitem(last=False)
+        known = self._found[key] = self._found.get(key, {})
         return known
 
     @staticmethod

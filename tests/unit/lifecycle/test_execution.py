@@ -38,3 +38,20 @@ def test_a_step_of_which_nothing_is_recorded_may_have_its_first_job() -> None:
     state = state_from(step_run)
 
     assert (state.phase, state.attempt.job) == (StepPhase.QUEUED, job_names.job_name_of(step_run.id))
+
+
+def test_a_stopped_run_gets_no_further_job_and_is_forgotten_after_many_others() -> None:
+    world = World(Clock())
+    executions, step = world.executions, world.step
+    executions.note_interruption(step, KeyboardInterrupt())
+    executions.stop([step], "the run was stopped")
+    assert executions.why_stopped(step) == "the run was stopped"
+
+    for _ in range(1000):
+        other: Any = World(Clock()).step
+        executions.stop([other], "the run was stopped")
+        executions.note_interruption(other, KeyboardInterrupt())
+        assert executions.why_stopped(other) == "the run was stopped"
+
+    assert len(executions.stopped_runs) < 1000
+    assert executions.why_stopped(step) == ""
