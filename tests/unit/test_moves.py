@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Any
@@ -18,7 +19,6 @@ from zenml_azureml.lifecycle.recovery import (
     Limits,
     RetryReason,
     attempt_from,
-    closed,
     cost,
     history,
     next_target,
@@ -26,6 +26,10 @@ from zenml_azureml.lifecycle.recovery import (
 from zenml_azureml.settings.plan import resolve, settings_of, wants_checkpoints
 
 LIMITS = st.builds(Limits, targets=st.integers(1, 4), max_preemptions=st.integers(0, 3))
+
+
+def ended(attempts: list[Attempt], reason: RetryReason) -> list[Attempt]:
+    return [*attempts[:-1], replace(attempts[-1], reason=reason)]
 
 
 @given(limits=LIMITS, reasons=st.lists(st.sampled_from(RetryReason), min_size=12, max_size=12))
@@ -37,7 +41,7 @@ def test_a_step_goes_through_its_places_in_order_and_comes_to_an_end(
         following = next_target(attempts, reason, limits)
         if following is None:
             break
-        attempts = [*closed(attempts, reason), Attempt(following, f"job-{number}")]
+        attempts = [*ended(attempts, reason), Attempt(following, f"job-{number}")]
     else:
         pytest.fail("It goes on for ever.")
 
@@ -167,14 +171,14 @@ def test_there_is_a_checkpoint_folder_where_it_is_asked_for_or_of_use(settings: 
 @pytest.mark.parametrize("limit", [0, 1, 2, 5])
 @pytest.mark.parametrize("knows_its_reason", [False, True], ids=["its reason follows", "it knows its reason"])
 def test_a_preempted_job_is_submitted_again_as_often_as_the_setting_says(limit: int, *, knows_its_reason: bool) -> None:
-    attempts: tuple[Attempt, ...] = (Attempt(0, "job-1"),)
+    attempts = [Attempt(0, "job-1")]
     resubmitted = 0
     while True:
-        asked = closed(attempts, RetryReason.PREEMPTED) if knows_its_reason else attempts
+        asked = ended(attempts, RetryReason.PREEMPTED) if knows_its_reason else attempts
         if next_target(asked, RetryReason.PREEMPTED, Limits(1, limit)) is None:
             break
         resubmitted += 1
-        attempts = (*closed(attempts, RetryReason.PREEMPTED), Attempt(0, f"job-{resubmitted + 1}"))
+        attempts = [*ended(attempts, RetryReason.PREEMPTED), Attempt(0, f"job-{resubmitted + 1}")]
 
     assert resubmitted == limit
 

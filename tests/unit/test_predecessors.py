@@ -14,7 +14,6 @@ from zenml_azureml.lifecycle.predecessors import (
     Predecessor,
     is_cancelled_now,
     may_appear,
-    pause_after,
     superseded_for,
 )
 
@@ -64,11 +63,6 @@ def test_a_job_that_is_finalizing_is_left_to_end_by_itself(
     predecessor: Predecessor, waited: timedelta, asked: timedelta | None
 ) -> None:
     assert not is_cancelled_now(predecessor, FINALIZING, waited, asked)
-
-
-def test_polls_become_rarer() -> None:
-    assert [pause_after(looks) for looks in range(6)] == [1, 2, 4, 5, 5, 5]
-    assert pause_after(10_000) == 5
 
 
 def test_the_age_of_a_step_run_is_that_of_the_one_that_followed_it() -> None:

@@ -12,7 +12,7 @@ from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
-from zenml_azureml.lifecycle.execution import INTERRUPTED, Executions, Guard, StepExecution
+from zenml_azureml.lifecycle.execution import Executions, Guard, StepExecution
 from zenml_azureml.lifecycle.publisher import Publisher
 from zenml_azureml.lifecycle.state import (
     Action,
@@ -108,10 +108,6 @@ class ActionExecutor:
             step.state = replace(after, phase=before.phase) if after.phase.is_final else after
             return before, after, actions
 
-    def publish_stopped(self, step: StepExecution, reason: AzureMLError | None = None) -> None:
-        """Publish that a step was stopped; log how to repair the state if the server is unavailable."""
-        self.publisher.stop(step, reason, interrupted=self.executions.why_stopped(step) == INTERRUPTED)
-
     def abort(self, step: StepExecution, interruption: BaseException, *, look_for: timedelta = timedelta()) -> None:
         """Cancel the job of a step because of an exception. Raises nothing of its own.
 
@@ -179,7 +175,7 @@ class ActionExecutor:
             self._set_error(step, self.publisher.failure(step, step.state.error))
         elif action is Action.PUBLISH_STOPPED:
             step.guard = Guard.NONE
-            self.publish_stopped(step, step.state.error)
+            self.publisher.stop(step, step.state.error)
         return None
 
     def _conclude(self, step: StepExecution, polled: bool) -> None:

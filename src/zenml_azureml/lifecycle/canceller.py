@@ -15,6 +15,7 @@ from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.lifecycle.holding import is_held
+from zenml_azureml.retry_loop import wait_until
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ask_or
 
@@ -157,29 +158,23 @@ class Canceller:
             self._jobs.drop_secret(step)
 
     def _try_to_cancel(self, step: StepExecution, look_for: timedelta) -> bool:
-        began = self._time.monotonic()
         # If Azure has created a job and now reports that it does not exist, search again: one answer may be wrong.
         was_made = step_runs.is_recorded(step.step_run) and step_runs.recorded_job_name(step.step_run) == step.job_name
         patience = max(look_for, SUBMIT_LAG) if was_made else look_for
+        deadline = self._time.monotonic() + patience.total_seconds()
         try:
-            while not self._jobs.cancel(step):
-                if self._time.monotonic() - began >= patience.total_seconds():
-                    if was_made:
-                        self._warn_missing(step)
-                    return False
-                self._time.sleep(1)
+            found = wait_until(lambda: self._jobs.cancel(step), bool, deadline=deadline, interval=1, time=self._time)
         except AzureMLError as error:
             logger.error("%s", error)
             step.is_refused = True
             return False
-        return True
-
-    def _warn_missing(self, step: StepExecution) -> None:
-        logger.warning(
-            "Azure ML job `%s` was not cancelled: Azure reported that it does not exist (any more). %s",
-            step.job_name,
-            self._jobs.how_to_cancel(step),
-        )
+        if was_made and not found:
+            logger.warning(
+                "Azure ML job `%s` was not cancelled: Azure reported that it does not exist (any more). %s",
+                step.job_name,
+                self._jobs.how_to_cancel(step),
+            )
+        return found
 
 
 def _reported(run_ids: Iterable[UUID]) -> set[UUID]:

@@ -220,7 +220,7 @@ class StepController(ActionExecutor):
         if not is_over:
             self.abort(step, interruption)
         if isinstance(interruption, RunStoppedException) and not is_over:
-            self.publish_stopped(step)
+            self.publisher.stop(step)
         elif is_over and retries.failing and not isinstance(interruption, ServerUnavailableError):  # it says so itself
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
             logger.error("%s", self.publisher.unreported(step, unavailable))

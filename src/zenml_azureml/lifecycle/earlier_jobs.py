@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 #: A step run, and the one that ZenML gave the step after it.
 _Superseded = tuple["StepRunResponse", "StepRunResponse"]
 
-#: Steps of which the ends of their jobs are remembered. A step that is submitted again is so soon, and to have forgotten
-#: it costs no more than some requests.
+#: Steps of which the ends of their jobs are remembered. A step that is submitted again is so soon; to have forgotten it
+#: costs no more than some requests.
 _REMEMBERED = 256
 
 

@@ -13,7 +13,7 @@ from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.lifecycle.attempts import attempt_from_job
 from zenml_azureml.lifecycle.canceller import CANCEL_AGAIN
 from zenml_azureml.lifecycle.outcome import ended_itself, overdue, status_of
-from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, closed, history, next_target, short
+from zenml_azureml.lifecycle.recovery import Attempt, RetryReason, history, next_target, short
 from zenml_azureml.lifecycle.state import (
     CancelHadNoEffect,
     Event,
@@ -60,11 +60,11 @@ def event_of(step: StepExecution, job: JobHandle, now: float) -> Event | None:
         return JobRuns() if may_run and not job.phase.ended else None
     if step.state.phase is StepPhase.MOVING:
         return CancelHadNoEffect() if now - step.cancelled_at >= CANCEL_AGAIN.total_seconds() else None
-    attempts = with_facts(step, job)
-    late = overdue(job, step.plan.targets[attempts[-1].target].queue_timeout)
+    *before, attempt = _with_facts(step, job)
+    late = overdue(job, step.plan.targets[attempt.target].queue_timeout)
     if late is not None and step.state.phase is StepPhase.QUEUED:
-        attempts = closed(attempts, RetryReason.QUEUE_TIMEOUT)
-        return QueueTimedOut(attempts[-1], late.with_history(history(attempts)))
+        attempt = replace(attempt, reason=RetryReason.QUEUE_TIMEOUT)
+        return QueueTimedOut(late.with_history(history((*before, attempt))), attempt)
     return JobQueued() if step.state.phase in (StepPhase.SUBMITTING, StepPhase.RUNNING) else None
 
 
@@ -79,17 +79,16 @@ def event_of_end(step: StepExecution, job: JobHandle, *, is_stopped: bool) -> Ev
     Raises:
         ServerUnavailableError: If the server is unavailable.
     """
-    attempts = with_facts(step, job)
+    *before, attempt = _with_facts(step, job)
     if job.error is not None:
         return JobLost(job.error)
     if job.held_until is not None and not job.phase.ended:
-        return JobHeld(attempts[-1])
-    reason = reason_of_end(job, attempts[-1])
-    details = job.details
-    ended = replace(attempts[-1], reason=reason)
+        return JobHeld(attempt)
+    reason, details = reason_of_end(job, attempt), job.details
+    ended = replace(attempt, reason=reason)
     if details is not None:
         ended = replace(ended, says=short(details.error), started=details.started, ended=details.ended)
-    another = reason is not None and next_target((*attempts[:-1], ended), reason, step.limits) is not None
+    another = reason is not None and next_target((*before, ended), reason, step.limits) is not None
     # A step that has reported its end has ended, whatever happens to its job: ZenML accepts no second end.
     if not is_stopped and (another or _may_have_succeeded(step, job, reason)):
         status = step_runs.reported_status(step.step_run)
@@ -112,7 +111,7 @@ def _may_have_succeeded(step: StepExecution, job: JobHandle, reason: RetryReason
     return is_function and is_cut_short and not step.plan.settings.outputs
 
 
-def with_facts(step: StepExecution, job: JobHandle) -> tuple[Attempt, ...]:
+def _with_facts(step: StepExecution, job: JobHandle) -> tuple[Attempt, ...]:
     """Return the attempts of a step, the last one completed from the tags of its job."""
     *before, last = step.state.attempts
     return (*before, attempt_from_job(job, last, step.plan))

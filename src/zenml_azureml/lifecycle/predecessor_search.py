@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from zenml.logger import get_logger
@@ -16,7 +17,8 @@ from zenml_azureml import tags
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.clock import Time
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear, pause_after
+from zenml_azureml.lifecycle.predecessors import Predecessor, is_cancelled_now, may_appear
+from zenml_azureml.retry_loop import backoff
 from zenml_azureml.run_store.job_names import job_name_of, number_named_in
 from zenml_azureml.run_store.server_retries import Check
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 T = TypeVar("T")
+
+#: Longest pause between two polls, in seconds.
+_LONGEST_PAUSE = 5.0
 
 
 @dataclass
@@ -115,13 +120,11 @@ class Search:
         unfinished = [job for place in listed.values() for job in self._listed_in(place)]
         self._end(unfinished)
         self._end(self._named(self._traces))
-        looks, announced = 0, False
-        while True:
+        for looks in count(1):
             awaited = [trace for trace in self._traces if trace.is_open and self._time.monotonic() < trace.until]
             if not awaited:
                 return
-            if not announced:
-                announced = True
+            if looks == 1:
                 logger.info(
                     "Looking for %.0f s for a job of an earlier step run of `%s`, which may have been submitted just "
                     "before its process was killed.",
@@ -129,8 +132,7 @@ class Search:
                     self._step_run.name,
                 )
             try:
-                self._time.sleep(pause_after(looks))
-                looks += 1
+                self._time.sleep(backoff(looks, _LONGEST_PAUSE))
                 self._check()
             except BaseException:
                 self._check = _nothing
@@ -206,8 +208,8 @@ class Search:
             while waiting:
                 for each in waiting:
                     self._cancel_if_due(each)
-                self._time.sleep(pause_after(looks))
                 looks += 1
+                self._time.sleep(backoff(looks, _LONGEST_PAUSE))
                 self._check()
                 waiting = [each for each in waiting if not self._has_ended(each)]
                 if waiting and self._time.monotonic() - waiting[0].found_at >= self._bound.total_seconds():

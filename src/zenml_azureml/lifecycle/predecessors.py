@@ -67,15 +67,6 @@ def is_cancelled_now(predecessor: Predecessor, status: str, waited: timedelta, a
     return waited >= FINISHING if predecessor.reported else True
 
 
-def pause_after(looks: int) -> float:
-    """Return the seconds to wait before the next poll: 1, 2, 4, then 5.
-
-    Args:
-        looks: Number of polls so far.
-    """
-    return min(5.0, 2.0 ** min(looks, 3))
-
-
 def superseded_for(started: datetime | None, next_started: datetime | None) -> timedelta:
     """Return the time for which an earlier step run has been superseded when the new one starts; zero if unknown.
 

@@ -13,6 +13,7 @@ from zenml_azureml.clock import Time
 from zenml_azureml.contract.usage import USAGE_KEY, merged
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.attempts import cost_ahead, save
+from zenml_azureml.lifecycle.execution import INTERRUPTED
 from zenml_azureml.lifecycle.holding import NOT_HELD, account_of_hold
 from zenml_azureml.lifecycle.outcome import account_without_server, publish, reason_of_failure, status_of
 from zenml_azureml.lifecycle.recovery import history
@@ -92,15 +93,15 @@ class Publisher:
             return self._explained(step, away, error)
         return error
 
-    def stop(self, step: StepExecution, reason: AzureMLError | None = None, *, interrupted: bool = False) -> None:
+    def stop(self, step: StepExecution, reason: AzureMLError | None = None) -> None:
         """Publish that a step was stopped; log how to repair the state if the server is unavailable.
 
         Args:
             step: The step.
             reason: The cause, if it was not the end of the run.
-            interrupted: True after Ctrl+C, when a user waits.
         """
-        timeout = AFTER_INTERRUPTION if interrupted else step.plan.unreachable_timeout
+        is_awaited = self._executions.why_stopped(step) == INTERRUPTED  # by a user, after Ctrl+C
+        timeout = AFTER_INTERRUPTION if is_awaited else step.plan.unreachable_timeout
         with retrying(ServerRetries(timeout, self._time, STOP_SIGNALS.checker())):
             try:
                 step_runs.publish_stopped(step.step_run, reason)
@@ -115,7 +116,8 @@ class Publisher:
             for number, step in enumerate(steps):
                 try:
                     if not step_runs.has_reported(step.step_run):
-                        step_runs.publish_stopped(step.step_run, self._account_of_stop(step))
+                        job = self._jobs.watch(step)
+                        step_runs.publish_stopped(step.step_run, self._account(step, job) if job.settled else None)
                 except ServerUnavailableError as away:
                     for left in steps[number:]:
                         stopped = AzureMLError(f"The step `{left.name}` was stopped.")
@@ -132,10 +134,6 @@ class Publisher:
             away: The error of the server.
         """
         return self._explained(step, away, self._account(step, self._jobs.watch(step)))
-
-    def _account_of_stop(self, step: StepExecution) -> AzureMLError | None:
-        job = self._jobs.watch(step)
-        return self._account(step, job) if job.settled else None
 
     def _account(self, step: StepExecution, job: JobHandle) -> AzureMLError:
         because = self._executions.why_stopped(step)
@@ -173,23 +171,20 @@ class Publisher:
 
 def _show_use(step: StepExecution, job: JobHandle, machine: Machine) -> None:
     """Log what the use of a job says about its VM size."""
-    usage, attempt = merged(job.log_end.usages), step.state.attempt
-    if usage is None:
-        return
-    hours = None
-    if attempt.started is not None and attempt.ended is not None:
-        hours = max(0.0, (attempt.ended - attempt.started).total_seconds()) / 3600
-    logger.info("Use of step `%s`: %s.", step.name, last_line(usage, *machine.look_up(), hours))
+    usage = merged(job.log_end.usages)
+    if usage is not None:
+        line = last_line(usage, *machine.look_up(), step.state.attempt.hours)
+        logger.info("Use of step `%s`: %s.", step.name, line)
 
 
 def _account_of_hold(step: StepExecution, job: JobHandle) -> str:
     """Return the lines about the hold of a job; empty if the step has none, or has not failed."""
-    target = step.plan.targets[step.state.attempt.target]
     if not step.plan.settings.hold_on_failure_minutes or status_of(job) is not ExecutionStatus.FAILED:
         return ""
     if job.error is not None or (job.held_until is not None and job.phase.ended):
         return ""  # nothing is known of it, or it was held and released
     if job.held_until is None:
         return NOT_HELD
-    services = target.resolution.options.services
-    return account_of_hold(job.name, job.held_until, step.state.attempt.usd_per_hour, services)
+    attempt = step.state.attempt
+    services = step.plan.targets[attempt.target].resolution.options.services
+    return account_of_hold(job.name, job.held_until, attempt.usd_per_hour, services)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -55,13 +55,19 @@ class Attempt:
     ended: datetime | None = None
 
     @property
+    def hours(self) -> float | None:
+        """Time for which it ran; None if unknown."""
+        if self.started is None or self.ended is None:
+            return None
+        return max(0.0, (self.ended - self.started).total_seconds()) / 3600
+
+    @property
     def usd(self) -> float | None:
         """Estimated cost in US dollars, from its price and its running time; None if one of them is unknown."""
         if not self.job or (self.ended is not None and self.started is None):
             return 0.0  # it never ran
-        if self.usd_per_hour is None or self.ended is None or self.started is None:
-            return None
-        return self.usd_per_hour * max(0.0, (self.ended - self.started).total_seconds()) / 3600
+        hours = self.hours
+        return None if self.usd_per_hour is None or hours is None else self.usd_per_hour * hours
 
     def as_metadata(self) -> dict[str, Any]:
         """Return the attempt as ZenML's server stores it: its known attributes, in JSON's types."""
@@ -130,17 +136,6 @@ def next_target(attempts: Sequence[Attempt], reason: RetryReason, limits: Limits
     # The last attempt is not counted: it may or may not have its reason already.
     before = sum(1 for attempt in attempts[:-1] if attempt.target == here and attempt.reason is RetryReason.PREEMPTED)
     return here if before < limits.max_preemptions else None
-
-
-def closed(attempts: Sequence[Attempt], reason: RetryReason | None, **facts: Any) -> tuple[Attempt, ...]:
-    """Return the attempts with the end of the last one.
-
-    Args:
-        attempts: The attempts; at least one.
-        reason: The reason why the step is resubmitted; None if it is not.
-        facts: Values of `says`, `started` and `ended`, as far as they are known.
-    """
-    return (*attempts[:-1], replace(attempts[-1], reason=reason, **facts))
 
 
 def with_next(attempts: Sequence[Attempt], following: Attempt) -> tuple[Attempt, ...]:

@@ -85,16 +85,14 @@ class JobAccepted(Event):
 
 
 @dataclass(frozen=True)
-class NoCapacity(Event):
-    """A target has no capacity for a job.
+class NoCapacity(Failure):
+    """A target has no capacity for a job. The error is Azure's refusal.
 
     Attributes:
         attempt: The attempt, which has no job.
-        error: Azure's refusal.
     """
 
     attempt: Attempt
-    error: AzureMLError
 
 
 @dataclass(frozen=True)
@@ -117,16 +115,14 @@ class JobRuns(Event):
 
 
 @dataclass(frozen=True)
-class QueueTimedOut(Event):
-    """The job was queued for longer than its target allows.
+class QueueTimedOut(Failure):
+    """The job was queued for longer than its target allows. The error is that of the step if no target is left.
 
     Attributes:
         attempt: Its attempt, with the reason.
-        error: The error of the step if no target is left.
     """
 
     attempt: Attempt
-    error: AzureMLError
 
 
 class CancelHadNoEffect(Event):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from zenml.exceptions import RunStoppedException
 
@@ -89,7 +88,7 @@ class StepChecks:
         self._executions = executions
         self._time = time
         # A little less than the interval, so that a caller that checks once in each interval gets a new answer.
-        self._stopping = LatestAnswers(_is_stopping, False, STOP_CHECK_INTERVAL * 0.9, time)
+        self._stopping = LatestAnswers(step_runs.is_stopping, False, STOP_CHECK_INTERVAL * 0.9, time)
 
     def check_run(self, step: StepExecution) -> None:
         """Raise if the run of a step was stopped on the server.
@@ -119,7 +118,3 @@ class StepChecks:
             check: Ends the retries by raising, after a signal.
         """
         return ServerRetries(step.plan.unreachable_timeout, self._time, check, RunCheck(self, step))
-
-
-def _is_stopping(run_id: UUID) -> bool:
-    return step_runs.is_stopping(run_id)

@@ -54,7 +54,7 @@ class StepSubmission:
             except ServerUnavailableError:
                 raise
             except RunStoppedException:
-                self.controller.publish_stopped(step)
+                self.controller.publisher.stop(step)
                 raise
             except AzureMLError as error:
                 # A refusal by Azure is published by the action that follows from it.

@@ -161,7 +161,7 @@ class StepSubmitter:
         except NoCapacityError as error:
             step.reservation = None
             says = short(error.azure_message or error.summary)
-            return NoCapacity(Attempt(target, "", place, reason=RetryReason.NO_CAPACITY, says=says), error)
+            return NoCapacity(error, Attempt(target, "", place, reason=RetryReason.NO_CAPACITY, says=says))
         except ServerUnavailableError:
             raise
         except AzureMLError as error:

@@ -12,7 +12,6 @@ import threading
 import weakref
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from zenml_azureml.clock import Time
 from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
@@ -54,7 +53,7 @@ class RunSupervisor:
         self._thread: threading.Thread | None = None
         self._at_exit_too = False
         # The same thread checks for signals, so it must not wait for a server that does not answer.
-        self._over = LatestAnswers(_why_over, "", timedelta(), time)
+        self._over = LatestAnswers(step_runs.over, "", timedelta(), time)
         STOP_SIGNALS.guards.add(self)
 
     @property
@@ -112,7 +111,3 @@ def _end_at_exit(guard: weakref.ref[RunSupervisor]) -> None:
     living = guard()
     if living is not None:
         living.end_all(PROCESS_ENDED)
-
-
-def _why_over(run_id: UUID) -> str:
-    return step_runs.over(run_id)

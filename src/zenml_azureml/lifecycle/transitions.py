@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zenml_azureml.lifecycle.recovery import Attempt, Limits, RetryReason, history, next_target, with_next
+from zenml_azureml.lifecycle.recovery import Limits, RetryReason, history, next_target, with_next
 from zenml_azureml.lifecycle.state import (
     Action,
     CancelHadNoEffect,
@@ -55,7 +55,7 @@ def target_after(state: StepState, event: Event, limits: Limits) -> int | None:
     """Return the target to which a step is submitted after an event; None if there is none."""
     attempts, reason = state.attempts, state.attempt.reason
     if isinstance(event, NoCapacity):
-        attempts, reason = _with_refusal(state, event), RetryReason.NO_CAPACITY
+        attempts, reason = with_next(attempts, event.attempt), RetryReason.NO_CAPACITY
     elif isinstance(event, QueueTimedOut):
         reason = RetryReason.QUEUE_TIMEOUT
     elif isinstance(event, JobEnded):
@@ -140,19 +140,13 @@ def _with_facts(state: StepState, event: Event) -> StepState:
         return replace(state.with_attempt(event.attempt), error=event.error)
     if isinstance(event, StopRequested):
         return replace(state, stop_reason=event.reason)
-    if not isinstance(event, (NoCapacity, Failure)):
+    if not isinstance(event, Failure):
         return state
     if isinstance(event, (SubmitStopped, JobLost, CancelRefused)):
         return replace(state, error=state.error or event.error)
-    attempts, least = state.attempts, 1
-    if isinstance(event, NoCapacity):
-        attempts, least = _with_refusal(state, event), 2  # a single one says nothing more than the error
-    elif isinstance(event, SubmitFailed) and event.attempt is not None:
+    attempts = state.attempts
+    if isinstance(event, (NoCapacity, SubmitFailed)) and event.attempt is not None:
         attempts = with_next(attempts, event.attempt)
-    # What moved the step is worth a line also if no attempt followed.
-    least = least if attempts[-1].reason else 2
+    # What moved the step is worth a line also if no attempt followed; a refusal says nothing more than the error.
+    least = 1 if attempts[-1].reason and not isinstance(event, NoCapacity) else 2
     return replace(state, attempts=attempts, error=event.error.with_history(history(attempts, least=least)))
-
-
-def _with_refusal(state: StepState, event: NoCapacity) -> tuple[Attempt, ...]:
-    return (*state.attempts[:-1], event.attempt)

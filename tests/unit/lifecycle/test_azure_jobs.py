@@ -395,7 +395,7 @@ def test_a_lack_of_capacity_is_an_attempt_without_a_job(error: NoCapacityError, 
     event = azure.submitter.submit(azure.step, 0, Request(builds(spec()), lambda: None))
 
     where = "serverless compute (Standard_DS3_v2)"
-    assert event == NoCapacity(Attempt(0, "", where, reason=RetryReason.NO_CAPACITY, says=says), error)
+    assert event == NoCapacity(error, Attempt(0, "", where, reason=RetryReason.NO_CAPACITY, says=says))
 
 
 def test_a_refusal_is_an_event_and_an_unavailable_server_is_none() -> None:

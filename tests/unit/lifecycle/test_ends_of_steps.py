@@ -389,7 +389,7 @@ def test_without_capacity_the_next_target_is_said_and_tried(
 ) -> None:
     world = Ending(monkeypatch, fallback=[{"instance_type": "Standard_DS3_v2"}])
     refused = Attempt(1, "", "there", reason=RetryReason.NO_CAPACITY, says="no quota")
-    world.answers = [lambda: NoCapacity(refused, ERROR)]
+    world.answers = [lambda: NoCapacity(ERROR, refused)]
     world.step.state = replace(world.step.state, phase=StepPhase.QUEUED)
     world.controller.advance(world.step, ended(RetryReason.NO_CAPACITY))
 
@@ -400,7 +400,7 @@ def test_without_capacity_the_next_target_is_said_and_tried(
     again.step.state = StepState(StepPhase.SUBMITTING, (Attempt(0, ""),))
     again.answers = [lambda: JobAccepted(Attempt(1, "zenml-1", "there"))]
     caplog.clear()
-    again.controller.advance(again.step, NoCapacity(replace(refused, target=0), ERROR))
+    again.controller.advance(again.step, NoCapacity(ERROR, replace(refused, target=0)))
     assert again.happened == ["build the next", "submit to 1"]
     assert caplog.messages == ["No capacity for step `train`; trying fallback 1: no quota"]
 

@@ -98,7 +98,7 @@ class Life(RuleBasedStateMachine):
     @rule(fails=st.booleans())
     def azure_refuses(self, fails: bool) -> None:
         refused, self.target = Attempt(self.target or 0, "", "somewhere", reason=RetryReason.NO_CAPACITY), None
-        self.apply(SubmitFailed(ERROR) if fails else NoCapacity(refused, ERROR))
+        self.apply(SubmitFailed(ERROR) if fails else NoCapacity(ERROR, refused))
 
     @precondition(lambda self: self.jobs.get(self.name) == "Queued")
     @rule()
@@ -115,7 +115,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs.get(self.name) == "Queued")
     @rule()
     def time_passes(self) -> None:
-        late = QueueTimedOut(replace(self.state.attempt, reason=RetryReason.QUEUE_TIMEOUT), ERROR)
+        late = QueueTimedOut(ERROR, replace(self.state.attempt, reason=RetryReason.QUEUE_TIMEOUT))
         self.apply(CancelHadNoEffect() if self.state.phase is StepPhase.MOVING else late)
 
     @precondition(lambda self: self.jobs.get(self.name) is not None and not self.state.phase.is_final)

@@ -141,7 +141,7 @@ def test_a_step_that_has_moved_has_a_job_already_and_gets_no_other(monkeypatch: 
 def test_without_capacity_the_next_target_gets_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     fallback = [{"instance_type": "Standard_DS3_v2"}]
     world = Submission(monkeypatch, fallback=fallback)
-    none = NoCapacity(Attempt(0, "", "serverless compute", reason=RetryReason.NO_CAPACITY), AzureMLError("No quota."))
+    none = NoCapacity(AzureMLError("No quota."), Attempt(0, "", "serverless compute", reason=RetryReason.NO_CAPACITY))
     world.answers = [lambda: none, world.accepted]
     world.submit()
 

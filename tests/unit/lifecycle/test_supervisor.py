@@ -17,7 +17,6 @@ from zenml_azureml.lifecycle.canceller import PROCESS_ENDED
 from zenml_azureml.lifecycle.execution import INTERRUPTED, Guard, StepExecution
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.lifecycle.supervisor import OWNERS_TIME, RUN_CHECK_INTERVAL, SIGNAL_CHECK_INTERVAL, RunSupervisor
-from zenml_azureml.run_store import step_runs
 
 #: Seconds after which no step is guarded any more.
 END = 40.0
@@ -186,9 +185,3 @@ def test_what_ends_at_exit_is_what_lives_then(guarded: Guarded) -> None:
     assert [names for _, names, _ in guarded.stopped] == [["EXIT", "RUN", "SIGNAL"]]
     assert guarded.supervisor in STOP_SIGNALS.guards
     guarded.release()
-
-
-def test_why_a_run_is_over_is_the_servers_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_runs, "over", lambda run_id: f"over: {run_id}")
-
-    assert module._why_over(cast("Any", 7)) == "over: 7"

@@ -37,9 +37,9 @@ ERROR = AzureMLError("It failed.")
 FIRST = Attempt(0, "zenml-1", place="serverless compute")
 ONE, TWO = Limits(1, 0), Limits(2, 0)
 
-LATE = QueueTimedOut(replace(FIRST, reason=RetryReason.QUEUE_TIMEOUT), ERROR)
+LATE = QueueTimedOut(ERROR, replace(FIRST, reason=RetryReason.QUEUE_TIMEOUT))
 PREEMPTED = JobEnded(replace(FIRST, reason=RetryReason.PREEMPTED), P.FAILED, may_resubmit=True)
-REFUSED = NoCapacity(Attempt(0, "", "serverless compute", reason=RetryReason.NO_CAPACITY), ERROR)
+REFUSED = NoCapacity(ERROR, Attempt(0, "", "serverless compute", reason=RetryReason.NO_CAPACITY))
 
 
 def ended(phase: StepPhase) -> JobEnded:

@@ -19,6 +19,7 @@ from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.canceller import CONFIRMATION, SUBMIT_LAG
 from zenml_azureml.lifecycle.outcome import job_failure, overdue
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
+from zenml_azureml.retry_loop import wait_until
 from zenml_azureml.secrets.classification import secret_values
 from zenml_azureml.secrets.known_values import masked, remember
 from zenml_azureml.submission.exposure import refuse_public_secrets
@@ -187,14 +188,11 @@ class CheckRun:
         until = self._time.monotonic() + look_for.total_seconds()
         try:
             self._say(f"Cancelling the job `{name}`.")
-            while not self._workspace.cancel(name):
-                if self._time.monotonic() >= until:
-                    return
-                self._time.sleep(1)
+            cancel, time = self._workspace.cancel, self._time
+            if not wait_until(lambda: cancel(name), bool, deadline=until, interval=1, time=time):
+                return
             job = self._watch()
-            until = self._time.monotonic() + CONFIRMATION.total_seconds()
-            while not job.wait(_LOOK_AGAIN) and self._time.monotonic() < until:
-                pass
+            job.wait(CONFIRMATION)
             if job.phase.ended:
                 self._say(f"The job `{name}` has ended: {job.status}.")
             else:
