@@ -193,14 +193,14 @@ def test_the_words() -> None:
     full = Usage(900, {MEMORY: Metric(15.8, 14, 16, seconds_at_limit=600)}, nodes=2)
     assert in_words(full) == "peak 16 of 16 GB (at the limit for 10 min) on 2 nodes"
 
-    line = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.8)
+    line = last_line(usage, (Ran(V100, "serverless"), ALL, NO_LIMITS), 0.8)
     saved = 0.8 * ((V100.price_per_hour or 0) - (T4.price_per_hour or 0))
     assert line.endswith(f": Standard_NC4as_T4_v3 would do, about {saved:.2f} USD less for this run")
-    short = last_line(usage, Ran(V100, "serverless"), (ALL, NO_LIMITS), 0.001)
+    short = last_line(usage, (Ran(V100, "serverless"), ALL, NO_LIMITS), 0.001)
     assert short.endswith(f"about {saved / 0.8:.2f} USD less per hour")
-    assert last_line(usage, None, None, 1.0) == in_words(usage)
+    assert last_line(usage, None, 1.0) == in_words(usage)
     busy = used(100, 6, of=V100, gpu=95, gpu_memory=15)
-    assert last_line(busy, Ran(V100, "serverless"), (ALL, NO_LIMITS), 1.0).endswith(
+    assert last_line(busy, (Ran(V100, "serverless"), ALL, NO_LIMITS), 1.0).endswith(
         "no cheaper VM size with quota would do"
     )
 
@@ -215,10 +215,10 @@ def test_the_words() -> None:
 )
 def test_the_next_steps_after_a_lack_of_memory(cause: str, words: str) -> None:
     ran = Ran(SIZES["Standard_DS3_v2"], "serverless")
-    found = advice_on_memory(cause, [used(13, of=ran.size)], ran, (ALL, NO_LIMITS))
+    found = advice_on_memory(cause, [used(13, of=ran.size)], (ran, ALL, NO_LIMITS))
     assert found.startswith(words)
     assert bool(found) == bool(words)
-    assert advice_on_memory(cause, [], None, None) == ""
+    assert advice_on_memory(cause, [], None) == ""
 
 
 def test_nodes_are_merged_to_the_highest_peak() -> None:

@@ -111,7 +111,7 @@ class AzureJobs:
             AzureMLError: If a compute cannot be deleted. The message has the command that deletes it.
         """
         workspace = self.workspace(step)
-        for name in {attempt.job for attempt in step.state.attempts if attempt.job} | {step.job_name}:
+        for name in step.all_job_names:
             workspace.release(name)
 
     def release_earlier(self, step: StepExecution, job_name: str) -> None:
@@ -123,7 +123,7 @@ class AzureJobs:
 
     def leave(self, step: StepExecution) -> None:
         """Stop watching the job of a step, which is held open, and release those before it. Never raises."""
-        for name in {attempt.job for attempt in step.state.attempts if attempt.job} - {step.job_name}:
+        for name in step.all_job_names[:-1]:
             self.release_earlier(step, name)
         self.workspace(step).leave(step.job_name)
 

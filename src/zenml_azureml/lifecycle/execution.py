@@ -45,7 +45,7 @@ class Guard(Enum):
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a job can cost at most, within the limits of cost of its step.
+    """What a job can cost at most, within the cost limits of its step.
 
     Attributes:
         job: The job.
@@ -75,7 +75,7 @@ class StepExecution:
         is_refused: True if Azure did not cancel its job.
         is_held: True if the step has failed, and its job is held open.
         has_warned: True if a log line says that its end could not be published.
-        reservation: What its newest job can cost at most; None without limits of cost.
+        reservation: What its newest job can cost at most; None without cost limits.
     """
 
     step_run: StepRunResponse
@@ -107,10 +107,14 @@ class StepExecution:
         return self.step_run.name
 
     @property
+    def all_job_names(self) -> list[str]:
+        """Names of its jobs, the oldest first; at least one, which may not exist yet."""
+        return [attempt.job for attempt in self.state.attempts if attempt.job] or [job_names.job_name_of(self.id)]
+
+    @property
     def job_name(self) -> str:
         """Name of its newest job, the only one that may be unfinished; the job may not exist yet."""
-        jobs = [attempt.job for attempt in self.state.attempts if attempt.job]
-        return jobs[-1] if jobs else job_names.job_name_of(self.id)
+        return self.all_job_names[-1]
 
     def begin(self, attempt: Attempt) -> tuple[Attempt, ...]:
         """Add an attempt, or replace the newest one if that has no end; return all attempts."""

@@ -33,13 +33,8 @@ def inputs_as_metadata(
     links: dict[str, Any] = {}
     for wanted, one in zip(requested, used, strict=True):
         asset = assets.get(one.name)
-        uri = asset.uri if asset is not None else "" if is_reference(wanted.path) else one.path
-        inputs[one.name] = {
-            "path": without_query(wanted.path),
-            **(_of_asset(asset) if asset is not None else {}),
-            **({"uri": without_query(uri)} if uri else {}),
-            **_given(type=one.type, mode=one.mode),
-        }
+        address = "" if asset is not None or is_reference(wanted.path) else one.path
+        inputs[one.name] = {"path": without_query(wanted.path), **_facts(one, asset, address)}
         reference = asset_reference(one.path)
         if asset is not None and not (reference and reference.workspace):
             links |= _link("input", one.name, asset, job_url)
@@ -60,13 +55,7 @@ def outputs_as_metadata(
     links: dict[str, Any] = {}
     for one in outputs:
         asset = assets.get(one.name)
-        uri = (asset.uri if asset is not None else "") or one.path or ""
-        found[one.name] = {
-            **_given(register_as=one.register_as),
-            **(_of_asset(asset) if asset is not None else {}),
-            **({"uri": without_query(uri)} if uri else {}),
-            **_given(type=one.type, mode=one.mode),
-        }
+        found[one.name] = {**_given(register_as=one.register_as), **_facts(one, asset, one.path or "")}
         if asset is not None:
             links |= _link("output", one.name, asset, job_url)
     return {OUTPUTS_KEY: found, **links} if found else {}
@@ -88,8 +77,10 @@ def studio_url_of(asset: FoundAsset, job_url: str) -> str:
     return urlunsplit(parts._replace(path=path))
 
 
-def _of_asset(asset: FoundAsset) -> dict[str, str]:
-    return {"asset": asset.name, "version": asset.version}
+def _facts(one: DataInput | DataOutput, asset: FoundAsset | None, address: str) -> dict[str, str]:
+    """Return what is known of an input or an output; the address of its data asset, if it has one, is the better."""
+    name, version, uri = (asset.name, asset.version, asset.uri or address) if asset else (None, None, address)
+    return _given(asset=name, version=version, uri=without_query(uri) or None, type=one.type, mode=one.mode)
 
 
 def _given(**values: str | None) -> dict[str, str]:

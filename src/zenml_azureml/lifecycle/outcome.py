@@ -78,13 +78,11 @@ def reason_of_failure(
     Raises:
         ServerUnavailableError: If the server is unavailable.
     """
-    if job.error is not None:
-        return job.error
-    status = status_of(job)
-    if status is ExecutionStatus.FAILED:
-        return _explain(job, step_run, step_runs.reported_failure(step_run.id), machine)
-    if status is ExecutionStatus.STOPPED:
-        return _explain(job, step_run, "", machine) if ended_itself(job) else _cancelled(job, step_run, because)
+    has_failed = job.error is None and status_of(job) is ExecutionStatus.FAILED
+    reported = step_runs.reported_failure(step_run.id) if has_failed else ""
+    error = _reason_by_job(job, step_run, because, reported, machine)
+    if error is not None:
+        return error
     # For a command step too: ZenML publishes its end right after this, and does not wait for an unavailable server.
     has_reported = step_runs.has_reported(step_run)
     # Nothing in the container of a command step reports to ZenML: the launcher publishes its end.
@@ -122,15 +120,10 @@ def account_without_server(
         because: The reason why the operator cancelled it, as a clause; empty if it did not.
         history: The attempts to run the step, one line each; empty if there was only one.
     """
-    status = status_of(job)
-    if job.error is not None:
-        error = job.error
-    elif status is ExecutionStatus.FAILED:
-        error = _explain(job, step_run)
-    elif status is ExecutionStatus.STOPPED:
-        error = _cancelled(job, step_run, because)
-    else:
-        how = "has completed" if status is ExecutionStatus.COMPLETED else f"has the status {job.status or 'unknown'}"
+    error = _reason_by_job(job, step_run, because)
+    if error is None:
+        completed = status_of(job) is ExecutionStatus.COMPLETED
+        how = "has completed" if completed else f"has the status {job.status or 'unknown'}"
         error = AzureMLError(f"{_job_of(step_run)} {how}.", studio_url=job.studio_url)
     return error.with_history(history)
 
@@ -162,7 +155,7 @@ def job_failure(
         log_shown: True if the user has seen its log.
         address: Its workspace; None if unknown.
         machine: What it ran on; None if unknown.
-        cost_limit: The limit of cost that has shortened its time limit, e.g. `max_usd=5`; empty if none has.
+        cost_limit: The cost limit that has shortened its time limit, e.g. `max_usd=5`; empty if none has.
     """
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
@@ -184,7 +177,7 @@ def job_failure(
     cause = timeout(limit, cost_limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)
     ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
-    ran = machine.look_up() if machine is not None and cause.name in OUT_OF_MEMORY else (None, None)
+    known = machine.look_up() if machine is not None and cause.name in OUT_OF_MEMORY else None
     kind = CostLimitError if limit and cost_limit else JobFailedError
     return kind(
         f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
@@ -192,7 +185,7 @@ def job_failure(
         log_tail=rest_of_log,
         log_source=log_end.label,
         studio_url=studio_url,
-        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, *ran), cause.advice(address)])),
+        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, known), cause.advice(address)])),
         log_shown=log_shown,
         job_name=job_name,
         cause=cause.name,
@@ -235,6 +228,19 @@ def _unreported(job: JobHandle, step_run: StepRunResponse) -> JobFailedError:
         hint="The process probably exited early with exit code 0 (e.g. `os._exit(0)` or a wrapper script). Let the "
         "step's function return.",
     )
+
+
+def _reason_by_job(
+    job: JobHandle, step_run: StepRunResponse, because: str, reported: str = "", machine: Machine | None = None
+) -> AzureMLError | None:
+    """Return why a step did not succeed, as far as its job shows it; None if the job shows no reason."""
+    if job.error is not None:
+        return job.error
+    status = status_of(job)
+    if status is ExecutionStatus.STOPPED and not ended_itself(job):
+        return _cancelled(job, step_run, because)
+    is_over = status in (ExecutionStatus.FAILED, ExecutionStatus.STOPPED)
+    return _explain(job, step_run, reported, machine) if is_over else None
 
 
 def _explain(

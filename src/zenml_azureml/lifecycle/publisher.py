@@ -173,7 +173,7 @@ def _show_use(step: StepExecution, job: JobHandle, machine: Machine) -> None:
     """Log what the use of a job says about its VM size."""
     usage = merged(job.log_end.usages)
     if usage is not None:
-        line = last_line(usage, *machine.look_up(), step.state.attempt.hours)
+        line = last_line(usage, machine.look_up(), step.state.attempt.hours)
         logger.info("Use of step `%s`: %s.", step.name, line)
 
 

@@ -31,7 +31,8 @@ OUT_OF_MEMORY = {"out-of-memory": False, "gpu-out-of-memory": True}
 #: What a run saves is named from so many US dollars; below that, what an hour saves.
 _CENT = 0.01
 
-Offer = tuple[Sequence[VmSize], Quota]
+#: What a step ran on, and the sizes and the quota of its region.
+Known = tuple[Ran, Sequence[VmSize], Quota]
 
 
 @dataclass(frozen=True)
@@ -74,35 +75,34 @@ class Machine:
             location=cluster.location if cluster else next(iter(options.locations), None),
         )
 
-    def look_up(self) -> tuple[Ran | None, Offer | None]:
-        """Return it with the sizes and the quota of its region. Never raises."""
+    def look_up(self) -> Known | None:
+        """Return it with the sizes and the quota of its region; None if one of them is unknown. Never raises."""
         if self.kind is None or not self.size:
-            return None, None
+            return None
         try:
             offer = self.workspace.offer(self.location)
         except Exception as error:  # noqa: BLE001 - advice is worth no failure
             logger.debug("Sizes and quota are not known: %s", error)
-            return None, None
+            return None
         sizes = [size for size in (offer[0] if offer else ()) if size.name.lower() == self.size.lower()]
-        return (Ran(sizes[0], self.kind, self.nodes, self.low_priority), offer) if sizes else (None, None)
+        return (Ran(sizes[0], self.kind, self.nodes, self.low_priority), *offer) if offer and sizes else None
 
 
-def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float | None) -> str:
+def last_line(usage: Usage, known: Known | None, hours: float | None) -> str:
     """Return what the use of a job means, as a phrase.
 
     Args:
         usage: What each node has used.
-        ran: What it ran on; None if unknown.
-        offer: Sizes and quota of the region; None if unknown.
+        known: What it ran on, and what else there is; None if unknown.
         hours: Time for which the job ran; None if unknown.
     """
     facts = in_words(usage)
-    if ran is None or offer is None:
+    if known is None:
         return facts
-    advice = cheaper_size(usage, ran, *offer)
+    advice = cheaper_size(usage, *known)
     if advice is None:
         return f"{facts}: no cheaper VM size with quota would do"
-    per_hour = advice.saves_per_hour * ran.nodes
+    per_hour = advice.saves_per_hour * known[0].nodes
     if hours is None or per_hour * hours < _CENT:
         saves = f"{in_usd(per_hour)} USD less per hour"
     else:
@@ -111,14 +111,13 @@ def last_line(usage: Usage, ran: Ran | None, offer: Offer | None, hours: float |
     return f"{facts}: {advice.size.name} would do{gpu}, about {saves}"
 
 
-def advice_on_memory(cause: str, usages: Sequence[Usage], ran: Ran | None, offer: Offer | None) -> str:
+def advice_on_memory(cause: str, usages: Sequence[Usage], known: Known | None) -> str:
     """Return the peak of a job that ran out of memory, and the next size up, as sentences; empty for other causes.
 
     Args:
         cause: Name of the cause of its failure.
         usages: What its nodes have used; none if that is unknown.
-        ran: What it ran on; None if unknown.
-        offer: Sizes and quota of the region; None if unknown.
+        known: What it ran on, and what else there is; None if unknown.
     """
     if cause not in OUT_OF_MEMORY:
         return ""
@@ -128,8 +127,8 @@ def advice_on_memory(cause: str, usages: Sequence[Usage], ran: Ran | None, offer
     if metric is not None:
         limit = f" of {amount(metric.limit)}" if metric.limit else ""
         parts.append(f"The highest sample of its {'GPU ' if of_gpu else ''}memory was {amount(metric.peak)}{limit} GB.")
-    if ran is not None and offer is not None:
-        larger = larger_size(ran, *offer, usage=usage, of_gpu=of_gpu)
+    if known is not None:
+        ran, larger = known[0], larger_size(*known, usage=usage, of_gpu=of_gpu)
         if larger is None:
             parts.append(f"No size with more {'GPU ' if of_gpu else ''}memory than {ran.size.name} has quota left.")
         else:

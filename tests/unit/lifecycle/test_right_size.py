@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,14 +12,18 @@ from tests.unit.test_size_advice import ALL, T4, V100, used
 from tests.unit.test_size_choice import NO_LIMITS, SIZES
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.sizes.advice import Advice, Ran
+from zenml_azureml.azure.sizes.quota import Quota
+from zenml_azureml.azure.sizes.vm_size import VmSize
 from zenml_azureml.contract.usage import GPU_MEMORY, MEMORY, Metric, Usage
 from zenml_azureml.lifecycle import right_size
 from zenml_azureml.lifecycle.recovery import Attempt
-from zenml_azureml.lifecycle.right_size import Machine, Offer, advice_on_memory, last_line
+from zenml_azureml.lifecycle.right_size import Known, Machine, advice_on_memory, last_line
 from zenml_azureml.settings.step_plan import plan_of
 from zenml_azureml.specs.compute import ComputeSpec, ExistingCompute
 
 DS3 = SIZES["Standard_DS3_v2"]
+Offer = tuple[Sequence[VmSize], Quota]
+
 OFFER: Offer = (ALL, NO_LIMITS)
 SERVERLESS: dict[str, Any] = {"instance_type": DS3.name}
 CLUSTER: dict[str, Any] = {"mode": "compute-cluster", "compute_name": "cpus", "size": DS3.name}
@@ -38,9 +43,7 @@ class Workspace:
             raise ConnectionError("Azure is away")
         return self.offered
 
-    def ran_on(
-        self, settings: dict[str, Any], size: str = DS3.name, on: ComputeSpec | None = None
-    ) -> tuple[Ran | None, Offer | None]:
+    def ran_on(self, settings: dict[str, Any], size: str = DS3.name, on: ComputeSpec | None = None) -> Known | None:
         resolution = plan_of(AzureMLStepOperatorSettings(**settings)).targets[0].resolution
         resolution = resolution if on is None else replace(resolution, compute=on)
         return Machine.of(cast("Any", self), resolution, Attempt(0, "zenml-1", size=size)).look_up()
@@ -60,7 +63,7 @@ class Workspace:
 def test_a_job_ran_on_the_size_of_its_attempt_as_the_settings_say(settings: dict[str, Any], ran: Ran) -> None:
     workspace = Workspace()
 
-    assert workspace.ran_on(settings, DS3.name.upper()) == (ran, OFFER)
+    assert workspace.ran_on(settings, DS3.name.upper()) == (ran, *OFFER)
     assert workspace.asked == [None]
 
 
@@ -80,14 +83,14 @@ def test_the_sizes_are_those_of_the_region_of_the_job(settings: dict[str, Any], 
 def test_nothing_is_asked_about_an_unknown_size_or_an_existing_compute() -> None:
     workspace = Workspace()
 
-    assert workspace.ran_on(SERVERLESS, "") == (None, None)
-    assert workspace.ran_on(SERVERLESS, on=ExistingCompute("gpus")) == (None, None)
+    assert workspace.ran_on(SERVERLESS, "") is None
+    assert workspace.ran_on(SERVERLESS, on=ExistingCompute("gpus")) is None
     assert workspace.asked == []
 
 
 @pytest.mark.parametrize("offer", [None, ((), NO_LIMITS), ((T4,), NO_LIMITS)], ids=["unknown", "away", "other sizes"])
 def test_without_the_size_in_the_offer_of_the_region_nothing_is_known(offer: Offer | None) -> None:
-    assert Workspace(offer).ran_on(SERVERLESS) == (None, None)
+    assert Workspace(offer).ran_on(SERVERLESS) is None
 
 
 @pytest.mark.parametrize(
@@ -103,23 +106,22 @@ def test_what_a_run_saves_is_named_from_a_cent_on(
     hours: float | None, nodes: int, saves: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(right_size, "cheaper_size", lambda *_: Advice(T4, 0.01))
-    line = last_line(used(11, of=V100), Ran(V100, "serverless", nodes), OFFER, hours)
+    line = last_line(used(11, of=V100), (Ran(V100, "serverless", nodes), *OFFER), hours)
 
     assert line.endswith(f": {T4.name} would do, {saves}")
 
 
-@pytest.mark.parametrize(("ran", "offer"), [(Ran(V100, "serverless"), None), (None, OFFER)])
-def test_without_the_size_or_the_offer_the_use_is_shown_without_advice(ran: Ran | None, offer: Offer | None) -> None:
-    assert last_line(used(11, of=V100), ran, offer, 1.0).startswith("peak 11 of 112 GB")
-    assert " would do" not in last_line(used(11, of=V100), ran, offer, 1.0)
-    assert advice_on_memory("out-of-memory", [], ran, offer) == ""
+def test_without_the_size_or_the_offer_the_use_is_shown_without_advice() -> None:
+    assert last_line(used(11, of=V100), None, 1.0).startswith("peak 11 of 112 GB")
+    assert " would do" not in last_line(used(11, of=V100), None, 1.0)
+    assert advice_on_memory("out-of-memory", [], None) == ""
 
 
 @pytest.mark.parametrize("without_gpu", [True, False])
 def test_a_gpu_that_was_not_used_is_named(without_gpu: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(right_size, "cheaper_size", lambda *_: Advice(DS3, 1.0, without_gpu))
 
-    line = last_line(used(11, of=V100), Ran(V100, "serverless"), OFFER, None)
+    line = last_line(used(11, of=V100), (Ran(V100, "serverless"), *OFFER), None)
 
     assert (", without the GPU that was not used, about" in line) is without_gpu
 
@@ -137,7 +139,7 @@ def test_a_gpu_that_was_not_used_is_named(without_gpu: bool, monkeypatch: pytest
     ids=["of the GPU", "without a limit", "of the machine"],
 )
 def test_the_peak_is_that_of_the_memory_that_was_used_up(metrics: dict[str, Metric], words: str) -> None:
-    assert advice_on_memory("gpu-out-of-memory", [Usage(60, metrics, gpus=1)], None, None) == words
+    assert advice_on_memory("gpu-out-of-memory", [Usage(60, metrics, gpus=1)], None) == words
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_the_next_size_up_has_the_price_of_its_tier(
     )
     monkeypatch.setattr(right_size, "larger_size", lambda *_, **__: larger)
 
-    found = advice_on_memory("out-of-memory", [], Ran(DS3, "serverless", low_priority=low_priority), OFFER)
+    found = advice_on_memory("out-of-memory", [], (Ran(DS3, "serverless", low_priority=low_priority), *OFFER))
 
     assert found.startswith(f"The next size up from {DS3.name} that has quota is {larger.name} ")
     assert found.endswith(words)
@@ -170,7 +172,7 @@ def test_more_memory_of_the_kind_that_was_used_up_is_looked_for(
     monkeypatch.setattr(right_size, "larger_size", lambda *_, **given: asked.append(given))
     usage = used(13, of=DS3)
 
-    found = advice_on_memory(cause, [usage], Ran(DS3, "serverless"), OFFER)
+    found = advice_on_memory(cause, [usage], (Ran(DS3, "serverless"), *OFFER))
 
     assert asked == [{"usage": usage, "of_gpu": of_gpu}]
     assert found.endswith(f"No size with more {'GPU ' if of_gpu else ''}memory than {DS3.name} has quota left.")
