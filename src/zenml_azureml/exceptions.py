@@ -5,7 +5,7 @@ AzureMLError
 ├── AuthenticationError         no sign-in to Azure, or Azure does not accept it
 ├── NoCapacityError             no machines or no quota for a job
 ├── JobFailedError              a job failed
-│   └── CostLimitError          because it reached a limit of cost, or was not submitted because of one
+│   └── CostLimitError          because it reached a cost limit, or was not submitted because of one
 ├── JobCancelledError           a job was cancelled
 │   └── QueueTimeoutError       because it was queued for longer than `queue_timeout_minutes`
 └── ServerUnavailableError      ZenML's server was unavailable (in `run_store/server_retries.py`)
@@ -159,7 +159,7 @@ class JobFailedError(AzureMLError):
 
 
 class CostLimitError(JobFailedError):
-    """A limit of cost was reached: Azure ended the job, or the operator did not submit it.
+    """A cost limit was reached: Azure ended the job, or the operator did not submit it.
 
     Its `cause` is `cost-limit`. If no job was submitted, its `job_name` is empty.
     """

@@ -33,7 +33,7 @@ PREVIOUS_JOB: Final = "zenml_previous_job"
 USD_PER_HOUR: Final = "zenml_usd_per_hour_all_nodes"
 #: Largest number of US dollars that the job can cost, if its settings limit that.
 RESERVED_USD: Final = "zenml_reserved_usd"
-#: The limit of cost that has shortened the time limit of the job, e.g. `max_usd=5`.
+#: The cost limit that has shortened the time limit of the job, e.g. `max_usd=5`.
 COST_LIMIT: Final = "zenml_cost_limit"
 #: Number of the target, from 0, of a job on a fallback target or one that replaces another job.
 TARGET: Final = "zenml_target"
@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
 #: The tags of jobs whose settings limit the cost.
 OF_COST: Final = frozenset({RESERVED_USD, COST_LIMIT})
 
-#: Largest number of tags that this package gives a job without a hold and a limit of cost.
+#: Largest number of tags that this package gives a job without a hold and a cost limit.
 MOST: Final = len(RESERVED - {HOLD} - OF_COST) + 1
 
 

@@ -48,11 +48,12 @@ SIZES = (
     "/vmSizes"
 )
 FOREIGN = (
-    "Azure's answer leads to {}, which is sent no token: this is no host of AzureCloud, nor of the configured endpoint."
+    "Azure's answer leads to {}, which is sent no token: it is not a host of AzureCloud, nor of the configured "
+    "endpoint."
 )
 NO_LOG = (
-    f"The log `{LOG}` cannot be read from here: Azure's answer leads to {{}}, which is not asked for logs: this is no "
-    "host of AzureCloud, nor of the configured endpoint. Read the log in Azure ML Studio."
+    f"The log `{LOG}` cannot be read from here: Azure's answer leads to {{}}, which is not asked for logs: it is not "
+    "a host of AzureCloud, nor of the configured endpoint. Read the log in Azure ML Studio."
 )
 ELSEWHERE = "https://elsewhere.example"
 

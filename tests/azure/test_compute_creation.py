@@ -339,7 +339,7 @@ def test_a_creation_that_is_refused_says_what_helps(world: World, fault: dict[st
         world.ensure(CLUSTER)
 
     assert advice in raised.value.hint
-    assert "Change what Azure names above" not in raised.value.hint
+    assert "Correct what Azure names above" not in raised.value.hint
     assert sum(sent.startswith("PUT") for sent in world.sent) == 1
 
 

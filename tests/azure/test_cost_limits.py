@@ -1,4 +1,4 @@
-"""Limits of cost of steps and runs: the real SDK, on an emulator. Other processes are operators of their own."""
+"""Cost limits of steps and runs: the real SDK, on an emulator. Other processes are operators of their own."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def refusal(event: Event) -> CostLimitError:
     return event.error
 
 
-def test_without_a_limit_of_cost_there_is_no_further_request_and_no_tag(world: World) -> None:
+def test_without_a_cost_limit_there_is_no_further_request_and_no_tag(world: World) -> None:
     step = world.process.step(timeout_minutes=90)
 
     assert isinstance(world.process.submit(step), JobAccepted)
@@ -217,10 +217,10 @@ def test_a_retry_gets_what_the_jobs_of_earlier_step_runs_have_left(world: World)
     third = world.process.step(version=3, max_usd=PRICE)
     error = refusal(world.process.submit(third))
     assert str(error).startswith(
-        f"The step `train` was not submitted: its limit of cost (`max_usd={PRICE}`) is used up. Of 0.29 USD, ended "
+        f"The step `train` was not submitted: its cost limit (`max_usd={PRICE}`) is used up. Of 0.29 USD, ended "
         "jobs have cost 0.27 and unfinished jobs have reserved 0.00, so 0.02"
     )
-    assert "they pay for 4.5 minutes, and a job gets at least 5." in str(error)
+    assert "that is enough for 4.5 minutes, and a job gets at least 5." in str(error)
     assert third.job_name not in world.emulator.context.store.workspaces[0].jobs
 
 

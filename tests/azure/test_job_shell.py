@@ -94,7 +94,7 @@ def test_a_refusal_has_its_status_azures_message_and_the_next_step(
         error = refused(trusted, url)
 
     assert type(error) is kind
-    assert f"Azure refuses a shell in the Azure ML job `zenml-1`, with the status {status}." in str(error)
+    assert f"Azure refused to open a shell in the Azure ML job `zenml-1`, with status {status}." in str(error)
     assert "Azure: not for" in str(error)
     assert "\x1b" not in str(error)
     assert words in error.hint

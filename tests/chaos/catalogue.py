@@ -241,7 +241,7 @@ EVENTS = {
         Event("cancelled in Studio", **_TO_JOBS),
         Event("evicted", **_TO_JOBS),
         Event("rank killed", **_TO_JOBS),
-        # Azure ends it at its limit of cost, while the orchestrator cannot reach Azure. The workspace is read for its
+        # Azure ends it at its cost limit, while the orchestrator cannot reach Azure. The workspace is read for its
         # price, before there is a job.
         Event("limit reached", **{**_TO_JOBS, "phases": RUNNING_PHASES - {"workspace"}}),
         # Of the data asset that the step's label means: see DATA_PAIRS.

@@ -102,15 +102,15 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         "recovery",
         killed("running", "Completed", recovered("stopped", "retrying", "Completed")),
     ),
-    "a limit of cost that is taken for a time limit": (
-        "limit of cost",
+    "a cost limit that is taken for a time limit": (
+        "cost limit",
         at_its_limit(job(0, "Canceled"), cause="it ran for longer than its `timeout_minutes` of 90 ("),
     ),
-    "a further job after a limit of cost": (
-        "limit of cost",
+    "a further job after a cost limit": (
+        "cost limit",
         at_its_limit(job(0, "Canceled"), job(1, "Canceled", of=0)),
     ),
-    "a run that failed at a limit of cost, after its function had reported its success": (
+    "a run that failed at a cost limit, after its function had reported its success": (
         "outcome",
         at_its_limit_after_its_report("failed"),
     ),

@@ -214,7 +214,7 @@ def studio(run: str, step: str, exit_code: int, status: str = "Canceled") -> Tri
 
 
 def at_its_limit(*jobs: JobRecord, cause: str = REACHED, **options: Any) -> Trial:
-    """A run of one step whose first job Azure ended at its limit of cost."""
+    """A run of one step whose first job Azure ended at its cost limit."""
     return trial(
         planned(events=(event("limit reached"),), max_usd=5, **options),
         "failed",
@@ -225,7 +225,7 @@ def at_its_limit(*jobs: JobRecord, cause: str = REACHED, **options: Any) -> Tria
 
 
 def at_its_limit_after_its_report(run: str) -> Trial:
-    """A run of one function step, whose job Azure ended at its limit of cost when its code had reported its success."""
+    """A run of one function step, whose job Azure ended at its cost limit when its code had reported its success."""
     made = at_its_limit(job(0, "Canceled"))
     step = PlannedStep("step0", 1, 2, kind="function")
     schedule = replace(made.schedule, steps=(step,))

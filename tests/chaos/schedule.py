@@ -91,7 +91,7 @@ class Schedule:
         with_data: Whether each step reads the newest version of a data asset.
         with_shell: Whether each job has a service by which a user can open a shell in it.
         usage: Whether jobs report what they have used: `whole`, `cut off`, or empty.
-        max_usd: The limit of cost of each step; None for none.
+        max_usd: The cost limit of each step; None for none.
         stream_logs: Whether logs are followed.
         patience_minutes: How long Azure may be out of reach.
         faults: What goes wrong.

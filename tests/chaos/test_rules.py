@@ -100,8 +100,8 @@ WELL: dict[str, Trial] = {
     "exit 0 of a run that was stopped when its last job had completed": interrupted(
         "forced runs stop", "stopped", "completed", "Completed", output=lines(0), exit_code=0
     ),
-    "a job at its limit of cost": at_its_limit(job(0, "Canceled")),
-    "a job at its limit of cost after a function has reported its end": at_its_limit_after_its_report("completed"),
+    "a job at its cost limit": at_its_limit(job(0, "Canceled")),
+    "a job at its cost limit after a function has reported its end": at_its_limit_after_its_report("completed"),
     "the same version for each job": reading("1", "1", "1"),
     "a killed rank": rank_killed("node 1 rank 3 failed"),
     "a job that waited in vain": waited(job(0, "Canceled"), job(1, of=0)),

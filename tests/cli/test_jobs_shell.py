@@ -52,7 +52,7 @@ def test_a_job_that_waits_has_none_yet(cli: Cli) -> None:
     job = running(cli)
     job.status = "Queued"
 
-    assert "The Azure ML job `mine` does not run yet: its status is Queued." in refused(cli)
+    assert "The Azure ML job `mine` is not running yet: its status is Queued." in refused(cli)
 
 
 def test_a_job_without_ssh_has_no_shell(cli: Cli) -> None:
@@ -69,7 +69,7 @@ def test_a_service_that_does_not_run_is_named_with_its_state(cli: Cli) -> None:
 
     said = refused(cli)
 
-    assert "The service `terminal` of the Azure ML job `mine` does not run on node 0: its status is `Failed`." in said
+    assert "The service `terminal` of the Azure ML job `mine` is not running on node 0: its status is `Failed`." in said
     assert "Azure: The emulator has no place for a shell: the job is simulated" in said
 
 

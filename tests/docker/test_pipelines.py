@@ -152,7 +152,7 @@ def test_a_step_that_fails_and_whose_container_is_held_open(
     assert f"The Azure ML job `{job}` has ended: Canceled." in released.stdout, released.stderr
 
 
-def test_a_step_whose_limit_of_cost_is_reached_ends_with_its_container(
+def test_a_step_whose_cost_limit_is_reached_ends_with_its_container(
     a_team: Team, ml_client: MLClient, engine: DockerClient
 ) -> None:
     state = str(a_team.emulator.state)
@@ -165,7 +165,7 @@ def test_a_step_whose_limit_of_cost_is_reached_ends_with_its_container(
 
     assert run.exit_code != 0
     assert (run.status, run.steps["endless"]["status"]) == ("failed", "failed")
-    assert "it reached its limit of cost (`max_usd=0.29`) after 60.0 minutes, and Azure cancelled it." in run.output
+    assert "it reached its cost limit (`max_usd=0.29`) after 60.0 minutes, and Azure cancelled it." in run.output
     job = ml_client.jobs.get(run.job("endless"))
     assert (job.status, job.limits.timeout, job.tags["zenml_cost_limit"]) == ("Canceled", 3600, "max_usd=0.29")
     eventually(lambda: containers(engine) == [])

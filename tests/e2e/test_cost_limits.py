@@ -1,4 +1,4 @@
-"""Limits of cost in whole pipelines: Azure ends a job that reaches its limit, and a retry of it is refused."""
+"""Cost limits in whole pipelines: Azure ends a job that reaches its limit, and a retry of it is refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_limit_of_cost_ends_jobs_and_refuses_steps(simulated_project: Project, emulator: Emulator) -> None:
+def test_a_cost_limit_ends_jobs_and_refuses_steps(simulated_project: Project, emulator: Emulator) -> None:
     emulator.context.scenarios.armed.append(Armed(ScenarioRule(name="timeout", jobs="^zenml_step=train$")))
 
     output = simulated_project.succeed(PIPELINE)
@@ -65,11 +65,11 @@ def test_a_limit_of_cost_ends_jobs_and_refuses_steps(simulated_project: Project,
 
     steps = [json.loads(line.removeprefix("STEP ")) for line in output.splitlines() if line.startswith("STEP ")]
     (ended,) = [message for name, version, _, message in steps if (name, version) == ("train", 1)]
-    reached = "it reached its limit of cost (`max_usd=0.29`) after 60.0 minutes, and Azure cancelled it."
+    reached = "it reached its cost limit (`max_usd=0.29`) after 60.0 minutes, and Azure cancelled it."
     assert ended.startswith(f"The Azure ML job of step `train` failed: {reached}\n")
     assert "timeout_minutes" not in ended
     (refused,) = [message for name, version, _, message in steps if (name, version) == ("train", 2)]
-    assert refused.startswith("The step `train` was not submitted: its limit of cost (`max_usd=0.29`) is used up. Of ")
+    assert refused.startswith("The step `train` was not submitted: its cost limit (`max_usd=0.29`) is used up. Of ")
     assert "ended jobs have cost 0.29 and unfinished jobs have reserved 0.00, so 0.00" in refused
     (raised,) = [line for line in output.splitlines() if line.startswith("RAISED train ")]
     found: dict[str, Any] = json.loads(raised.removeprefix("RAISED train "))

@@ -265,7 +265,7 @@ def test_what_to_cancel_has_to_be_said_in_one_way(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, ["jobs", "cancel", *arguments])
 
     assert result.exit_code == 2
-    assert "Say what to cancel: JOB..., --run RUN or --orphans." in result.output
+    assert "Specify what to cancel: JOB..., --run RUN or --orphans." in result.output
 
 
 def test_a_run_name_that_several_runs_have_is_refused(

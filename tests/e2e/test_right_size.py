@@ -112,4 +112,4 @@ def test_without_sampling_there_is_nothing_of_it(project: Project, jobs: Emulato
     assert "in_job" not in job.properties["command"]
     plot = project.azureml("jobs", "show", job.name, "--plot")
     assert (plot.returncode, plot.stdout) == (1, "")
-    assert "has not reported what it uses" in plot.stderr
+    assert "has not reported its resource use" in plot.stderr

@@ -125,7 +125,7 @@ def test_a_command_step_of_a_dynamic_pipeline_and_a_size_that_its_resources_choo
     assert told["resources"]["instance_type"] == "Standard_F8s_v2"
 
 
-def test_a_limit_of_cost_is_shown_as_the_time_limit_and_the_reservation_of_a_first_job(training: Project) -> None:
+def test_a_cost_limit_is_shown_as_the_time_limit_and_the_reservation_of_a_first_job(training: Project) -> None:
     printed = spec(training, "train:with_limit.limited")
     told = yaml.safe_load(printed)
 

@@ -149,7 +149,7 @@ def look_around(arm: Arm, name: str, key: asyncssh.SSHKey) -> None:
 
 @pytest.mark.azure_verified(jobs=1, environments=1, holds=1)
 def test_a_job_that_only_waits_keeps_its_node_until_its_time_limit_ends_it(arm: Arm) -> None:
-    """What a held job needs of Azure, and what ends it, and one at its limit of cost, without an orchestrator."""
+    """What a held job needs of Azure, and what ends it, and one at its cost limit, without an orchestrator."""
     # Of an emulator, nothing is learned by waiting.
     name, seconds = arm.name("limited"), 60 * int(os.environ[HOLD]) if arm.is_azure else 1
     properties = job(arm, "trap '' TERM; while true; do sleep 1; done", SIMULATE_SECONDS="100000")

@@ -123,7 +123,7 @@ run("reads", {READ_AND_FIND!r}, identity="user",
 
 
 @pytest.mark.azure_verified(jobs=1, environments=1)
-def test_a_limit_of_cost_is_the_time_limit_of_a_job_and_refuses_the_next_one(pipelines: Pipelines) -> None:
+def test_a_cost_limit_is_the_time_limit_of_a_job_and_refuses_the_next_one(pipelines: Pipelines) -> None:
     arm = pipelines.arm
     subscription = arm.workspace.partition("/resourceGroups/")[0]
     sizes = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{arm.region}/vmSizes"
@@ -140,7 +140,7 @@ def test_a_limit_of_cost_is_the_time_limit_of_a_job_and_refuses_the_next_one(pip
     assert job["tags"]["zenml_cost_limit"].startswith("max_usd=")
     refused, output = pipelines.facts(f"run('refused', 'echo it runs', max_usd={price * 4 / 60})")
     assert (refused["status"], refused["job"]) == ("failed", None), output
-    assert "was not submitted: its limit of cost" in refused["message"]
+    assert "was not submitted: its cost limit" in refused["message"]
 
 
 @pytest.mark.needs_identity

@@ -1,4 +1,4 @@
-"""What counts against a limit of cost, and what a job may still use of it."""
+"""What counts against a cost limit, and what a job may still use of it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_sums_say_what_is_spent_and_what_is_reserved() -> None:
     assert spending.jobs == {"first", "second", "third", "fourth"}
     assert spending.describe() == (
         "Of 5.00 USD, ended jobs have cost 1.50 and unfinished jobs have reserved 1.25, without 1 job of unknown "
-        "cost, so 2.25 USD are left."
+        "cost, so 2.25 USD is left."
     )
 
 
@@ -265,11 +265,11 @@ def test_a_job_gives_way_to_none_that_it_knew_of() -> None:
     assert exceeded_by(seen, "mine", 2, [ended_late, job("mine", reserved=2, created=1)], NOW) == 0
 
 
-def test_a_job_that_its_limit_of_cost_has_ended_has_a_cause_of_its_own() -> None:
+def test_a_job_that_its_cost_limit_has_ended_has_a_cause_of_its_own() -> None:
     ended, timed_out = timeout(171 * HOUR / 60, "max_usd=5"), timeout(171 * HOUR / 60)
 
     assert (ended.name, timed_out.name) == ("cost-limit", "timeout")
-    assert ended.what == "it reached its limit of cost (`max_usd=5`) after 171.0 minutes, and Azure cancelled it"
+    assert ended.what == "it reached its cost limit (`max_usd=5`) after 171.0 minutes, and Azure cancelled it"
     assert "`timeout_minutes`" not in ended.what + ended.hint
     assert ended.hint.startswith("Raise `max_usd`, ")
 

@@ -52,7 +52,7 @@ def body(code: str, message: str) -> dict[str, Any]:
         (403, body("AuthorizationFailed", "no right"), "(AuthorizationFailed) no right", "`AzureML Data Scientist`"),
         (429, body("TooManyRequests", "slow down"), "(TooManyRequests) slow down", "try again in a few minutes"),
         (503, None, "Service Unavailable", "try again in a few minutes"),
-        (400, body("UserError", "not so"), "(UserError) not so", "Change what Azure names above"),
+        (400, body("UserError", "not so"), "(UserError) not so", "Correct what Azure names above"),
     ],
 )
 def test_an_answer_of_azure_is_told_in_its_words_with_what_to_do(

@@ -52,7 +52,7 @@ def test_a_token_goes_to_the_clouds_own_hosts(url: str) -> None:
     ],
 )
 def test_a_token_goes_nowhere_else(url: str) -> None:
-    with pytest.raises(ForeignHostError, match="is sent no token: this is no host of AzureCloud"):
+    with pytest.raises(ForeignHostError, match="is sent no token: it is not a host of AzureCloud"):
         Hosts(AZURE).check_token(url)
 
 

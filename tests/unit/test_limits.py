@@ -90,7 +90,7 @@ def test_a_job_never_has_more_tags_of_ours_than_the_limit_leaves_room_for() -> N
 @pytest.mark.parametrize(
     ("setting", "most"), [({"hold_on_failure_minutes": 30}, 15), ({"max_usd": 1}, 16), ({"max_usd_per_run": 1}, 16)]
 )
-def test_a_hold_and_a_limit_of_cost_leave_room_for_fewer_tags(setting: dict[str, float], most: int) -> None:
+def test_a_hold_and_a_cost_limit_leave_room_for_fewer_tags(setting: dict[str, float], most: int) -> None:
     own = {str(n): "" for n in range(36)}
     AzureMLStepOperatorSettings(tags=own)
 

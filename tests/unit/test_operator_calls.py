@@ -327,8 +327,8 @@ def test_a_command_step_that_cannot_be_held_gets_a_warning_once(
 
     said = [message for message in caplog.messages if "hold_on_failure_minutes" in message]
     assert said == [
-        "Step `prepare`: `hold_on_failure_minutes` is ignored: a command step has no function whose failure "
-        "could be held."
+        "Step `prepare`: `hold_on_failure_minutes` is ignored: it applies to the failure of a function, "
+        "and a command step has none."
     ]
 
 

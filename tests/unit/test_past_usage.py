@@ -52,4 +52,4 @@ def test_without_a_known_size_there_is_no_advice(size: str) -> None:
     runs = [PastUsage(one.run, one.step, one.created, one.status, size, one.compute, one.usage)]
 
     assert advice_of(runs, ALL, NO_LIMITS, kind=None, low_priority=False) is None
-    assert in_sentence(runs, None, "westeurope", low_priority=False).startswith("There is no advice: the size ")
+    assert in_sentence(runs, None, "westeurope", low_priority=False).startswith("No advice: the size ")

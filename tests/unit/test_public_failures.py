@@ -438,7 +438,7 @@ def test_what_nobody_knows_claims_no_cause(code: str) -> None:
     cause = cause_of(FailedJob("The moon is in the wrong phase.", code))
 
     assert (cause.name, cause.what) == ("unknown", "")
-    assert cause.hint.startswith("The operator does not know this failure. Act on Azure's message above")
+    assert cause.hint.startswith("The operator does not recognize this failure. Follow Azure's message above")
 
 
 @pytest.mark.parametrize(

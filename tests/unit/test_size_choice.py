@@ -270,7 +270,7 @@ def test_a_family_without_enough_quota_is_a_shortage() -> None:
 
     assert shortage is not None
     assert (shortage.limit, shortage.used, shortage.needed) == (96, 80, 48)
-    assert "cannot hold 2 nodes of Standard_NC24ads_A100_v4 (24 vCPU each): limit 96, used 80, needed 48" in (
+    assert "is too small for 2 nodes of Standard_NC24ads_A100_v4 (24 vCPU each): limit 96, used 80, needed 48" in (
         shortage.explain()
     )
     for named in ("https://ml.azure.com/quota", "how-to-manage-quotas", "quota_check='warn'"):

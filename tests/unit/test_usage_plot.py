@@ -62,7 +62,7 @@ def test_each_node_has_a_line_of_its_own_colour_and_a_name() -> None:
 def test_a_plot_never_replaces_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert saved_plot("<svg/>", "zenml-1") == Path("zenml-1.svg")
-    with pytest.raises(AzureMLError, match=r"There is a file `zenml-1.svg`.\n.*\n.*jobs show zenml-1 --plot > FILE"):
+    with pytest.raises(AzureMLError, match=r"The file .* already exists.\n.*\n.*jobs show zenml-1 --plot > FILE"):
         saved_plot("<svg>another</svg>", "zenml-1")
     assert (tmp_path / "zenml-1.svg").read_text() == "<svg/>"
 

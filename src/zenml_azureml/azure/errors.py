@@ -172,8 +172,8 @@ def _advice_on_answer(error: HttpResponseError, address: WorkspaceAddress) -> st
     if error.status_code == 429 or (error.status_code or 0) >= 500:
         return "Azure is busy or has an internal fault: try again in a few minutes (https://status.azure.com)."
     if error.status_code in (400, 404):  # a request that Azure understands, and finds wrong
-        return "Change what Azure names above, and run the step again."
+        return "Correct what Azure names above, and run the step again."
     return (
-        "The operator does not know this answer. Act on Azure's message above. If it does not help, open a support "
+        "The operator does not recognize this error. Follow Azure's message above. If it does not help, open a support "
         "request with it."
     )

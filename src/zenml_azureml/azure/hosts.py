@@ -135,7 +135,7 @@ class Hosts:
             return
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if host else "an address that cannot be read"
         raise ForeignHostError(
-            f"Azure's answer leads to {shown}, which {what}: this is no host of {self.cloud.name}, nor of the "
+            f"Azure's answer leads to {shown}, which {what}: it is not a host of {self.cloud.name}, nor of the "
             "configured endpoint."
         )
 

@@ -46,8 +46,8 @@ def doctor(
     Prints the next steps for each problem. Changes nothing, except with --run-job. Exit code 1 if a check fails; `!`
     marks warnings, which affect only some steps, and `?` marks checks that could not run.
 
-    With --run-job, submits one small job as a step would, and reports what it finds from the inside. Names the price
-    and asks before. Ctrl+C cancels the job.
+    With --run-job, submits one small job as a step would, and reports what it finds from the inside. Shows the price
+    and asks for confirmation first. Ctrl+C cancels the job.
     """
     if not run_job and (step or image or yes):
         raise click.UsageError("--step, --image and --yes require --run-job.")

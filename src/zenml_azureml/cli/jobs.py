@@ -44,11 +44,11 @@ jobs.add_command(shell)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, **where: str | None) -> None:
-    """List unfinished jobs, and finished jobs that ZenML still takes to be running.
+    """List unfinished jobs, and finished jobs that ZenML still considers to be running.
 
-    Since is when a job started to run, or when it was submitted if it has not started. With --run, also shows the cost
-    of each job and of the run, estimated from Azure's prices. A run that neither ZenML nor the workspace knows is an
-    error.
+    The column Since shows when a job started to run, or when it was submitted if it has not started. With --run, also
+    shows the cost of each job and of the run, estimated from Azure's prices. A run that neither ZenML nor the workspace
+    knows is an error.
     """
     log_to_stderr()
     from zenml_azureml.cli.jobs_list import show_json, show_table
@@ -82,7 +82,7 @@ def list_(*, run: str | None, orphans: bool, finished_too: bool, as_json: bool, 
 
 @jobs.command(short_help="Show one job, and why it failed.")
 @click.argument("job_or_step_run", metavar="JOB_OR_STEP_RUN")
-@click.option("--plot", is_flag=True, help="Print an SVG of what it has used over time; at a terminal, save it.")
+@click.option("--plot", is_flag=True, help="Print a plot (SVG) of its resource use; at a terminal, save it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def show(*, job_or_step_run: str, plot: bool, as_json: bool, **where: str | None) -> None:
@@ -180,7 +180,7 @@ def cancel(
     a job may still be running; a line on stderr then names it and the command that cancels it.
     """
     if (bool(names), run is not None, orphans).count(True) != 1:
-        raise click.UsageError("Say what to cancel: JOB..., --run RUN or --orphans.")
+        raise click.UsageError("Specify what to cancel: JOB..., --run RUN or --orphans.")
     if as_json and not yes:
         raise click.UsageError("--json requires --yes, because it shows no confirmation prompt.")
     log_to_stderr()
@@ -217,8 +217,8 @@ def cancel(
 def release(*, names: tuple[str, ...], timeout: float, as_json: bool, **where: str | None) -> None:
     """End jobs that are held open after the failure of their steps.
 
-    Cancels them in Azure ML, and deletes their secrets and the computes that were kept for them. The steps have failed
-    before, and stay so. For a held job that has ended by itself, only deletes what was kept for it. Exit code 1 if a
+    Cancels them in Azure ML, and deletes their secrets and the computes that were kept for them. Their
+    steps remain failed. For a held job that has ended by itself, only deletes what was kept for it. Exit code 1 if a
     job is not held open, or may still be running.
     """
     log_to_stderr()

@@ -65,8 +65,8 @@ def shell(
             code = run_ssh(ssh_command(program, address, job.name, command, identity=identity, terminal=terminal))
     if code == 255:
         echo(
-            "ssh has ended with the code 255. If it was refused: the job accepts only the keys in `ssh_public_keys` of "
-            "its service; `--identity FILE` names the private key.",
+            "ssh has exited with code 255. If the job has refused the key: it accepts only the keys in "
+            "`ssh_public_keys` of its service. `--identity FILE` selects the private key.",
             err=True,
         )
     sys.exit(code)
@@ -89,8 +89,8 @@ def why_not(job: JobSnapshot) -> AzureMLError | None:
         )
     if job.phase is not JobPhase.RUNNING:
         return AzureMLError(
-            f"The Azure ML job `{job.name}` does not run yet: its status is {job.status}.",
-            hint=f"Try again when it runs. To show it: zenml-azureml jobs show {job.name}",
+            f"The Azure ML job `{job.name}` is not running yet: its status is {job.status}.",
+            hint=f"Try again when it is running. To show it: zenml-azureml jobs show {job.name}",
         )
     return None
 

@@ -75,9 +75,9 @@ def plot(job_or_step_run: str, places: list[Place]) -> None:
         usages = _usages(account, ServerView())
     if not usages:
         raise AzureMLError(
-            f"The job `{account.job.name}` has not reported what it uses.",
-            hint="Jobs report it from their first seconds on, unless `sampling=False` is set or their image has no "
-            "zenml-azureml that can.",
+            f"The job `{account.job.name}` has not reported its resource use.",
+            hint="Jobs report it from their first seconds on, unless `sampling=False` is set, or their image has no "
+            "version of zenml-azureml that supports it.",
         )
     svg = usage_svg(account.display_name or account.job.name, usages)
     if not sys.stdout.isatty():
@@ -102,7 +102,7 @@ def saved_plot(svg: str, job_name: str) -> Path:
             file.write(svg)
     except FileExistsError:
         command = f"zenml-azureml jobs show {job_name} --plot > FILE"
-        raise AzureMLError(f"There is a file `{path}`.", hint=f"To write another file:\n{command}") from None
+        raise AzureMLError(f"The file `{path}` already exists.", hint=f"To write another file:\n{command}") from None
     return path
 
 
@@ -110,13 +110,20 @@ def _usages(account: JobDetails, server: ServerView) -> list[Usage]:
     """Return what the nodes of a job have used, from its log or else from ZenML's server; empty if unknown."""
     if account.log_end.usages:
         return sorted(account.log_end.usages, key=lambda usage: usage.node)
-    step_run_id = account.job.tags.get(tags.STEP_RUN_ID, "")
-    if not is_id(step_run_id) or server.id is None or account.job.tags.get(tags.SERVER_ID) != server.id:
+    step_run_id = _step_run_id(account.job, server)
+    if step_run_id is None:
         return []
     try:
-        return usages_in(step_runs.with_metadata(UUID(step_run_id)).run_metadata)
+        return usages_in(step_runs.with_metadata(step_run_id).run_metadata)
     except Exception:  # noqa: BLE001 - a job is shown without its use
         return []
+
+
+def _step_run_id(job: JobSnapshot, server: ServerView) -> UUID | None:
+    """Return the id of a job's step run; None if it is of another ZenML server, or of none."""
+    step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
+    is_known = is_id(step_run_id) and server.id is not None and job.tags.get(tags.SERVER_ID) == server.id
+    return UUID(step_run_id) if is_known else None
 
 
 def _described(job_or_step_run: str, places: list[Place]) -> tuple[Place, JobDetails]:
@@ -138,13 +145,11 @@ def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailed
     time_used_up = account.details and account.details.time_used_up
     if job.phase is not JobPhase.FAILED and not time_used_up and not account.log_end.ended_itself:
         return None
-    step_run_id = job.tags.get(tags.STEP_RUN_ID, "")
-    reported = ""
-    if is_id(step_run_id) and server.id is not None and job.tags.get(tags.SERVER_ID) == server.id:
-        try:
-            reported = step_runs.reported_failure(UUID(step_run_id))
-        except Exception:  # noqa: BLE001 - the failure is shown even without the server's part of it
-            reported = ""
+    step_run_id = _step_run_id(job, server)
+    try:
+        reported = "" if step_run_id is None else step_runs.reported_failure(step_run_id)
+    except Exception:  # noqa: BLE001 - the failure is shown even without the server's part of it
+        reported = ""
     # Of a job on another compute, the kind is not known.
     machine = None if account.job.compute else Machine(place.workspace, account.size, nodes=account.nodes)
     return job_failure(

@@ -54,7 +54,7 @@ def in_sentence(past: Sequence[PastUsage], advice: StepAdvice | None, region: st
     """Return the advice as sentences."""
     if advice is None:
         size = past[0].size or "that Azure chose"
-        return f"There is no advice: the size {size} is not among those of {region}. `--location` names another region."
+        return f"No advice: the size {size} is not among those of {region}. `--location` selects another region."
     facts = f"{advice.runs} {'run' if advice.runs == 1 else 'runs'} on {advice.size.name}: {in_words(advice.usage)}."
     if advice.larger is not None:
         return f"{facts} Its memory was used up: the next size up that has quota is {advice.larger.describe()}."

@@ -83,7 +83,7 @@ def past_usages(step: str) -> list[PastUsage]:
     sampled = [past for one in found if (past := _past(one)) is not None][:MOST_RUNS]
     if not sampled:
         raise AzureMLError(
-            f"No run of a step `{step}` has reported what it uses."
+            f"No run of a step `{step}` has reported its resource use."
             if found
             else f"ZenML's server has no run of a step `{step}` in the active project.",
             hint="Run the pipeline once with this version of zenml-azureml, without `sampling=False`. A step can be "

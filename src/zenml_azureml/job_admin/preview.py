@@ -55,7 +55,7 @@ class Preview:
         placeholders: Placeholders for values that are known at run time only.
         by_vault: Names of the environment variables that are in a key vault instead of the document.
         perhaps_by_vault: Names of those that are in a key vault only if one can be used.
-        cost: What its limits of cost mean for it, as a sentence; empty if it has none.
+        cost: What its cost limits mean for it, as a sentence; empty if it has none.
     """
 
     document: dict[str, Any]
@@ -146,7 +146,7 @@ def _preview(
     demands = demands_of(step.config.resource_settings, settings)
     resolution = resolve(settings)
     workspace = operator.workspace(settings)
-    request, cost = _within_limits_of_cost(request, settings, workspace, demands)
+    request, cost = _within_cost_limits(request, settings, workspace, demands)
     redacted, via = _redacted(request), request.options.secrets_via
     names = tuple(sorted(redacted_text(name) for name in request.secret_names))
     by_vault = bool(vault_secret) or (via == "key-vault" and bool(names))
@@ -169,10 +169,10 @@ def _preview(
     )
 
 
-def _within_limits_of_cost(
+def _within_cost_limits(
     request: JobSpec, settings: AzureMLStepOperatorSettings, workspace: Workspace, demands: Demands
 ) -> tuple[JobSpec, str]:
-    """Return a job as its limits of cost shorten it, with a sentence about that. Requests prices if it has limits."""
+    """Return a job as its cost limits shorten it, with a sentence about that. Requests prices if it has limits."""
     if settings.max_usd is None and settings.max_usd_per_run is None:
         return request, ""
     likely = workspace.estimate(resolve(settings).compute, request.options, demands)

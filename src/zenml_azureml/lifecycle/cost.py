@@ -26,7 +26,7 @@ def usd_per_hour(job_tags: Mapping[str, str]) -> float | None:
 
 
 def reserved_usd(job_tags: Mapping[str, str]) -> float | None:
-    """Return what a job can cost at most in US dollars, by its tags; None if it has no limit of cost."""
+    """Return what a job can cost at most in US dollars, by its tags; None if it has no cost limit."""
     return _amount(job_tags.get(tags.RESERVED_USD))
 
 
@@ -64,7 +64,7 @@ class Total:
         usd: Estimated US dollars of the jobs whose cost is known.
         jobs: Number of all jobs.
         unknown: Number of jobs whose cost is not known.
-        reserved: US dollars that its unfinished jobs with a limit of cost can cost at most.
+        reserved: US dollars that its unfinished jobs with a cost limit can cost at most.
     """
 
     usd: float
@@ -80,7 +80,7 @@ class Total:
         without = f", without {self.unknown} whose price is unknown" if self.unknown else ""
         said = f"Estimated cost of the run so far: {in_usd(self.usd)} USD ({jobs}{without})."
         if self.reserved:
-            said += f" Limits of cost reserve {in_usd(self.reserved)} USD for its unfinished jobs."
+            said += f" Cost limits reserve {in_usd(self.reserved)} USD for its unfinished jobs."
         return said
 
 

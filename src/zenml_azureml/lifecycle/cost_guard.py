@@ -1,4 +1,4 @@
-"""Keeps the jobs of steps within their limits of cost."""
+"""Keeps the jobs of steps within their cost limits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _HINTS = {
 
 
 class CostGuard:
-    """The limits of cost of one operator's steps.
+    """The cost limits of one operator's steps.
 
     Thread-safe: a lock makes each thread see the reservations of the others.
 
@@ -162,7 +162,7 @@ class CostGuard:
 
         workspace, tag = self._jobs.workspace(step, target), tags.of_run(step.run_id)
         return with_retries(
-            "list the jobs of the run, which count against its limit of cost",
+            "list the jobs of the run, which count against its cost limit",
             lambda: tuple(workspace.list_jobs(tag)),
             step.plan.unreachable_timeout,
             self._time,
@@ -178,7 +178,7 @@ class CostGuard:
 def bounded_as_first(
     settings: AzureMLStepOperatorSettings, request: JobSpec, per_hour: float | None
 ) -> tuple[JobSpec, str]:
-    """Return a job within its limits of cost, as the first one of its run, with a sentence about that.
+    """Return a job within its cost limits, as the first one of its run, with a sentence about that.
 
     Args:
         settings: The settings of its step.
@@ -196,7 +196,7 @@ def bounded_as_first(
         return request, f"The price is unknown, so {names} cannot limit the job."
     allowance, price = allowance_of(request.options.timeout, per_hour, spendings), f"{in_usd(per_hour)} USD per hour"
     if allowance is None:
-        return request, f"The operator would refuse the job: at {price}, {names} does not pay for the shortest time."
+        return request, f"The operator would refuse the job: at {price}, {names} is not enough for the shortest time."
     minutes = "" if allowance.timeout is None else f" for {allowance.timeout.total_seconds() / 60:.1f} minutes"
     why = f", because of `{allowance.limit}`" if allowance.limit else ""
     return _within(request, allowance), (
@@ -222,12 +222,12 @@ def _refused(step: StepExecution, spending: Spending, per_hour: float | None = N
     if per_hour is not None:
         minutes = affordable_time(spending, per_hour).total_seconds() / 60
         sums += (
-            f" At {in_usd(per_hour)} USD per hour, they pay for {minutes:.1f} minutes, and a job gets at least "
+            f" At {in_usd(per_hour)} USD per hour, that is enough for {minutes:.1f} minutes, and a job gets at least "
             f"{SHORTEST.total_seconds() / 60:g}."
         )
     limit = spending.limit
     return CostLimitError(
-        f"The step `{step.name}` was not submitted: its limit of cost (`{limit}`) is used up. {sums}",
+        f"The step `{step.name}` was not submitted: its cost limit (`{limit}`) is used up. {sums}",
         hint=_HINTS[limit.setting],
         cause=CAUSE,
     )
@@ -269,7 +269,7 @@ def _report_shortened(step: StepExecution, allowance: Allowance, request: JobSpe
     own = request.options.timeout
     instead = f" instead of {own.total_seconds() / 60:g}" if own is not None else ""
     logger.warning(
-        "Step `%s`: its job may run for %.1f minutes%s, because %s USD of `%s` are left, at %s USD per hour.",
+        "Step `%s`: its job may run for %.1f minutes%s, because %s USD of `%s` is left, at %s USD per hour.",
         step.name,
         allowance.timeout.total_seconds() / 60,
         instead,

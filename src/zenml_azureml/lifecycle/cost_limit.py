@@ -1,4 +1,4 @@
-"""The limits of cost of a step and of a run: what counts against them, and what a job may still use. Pure."""
+"""The cost limits of a step and of a run: what counts against them, and what a job may still use. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of cost in a step's settings.
+    """A cost limit in a step's settings.
 
     Attributes:
         setting: Its name, `max_usd` or `max_usd_per_run`.
@@ -71,7 +71,7 @@ class Spending:
         without = f", without {self.unknown} {_jobs(self.unknown)} of unknown cost" if self.unknown else ""
         return (
             f"Of {in_usd(self.limit.usd)} USD, ended jobs have cost {in_usd(self.spent)} and unfinished jobs have "
-            f"reserved {in_usd(self.reserved)}{without}, so {in_usd(self.left)} USD are left."
+            f"reserved {in_usd(self.reserved)}{without}, so {in_usd(self.left)} USD is left."
         )
 
 
@@ -82,7 +82,7 @@ class Allowance:
     Attributes:
         timeout: Its time limit; None for none but Azure's own.
         usd: US dollars that it can cost at most.
-        limit: The limit of cost that has shortened its time limit; None if none has.
+        limit: The cost limit that has shortened its time limit; None if none has.
     """
 
     timeout: timedelta | None
@@ -156,7 +156,7 @@ def tightest(spendings: Sequence[Spending]) -> Spending:
 
 
 def allowance_of(own: timedelta | None, per_hour: float, spendings: Sequence[Spending]) -> Allowance | None:
-    """Return what a job may use of its limits of cost.
+    """Return what a job may use of its cost limits.
 
     Args:
         own: Its own time limit; None for none.

@@ -106,6 +106,6 @@ def account_of_hold(job: str, until: datetime, usd_per_hour: float | None, servi
 
 #: Line of an error about a failed job that was to be held, and is not.
 NOT_HELD = (
-    "The job is not held open, although `hold_on_failure_minutes` is set: that is possible only if the step's function "
-    "raises an exception, and if the image has a version of zenml-azureml that can hold a job."
+    "The job is not held open, although `hold_on_failure_minutes` is set. A job can be held only if the step's function"
+    " raises an exception, and if the image has a version of zenml-azureml that supports it."
 )

@@ -83,7 +83,7 @@ class StepSubmission:
             if is_failure or getattr(interruption, "explained", False):  # the step has no job
                 step.guard = Guard.NONE
                 if step.reservation is not None and step.state.phase is StepPhase.FAILED:
-                    self._clean_up(step)  # its job was accepted, and cancelled for a limit of cost
+                    self._clean_up(step)  # its job was accepted, and cancelled for a cost limit
                 raise
             # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
             self.controller.abort(step, interruption, look_for=SUBMIT_LAG)

@@ -85,7 +85,7 @@ class StepSubmitter:
     Args:
         component_id: Id of the operator on ZenML's server.
         jobs: The jobs of its steps.
-        costs: Their limits of cost.
+        costs: Their cost limits.
     """
 
     def __init__(self, component_id: UUID, jobs: AzureJobs, costs: CostGuard) -> None:

@@ -102,8 +102,8 @@ def cached_without_data(snapshot: PipelineSnapshotBase, operator_name: str, sett
         own = settings.of(step)
         if own.inputs and step.config.environment.get(CACHE_VARIABLE) != cache_text(own.inputs, own.outputs):
             warnings.append(
-                f"The step `{name}` has `inputs`, which are not part of ZenML's cache key: with other data on Azure it "
-                "can be skipped as cached. Pass `inputs` and `outputs` by "
+                f"The step `{name}` has `inputs`, which are not part of ZenML's cache key: if the data on Azure "
+                "changes, ZenML can still skip the step as cached. Pass `inputs` and `outputs` by "
                 f"`{name}.with_options(**zenml_azureml.azureml_data(inputs=..., outputs=...))`, or set "
                 "`enable_cache=False`."
             )
@@ -121,8 +121,8 @@ def hold_warning(step: str, config: StepConfiguration, settings: AzureMLStepOper
     if not settings.hold_on_failure_minutes or getattr(config, "command", None) is None:
         return ""
     return (
-        f"Step `{step}`: `hold_on_failure_minutes` is ignored: a command step has no function whose failure could be "
-        "held."
+        f"Step `{step}`: `hold_on_failure_minutes` is ignored: it applies to the failure of a function, and a command "
+        "step has none."
     )
 
 

@@ -106,7 +106,7 @@ class AzureMLStepOperatorSettings(AzureMLComputeSettings):
         max_usd: Limit of the step's cost in US dollars, over all jobs of the step in its run. Azure ends a job that
             reaches it, and the operator submits no job for which less than five minutes are left.
         max_usd_per_run: The same for all jobs of the run in the workspace. Set it for the pipeline, not for one step.
-        unknown_price: What to do about a job with a limit of cost whose price is unknown: `warn` and submit it without
+        unknown_price: What to do about a job with a cost limit whose price is unknown: `warn` and submit it without
             the limit, or `fail` the step.
         docker_args: Further arguments of `docker run`, e.g. `--ipc=host`, as a text or a list. Environment variables
             among them are added to `environment_variables`, which take precedence.

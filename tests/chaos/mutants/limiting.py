@@ -1,4 +1,4 @@
-"""Mutants of what keeps steps within their limits of cost."""
+"""Mutants of what keeps steps within their cost limits."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ _REACHED = (("job GET", "limit reached"), ("log", "limit reached"))
 _QUIET: dict[str, Any] = {"faults": (), "max_usd": 5}
 
 MUTANTS = (
-    Mutant("a limit of cost is a time limit", _take_it_for_a_time_limit, "limit of cost", _REACHED, "static", _QUIET),
-    Mutant("spent money forgotten", _forget_what_is_spent, "limit of cost", _REACHED, "retries", _QUIET),
+    Mutant("a cost limit is a time limit", _take_it_for_a_time_limit, "cost limit", _REACHED, "static", _QUIET),
+    Mutant("spent money forgotten", _forget_what_is_spent, "cost limit", _REACHED, "retries", _QUIET),
 )

@@ -27,7 +27,7 @@ RULES: dict[str, Rule] = {
     "statuses": statuses.statuses,
     "causes": statuses.causes,
     "ranks": statuses.ranks,
-    "limit of cost": limits.limits,
+    "cost limit": limits.limits,
     "data": data.data,
     "usage": usage.usage,
     "shells": shells.shells,

@@ -128,7 +128,7 @@ def cancelled_by_a_user(trial: Trial, step: PlannedStep) -> str:
 
 
 def ended_at_its_limit(trial: Trial, step: PlannedStep) -> str:
-    """The step run whose job Azure ended at its limit of cost, likewise: nothing is left for another; or empty."""
+    """The step run whose job Azure ended at its cost limit, likewise: nothing is left for another; or empty."""
     return _hit_before_its_report(trial, step, "limit reached")
 
 

@@ -21,7 +21,7 @@ def shells(trial: Trial) -> Iterator[str]:
             yield f"{shell.outlived} of the shell in job {shell.job}: still there after its end"
         job, endings = jobs[shell.job], {event for event in _ENDING if shell.job in hits(trial, event)}
         if endings & {"released", "hold over"} and not job.ended:
-            yield f"job {shell.job} is {job.status}, though it is held open no longer: a shell has kept it"
+            yield f"job {shell.job} is {job.status}, though it is no longer held open: a shell has kept it"
         alone = not (endings or disturbed(trial) or was_killed(trial))
         if alone and job.status == "Canceled":
             yield f"job {shell.job} is cancelled, and nothing has happened to it but a shell"

@@ -107,8 +107,8 @@ def test_quota_that_cannot_hold_the_configured_compute_fails() -> None:
     assert check_quota_left(QuotaFacts(QUOTA, (T4,), configured, exists=False)) == Finding(
         "quota",
         Status.FAILED,
-        "The quota in `westeurope` cannot hold 1 node of Standard_NC8as_T4_v3 (8 vCPU each): limit 32, used 28, needed "
-        "8 vCPU of Standard NCASv3_T4 Family.",
+        "The quota in `westeurope` is too small for 1 node of Standard_NC8as_T4_v3 (8 vCPU each): limit 32, used 28, "
+        "needed 8 vCPU of Standard NCASv3_T4 Family.",
         f"{HOW_TO_ASK}; or choose another size: `zenml-azureml sizes`.",
     )
     assert check_quota_left(QuotaFacts(QUOTA, (T4,), configured, exists=True)).status is Status.OK

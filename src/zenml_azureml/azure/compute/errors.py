@@ -112,7 +112,7 @@ def after_refused_creation(azure_message: str) -> str:
     Args:
         azure_message: Azure's message.
     """
-    return _with_quota(azure_message, "Change what Azure names above, and run the step again.")
+    return _with_quota(azure_message, "Correct what Azure names above, and run the step again.")
 
 
 def left_behind(label: str, found: FoundCompute | None, address: WorkspaceAddress) -> str:

@@ -31,9 +31,9 @@ _LAST_WORDS = 5
 #: Largest number of log lines in an error.
 _LONGEST_LOG = 40
 
-_MEND = "Fix the error shown in the log, and run the pipeline again."
+_FIX = "Fix the error shown in the log, and run the pipeline again."
 _UNKNOWN = (
-    "The operator does not know this failure. Act on Azure's message above, and check the job's `system_logs` in "
+    "The operator does not recognize this failure. Follow Azure's message above, and check the job's `system_logs` in "
     "Studio. If they do not help, open a support request with the name of the job."
 )
 _LOOK = "The step's code could not report an error: check the job's log and, in Studio, its `system_logs`."
@@ -128,9 +128,9 @@ def cause_of(job: FailedJob) -> Cause:
             error = exception_in([*repeated.splitlines(), *log_tail])
         return replace(cause, what=f"{cause.what} ({error})") if error else cause
     if job.reported:
-        return Cause("user-error", job.reported, _MEND)
+        return Cause("user-error", job.reported, _FIX)
     if exit_code is not None and not job.is_named:
-        return Cause("user-error", job.exception, _MEND)
+        return Cause("user-error", job.exception, _FIX)
     if exit_code is not None:
         return _end_of_command(exit_code, exception_in([*repeated.splitlines(), *log_tail]), job.is_command)
     if job.code in SERVICE_FAULT_CODES:
@@ -206,9 +206,9 @@ def _end_of_command(exit_code: int, exception: str, is_command: bool) -> Cause:
         return Cause("exit-code", f"its {process} was ended by {ended_by} (exit code {exit_code})", _LOOK)
     what = f"its {process} ended with exit code {exit_code}"
     if exception:
-        return Cause("user-error", f"{what}: {exception}", _MEND)
+        return Cause("user-error", f"{what}: {exception}", _FIX)
     if is_command:
-        return Cause("exit-code", what, _MEND)
+        return Cause("exit-code", what, _FIX)
     return Cause("exit-code", f"{what} and reported no error", _LOOK)
 
 

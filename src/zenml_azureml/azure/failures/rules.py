@@ -67,12 +67,12 @@ def timeout(limit: timedelta, cost_limit: str = "") -> Cause:
 
     Args:
         limit: The time limit.
-        cost_limit: The limit of cost that the time limit comes from, e.g. `max_usd=5`; empty for none.
+        cost_limit: The cost limit that the time limit comes from, e.g. `max_usd=5`; empty for none.
     """
     if cost_limit:
         return Cause(
             "cost-limit",
-            f"it reached its limit of cost (`{cost_limit}`) after {limit.total_seconds() / 60:.1f} minutes, and Azure "
+            f"it reached its cost limit (`{cost_limit}`) after {limit.total_seconds() / 60:.1f} minutes, and Azure "
             "cancelled it",
             f"Raise `{cost_limit.partition('=')[0]}`, or make the step cheaper, e.g. with spot capacity. To resume, "
             "the step must save its state in `zenml_azureml.checkpoint_dir()`.",
@@ -93,7 +93,7 @@ def ended_itself(reason: str) -> Cause:
     return Cause(
         "ended-itself",
         f"{ENDED_ITSELF}{f': {reason}' if reason else ''}",
-        "You need to do nothing. The setting `stop_check_seconds=0` turns these checks off.",
+        "No action is needed. The setting `stop_check_seconds=0` turns these checks off.",
     )
 
 

@@ -73,10 +73,11 @@ def endpoint_of(instances: Mapping[str, Any], job: str, node: int) -> str:
     if status.lower() != _RUNNING:
         message = ((found.get("error") or {}).get("error") or {}).get("message") or ""
         raise AzureMLError(
-            f"The service `{name}` of the Azure ML job `{job}` does not run on node {node}: its status is `{status}`.",
+            f"The service `{name}` of the Azure ML job `{job}` is not running on node {node}: its status is "
+            f"`{status}`.",
             azure_message=safe_text(str(message)),
-            hint="A service starts up to two minutes after its job. Try again then. To show the job: zenml-azureml "
-            f"jobs show {job}",
+            hint="A service can take two minutes longer to start than its job. Try again after that. To show the job: "
+            f"zenml-azureml jobs show {job}",
         )
     endpoint = str((found.get("properties") or {}).get("ProxyEndpoint") or "")
     scheme = urlsplit(endpoint).scheme

@@ -192,7 +192,7 @@ def _refusal(error: InvalidStatus, job: str) -> AzureMLError:
     kind = AuthenticationError if status == 401 else AzureMLError
     body = (error.response.body or b"").decode(errors="replace")[:_SHOWN]
     return kind(
-        f"Azure refuses a shell in the Azure ML job `{job}`, with the status {status}.",
+        f"Azure refused to open a shell in the Azure ML job `{job}`, with status {status}.",
         azure_message=safe_text(body).strip(),
         hint=_REFUSALS.get(status, f"To show the job: zenml-azureml jobs show {job}"),
     )

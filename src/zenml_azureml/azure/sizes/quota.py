@@ -95,7 +95,7 @@ class QuotaShortage:
         """Describe it as a sentence, with the nodes that are too many."""
         count = f"{self.nodes} {'node' if self.nodes == 1 else 'nodes'}"
         return (
-            f"The quota in `{self.region}` cannot hold {count} of {self.size.name} "
+            f"The quota in `{self.region}` is too small for {count} of {self.size.name} "
             f"({self.size.vcpus} vCPU each): {self.describe()}."
         )
 
