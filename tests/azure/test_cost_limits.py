@@ -188,7 +188,7 @@ def test_azure_gets_the_time_that_the_limit_pays_for_on_all_nodes(
     assert limit_of(job) == timedelta(seconds=int(0.5 / (2 * PRICE) * 3600))
     assert job.properties["tags"][tags.COST_LIMIT] == "max_usd=0.5"
     assert 0.499 < float(job.properties["tags"][tags.RESERVED_USD]) <= 0.5
-    assert "its job may run for 51.7 minutes instead of 600, because 0.50 USD of `max_usd=0.5` are left" in caplog.text
+    assert "its job may run for 51.7 minutes instead of 600, because 0.50 USD of `max_usd=0.5` is left" in caplog.text
     assert world.listings == 0  # a first job has none before it
 
 

@@ -1,4 +1,4 @@
-"""The emulator's jobs against recorded answers of the real service, and through the real SDK."""
+"""The emulator's jobs against recorded answers of the real service."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from azure.ai.ml import MLClient, command
-from azure.ai.ml.entities import Command, Environment
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.identity import ClientSecretCredential
-from azure.mgmt.machinelearningservices import MachineLearningServicesMgmtClient, models
 
 from tests.contract.arm import Arm, recorded
 from zenml_azureml.emulator import Emulator
@@ -77,7 +72,7 @@ def _without_accidents(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "properties": properties, "systemData": None}
 
 
-def _wait_for(arm: Arm, name: str, status: str) -> None:
+def wait_for(arm: Arm, name: str, status: str) -> None:
     while status_of(arm, name) != status:
         assert status_of(arm, name) not in {"Completed", "Failed", "Canceled"} - {status}
 
@@ -233,7 +228,7 @@ def test_cancelling_a_starting_job_is_an_operation_in_later_versions(slow: Emula
 def test_cancelling_a_job_that_has_ended_changes_nothing(arm: Arm) -> None:
     exchange = recorded("job_cancel_completed_2025")
     put_job(arm, "over")
-    _wait_for(arm, "over", "Completed")
+    wait_for(arm, "over", "Completed")
 
     answer = arm.call("POST", "jobs/over/cancel")
 
@@ -286,7 +281,7 @@ def test_a_serverless_job_beyond_the_quota_fails_in_azures_words(
     resources = {"instanceType": size, "instanceCount": nodes}
     put_job(arm, "big", resources=resources, queueSettings={"jobTier": tier} if tier else None)
 
-    _wait_for(arm, "big", "Failed")
+    wait_for(arm, "big", "Failed")
 
     job = arm.emulator.context.store.workspaces[0].jobs["big"]
     assert job.error is not None
@@ -299,7 +294,7 @@ def test_a_serverless_job_within_the_quota_runs(arm: Arm, size: str, nodes: int,
     resources = {"instanceType": size, "instanceCount": nodes}
     put_job(arm, "big", resources=resources, queueSettings={"jobTier": tier} if tier else None)
 
-    _wait_for(arm, "big", "Completed")
+    wait_for(arm, "big", "Completed")
 
 
 @pytest.mark.parametrize("name", ["with/slash", "with blank", "_first", "-first", "dot.ted", "ä", "a" * 257])
@@ -377,7 +372,7 @@ def test_a_queued_job_can_be_cancelled_and_lets_others_pass(slow: Emulator, cloc
 def test_a_job_that_needs_more_nodes_than_there_are_fails(arm: Arm) -> None:
     put_job(arm, "wide", computeId=put_cluster(arm, "cpu", nodes=1), resources={"instanceCount": 2})
 
-    _wait_for(arm, "wide", "Failed")
+    wait_for(arm, "wide", "Failed")
 
 
 def test_past_its_time_limit_a_job_is_cancelled(slow: Emulator, clock: ManualClock) -> None:
@@ -397,7 +392,7 @@ def test_past_its_time_limit_a_job_is_cancelled(slow: Emulator, clock: ManualClo
 
 def test_a_failed_job_says_no_reason_in_arm(arm: Arm) -> None:
     put_job(arm, "bad", environmentVariables={"SIMULATE_EXIT_CODE": "3"})
-    _wait_for(arm, "bad", "Failed")
+    wait_for(arm, "bad", "Failed")
 
     body = arm.call("GET", "jobs/bad").text
 
@@ -442,108 +437,6 @@ def test_pages_neither_repeat_nor_miss_a_job_when_one_is_made_in_between(arm: Ar
         names += [job["name"] for job in page["value"]]
 
     assert names == [f"job-{number}" for number in (4, 3, 2, 1, 0)]
-
-
-# The real SDK
-
-
-@pytest.fixture
-def environment(ml_client: MLClient) -> str:
-    made = ml_client.environments.create_or_update(Environment(name="ours", version="1", image="repo/image:1"))
-    return f"azureml:{made.name}:{made.version}"
-
-
-def submit(ml_client: MLClient, environment: str, name: str, **variables: str) -> Command:
-    job = command(name=name, command="echo", environment=environment, environment_variables=variables)
-    submitted = ml_client.jobs.create_or_update(job)
-    assert isinstance(submitted, Command)
-    return submitted
-
-
-def test_the_sdk_submits_and_finds_its_job(ml_client: MLClient, environment: str) -> None:
-    submitted = submit(ml_client, environment, "My-Job")
-
-    assert submitted.name == "my-job"
-    assert "/runs/my-job?wsid=/subscriptions/" in str(submitted.studio_url)
-    assert ml_client.jobs.get("my-job").id == submitted.id
-    assert [job.name for job in ml_client.jobs.list()] == ["my-job"]
-
-
-def test_the_sdk_says_that_a_job_failed(ml_client: MLClient, environment: str) -> None:
-    submit(ml_client, environment, "fails", SIMULATE_EXIT_CODE="9")
-
-    with pytest.raises(Exception, match="exited with status code 9"):
-        ml_client.jobs.stream("fails")
-
-
-def test_the_sdk_cancels_a_running_job(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
-    submit(ml_client, environment, "long", SIMULATE_SECONDS="1000")
-    _wait_for(Arm(emulator), "long", "Running")
-
-    ml_client.jobs.begin_cancel("long").result()
-
-    assert ml_client.jobs.get("long").status == "Canceled"
-
-
-def test_the_sdk_archives_and_restores_a_job(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
-    submit(ml_client, environment, "old")
-
-    ml_client.jobs.archive("old")
-    assert list(ml_client.jobs.list()) == []
-    assert "PATCH" in {entry["method"] for entry in Arm(emulator).call("GET", "/_emulator/requests").body}
-
-    ml_client.jobs.restore("old")
-    assert [job.name for job in ml_client.jobs.list()] == ["old"]
-
-
-def test_the_sdk_changes_what_can_be_changed(ml_client: MLClient, environment: str) -> None:
-    submit(ml_client, environment, "named")
-
-    changed = ml_client.jobs.update("named", display_name="Better", tags={"a": "1"})
-
-    assert (changed.display_name, changed.tags["a"]) == ("Better", "1")
-
-
-def test_the_sdk_reads_all_pages(emulator: Emulator, ml_client: MLClient, environment: str) -> None:
-    emulator.context.settings.page_size = 2
-    for number in range(5):
-        submit(ml_client, environment, f"job-{number}")
-
-    assert len(list(ml_client.jobs.list())) == 5
-
-
-def test_the_sdk_tells_a_missing_job_from_a_refused_one(ml_client: MLClient, environment: str) -> None:
-    with pytest.raises(ResourceNotFoundError, match=r"\(UserError\) Job nobody not found"):
-        ml_client.jobs.get("nobody")
-    submit(ml_client, environment, "taken")
-    with pytest.raises(HttpResponseError, match="EnvironmentVariables cannot be changed"):
-        submit(ml_client, environment, "taken", A="1")
-
-
-# A client that nobody here wrote, of another age
-
-
-def test_an_independent_client_submits_lists_and_cancels(
-    emulator: Emulator, credential: ClientSecretCredential
-) -> None:
-    workspace = emulator.context.store.workspaces[0]
-    where = {"resource_group_name": workspace.resource_group, "workspace_name": workspace.name}
-    client = MachineLearningServicesMgmtClient(
-        credential, workspace.subscription_id, base_url=emulator.base_url, polling_interval=0
-    )
-    job = models.CommandJob(
-        command="sleep", environment_id="azureml:some:1", environment_variables={"SIMULATE_SECONDS": "1000"}
-    )
-
-    made = client.jobs.create_or_update(**where, id="theirs", body=models.JobBase(properties=job))
-    assert isinstance(made.properties, models.CommandJob)
-    assert made.properties.resources is not None
-    assert made.properties.resources.shm_size == "2g"
-    assert [found.name for found in client.jobs.list(**where)] == ["theirs"]
-    _wait_for(Arm(emulator), "theirs", "Running")
-    client.jobs.begin_cancel(**where, id="theirs").result()
-
-    assert client.jobs.get(**where, id="theirs").properties.status == "Canceled"
 
 
 def _inner_error(body: dict[str, Any]) -> Any:

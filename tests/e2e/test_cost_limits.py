@@ -61,7 +61,7 @@ def test_a_cost_limit_ends_jobs_and_refuses_steps(simulated_project: Project, em
     assert (limit_of(plain), limit_of(train)) == (timedelta(hours=1), timedelta(hours=1))
     assert tag(plain, "zenml_cost_limit") is None
     assert tag(train, "zenml_cost_limit") == "max_usd=0.29"
-    assert "Step `train`: its job may run for 60.0 minutes, because 0.29 USD of `max_usd=0.29` are left" in output
+    assert "Step `train`: its job may run for 60.0 minutes, because 0.29 USD of `max_usd=0.29` is left" in output
 
     steps = [json.loads(line.removeprefix("STEP ")) for line in output.splitlines() if line.startswith("STEP ")]
     (ended,) = [message for name, version, _, message in steps if (name, version) == ("train", 1)]

@@ -12,9 +12,9 @@ import pytest
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
+from tests.e2e.killed import jobs_of, read_until
 from tests.e2e.warm import Process
 from zenml_azureml.emulator import Emulator
-from zenml_azureml.emulator.resources import Job
 
 LONG = """
 from zenml.config.retry_config import StepRetryConfig
@@ -35,21 +35,6 @@ STATUSES = 'run = last_run(); print("STATUSES", run.status, run.steps["sleeper"]
 @pytest.fixture(autouse=True)
 def _jobs_of_an_hour(emulator: Emulator) -> None:
     emulator.context.settings.simulated_seconds = 3600
-
-
-def jobs_of(emulator: Emulator) -> list[Job]:
-    return list(emulator.context.store.workspaces[0].jobs.values())
-
-
-def read_until(client: Process, text: str) -> str:
-    """What a client has printed up to the line with this text."""
-    assert client.stdout is not None
-    output = ""
-    for line in client.stdout:
-        output += line
-        if text in line:
-            return output
-    raise AssertionError(output)
 
 
 def rest_of(client: Process) -> str:

@@ -10,8 +10,8 @@ import pytest
 
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project, project_at
+from tests.e2e.killed import read_until
 from tests.e2e.requests_of import requests_of
-from tests.e2e.test_interrupt import read_until
 from zenml_azureml.emulator import Emulator
 
 AZURE = ("--type", "azure", "--resource-type", "azure-generic")

@@ -8,7 +8,8 @@ import pytest
 
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
-from tests.e2e.test_interrupt import jobs_of, read_until, rest_of
+from tests.e2e.killed import jobs_of, read_until
+from tests.e2e.test_interrupt import rest_of
 from zenml_azureml.emulator import Emulator
 
 PIPELINES = """

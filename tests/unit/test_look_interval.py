@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.test_pacing import StillTime
+from tests.unit.still_time import StillTime
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.jobs.watch import LONGEST_INTERVAL, SHORTEST_INTERVAL, Watch, WatchOptions, look_interval

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.still_time import StillTime
 from zenml_azureml.azure.rate_limiter import MARGIN, Pacer, pacer_for
 from zenml_azureml.emulator.http.rate_limits import Bucket, limit_of
 
 JOBS = "https://management.azure.com/subscriptions/1/resourceGroups/g/providers/Microsoft.MachineLearningServices/jobs"
 HISTORY = "https://westeurope.api.azureml.ms/history/v1.0/subscriptions/1/resourceGroups/g/runs/job/details"
 BLOB = "https://account.blob.core.windows.net/azureml/ExperimentRun/dcid.job/user_logs/std_log.txt"
-
-
-class StillTime:
-    """It passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def wait(self, event: threading.Event, seconds: float | None) -> bool:
-        return event.is_set()
 
 
 def header(method: str, left: float) -> dict[str, str]:

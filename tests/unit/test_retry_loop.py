@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.still_time import StillTime
 from zenml_azureml.retry_loop import backoff, wait_until
-
-
-class StillTime:
-    """It passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def wait(self, event: threading.Event, seconds: float | None) -> bool:
-        return event.is_set()
 
 
 @given(ends_at=st.integers(0, 50), lasts=st.integers(0, 50), interval=st.integers(1, 7))
 def test_a_wait_ends_with_its_condition_or_with_the_first_look_after_the_deadline(
     ends_at: int, lasts: int, interval: int
 ) -> None:
-    time, looks, reported = StillTime(), list[float](), list[float]()
+    time, looks, reported = StillTime(100.0), list[float](), list[float]()
 
     def look() -> bool:
         looks.append(time.now - 100)
@@ -55,7 +38,7 @@ def test_a_wait_ends_with_its_condition_or_with_the_first_look_after_the_deadlin
 
 
 def test_an_error_of_a_look_ends_the_wait() -> None:
-    time = StillTime()
+    time = StillTime(100.0)
 
     def look() -> bool:
         raise ValueError("no such job")

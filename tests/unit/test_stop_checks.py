@@ -11,7 +11,7 @@ import pytest
 from zenml.exceptions import RunStoppedException
 
 from tests.contract.waiting import eventually
-from tests.unit.test_pacing import StillTime
+from tests.unit.still_time import StillTime
 from zenml_azureml.lifecycle.step_checks import STOP_CHECK_INTERVAL, StepChecks
 from zenml_azureml.run_store import step_runs
 

@@ -143,12 +143,7 @@ def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str
         echo("Failed to open a browser.", err=True)
 
 
-@jobs.command(short_help="Cancel jobs, and confirm that they ended.")
-@click.argument("names", metavar="[JOB...]", nargs=-1)
-@click.option("--run", metavar="RUN", help="Run to stop, with its jobs, by name or ID.")
-@click.option("--orphans", is_flag=True, help="Cancel all orphans of this ZenML server.")
-@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation prompt.")
-@click.option(
+_timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     default=60,
@@ -156,6 +151,14 @@ def open_(*, job_or_step_run: str, only_print: bool, as_json: bool, **where: str
     metavar="SECONDS",
     help="Time to wait for jobs to stop.",
 )
+
+
+@jobs.command(short_help="Cancel jobs, and confirm that they ended.")
+@click.argument("names", metavar="[JOB...]", nargs=-1)
+@click.option("--run", metavar="RUN", help="Run to stop, with its jobs, by name or ID.")
+@click.option("--orphans", is_flag=True, help="Cancel all orphans of this ZenML server.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation prompt.")
+@_timeout_option
 @click.option(
     "--key-vault",
     metavar="NAME",
@@ -204,14 +207,7 @@ def cancel(
 
 @jobs.command(short_help="End jobs that are held open.")
 @click.argument("names", metavar="JOB...", nargs=-1, required=True)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0),
-    default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time to wait for jobs to stop.",
-)
+@_timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @place_options
 def release(*, names: tuple[str, ...], timeout: float, as_json: bool, **where: str | None) -> None:

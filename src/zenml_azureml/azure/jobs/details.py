@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from azure.ai.ml.entities import Job
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
-from zenml_azureml.azure.errors import error_message, is_missing_workspace, to_azureml_error
+from zenml_azureml.azure.errors import error_message
+from zenml_azureml.azure.jobs.listing import find_sdk_job
 from zenml_azureml.azure.jobs.run_history import RunDetails, fetch_run_details
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.azure.logs.streamer import LogFollower
@@ -54,14 +54,10 @@ def describe_job(connection: WorkspaceConnection, job_name: str) -> JobDetails |
     Raises:
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
-    try:
-        with connection.reading():
-            job: Job = connection.client.jobs.get(job_name)
-            facts = JobSnapshot.from_sdk(job)
-    except AzureError as error:
-        if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
-            return None
-        raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error
+    found = find_sdk_job(connection, job_name)
+    if found is None:
+        return None
+    job, facts = found
     details, log_end = _history(connection, facts)
     resources = getattr(job, "resources", None)
     environment = str(getattr(job, "environment", None) or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from azure.ai.ml.constants import ListViewType
+from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from zenml_azureml.azure.connection import WorkspaceConnection
@@ -45,12 +46,25 @@ def find_job(connection: WorkspaceConnection, job_name: str) -> JobSnapshot | No
     Raises:
         AzureMLError: If Azure ML cannot be reached or refuses.
     """
+    found = find_sdk_job(connection, job_name)
+    return None if found is None else found[1]
+
+
+def find_sdk_job(connection: WorkspaceConnection, job_name: str) -> tuple[Job, JobSnapshot] | None:
+    """Return the SDK's job of that name, and its snapshot; None if there is none.
+
+    Args:
+        connection: The workspace.
+        job_name: The job.
+
+    Raises:
+        AzureMLError: If Azure ML cannot be reached or refuses.
+    """
     try:
         with connection.reading():
-            return JobSnapshot.from_sdk(connection.client.jobs.get(job_name))
-    except ResourceNotFoundError as error:
-        if not is_missing_workspace(error):
-            return None
-        raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error
+            job: Job = connection.client.jobs.get(job_name)
+            return job, JobSnapshot.from_sdk(job)
     except AzureError as error:
+        if isinstance(error, ResourceNotFoundError) and not is_missing_workspace(error):
+            return None
         raise to_azureml_error(f"find the job `{job_name}`", error, connection.address) from error
