@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from zenml.exceptions import RunStoppedException
 
 from tests.unit.lifecycle.ending import ERROR, Ending
+from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import (
@@ -20,6 +22,7 @@ from zenml_azureml.lifecycle.state import (
     NoCapacity,
     StepPhase,
     StepState,
+    SubmitFailed,
 )
 
 
@@ -75,6 +78,28 @@ def test_without_capacity_the_next_target_is_said_and_tried(
     again.controller.advance(again.step, NoCapacity(ERROR, replace(refused, target=0)))
     assert again.happened == ["build the next", "submit to 1"]
     assert caplog.messages == ["No capacity for step `train`; trying fallback 1: no quota"]
+
+
+@pytest.mark.parametrize("is_for_capacity", [True, False], ids=["no capacity", "another refusal"])
+def test_a_step_that_waited_in_vain_fails_with_the_refusal_of_its_fallback_and_why_it_was_moved(
+    is_for_capacity: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Ending(monkeypatch, fallback=[{"instance_type": "Standard_DS3_v2"}], queue_timeout_minutes=1)
+    refusal = AzureMLError("Azure refuses the job.", azure_message="Quota of family DSv2: 0", hint="Request more.")
+    refused = (
+        Attempt(1, "", "the fallback", reason=RetryReason.NO_CAPACITY) if is_for_capacity else Attempt(1, "zenml-2")
+    )
+    world.answers = [lambda: (NoCapacity if is_for_capacity else SubmitFailed)(refusal, refused)]
+    world.jobs.job.status, world.jobs.job.waited = "Queued", timedelta(minutes=2)
+    world.jobs.job.details = RunDetails("Canceled", {})
+
+    with pytest.raises(AzureMLError) as raised:
+        world.wait()
+
+    assert "submit to 1" in world.happened
+    said = str(raised.value)
+    assert said.startswith("Azure refuses the job.\nAzure: Quota of family DSv2: 0\nNext steps: Request more.")
+    assert "  1. serverless compute, job `zenml-1`: queue timeout" in said.splitlines()
 
 
 def test_a_further_job_asks_the_server_whether_the_run_was_stopped(world: Ending) -> None:
