@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from zenml.enums import ExecutionStatus
 
@@ -11,7 +14,7 @@ from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd, LogTail
 from zenml_azureml.contract.own_end import EXIT_CODES, line_for, reason_in
 from zenml_azureml.lifecycle.observation import reason_of_end
-from zenml_azureml.lifecycle.outcome import ended_itself, job_failure, status_of
+from zenml_azureml.lifecycle.outcome import account_without_server, ended_itself, job_failure, status_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 
 REASON = "its run is stopped"
@@ -103,3 +106,11 @@ def test_an_account_says_stopped_and_blames_no_rank() -> None:
         "The Azure ML job of step `train` was stopped: it ended itself, because its step was over on the ZenML server: "
         f"{REASON}."
     )
+
+
+def test_without_the_server_too_a_job_that_has_ended_itself_is_said_to_have_done_so() -> None:
+    step_run: Any = SimpleNamespace(name="train", config=SimpleNamespace(command=None))
+    account = account_without_server(job("Failed", ENDED.format(178), REASON), step_run)
+
+    assert account.summary.startswith("The Azure ML job of step `train` was stopped: it ended itself")
+    assert account.summary.endswith(f"{REASON}.")
