@@ -27,7 +27,7 @@ demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 test: setup .venv-mlflow/.installed ## Run the tests that need nothing installed: about twenty minutes on two cores
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m "not long"
 
-test-long: setup ## Run the tests of many nodes, evictions and secrets in whole pipelines, and of `make live` (WEEKLY=1)
+test-long: setup ## Run the longest tests: whole pipelines in which nothing is warm, and those of `make live` (WEEKLY=1)
 	$(RUN) -m pytest -n $(TEST_WORKERS) --dist worksteal -m "long$(if $(WEEKLY),, and not weekly)" tests/e2e tests/live
 
 test-documents: setup .venv-tools/.installed ## Run every code block of the documents, follow their links, try the benchmarks

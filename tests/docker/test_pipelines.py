@@ -66,7 +66,11 @@ def test_an_image_is_built_and_pushed_then_pulled_and_run(a_team: Team, engine: 
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "count"), [("mapped", 6), pytest.param("mapped_to_20", 20, marks=pytest.mark.weekly)]
+    ("pipeline", "count"),
+    [
+        pytest.param("mapped", 6, marks=pytest.mark.weekly),
+        pytest.param("mapped_to_20", 20, marks=pytest.mark.weekly),
+    ],
 )
 def test_a_dynamic_pipeline_with_mapped_steps(a_team: Team, ml_client: MLClient, pipeline: str, count: int) -> None:
     run = a_team.run(pipeline)
@@ -96,7 +100,7 @@ def test_a_command_step_with_a_default_container_registry(a_team: Team) -> None:
     assert "[command] said by a command" in run.output
 
 
-@pytest.mark.parametrize("pipeline", ["own_image", "dynamic_own_image"])
+@pytest.mark.parametrize("pipeline", [pytest.param("own_image", marks=pytest.mark.weekly), "dynamic_own_image"])
 def test_a_step_with_an_image_of_its_own(a_team: Team, ml_client: MLClient, pipeline: str) -> None:
     run = a_team.run(pipeline)
 

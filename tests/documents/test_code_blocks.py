@@ -26,6 +26,10 @@ CHOSEN = os.environ.get("DOCUMENT", "")
 WITHOUT_STACK = "<!-- starts without a stack -->"
 
 
+#: So many tests share the documents.
+PARTS = 3
+
+
 @dataclass(frozen=True)
 class Desk:
     """What all documents share: one emulator, and one ZenML configuration of which each gets a copy.
@@ -111,9 +115,10 @@ def name_of(document: Path) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_code_blocks_run(desk: Desk, subtests: pytest.Subtests) -> None:
-    # One test, so that the documents share what they need also where tests are spread over processes.
-    for document in documents():
+@pytest.mark.parametrize("part", range(PARTS))
+def test_code_blocks_run(desk: Desk, subtests: pytest.Subtests, part: int) -> None:
+    # Few tests, so that documents share a desk also where tests are spread over processes.
+    for document in documents()[part::PARTS]:
         page = Page(blocks(document), desk.values())
         if not page.run() or CHOSEN not in name_of(document):
             continue

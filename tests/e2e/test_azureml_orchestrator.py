@@ -72,6 +72,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_static_pipeline_runs_with_a_step_of_our_operator_to_its_end(
     tmp_path: Path,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e import shared_folder_store
 from tests.e2e.conftest import Project, azure_variables, zenml_variables
 from tests.e2e.environments import PythonEnvironment, environment_without_plugin
@@ -17,6 +19,8 @@ from zenml_azureml.emulator import Emulator
 from zenml_azureml.emulator.context import Settings
 from zenml_azureml.emulator.resources import Job
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
+
+pytestmark = pytest.mark.long
 
 REGISTER = """
 import sys

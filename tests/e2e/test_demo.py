@@ -77,6 +77,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
             process.kill()
 
 
+@pytest.mark.long
 def test_it_trains_and_evaluates_and_explains_a_step_that_fails_on_purpose_and_leaves_nothing_behind(
     demo: Demo,
 ) -> None:
@@ -96,6 +97,7 @@ def test_it_trains_and_evaluates_and_explains_a_step_that_fails_on_purpose_and_l
     assert demo.leftovers() == []
 
 
+@pytest.mark.long
 def test_ctrl_c_while_a_job_runs_ends_the_job_and_cleans_up(demo: Demo) -> None:
     demo.start()
     demo.read_until("[train] 50 trees")
@@ -119,6 +121,7 @@ def test_being_terminated_before_the_pipeline_cleans_up_too(demo: Demo, moment: 
     assert demo.leftovers() == []
 
 
+@pytest.mark.long
 def test_a_step_that_fails_makes_it_fail_and_what_is_kept_can_be_looked_at(demo: Demo, tmp_path: Path) -> None:
     state = tmp_path / "kept" / "emulator"
     demo.start("--keep", "--state", str(tmp_path / "kept"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
 
@@ -33,6 +35,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_its_log_says_that_no_step_runs_on_azure_ml(simulated_project: Project, emulator: Emulator) -> None:
     output = simulated_project.succeed(DEPLOY)
 
