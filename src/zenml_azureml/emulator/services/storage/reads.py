@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from aiohttp import web
 
 from zenml_azureml.emulator.services.storage.access import http_date
-from zenml_azureml.emulator.services.storage.blocks import staged_blocks
+from zenml_azureml.emulator.services.storage.blocks import StagedBlocks
 from zenml_azureml.emulator.services.storage.errors import BlobError, blob_headers, xml_bytes
 from zenml_azureml.emulator.services.storage.files import Blob
 from zenml_azureml.emulator.services.storage.targets import Target, check_conditions
@@ -76,15 +76,13 @@ async def get_properties(request: web.Request, target: Target) -> web.StreamResp
 async def get_blocks(request: web.Request, target: Target) -> web.StreamResponse:
     """Answer the blocks of a blob, as "Get Block List" describes it."""
     blob = target.files.find(target.container, target.name)
-    staged = staged_blocks(target.files.blocks(target.container, target.name))
+    staged = StagedBlocks(target.files.blocks(target.container, target.name)).parts()
     if blob is None and not staged:
         target.blob()
     root, kind = ET.Element("BlockList"), request.query.get("blocklisttype", "committed")
     lists = {
         "CommittedBlocks": blob.properties.blocks if blob and kind != "uncommitted" else [],
-        "UncommittedBlocks": [(name, path.stat().st_size) for name, path in staged.items()]
-        if kind != "committed"
-        else [],
+        "UncommittedBlocks": [(part.block, part.size) for part in staged.values()] if kind != "committed" else [],
     }
     for name, blocks in lists.items():
         items = ET.SubElement(root, name)

@@ -12,13 +12,20 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
 
 from zenml_azureml.emulator.context import CONTEXT
 from zenml_azureml.emulator.services.storage.access import http_date
-from zenml_azureml.emulator.services.storage.blocks import block_path, commit_blocks, read_block_list
+from zenml_azureml.emulator.services.storage.blocks import (
+    StagedBlocks,
+    assemble,
+    decoded_id,
+    find_parts,
+    read_block_list,
+)
 from zenml_azureml.emulator.services.storage.errors import BlobError, blob_headers
 from zenml_azureml.emulator.services.storage.files import Blob
 from zenml_azureml.emulator.services.storage.properties import BlobProperties, drop_properties, write_properties
@@ -52,7 +59,8 @@ async def put_blob(request: web.Request, target: Target) -> web.StreamResponse:
     properties = _properties(request, kind)
     partial = target.files.uploads() / uuid.uuid4().hex
     try:
-        digest = await _receive(request, partial)
+        with partial.open("wb") as content:
+            digest = await _receive(request, content)
         if kind == "BlockBlob":
             properties.headers.setdefault("Content-MD5", digest)
         return _created(request, _put(target, partial, properties, existing), digest)
@@ -62,18 +70,16 @@ async def put_blob(request: web.Request, target: Target) -> web.StreamResponse:
 
 async def put_block(request: web.Request, target: Target) -> web.StreamResponse:
     """Store a block until its list is committed."""
-    folder = target.files.blocks(target.container, target.name)
-    block = block_path(folder, request.query.get("blockid", ""))
+    block = request.query.get("blockid", "")
+    decoded_id(block)  # it must be one
     target.files.file(target.container, target.name)  # its name must be one
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = target.files.uploads() / uuid.uuid4().hex
+    staged = StagedBlocks(target.files.blocks(target.container, target.name))
     # Source: "Put Block": the answer has the MD5 of the block only if the request has it.
     has_digest = "Content-MD5" in request.headers
-    try:
-        digest = await _receive(request, partial, has_digest=has_digest)
-        partial.replace(block)
-    finally:
-        partial.unlink(missing_ok=True)
+    with staged.begin(request.content_length) as content:
+        offset = content.tell()
+        digest = await _receive(request, content, has_digest=has_digest)
+        staged.add(block, content, offset)
     own = {"Content-MD5": digest} if has_digest else {}
     return web.Response(status=201, headers={**blob_headers(request), **own})
 
@@ -82,20 +88,18 @@ async def put_block_list(request: web.Request, target: Target) -> web.StreamResp
     """Make a blob of blocks."""
     existing = target.write_to(request)
     wanted = read_block_list(await _list_of(request))
-    staged = target.files.blocks(target.container, target.name)
+    staged = StagedBlocks(target.files.blocks(target.container, target.name))
+    parts = find_parts(wanted, staged, existing)
     properties = _properties(request, "BlockBlob")
+    properties.blocks = [(part.block, part.size) for part in parts]
     partial = target.files.uploads() / uuid.uuid4().hex
-
-    def commit() -> None:
-        with partial.open("wb", buffering=0) as content:
-            properties.blocks = commit_blocks(wanted, staged, existing, content)
-
+    claimed = partial.with_suffix(".blocks")
     try:
-        await asyncio.to_thread(commit)
-        blob = _put(target, partial, properties, existing)
+        blob = _put(target, await assemble(parts, staged, partial, claimed), properties, existing)
     finally:
         partial.unlink(missing_ok=True)
-    shutil.rmtree(staged, ignore_errors=True)
+        shutil.rmtree(claimed, ignore_errors=True)
+    shutil.rmtree(staged.folder, ignore_errors=True)
     return _created(request, blob)
 
 
@@ -110,7 +114,8 @@ async def append_block(request: web.Request, target: Target) -> web.StreamRespon
         raise BlobError(412, "AppendPositionConditionNotMet", "The append position condition specified was not met.")
     partial = target.files.uploads() / uuid.uuid4().hex
     try:
-        await _receive(request, partial)
+        with partial.open("wb") as added:
+            await _receive(request, added)
         with blob.file.open("ab") as content, partial.open("rb") as part:
             shutil.copyfileobj(part, content)
     finally:
@@ -175,7 +180,7 @@ async def _copy(request: web.Request, target: Target) -> web.StreamResponse:
     return _created(request, blob, status=201 if "x-ms-blob-type" in request.headers else 202, headers=own)
 
 
-async def _receive(request: web.Request, path: Path, *, has_digest: bool = True) -> str:
+async def _receive(request: web.Request, content: BinaryIO, *, has_digest: bool = True) -> str:
     """Write the body of a request to a file.
 
     Returns:
@@ -185,11 +190,10 @@ async def _receive(request: web.Request, path: Path, *, has_digest: bool = True)
         BlobError: 400, if its MD5 is not the one that the client gives.
     """
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("wb") as content:
-        async for chunk in _chunks(request):
-            content.write(chunk)
-            if has_digest:
-                digest.update(chunk)
+    async for chunk in _chunks(request):
+        content.write(chunk)
+        if has_digest:
+            digest.update(chunk)
     if not has_digest:
         return ""
     found = base64.b64encode(digest.digest()).decode()
@@ -206,7 +210,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     """Yield the body of a request, of any length, also if a middleware has read it."""
     if request.content.at_eof():
         yield await request.read()
-    async for chunk in request.content.iter_any():
+    async for chunk, _ in request.content.iter_chunks():
         yield chunk
 
 
