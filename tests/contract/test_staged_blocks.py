@@ -25,12 +25,8 @@ _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @pytest.fixture
-def blob(emulator: Emulator, arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobClient]:
-    point_clients_at(emulator, monkeypatch)
-    store = arm.call("GET", "datastores/workspaceblobstore").body["properties"]
-    key = str(arm.call("POST", "datastores/workspaceblobstore/listSecrets").body["key"])
-    address = f"https://{store['accountName']}.blob.core.windows.net"
-    with BlobClient(address, store["containerName"], "large", credential=key, retry_total=0) as made:
+def blob(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobClient]:
+    with _client(arm, monkeypatch) as made:
         yield made
 
 
@@ -113,6 +109,24 @@ def test_a_block_on_its_way_does_not_get_into_the_blob_that_is_made_meanwhile(bl
 def test_a_block_says_how_long_it_is(blob: BlobClient, arm: Arm, header: str, status: bytes) -> None:
     with _upload(arm, blob, "1", header) as connection:
         assert connection.recv(12) == b"HTTP/1.1 " + status
+
+
+def test_blocks_are_there_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 0):
+        with Emulator(tmp_path, keep_state=True) as one, _client(Arm(one), monkeypatch) as blob:
+            blob.stage_block(str(number), PARTS[number])
+    with Emulator(tmp_path, keep_state=True) as last, _client(Arm(last), monkeypatch) as blob:
+        _commit(blob, 0, 1)
+
+        assert blob.download_blob().readall() == PARTS[0] + PARTS[1]
+
+
+def _client(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> BlobClient:
+    point_clients_at(arm.emulator, monkeypatch)
+    store = arm.call("GET", "datastores/workspaceblobstore").body["properties"]
+    key = str(arm.call("POST", "datastores/workspaceblobstore/listSecrets").body["key"])
+    address = f"https://{store['accountName']}.blob.core.windows.net"
+    return BlobClient(address, store["containerName"], "large", credential=key, retry_total=0)
 
 
 def _commit(blob: BlobClient, *numbers: int) -> None:
