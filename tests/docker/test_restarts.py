@@ -20,7 +20,7 @@ def assert_one_after_the_other(jobs: list[Any]) -> None:
     assert first.properties["EndTimeUtc"] <= second.creation_context.created_at.strftime("%Y-%m-%d %H:%M:%S")
 
 
-@pytest.mark.parametrize("killed", ["while its job runs", pytest.param("at the PUT", marks=pytest.mark.weekly)])
+@pytest.mark.parametrize("killed", ["while its job runs", "at the PUT"])
 def test_with_retries_the_next_process_ends_the_job_before_it_submits_one(
     in_containers: RunInContainers, killed: str
 ) -> None:
