@@ -25,6 +25,7 @@ def watcher_in(container: Any) -> int:
     return watcher
 
 
+@pytest.mark.weekly
 def test_after_ctrl_c_on_the_client_the_job_ends_itself_and_no_container_submits_another(
     in_containers: RunInContainers, engine: DockerClient
 ) -> None:

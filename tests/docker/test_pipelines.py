@@ -100,7 +100,7 @@ def test_a_command_step_with_a_default_container_registry(a_team: Team) -> None:
     assert "[command] said by a command" in run.output
 
 
-@pytest.mark.parametrize("pipeline", [pytest.param("own_image", marks=pytest.mark.weekly), "dynamic_own_image"])
+@pytest.mark.parametrize("pipeline", ["own_image", pytest.param("dynamic_own_image", marks=pytest.mark.weekly)])
 def test_a_step_with_an_image_of_its_own(a_team: Team, ml_client: MLClient, pipeline: str) -> None:
     run = a_team.run(pipeline)
 
@@ -113,6 +113,7 @@ def test_a_step_with_an_image_of_its_own(a_team: Team, ml_client: MLClient, pipe
     assert len({ml_client.jobs.get(run.job(step)).environment for step in ("special", "train")}) == 2
 
 
+@pytest.mark.weekly
 def test_a_step_that_asks_for_a_gpu_gets_a_vm_size_that_has_one_and_its_output_is_registered(
     a_team: Team, ml_client: MLClient
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_step_that_fails_and_whose_container_is_held_open(
     assert f"The Azure ML job `{job}` has ended: Canceled." in released.stdout, released.stderr
 
 
+@pytest.mark.weekly
 def test_a_step_whose_cost_limit_is_reached_ends_with_its_container(
     a_team: Team, ml_client: MLClient, engine: DockerClient
 ) -> None:

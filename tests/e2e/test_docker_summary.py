@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.environments import SOURCE
 
 
+@pytest.mark.long
 def test_an_engine_that_does_not_start_is_told_with_its_last_lines(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can start an engine, whether it works or not")

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project, project_at
 from tests.e2e.killed import azureml
@@ -126,6 +128,7 @@ def _instance() -> dict[str, Any]:
     return {"location": "westeurope", "properties": inner}
 
 
+@pytest.mark.long
 def test_images_are_for_what_the_latest_run_on_the_stack_asked_for(simulated_project: Project, tmp_path: Path) -> None:
     engine = tmp_path / "bin" / "docker"
     engine.parent.mkdir()

@@ -18,6 +18,8 @@ from tests.e2e.test_emulator_cli import Submit, emulator, started, state, submit
 from zenml_azureml.emulator.local import daemon, instance, shell_env
 from zenml_azureml.emulator.runtimes.process.tree import processes_of
 
+pytestmark = pytest.mark.long
+
 __all__ = ["state", "submit"]  # fixtures
 
 ENDS = ("Completed", "Failed", "Canceled")

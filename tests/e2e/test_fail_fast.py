@@ -92,7 +92,7 @@ def statuses(jobs: Emulator) -> dict[str, str]:
     return {job.properties["tags"]["zenml_step"]: job.status for job in made}
 
 
-@pytest.mark.parametrize("pipeline", ["submitted", "called"])
+@pytest.mark.parametrize("pipeline", ["submitted", pytest.param("called", marks=pytest.mark.long)])
 def test_the_step_that_failed_keeps_its_own_cause(pipeline: str, fail_fast: Project, jobs: Emulator) -> None:
     output = fail_fast.succeed(PIPELINES, pipeline)
 

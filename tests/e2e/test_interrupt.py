@@ -61,7 +61,7 @@ def test_a_signal_while_the_job_runs_ends_the_job(
     assert "STATUSES failed failed" in simulated_project.succeed(STATUSES)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_a_step_that_has_retries_left_without_another_job(
     number: signal.Signals, simulated_project: Project, emulator: Emulator
 ) -> None:
@@ -184,7 +184,7 @@ def dynamic_project(simulated_project: Project) -> Project:
     return simulated_project
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_the_jobs_of_a_dynamic_pipeline(
     number: signal.Signals, dynamic_project: Project, emulator: Emulator
 ) -> None:
@@ -243,7 +243,7 @@ def test_a_job_that_azure_does_not_cancel_keeps_no_interrupted_process(
     assert " running" not in dynamic_project.succeed(STATUSES_OF_ALL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
     number: signal.Signals, dynamic_project: Project, emulator: Emulator
 ) -> None:
@@ -259,7 +259,9 @@ def test_a_signal_ends_the_job_of_a_step_that_a_dynamic_pipeline_waits_for(
     assert "RUN failed" in told
 
 
-@pytest.mark.parametrize(("function", "steps"), [("one_after_the_other", 1), ("at_once", 2)])
+@pytest.mark.parametrize(
+    ("function", "steps"), [("one_after_the_other", 1), pytest.param("at_once", 2, marks=pytest.mark.long)]
+)
 def test_a_signal_ends_a_dynamic_pipeline_whose_steps_have_retries_left_without_another_job(
     function: str, steps: int, dynamic_project: Project, emulator: Emulator
 ) -> None:
@@ -289,7 +291,7 @@ def test_a_signal_whose_exception_gets_lost_ends_the_job(dynamic_project: Projec
     assert client.returncode != 0
 
 
-@pytest.mark.parametrize("how", ["--graceful", None])
+@pytest.mark.parametrize("how", ["--graceful", pytest.param(None, marks=pytest.mark.long)])
 def test_stopping_a_dynamic_run_from_elsewhere_ends_its_jobs(
     how: str | None, dynamic_project: Project, emulator: Emulator
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import requests
 from azure.ai.ml import MLClient, command
 from azure.ai.ml.entities import Environment
@@ -20,6 +21,8 @@ from tests.e2e.conftest import Project, azure_variables, zenml_variables
 from tests.e2e.killed import azureml, jobs_of
 from tests.e2e.zenml_server import zenml_server
 from zenml_azureml.emulator import Emulator
+
+pytestmark = pytest.mark.long
 
 REGISTER = """
 subscription, group, workspace = __import__("sys").argv[1:]

@@ -167,7 +167,7 @@ def test_without_a_server_jobs_are_found_by_the_workspace_and_ended_by_name(
     assert (done.returncode, done.stdout) == (0, "The Azure ML job `left` has ended: Canceled.\n")
 
 
-@pytest.mark.parametrize("script", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+@pytest.mark.parametrize("script", [STATIC, pytest.param(DYNAMIC, marks=pytest.mark.long)], ids=["static", "dynamic"])
 def test_the_run_of_a_killed_orchestrator_is_ended_with_its_jobs(
     script: str, simulated_project: Project, emulator: Emulator, ml_client: MLClient
 ) -> None:
@@ -427,7 +427,7 @@ class TestWaiting:
         assert "\nAzure: Execution failed." in done.stderr
         assert statuses(simulated_project) == "failed failed"
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
     def test_a_signal_ends_the_job(
         self, number: signal.Signals, simulated_project: Project, emulator: Emulator
     ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.e2e.conftest import Project
 from zenml_azureml.emulator import Emulator
 
+pytestmark = pytest.mark.long
+
 PRELUDE = """
 import gc, json
 from collections import deque

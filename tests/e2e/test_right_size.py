@@ -102,6 +102,7 @@ def test_the_use_of_a_step_is_in_its_metadata_and_the_last_line_names_a_cheaper_
     assert "ZenML's server has no run of a step `other.train`" in unknown.stderr
 
 
+@pytest.mark.long
 def test_without_sampling_there_is_nothing_of_it(project: Project, jobs: Emulator) -> None:
     output = project.succeed(script(jobs), "plain")
 

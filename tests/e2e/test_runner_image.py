@@ -13,6 +13,8 @@ import pytest
 
 from tests.e2e.environments import PythonEnvironment, environment_without_plugin
 
+pytestmark = pytest.mark.long
+
 OURS = "registry.example/zenml-with-azureml:1"
 
 #: What the server executes for a stack whose step operator is of the flavor `azureml`.

@@ -133,8 +133,15 @@ def last_run(server: ZenMLServer) -> tuple[str, str, str]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("how", ["suspended", "restarted"])
-@pytest.mark.parametrize("script", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+@pytest.mark.parametrize(
+    ("script", "how"),
+    [
+        pytest.param(STATIC, "suspended", id="static-suspended"),
+        pytest.param(DYNAMIC, "restarted", id="dynamic-restarted"),
+        pytest.param(STATIC, "restarted", id="static-restarted", marks=pytest.mark.long),
+        pytest.param(DYNAMIC, "suspended", id="dynamic-suspended", marks=pytest.mark.long),
+    ],
+)
 def test_the_cause_survives_a_server_that_comes_back(
     how: str, script: str, away: Project, server: ZenMLServer, emulator: Emulator
 ) -> None:
@@ -178,7 +185,7 @@ def test_a_completed_step_is_completed_when_the_server_comes_back(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("script", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+@pytest.mark.parametrize("script", [STATIC, pytest.param(DYNAMIC, marks=pytest.mark.long)], ids=["static", "dynamic"])
 def test_a_server_that_stays_away_leaves_the_cause_and_one_command_that_repairs_the_state(
     script: str, away: Project, server: ZenMLServer, emulator: Emulator
 ) -> None:
@@ -237,7 +244,11 @@ def test_a_polled_step_shows_the_same_and_is_concluded_when_the_server_is_back_a
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("script", [STATIC, DYNAMIC, POLLED], ids=["static", "dynamic", "polled"])
+@pytest.mark.parametrize(
+    "script",
+    [STATIC, pytest.param(DYNAMIC, marks=pytest.mark.long), pytest.param(POLLED, marks=pytest.mark.long)],
+    ids=["static", "dynamic", "polled"],
+)
 def test_a_signal_cancels_the_job_although_the_server_does_not_answer(
     script: str, away: Project, server: ZenMLServer, emulator: Emulator
 ) -> None:
@@ -292,7 +303,9 @@ def test_a_job_whose_submit_the_server_never_sees_is_ended_and_the_command_repai
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)], ids=["SIGINT", "SIGTERM"]
+)
 def test_a_signal_ends_the_retries_and_the_command_is_shown(
     number: int, away: Project, server: ZenMLServer, emulator: Emulator
 ) -> None:

@@ -14,6 +14,8 @@ from tests.e2e.killed import read_until
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
 
+pytestmark = pytest.mark.long
+
 AZURE = ("--type", "azure", "--resource-type", "azure-generic")
 
 RUN = """

@@ -61,7 +61,7 @@ def _jobs_of_an_hour(emulator: Emulator) -> None:
     emulator.context.settings.simulated_seconds = 3600
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 @pytest.mark.parametrize("function", ["long", "long_dynamic"])
 def test_a_signal_ends_the_job_of_a_pipeline_that_an_event_loop_runs_in_a_thread(
     function: str, number: signal.Signals, simulated_project: Project, emulator: Emulator
@@ -109,7 +109,7 @@ def test_off_the_main_thread_a_warning_says_how_to_stop_the_run(simulated_projec
     assert job.status == "Canceled"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_a_signal_ends_the_job_of_another_thread_where_the_main_thread_has_loaded_the_stack(
     number: signal.Signals, simulated_project: Project, emulator: Emulator
 ) -> None:

@@ -12,6 +12,8 @@ from tests.e2e.conftest import Project, zenml_variables
 from tests.e2e.environments import PythonEnvironment, environment_without_plugin
 from tests.e2e.every_key import AS_DOCUMENTED, EVERY_KEY
 
+pytestmark = pytest.mark.long
+
 BUILT_IN = "zenml.integrations.azure"
 OURS = "zenml_azureml"
 

@@ -9,6 +9,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import PRELUDE, Project, azure_variables, zenml_variables
 from tests.e2e.requests_of import requests_of
 from zenml_azureml.emulator import Emulator
@@ -72,6 +74,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_what_the_console_cannot_encode_is_shown_with_replacements(project: Project) -> None:
     script = project.folder / "script.py"
     script.write_text(PRELUDE + UNUSUAL, encoding="utf-8")

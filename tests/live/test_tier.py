@@ -164,6 +164,7 @@ def test_after_an_interruption_everything_is_deleted(azure: Azure, number: signa
     assert azure.run("clean", "--yes") == (0, "Nothing is left.\n")
 
 
+@pytest.mark.long
 def test_what_a_killed_run_has_left_is_deleted_by_live_clean(azure: Azure) -> None:
     process = waiting_run(azure)
     process.kill()
