@@ -63,8 +63,8 @@ def test_a_held_job_is_ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ("found", "reports", "minutes", "why"),
     [
         (job(held=False), True, 5, "`hold_on_failure_minutes` was not set"),
-        (job(), False, 5, "or its step runs"),
-        (job(), True, -5, "or its step runs"),
+        (job(), False, 5, "or its step is still running"),
+        (job(), True, -5, "or its step is still running"),
         (job(step_run="edited"), True, 5, "does not say whether"),
     ],
 )

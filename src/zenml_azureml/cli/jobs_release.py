@@ -64,9 +64,9 @@ def _why_not(job: JobSnapshot) -> str:
     try:
         until = held_until(job)
     except Exception as error:  # noqa: BLE001 - it fails in as many ways as there are stores and networks
-        return f"Failed to ask the ZenML server if the job `{job.name}` is held open: {error} {cancel}"
+        return f"The ZenML server does not say whether the job `{job.name}` is held open: {error} {cancel}"
     return (
         ""
         if until is not None
-        else f"The Azure ML job `{job.name}` is not held open, or no longer, or its step is still running. {cancel}"
+        else f"The Azure ML job `{job.name}` is not held open: its hold is over, or its step is still running. {cancel}"
     )

@@ -115,7 +115,7 @@ def hold_until(
             sleep(min(left, _LOOK_SECONDS))
         _say("The time for which the job was held open is over.")
         return
-    _say("The job is no longer held open: it was released.")
+    _say("The job is no longer held open: it was asked to end.")
 
 
 def _release(_number: int, _frame: FrameType | None) -> NoReturn:
