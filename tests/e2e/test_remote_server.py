@@ -17,6 +17,8 @@ from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
+pytestmark = pytest.mark.long
+
 TRAIN = """
 from zenml import pipeline, step
 from zenml.client import Client
