@@ -27,7 +27,7 @@ WITHOUT_STACK = "<!-- starts without a stack -->"
 
 
 #: So many tests share the documents.
-PARTS = 3
+PARTS = 8
 
 
 @dataclass(frozen=True)
