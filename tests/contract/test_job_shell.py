@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
@@ -145,23 +146,31 @@ def test_a_shell_at_a_terminal_takes_ctrl_c_and_other_sizes(held: Held) -> None:
 
 
 def test_signals_of_the_client_reach_its_command(held: Held) -> None:
-    async def signal(connection: asyncssh.SSHClientConnection) -> int | None:
+    async def terminate(connection: asyncssh.SSHClientConnection) -> int | None:
         process = await connection.create_process("trap 'exit 9' TERM; echo ready; while true; do sleep 0.05; done")
         await process.stdout.readuntil("ready")
         process.terminate()
         return (await process.wait()).exit_status
 
-    assert held.visit(signal) == 9
+    assert held.visit(terminate) == 9
 
 
-def test_a_client_that_leaves_takes_its_command_with_it(held: Held) -> None:
+@pytest.mark.parametrize("terminal", [None, "xterm"], ids=["command", "terminal"])
+@pytest.mark.parametrize("hangup", [signal.SIG_DFL, signal.SIG_IGN], ids=["plain", "emulator under nohup"])
+def test_a_client_that_leaves_takes_its_command_with_it(
+    held: Held, hangup: signal.Handlers, terminal: str | None
+) -> None:
     async def leave(connection: asyncssh.SSHClientConnection) -> int:
-        process = await connection.create_process("echo $$; sleep 600")
+        process = await connection.create_process("echo $$; exec sleep 600", term_type=terminal)
         return int(await process.stdout.readline())
 
-    pid = held.visit(leave)
+    before = signal.signal(signal.SIGHUP, hangup)
+    try:
+        pid = held.visit(leave)
 
-    eventually(lambda: not psutil.pid_exists(pid))
+        eventually(lambda: not psutil.pid_exists(pid))
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(

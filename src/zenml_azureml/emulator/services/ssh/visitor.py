@@ -17,10 +17,15 @@ from zenml_azureml.emulator.services.ssh.terminal import Terminal
 
 _CHUNK = 64 * 1024
 
-#: Gives the program the terminal that is its stdin, so that Ctrl+C reaches it.
-_WITH_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+#: Starts a program as sshd does: no signal is ignored, whatever the emulator ignores, as under `nohup`.
+_START = (
+    "import os, signal, sys; "
+    "[signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)]; "
+    "{also}os.execvp(sys.argv[1], sys.argv[1:])"
 )
+_WITH_PIPES = _START.format(also="")
+#: Gives the program the terminal that is its stdin, so that Ctrl+C reaches it.
+_WITH_TERMINAL = _START.format(also="import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); ")
 
 _Session = asyncssh.SSHServerProcess[bytes]
 _Write = Callable[[bytes], Awaitable[None]]
@@ -46,7 +51,7 @@ async def visit(shell: NodeShell, session: _Session) -> None:
 
 async def _with_pipes(shell: NodeShell, session: _Session) -> None:
     argv = (*shell.command, *_arguments(session))
-    process = await _start(argv, shell, dict(shell.environment), (PIPE, PIPE, PIPE))
+    process = await _start(_WITH_PIPES, argv, shell, dict(shell.environment), (PIPE, PIPE, PIPE))
     assert process.stdin is not None  # noqa: S101 - asked for above
     assert process.stdout is not None  # noqa: S101 - asked for above
     assert process.stderr is not None  # noqa: S101 - asked for above
@@ -70,9 +75,9 @@ async def _with_terminal(shell: NodeShell, session: _Session) -> None:
     terminal = Terminal()
     try:
         terminal.resize(session.term_size)
-        argv = (sys.executable, "-I", "-S", "-c", _WITH_TERMINAL, *shell.command_with_terminal, *_arguments(session))
+        argv = (*shell.command_with_terminal, *_arguments(session))
         environment = {**shell.environment, "TERM": session.term_type or "dumb"}
-        process = await _start(argv, shell, environment, (terminal.inner,) * 3)
+        process = await _start(_WITH_TERMINAL, argv, shell, environment, (terminal.inner,) * 3)
         terminal.close_inner()
 
         async def ended() -> int:
@@ -91,11 +96,11 @@ def _arguments(session: _Session) -> tuple[str, ...]:
 
 
 async def _start(
-    argv: tuple[str, ...], shell: NodeShell, environment: dict[str, str], files: tuple[int, int, int]
+    way: str, argv: tuple[str, ...], shell: NodeShell, environment: dict[str, str], files: tuple[int, int, int]
 ) -> Process:
     stdin, stdout, stderr = files
     return await asyncio.create_subprocess_exec(
-        *argv,
+        *(sys.executable, "-I", "-S", "-c", way, *argv),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
