@@ -196,6 +196,7 @@ def test_a_body_that_is_too_large_is_refused(served: Arm) -> None:
     [
         "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
         "[" * 20_000,
+        "[" * 30 + "]" * 30,  # which is YAML: only its levels are too many
         "a: 2020-01-01",
         "a: !!python/object/apply:os.getcwd []",
         "? [a]\n: b",

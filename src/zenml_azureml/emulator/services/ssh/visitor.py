@@ -18,14 +18,16 @@ from zenml_azureml.emulator.services.ssh.terminal import Terminal
 _CHUNK = 64 * 1024
 
 #: Starts a program as sshd does: no signal is ignored, whatever the emulator ignores, as under `nohup`.
-_START = (
-    "import os, signal, sys; "
-    "[signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)]; "
-    "{also}os.execvp(sys.argv[1], sys.argv[1:])"
-)
+_START = """
+import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
+{also}
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 _WITH_PIPES = _START.format(also="")
 #: Gives the program the terminal that is its stdin, so that Ctrl+C reaches it.
-_WITH_TERMINAL = _START.format(also="import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); ")
+_WITH_TERMINAL = _START.format(also="import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)")
 
 _Session = asyncssh.SSHServerProcess[bytes]
 _Write = Callable[[bytes], Awaitable[None]]
