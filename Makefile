@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo guesses parity sdk-tests live live-clean test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
+.PHONY: help setup environments demo guesses parity sdk-tests live live-clean test test-long test-documents test-docker compare-docker test-torch test-mlflow test-azure-cli test-site chaos chaos-sample mutants versions docs pictures bench lint review package format lock clean
 
 # Each of a thousand processes would compile the package again, and each worker of pytest all tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -7,6 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Without compiling: Python compiles what is imported, when it is, and that is a third of what is installed.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 # One more than there are cores: many tests wait for a process now and then.
 TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
@@ -17,9 +19,11 @@ setup: $(VENV)/.installed ## Set up .venv with everything that the other targets
 
 $(VENV)/.installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(RUN) $(INSTALL) --require-hashes -r requirements.lock
+	$(RUN) $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+environments: .venv-tools/.installed .venv-mlflow/.installed ## Set up .venv, and two further ones that some tests and targets need
 
 demo: setup ## Run a ZenML pipeline on an emulated Azure ML workspace
 	$(VENV)/bin/zenml-azureml demo
@@ -58,7 +62,7 @@ test-azure-cli: setup .venv-azure-cli/.installed ## Run the tests that need the 
 
 .venv-azure-cli/.installed:
 	$(PYTHON) -m venv .venv-azure-cli
-	.venv-azure-cli/bin/python -m pip install --quiet --disable-pip-version-check azure-cli==2.91.0
+	.venv-azure-cli/bin/python $(INSTALL) azure-cli==2.91.0
 	AZURE_EXTENSION_DIR=$(CURDIR)/.venv-azure-cli/extensions AZURE_CONFIG_DIR=$(CURDIR)/.venv-azure-cli/config \
 		.venv-azure-cli/bin/az extension add --name ml --yes \
 		|| echo "The extension ml cannot be installed here. Its commands are checked by the options in tests/azure_ml_cli.json only."
@@ -70,7 +74,7 @@ test-site: docs .venv-site/.installed ## Look at the built documentation in a he
 
 .venv-site/.installed:
 	$(PYTHON) -m venv .venv-site
-	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check playwright==1.65.2 pytest==9.2.0
+	.venv-site/bin/python $(INSTALL) playwright==1.65.2 pytest==9.2.0
 	@touch $@
 
 parity: setup ## Compare the emulator with recorded answers of Azure ML (FOLDER=, VALUES=1)
@@ -112,7 +116,7 @@ docs: .venv-tools/.installed ## Build the documentation into site/
 
 .venv-tools/.installed: requirements-tools.lock
 	$(PYTHON) -m venv .venv-tools
-	.venv-tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	.venv-tools/bin/python $(INSTALL) --require-hashes -r $<
 	@touch $@
 
 pictures: setup ## Run the demo in a terminal, and draw it for the documents
@@ -139,7 +143,7 @@ package: .venv-tools/.installed ## Build wheel and sdist, check them, and run th
 	.venv-tools/bin/check-wheel-contents dist/*.whl
 	$(PYTHON) -m venv .venv-package
 	sed -n 's/ \\$$//; /^[a-z].*==/p' requirements.lock > .venv-package/constraints.txt
-	.venv-package/bin/python -m pip install --quiet --disable-pip-version-check \
+	.venv-package/bin/python $(INSTALL) \
 		--constraint .venv-package/constraints.txt "$$(echo dist/*.whl)[demo]"
 	.venv-package/bin/zenml-azureml demo
 

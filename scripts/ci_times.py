@@ -1,6 +1,7 @@
 """A table in docs/testing.md of how long each target of `.ci/run` takes: `scripts/ci_times.py REPEATED < TIMES`.
 
-Each line of TIMES is a target and its seconds, each of REPEATED a test that failed and passed when it was repeated.
+Each line of TIMES has targets that were made side by side, and their seconds; each of REPEATED a test that failed, and
+passed when it was repeated.
 Standard library only, since `.ci/run` calls it outside of `.venv`.
 """
 
@@ -20,7 +21,7 @@ BEGIN, END = "<!-- written by .ci/run -->\n", "<!-- end of what .ci/run writes -
 
 def main() -> None:
     """Replace the old table with a new one."""
-    times = [(target, float(seconds)) for target, seconds in map(str.split, sys.stdin)]
+    times = [(targets, float(seconds)) for targets, seconds in (line.rsplit(maxsplit=1) for line in sys.stdin)]
     repeated = Path(sys.argv[1]).read_text().split("\n")[:-1]
     PAGE.write_text(with_table(PAGE.read_text(), table(times, os.cpu_count() or 1, date.today(), repeated)))
 
@@ -29,13 +30,13 @@ def table(times: Iterable[tuple[str, float]], cores: int, day: date, repeated: S
     """Return the table, with a line about the machine.
 
     Args:
-        times: Each target and its seconds.
+        times: Targets that were made side by side, and their seconds.
         cores: Of the machine.
         day: Of the run.
         repeated: Tests that failed and passed when they were repeated alone.
     """
     times = list(times)
-    rows = [f"| `make {target}` | {seconds / 60:.1f} |" for target, seconds in times]
+    rows = [f"| `make {targets}` | {seconds / 60:.1f} |" for targets, seconds in times]
     total = sum(seconds for _, seconds in times) / 60
     lines = [
         f"The last run, of {day.isoformat()}, on {cores} cores:",

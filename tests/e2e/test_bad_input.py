@@ -102,6 +102,7 @@ EXPECTED_OF_SETTINGS = {
 }
 
 
+@pytest.mark.long
 def test_settings_that_cannot_be_meant_start_nothing(
     simulated_project: Project, emulator: Emulator, subtests: pytest.Subtests
 ) -> None:

@@ -45,6 +45,7 @@ def a_token(proxied: Emulator) -> str:
     return Arm(proxied).token()
 
 
+@pytest.mark.long
 def test_a_connector_whose_secret_was_updated_is_connected_again(proxied: Emulator) -> None:
     connector, stored = create_connector(proxied), StoredOperator(proxied)
     stored.use_connector(connector)

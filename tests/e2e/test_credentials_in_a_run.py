@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.contract.arm import Arm
 from tests.contract.waiting import eventually
 from tests.e2e.conftest import Project
@@ -60,6 +62,7 @@ def looks(jobs: Emulator) -> int:
     return len([entry for entry in served if entry["status"] == 200])
 
 
+@pytest.mark.long
 def test_a_run_continues_when_the_new_secret_is_stored(project: Project, jobs: Emulator, tmp_path: Path) -> None:
     until, old = tmp_path / "until", jobs.client_secret
     process = begin(project, jobs, until, 30)

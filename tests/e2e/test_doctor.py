@@ -29,6 +29,7 @@ def examined(project: Project, *arguments: str, code: int) -> dict[str, dict[str
     return {found["check"]: found for found in report["checks"]}
 
 
+@pytest.mark.long
 def test_where_all_is_well_each_check_has_one_line(simulated_project: Project, emulator: Emulator) -> None:
     Arm(emulator).call("PUT", "computes/dev", _instance())
     simulated_project.environment["COLUMNS"] = "40"

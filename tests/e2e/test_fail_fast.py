@@ -104,6 +104,7 @@ def test_the_step_that_failed_keeps_its_own_cause(pipeline: str, fail_fast: Proj
     assert endless.startswith("STEP endless stopped 'The Azure ML job of step `endless` was cancelled: ")
 
 
+@pytest.mark.long
 def test_a_mapped_step_that_failed_keeps_its_own_cause(fail_fast: Project, jobs: Emulator) -> None:
     output = fail_fast.succeed(PIPELINES, "mapped")
 

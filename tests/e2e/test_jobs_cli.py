@@ -395,6 +395,7 @@ class TestWaiting:
         assert (client.returncode, waiting.returncode) == (0, 0), outputs
         assert statuses(simulated_project) == "completed completed"
 
+    @pytest.mark.long
     def test_a_dynamic_run_can_go_on_behind_what_was_waited_for(
         self, simulated_project: Project, emulator: Emulator
     ) -> None:

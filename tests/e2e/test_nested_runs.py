@@ -38,7 +38,12 @@ for run in Client().list_pipeline_runs(sort_by="asc:created", hydrate=True):
 
 
 @pytest.mark.parametrize(
-    ("outermost", "stopped"), [("parent", "parent"), ("grandparent", "grandparent"), ("grandparent", "parent")]
+    ("outermost", "stopped"),
+    [
+        ("parent", "parent"),
+        ("grandparent", "grandparent"),
+        pytest.param("grandparent", "parent", marks=pytest.mark.long),
+    ],
 )
 def test_stopping_a_parent_run_ends_the_job_of_its_child_run(
     outermost: str, stopped: str, simulated_project: Project, emulator: Emulator

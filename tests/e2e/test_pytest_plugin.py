@@ -193,6 +193,7 @@ def test_the_next_one(azureml_stack, azureml_client):
 """
 
 
+@pytest.mark.long
 def test_a_zenml_pipeline_runs_on_a_stack_of_its_own(
     pytester: pytest.Pytester, session: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

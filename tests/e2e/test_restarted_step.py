@@ -202,7 +202,7 @@ def test_a_job_whose_submit_is_still_under_way_is_ended_when_it_appears(restarts
     assert_one_after_the_other(emulator)
 
 
-@pytest.mark.parametrize("which", ["--orphans", "--run"])
+@pytest.mark.parametrize("which", ["--orphans", pytest.param("--run", marks=pytest.mark.long)])
 def test_without_retries_zenml_refuses_the_restart_and_the_job_is_found_by_the_commands(
     which: str, restarts: Restarts
 ) -> None:

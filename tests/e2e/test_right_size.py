@@ -66,6 +66,7 @@ def peak_in(line: str) -> float:
     return float(match[1])
 
 
+@pytest.mark.long
 def test_the_use_of_a_step_is_in_its_metadata_and_the_last_line_names_a_cheaper_size(
     project: Project, jobs: Emulator
 ) -> None:

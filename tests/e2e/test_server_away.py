@@ -137,7 +137,7 @@ def last_run(server: ZenMLServer) -> tuple[str, str, str]:
     ("script", "how"),
     [
         pytest.param(STATIC, "suspended", id="static-suspended"),
-        pytest.param(DYNAMIC, "restarted", id="dynamic-restarted"),
+        pytest.param(DYNAMIC, "restarted", id="dynamic-restarted", marks=pytest.mark.long),
         pytest.param(STATIC, "restarted", id="static-restarted", marks=pytest.mark.long),
         pytest.param(DYNAMIC, "suspended", id="dynamic-suspended", marks=pytest.mark.long),
     ],
@@ -167,6 +167,7 @@ def test_the_cause_survives_a_server_that_comes_back(
     assert "jobs wait" not in said + rest
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_completed_step_is_completed_when_the_server_comes_back(
     away: Project, server: ZenMLServer, emulator: Emulator

@@ -37,7 +37,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("script", [STATIC, DYNAMIC], ids=["static", "dynamic"])
+@pytest.mark.parametrize("script", [STATIC, pytest.param(DYNAMIC, marks=pytest.mark.long)], ids=["static", "dynamic"])
 def test_the_settings_of_a_step_are_resolved_once(script: str, simulated_project: Project, emulator: Emulator) -> None:
     emulator.context.settings.simulated_seconds = 2
 

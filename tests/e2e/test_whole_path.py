@@ -123,6 +123,7 @@ def test_a_second_submission_of_an_image_is_one_request(project: Project, jobs: 
     assert len(before_second) == 2  # one look, one registration; later submits ask nothing
 
 
+@pytest.mark.long
 def test_registration_works_with_the_documented_commands(tmp_path: Path, jobs: Emulator) -> None:
     """The commands of the user's document, one after the other, in a ZenML that knows nothing yet."""
     folder = tmp_path / "project"
