@@ -1,13 +1,13 @@
-"""Jobs that are guarded when the process ends are ended then; in a Python of its own, which really ends."""
+"""Jobs that are guarded when the process ends are ended then; in a process of its own, which really ends."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.e2e import warm
 
 SCRIPT = """
 from types import SimpleNamespace
@@ -39,11 +39,10 @@ AT_EXIT = "the process that ran the pipeline has ended"
 
 def ended(work: str, folder: Path) -> list[str]:
     """What a process prints that guards the step 1 until its exit, and does something else before that."""
-    script = SCRIPT.format(work=work)
+    program = folder / "program.py"
+    program.write_text(SCRIPT.format(work=work))
     environment = {**os.environ, "ZENML_CONFIG_PATH": str(folder / "zenml"), "ZENML_ANALYTICS_OPT_IN": "false"}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = warm.run([str(program)], environment, folder)
     assert done.returncode in (0, 1), done.stderr
     return [line for line in done.stdout.splitlines() if line.startswith("ENDED")]
 
