@@ -1,4 +1,4 @@
-"""Carries out the actions that follow from the states of steps."""
+"""The executor of the actions that follow from the states of steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ logger = get_logger(__name__)
 
 @dataclass(eq=False)
 class ActionExecutor:
-    """Applies events to the states of one operator's steps, and carries out the actions.
+    """The executor of one operator: it applies events to the states of steps, and carries out the actions.
 
     Thread-safe: a step's state is replaced under its lock, and one thread at a time carries out its actions.
 

@@ -48,7 +48,7 @@ _STATUS = {phase: status for status, phase in PHASES.items()}
 
 
 class StepController:
-    """Controls the steps of one operator: observes their jobs, and has the actions carried out that follow.
+    """The controller of one operator's steps: it observes their jobs, and has the actions carried out that follow.
 
     Thread-safe, as the executor is.
 

@@ -24,7 +24,7 @@ logger = get_logger(__name__)
 
 @dataclass(eq=False)
 class StepSubmission:
-    """Submits the steps of one operator. Thread-safe, as its parts are.
+    """The submission of one operator's steps. Thread-safe, as its parts are.
 
     Attributes:
         executor: Carries out the actions that follow from Azure's answers.

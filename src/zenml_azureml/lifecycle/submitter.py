@@ -1,4 +1,4 @@
-"""Submits the jobs of steps: the first one, and those after a preemption, without capacity, or queued for too long."""
+"""Submission of a step's jobs: the first one, and those after a preemption, a lack of capacity or a queue timeout."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Request:
 
 
 class StepSubmitter:
-    """Submits the steps of one operator. Thread-safe, as its parts are.
+    """The submitter of one operator's jobs. Thread-safe, as its parts are.
 
     Args:
         component_id: Id of the operator on ZenML's server.
