@@ -293,6 +293,21 @@ def test_an_interruption_while_a_job_may_still_appear_looks_once_more(
     assert "`zenml-azureml jobs cancel --orphans` cancels it" in caplog.text
 
 
+def test_an_interruption_while_azure_is_unreachable_ends_the_wait_soon(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted() -> None:
+        fault = {"method": "GET", "path": "/jobs/[^/]+$", "status": 503, "times": 100_000}
+        world.arm.call("POST", "/_emulator/faults", fault)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.end(interrupted)
+
+    assert world.clock.now < 60  # `max_unreachable_minutes` is 30
+    assert "an earlier step run of it may still have an unfinished job" in caplog.text
+
+
 def test_a_job_in_the_workspace_that_the_operator_had_before_is_cancelled_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,19 +200,26 @@ class Search:
         return True
 
     def _let_go(self, found: Iterable[Found]) -> None:
-        """Cancel jobs after an interruption, and show how to check that they end, since nothing waits for them."""
+        """Cancel jobs after an interruption, and show how to check that they end, since nothing waits for them.
+
+        Raises nothing of its own: the interruption matters more.
+        """
         self._check, self._patience = _nothing, min(self._patience, AFTER_INTERRUPTION)
-        for predecessor, job in found:
-            try:
-                predecessor.workspace.cancel(job.name)
-            except AzureMLError as error:
-                logger.error("%s", error)
-                continue
-            logger.warning(
-                "Cancellation of Azure ML job `%s` was requested but not confirmed. %s",
-                job.name,
-                predecessor.workspace.how_to_cancel(job.name),
-            )
+        try:
+            for predecessor, job in found:
+                self._request_cancel(predecessor.workspace, job.name)
+        except AzureMLError as error:  # of the search for the next one
+            logger.error("%s", error)
+
+    @staticmethod
+    def _request_cancel(workspace: Workspace, name: str) -> None:
+        try:
+            workspace.cancel(name)
+        except AzureMLError as error:
+            logger.error("%s", error)
+        else:
+            how = workspace.how_to_cancel(name)
+            logger.warning("Cancellation of Azure ML job `%s` was requested but not confirmed. %s", name, how)
 
     def _drop_secret(self, predecessor: Predecessor, job: JobSnapshot) -> None:
         if not predecessor.reported:  # otherwise the process that reported the end has deleted it
