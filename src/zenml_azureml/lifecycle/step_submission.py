@@ -79,27 +79,16 @@ class StepSubmission:
             if not is_dynamic:
                 check()
         except BaseException as interruption:
-            is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
-            if is_failure or getattr(interruption, "explained", False):  # the step has no job
-                step.guard = Guard.NONE
-                if step.reservation is not None and step.state.phase is StepPhase.FAILED:
-                    self._clean_up(step)  # its job was accepted, and cancelled for a cost limit
-                raise
-            # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
-            self.executor.abort(step, interruption, look_for=SUBMIT_LAG)
-            unreported = None
-            if isinstance(interruption, ServerUnavailableError):
-                unreported = self.executor.publisher.unreported(step, interruption)
-            self.executor.clean_up(step)
-            if unreported is not None:
-                raise unreported from None
+            self._leave_no_job(step, interruption)
             raise
 
-    def _clean_up(self, step: StepExecution) -> None:
+    def _end_earlier_jobs(self, step: StepExecution) -> Search | None:
         try:
-            self.executor.clean_up(step)
-        except AzureMLError as error:
-            logger.warning("%s", error)
+            check = self.executor.checks.submission_check(step, ask_server=True)
+            return self.executor.earlier_jobs.end(step, check)
+        except BaseException as interruption:
+            self.executor.executions.note_interruption(step, interruption)
+            raise
 
     def _submit_first(self, step: StepExecution, builder: JobBuilder, check: Check, earlier: Search | None) -> None:
         with step.lock:
@@ -118,10 +107,27 @@ class StepSubmission:
                 self.executor.earlier_jobs.note_end(step.step_run)
             raise
 
-    def _end_earlier_jobs(self, step: StepExecution) -> Search | None:
-        try:
-            check = self.executor.checks.submission_check(step, ask_server=True)
-            return self.executor.earlier_jobs.end(step, check)
-        except BaseException as interruption:
-            self.executor.executions.note_interruption(step, interruption)
-            raise
+    def _leave_no_job(self, step: StepExecution, interruption: BaseException) -> None:
+        """Cancel the job of a step after an exception that ended its submission, if there is one.
+
+        Raises:
+            ServerUnavailableError: If the server does not know what became of the step. It has the command that
+                publishes it.
+        """
+        is_failure = isinstance(interruption, AzureMLError) and not isinstance(interruption, ServerUnavailableError)
+        if is_failure or getattr(interruption, "explained", False):  # the step has no job that could go on
+            step.guard = Guard.NONE
+            if step.reservation is not None and step.state.phase is StepPhase.FAILED:
+                try:  # its job was accepted, and cancelled for a cost limit
+                    self.executor.clean_up(step)
+                except AzureMLError as error:
+                    logger.warning("%s", error)
+            return
+        # After Ctrl+C, or if the server does not save the job, no caller would wait for a job that exists.
+        self.executor.abort(step, interruption, look_for=SUBMIT_LAG)
+        unreported = None
+        if isinstance(interruption, ServerUnavailableError):
+            unreported = self.executor.publisher.unreported(step, interruption)
+        self.executor.clean_up(step)
+        if unreported is not None:
+            raise unreported from None
