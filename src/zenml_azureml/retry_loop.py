@@ -29,8 +29,9 @@ def wait_until(
     is_over: Callable[[T], bool],
     *,
     deadline: float,
-    interval: float,
+    interval: float | Callable[[int], float],
     time: Time,
+    check: Callable[[], None] = lambda: None,
     on_first_pause: Callable[[], None] = lambda: None,
 ) -> T:
     """Look again and again until the wait is over.
@@ -39,8 +40,9 @@ def wait_until(
         look: Looks; its errors are raised.
         is_over: True if what it has seen ends the wait.
         deadline: The moment of `time.monotonic()` after which there is no further look.
-        interval: Seconds between two looks.
+        interval: Seconds between two looks, or a function that returns them for the number of looks so far.
         time: The clock.
+        check: Called after each pause; ends the wait by raising.
         on_first_pause: Called if the first look does not end the wait.
 
     Returns:
@@ -51,11 +53,15 @@ def wait_until(
         if state.attempt_number == 1:
             on_first_pause()
 
+    def pause(seconds: float) -> None:
+        time.sleep(seconds)
+        check()
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda seen: not is_over(seen)),
         stop=lambda _state: time.monotonic() >= deadline,
-        wait=tenacity.wait_fixed(interval),
-        sleep=time.sleep,
+        wait=lambda state: interval(state.attempt_number) if callable(interval) else interval,
+        sleep=pause,
         before_sleep=report,
         retry_error_callback=_last_result,
     )(look)

@@ -22,6 +22,7 @@ from zenml.step_operators import BaseStepOperator
 from zenml_azureml.azure.sdk import preload
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
@@ -97,7 +98,7 @@ class AzureMLStepOperator(BaseStepOperator):
         self.workspaces = OperatorWorkspaces(self, self._settings, self.time)
         executions, time = self._executions, self.time
         jobs = AzureJobs(self.workspaces)
-        self._controller = StepController(
+        self._executor = ActionExecutor(
             executions,
             jobs,
             StepSubmitter(self.id, jobs, CostGuard(executions, jobs, time)),
@@ -107,8 +108,9 @@ class AzureMLStepOperator(BaseStepOperator):
             StepChecks(executions, time),
             time,
         )
+        self._controller = StepController(self._executor)
         self._supervisor = RunSupervisor(executions, self._controller, time)
-        self._submission = StepSubmission(self._controller, self._supervisor)
+        self._submission = StepSubmission(self._executor, self._supervisor)
 
     @property
     def config(self) -> AzureMLStepOperatorConfig:
@@ -247,7 +249,7 @@ class AzureMLStepOperator(BaseStepOperator):
         if operator is not self:
             operator.cleanup_step_submission(step_run)
         else:
-            self._controller.clean_up(self._executions.of(step_run))
+            self._executor.clean_up(self._executions.of(step_run))
 
     def workspace(self, settings: AzureMLStepOperatorSettings) -> Workspace:
         """Return the Azure ML workspace in the cloud of the settings; it connects at the first use.

@@ -25,9 +25,9 @@ from zenml_azureml.azure.sizes import catalogue
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.jobs.definition import timeout_of
 from zenml_azureml.emulator.resources import Job
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
-from zenml_azureml.lifecycle.controller import StepController
 from zenml_azureml.lifecycle.cost_guard import CostGuard
 from zenml_azureml.lifecycle.execution import Executions, StepExecution
 from zenml_azureml.lifecycle.publisher import Publisher
@@ -87,9 +87,9 @@ class Process:
         jobs, checks = AzureJobs(cast("Any", self)), StepChecks(executions, time)
         canceller, publisher = Canceller(jobs, time), Publisher(uuid4(), executions, jobs, time)
         earlier: Any = SimpleNamespace(end=lambda *_: None, note_end=note_end)
-        controller = StepController(executions, jobs, self.submitter, canceller, publisher, earlier, checks, time)
+        executor = ActionExecutor(executions, jobs, self.submitter, canceller, publisher, earlier, checks, time)
         supervisor: Any = SimpleNamespace(watch=lambda: None)
-        return StepSubmission(controller, supervisor)
+        return StepSubmission(executor, supervisor)
 
     def builder(self, step: StepExecution, number: int = 1) -> Any:
         """What builds its jobs."""

@@ -23,6 +23,7 @@ from tests.azure.hostile_client import (
 from tests.azure.hostile_server import ENVIRONMENT, Handler
 from tests.azure.refusal_bodies import BODIES, LOGIN, ROLES, Body
 from zenml_azureml.azure.jobs.details import describe_job
+from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.refusals.table import TABLE
 from zenml_azureml.azure.retry import is_transient, with_retries
 from zenml_azureml.clock import SystemTime
@@ -189,7 +190,8 @@ def test_a_job_that_fails_because_of_a_refusal_has_its_advice(
 
     found = describe_job(client.connection, "job-1")
     assert found is not None
-    failure = job_failure("The job", found.details, found.log_end, "", "", address=client.server.address)
+    job = JobHandle("job-1", details=found.details, log_end=found.log_end, address=client.server.address)
+    failure = job_failure("The job", job)
 
     assert failure.cause == cause
     assert failure.azure_message == "The job failed."

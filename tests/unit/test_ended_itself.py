@@ -100,7 +100,7 @@ def test_without_the_line_the_exit_code_is_the_cause() -> None:
 def test_an_account_says_stopped_and_blames_no_rank() -> None:
     end = LogEnd(("epoch 3",), "rank 0", is_blamed=True, ended_itself=REASON)
 
-    account = job_failure("The Azure ML job of step `train`", None, end, "", "")
+    account = job_failure("The Azure ML job of step `train`", JobHandle("zenml-1", log_end=end))
 
     assert account.summary == (
         "The Azure ML job of step `train` was stopped: it ended itself, because its step was over on the ZenML server: "

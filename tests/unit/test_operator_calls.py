@@ -74,8 +74,8 @@ class Called:
             "_executions": SimpleNamespace(of=self._of, abandon=lambda: self.calls.append("abandon")),
             "_submission": SimpleNamespace(submit=self._submit),
             "_supervisor": SimpleNamespace(watch=lambda: self.calls.append(f"watch, guard {self.step.guard.name}")),
+            "_executor": SimpleNamespace(clean_up=lambda _step: self.calls.append("clean up")),
             "_controller": SimpleNamespace(
-                clean_up=lambda _step: self.calls.append("clean up"),
                 status=lambda _step: self.status,
                 wait=self._wait,
                 cancel=lambda _step, reason: self.calls.append(f"cancel: {reason}"),

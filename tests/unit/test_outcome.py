@@ -38,7 +38,8 @@ def conclude(job: JobHandle, step_run: Any, because: str = "") -> AzureMLError |
 
 
 def what(log_end: LogEnd, error: str, reported: str = "") -> str:
-    return job_failure("The job", RunDetails("Failed", {}, error, "UserError"), log_end, reported, "").summary
+    job = JobHandle("zenml-1", details=RunDetails("Failed", {}, error, "UserError"), log_end=log_end)
+    return job_failure("The job", job, reported).summary
 
 
 def test_rank_0_is_named_as_the_others_are_also_where_it_has_logged_nothing() -> None:

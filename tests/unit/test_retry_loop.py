@@ -48,6 +48,24 @@ def test_an_error_of_a_look_ends_the_wait() -> None:
     assert time.now == 100.0
 
 
+def test_a_check_after_a_pause_ends_the_wait_and_pauses_may_grow() -> None:
+    time, looks, checks = StillTime(0.0), list[float](), list[float]()
+
+    def look() -> bool:
+        looks.append(time.now)
+        return False
+
+    def check() -> None:
+        checks.append(time.now)
+        if time.now > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_until(look, bool, deadline=99.0, interval=float, time=time, check=check)
+    assert looks == [0, 1, 3]
+    assert checks == [1, 3, 6]
+
+
 @given(failures=st.integers(1, 10_000), draw=st.floats(0, 1), longest=st.floats(0.1, 100))
 def test_pauses_double_up_to_the_longest_and_differ_between_processes(
     failures: int, draw: float, longest: float

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from zenml_azureml import tags
+from zenml_azureml.azure.jobs.handle import JobHandle
 from zenml_azureml.azure.jobs.status import JobPhase
 from zenml_azureml.azure.sizes.advice import in_words
 from zenml_azureml.cli.jobs_list import job_as_json, moment
@@ -152,16 +153,16 @@ def _failure(account: JobDetails, server: ServerView, place: Place) -> JobFailed
         reported = ""
     # Of a job on another compute, the kind is not known.
     machine = None if account.job.compute else Machine(place.workspace, account.size, nodes=account.nodes)
-    return job_failure(
-        f"The Azure ML job `{job.name}`",
-        account.details,
-        account.log_end,
-        reported,
+    known = JobHandle(
+        job.name,
+        job.status,
         job.studio_url,
+        tags=job.tags,
+        details=account.details,
+        log_end=account.log_end,
         address=place.workspace.address,
-        machine=machine,
-        cost_limit=job.tags.get(tags.COST_LIMIT, ""),
     )
+    return job_failure(f"The Azure ML job `{job.name}`", known, reported, machine=machine)
 
 
 def _facts(found: FoundJob, account: JobDetails) -> list[tuple[str, str]]:

@@ -33,7 +33,8 @@ from zenml_azureml.emulator.runtimes.base import Runtime
 from zenml_azureml.emulator.runtimes.process.runtime import ProcessRuntime
 from zenml_azureml.emulator.services.entra.clouds import CLOUDS, certified_hosts
 from zenml_azureml.emulator.services.entra.identity import identity
-from zenml_azureml.emulator.state import Store, WorkspaceName
+from zenml_azureml.emulator.services.keyvault.store import Vault
+from zenml_azureml.emulator.state import Store, Workspace, WorkspaceName
 
 #: Bytes of a body that a connection reads ahead.
 _READ_BUFFER = 512 * 1024
@@ -134,24 +135,15 @@ class Emulator:
             address = here.strip("[]"), self._socket.getsockname()[1]
             self.local_url = url_of(here, address[1])
             self.base_url = advertised.url if advertised else self.local_url
-            self._proxy = (
-                None
-                if proxy_port is None
-                else Proxy(address, proxy_port, environ or os.environ, key=keys.proxy, peers=self._peers)
-            )
-            if self._proxy is not None:
-                opened.callback(self._proxy.close)
+            self._proxy: Proxy | None = None
+            if proxy_port is not None:
+                proxy = Proxy(address, proxy_port, environ or os.environ, key=keys.proxy, peers=self._peers)
+                self._proxy = opened.enter_context(closing(proxy))
             self.proxy_url = self._proxy.url if self._proxy else None
             made = [new_workspace(name, clock, self.base_url) for name in workspaces]
-            names = [(workspace, workspace.vault_name) for workspace in made] + [(made[0], name) for name in vaults]
-            # Like all key vaults, each has an address of its own.
-            first = port + _FIRST_VAULT if port and advertised else 0
-            self._vault_sockets = [
-                opened.enter_context(listen_on(listen, first and first + number)) for number in range(len(names))
-            ]
             self._listen, self._vault_host = listen, advertised.host if advertised else here
+            made_vaults = self._open_vaults(opened, made, vaults, port + _FIRST_VAULT if port and advertised else 0)
             self._hosts = AnsweredHosts(here, advertised, address[1])
-            addresses = [url_of(self._vault_host, one.getsockname()[1]) for one in self._vault_sockets]
             self._certificates = certificates(folder, hosts)
             self.ca_file = self._certificates.ca_file
             self.ca_bundle = self._certificates.ca_bundle
@@ -160,10 +152,7 @@ class Emulator:
             if starts_empty:
                 restore.start_empty(folder)
                 kept = opened.enter_context(closing(restore.Kept(folder))) if keep_state else None
-            store = Store(
-                made,
-                vaults=[vault_of(*owner, url) for owner, url in zip(names, addresses, strict=True)],
-            )
+            store = Store(made, vaults=made_vaults)
             store.make_owner(found.object_id)
             journal = None if kept is None else kept.give(store, self.base_url, address[1], clock.now())
             if journal is not None:
@@ -278,6 +267,24 @@ class Emulator:
             KeyError: If no workspace of that name was added.
         """
         self.run(self._remove(name))
+
+    def _open_vaults(
+        self, opened: ExitStack, workspaces: Sequence[Workspace], more: Sequence[str], first: int
+    ) -> list[Vault]:
+        """Return the key vaults; as in Azure, each has an address of its own.
+
+        Args:
+            opened: Closes their sockets.
+            workspaces: The workspaces, each of which has one.
+            more: Names of further ones, in the resource group of the first workspace.
+            first: Port of the first one; 0 for free ports.
+        """
+        owned = [(each, each.vault_name) for each in workspaces] + [(workspaces[0], name) for name in more]
+        self._vault_sockets = [
+            opened.enter_context(listen_on(self._listen, first and first + number)) for number in range(len(owned))
+        ]
+        urls = [url_of(self._vault_host, one.getsockname()[1]) for one in self._vault_sockets]
+        return [vault_of(*owner, url) for owner, url in zip(owned, urls, strict=True)]
 
     async def _remove(self, name: WorkspaceName) -> None:
         found = self.context.store.find_workspace(name.subscription_id, name.resource_group, name.name)

@@ -1,4 +1,4 @@
-"""Carries out the actions that follow from the states of steps."""
+"""The executor of the actions that follow from the states of steps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ logger = get_logger(__name__)
 
 @dataclass(eq=False)
 class ActionExecutor:
-    """Applies events to the states of one operator's steps, and carries out the actions.
+    """The executor of one operator: it applies events to the states of steps, and carries out the actions.
 
     Thread-safe: a step's state is replaced under its lock, and one thread at a time carries out its actions.
 
@@ -81,18 +81,13 @@ class ActionExecutor:
             event, following = following, None
             before, after, actions = self.apply(step, event)
             for action in actions:
-                if action is not Action.SUBMIT:
+                if action is Action.SUBMIT:
+                    if isinstance(event, JobEnded) or request is None:
+                        check = self.checks.submission_check(step, ask_server=True)
+                        request = self.submitter.next_request(step, check)
+                    following = self._submit(step, event, before, request)
+                else:
                     following = self._perform_or_restore(step, action, event, before, polled) or following
-                    continue
-                if isinstance(event, JobEnded) or request is None:
-                    check = self.checks.submission_check(step, ask_server=True)
-                    request = self.submitter.next_request(step, check)
-                target = target_after(before, event, step.limits)
-                assert target is not None  # noqa: S101 - the transition has checked that there is one
-                if isinstance(event, NoCapacity):
-                    says = event.attempt.says
-                    logger.warning("No capacity for step `%s`; trying fallback %d: %s", step.name, target, says)
-                following = self.submitter.submit(step, target, request)
             if after.phase.is_final:
                 self._finish(step, after.phase)
             reason = self.executions.why_stopped(step)
@@ -137,6 +132,14 @@ class ActionExecutor:
         finally:
             if step.guard is Guard.NONE:  # otherwise the name of its job is needed at exit
                 self.executions.forget(step.id)
+
+    def _submit(self, step: StepExecution, event: Event, before: StepState, request: Request) -> Event:
+        target = target_after(before, event, step.limits)
+        assert target is not None  # noqa: S101 - the transition has checked that there is one
+        if isinstance(event, NoCapacity):
+            says = event.attempt.says
+            logger.warning("No capacity for step `%s`; trying fallback %d: %s", step.name, target, says)
+        return self.submitter.submit(step, target, request)
 
     def _finish(self, step: StepExecution, phase: StepPhase) -> None:
         with step.lock:

@@ -1,4 +1,4 @@
-"""Cancels the jobs of steps and waits for their end."""
+"""Cancellation of the jobs of steps, with the wait for their end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ SUBMIT_LAG = timedelta(seconds=5)
 
 
 class Canceller:
-    """Cancels jobs. Thread-safe: a lock makes sure that only one of several threads cancels the job of a step.
+    """The canceller of one operator's jobs.
+
+    Thread-safe: a lock makes sure that only one of several threads cancels the job of a step.
 
     Args:
         jobs: The jobs of an operator's steps.

@@ -7,7 +7,6 @@ does. That is the only difference between the two.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zenml.enums import ExecutionStatus
@@ -48,16 +47,24 @@ logger = get_logger(__name__)
 _STATUS = {phase: status for status, phase in PHASES.items()}
 
 
-@dataclass(eq=False)
-class StepController(ActionExecutor):
-    """Controls the steps of one operator: observes their jobs, and carries out the actions that follow.
+class StepController:
+    """The controller of one operator's steps: it observes their jobs, and has the actions carried out that follow.
 
-    Thread-safe: a step's state is replaced under its lock, and one thread at a time carries out its actions.
+    Thread-safe, as the executor is.
+
+    Args:
+        executor: Carries out the actions.
     """
 
-    def __post_init__(self) -> None:
-        self._pool = WorkerPool(self.time)
-        self._holds = Holds(self.time)
+    def __init__(self, executor: ActionExecutor) -> None:
+        self._executor = executor
+        self._executions = executor.executions
+        self._jobs = executor.jobs
+        self._publisher = executor.publisher
+        self._checks = executor.checks
+        self._time = executor.time
+        self._pool = WorkerPool(executor.time)
+        self._holds = Holds(executor.time)
 
     def wait(self, step: StepExecution) -> ExecutionStatus:
         """Wait for the end of a step and return its status; cancel its job if the wait is interrupted.
@@ -67,7 +74,7 @@ class StepController(ActionExecutor):
             RunStoppedException: If the run or its job was stopped.
         """
         check_signals = STOP_SIGNALS.checker()
-        retries = self.checks.server_retries(step, check_signals)
+        retries = self._checks.server_retries(step, check_signals)
         with retrying(retries):
             try:
                 while not step.state.phase.is_final:
@@ -105,14 +112,14 @@ class StepController(ActionExecutor):
         Raises:
             AzureMLError: If Azure refuses. The message has the command that cancels the job.
         """
-        job = self.jobs.watch(step, quietly=True)
+        job = self._jobs.watch(step, quietly=True)
         if job.phase.ended or job.status == FINALIZING:
             return
         # If the server is unavailable, one cancelled job too many is better than one that keeps running.
         if ask_or(False, "looking up the status of a step", lambda: step_runs.has_reported(step.step_run)):
             return
-        self.apply(step, StopRequested(reason))
-        self.jobs.cancel(step)
+        self._executor.apply(step, StopRequested(reason))
+        self._jobs.cancel(step)
 
     def stop(self, steps: Iterable[StepExecution], reason: str) -> None:
         """Cancel the jobs of steps, since their runs or the process are over. Never raises.
@@ -122,26 +129,26 @@ class StepController(ActionExecutor):
             reason: The reason, as a clause.
         """
         steps = list(steps)
-        self.executions.stop(steps, reason)
+        self._executions.stop(steps, reason)
         for step in steps:
-            self.apply(step, StopRequested(reason))
-        self.canceller.end_unless_finishing(steps, interrupted=reason == INTERRUPTED)
+            self._executor.apply(step, StopRequested(reason))
+        self._executor.canceller.end_unless_finishing(steps, interrupted=reason == INTERRUPTED)
         if reason == PROCESS_ENDED:  # before that, ZenML polls the steps, and each end is published
-            self.publisher.stop_all(steps)
+            self._publisher.stop_all(steps)
 
     def _follow(self, step: StepExecution, check_signals: Check) -> None:
         """Wait for the next event of a step, and carry out what follows from it."""
-        job = self.jobs.watch(step)
+        job = self._jobs.watch(step)
         if job.wait(STOP_CHECK_INTERVAL):
             self._carry_out(step, None, polled=False)
             return
         check_signals()
         if self._is_held(step, job):
             return
-        event = event_of(step, job, self.time.monotonic())
+        event = event_of(step, job, self._time.monotonic())
         if event is not None:
             self._carry_out(step, event, polled=False)
-        self.checks.check_run(step)
+        self._checks.check_run(step)
 
     def _polled(self, step: StepExecution) -> ExecutionStatus:
         work = step.work
@@ -152,15 +159,15 @@ class StepController(ActionExecutor):
             work.future.result()  # raises the error of the work, if it has failed
         if step.state.phase.is_final:
             return _STATUS[step.state.phase]
-        job = self.jobs.watch(step)
+        job = self._jobs.watch(step)
         if job.settled:
             return self._start(step, None, ExecutionStatus.RUNNING)
         # Only runners of dynamic pipelines poll; this one may continue a run that another process started.
         step.guard = Guard.RUN
         if self._is_held(step, job):
             return ExecutionStatus.RUNNING
-        event = event_of(step, job, self.time.monotonic())
-        if step.is_refused and step.run_id in self.executions.stopped_runs:
+        event = event_of(step, job, self._time.monotonic())
+        if step.is_refused and step.run_id in self._executions.stopped_runs:
             event = CancelRefused(
                 AzureMLError(f"The run was stopped, but the Azure ML job `{job.name}` could not be cancelled.")
             )
@@ -168,7 +175,7 @@ class StepController(ActionExecutor):
             is_moved = isinstance(event, (QueueTimedOut, CancelHadNoEffect))
             return self._start(step, event, ExecutionStatus.PROVISIONING if is_moved else ExecutionStatus.RUNNING)
         if event is not None:
-            self.apply(step, event)
+            self._executor.apply(step, event)
         return status_of(job)
 
     def _is_held(self, step: StepExecution, job: JobHandle) -> bool:
@@ -182,7 +189,7 @@ class StepController(ActionExecutor):
         """Carry out what follows from an event on another thread; return the step's status."""
 
         def work() -> None:
-            with retrying(self.checks.server_retries(step, STOP_SIGNALS.checker())):
+            with retrying(self._checks.server_retries(step, STOP_SIGNALS.checker())):
                 self._carry_out(step, event, polled=True)
 
         step.work = self._pool.start(work, meanwhile)
@@ -200,27 +207,27 @@ class StepController(ActionExecutor):
         """
         try:
             if event is None:
-                stopped = bool(self.executions.why_stopped(step))
-                event = event_of_end(step, self.jobs.watch(step), is_stopped=stopped)
-            self.advance(step, event, polled=polled)
+                stopped = bool(self._executions.why_stopped(step))
+                event = event_of_end(step, self._jobs.watch(step), is_stopped=stopped)
+            self._executor.advance(step, event, polled=polled)
         except ServerUnavailableError as away:
-            raise self.publisher.unreported(step, away) from None
+            raise self._publisher.unreported(step, away) from None
         except AzureMLError as error:
-            self.advance(step, GiveUp(error), polled=polled)
+            self._executor.advance(step, GiveUp(error), polled=polled)
         except (RunInterruptedException, RunStoppedException) as stop:
             if not polled:
                 raise
-            self.advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
+            self._executor.advance(step, SubmitStopped(AzureMLError(str(stop))), polled=polled)
 
     def _abort_wait(self, step: StepExecution, interruption: BaseException, retries: ServerRetries) -> None:
         """Cancel the job of a step because an exception ends the wait, and say what the server does not know."""
         # During a submission, the newest job may be the one before, which has ended.
-        job = self.jobs.watch(step, quietly=True)
+        job = self._jobs.watch(step, quietly=True)
         is_over = step.state.phase is not StepPhase.SUBMITTING and (job.settled or step.is_held)
         if not is_over:
-            self.abort(step, interruption)
+            self._executor.abort(step, interruption)
         if isinstance(interruption, RunStoppedException) and not is_over:
-            self.publisher.stop(step)
+            self._publisher.stop(step)
         elif is_over and retries.failing and not isinstance(interruption, ServerUnavailableError):  # it says so itself
             unavailable = ServerUnavailableError("ZenML's server is unavailable.")
-            logger.error("%s", self.publisher.unreported(step, unavailable))
+            logger.error("%s", self._publisher.unreported(step, unavailable))

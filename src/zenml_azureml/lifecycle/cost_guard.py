@@ -1,4 +1,4 @@
-"""Keeps the jobs of steps within their cost limits."""
+"""The guard that keeps the jobs of steps within their cost limits."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ class CostGuard:
         """
         if not spendings:
             return request
-        _report_unknown(step, spendings, placement if usd_per_hour(request.tags) is None else None)
         per_hour = usd_per_hour(request.tags)
+        _report_unknown(step, spendings, placement if per_hour is None else None)
         if per_hour is None:
             return request
         with self._lock:

@@ -1,4 +1,4 @@
-"""Cancels the unfinished jobs of earlier step runs of a step, before the step is submitted again.
+"""Cancellation of the unfinished jobs of earlier step runs of a step, before the step is submitted again.
 
 ZenML gives a step a new step run when it retries it, and when its orchestrator was restarted. ZenML itself does not
 cancel the job of the step run before.
@@ -17,7 +17,7 @@ from zenml_azureml.azure.failures.rules import ENDED_ITSELF
 from zenml_azureml.clock import Time
 from zenml_azureml.lifecycle.attempts import recorded
 from zenml_azureml.lifecycle.holding import hold_of
-from zenml_azureml.lifecycle.predecessor_search import Search, Trace
+from zenml_azureml.lifecycle.predecessor_search import Search
 from zenml_azureml.lifecycle.predecessors import IN_FLIGHT, Predecessor, superseded_for
 from zenml_azureml.lifecycle.recent import Recent
 from zenml_azureml.lifecycle.recovery import number_of_jobs
@@ -85,7 +85,7 @@ class EarlierJobs:
             raise RunStoppedException(
                 f"The step `{step_run.name}` is not submitted again: an earlier job of it stopped itself, and {why}."
             )
-        search = Search(step_run, step.plan.settings, self._traces(step, unseen), self._time, check)
+        search = Search(step_run, step.plan.settings, self._predecessors(step, unseen), self._time, check)
         search.end_all()
         return search
 
@@ -99,27 +99,30 @@ class EarlierJobs:
         followed = zip(earlier, [*earlier[1:], step_run], strict=True)
         return [(each, following) for each, following in followed if each.id not in seen]
 
-    def _traces(self, step: StepExecution, unseen: list[_Superseded]) -> list[Trace]:
+    def _predecessors(self, step: StepExecution, unseen: list[_Superseded]) -> list[Predecessor]:
+        """Return the earlier step runs, each once for each workspace that may have its jobs."""
         now = self._time.monotonic()
         mine = self._workspaces.workspace(step.plan.settings)
-        traces = []
+        predecessors = []
         for each, following in unseen:
-            predecessor = Predecessor(
-                each.id,
-                number_of_jobs(recorded(each)) if step_runs.is_recorded(each) else 0,
-                reported=each.exception_info is not None,
-                reported_by_code=step_runs.is_reported_by_code(each),
-                is_held=hold_of(each, datetime.now(timezone.utc)) is not None,
-            )
             age = superseded_for(step.step_run.start_time, following.start_time)
-            until = now + (IN_FLIGHT - age).total_seconds()
             # The operator of the step, its workspace or its cloud may have changed since.
             its_own = self._workspaces.of_step(each) or mine
             found = (its_own, its_own.of_job(step_runs.recorded_job_id(each)), mine)
-            places = {id(place): place for place in found}
-            secret = step_runs.recorded_vault_secret(each)
-            traces += [Trace(predecessor, place, secret, until) for place in places.values()]
-        return traces
+            predecessors += [
+                Predecessor(
+                    each.id,
+                    place,
+                    recorded_jobs=number_of_jobs(recorded(each)) if step_runs.is_recorded(each) else 0,
+                    until=now + (IN_FLIGHT - age).total_seconds(),
+                    reported=each.exception_info is not None,
+                    reported_by_code=step_runs.is_reported_by_code(each),
+                    is_held=hold_of(each, datetime.now(timezone.utc)) is not None,
+                    secret=step_runs.recorded_vault_secret(each),
+                )
+                for place in {id(place): place for place in found}.values()
+            ]
+        return predecessors
 
 
 def _has_ended_itself(step_run: StepRunResponse) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -22,15 +23,29 @@ T = TypeVar("T")
 #: connections and does not answer; meanwhile a job may end, or a signal come.
 _ANSWER_TIMEOUT = timedelta(seconds=1)
 
-
-#: Time after which a run is over that nothing has asked about.
+#: Time after which the answer about a run is forgotten if no caller asks for it: the run is over.
 _REMEMBERED = timedelta(minutes=10)
+
+
+@dataclass
+class _Known(Generic[T]):
+    """The latest answer about a run.
+
+    Attributes:
+        answer: The answer.
+        asked_at: Time of the latest request.
+        is_pending: True while that has no response.
+    """
+
+    answer: T
+    asked_at: float = -math.inf
+    is_pending: bool = False
 
 
 class LatestAnswers(Generic[T]):
     """The latest answer about each run.
 
-    Thread-safe: a lock guards the answers and the times of the requests. One caller waits for a request that is due;
+    Thread-safe: a lock guards the table and the times of the requests. One caller waits for a request that is due;
     the others, and that one after a second, get the previous answer.
 
     Args:
@@ -46,38 +61,35 @@ class LatestAnswers(Generic[T]):
         self._interval = interval.total_seconds()
         self._time = time
         self._lock = threading.Lock()
-        self._asked_at: dict[UUID, float] = {}
-        self._pending: set[UUID] = set()
-        self._answers: dict[UUID, T] = {}
+        self._known: dict[UUID, _Known[T]] = {}
 
     def answer(self, run_id: UUID) -> T:
         """Return the latest answer about a run, after a request if one is due."""
         with self._lock:
             now = self._time.monotonic()
-            is_due = run_id not in self._pending and now - self._asked_at.get(run_id, -math.inf) >= self._interval
+            known = self._known.get(run_id, _Known(self._unknown))
+            is_due = not known.is_pending and now - known.asked_at >= self._interval
             if is_due:
                 self._forget_before(now - _REMEMBERED.total_seconds())
-                self._asked_at[run_id] = now
-                self._pending.add(run_id)
+                known = self._known.setdefault(run_id, _Known(self._unknown))
+                known.asked_at, known.is_pending = now, True
         if is_due:
-            self._ask(run_id)
-        return self._answers.get(run_id, self._unknown)
+            self._ask(run_id, known)
+        return known.answer
 
     def _forget_before(self, moment: float) -> None:
-        for run_id in [run_id for run_id, asked_at in self._asked_at.items() if asked_at < moment]:
-            del self._asked_at[run_id]
-            self._answers.pop(run_id, None)
+        for run_id, known in list(self._known.items()):
+            if known.asked_at < moment and not known.is_pending:
+                del self._known[run_id]
 
-    def _ask(self, run_id: UUID) -> None:
+    def _ask(self, run_id: UUID, known: _Known[T]) -> None:
         def work() -> None:
             try:
-                answer = self._request(run_id)
-                with self._lock:
-                    self._answers[run_id] = answer
+                known.answer = self._request(run_id)
             except Exception as error:  # noqa: BLE001 - jobs keep running while ZenML's server is unavailable
                 logger.debug("Could not get the status of run %s: %s", run_id, error)
             finally:
-                self._pending.discard(run_id)
+                known.is_pending = False
 
         _, answered = begin_request(work)
         self._time.wait(answered, _ANSWER_TIMEOUT.total_seconds())

@@ -9,7 +9,6 @@ from zenml.enums import ExecutionStatus
 from zenml.exceptions import RunStoppedException
 
 from zenml_azureml import tags
-from zenml_azureml.azure.cli_hints import Address
 from zenml_azureml.azure.failures.classifier import FailedJob, cause_of, exit_code_of, without_repetition
 from zenml_azureml.azure.failures.rules import timeout
 from zenml_azureml.azure.jobs.status import JobPhase
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_azureml.azure.jobs.handle import JobHandle
-    from zenml_azureml.azure.jobs.run_history import RunDetails
-    from zenml_azureml.azure.logs.tail import LogEnd
 
 #: After these six statuses, ZenML's runner of dynamic pipelines continues to poll or publishes an end. After any other
 #: status it drops the step for good.
@@ -61,7 +58,7 @@ def status_of(job: JobHandle) -> ExecutionStatus:
 
 def ended_itself(job: JobHandle) -> bool:
     """True if a job has stopped itself because its step was over on ZenML's server."""
-    return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _ended_itself(job.log_end, job.details)
+    return job.phase in (JobPhase.FAILED, JobPhase.COMPLETED) and _has_ended_itself(job)
 
 
 def reason_of_failure(
@@ -129,34 +126,18 @@ def account_without_server(
 
 
 def job_failure(
-    job: str,
-    details: RunDetails | None,
-    log_end: LogEnd,
-    reported: str,
-    studio_url: str,
-    *,
-    is_command: bool = False,
-    job_name: str = "",
-    log_shown: bool = False,
-    address: Address | None = None,
-    machine: Machine | None = None,
-    cost_limit: str = "",
+    words: str, job: JobHandle, reported: str = "", *, is_command: bool = False, machine: Machine | None = None
 ) -> JobFailedError:
     """Return why a job failed.
 
     Args:
-        job: The words that name it at the beginning of a sentence.
-        details: Its run history; None if unknown.
-        log_end: The end of its log; of several logs, of the one that explains the failure best.
+        words: The words that name it at the beginning of a sentence.
+        job: The job, as far as it is known.
         reported: The error that the step's own code has reported, on rank 0; empty if none.
-        studio_url: Its page in Studio.
         is_command: True if it runs a command of the user, which reports only its exit code.
-        job_name: Name of the Azure ML job.
-        log_shown: True if the user has seen its log.
-        address: Its workspace; None if unknown.
         machine: What it ran on; None if unknown.
-        cost_limit: The cost limit that has shortened its time limit, e.g. `max_usd=5`; empty if none has.
     """
+    details, log_end, cost_limit = job.details, job.log_end, job.tags.get(tags.COST_LIMIT, "")
     message, code = (details.error, details.error_code) if details else ("", "")
     limit = details.time_used_up if details else None
     where = f" on {log_end.label}" if log_end.label and (log_end.is_blamed or not log_end.is_first) else ""
@@ -176,18 +157,18 @@ def job_failure(
     )
     cause = timeout(limit, cost_limit) if limit else cause_of(failed)
     azure_message, rest_of_log = without_repetition(message, log_end.lines)
-    ended = "was stopped" if _ended_itself(log_end, details) else f"failed{where}"
+    ended = "was stopped" if _has_ended_itself(job) else f"failed{where}"
     known = machine.look_up() if machine is not None and cause.name in OUT_OF_MEMORY else None
     kind = CostLimitError if limit and cost_limit else JobFailedError
     return kind(
-        f"{job} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
+        f"{words} {ended}{': ' + cause.what.removesuffix('.') if cause.what else ''}.",
         azure_message=azure_message,
         log_tail=rest_of_log,
         log_source=log_end.label,
-        studio_url=studio_url,
-        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, known), cause.advice(address)])),
-        log_shown=log_shown,
-        job_name=job_name,
+        studio_url=job.studio_url,
+        hint=" ".join(filter(None, [advice_on_memory(cause.name, log_end.usages, known), cause.advice(job.address)])),
+        log_shown=job.log_shown,
+        job_name=job.name,
         cause=cause.name,
     )
 
@@ -239,26 +220,10 @@ def _reason_by_job(
     status = status_of(job)
     if status is ExecutionStatus.STOPPED and not ended_itself(job):
         return _cancelled(job, step_run, because)
-    is_over = status in (ExecutionStatus.FAILED, ExecutionStatus.STOPPED)
-    return _explain(job, step_run, reported, machine) if is_over else None
-
-
-def _explain(
-    job: JobHandle, step_run: StepRunResponse, reported: str = "", machine: Machine | None = None
-) -> AzureMLError:
-    return job_failure(
-        _job_of(step_run),
-        job.details,
-        job.log_end,
-        reported,
-        job.studio_url,
-        is_command=step_run.config.command is not None,
-        job_name=job.name,
-        log_shown=job.log_shown,
-        address=job.address,
-        machine=machine,
-        cost_limit=job.tags.get(tags.COST_LIMIT, ""),
-    )
+    if status not in (ExecutionStatus.FAILED, ExecutionStatus.STOPPED):
+        return None
+    is_command = step_run.config.command is not None
+    return job_failure(_job_of(step_run), job, reported, is_command=is_command, machine=machine)
 
 
 def _cancelled(job: JobHandle, step_run: StepRunResponse, because: str) -> JobCancelledError:
@@ -273,11 +238,12 @@ def _cancelled(job: JobHandle, step_run: StepRunResponse, because: str) -> JobCa
     )
 
 
-def _ended_itself(log_end: LogEnd, details: RunDetails | None) -> bool:
-    if log_end.ended_itself:
+def _has_ended_itself(job: JobHandle) -> bool:
+    """True if the log or the exit code of a job, whatever its status, shows that it has stopped itself."""
+    if job.log_end.ended_itself:
         return True
     # If the line was cut off, the exit code shows it. Of several processes only one is named.
-    return details is not None and log_end.is_named and exit_code_of(details.error) in EXIT_CODES
+    return job.details is not None and job.log_end.is_named and exit_code_of(job.details.error) in EXIT_CODES
 
 
 def _time_used_up(job: JobHandle) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""Publishes the ends of steps to ZenML's server, and reports what could not be published."""
+"""Publication of the ends of steps on ZenML's server, and reports of what could not be published."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METRICS_KEY = "azureml_metrics"
 
 
 class Publisher:
-    """Publishes the ends of one operator's steps. Thread-safe: it has no state.
+    """The publisher of the ends of one operator's steps. Thread-safe: it has no state.
 
     Args:
         component_id: Id of the operator on ZenML's server.

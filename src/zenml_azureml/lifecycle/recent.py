@@ -1,4 +1,4 @@
-"""A table of what happened last, so that a process that runs for months does not grow with the steps it has seen."""
+"""A table of bounded size, so that a process that runs for months does not grow with the steps that it has seen."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Records SIGINT and SIGTERM, even if the exceptions that they raise are lost.
+"""A record of SIGINT and SIGTERM, even if the exceptions that they raise are lost.
 
-There are two reasons for that. Python prints and drops an exception that a handler raises inside a callback of C code.
+There are two reasons for it. Python prints and drops an exception that a handler raises inside a callback of C code.
 And in dynamic pipelines ZenML cancels no job at a signal: after Ctrl+C it waits for the jobs to end by themselves, and
 SIGTERM ends the process at once.
 

@@ -1,4 +1,4 @@
-"""Submits the jobs of steps: the first one, and those after a preemption, without capacity, or queued for too long."""
+"""Submission of a step's jobs: the first one, and those after a preemption, a lack of capacity or a queue timeout."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from zenml_azureml.lifecycle.cost_guard import CostGuard
     from zenml_azureml.lifecycle.execution import StepExecution
     from zenml_azureml.lifecycle.predecessor_search import Search
+    from zenml_azureml.specs.compute import ComputeSpec
     from zenml_azureml.submission.job_builder import JobBuilder
 
 logger = get_logger(__name__)
@@ -80,7 +81,7 @@ class Request:
 
 
 class StepSubmitter:
-    """Submits the steps of one operator. Thread-safe, as its parts are.
+    """The submitter of one operator's jobs. Thread-safe, as its parts are.
 
     Args:
         component_id: Id of the operator on ZenML's server.
@@ -137,27 +138,12 @@ class StepSubmitter:
         try:
             workspace, resolution = self._jobs.workspace(step, target), with_secrets(here.resolution)
             data = self._data.prepare(step, workspace, here.resolution.options, resolution, request.check)
-            resolution = data.resolution
-            wanted = request.build(resolution.options, target)
+            wanted = request.build(data.resolution.options, target)
             remember(secret_values(wanted))
             refuse_public_secrets(wanted)
             # From now on, stopping the step cancels this job, which may exist before Azure has answered.
             step.begin(Attempt(target, begun := wanted.name))
-            request.check()
-            spendings = self._costs.spendings(step, target, wanted.name, request.check)
-            with workspace.placed(
-                wanted,
-                resolution.compute,
-                demands_of(step.step_run.config.resource_settings, here.settings),
-                delete_compute_after=here.settings.delete_compute_after,
-                patience=step.plan.unreachable_timeout,
-                check=request.check,
-            ) as placed:
-                bounded = self._costs.bounded(step, spendings, placed.request, placed.placement)
-                ready = workspace.with_secrets_delivered(replace(placed, request=bounded))
-                if request.earlier is not None:
-                    request.earlier.look_again()
-                job = workspace.send(ready)
+            job = self._send(step, target, request, wanted, data.resolution.compute)
         except NoCapacityError as error:
             step.reservation = None
             says = short(error.azure_message or error.summary)
@@ -177,6 +163,27 @@ class StepSubmitter:
         except (RunInterruptedException, RunStoppedException) as stop:
             logger.debug("The step `%s` is stopped: %s", step.name, stop)  # its job exists, so it is cancelled
         return accepted
+
+    def _send(
+        self, step: StepExecution, target: int, request: Request, wanted: JobSpec, compute: ComputeSpec
+    ) -> SubmittedJob:
+        """Place a job, bound it by its cost limits, deliver its secrets, and send it."""
+        request.check()
+        spendings = self._costs.spendings(step, target, wanted.name, request.check)
+        workspace, settings = self._jobs.workspace(step, target), step.plan.targets[target].settings
+        with workspace.placed(
+            wanted,
+            compute,
+            demands_of(step.step_run.config.resource_settings, settings),
+            delete_compute_after=settings.delete_compute_after,
+            patience=step.plan.unreachable_timeout,
+            check=request.check,
+        ) as placed:
+            bounded = self._costs.bounded(step, spendings, placed.request, placed.placement)
+            ready = workspace.with_secrets_delivered(replace(placed, request=bounded))
+            if request.earlier is not None:
+                request.earlier.look_again()
+            return workspace.send(ready)
 
     def _record(self, step: StepExecution, job: SubmittedJob, planned: int, lineage: Mapping[str, Any]) -> Attempt:
         """Save a job that Azure has accepted, with its data, and return its attempt."""

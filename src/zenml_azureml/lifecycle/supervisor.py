@@ -1,4 +1,4 @@
-"""Cancels the jobs that no caller waits for, when their run is over or the process is interrupted.
+"""The supervisor: it cancels jobs that no caller waits for if their run is over or the process is interrupted.
 
 In dynamic pipelines ZenML waits for no job. It polls their status, and leaves them running when the run is stopped or
 fails, and when the process ends. In static pipelines a signal may come between the submit and the wait.

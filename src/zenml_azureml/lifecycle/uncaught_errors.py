@@ -1,4 +1,4 @@
-"""Replaces network tracebacks by reports of the steps, if a process ends because ZenML's server is unavailable.
+"""Reports of steps in place of a network traceback, if a process ends because ZenML's server is unavailable.
 
 When a step fails, ZenML requests the run from its server, outside of any step operator. If the server is unavailable,
 that ends the process with a network error behind the error of the step, in several tracebacks.

@@ -36,8 +36,8 @@ class Ending(World):
         self.answers: list[Callable[[], Event]] = []
         self.saved: list[dict[str, Any]] = []
         self.reported = ExecutionStatus.RUNNING
-        self.controller.submitter = cast("Any", SimpleNamespace(submit=self._submit, next_request=self._next_request))
-        self.controller.earlier_jobs = cast("Any", SimpleNamespace(note_end=lambda _: self.note("note the end")))
+        self.executor.submitter = cast("Any", SimpleNamespace(submit=self._submit, next_request=self._next_request))
+        self.executor.earlier_jobs = cast("Any", SimpleNamespace(note_end=lambda _: self.note("note the end")))
         self.is_stopping = False
         monkeypatch.setattr(self.checks._stopping, "answer", lambda _run: self.is_stopping)
         monkeypatch.setattr(self.jobs, "drop_secret", self._drop_secret)

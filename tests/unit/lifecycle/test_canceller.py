@@ -184,7 +184,7 @@ def test_an_interrupted_cancellation_is_left_to_the_exit_of_the_process(monkeypa
         with pytest.raises(KeyboardInterrupt):
             world.canceller.end([world.step])
 
-    world.controller.clean_up(world.step)  # as ZenML does in its `finally`
+    world.executor.clean_up(world.step)  # as ZenML does in its `finally`
     assert world.executions.guarded() == [world.step]
     may_cancel.set()
     world.canceller.end([world.step])

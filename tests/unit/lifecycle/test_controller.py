@@ -186,7 +186,7 @@ def test_a_job_whose_reason_for_a_cancel_cannot_be_saved_is_left_in_its_queue_un
     def goes_on() -> None:
         event = event_of(step, job, late.clock.now)
         assert isinstance(event, QueueTimedOut)
-        late.world.controller.advance(step, event, polled=True)
+        late.world.executor.advance(step, event, polled=True)
 
     monkeypatch.setattr(step_runs, "save_metadata", away)
     with pytest.raises(ServerUnavailableError):

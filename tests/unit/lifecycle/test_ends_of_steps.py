@@ -241,7 +241,7 @@ def test_a_polled_step_whose_job_fails_is_not_logged_too(world: Ending, caplog: 
 
 def test_a_stopped_step_whose_job_azure_does_not_cancel_is_published_as_stopped(world: Ending) -> None:
     world.executions.stop([world.step], "the run was stopped")
-    world.controller.apply(world.step, StopRequested("the run was stopped"))
+    world.executor.apply(world.step, StopRequested("the run was stopped"))
     assert world.status() is ExecutionStatus.RUNNING, "the job may still end"
     world.step.is_refused = True
 
@@ -251,7 +251,7 @@ def test_a_stopped_step_whose_job_azure_does_not_cancel_is_published_as_stopped(
 
 
 def test_a_job_that_azure_did_not_cancel_keeps_the_step_of_a_run_that_goes_on_running(world: Ending) -> None:
-    world.controller.apply(world.step, StopRequested("another step has failed"))
+    world.executor.apply(world.step, StopRequested("another step has failed"))
     world.step.is_refused = True
 
     assert world.status() is ExecutionStatus.RUNNING

@@ -81,7 +81,7 @@ def test_a_wait_ends_with_the_failure_and_keeps_the_job_its_secret_and_its_compu
 
     with pytest.raises(AzureMLError) as raised:
         world.controller.wait(world.step)
-    world.controller.clean_up(world.step)
+    world.executor.clean_up(world.step)
 
     assert "failed: ValueError: a shape does not fit" in str(raised.value)
     assert "The job `zenml-1` is held open until " in str(raised.value)
@@ -109,7 +109,7 @@ def test_a_job_that_is_not_held_is_waited_for(minutes: float, report: Any, monke
     world.time.happens = ends_later
     with pytest.raises(AzureMLError, match="The job is not held open, although"):
         world.controller.wait(world.step)
-    world.controller.clean_up(world.step)
+    world.executor.clean_up(world.step)
 
     assert world.time.now > 60
     assert "release" in world.jobs.happened
@@ -171,7 +171,7 @@ def test_an_interruption_after_the_hold_was_noticed_cancels_nothing(monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         world.controller.wait(world.step)
     world.canceller.end_unless_finishing([world.step], interrupted=True)
-    world.controller.clean_up(world.step)
+    world.executor.clean_up(world.step)
 
     assert world.jobs.happened == ["leave"]
     assert world.jobs.job.status == "Running"

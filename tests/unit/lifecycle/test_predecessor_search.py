@@ -11,7 +11,7 @@ import pytest
 from tests.unit.lifecycle.world import Clock
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
-from zenml_azureml.lifecycle.predecessor_search import Search, Trace
+from zenml_azureml.lifecycle.predecessor_search import Search
 from zenml_azureml.lifecycle.predecessors import Predecessor
 from zenml_azureml.run_store.job_names import number_named_in
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
@@ -44,9 +44,9 @@ class Names:
 def searched(workspace: Names, recorded: int) -> Search:
     """The search, done, for the jobs of a step run of which the server has recorded so many."""
     clock = Clock()
-    trace = Trace(Predecessor(FIRST, recorded, False, False), cast("Any", workspace), "", until=-1.0)
+    predecessor = Predecessor(FIRST, cast("Any", workspace), recorded, until=-1.0)
     step_run: Any = SimpleNamespace(id=uuid4(), name="train", pipeline_run_id=uuid4())
-    search = Search(step_run, AzureMLStepOperatorSettings(), [trace], clock, lambda: None)
+    search = Search(step_run, AzureMLStepOperatorSettings(), [predecessor], clock, lambda: None)
     search.end_all()
     return search
 

@@ -39,7 +39,7 @@ def test_a_preempted_step_is_submitted_again_and_the_job_before_released(
     world: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.answers = [lambda: JobAccepted(Attempt(0, "zenml-1-2", "serverless compute"))]
-    world.controller.advance(world.step, ended(RetryReason.PREEMPTED))
+    world.executor.advance(world.step, ended(RetryReason.PREEMPTED))
 
     assert world.happened == ["build the next", "submit to 0", "release zenml-1"]
     assert world.step.state.phase is StepPhase.QUEUED
@@ -53,7 +53,7 @@ def test_a_job_that_cannot_be_released_is_said_and_changes_nothing(
 
     monkeypatch.setattr(world.jobs, "workspace", lambda *_: SimpleNamespace(release=refuse))
     world.answers = [lambda: JobAccepted(Attempt(0, "zenml-1-2", "serverless compute"))]
-    world.controller.advance(world.step, ended(RetryReason.PREEMPTED))
+    world.executor.advance(world.step, ended(RetryReason.PREEMPTED))
 
     assert world.step.state.phase is StepPhase.QUEUED
     assert caplog.messages == ["Azure refuses it."]
@@ -66,7 +66,7 @@ def test_without_capacity_the_next_target_is_said_and_tried(
     refused = Attempt(1, "", "there", reason=RetryReason.NO_CAPACITY, says="no quota")
     world.answers = [lambda: NoCapacity(ERROR, refused)]
     world.step.state = replace(world.step.state, phase=StepPhase.QUEUED)
-    world.controller.advance(world.step, ended(RetryReason.NO_CAPACITY))
+    world.executor.advance(world.step, ended(RetryReason.NO_CAPACITY))
 
     assert world.happened == ["build the next", "submit to 1", "release zenml-1", "fail: Azure refuses it."]
     assert world.step.state.phase is StepPhase.FAILED
@@ -75,7 +75,7 @@ def test_without_capacity_the_next_target_is_said_and_tried(
     again.step.state = StepState(StepPhase.SUBMITTING, (Attempt(0, ""),))
     again.answers = [lambda: JobAccepted(Attempt(1, "zenml-1", "there"))]
     caplog.clear()
-    again.controller.advance(again.step, NoCapacity(ERROR, replace(refused, target=0)))
+    again.executor.advance(again.step, NoCapacity(ERROR, replace(refused, target=0)))
     assert again.happened == ["build the next", "submit to 1"]
     assert caplog.messages == ["No capacity for step `train`; trying fallback 1: no quota"]
 
@@ -105,7 +105,7 @@ def test_a_step_that_waited_in_vain_fails_with_the_refusal_of_its_fallback_and_w
 def test_a_further_job_asks_the_server_whether_the_run_was_stopped(world: Ending) -> None:
     world.is_stopping = True
     with pytest.raises(RunStoppedException):
-        world.controller.advance(world.step, ended(RetryReason.PREEMPTED))
+        world.executor.advance(world.step, ended(RetryReason.PREEMPTED))
 
     assert world.happened == []
 
@@ -116,7 +116,7 @@ def test_a_run_that_is_stopped_while_a_job_is_submitted_ends_that_job(world: End
         return JobAccepted(Attempt(0, "zenml-1-2", "serverless compute"))
 
     world.answers = [accepted]
-    world.controller.advance(world.step, ended(RetryReason.PREEMPTED))
+    world.executor.advance(world.step, ended(RetryReason.PREEMPTED))
 
     assert "cancel zenml-1-2" in world.happened
     assert world.step.state.stop_reason == "the run was stopped"
@@ -125,13 +125,13 @@ def test_a_run_that_is_stopped_while_a_job_is_submitted_ends_that_job(world: End
 def test_a_step_that_was_stopped_before_its_job_was_accepted_ends_that_job_once(world: Ending) -> None:
     world.step.state = StepState(StepPhase.CANCELLING, (Attempt(0, "zenml-1"),))
     world.executions.stop([world.step], "the run was stopped")
-    world.controller.advance(world.step, JobAccepted(Attempt(0, "zenml-1", "serverless compute")))
+    world.executor.advance(world.step, JobAccepted(Attempt(0, "zenml-1", "serverless compute")))
 
     assert [what for what in world.happened if what.startswith("cancel")] == ["cancel zenml-1"]
 
 
 def test_a_step_that_is_given_up_is_cancelled_before_its_failure_is_published(world: Ending) -> None:
-    world.controller.advance(world.step, GiveUp(ERROR))
+    world.executor.advance(world.step, GiveUp(ERROR))
 
     assert world.happened == ["cancel zenml-1", "drop the secret", "fail: Azure refuses it."]
     assert world.step.state.phase is StepPhase.FAILED

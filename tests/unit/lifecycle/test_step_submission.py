@@ -48,8 +48,8 @@ class Submission(World):
         submitter = cast("Any", SimpleNamespace(submit=self._submit))
         earlier_jobs = cast("Any", SimpleNamespace(end=self._end_earlier, note_end=lambda _: happened("note the end")))
         supervisor = cast("Any", SimpleNamespace(watch=self._watch))
-        self.controller.submitter, self.controller.earlier_jobs = submitter, earlier_jobs
-        self.submission = StepSubmission(self.controller, supervisor)
+        self.executor.submitter, self.executor.earlier_jobs = submitter, earlier_jobs
+        self.submission = StepSubmission(self.executor, supervisor)
         watch = self.jobs.watch
 
         def noted(step: Any, *, quietly: bool = False) -> Any:

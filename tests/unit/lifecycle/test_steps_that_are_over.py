@@ -27,7 +27,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Ending:
 
 def test_a_step_that_is_over_is_released_and_forgotten(world: Ending) -> None:
     world.step.guard = Guard.SIGNAL
-    world.controller.clean_up(world.step)
+    world.executor.clean_up(world.step)
 
     assert world.happened == ["drop the secret", "release all"]
     assert world.step.guard is Guard.NONE
@@ -42,14 +42,14 @@ def test_a_step_is_forgotten_although_its_compute_cannot_be_deleted(
 
     monkeypatch.setattr(world.jobs, "release", refuse)
     with pytest.raises(AzureMLError):
-        world.controller.clean_up(world.step)
+        world.executor.clean_up(world.step)
 
     assert world.is_forgotten
 
 
 def test_a_step_whose_job_is_to_be_cancelled_at_exit_is_released_and_remembered(world: Ending) -> None:
     world.step.guard = Guard.EXIT
-    world.controller.clean_up(world.step)
+    world.executor.clean_up(world.step)
 
     assert world.happened == ["drop the secret", "release all"]
     assert world.step.guard is Guard.EXIT

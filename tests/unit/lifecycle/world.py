@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.azure.jobs.handle import JobHandle
+from zenml_azureml.lifecycle.action_executor import ActionExecutor
 from zenml_azureml.lifecycle.azure_jobs import AzureJobs
 from zenml_azureml.lifecycle.canceller import Canceller
 from zenml_azureml.lifecycle.controller import StepController
@@ -125,7 +126,7 @@ class World:
         self.canceller = Canceller(jobs, time)
         self.publisher = publisher = Publisher(uuid4(), self.executions, jobs, time)
         self.checks = checks = StepChecks(self.executions, time)
-        self.controller = StepController(
+        self.executor = ActionExecutor(
             self.executions,
             jobs,
             cast("Any", SimpleNamespace()),
@@ -135,3 +136,4 @@ class World:
             checks,
             time,
         )
+        self.controller = StepController(self.executor)

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from zenml_azureml import tags
 from zenml_azureml.azure.cli_hints import Address
 from zenml_azureml.azure.jobs.status import JobPhase, phase_of
-from zenml_azureml.azure.logs.streamer import RunDetails
 from zenml_azureml.azure.logs.tail import LogEnd
 from zenml_azureml.clock import SYSTEM_TIME, Time
 from zenml_azureml.exceptions import AzureMLError
+
+if TYPE_CHECKING:
+    from zenml_azureml.azure.jobs.run_history import RunDetails
 
 #: Time between two progress lines of a job that has no log yet.
 PROGRESS_INTERVAL = timedelta(seconds=60)

@@ -232,6 +232,4 @@ def _failure(job: JobHandle, name: str) -> Problem | None:
         limit = job.details.time_used_up if job.details else None
         if limit is None:
             return Problem(f"The job `{name}` was cancelled.", "Azure ML Studio shows which user cancelled it.")
-    words = f"The job `{name}`"
-    error = job_failure(words, job.details, job.log_end, "", job.studio_url, is_command=True, address=job.address)
-    return Problem.of(error)
+    return Problem.of(job_failure(f"The job `{name}`", job, is_command=True))
