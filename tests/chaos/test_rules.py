@@ -88,6 +88,14 @@ WELL: dict[str, Trial] = {
     ),
     "an eviction": evicted(job(0, "Failed"), job(1, of=0), output=lines(0, 1)),
     "a further eviction than are forgiven": evicted(job(0, "Failed"), output=lines(0), run="failed", max_preemptions=0),
+    "a further eviction than are forgiven, and a retry": trial(
+        planned(shape="retries", events=(event("evicted"), event("evicted")), max_preemptions=1),
+        "completed",
+        [ran(0, "retried"), ran(1, version=2)],
+        [job(0, "Failed"), job(1, "Failed", of=0), job(2, of=1)],
+        output=lines(0, 1, 2),
+        moments={n: while_running(job(n, of=0), hit=[f"job{n}"]) for n in (0, 1)},
+    ),
     "an eviction after a function has reported its end": replace(
         evicted(job(0, "Failed"), output=lines(0)),
         schedule=planned(PlannedStep("step0", 1, 2, kind="function"), events=(event("evicted"),)),
