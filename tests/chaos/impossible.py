@@ -358,6 +358,10 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         with_fault("503", run=RunRecord("failed", (ran(0, "failed"),)), exit_code=1),
     ),
     "a job left after such a fault, and no line of it": ("no job left", unreachable(output="")),
+    "a job left after such a fault, and a line of another one": (
+        "no job left",
+        unreachable(output="Cannot look at job0.\nTo cancel it: az ml job cancel --name another\n"),
+    ),
     "a run that was never made": ("outcome", Trial(planned())),
     "jobs without a run": ("statuses", Trial(planned(), jobs=(job(0),))),
     "a job left": ("no job left", well(jobs=(job(0, "Running"),))),
