@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.e2e.requests_of import requests_of
 from tests.vault_access import values_in
 from zenml_azureml import tags
 from zenml_azureml.azure.compute.placement import Demands
+from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.keyvault.client import VaultSecrets
 from zenml_azureml.contract.secret_chunks import PARTS_TAG
 from zenml_azureml.emulator import Emulator
@@ -82,16 +84,35 @@ def test_a_deletion_that_is_interrupted_is_left_to_whoever_ends_the_job(
     assert values_in(bench.vault) == {}
 
 
-def test_submitting_again_after_the_secret_was_deleted_takes_another_name(bench: Bench) -> None:
+def test_the_secret_of_a_job_that_can_no_longer_be_watched_stays_until_the_job_has_ended(bench: Bench) -> None:
+    bench.emulator.context.settings.simulated_seconds = 3600
     bench.let_all()
     bench.submit()
-    bench.workspace.release("job")
+    job = bench.workspace.watch("job", WatchOptions(tag="", patience=timedelta(minutes=1)))
+    job.settle(AzureMLError("Azure cannot be reached."))
+    for thread in threading.enumerate():
+        if thread.name == "zenml-azureml-job-monitor":
+            thread.join(60)
 
-    bench.submit()
+    bench.workspace.drop_secret("job")
+    assert list(values_in(bench.vault)) == ["job"]
 
-    ((name, _),) = values_in(bench.vault).items()
-    assert name.startswith("job-")
-    bench.workspace.release("job")
+    job.status = "Failed"
+    bench.workspace.drop_secret("job")
+    assert values_in(bench.vault) == {}
+
+
+def test_submitting_again_after_the_secret_was_deleted_takes_another_name_each_time(bench: Bench) -> None:
+    bench.let_all()
+    names: list[str] = []
+    for _ in range(3):
+        bench.submit()
+        names += values_in(bench.vault)
+        bench.workspace.release("job")
+
+    assert names[0] == "job"
+    assert [name.rpartition("-")[0] for name in names[1:]] == ["job", "job"]
+    assert len(set(names)) == 3
     assert values_in(bench.vault) == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -171,6 +172,12 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def own_add_tags() -> str:
     return "the user's own"
+
+
+def test_whatever_of_zenml_publishes_is_among_what_is_replaced() -> None:
+    publishes = re.compile(r"(bulk_)?log_|add_|remove_|link_|save_|register_")
+
+    assert {name for name in zenml.__all__ if publishes.match(name)} <= {*SILENT, *REFUSED}
 
 
 @pytest.mark.parametrize(
