@@ -229,7 +229,7 @@ def test_a_limit_that_is_used_up_creates_no_compute(world: World) -> None:
     first = world.process.step(max_usd=PRICE)
     world.process.submit(first)
     world.end(first, timedelta(minutes=61))
-    compute = {"instance_type": None, "mode": "compute-cluster", "compute_name": "made", "size": SIZE}
+    compute: dict[str, Any] = {"instance_type": None, "mode": "compute-cluster", "compute_name": "made", "size": SIZE}
     before = len(requests_of(world.emulator))
 
     error = refusal(world.process.submit(world.process.step(version=2, max_usd=PRICE, **compute)))
@@ -306,6 +306,15 @@ def test_threads_that_submit_at_the_same_time_reserve_no_more_than_the_limit(
     assert sum(isinstance(event, JobAccepted) for event in events) == 2
     assert sum(isinstance(event, SubmitFailed) for event in events) == 2
     assert len(world.emulator.context.store.workspaces[0].jobs) == 2
+
+
+def test_a_job_that_azure_refuses_reserves_nothing(world: World) -> None:
+    refusal = {"error": {"code": "UserError", "message": "No."}}
+    world.arm.call("POST", "/_emulator/faults", {"path": "/jobs/", "method": "PUT", "status": 400, "body": refusal})
+    first, second = (world.process.step(name, max_usd_per_run=PRICE) for name in ("first", "second"))
+
+    assert isinstance(world.process.submit(first), SubmitFailed)
+    assert isinstance(world.process.submit(second), JobAccepted)
 
 
 def test_of_processes_that_submit_at_the_same_time_the_later_job_gives_way(

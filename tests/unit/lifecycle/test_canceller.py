@@ -140,6 +140,18 @@ def test_a_caller_waits_for_the_cancel_of_another_thread(monkeypatch: pytest.Mon
     second.join()
 
 
+def test_a_job_is_cancelled_by_the_caller_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(monkeypatch, lambda _: set())
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    world.canceller.end([world.step])
+
+    assert world.jobs.happened == ["cancel zenml-1"]
+
+
 @pytest.mark.parametrize("status", ["Queued", "Running", "Finalizing", "Completed", "Failed", "Canceled"])
 @pytest.mark.parametrize("reported", [True, False, None])
 def test_a_step_keeps_its_own_end_when_another_one_fails(
