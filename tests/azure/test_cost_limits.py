@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
@@ -224,6 +225,19 @@ def test_a_retry_gets_what_the_jobs_of_earlier_step_runs_have_left(world: World)
     assert third.job_name not in world.emulator.context.store.workspaces[0].jobs
 
 
+def test_a_limit_that_is_used_up_creates_no_compute(world: World) -> None:
+    first = world.process.step(max_usd=PRICE)
+    world.process.submit(first)
+    world.end(first, timedelta(minutes=61))
+    compute: dict[str, Any] = {"instance_type": None, "mode": "compute-cluster", "compute_name": "made", "size": SIZE}
+    before = len(requests_of(world.emulator))
+
+    error = refusal(world.process.submit(world.process.step(version=2, max_usd=PRICE, **compute)))
+
+    assert "so 0.00 USD is left" in str(error)
+    assert [entry["path"] for entry in requests_of(world.emulator)[before:] if "/computes" in entry["path"]] == []
+
+
 def test_a_resubmitted_step_gets_what_its_own_jobs_have_left(world: World) -> None:
     step = world.process.step(max_usd=PRICE)
     world.process.submit(step)
@@ -276,13 +290,31 @@ def test_threads_that_submit_at_the_same_time_reserve_no_more_than_the_limit(
         listed.wait(60)
         return found
 
+    reserved, pending = threading.Barrier(4), costs._pending
+
+    def pending_at_once(step: StepExecution) -> Any:
+        found = pending(step)
+        with suppress(threading.BrokenBarrierError):
+            reserved.wait(0.2)  # the others do not come here before this thread has reserved something
+        return found
+
     monkeypatch.setattr(costs, "spendings", listed_at_once)
+    monkeypatch.setattr(costs, "_pending", pending_at_once)
     with ThreadPoolExecutor(4) as pool:
         events = list(pool.map(world.process.submit, steps))
 
     assert sum(isinstance(event, JobAccepted) for event in events) == 2
     assert sum(isinstance(event, SubmitFailed) for event in events) == 2
     assert len(world.emulator.context.store.workspaces[0].jobs) == 2
+
+
+def test_a_job_that_azure_refuses_reserves_nothing(world: World) -> None:
+    refusal = {"error": {"code": "UserError", "message": "No."}}
+    world.arm.call("POST", "/_emulator/faults", {"path": "/jobs/", "method": "PUT", "status": 400, "body": refusal})
+    first, second = (world.process.step(name, max_usd_per_run=PRICE) for name in ("first", "second"))
+
+    assert isinstance(world.process.submit(first), SubmitFailed)
+    assert isinstance(world.process.submit(second), JobAccepted)
 
 
 def test_of_processes_that_submit_at_the_same_time_the_later_job_gives_way(

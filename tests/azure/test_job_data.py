@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -230,6 +233,26 @@ def test_a_label_is_resolved_once_for_all_steps_of_a_run_with_one_request(bench:
     assert bench.saved == {f"{WorkspaceName().name}/once@latest": "2"}
     bench.saved.clear()  # the next run
     assert bench.prepare(StepData(uuid4()), inputs=train).resolution.options.inputs[0].path == "azureml:once:3"
+
+
+def test_threads_that_need_a_label_at_once_resolve_it_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.asset("shared", "1")
+    data, inputs = StepData(uuid4()), {"train": "azureml:shared@latest"}
+    together, versions = threading.Barrier(2), data._versions
+
+    def versions_at_once(step: StepExecution, workspace: Workspace) -> Any:
+        found = versions(step, workspace)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.2)  # the other thread does not come here before this one has saved a version
+        return found
+
+    monkeypatch.setattr(data, "_versions", versions_at_once)
+    bench.sent()
+    with ThreadPoolExecutor(2) as threads:
+        prepared = list(threads.map(lambda _: bench.prepare(data, inputs=inputs), range(2)))
+
+    assert {one.resolution.options.inputs[0].path for one in prepared} == {"azureml:shared:1"}
+    assert bench.sent().count("GET data/shared/versions") == 1
 
 
 def test_an_input_has_the_type_of_its_asset_unless_the_settings_have_one(bench: Bench) -> None:

@@ -13,7 +13,8 @@ import pytest
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import AmlCompute, ComputeInstance, Environment
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.core.pipeline import Pipeline
+from azure.core.pipeline import Pipeline, PipelineContext, PipelineRequest
+from azure.core.rest import HttpRequest
 
 from tests.conftest import credential_of, point_clients_at
 from tests.contract.arm import Arm
@@ -23,7 +24,7 @@ from zenml_azureml.azure.auth.refused_tokens import RenewalPolicy
 from zenml_azureml.azure.compute.placement import ANYWHERE
 from zenml_azureml.azure.connection import WorkspaceAddress, WorkspaceConnection
 from zenml_azureml.azure.jobs.submitter import JobSubmitter
-from zenml_azureml.azure.policies import WirePolicies
+from zenml_azureml.azure.policies import EndpointPolicy, WirePolicies
 from zenml_azureml.azure.rate_limiter import pacer_for
 from zenml_azureml.azure.retry import is_transient
 from zenml_azureml.azure.transport import WorkspaceTransport
@@ -361,3 +362,24 @@ def test_a_challenge_that_is_repeated_is_answered_once(claims: str, bench: Bench
         list(bench.connection.client.jobs.list())
 
     assert bench.statuses_of("/jobs") == [401, 401]
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://management.azure.com/subscriptions?a=b", "https://gateway.example/azure/subscriptions?a=b"),
+        ("https://gateway.example/subscriptions", "https://gateway.example/azure/subscriptions"),
+        ("https://gateway.example/azure/subscriptions", "https://gateway.example/azure/subscriptions"),
+        ("https://gateway.example:8443/subscriptions", "https://gateway.example:8443/subscriptions"),
+        ("https://westeurope.api.azureml.ms/history", "https://westeurope.api.azureml.ms/history"),
+    ],
+)
+def test_a_request_goes_to_the_path_of_a_custom_endpoint_however_often_it_is_sent(url: str, sent: str) -> None:
+    endpoint = "https://gateway.example/azure"
+    policy = EndpointPolicy({"https://management.azure.com": f"{endpoint}/", endpoint: endpoint})
+    request = PipelineRequest(HttpRequest("GET", url), PipelineContext(None))
+
+    for _ in range(2):
+        policy.on_request(request)
+
+    assert request.http_request.url == sent

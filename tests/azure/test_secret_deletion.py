@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.e2e.requests_of import requests_of
 from tests.vault_access import values_in
 from zenml_azureml import tags
 from zenml_azureml.azure.compute.placement import Demands
+from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.azure.keyvault.client import VaultSecrets
 from zenml_azureml.contract.secret_chunks import PARTS_TAG
 from zenml_azureml.emulator import Emulator
@@ -82,16 +84,35 @@ def test_a_deletion_that_is_interrupted_is_left_to_whoever_ends_the_job(
     assert values_in(bench.vault) == {}
 
 
-def test_submitting_again_after_the_secret_was_deleted_takes_another_name(bench: Bench) -> None:
+def test_the_secret_of_a_job_that_can_no_longer_be_watched_stays_until_the_job_has_ended(bench: Bench) -> None:
+    bench.emulator.context.settings.simulated_seconds = 3600
     bench.let_all()
     bench.submit()
-    bench.workspace.release("job")
+    job = bench.workspace.watch("job", WatchOptions(tag="", patience=timedelta(minutes=1)))
+    job.settle(AzureMLError("Azure cannot be reached."))
+    for thread in threading.enumerate():
+        if thread.name == "zenml-azureml-job-monitor":
+            thread.join(60)
 
-    bench.submit()
+    bench.workspace.drop_secret("job")
+    assert list(values_in(bench.vault)) == ["job"]
 
-    ((name, _),) = values_in(bench.vault).items()
-    assert name.startswith("job-")
-    bench.workspace.release("job")
+    job.status = "Failed"
+    bench.workspace.drop_secret("job")
+    assert values_in(bench.vault) == {}
+
+
+def test_submitting_again_after_the_secret_was_deleted_takes_another_name_each_time(bench: Bench) -> None:
+    bench.let_all()
+    names: list[str] = []
+    for _ in range(3):
+        bench.submit()
+        names += values_in(bench.vault)
+        bench.workspace.release("job")
+
+    assert names[0] == "job"
+    assert [name.rpartition("-")[0] for name in names[1:]] == ["job", "job"]
+    assert len(set(names)) == 3
     assert values_in(bench.vault) == {}
 
 
@@ -139,16 +160,18 @@ def test_a_secret_that_cannot_be_deleted_is_told_of(bench: Bench, caplog: pytest
     assert sum(bench.slept) < 25
 
 
+@pytest.mark.parametrize("forgets", [True, False])
 def test_a_secret_that_another_thread_looked_for_before_it_was_written_is_deleted_at_the_next_look(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    forgets: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.let_all()
     write = VaultSecrets.set
 
     def stopped_meanwhile(*arguments: Any) -> Any:
-        # Another thread stops the run, finds nothing to delete, and forgets the step.
+        # Another thread stops the run, finds nothing to delete, and may forget the step.
         bench.workspace.drop_secret("job")
-        bench.workspace.release("job")
+        if forgets:
+            bench.workspace.release("job")
         return write(*arguments)
 
     with monkeypatch.context() as patched:
@@ -164,10 +187,14 @@ def test_a_secret_that_another_thread_looked_for_before_it_was_written_is_delete
 
 def test_the_secrets_that_are_left_are_those_of_the_workspaces_jobs(bench: Bench) -> None:
     bench.let_all()
-    bench.submit("one", secrets_via="key-vault")
+    url = bench.submit("one", secrets_via="key-vault").vault_secret
     bench.submit("two", secrets_via="key-vault")
+    vault = VaultSecrets(bench.workspace._connection, url.partition("/secrets/")[0])
+    tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+    for name, of in {"mine": {}, "elsewhere": {tags.WORKSPACE: "/subscriptions/s/another", tags.JOB: "three"}}.items():
+        vault.set(name, "{}", of, tomorrow)
 
-    assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"one", "two"}
+    assert {secret.tags.get(tags.JOB) for secret in bench.workspace.secrets.left(None)} == {"one", "two"}
     bench.workspace.drop_secret("one")
     assert {secret.tags[tags.JOB] for secret in bench.workspace.secrets.left(None)} == {"two"}
 

@@ -91,6 +91,15 @@ def test_where_the_request_tells_that_nobody_could_read_them_nobody_is_asked(
     assert "third" not in bench.emulator.context.store.workspaces[0].jobs
 
 
+def test_that_one_identity_reads_the_vault_says_nothing_about_another_one(bench: Bench) -> None:
+    bench.let_all()
+    bench.submit("first")
+    bench.submit("second", identity=JobIdentity("user"))
+
+    assert list(values_in(bench.vault)) == ["first"]
+    assert bench.job("second")["environmentVariables"]["ZENML_STORE_API_TOKEN"] == "hush-hush"
+
+
 def test_an_identity_that_may_not_read_is_named_with_the_role(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     grant(bench.emulator, WRITER)
     for name in ("first", "second"):

@@ -21,6 +21,7 @@ from zenml_azureml.azure.jobs.watch import WatchOptions
 from zenml_azureml.clock import SystemTime
 from zenml_azureml.emulator import Emulator, WorkspaceName
 from zenml_azureml.emulator.resources import Job
+from zenml_azureml.exceptions import AzureMLError
 from zenml_azureml.specs.job import JobSpec
 
 A_LONG_TIME = timedelta(seconds=30)
@@ -287,3 +288,23 @@ def test_a_cancel_whose_answer_is_cut_off_is_repeated(
     eventually(lambda: job.status == "Canceled")
     cancels = [asked for asked in requests_of(emulator) if asked["path"].endswith("/cancel")]
     assert len(cancels) == 2
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_cancel_that_azure_refuses_is_an_error_unless_the_job_has_ended(
+    has_ended: bool, connection: WorkspaceConnection, emulator: Emulator, credential: ClientSecretCredential
+) -> None:
+    emulator.context.settings.simulated_seconds = 3600
+    submit(connection, "job")
+    if has_ended:
+        jobs_of(emulator)["job"].status = "Completed"
+    refusal = {"error": {"code": "UserError", "message": "No."}}
+    fault = {"method": "POST", "path": "/cancel", "status": 400, "body": refusal}
+    Arm(emulator).call("POST", "/_emulator/faults", fault)
+    workspace = Workspace(connection.address, lambda: credential, FastTime())
+
+    if has_ended:
+        assert workspace.cancel("job")
+    else:
+        with pytest.raises(AzureMLError, match="az ml job cancel --name job"):
+            workspace.cancel("job")

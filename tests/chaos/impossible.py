@@ -35,9 +35,10 @@ from tests.chaos.outcomes import (
     visited,
     waited,
     well,
+    while_running,
     with_fault,
 )
-from tests.chaos.schedule import PlannedFault
+from tests.chaos.schedule import PlannedFault, PlannedStep
 from tests.chaos.trial import RunRecord, ShellRecord, Trial
 from zenml_azureml.contract.usage import MARK
 
@@ -61,6 +62,13 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         visited(ShellRecord("job0", left=True), status="Canceled"),
     ),
     "a held job that is ended by a shell": ("kept", visited(ShellRecord("job0", left=True), status="Canceled")),
+    "a held job that a retry has ended after another one was released": (
+        "kept",
+        replace(
+            visited(ShellRecord("job1"), "released"),
+            jobs=(job(0, "Canceled"), job(1, "Canceled"), job(2, "Running")),
+        ),
+    ),
     "a released job that a shell keeps": ("shells", visited(ShellRecord("job0"), "released")),
     "a job that a shell keeps after its hold": ("shells", visited(ShellRecord("job0"), "hold over")),
     "jobs beside each other without a hold": ("one job", held(holds=False)),
@@ -127,6 +135,10 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         "recovery",
         killed("running", "Running", recovered("stopped", "stopped", exit_codes=(1,))),
     ),
+    "a recovery whose last command fails": (
+        "recovery",
+        killed("running", "Running", recovered("stopped", "stopped", exit_codes=(0, 1))),
+    ),
     "a recovery that submits": (
         "recovery",
         killed("running", "Running", recovered("stopped", "stopped", jobs=(job(0, "Canceled"), job(1)))),
@@ -162,6 +174,16 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a run that was killed, and completed": (
         "outcome",
         killed("running", "Running", recovered("stopped", "stopped"), run="completed"),
+    ),
+    "a function that completed, its job cancelled by nobody": (
+        "statuses",
+        trial(
+            planned(PlannedStep("step0", 1, 2, kind="function")),
+            "completed",
+            [ran(0)],
+            [job(0, "Canceled")],
+            output=lines(0),
+        ),
     ),
     "completed after a cancel in Studio": ("statuses", studio("completed", "completed", 0)),
     "a completed run after a cancel in Studio": ("outcome", studio("completed", "stopped", 0)),
@@ -201,6 +223,30 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "later steps run after SIGINT, and the run completes": (
         "outcome",
         interrupted("SIGINT", "completed", "completed", "Completed", job(1, step=1), exit_code=0, **_LATER),
+    ),
+    "completed after SIGINT in its second step": (
+        "outcome",
+        replace(
+            interrupted("SIGINT", "completed", "completed", "Completed", job(1, step=1), exit_code=0, **_LATER),
+            moments={0: replace(while_running(job(1, step=1)), jobs=(job(0), *while_running(job(1, step=1)).jobs))},
+        ),
+    ),
+    "a later step of a dynamic run after SIGINT": (
+        "no job after an interruption",
+        replace(
+            interrupted(
+                "SIGINT",
+                "failed",
+                "completed",
+                "Completed",
+                job(1, "Canceled", step=1),
+                two=True,
+                steps=[ran(1, "stopped", step=1)],
+                schedule={"shape": "dynamic"},
+                output=lines(0),
+            ),
+            moments={0: while_running(steps=[ran(0)])},
+        ),
     ),
     "a second try after SIGINT": (
         "no job after an interruption",
@@ -285,6 +331,7 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         evicted(job(0, "Failed"), job(1, of=0), output=lines(1)),
     ),
     "a line missing": ("lines", well(output="[step0] line 2 of 2 of job0\n")),
+    "the last line missing": ("lines", well(output="[step0] line 1 of 2 of job0\n")),
     "no line": ("lines", well(output="")),
     "lines out of order": ("lines", well(output="[step0] line 2 of 2 of job0\n[step0] line 1 of 2 of job0\n")),
     "a line under another step's name": ("lines", well(output=lines(0) + lines(0, step=1))),
@@ -311,6 +358,10 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
         with_fault("503", run=RunRecord("failed", (ran(0, "failed"),)), exit_code=1),
     ),
     "a job left after such a fault, and no line of it": ("no job left", unreachable(output="")),
+    "a job left after such a fault, and a line of another one": (
+        "no job left",
+        unreachable(output="Cannot look at job0.\nTo cancel it: az ml job cancel --name another\n"),
+    ),
     "a run that was never made": ("outcome", Trial(planned())),
     "jobs without a run": ("statuses", Trial(planned(), jobs=(job(0),))),
     "a job left": ("no job left", well(jobs=(job(0, "Running"),))),
@@ -319,6 +370,10 @@ IMPOSSIBLE: dict[str, tuple[str, Trial]] = {
     "a secret left in the vault": ("no secret left", well(secrets=("job0",))),
     "a traceback of a run that completed": ("quiet", well(output=lines(0) + FAILURE)),
     "a traceback that nothing caught": ("quiet", failed(output=lines(0) + FAILURE.replace("AzureMLError", "KeyError"))),
+    "a traceback that nothing caught, and the expected one": (
+        "quiet",
+        failed(output=lines(0) + FAILURE.replace("AzureMLError", "KeyError") + FAILURE),
+    ),
     "a thread that died": ("quiet", failed(output=f"{lines(0)}Exception in thread zenml-azureml-job-monitor:\n")),
     "an exception that was dropped": ("quiet", well(output=f"{lines(0)}Exception ignored in: <function>\n")),
     "a log record that could not be printed": ("quiet", well(output=f"{lines(0)}--- Logging error ---\n")),

@@ -42,7 +42,7 @@ from tests.chaos.outcomes import (
 from tests.chaos.rules import RULES, broken
 from tests.chaos.rules.ends import tracebacks
 from tests.chaos.schedule import PlannedFault, PlannedStep
-from tests.chaos.trial import ShellRecord, Trial
+from tests.chaos.trial import RunRecord, ShellRecord, Trial
 
 
 @pytest.mark.parametrize(("rule", "outcome"), IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
@@ -64,6 +64,10 @@ WELL: dict[str, Trial] = {
     "a held job that is released with a shell in it": visited(ShellRecord("job0"), "released", "Canceled"),
     "a held job whose time is over, with a shell in it": visited(ShellRecord("job0"), "hold over", "Failed"),
     "a function that fails while it is cancelled because another step failed": both_failed("Canceled"),
+    "a function that completes while it is cancelled because another step failed": replace(
+        both_failed("Canceled"), run=RunRecord("failed", (ran(0, "failed"), ran(1, step=1)))
+    ),
+    "a log that cannot be read": with_fault("403", "log", output=""),
     "a fault that passes": with_fault("503"),
     "Azure out of reach, with a line": unreachable(),
     "Azure out of reach, tried three times": replace(
@@ -88,6 +92,14 @@ WELL: dict[str, Trial] = {
     ),
     "an eviction": evicted(job(0, "Failed"), job(1, of=0), output=lines(0, 1)),
     "a further eviction than are forgiven": evicted(job(0, "Failed"), output=lines(0), run="failed", max_preemptions=0),
+    "a further eviction than are forgiven, and a retry": trial(
+        planned(shape="retries", events=(event("evicted"), event("evicted")), max_preemptions=1),
+        "completed",
+        [ran(0, "retried"), ran(1, version=2)],
+        [job(0, "Failed"), job(1, "Failed", of=0), job(2, of=1)],
+        output=lines(0, 1, 2),
+        moments={n: while_running(job(n, of=0), hit=[f"job{n}"]) for n in (0, 1)},
+    ),
     "an eviction after a function has reported its end": replace(
         evicted(job(0, "Failed"), output=lines(0)),
         schedule=planned(PlannedStep("step0", 1, 2, kind="function"), events=(event("evicted"),)),

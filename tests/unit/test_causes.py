@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from zenml_azureml.azure.failures.classifier import (
     cause_of,
     exception_in,
     exit_code_of,
+    is_lack_of_capacity,
+    is_preemption,
     signal_of,
     split_message,
     without_repetition,
@@ -313,3 +316,14 @@ def test_what_azure_says_of_another_process_is_not_said_of_the_one_that_failed_f
     cause = cause_of(FailedJob(message, "UserError", tail, is_named=False, exception=tail[-1]))
 
     assert (cause.name, cause.what) == ("user-error", "ValueError: no such sample: 17")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_what"),
+    [("The node was preempted.", is_preemption), ("Quota exceeded for family DSv2.", is_lack_of_capacity)],
+)
+def test_what_a_program_prints_before_it_fails_is_no_reason_to_submit_its_step_again(
+    words: str, is_what: Callable[[str], bool]
+) -> None:
+    assert is_what(words)
+    assert not is_what(f"{ENDED.format(1)} Error: {words}")

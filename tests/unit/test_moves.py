@@ -67,6 +67,14 @@ def test_another_process_decides_the_same_from_what_the_server_has_kept(
         assert next_target(kept, reason, limits) == next_target(attempts, reason, limits)
 
 
+def test_preemptions_at_an_earlier_target_do_not_count_at_the_last_one() -> None:
+    limits = Limits(targets=2, max_preemptions=1)
+    first, again = (Attempt(target, "job", reason=RetryReason.PREEMPTED) for target in (0, 1))
+
+    assert next_target([first, Attempt(1, "job-2")], RetryReason.PREEMPTED, limits) == 1
+    assert next_target([first, again, Attempt(1, "job-3")], RetryReason.PREEMPTED, limits) is None
+
+
 def test_the_cost_of_all_attempts_is_the_time_of_each_at_its_own_price() -> None:
     def moment(hour: int) -> datetime:
         return datetime(2026, 1, 1, hour, tzinfo=timezone.utc)

@@ -21,6 +21,7 @@ from zenml_azureml.lifecycle.execution import Guard
 from zenml_azureml.lifecycle.stop_signals import STOP_SIGNALS
 from zenml_azureml.plugin import source_root
 from zenml_azureml.run_store import step_runs
+from zenml_azureml.secrets.known_values import remember
 from zenml_azureml.settings.step_plan import plan_of
 from zenml_azureml.submission.job_builder import DOCKER_IMAGE_KEY, JobBuilder
 
@@ -346,6 +347,19 @@ def test_the_warnings_of_a_steps_settings_name_the_step_and_the_fallback(
         "Step `train`: one",
         "Step `train`, `fallback[1]`: two",
     ]
+
+
+def test_no_warning_shows_a_known_secret(
+    planned: Called, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    remember(["a-secret-in-a-setting"])
+    warning = "`docker_args` has a-secret-in-a-setting."
+    plan = SimpleNamespace(settings=planned.step.plan.settings, warnings=lambda: [(0, warning)])
+    monkeypatch.setattr(planned.operator, "_settings", SimpleNamespace(plan=lambda _step: plan))
+    builds_of(planned, train=Step(is_ours=True))
+
+    assert any("Step `train`: `docker_args` has" in message for message in caplog.messages)
+    assert "a-secret-in-a-setting" not in caplog.text
 
 
 def test_a_source_root_is_looked_through_once_for_each_way_of_code(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from zenml.enums import ExecutionStatus
 
 from zenml_azureml.azure.jobs.status import phase_of
+from zenml_azureml.job_admin import server
 from zenml_azureml.job_admin.orphans import LEAVING_TIME, JobFacts, NoStepRun, StepRunFacts, judge
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -97,3 +100,27 @@ def test_a_job_that_is_held_open_is_no_orphan_and_says_until_when(
     assert held.orphan is not True
     if server_id is not None and job.server_id == server_id and not job.ended and job.status != "Finalizing":
         assert held.reason == "held open until 2026-01-01 00:00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("answering", "known"),
+    [(SERVER, NoStepRun.GONE), ("another server", NoStepRun.NOT_TOLD), ("", NoStepRun.NOT_TOLD)],
+)
+def test_a_step_run_is_gone_only_if_its_own_server_answers(
+    answering: str, known: NoStepRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy in front of a server that is away answers 404 to everything."""
+
+    def no_such_step_run(*_: object, **__: object) -> None:
+        raise KeyError("404")
+
+    def settings() -> SimpleNamespace:
+        if not answering:
+            raise KeyError("404")
+        return SimpleNamespace(server_id=answering)
+
+    client = SimpleNamespace(get_run_step=no_such_step_run, zen_store=SimpleNamespace(get_server_settings=settings))
+    monkeypatch.setattr(server, "Client", lambda: client)
+    monkeypatch.setattr(server, "server_id", lambda: SERVER)
+
+    assert server.ServerView().step_run(str(uuid4())) is known

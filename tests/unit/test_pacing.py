@@ -70,6 +70,21 @@ def test_other_processes_of_the_same_principal_are_made_room_for() -> None:
     assert abs(sent[0] - sent[1]) < 0.1 * sum(sent)
 
 
+def test_an_answer_that_later_requests_have_overtaken_allows_no_further_ones() -> None:
+    time = StillTime()
+    pacer = Pacer(time)
+
+    for _ in range(100):
+        pacer.before("GET", JOBS)
+    pacer.after("GET", JOBS, header("GET", 249))  # the answer to the first of them
+    for _ in range(250 - MARGIN - 100):
+        pacer.before("GET", JOBS)
+    assert time.now == 0
+
+    pacer.before("GET", JOBS)
+    assert time.now > 0
+
+
 @pytest.mark.parametrize("url", [HISTORY, BLOB, "https://login.microsoftonline.com/tenant/oauth2/v2.0/token"])
 def test_what_is_not_for_resource_manager_does_not_wait(url: str) -> None:
     time = StillTime()

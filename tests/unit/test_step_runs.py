@@ -21,6 +21,7 @@ from zenml_azureml.azure.jobs.submitter import SubmittedJob
 from zenml_azureml.exceptions import AzureMLError, JobFailedError
 from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store import server as zenml_server
+from zenml_azureml.secrets.known_values import remember
 
 STEP_RUN, COMPONENT = uuid4(), uuid4()
 
@@ -107,6 +108,17 @@ def test_what_is_not_known_of_a_job_is_not_recorded(published: list[Any]) -> Non
         "azureml_job_id": "/jobs/zenml-1",
         "azureml_compute": "serverless",
     }
+
+
+def test_no_metadata_of_a_step_has_a_known_secret(published: list[Any]) -> None:
+    remember(["a-secret-in-metadata"])
+    step = step_run()
+    metadata = {"metrics": {"note": "see a-secret-in-metadata"}, "inputs": ["a-secret-in-metadata"]}
+    step_runs.save_metadata(step, COMPONENT, metadata)
+
+    assert step.run_metadata["metrics"]["note"].startswith("see ")
+    assert published == [(STEP_RUN, {COMPONENT: step.run_metadata})]
+    assert "a-secret-in-metadata" not in repr(published)
 
 
 def test_a_price_of_nothing_is_a_price(published: list[Any]) -> None:

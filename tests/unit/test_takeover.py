@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from zenml.client import Client
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.exceptions import AzureMLError
-from zenml_azureml.job_admin import takeover
+from zenml_azureml.job_admin import run_status, takeover
 from zenml_azureml.job_admin.takeover import operator_of, step_run_of
 
 SERVER = UUID("2d4f0f8e-5a3e-4a52-9e0e-3b1c1b8f9a11")
@@ -87,3 +88,20 @@ def test_an_operator_that_is_not_in_the_stack_is_named() -> None:
         operator_of(step_run, OPERATORS)
 
     assert refused.value.hint == "Name it: `--operator third`."
+
+
+def test_an_interrupted_wait_says_on_the_server_that_the_step_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[tuple[Any, str]] = []
+    cleaned: list[Any] = []
+
+    def wait(_step_run: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_status, "mark_step_stopped", lambda step_run, why: stopped.append((step_run, str(why))))
+    operator: Any = SimpleNamespace(wait=wait, cleanup_step_submission=cleaned.append)
+    step_run: Any = SimpleNamespace(id=STEP_RUN)
+    with pytest.raises(KeyboardInterrupt):
+        takeover.wait_for_end(step_run, operator, timedelta())
+
+    assert stopped == [(STEP_RUN, "Waiting with `zenml-azureml jobs wait` was interrupted.")]
+    assert cleaned == [step_run]

@@ -267,6 +267,20 @@ def test_failed_polls_are_warned_of_once_and_tried_again_until_the_patience_is_o
     assert len(caplog.messages) == 1
 
 
+def test_the_last_try_is_at_the_end_of_the_patience_even_if_azure_asks_for_a_longer_pause(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = status_error(429)
+    monkeypatch.setattr(watch_module, "pause_after", lambda _error, _failures: 36_000.0)
+    watched.watch.on_error(error)
+    assert not watched.is_pollable()
+
+    watched.clock.now += PATIENCE.total_seconds()
+    assert watched.is_pollable()
+    watched.watch.on_error(error)
+    assert watched.settled()
+
+
 def test_a_poll_that_succeeds_ends_a_row_of_failures(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.watch.on_error(ServiceRequestError("reset"))
     watched.clock.now += PATIENCE.total_seconds() - 1

@@ -63,7 +63,7 @@ def pages_of(get: Callable[[str], dict[str, Any]], url: str) -> Iterator[list[di
     Raises:
         AnswerError: If a page is no list of objects, if it links to an earlier one, or if there are too many pages.
     """
-    following = StepController(url)
+    following = PageGuard(url)
     while url:
         page = get(url)
         found = page.get("value")
@@ -78,7 +78,7 @@ def pages_of(get: Callable[[str], dict[str, Any]], url: str) -> Iterator[list[di
         following.to(url)
 
 
-class StepController:
+class PageGuard:
     """Makes sure that the pages of a list end.
 
     Args:

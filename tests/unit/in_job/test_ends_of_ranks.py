@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +116,25 @@ def test_a_rank_says_again_and_again_that_it_runs(folder: str) -> None:
             seen.add(file.read_text())
 
     assert file.read_text() == "ended\n"
+
+
+def test_a_rank_never_says_that_it_runs_after_it_has_ended(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, before = rank_barrier._write, set(threading.enumerate())
+    writes = threading.Event()
+
+    def write_slowly(path: str, words: str, *level: int) -> bool:
+        if words == "runs 1":
+            writes.set()
+            time.sleep(0.2)  # as a store takes
+        return write(path, words, *level)
+
+    monkeypatch.setattr(rank_barrier, "_write", write_slowly)
+    with report_end(folder, rank(1), every=0.01):
+        assert writes.wait(60)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+
+    assert (Path(folder) / "rank_1").read_text() == "ended\n"
 
 
 @pytest.mark.parametrize("began", [True, False])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -16,7 +17,7 @@ import zenml
 from zenml_azureml.contract.commands import ENTRYPOINT
 from zenml_azureml.contract.variables import HOLD_MINUTES
 from zenml_azureml.in_job import hold, ranked_step
-from zenml_azureml.in_job.rank import Rank
+from zenml_azureml.in_job.rank import JOB_NAME, Rank
 from zenml_azureml.in_job.rank_barrier import folder_of, rank_zero_fails, report_failure
 from zenml_azureml.in_job.rank_zero_only import (
     REFUSED,
@@ -96,6 +97,26 @@ def test_without_a_hold_rank_0_writes_no_report(entrypoint: Entrypoint, folder: 
         assert not Path(folder).exists()
 
 
+@pytest.mark.parametrize("job", ["zenml-1", "zenml-1-2", ""])
+def test_the_ranks_of_each_job_of_a_step_report_to_a_folder_of_their_own(
+    job: str, entrypoint: Entrypoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the ranks of a job that was preempted have left says nothing about those of the next one."""
+    server = SimpleNamespace(
+        active_stack=SimpleNamespace(artifact_store=SimpleNamespace(path=str(tmp_path))),
+        zen_store=SimpleNamespace(get_run_step=lambda id_: SimpleNamespace(id=id_)),
+    )
+    monkeypatch.setattr(ranked_step, "Client", lambda: server)
+    monkeypatch.setenv(JOB_NAME, job)
+    of_rank = entrypoint(1)
+    monkeypatch.setattr(of_rank, "_run_function", lambda _step: None)
+    monkeypatch.setattr(of_rank, "_watch_function", lambda *_: None)
+    step: Any = SimpleNamespace(spec=SimpleNamespace(source=SimpleNamespace(import_path="training.train")))
+    of_rank._run_step(step, cast("Any", None))
+
+    assert [path.name for path in (tmp_path / "zenml_azureml" / "ranks").iterdir()] == [job or STEP_RUN]
+
+
 @pytest.fixture
 def held_until(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The ends of holds, which take no time."""
@@ -171,6 +192,12 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def own_add_tags() -> str:
     return "the user's own"
+
+
+def test_whatever_of_zenml_publishes_is_among_what_is_replaced() -> None:
+    publishes = re.compile(r"(bulk_)?log_|add_|remove_|link_|save_|register_")
+
+    assert {name for name in zenml.__all__ if publishes.match(name)} <= {*SILENT, *REFUSED}
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,14 @@ def test_nothing_is_run_from_a_folder_that_another_user_may_have_made(
     (folder / "call.json").write_text(json.dumps({"job": "zenml-1", "process": os.getpid()}))
 
     assert [path for path, _ in held_calls()] == ([folder] if found else [])
+
+
+def test_what_a_process_that_was_killed_has_left_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "zenml-azureml-held-x"
+    folder.mkdir(mode=0o700)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    (folder / "call.json").write_text(json.dumps({"job": "zenml-1", "process": ended.pid}))
+
+    assert list(held_calls()) == []

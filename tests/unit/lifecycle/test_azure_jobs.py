@@ -37,7 +37,7 @@ from zenml_azureml.lifecycle.state import (
 from zenml_azureml.lifecycle.submitter import Request, StepSubmitter
 from zenml_azureml.run_store import job_names, step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
-from zenml_azureml.secrets.known_values import masked
+from zenml_azureml.secrets.known_values import masked, remember
 from zenml_azureml.specs.job import JobOptions, JobSpec
 
 
@@ -345,6 +345,19 @@ def test_a_job_that_exceeds_a_limit_with_others_is_given_up_unless_it_is_cancell
     assert type(answer) is (JobAccepted if is_cancelled else event)
     assert checked == ([] if is_cancelled else [0])
     assert len(saved) == 1, "it exists, so it is recorded"
+
+
+def test_a_secret_that_a_job_prints_is_masked_in_the_log_that_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    azure = Azure(stream_logs=True)
+    azure.jobs.watch(azure.step)
+    remember(["a-secret-of-the-job"])
+
+    with caplog.at_level(logging.INFO):
+        azure.first.options.on_line("signed in with a-secret-of-the-job")
+
+    (shown,) = caplog.messages
+    assert shown.startswith("[train] signed in with ")
+    assert "a-secret-of-the-job" not in shown
 
 
 def test_the_secrets_of_a_job_that_is_sent_are_masked_from_then_on(saved: list[dict[str, Any]]) -> None:

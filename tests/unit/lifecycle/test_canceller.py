@@ -65,6 +65,29 @@ def test_a_job_that_keeps_running_after_its_step_has_reported_its_end_is_cancell
     assert world.jobs.happened == ["cancel zenml-1"]
 
 
+def test_a_job_that_can_no_longer_be_watched_is_cancelled_although_its_step_has_reported_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = world_with(monkeypatch, lambda world: {world.step.id})
+    world.jobs.job.settle(AzureMLError("Azure cannot be reached."))
+
+    run_is_over(world)
+
+    assert world.jobs.happened == ["cancel zenml-1"]
+
+
+def test_the_secret_of_a_job_that_ends_by_itself_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(monkeypatch, lambda world: {world.step.id})
+    dropped: list[str] = []
+    monkeypatch.setattr(world.jobs, "drop_secret", lambda step: dropped.append(step.job_name))
+    world.time.happens = lambda _now: world.jobs.end("Completed")
+
+    run_is_over(world)
+
+    assert dropped == ["zenml-1"]
+    assert world.jobs.happened == []
+
+
 def test_the_job_is_cancelled_if_the_server_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(_world: World) -> set[UUID]:
         raise ConnectionError("The server is unavailable.")
@@ -115,6 +138,18 @@ def test_a_caller_waits_for_the_cancel_of_another_thread(monkeypatch: pytest.Mon
     assert world.jobs.happened == ["cancel zenml-1"]
     first.join()
     second.join()
+
+
+def test_a_job_is_cancelled_by_the_caller_if_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_with(monkeypatch, lambda _: set())
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    world.canceller.end([world.step])
+
+    assert world.jobs.happened == ["cancel zenml-1"]
 
 
 @pytest.mark.parametrize("status", ["Queued", "Running", "Finalizing", "Completed", "Failed", "Canceled"])

@@ -16,9 +16,11 @@ from zenml.exceptions import RunStoppedException
 
 from tests.unit.lifecycle.world import Clock, World
 from zenml_azureml.clock import SYSTEM_TIME
+from zenml_azureml.lifecycle import action_executor
 from zenml_azureml.lifecycle.observation import event_of
-from zenml_azureml.lifecycle.recovery import RetryReason
-from zenml_azureml.lifecycle.state import QueueTimedOut, StepPhase
+from zenml_azureml.lifecycle.recovery import Limits, RetryReason
+from zenml_azureml.lifecycle.state import Event, JobRuns, QueueTimedOut, StepPhase, StepState, StopRequested
+from zenml_azureml.lifecycle.transitions import transition
 from zenml_azureml.run_store import step_runs
 from zenml_azureml.run_store.server_retries import ServerUnavailableError
 
@@ -87,13 +89,41 @@ def test_a_step_keeps_running_while_the_server_is_unavailable_and_its_end_is_pub
     monkeypatch.setattr(step_runs, "Client", lambda: SimpleNamespace(get_run_step=get))
     for _ in range(4):
         assert world.controller.status(world.step) is ExecutionStatus.RUNNING
-        threading.Event().wait(0.05)
+        if world.step.work is not None:
+            world.step.work.future.exception(60)
     shown = [message for message in caplog.messages if "  zenml-azureml jobs wait zenml-1" in message]
     assert len(shown) == 1
     assert "The Azure ML job of step `train` was cancelled" in shown[0]
 
     unavailable = False
     assert status(world) is ExecutionStatus.STOPPED
+
+
+def test_a_stop_is_not_lost_if_another_event_comes_at_the_same_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def slow(state: StepState, event: Event, limits: Limits) -> Any:
+        found = transition(state, event, limits)
+        if isinstance(event, JobRuns):
+            begun.set()
+            stopped.wait(0.2)  # it is not: the stop is applied to the state that follows
+        return found
+
+    def stop() -> None:
+        assert begun.wait(60)
+        world.executor.apply(world.step, StopRequested("another step of the run has failed"))
+        stopped.set()
+
+    monkeypatch.setattr(action_executor, "transition", slow)
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    world.executor.apply(world.step, JobRuns())
+    stopping.join(60)
+
+    assert world.step.state.phase is StepPhase.CANCELLING
+    assert world.executions.why_stopped(world.step) == "another step of the run has failed"
 
 
 def test_a_completed_job_whose_step_has_not_reported_its_end_is_a_failed_step(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.lifecycle.world import Clock, World
+from zenml_azureml import AzureMLStepOperatorSettings
 from zenml_azureml.lifecycle.attempts import history_as_metadata
-from zenml_azureml.lifecycle.execution import state_from
+from zenml_azureml.lifecycle.execution import Executions, state_from
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import StepPhase
 from zenml_azureml.run_store import job_names
+from zenml_azureml.settings.step_plan import StepPlan, plan_of
 
 ATTEMPT = Attempt(0, "zenml-1", "serverless compute")
 
@@ -55,3 +60,19 @@ def test_a_stopped_run_gets_no_further_job_and_is_forgotten_after_many_others() 
 
     assert len(executions.stopped_runs) < 1000
     assert executions.why_stopped(step) == ""
+
+
+def test_threads_that_come_to_a_step_at_once_get_the_same_one() -> None:
+    """What one of them notes, such as a job to be cancelled, would be unknown to the others."""
+    step_run, together = World(Clock()).step_run, threading.Barrier(2)
+
+    def plan(_step_run: object) -> StepPlan:
+        together.wait(60)
+        return plan_of(AzureMLStepOperatorSettings())
+
+    executions = Executions(cast("Any", SimpleNamespace(plan=plan)))
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(executions.of, [step_run, step_run])
+
+    assert first is second
+    assert executions.of_run(step_run.pipeline_run_id) == [first]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from tests.unit.lifecycle.world import Clock
 from zenml_azureml import tags
 from zenml_azureml.azure.jobs.snapshot import JobSnapshot
 from zenml_azureml.lifecycle.predecessor_search import Search
 from zenml_azureml.lifecycle.predecessors import Predecessor
-from zenml_azureml.run_store.job_names import number_named_in
+from zenml_azureml.run_store.job_names import job_name_of, number_named_in
 from zenml_azureml.settings.models import AzureMLStepOperatorSettings
 
 FIRST = uuid4()
+JOB = job_name_of(FIRST)
 
 #: So many requests are a search without an end.
 MOST_REQUESTS = 20
@@ -41,12 +44,18 @@ class Names:
         return JobSnapshot(name, "Completed", self._tags) if number in self.numbers else None
 
 
-def searched(workspace: Names, recorded: int) -> Search:
-    """The search, done, for the jobs of a step run of which the server has recorded so many."""
-    clock = Clock()
-    predecessor = Predecessor(FIRST, cast("Any", workspace), recorded, until=-1.0)
+def search_in(
+    *workspaces: object, recorded: int = 0, until: float = -1.0, check: Callable[[], None] = lambda: None
+) -> Search:
+    """The search for the jobs of a step run of which the server has recorded so many, in these workspaces."""
+    earlier = [Predecessor(FIRST, cast("Any", each), recorded, until=until) for each in workspaces]
     step_run: Any = SimpleNamespace(id=uuid4(), name="train", pipeline_run_id=uuid4())
-    search = Search(step_run, AzureMLStepOperatorSettings(), [predecessor], clock, lambda: None)
+    return Search(step_run, AzureMLStepOperatorSettings(), earlier, Clock(), check)
+
+
+def searched(workspace: Names, recorded: int) -> Search:
+    """The search, done."""
+    search = search_in(workspace, recorded=recorded)
     search.end_all()
     return search
 
@@ -87,3 +96,67 @@ def test_a_job_with_the_name_of_an_earlier_one_that_is_of_another_step_run_is_no
     searched(workspace, 0)
 
     assert workspace.asked == [1]
+
+
+class Answering:
+    """A workspace with a job, which is listed or not, and what its answers about the job are: none has it if empty."""
+
+    def __init__(self, *answers: str | Exception, listed: bool = True) -> None:
+        self.answers = list(answers)
+        self.listed = listed
+        self.cancelled: list[str] = []
+        self.secrets = SimpleNamespace(drop=lambda *_arguments, **_options: None)
+
+    def list_jobs(self, _tag: str) -> list[JobSnapshot]:
+        return [self._job("Running")] if self.listed else []
+
+    def find_job(self, name: str) -> JobSnapshot | None:
+        if name != JOB:
+            return None
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return self._job(answer) if answer else None
+
+    def cancel(self, name: str) -> bool:
+        self.cancelled.append(name)
+        return True
+
+    def how_to_cancel(self, name: str) -> str:
+        return f"To cancel it: {name}"
+
+    def _job(self, status: str) -> JobSnapshot:
+        return JobSnapshot(JOB, status, {tags.STEP_RUN_ID: str(FIRST)})
+
+
+@pytest.mark.parametrize("answers", [("", "Running", "", "Running", "Canceled"), ("Running", "", "")])
+def test_a_job_is_gone_when_two_answers_in_a_row_do_not_have_it(answers: tuple[str, ...]) -> None:
+    workspace = Answering(*answers)
+    search_in(workspace).end_all()
+
+    assert workspace.answers == [], "it was looked at until its end"
+    assert workspace.cancelled == [JOB]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_job_is_cancelled_in_the_workspace_that_has_it(is_first: bool) -> None:
+    there, elsewhere = Answering("Canceled"), Answering(*[""] * 10, listed=False)
+    search_in(*((there, elsewhere) if is_first else (elsewhere, there))).end_all()
+
+    assert (there.cancelled, elsewhere.cancelled) == ([JOB], [])
+    assert there.answers == []
+
+
+def test_a_job_that_appears_after_an_interruption_is_cancelled_although_azure_fails_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    workspace = Answering("", ServiceRequestError("Connection reset"), "Running", listed=False)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_in(workspace, until=60.0, check=interrupted).end_all()
+
+    assert workspace.cancelled == [JOB]
+    assert "`zenml-azureml jobs cancel --orphans` cancels it" in caplog.text

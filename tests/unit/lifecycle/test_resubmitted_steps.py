@@ -13,6 +13,8 @@ from zenml.exceptions import RunStoppedException
 from tests.unit.lifecycle.ending import ERROR, Ending
 from zenml_azureml.azure.jobs.run_history import RunDetails
 from zenml_azureml.exceptions import AzureMLError
+from zenml_azureml.lifecycle.attempts import ATTEMPTS_KEY
+from zenml_azureml.lifecycle.observation import event_of
 from zenml_azureml.lifecycle.recovery import Attempt, RetryReason
 from zenml_azureml.lifecycle.state import (
     Event,
@@ -20,6 +22,7 @@ from zenml_azureml.lifecycle.state import (
     JobAccepted,
     JobEnded,
     NoCapacity,
+    QueueTimedOut,
     StepPhase,
     StepState,
     SubmitFailed,
@@ -100,6 +103,18 @@ def test_a_step_that_waited_in_vain_fails_with_the_refusal_of_its_fallback_and_w
     said = str(raised.value)
     assert said.startswith("Azure refuses the job.\nAzure: Quota of family DSv2: 0\nNext steps: Request more.")
     assert "  1. serverless compute, job `zenml-1`: queue timeout" in said.splitlines()
+
+
+def test_another_process_knows_why_a_job_is_cancelled_before_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Ending(monkeypatch, fallback=[{"instance_type": "Standard_DS3_v2"}], queue_timeout_minutes=1)
+    world.jobs.job.status, world.jobs.job.waited = "Queued", timedelta(minutes=2)
+    known: list[Any] = []
+    monkeypatch.setattr(world.jobs, "cancel", lambda _step: known.extend(world.saved))
+    event = event_of(world.step, world.jobs.job, world.time.monotonic())
+    assert isinstance(event, QueueTimedOut)
+    world.executor.advance(world.step, event)
+
+    assert [attempt["reason"] for attempt in known[0][ATTEMPTS_KEY]] == ["queue timeout"]
 
 
 def test_a_further_job_asks_the_server_whether_the_run_was_stopped(world: Ending) -> None:

@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.core.paging import ItemPaged
 from azure.core.polling import LROPoller
 
-from zenml_azureml.azure.responses import AnswerError, LastAnswer, StepController, address_of, understood
+from zenml_azureml.azure.responses import AnswerError, LastAnswer, PageGuard, address_of, understood
 
 #: The parts that this package uses.
 _PARTS = frozenset({"compute", "environments", "jobs", "workspaces"})
@@ -79,7 +79,7 @@ def items_of(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
         AnswerError: If a page cannot be read, or if there are too many.
     """
     pages = listed.by_page() if isinstance(listed, ItemPaged) else iter([listed])
-    following: StepController | None = None
+    following: PageGuard | None = None
     while True:
         last = begin()  # the caller may send other requests between the items
         with understood(last):
@@ -88,7 +88,7 @@ def items_of(listed: Any, begin: Callable[[], LastAnswer]) -> Iterator[Any]:
         if items is None:
             return
         yield from items
-        following = following or StepController(last.url)
+        following = following or PageGuard(last.url)
         following.to(getattr(pages, "continuation_token", None))
 
 
