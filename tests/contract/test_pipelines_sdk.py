@@ -119,7 +119,8 @@ def test_the_output_artifacts_of_a_node_is_what_it_leaves_in_its_outputs_folder(
 
     @dsl.pipeline
     def both() -> None:
-        reads(given=writes().outputs.artifacts)
+        written: Any = writes()
+        reads(given=written.outputs.artifacts)
 
     wanted: Any = both()
     wanted.settings.default_compute = "serverless"
