@@ -154,6 +154,18 @@ def test_outputs_of_jobs_become_models(trained: str, ml_client: MLClient, emulat
         path("azureml://jobs/none/outputs/artifacts/paths/model/")
 
 
+def test_a_model_of_a_job_can_be_described_and_tagged_later(trained: str, ml_client: MLClient) -> None:
+    path = f"azureml://jobs/{trained}/outputs/artifacts/paths/model/"
+    ml_client.models.create_or_update(Model(name="net", path=path, type="custom_model"))
+
+    model = ml_client.models.get("net", version="1")
+    model.description, model.tags["checked"] = "good", "yes"
+    ml_client.models.create_or_update(model)
+
+    changed = ml_client.models.get("net", version="1")
+    assert (changed.description, changed.tags, changed.job_name) == ("good", {"checked": "yes"}, trained)
+
+
 @pytest.mark.parametrize(
     ("path", "code", "words"),
     [

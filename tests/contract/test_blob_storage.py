@@ -81,6 +81,11 @@ def container(service: BlobServiceClient) -> ContainerClient:
     return service.create_container(CONTAINER)
 
 
+def test_empty_blobs_follow_each_other(container: ContainerClient) -> None:
+    for name in ("first/__init__.py", "second/__init__.py", "third/__init__.py"):
+        assert container.upload_blob(name, b"").download_blob().readall() == b""
+
+
 def test_blobs_are_written_in_blocks_and_read_in_ranges(container: ContainerClient) -> None:
     content = bytes(range(256)) * 20
     settings = ContentSettings(content_type="text/x-ours", cache_control="no-store", content_encoding="zip")

@@ -158,7 +158,10 @@ def test_a_deleted_version_is_gone_and_its_environment_stays(arm: Arm) -> None:
 @pytest.mark.parametrize(
     ("versions", "following"),
     # Source: environments_list_2026.json: after 2 comes 3, after a word 1.
-    [(["1"], "2"), (["1", "2"], "3"), (["bar"], "1"), (["7", "bar"], "1"), (["bar", "9"], "10"), (["1.0"], "1")],
+    [
+        *((["1"], "2"), (["1", "2"], "3"), (["bar"], "1"), (["7", "bar"], "1"), (["bar", "9"], "10"), (["1.0"], "1")),
+        (["1", "2", "bar"], "3"),  # Guess: a version that exists is not the next one.
+    ],
 )
 def test_the_next_version_counts_on_from_the_latest(arm: Arm, versions: list[str], following: str) -> None:
     environment = f"environments/{arm.name('count-' + '-'.join(versions).replace('.', '-'))}"

@@ -102,6 +102,31 @@ def test_inline_and_registered_components_hand_on_what_they_write(
     assert client.jobs.create_or_update(ended).tags["checked"] == "yes"
 
 
+def test_the_output_artifacts_of_a_node_is_what_it_leaves_in_its_outputs_folder(client: MLClient) -> None:
+    environment = Environment(image="python:3.12")
+    writes = command(
+        name="writes",
+        command="echo left > outputs/left.txt; echo written > ${{outputs.artifacts}}/written.txt",
+        environment=environment,
+        outputs={"artifacts": Output(type="uri_folder")},
+    )
+    reads = command(
+        name="reads",
+        command="grep left ${{inputs.given}}/outputs/left.txt && grep written ${{inputs.given}}/written.txt",
+        environment=environment,
+        inputs={"given": Input(type="uri_folder")},
+    )
+
+    @dsl.pipeline
+    def both() -> None:
+        written: Any = writes()
+        reads(given=written.outputs.artifacts)
+
+    wanted: Any = both()
+    wanted.settings.default_compute = "serverless"
+    client.jobs.stream(client.jobs.create_or_update(wanted).name)
+
+
 def test_a_failed_node_fails_the_stream_with_its_name(client: MLClient, tmp_path: Path) -> None:
     broken = step(tmp_path, "broken", "raise SystemExit(3)", "")
 

@@ -180,7 +180,7 @@ class _Planner:
             if mode == "Direct":
                 values["outputs", name] = place.long_uri
                 continue
-            path = place.file if mode == "ReadWriteMount" else _own(root, name)
+            path = place.target if mode == "ReadWriteMount" else _own(root, name)
             values["outputs", name] = str(path)
             outputs.append(DataOutput(name, kind, mode, place, path, sent["assetName"], sent["assetVersion"]))
         code = self._code(job.properties["codeId"])

@@ -130,10 +130,10 @@ def _upload(data: JobData) -> None:
         if output.is_mounted:
             continue
         if output.path.is_file() and not output.path.is_symlink():
-            _copy_file(output.path, output.place.file, _WRITABLE)
+            _copy_file(output.path, output.place.target, _WRITABLE)
         for file in _own_files(output.path):
-            target = output.place.file / file.relative_to(output.path)
-            if is_within(output.place.file, target):
+            target = output.place.target / file.relative_to(output.path)
+            if is_within(output.place.target, target):
                 _copy_file(file, target, _WRITABLE)
 
 

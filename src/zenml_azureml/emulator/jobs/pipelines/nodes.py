@@ -20,6 +20,8 @@ from zenml_azureml.emulator.jobs.pipelines.bindings import (
     with_given_options,
 )
 from zenml_azureml.emulator.services.aml.datastore_uris import evaluated
+from zenml_azureml.emulator.services.aml.output_references import ARTIFACTS
+from zenml_azureml.emulator.services.storage.files import job_folder
 from zenml_azureml.emulator.types import Json
 
 #: What of a node can be bound to inputs of the pipeline, beside its inputs and outputs.
@@ -141,9 +143,7 @@ def _outputs(
         own = own if isinstance(own, dict) else {}
         result = pipeline["outputs"].get(bound_output(node, name) or "") or {}
         kind = str((declaration or {}).get("type") or result.get("jobOutputType") or "uri_folder")
-        # Source of the default: Microsoft, "Manage inputs and outputs of a pipeline".
-        path = f"azureml/{job_name}/{name}" + ("" if kind == "uri_file" else "/")
-        uri = own.get("uri") or result.get("uri") or f"azureml://datastores/{datastore}/paths/{path}"
+        uri = own.get("uri") or result.get("uri") or _default_uri(name, kind, job_name, datastore)
         outputs[name] = {
             "jobOutputType": kind,
             "uri": evaluated(str(uri), datastore=datastore, job=job_name, output=name),
@@ -152,6 +152,16 @@ def _outputs(
             "assetVersion": own.get("asset_version") or own.get("version") or result.get("assetVersion"),
         }
     return outputs
+
+
+def _default_uri(name: str, kind: str, job_name: str, datastore: str) -> str:
+    if name in ARTIFACTS:
+        # Source: Azure/azureml-examples, cli/jobs/basics/hello-pipeline-default-artifacts.yml, whose next node reads
+        # what the first one has put into `./outputs`.
+        return f"azureml://datastores/workspaceartifactstore/paths/{job_folder(job_name)}/"
+    # Source: Microsoft, "Manage inputs and outputs of a pipeline".
+    path = f"azureml/{job_name}/{name}" + ("" if kind == "uri_file" else "/")
+    return f"azureml://datastores/{datastore}/paths/{path}"
 
 
 def _id(reference: Any) -> str | None:

@@ -6,6 +6,7 @@ and what a later PUT may change.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -190,12 +191,16 @@ class AssetKind(ABC):
         return f"{workspace.path}/{self.plural}/{name}/versions/{version}"
 
     def next_version(self, container: AssetContainer, now: datetime) -> str:
-        """Return the number after the latest version; 1 after a word (recorded: environments_list_2026.json)."""
+        """Return the number after the latest version; after a word (recorded: environments_list_2026.json) 1.
+
+        Guess: the first number that is free, if there is a version 1 before the word.
+        """
         latest = container.latest
         if latest is None or not self.has_next_number(container):
             return f"{now:%Y-%m-%d-%H-%M-%S-%f}0"  # recorded: seven digits
         version = self.latest_version(latest)
-        return str(int(version) + 1) if version.isdecimal() and len(version) < _LONGEST_NUMBER else "1"
+        start = int(version) if version.isdecimal() and len(version) < _LONGEST_NUMBER else 0
+        return next(number for number in map(str, itertools.count(start + 1)) if number not in container.versions)
 
     def has_next_number(self, container: AssetContainer) -> bool:
         """True if the versions of an asset are counted; else the next one is the time."""

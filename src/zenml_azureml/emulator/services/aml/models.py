@@ -107,6 +107,11 @@ class Models(AssetKind):
         if not files:
             raise no_artifacts(reference)
 
+    def reconciled(self, existing: Json, wanted: Json, workspace: Workspace, state_folder: Path) -> Json:
+        """Keep the job of a version: clients that change its description send back its path, which names no job."""
+        del workspace, state_folder
+        return {**wanted, "jobName": wanted["jobName"] or existing["jobName"]}
+
     def conflict(self, name: str, version: str) -> ServiceError:
         """Return the refusal of a PUT with another path."""
         return path_conflict(name, version)

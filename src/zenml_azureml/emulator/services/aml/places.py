@@ -42,6 +42,7 @@ class Place:
         uri: The short form of its URI.
         long_uri: The long form of its URI.
         parts: Folders and files that it is made of, with their names in it; none for a path that is one file or folder.
+        added: Path on this machine for further files, if the place is made of parts.
     """
 
     datastore: str
@@ -51,6 +52,12 @@ class Place:
     uri: str
     long_uri: str
     parts: tuple[tuple[str, Path], ...] = ()
+    added: Path | None = None
+
+    @property
+    def target(self) -> Path:
+        """Path on this machine that an output is written to."""
+        return self.added or self.file
 
     @property
     def exists(self) -> bool:
@@ -108,7 +115,9 @@ def _of_job(workspace: Workspace, datastore: str, container: Path, job: Job, fou
     uris = short_uri(datastore, path), long_uri(workspace, datastore, path)
     if part is None:
         own = [(name, part_of_job(job, name)) for name in JOB_PARTS]
-        return Place(datastore, CONTAINER, path, job.folder, *uris, (*own, *_logged(container, path)))
+        return Place(
+            datastore, CONTAINER, path, job.folder, *uris, (*own, *_logged(container, path)), inside(container, path)
+        )
     root = part_of_job(job, part)
     file = inside(root, found["rest"]) if found["rest"] else root
     if file is None:

@@ -210,6 +210,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     """Yield the body of a request, of any length, also if a middleware has read it."""
     if request.content.at_eof():
         yield await request.read()
+        return  # All empty bodies of aiohttp are one object, whose chunks end only the first time.
     async for chunk, _ in request.content.iter_chunks():
         yield chunk
 
