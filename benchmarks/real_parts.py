@@ -152,7 +152,7 @@ def cancelled(operator: Operator) -> str:
         status = str(operator.client.jobs.get(name).status.value)
         if status == "Running":
             operator.client.jobs.begin_cancel(name).result()
-        return f"job {status} {AFTER_STOP} s after `zenml pipeline runs stop --graceful`"
+        return f"job {status} {AFTER_STOP} s later"
     finally:
         running.terminate()
         running.wait(timeout=120)

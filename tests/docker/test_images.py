@@ -31,6 +31,7 @@ def test_an_image_gets_the_very_commit_from_version_control(a_team: Team, tmp_pa
     assert json.loads(origin)["vcs_info"]["commit_id"] == commit
 
 
+@pytest.mark.weekly
 def test_a_development_install_stops_before_anything_runs_and_names_the_override_that_works(a_team: Team) -> None:
     # The environment that these tests run in is one.
     development = a_team.with_client(sys.executable)

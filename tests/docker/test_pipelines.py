@@ -129,6 +129,7 @@ def test_a_step_that_asks_for_a_gpu_gets_a_vm_size_that_has_one_and_its_output_i
     assert ml_client.data.get("weights", "1").type == "uri_folder"
 
 
+@pytest.mark.weekly
 def test_a_step_that_fails_and_whose_container_is_held_open(
     a_team: Team, ml_client: MLClient, engine: DockerClient, tmp_path: Path
 ) -> None:
