@@ -64,6 +64,27 @@ def test_an_artifact_is_written_listed_and_read_by_urls_that_grant_no_more(arm: 
         BlobClient.from_blob_url(url).upload_blob(b"again", overwrite=True)
 
 
+def test_a_folder_that_a_client_uploads_belongs_to_no_run_and_can_be_a_model(arm: Arm) -> None:
+    folder = f"/artifact/v2.0{arm.workspace}/artifacts/LocalUpload/261130T220000-a1b2c3d4"
+    wanted = {"paths": [{"path": "tree/MLmodel"}, {"path": "tree/data/weights.txt"}, {"path": "../other/x"}]}
+
+    made = arm.call("POST", f"{folder}/batch/metadata", wanted).body
+
+    assert list(made["errors"]) == ["../other/x"]
+    for path, content in made["artifactContentInformation"].items():
+        BlobClient.from_blob_url(content["contentUri"]).upload_blob(f"this is {path}")
+    (listed, _) = arm.call("GET", folder).body["value"]
+    assert (listed["origin"], listed["container"]) == ("LocalUpload", "261130T220000-a1b2c3d4")
+    url = arm.call("GET", f"{folder}/contentinfo?path=tree/MLmodel").body["contentUri"]
+    assert BlobClient.from_blob_url(url).download_blob().readall() == b"this is tree/MLmodel"
+    assert arm.call("GET", f"{folder}/contentinfo?path=tree/missing").status == 404
+    uri = "azureml://datastores/workspaceartifactstore/paths/LocalUpload/261130T220000-a1b2c3d4/tree"
+    arm.call("PUT", "models/tree/versions/1", {"properties": {"modelUri": uri, "modelType": "mlflow_model"}})
+    context = arm.emulator.context
+    found = find_place(context.folder, context.store.workspaces[0], "tree:1", kind="models")
+    assert sorted(name for name, _ in found.files()) == ["MLmodel", "data/weights.txt"]
+
+
 def test_what_a_job_logs_with_mlflow_is_an_input_of_other_jobs(arm: Arm, job: Job) -> None:
     wanted = {"paths": [{"path": path} for path in ("model/MLmodel", "outputs/plot.txt", "top.txt")]}
     made = arm.call("POST", f"{artifacts(arm)}/batch/metadata", wanted)

@@ -102,7 +102,17 @@ ASSETS: dict[str, dict[str, Any]] = {
 
 #: Begins the paths of services that take a token of Resource Manager.
 _WITH_TOKEN = (
-    *("/subscriptions", "/tenants", "/history", "/mlflow", "/data/", "/modelregistry/", "/mferp/", "/nodes/"),
+    *(
+        "/subscriptions",
+        "/tenants",
+        "/history",
+        "/artifact/",
+        "/mlflow",
+        "/data/",
+        "/modelregistry/",
+        "/mferp/",
+        "/nodes/",
+    ),
     "/registrymanagement/",
 )
 
@@ -164,7 +174,7 @@ BODIES: dict[tuple[str, str], Any] = {
         }
     },
     ("PATCH", "/runs/{run}"): {"tags": {"a": "b"}, "displayName": "n", "description": "d", "hidden": False},
-    ("POST", "/artifacts/batch/metadata"): {"paths": [{"path": "outputs/new.txt"}]},
+    ("POST", "/batch/metadata"): {"paths": [{"path": "outputs/new.txt"}]},
     ("POST", "/rundata"): {
         "runId": "job",
         "selectRunMetadata": True,

@@ -109,6 +109,19 @@ assert list(model.predict([[0.0], [3.0]])) == [0, 1]
 EOF
 """
 
+FOLDER = """python - <<'EOF'
+from pathlib import Path
+import mlflow
+from sklearn.tree import DecisionTreeClassifier
+
+tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
+mlflow.sklearn.save_model(tree, "tree", serialization_format="cloudpickle")
+registered = mlflow.register_model(f"file://{Path.cwd()}/tree", "of-a-folder")
+model = mlflow.sklearn.load_model(f"models:/of-a-folder/{registered.version}")
+assert list(model.predict([[0.0], [1.0]])) == [0, 1]
+EOF
+"""
+
 MODELS = """python - <<'EOF'
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -283,6 +296,15 @@ def test_a_model_that_a_job_registers_is_one_of_the_workspace(
 
     assert (model.type, model.tags, model.stage) == ("mlflow_model", {"colour": "green"}, "Production")
     ml_client.models.download("twice", version="1", download_path=tmp_path)
+    assert [file.name for file in tmp_path.rglob("MLmodel")] == ["MLmodel"]
+
+
+def test_a_model_in_a_folder_is_uploaded_registered_and_loaded(
+    serving: Emulator, ml_client: MLClient, tmp_path: Path
+) -> None:
+    run_job(ml_client, serving, FOLDER)
+
+    ml_client.models.download("of-a-folder", version="1", download_path=tmp_path)
     assert [file.name for file in tmp_path.rglob("MLmodel")] == ["MLmodel"]
 
 

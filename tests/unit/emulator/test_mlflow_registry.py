@@ -50,6 +50,18 @@ def test_a_model_of_a_run_is_a_model_of_the_workspace(registry: ModelRegistry) -
     assert made(registry)["version"] == "2"
 
 
+def test_a_model_that_a_client_has_uploaded_is_downloaded_from_where_it_was_put(registry: ModelRegistry) -> None:
+    source = "azureml://artifacts/LocalUpload/261130T220000-a1b2c3d4/tree"
+
+    found = made(registry, source)
+
+    assert (found["source"], found["run_id"]) == (source, "")
+    asset = registry.workspace.assets_of("models")["tree"].versions["1"].properties
+    assert asset["modelUri"].endswith("/workspaceartifactstore/paths/LocalUpload/261130T220000-a1b2c3d4/tree")
+    where = registry.answer("GET", "model-versions/get-download-uri", {"name": "tree", "version": "1"})
+    assert where == {"artifact_uri": source}
+
+
 def test_a_model_of_the_workspace_is_in_the_registry(registry: ModelRegistry) -> None:
     kind = Models()
     path = "azureml://datastores/workspaceblobstore/paths/models/mine"

@@ -1,6 +1,7 @@
 """Places of models: as MLflow names them, and as Azure ML's model assets do. Pure.
 
-A model that MLflow logs is among the artifacts of a run, and so in the datastore `workspaceartifactstore`.
+A model that MLflow logs is among the artifacts of a run, and so in the datastore `workspaceartifactstore`. There are
+models, too, that a client has uploaded from a folder.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _OF_RUN = re.compile(r"azureml://.+/experiments/[^/]+/runs/(?P<run>[^/?]+)/artif
 _LOGGED_MODEL = re.compile(r"models:/+(?P<run>m-[0-9a-f]{32})/?(?P<path>)")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _RUNS = re.compile(r"runs:/+(?P<run>[^/]+)(?:/(?P<path>.*))?")
+#: Artifacts that a client has uploaded.
+_UPLOADED = re.compile(r"azureml://artifacts/(?P<path>LocalUpload/.+)")
 _STORED = re.compile(r"ExperimentRun/dcid\.(?P<run>[^/]+)(?:/(?P<path>.*))?")
 
 
@@ -33,6 +36,9 @@ def asset_uri(source: str, models: Mapping[str, tuple[str, str]]) -> str | None:
         run, path = models.get(found["run"], (found["run"], ""))
         parts = (f"ExperimentRun/dcid.{run}", path, (found["path"] or "").strip("/"))
         return short_uri(_ARTIFACT_STORE, "/".join(part for part in parts if part))
+    uploaded = _UPLOADED.fullmatch(source)
+    if uploaded is not None:
+        return short_uri(_ARTIFACT_STORE, uploaded["path"])
     return source if parse_uri(source) or output_reference(source) else None
 
 
@@ -49,7 +55,7 @@ def run_of(model_uri: str) -> str | None:
 
 
 def download_uri(model_uri: str, tracking_uri: str, experiment_of: Callable[[str], str]) -> str | None:
-    """Return the URI from which azureml-mlflow downloads a model; None if its files are not the artifacts of a run.
+    """Return the URI from which azureml-mlflow downloads a model; None if its files are no artifacts.
 
     Args:
         model_uri: Of the model asset.
@@ -58,11 +64,17 @@ def download_uri(model_uri: str, tracking_uri: str, experiment_of: Callable[[str
     """
     found = _stored(model_uri)
     if found is None:
-        return None
+        uploaded = _UPLOADED.fullmatch(f"azureml://artifacts/{_path_of(model_uri)}")
+        return uploaded[0] if uploaded else None
     path = f"/{found['path']}" if found["path"] else ""
     return f"{tracking_uri}/experiments/{experiment_of(found['run'])}/runs/{found['run']}/artifacts{path}"
 
 
 def _stored(model_uri: str) -> re.Match[str] | None:
+    return _STORED.fullmatch(_path_of(model_uri))
+
+
+def _path_of(model_uri: str) -> str:
+    """Return where a model is in the datastore of artifacts; empty if it is elsewhere."""
     place = parse_uri(model_uri)
-    return _STORED.fullmatch(place[1].strip("/")) if place and place[0] == _ARTIFACT_STORE else None
+    return place[1].strip("/") if place and place[0] == _ARTIFACT_STORE else ""

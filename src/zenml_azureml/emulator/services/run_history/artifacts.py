@@ -1,6 +1,7 @@
-"""Artifacts of runs: lists of them, and SAS URLs by which clients read and write them in blob storage.
+"""Artifacts, of runs and of no run: lists of them, and SAS URLs by which clients read and write them in blob storage.
 
-azureml-mlflow reads and writes the artifacts of a run so. Forms: its generated client, `_restclient/run_artifact`.
+azureml-mlflow reads and writes the artifacts of a run so, and models that it registers from a folder. Forms: its
+generated clients, `_restclient/run_artifact` and `_restclient/artifact`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ from zenml_azureml.emulator.services.storage.sas import CONTAINER, account_of
 from zenml_azureml.emulator.state import Workspace
 from zenml_azureml.emulator.types import Json
 
-_OWNERS = ("experiments/{experiment}", "experimentids/{experiment_id}")
-_ORIGIN = "ExperimentRun"
+_OF_RUNS = tuple(
+    f"/history/v1.0{WORKSPACE}/{owner}/runs/{{run}}/artifacts"
+    for owner in ("experiments/{experiment}", "experimentids/{experiment_id}")
+)
+#: What clients call the origin of artifacts that they upload themselves.
+_LOCAL = "LocalUpload"
+_OF_NO_RUN = f"/artifact/v2.0{WORKSPACE}/artifacts/{_LOCAL}/{{container:[A-Za-z0-9][A-Za-z0-9._-]*}}"
 _DATASTORE = "workspaceartifactstore"
 #: What MLflow's server names runs that no job has, and models that were logged.
 _SERVER_ID = re.compile(r"(?P<model>m-)?[0-9a-f]{32}")
@@ -35,15 +41,14 @@ _SERVER_ID = re.compile(r"(?P<model>m-)?[0-9a-f]{32}")
 def routes() -> list[web.RouteDef]:
     """Return the routes of this module; they check their callers, which are jobs too."""
     found = []
-    for owner in _OWNERS:
-        root = f"/history/v1.0{WORKSPACE}/{owner}/runs/{{run}}/artifacts"
+    for root in _OF_RUNS:
+        found += [web.get(f"{root}/path", _list), web.get(f"{root}/artifacturi", _get_bare_url)]
+    for root in (*_OF_RUNS, _OF_NO_RUN):
         found += [
             web.get(root, _list),
-            web.get(f"{root}/path", _list),
             web.get(f"{root}/prefix/contentinfo", _list_urls),
             web.get(f"{root}/metadata", _get),
             web.get(f"{root}/contentinfo", _get_url),
-            web.get(f"{root}/artifacturi", _get_bare_url),
             web.post(f"{root}/batch/metadata", _create),
         ]
     return found
@@ -51,69 +56,69 @@ def routes() -> list[web.RouteDef]:
 
 async def _list(request: web.Request) -> web.StreamResponse:
     """Answer the artifacts of a run, or those below a path."""
-    run = await _Run.of(request)
-    if run is None:
+    folder = await _Folder.of(request)
+    if folder is None:
         return _no_run(request)
     # Guess: all on one page.
-    value = [run.artifact(blob) for blob in run.blobs(request.query.get("path", ""))]
+    value = [folder.artifact(blob) for blob in folder.blobs(request.query.get("path", ""))]
     return answer(request, {"value": value, "continuationToken": None, "nextLink": None})
 
 
 async def _list_urls(request: web.Request) -> web.StreamResponse:
-    run = await _Run.of(request)
-    if run is None:
+    folder = await _Folder.of(request)
+    if folder is None:
         return _no_run(request)
-    value = [run.content(run.path_of(blob), "r") for blob in run.blobs(request.query.get("path", ""))]
+    value = [folder.content(folder.path_of(blob), "r") for blob in folder.blobs(request.query.get("path", ""))]
     return answer(request, {"value": value, "continuationToken": None, "nextLink": None})
 
 
 async def _get(request: web.Request) -> web.StreamResponse:
-    run = await _Run.of(request)
-    blob = run.find(request.query.get("path", "")) if run else None
-    return answer(request, run.artifact(blob)) if run and blob else _no_artifact(request)
+    folder = await _Folder.of(request)
+    blob = folder.find(request.query.get("path", "")) if folder else None
+    return answer(request, folder.artifact(blob)) if folder and blob else _no_artifact(request)
 
 
 async def _get_url(request: web.Request) -> web.StreamResponse:
     """Answer a URL by which an artifact is read."""
-    run = await _Run.of(request)
+    folder = await _Folder.of(request)
     path = request.query.get("path", "")
-    return answer(request, run.content(path, "r")) if run and run.find(path) else _no_artifact(request)
+    return answer(request, folder.content(path, "r")) if folder and folder.find(path) else _no_artifact(request)
 
 
 async def _get_bare_url(request: web.Request) -> web.StreamResponse:
-    run = await _Run.of(request)
+    folder = await _Folder.of(request)
     path = request.query.get("path", "")
-    if not run or not run.find(path):
+    if not folder or not folder.find(path):
         return _no_artifact(request)
-    return web.json_response(run.content(path, "r")["contentUri"])
+    return web.json_response(folder.content(path, "r")["contentUri"])
 
 
 async def _create(request: web.Request) -> web.StreamResponse:
     """Answer URLs by which new artifacts are written."""
-    run = await _Run.of(request, writes=True)
-    if run is None:
+    folder = await _Folder.of(request, writes=True)
+    if folder is None:
         return _no_run(request)
     sent = await json_body(request, ArtifactPathsSchema)
     made: Json = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
     for path in (one["path"] for one in sent["paths"]):
         try:
-            exists = run.find(path) is not None
-            run.files.file(CONTAINER, run.name_of(path))
+            exists = folder.find(path) is not None
+            folder.files.file(CONTAINER, folder.name_of(path))
         except BlobError as error:
             made["errors"][path] = _failure(request, error.message)
             continue
         if exists:
             # The words are quoted in public reports of artifacts that were logged twice.
-            words = f"Resource Conflict: ArtifactId {run.name_of(path)} already exists."
+            words = f"Resource Conflict: ArtifactId {folder.name_of(path)} already exists."
             made["errors"][path] = _failure(request, words)
             continue
-        made["artifacts"][path] = run.description(path)
-        made["artifactContentInformation"][path] = run.content(path, "rcw")
+        made["artifacts"][path] = folder.description(path)
+        made["artifactContentInformation"][path] = folder.content(path, "rcw")
     return answer(request, made)
 
 
-class _Run:
-    """The artifacts of one run."""
+class _Folder:
+    """The artifacts of one run, or of one upload that belongs to no run."""
 
     def __init__(self, request: web.Request, workspace: Workspace, name: str) -> None:
         context = request.app[CONTEXT]
@@ -124,22 +129,25 @@ class _Run:
         self.files = AccountFiles(context.folder, workspace)
 
     @classmethod
-    async def of(cls, request: web.Request, *, writes: bool = False) -> _Run | None:
-        """Return the run in the path of a request, whose caller may read or write it; None if there is none."""
+    async def of(cls, request: web.Request, *, writes: bool = False) -> _Folder | None:
+        """Return the folder in the path of a request, whose caller may read or write it; None if there is no run."""
         workspace = workspace_of(request)
         check_caller(request, workspace, writes=writes)
+        if "container" in request.match_info:
+            # Guess: the datastore, which is that of models registered by earlier SDKs.
+            return cls(request, workspace, f"{_LOCAL}/{request.match_info['container']}")
         name = request.match_info["run"]
         job = find_run(request, workspace, name)
         if job is not None:
-            return cls(request, workspace, job.name)
-        return cls(request, workspace, name) if await _is_on_server(request, workspace, name) else None
+            return cls(request, workspace, job_folder(job.name))
+        return cls(request, workspace, job_folder(name)) if await _is_on_server(request, workspace, name) else None
 
     def name_of(self, path: str) -> str:
         """Return the name of an artifact's blob."""
-        return f"{job_folder(self._name)}/{path}"
+        return f"{self._name}/{path}"
 
     def path_of(self, blob: Blob) -> str:
-        """Return the path of an artifact in its run."""
+        """Return the path of an artifact in its folder."""
         return blob.name.removeprefix(self.name_of(""))
 
     def find(self, path: str) -> Blob | None:
@@ -152,10 +160,11 @@ class _Run:
 
     def description(self, path: str) -> Json:
         """Return what is said of an artifact, whether it is written or not."""
+        origin, container = self._name.split("/")
         return {
             "artifactId": self.name_of(path),
-            "origin": _ORIGIN,
-            "container": f"dcid.{self._name}",
+            "origin": origin,
+            "container": container,
             "path": path,
             "etag": None,
             "createdTime": timestamp(self._now),
@@ -170,10 +179,11 @@ class _Run:
     def content(self, path: str, permissions: str) -> Json:
         """Return what is said of an artifact's content, with a URL that grants access."""
         url = self._account.sas_url(self.name_of(path), now=self._now, lifetime=self._lifetime, permissions=permissions)
+        origin, container = self._name.split("/")
         return {
             "contentUri": url,
-            "origin": _ORIGIN,
-            "container": f"dcid.{self._name}",
+            "origin": origin,
+            "container": container,
             "path": path,
             "tags": {},
         }
@@ -198,7 +208,8 @@ def _no_run(request: web.Request) -> web.Response:
 
 def _no_artifact(request: web.Request) -> web.Response:
     # Guess: the words.
-    words = f"Artifact {request.query.get('path', '')} of run {request.match_info['run']} was not found."
+    run = request.match_info.get("run")
+    words = f"Artifact {request.query.get('path', '')}{f' of run {run}' if run else ''} was not found."
     return answer(request, _failure(request, words), status=404)
 
 
