@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import pytest
@@ -117,6 +118,17 @@ def test_the_watcher_of_a_step_uses_the_token_that_comes_from_the_vault(machine:
         assert output == "from-the-vault\n"
         assert {path for _, path, _, _ in server.asked} == {f"/api/v1/steps/{STEP_RUN}", f"/api/v1/runs/{RUN}"}
         assert {headers.get("Authorization") for *_, headers in server.asked} == {"Bearer from-the-vault"}
+
+
+def test_the_secret_of_the_identity_endpoint_is_shown_to_no_proxy(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv("no_proxy", urlsplit(machine.vault.address).netloc)
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
+
+    assert machine.prepare()["TOKEN"] == "hush-hush"
 
 
 def test_many_secrets_come_from_several_of_the_vaults(machine: Machine) -> None:
