@@ -9,8 +9,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Without compiling: Python compiles what is imported, when it is, and that is a third of what is installed.
 INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
-# One more than there are cores: many tests wait for a process now and then.
-TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Two more than there are cores: many tests wait for a process now and then.
+TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 
 help: ## Show what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

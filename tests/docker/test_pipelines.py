@@ -84,6 +84,7 @@ def test_a_dynamic_pipeline_with_mapped_steps(a_team: Team, ml_client: MLClient,
     assert run.steps["total"]["outputs"] == {"output": sum(number**2 for number in range(count))}
 
 
+@pytest.mark.weekly
 def test_a_command_step_with_a_default_container_registry(a_team: Team) -> None:
     for command in (
         f"container-registry register plain --flavor=default --uri={a_team.registry}",
@@ -100,7 +101,8 @@ def test_a_command_step_with_a_default_container_registry(a_team: Team) -> None:
     assert "[command] said by a command" in run.output
 
 
-@pytest.mark.parametrize("pipeline", ["own_image", pytest.param("dynamic_own_image", marks=pytest.mark.weekly)])
+@pytest.mark.weekly
+@pytest.mark.parametrize("pipeline", ["own_image", "dynamic_own_image"])
 def test_a_step_with_an_image_of_its_own(a_team: Team, ml_client: MLClient, pipeline: str) -> None:
     run = a_team.run(pipeline)
 
