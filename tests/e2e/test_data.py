@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.contract.arm import Arm
 from tests.e2e.conftest import Project
 from tests.e2e.killed import jobs_of
@@ -117,6 +119,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_a_new_version_of_the_data_is_a_new_run_of_the_step_and_the_same_version_is_cached(
     project: Project, jobs: Emulator
 ) -> None:

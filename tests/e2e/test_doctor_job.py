@@ -90,6 +90,7 @@ def test_a_job_reports_everything_that_a_step_needs(project: Project, jobs: Emul
     assert job.status == "Completed"
 
 
+@pytest.mark.long
 def test_an_artifact_store_that_the_job_cannot_write_fails(project: Project, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "zenml_azureml").touch()  # in the place of the folder
@@ -141,6 +142,7 @@ def test_without_a_confirmation_or_an_image_nothing_is_submitted(
     assert jobs_of(emulator) == []
 
 
+@pytest.mark.long
 def test_the_job_has_the_image_of_a_past_step(simulated_project: Project, emulator: Emulator) -> None:
     simulated_project.succeed(EVALUATION)
 

@@ -55,6 +55,7 @@ def with_metrics(
         yield project_at(tmp_path, zenml_with_stack, emulator)
 
 
+@pytest.mark.long
 def test_metrics_are_copied_if_the_setting_says_so(with_metrics: Project, requests_of_metrics: list[str]) -> None:
     assert "METRICS completed None" in with_metrics.succeed(TRAIN, "left")
     assert requests_of_metrics == []

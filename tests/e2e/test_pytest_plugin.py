@@ -66,6 +66,7 @@ def test_each_test_has_a_workspace_of_its_own_with_a_client(pytester: pytest.Pyt
     pytester.runpytest_subprocess("-q", "-p", "no:warnings").assert_outcomes(passed=3)
 
 
+@pytest.mark.long
 def test_workers_have_emulators_of_their_own_and_nothing_is_left_of_them(
     pytester: pytest.Pytester, session: Path
 ) -> None:

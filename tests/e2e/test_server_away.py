@@ -225,6 +225,7 @@ def test_a_server_that_stays_away_leaves_the_cause_and_one_command_that_repairs_
     assert "No unfinished jobs." in away.azureml("jobs", "list").stdout
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_polled_step_shows_the_same_and_is_concluded_when_the_server_is_back_at_last(
     away: Project, server: ZenMLServer, emulator: Emulator
@@ -324,6 +325,7 @@ def test_a_signal_ends_the_retries_and_the_command_is_shown(
     server.start()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_an_expired_session_is_waited_for(away: Project, server: ZenMLServer, emulator: Emulator) -> None:
     client = away.start(STATIC, prelude=PATIENT)

@@ -148,7 +148,8 @@ def waiting_run(azure: Azure) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_after_an_interruption_everything_is_deleted(azure: Azure, number: signal.Signals) -> None:
     process = waiting_run(azure)
     (job,) = azure.jobs()
