@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
+from zenml.client import Client
 
 from tests.cli.conftest import Cli
 from tests.contract.arm import Arm
@@ -62,6 +63,20 @@ def test_a_table_shows_since_when_and_where_and_for_a_run_what_it_cost(cli: Cli)
     assert "USD" in total
 
 
+@pytest.fixture(scope="session")
+def zenml_database() -> None:
+    """ZenML's database, made: a thread of an earlier test may be making it still."""
+
+    def is_made() -> bool:
+        try:
+            return bool(Client().zen_store)
+        except RuntimeError:
+            return False
+
+    eventually(is_made, seconds=60, pause=1)
+
+
+@pytest.mark.usefixtures("zenml_database")
 @pytest.mark.parametrize("run", ["training-2", "training", str(STEP_RUN), "Training-1"])
 def test_a_run_that_is_unknown_is_an_error(run: str, cli: Cli) -> None:
     cli.submit("mine", tags=TAGS)
@@ -176,10 +191,12 @@ def test_a_log_is_followed_to_the_end_of_the_job(cli: Cli) -> None:
     assert result.stderr.endswith("The Azure ML job `mine` has ended: Canceled.\n")
 
 
-def test_ctrl_c_ends_the_following_and_not_the_job(cli: Cli) -> None:
+def test_ctrl_c_ends_the_following_and_not_the_job(cli: Cli, tmp_path: Path) -> None:
     job = cli.submit("mine", status="Running", seconds="3600", lines="1", line="under way")
     command = [str(Path(sys.executable).parent / "zenml-azureml"), "jobs", "logs", "--follow", "mine", *cli.where()]
-    following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A ZenML of its own: interrupted while it makes its database, it would leave a broken one to other tests.
+    environment = {**zenml_variables(tmp_path), **azure_variables(cli.emulator)}
+    following = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert following.stdout is not None
     assert following.stdout.readline() == "under way\n"
 
