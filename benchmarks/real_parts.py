@@ -191,7 +191,7 @@ def report(built_in: Operator, ours: Operator) -> str:
 
     ratio = statistics.median(built_in.to_first_line) / statistics.median(ours.to_first_line)
     times = table(
-        ("operator", "container start to first line of the step, median", "modules of `azure.ai.ml` by then"),
+        ("operator", "start to first line, median", "modules of `azure.ai.ml` by then"),
         (measured("ZenML's built-in", built_in), measured("this one", ours)),
     )
     memory = psutil.virtual_memory().total / 1024**3
